@@ -1,0 +1,3 @@
+//! Exact 1:N face identification on your own machine.
+
+pub mod types;

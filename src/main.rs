@@ -1,0 +1,2 @@
+//! The `vultus` program.
+fn main() {}

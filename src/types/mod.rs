@@ -1,0 +1,18 @@
+//! The words everyone shares: who ([`Bcid`]), what ([`Embedding`], made by an [`EncoderId`]), how
+//! alike ([`Match`]), and when ([`Clock`]).
+//!
+//! Values of these types are valid by construction: text and bytes from outside are checked once,
+//! here, and nothing further in asks again. Nothing here reads a file, a socket or the time of day
+//! except [`Clock::System`].
+
+mod bcid;
+mod clock;
+mod embedding;
+mod encoder;
+mod matches;
+
+pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
+pub use clock::{Clock, Timestamp};
+pub use embedding::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError};
+pub use encoder::{EncoderError, EncoderId};
+pub use matches::Match;
