@@ -1,3 +1,7 @@
 //! Exact 1:N face identification on your own machine.
 
 pub mod types;
+
+pub mod kernel;
+
+pub mod code;

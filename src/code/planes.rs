@@ -1,0 +1,369 @@
+//! Many rows in memory, each part of a row in a plane of its own.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::quantize::{Codes, high_nibble};
+use super::similarity::length;
+use crate::types::ClassId;
+
+/// Values that share one line of a nibble plane.
+const VALUES_PER_LINE: usize = 128;
+/// Added to a nibble so that it is stored without a sign.
+const NIBBLE_OFFSET: i8 = 8;
+
+/// 64 bytes on a 64-byte boundary: a cache line, and the unit of every row in a plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct Line(pub [u8; 64]);
+
+/// How wide rows of one dimension are in each plane.
+///
+/// A row begins on a line in every wide plane, so that no vector load crosses one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    dimension: usize,
+}
+
+impl Layout {
+    /// The layout of rows of `dimension` values.
+    pub fn new(dimension: usize) -> Layout {
+        Layout { dimension }
+    }
+
+    /// How many values a row has.
+    pub fn dimension(self) -> usize {
+        self.dimension
+    }
+
+    /// Lines of a row in either nibble plane.
+    pub fn nibble_lines(self) -> usize {
+        self.dimension.div_ceil(VALUES_PER_LINE)
+    }
+
+    /// Lines of a row in the plane of full values.
+    pub fn value_lines(self) -> usize {
+        (self.dimension * size_of::<f32>()).div_ceil(size_of::<Line>())
+    }
+
+    /// How many whole numbers a row has when its nibbles are put together, zeros at the end
+    /// included.
+    pub fn padded_codes(self) -> usize {
+        self.nibble_lines() * VALUES_PER_LINE
+    }
+}
+
+/// A run of rows, borrowed from wherever they lie: memory or a mapped file.
+///
+/// Every slice has one entry (or one group of lines) for each row.
+#[derive(Clone, Copy)]
+pub struct RowBlock<'a> {
+    /// How wide the rows are.
+    pub layout: Layout,
+    /// High nibbles: [`Layout::nibble_lines`] lines a row.
+    pub high: &'a [Line],
+    /// Low nibbles: as many.
+    pub low: &'a [Line],
+    /// What a code is worth.
+    pub scales: &'a [f32],
+    /// Error of the high nibbles alone.
+    pub residuals_coarse: &'a [f32],
+    /// Error of both nibbles.
+    pub residuals_fine: &'a [f32],
+}
+
+impl RowBlock<'_> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.scales.is_empty()
+    }
+
+    /// Puts the nibbles of all rows together into `codes`, [`Layout::padded_codes`] numbers a row.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `codes` has another length.
+    pub fn unpack(&self, codes: &mut [i8]) {
+        assert_eq!(
+            codes.len(),
+            self.high.len() * VALUES_PER_LINE,
+            "one number for each nibble"
+        );
+        let (groups, _) = codes.as_chunks_mut::<VALUES_PER_LINE>();
+        for ((high, low), group) in self.high.iter().zip(self.low).zip(groups) {
+            let (front, back) = group.split_at_mut(VALUES_PER_LINE / 2);
+            for at in 0..front.len() {
+                front[at] = code(high.0[at] & 15, low.0[at] & 15);
+                back[at] = code(high.0[at] >> 4, low.0[at] >> 4);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RowBlock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "RowBlock({} rows of {} values)",
+            self.len(),
+            self.layout.dimension
+        )
+    }
+}
+
+fn code(high: u8, low: u8) -> i8 {
+    16 * (high as i8 - NIBBLE_OFFSET) + (low as i8 - NIBBLE_OFFSET)
+}
+
+/// Rows in memory, to be searched where they are or written into a segment.
+#[derive(Clone)]
+pub struct Planes {
+    layout: Layout,
+    high: Vec<Line>,
+    low: Vec<Line>,
+    scales: Vec<f32>,
+    residuals_coarse: Vec<f32>,
+    residuals_fine: Vec<f32>,
+    lengths: Vec<f64>,
+    classes: Vec<i64>,
+    values: Vec<Line>,
+}
+
+impl Planes {
+    /// No rows yet, of `dimension` values each.
+    pub fn new(dimension: usize) -> Planes {
+        Planes {
+            layout: Layout::new(dimension),
+            high: Vec::new(),
+            low: Vec::new(),
+            scales: Vec::new(),
+            residuals_coarse: Vec::new(),
+            residuals_fine: Vec::new(),
+            lengths: Vec::new(),
+            classes: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Codes `row` and appends it as a template of `class`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the row has another dimension.
+    pub fn push(&mut self, class: ClassId, row: &[f32]) {
+        assert_eq!(
+            row.len(),
+            self.layout.dimension,
+            "all rows have the same dimension"
+        );
+        let length = length(row);
+        let codes = Codes::of_template(row, length);
+        self.push_nibbles(&codes.values);
+        self.scales.push(codes.scale);
+        self.residuals_coarse.push(codes.residual_coarse);
+        self.residuals_fine.push(codes.residual_fine);
+        self.lengths.push(length);
+        self.classes.push(class.0);
+        let start = self.values.len();
+        self.values
+            .resize(start + self.layout.value_lines(), Line::zeroed());
+        let values: &mut [f32] = bytemuck::cast_slice_mut(&mut self.values[start..]);
+        values[..row.len()].copy_from_slice(row);
+    }
+
+    /// Appends all rows of `other`, as they are.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the dimensions differ.
+    pub fn append(&mut self, other: &Planes) {
+        assert_eq!(
+            self.layout, other.layout,
+            "all rows have the same dimension"
+        );
+        self.high.extend_from_slice(&other.high);
+        self.low.extend_from_slice(&other.low);
+        self.scales.extend_from_slice(&other.scales);
+        self.residuals_coarse
+            .extend_from_slice(&other.residuals_coarse);
+        self.residuals_fine.extend_from_slice(&other.residuals_fine);
+        self.lengths.extend_from_slice(&other.lengths);
+        self.classes.extend_from_slice(&other.classes);
+        self.values.extend_from_slice(&other.values);
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.high.clear();
+        self.low.clear();
+        self.scales.clear();
+        self.residuals_coarse.clear();
+        self.residuals_fine.clear();
+        self.lengths.clear();
+        self.classes.clear();
+        self.values.clear();
+    }
+
+    /// How wide the rows are.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// What a scan reads of some rows.
+    pub fn block(&self, rows: Range<usize>) -> RowBlock<'_> {
+        let lines = self.layout.nibble_lines();
+        let nibbles = rows.start * lines..rows.end * lines;
+        RowBlock {
+            layout: self.layout,
+            high: &self.high[nibbles.clone()],
+            low: &self.low[nibbles],
+            scales: &self.scales[rows.clone()],
+            residuals_coarse: &self.residuals_coarse[rows.clone()],
+            residuals_fine: &self.residuals_fine[rows],
+        }
+    }
+
+    /// The lengths of all rows.
+    pub fn lengths(&self) -> &[f64] {
+        &self.lengths
+    }
+
+    /// The classes of all rows.
+    pub fn classes(&self) -> &[i64] {
+        &self.classes
+    }
+
+    /// The full values of all rows, [`Layout::value_lines`] lines a row.
+    pub fn value_lines(&self) -> &[Line] {
+        &self.values
+    }
+
+    /// The full values of one row.
+    pub fn values(&self, row: usize) -> &[f32] {
+        let lines = self.layout.value_lines();
+        let values: &[f32] = bytemuck::cast_slice(&self.values[row * lines..(row + 1) * lines]);
+        &values[..self.layout.dimension]
+    }
+
+    fn push_nibbles(&mut self, codes: &[i8]) {
+        for group in codes.chunks(VALUES_PER_LINE) {
+            // Zeros stand where the last line is longer than the row.
+            let code = |at: usize| group.get(at).copied().unwrap_or(0);
+            let high = |at: usize| high_nibble(code(at));
+            let low = |at: usize| code(at) - 16 * high(at);
+            self.high.push(pack(high));
+            self.low.push(pack(low));
+        }
+    }
+}
+
+impl fmt::Debug for Planes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Planes({} rows of {} values)",
+            self.len(),
+            self.layout.dimension
+        )
+    }
+}
+
+/// Byte `i` of a line holds value `i` in its lower half and value `i + 64` in its upper half, so
+/// that unpacking needs one mask and one shift and no shuffling.
+fn pack(nibble: impl Fn(usize) -> i8) -> Line {
+    let byte = |at: usize| {
+        let (front, back) = (nibble(at) + NIBBLE_OFFSET, nibble(at + 64) + NIBBLE_OFFSET);
+        front as u8 | (back as u8) << 4
+    };
+    Line(std::array::from_fn(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    fn random_rows(count: usize, dimension: usize) -> Vec<Vec<f32>> {
+        let mut random = rand::rngs::StdRng::seed_from_u64(7);
+        (0..count)
+            .map(|_| {
+                (0..dimension)
+                    .map(|_| random.random_range(-1.0..1.0))
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_pushed_comes_back() {
+        for dimension in [16, 100, 128, 129, 512, 4096] {
+            let rows = random_rows(5, dimension);
+            let mut planes = Planes::new(dimension);
+            for (at, row) in rows.iter().enumerate() {
+                planes.push(ClassId(at as i64 * 10), row);
+            }
+            let block = planes.block(1..4);
+            let mut codes = vec![1; block.len() * planes.layout().padded_codes()];
+            block.unpack(&mut codes);
+            for (at, row) in rows.iter().enumerate() {
+                assert_eq!(planes.values(at), &row[..]);
+                assert_eq!(planes.classes()[at], at as i64 * 10);
+            }
+            for (unpacked, row) in codes
+                .chunks(planes.layout().padded_codes())
+                .zip(&rows[1..4])
+            {
+                let expected = Codes::of_template(row, length(row));
+                assert_eq!(
+                    &unpacked[..dimension],
+                    &expected.values[..],
+                    "dimension {dimension}"
+                );
+                assert!(unpacked[dimension..].iter().all(|&code| code == 0));
+            }
+        }
+    }
+
+    #[test]
+    fn appending_is_pushing_one_after_the_other() {
+        let rows = random_rows(6, 40);
+        let mut whole = Planes::new(40);
+        let mut parts = [Planes::new(40), Planes::new(40)];
+        for (at, row) in rows.iter().enumerate() {
+            whole.push(ClassId(at as i64), row);
+            parts[at / 3].push(ClassId(at as i64), row);
+        }
+        let [mut first, second] = parts;
+        first.append(&second);
+        assert_eq!(first.classes(), whole.classes());
+        assert_eq!(first.value_lines(), whole.value_lines());
+        assert_eq!(first.block(0..6).high, whole.block(0..6).high);
+        assert_eq!(first.block(0..6).low, whole.block(0..6).low);
+        assert_eq!(first.lengths(), whole.lengths());
+    }
+
+    #[test]
+    fn rows_begin_on_a_line() {
+        let layout = Layout::new(100);
+        assert_eq!((layout.nibble_lines(), layout.value_lines()), (1, 7));
+        assert_eq!(align_of::<Line>(), 64);
+    }
+}
