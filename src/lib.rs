@@ -5,3 +5,5 @@ pub mod types;
 pub mod kernel;
 
 pub mod code;
+
+pub mod partition;
