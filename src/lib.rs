@@ -7,3 +7,7 @@ pub mod kernel;
 pub mod code;
 
 pub mod partition;
+
+pub mod search;
+
+pub mod engine;
