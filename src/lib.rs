@@ -10,4 +10,6 @@ pub mod partition;
 
 pub mod search;
 
+pub mod exchange;
+
 pub mod engine;
