@@ -1,0 +1,4 @@
+//! Integration tests: one binary, a module for each subject.
+
+#[cfg(feature = "face")]
+mod face;
