@@ -1,5 +1,7 @@
 //! The integration tests: one binary, linked once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "face")]
+mod face;
 mod naive;
 mod search;
