@@ -5,3 +5,9 @@ pub mod types;
 pub mod kernel;
 
 pub mod code;
+
+pub mod partition;
+
+pub mod search;
+
+pub mod engine;

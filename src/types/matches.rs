@@ -36,7 +36,7 @@ mod tests {
             class: ClassId(class),
             similarity,
         };
-        let mut list = vec![new(3, 0.5), new(9, 0.7), new(-1, 0.5), new(2, -0.5)];
+        let mut list = [new(3, 0.5), new(9, 0.7), new(-1, 0.5), new(2, -0.5)];
         list.sort_by(Match::rank_order);
         let classes: Vec<i64> = list.iter().map(|found| found.class.0).collect();
         assert_eq!(classes, [9, -1, 3, 2]);

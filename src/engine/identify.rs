@@ -1,0 +1,175 @@
+//! Who is this?
+
+use super::{Engine, EngineError};
+use crate::code::{Probe, length};
+use crate::partition::{Snapshot, StoreError};
+use crate::search::{Answer, Options, search};
+use crate::types::{Embedding, EncoderId, Match, PartitionId};
+
+/// What is asked of an identification.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IdentifyOptions {
+    /// The most people in the answer.
+    pub count: usize,
+    /// Leaves out people with a lower similarity.
+    pub threshold: Option<f64>,
+}
+
+/// The people that samples most likely show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identification {
+    /// The best classes, best first.
+    pub matches: Vec<Match>,
+    /// How many templates were searched; 0 means that nobody is enrolled.
+    pub templates: usize,
+    /// How many of them had to be scored from their full values; all others were out by proof.
+    pub templates_scored: usize,
+}
+
+impl Engine {
+    /// Lists the people that the samples, all of one person, most likely show.
+    ///
+    /// Several samples are fused into one probe first, see [`fuse`].
+    ///
+    /// # Errors
+    ///
+    /// If there are no samples, they are of another encoder than the partition's, or a segment is
+    /// damaged.
+    pub fn identify(
+        &self,
+        partition: &PartitionId,
+        encoder: &EncoderId,
+        samples: &[&Embedding],
+        options: &IdentifyOptions,
+    ) -> Result<Identification, EngineError> {
+        let probe = Probe::new(&fuse(encoder, samples)?);
+        let mut identified = self.identify_many(partition, encoder, &[probe], options)?;
+        Ok(identified.remove(0))
+    }
+
+    /// Answers for many probes, each of a person of its own, in one pass over the gallery.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::identify`].
+    pub fn identify_many(
+        &self,
+        partition: &PartitionId,
+        encoder: &EncoderId,
+        probes: &[Probe],
+        options: &IdentifyOptions,
+    ) -> Result<Vec<Identification>, EngineError> {
+        let Some(snapshot) = self.snapshot_for(partition, encoder)? else {
+            let nobody = Identification {
+                matches: Vec::new(),
+                templates: 0,
+                templates_scored: 0,
+            };
+            return Ok(vec![nobody; probes.len()]);
+        };
+        let options = Options {
+            threshold: options.threshold,
+            ..Options::best(options.count)
+        };
+        let answers = search(&snapshot, probes, &options, &self.pool)?;
+        let identification = |answer: Answer| Identification {
+            matches: answer.matches,
+            templates: answer.rows_scanned,
+            templates_scored: answer.rows_scored,
+        };
+        Ok(answers.into_iter().map(identification).collect())
+    }
+
+    fn snapshot_for(
+        &self,
+        id: &PartitionId,
+        encoder: &EncoderId,
+    ) -> Result<Option<Snapshot>, EngineError> {
+        let Some(partition) = self.store.partition(id)? else {
+            return Ok(None);
+        };
+        if partition.encoder() != encoder {
+            return Err(EngineError::Store(StoreError::Encoder {
+                partition: id.clone(),
+                expected: partition.encoder().clone(),
+                found: encoder.clone(),
+            }));
+        }
+        Ok(Some(partition.snapshot()))
+    }
+}
+
+/// One embedding for several samples of one person: the mean of their directions.
+///
+/// Averaging before the search costs one scan however many samples there are, and damps what is
+/// particular to one picture. A single sample is returned as it is.
+///
+/// # Errors
+///
+/// If there are no samples, one has the wrong dimension, or the mean has no direction.
+pub fn fuse(encoder: &EncoderId, samples: &[&Embedding]) -> Result<Embedding, EngineError> {
+    for sample in samples {
+        if sample.dimension() != encoder.dimension() {
+            let (found, encoder) = (sample.dimension(), encoder.clone());
+            return Err(EngineError::Dimension { found, encoder });
+        }
+    }
+    match samples {
+        [] => Err(EngineError::NoSamples),
+        [only] => Ok(Embedding::clone(only)),
+        _ => {
+            let mut sum = vec![0.0_f64; encoder.dimension()];
+            for sample in samples {
+                let length = length(sample.values());
+                for (sum, &value) in sum.iter_mut().zip(sample.values()) {
+                    *sum += f64::from(value) / length;
+                }
+            }
+            let count = samples.len() as f64;
+            let mean: Vec<f32> = sum.iter().map(|sum| (sum / count) as f32).collect();
+            Embedding::new(mean).map_err(|_| EngineError::Contradiction)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoder() -> EncoderId {
+        EncoderId::new("test", "1", 16).unwrap()
+    }
+
+    fn along(axis: usize, length: f32) -> Embedding {
+        let mut values = vec![0.0; 16];
+        values[axis] = length;
+        Embedding::new(values).unwrap()
+    }
+
+    #[test]
+    fn samples_count_alike_whatever_their_length() {
+        let fused = fuse(&encoder(), &[&along(0, 5.0), &along(1, 1e-10)]).unwrap();
+        assert_eq!(&fused.values()[..3], [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn one_sample_is_left_as_it_is() {
+        assert_eq!(fuse(&encoder(), &[&along(3, 7.5)]).unwrap(), along(3, 7.5));
+    }
+
+    #[test]
+    fn what_cannot_be_fused_is_refused() {
+        assert!(matches!(fuse(&encoder(), &[]), Err(EngineError::NoSamples)));
+        let opposite = [&along(0, 1.0), &along(0, -1.0)];
+        assert!(matches!(
+            fuse(&encoder(), &opposite),
+            Err(EngineError::Contradiction)
+        ));
+        let long = Embedding::new(vec![1.0; 17]).unwrap();
+        let error = fuse(&encoder(), &[&long]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "an embedding has 17 values, and encoder `test@1/16` makes 16"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What the product does: enrol, identify, remove. No HTTP, nothing asynchronous.
+//!
+//! The service, the command line, examples and tests are equal callers. An engine is cheap to
+//! clone and to share between threads.
+
+mod error;
+mod identify;
+
+use std::sync::Arc;
+
+pub use error::{EngineError, Fault};
+pub use identify::{Identification, IdentifyOptions, fuse};
+
+use crate::partition::{Enrolled, NewTemplate, Store};
+use crate::search::Pool;
+use crate::types::{Bcid, EncoderId, Timestamp};
+
+/// The most templates that a class keeps when it is enrolled again. With more, the oldest give way:
+/// two to five good pictures of a person are what helps; a hundred cost every search.
+pub const TEMPLATES_PER_CLASS_MAX: usize = 10;
+
+/// All galleries of a data directory, ready to be used.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    store: Arc<Store>,
+    pool: Pool,
+}
+
+impl Engine {
+    /// Uses the partitions of `store` and scans on `pool`.
+    pub fn new(store: Arc<Store>, pool: Pool) -> Engine {
+        Engine { store, pool }
+    }
+
+    /// The data directory.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The threads that scan.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Adds templates to a class. The partition and the class begin to exist with the first; of a
+    /// class with more than [`TEMPLATES_PER_CLASS_MAX`] templates the oldest are removed.
+    ///
+    /// When this returns, the templates are on disk and the next search finds them.
+    ///
+    /// # Errors
+    ///
+    /// If there are no templates, they are of another encoder than the partition's, or the disk
+    /// fails. Nothing has changed then.
+    pub fn enroll(
+        &self,
+        bcid: &Bcid,
+        encoder: &EncoderId,
+        templates: &[NewTemplate],
+        now: Timestamp,
+    ) -> Result<Enrolled, EngineError> {
+        // More at once than a class keeps: the later ones are as new and as good as any.
+        let templates = &templates[templates.len().saturating_sub(TEMPLATES_PER_CLASS_MAX)..];
+        let keep = TEMPLATES_PER_CLASS_MAX - templates.len();
+        self.put(bcid, encoder, templates, keep, now)
+    }
+
+    /// Replaces all templates of a class.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::enroll`].
+    pub fn replace(
+        &self,
+        bcid: &Bcid,
+        encoder: &EncoderId,
+        templates: &[NewTemplate],
+        now: Timestamp,
+    ) -> Result<Enrolled, EngineError> {
+        self.put(bcid, encoder, templates, 0, now)
+    }
+
+    /// Whether a class has a template.
+    ///
+    /// # Errors
+    ///
+    /// If the partition cannot be read.
+    pub fn is_enrolled(&self, bcid: &Bcid) -> Result<bool, EngineError> {
+        match self.store.partition(&bcid.partition)? {
+            Some(partition) => Ok(partition.snapshot().contains(bcid.class)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Removes a class. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If the partition cannot be read or written.
+    pub fn delete_class(&self, bcid: &Bcid) -> Result<bool, EngineError> {
+        match self.store.partition(&bcid.partition)? {
+            Some(partition) => Ok(partition.remove(bcid.class)?),
+            None => Ok(false),
+        }
+    }
+
+    fn put(
+        &self,
+        bcid: &Bcid,
+        encoder: &EncoderId,
+        templates: &[NewTemplate],
+        keep: usize,
+        now: Timestamp,
+    ) -> Result<Enrolled, EngineError> {
+        if templates.is_empty() {
+            return Err(EngineError::NoSamples);
+        }
+        for template in templates {
+            let found = template.embedding.dimension();
+            if found != encoder.dimension() {
+                return Err(EngineError::Dimension {
+                    found,
+                    encoder: encoder.clone(),
+                });
+            }
+        }
+        let partition = self.store.partition_for(&bcid.partition, encoder, now)?;
+        Ok(partition.enroll(bcid.class, encoder, templates, keep, now)?)
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::types::{EncoderId, PartitionId};
+
+/// Why a data directory could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process has the data directory open.
+    #[error(
+        "data directory `{path}` is in use by another process: stop that process, or use another directory"
+    )]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The data directory was written by a newer version.
+    #[error(
+        "data directory `{path}` has format {found}, and this build reads {oldest} to {newest}: use a newer build"
+    )]
+    Version {
+        /// The file that says so.
+        path: PathBuf,
+        /// The version found.
+        found: u32,
+        /// The oldest version that can be read.
+        oldest: u32,
+        /// The newest version that can be read.
+        newest: u32,
+    },
+    /// Bytes on disk are not what was written.
+    #[error("`{path}` is damaged at byte {offset}: {what}: expected {expected}, found {found}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What was looked at.
+        what: &'static str,
+        /// What should stand there.
+        expected: String,
+        /// What does stand there.
+        found: String,
+    },
+    /// The catalog is damaged.
+    #[error("catalog `{path}` is damaged: {what}")]
+    Catalog {
+        /// The catalog file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The partition holds embeddings of another encoder.
+    #[error("partition `{partition}` holds embeddings of encoder `{expected}`, not of `{found}`")]
+    Encoder {
+        /// The partition.
+        partition: PartitionId,
+        /// The encoder it is bound to.
+        expected: EncoderId,
+        /// The encoder of the embedding.
+        found: EncoderId,
+    },
+    /// An earlier write stopped halfway through, so that memory and disk may disagree.
+    #[error(
+        "partition `{partition}` takes no more changes after an earlier failure: restart to reopen it"
+    )]
+    Poisoned {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// An import gave another number of rows than it had announced.
+    #[error("an import into partition `{partition}` announced {expected} rows and gave {found}")]
+    RowCount {
+        /// The partition.
+        partition: PartitionId,
+        /// The number announced.
+        expected: usize,
+        /// The number given.
+        found: usize,
+    },
+}
+
+impl StoreError {
+    /// Whether whoever called can mend it by calling differently; all else is for the operator.
+    pub fn is_callers_fault(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Encoder { .. } | StoreError::RowCount { .. }
+        )
+    }
+
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+        StoreError::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

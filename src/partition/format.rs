@@ -1,0 +1,420 @@
+//! The bytes of a segment's first page: what stands where, and what is refused.
+//!
+//! Reading takes two steps. [`Unchecked::parse`] looks at the page alone and refuses nonsense
+//! before any arithmetic could overflow; [`Unchecked::check`] compares it with the length of the
+//! file and yields a [`Header`], the only thing from which planes can be read.
+
+use std::mem::offset_of;
+use std::ops::Range;
+use std::path::Path;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::StoreError;
+use crate::code::{Layout, Line};
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN};
+
+#[cfg(target_endian = "big")]
+compile_error!("segments are mapped as they lie, in little-endian order");
+
+/// The first bytes of every segment.
+pub(super) const MAGIC: [u8; 8] = *b"VULTSEG\x1a";
+/// The version that is written.
+pub(super) const VERSION: u32 = 1;
+/// The oldest version that is read.
+pub(super) const VERSION_OLDEST: u32 = 1;
+/// The header fills one page, and every plane starts on one.
+pub(super) const PAGE_BYTES: usize = 4096;
+/// A checksum covers this many bytes of a plane.
+pub(super) const BLOCK_BYTES: usize = 65_536;
+/// The most rows of a segment: a row number fits 32 bits with room for arithmetic.
+pub(super) const ROWS_MAX: usize = 1 << 31;
+
+/// The parts of a row, each in a plane of its own, in the order in which they lie in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Plane {
+    High = 1,
+    Low = 2,
+    Scales = 3,
+    ResidualsCoarse = 4,
+    ResidualsFine = 5,
+    Lengths = 6,
+    Classes = 7,
+    Infos = 8,
+    ClassOrder = 9,
+    Values = 10,
+}
+
+impl Plane {
+    pub(super) const ALL: [Plane; 10] = [
+        Plane::High,
+        Plane::Low,
+        Plane::Scales,
+        Plane::ResidualsCoarse,
+        Plane::ResidualsFine,
+        Plane::Lengths,
+        Plane::Classes,
+        Plane::Infos,
+        Plane::ClassOrder,
+        Plane::Values,
+    ];
+
+    /// The name used in messages and in `docs/file-format.md`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Plane::High => "high nibbles",
+            Plane::Low => "low nibbles",
+            Plane::Scales => "scales",
+            Plane::ResidualsCoarse => "coarse residuals",
+            Plane::ResidualsFine => "fine residuals",
+            Plane::Lengths => "lengths",
+            Plane::Classes => "classes",
+            Plane::Infos => "template infos",
+            Plane::ClassOrder => "class order",
+            Plane::Values => "values",
+        }
+    }
+
+    pub(super) fn row_bytes(self, layout: Layout) -> usize {
+        match self {
+            Plane::High | Plane::Low => layout.nibble_lines() * size_of::<Line>(),
+            Plane::Scales | Plane::ResidualsCoarse | Plane::ResidualsFine => size_of::<f32>(),
+            Plane::Lengths => size_of::<f64>(),
+            Plane::Classes => size_of::<i64>(),
+            Plane::Infos => size_of::<TemplateInfo>(),
+            Plane::ClassOrder => size_of::<u32>(),
+            Plane::Values => layout.value_lines() * size_of::<Line>(),
+        }
+    }
+}
+
+/// What is known of a template besides its class and values.
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct TemplateInfo {
+    /// A number that no other template of the partition has or had.
+    pub template: u64,
+    /// When it was enrolled, in milliseconds since 1970 in UTC.
+    pub enrolled_unix_milliseconds: i64,
+    /// The quality of its sample, from 0 to 1; NaN where it is not known.
+    pub quality: f32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The header as it lies in the file.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct RawHeader {
+    pub(super) magic: [u8; 8],
+    pub(super) version: u32,
+    pub(super) header_bytes: u32,
+    pub(super) rows: u64,
+    pub(super) dimension: u32,
+    pub(super) plane_count: u32,
+    pub(super) block_bytes: u32,
+    pub(super) encoder_bytes: u32,
+    pub(super) segment: u64,
+    pub(super) partition: u64,
+    pub(super) created_unix_milliseconds: i64,
+    pub(super) table_offset: u64,
+    pub(super) table_bytes: u64,
+    pub(super) table_checksum: u64,
+    pub(super) reserved: [u8; 40],
+    pub(super) planes: [RawPlane; 32],
+    pub(super) encoder: [u8; 256],
+    pub(super) zero: [u8; 2680],
+    pub(super) header_checksum: u64,
+}
+
+/// One plane's entry in the header.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct RawPlane {
+    pub(super) kind: u32,
+    pub(super) row_bytes: u32,
+    pub(super) offset: u64,
+    pub(super) length_bytes: u64,
+    pub(super) first_block: u64,
+}
+
+const _: () = {
+    assert!(size_of::<RawHeader>() == PAGE_BYTES);
+    assert!(offset_of!(RawHeader, rows) == 16);
+    assert!(offset_of!(RawHeader, table_offset) == 64);
+    assert!(offset_of!(RawHeader, planes) == 128);
+    assert!(offset_of!(RawHeader, encoder) == 1152);
+    assert!(offset_of!(RawHeader, header_checksum) == PAGE_BYTES - 8);
+    assert!(size_of::<RawPlane>() == 32);
+    assert!(size_of::<TemplateInfo>() == 24);
+};
+
+/// CRC-64/NVME, as registered in the catalogue of parametrised CRC algorithms.
+pub(super) fn checksum(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes)
+}
+
+/// Where a plane lies, and which checksums are its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PlaneEntry {
+    pub(super) offset: usize,
+    pub(super) length: usize,
+    pub(super) first_block: usize,
+}
+
+/// Where everything of a segment of so many rows lies. Writing and reading both use it, so that a
+/// header which says otherwise is refused.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) planes: [PlaneEntry; Plane::ALL.len()],
+    pub(super) table: Range<usize>,
+}
+
+impl Plan {
+    /// # Panics
+    ///
+    /// Panics if there are more than [`ROWS_MAX`] rows; callers check.
+    pub(super) fn new(layout: Layout, rows: usize) -> Plan {
+        assert!(rows <= ROWS_MAX, "a segment has at most {ROWS_MAX} rows");
+        let mut offset = PAGE_BYTES;
+        let mut blocks = 0;
+        let planes = Plane::ALL.map(|plane| {
+            let length = rows * plane.row_bytes(layout);
+            let entry = PlaneEntry {
+                offset,
+                length,
+                first_block: blocks,
+            };
+            offset = (offset + length).next_multiple_of(PAGE_BYTES);
+            blocks += length.div_ceil(BLOCK_BYTES);
+            entry
+        });
+        Plan {
+            planes,
+            table: offset..offset + blocks * size_of::<u64>(),
+        }
+    }
+
+    pub(super) fn plane(&self, plane: Plane) -> PlaneEntry {
+        self.planes[plane as usize - 1]
+    }
+}
+
+/// A header page that is well-formed in itself.
+pub(super) struct Unchecked {
+    raw: Box<RawHeader>,
+}
+
+/// A header that agrees with its file: every plane lies within it.
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    pub(super) rows: usize,
+    pub(super) layout: Layout,
+    pub(super) segment: u64,
+    pub(super) partition: u64,
+    pub(super) encoder: String,
+    pub(super) plan: Plan,
+    pub(super) table_checksum: u64,
+    pub(super) header_checksum: u64,
+}
+
+impl Unchecked {
+    pub(super) fn parse(path: &Path, page: &[u8; PAGE_BYTES]) -> Result<Unchecked, StoreError> {
+        let mut raw = Box::new(RawHeader::zeroed());
+        bytemuck::bytes_of_mut(&mut *raw).copy_from_slice(page);
+        let damaged = |offset: usize, what, expected: String, found: String| StoreError::Damaged {
+            path: path.to_owned(),
+            offset: offset as u64,
+            what,
+            expected,
+            found,
+        };
+        if raw.magic != MAGIC {
+            let (expected, found) = (hex(&MAGIC), hex(&raw.magic));
+            return Err(damaged(0, "first bytes of a segment", expected, found));
+        }
+        // The checksum comes before the version: a damaged version is damage, not the future.
+        let found = checksum(&page[..offset_of!(RawHeader, header_checksum)]);
+        if found != raw.header_checksum {
+            let at = offset_of!(RawHeader, header_checksum);
+            let expected = format!("{:016x}", raw.header_checksum);
+            return Err(damaged(
+                at,
+                "checksum of the header",
+                expected,
+                format!("{found:016x}"),
+            ));
+        }
+        if !(VERSION_OLDEST..=VERSION).contains(&raw.version) {
+            return Err(StoreError::Version {
+                path: path.to_owned(),
+                found: raw.version,
+                oldest: VERSION_OLDEST,
+                newest: VERSION,
+            });
+        }
+        let constants = [
+            (
+                "header bytes",
+                offset_of!(RawHeader, header_bytes),
+                raw.header_bytes,
+                PAGE_BYTES,
+            ),
+            (
+                "number of planes",
+                offset_of!(RawHeader, plane_count),
+                raw.plane_count,
+                Plane::ALL.len(),
+            ),
+            (
+                "block bytes",
+                offset_of!(RawHeader, block_bytes),
+                raw.block_bytes,
+                BLOCK_BYTES,
+            ),
+        ];
+        for (what, offset, found, expected) in constants {
+            if found as usize != expected {
+                return Err(damaged(
+                    offset,
+                    what,
+                    expected.to_string(),
+                    found.to_string(),
+                ));
+            }
+        }
+        let dimension = raw.dimension as usize;
+        if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
+            let expected = format!("{DIMENSION_MIN} to {DIMENSION_MAX}");
+            let at = offset_of!(RawHeader, dimension);
+            return Err(damaged(at, "dimension", expected, dimension.to_string()));
+        }
+        if raw.rows > ROWS_MAX as u64 {
+            let expected = format!("at most {ROWS_MAX}");
+            return Err(damaged(
+                offset_of!(RawHeader, rows),
+                "rows",
+                expected,
+                raw.rows.to_string(),
+            ));
+        }
+        if raw.encoder_bytes as usize > raw.encoder.len() {
+            let at = offset_of!(RawHeader, encoder_bytes);
+            let expected = format!("at most {}", raw.encoder.len());
+            return Err(damaged(
+                at,
+                "encoder bytes",
+                expected,
+                raw.encoder_bytes.to_string(),
+            ));
+        }
+        Ok(Unchecked { raw })
+    }
+
+    pub(super) fn check(&self, path: &Path, file_bytes: u64) -> Result<Header, StoreError> {
+        let raw = &*self.raw;
+        let rows = usize::try_from(raw.rows).expect("parse has limited the rows");
+        let layout = Layout::new(raw.dimension as usize);
+        let plan = Plan::new(layout, rows);
+        let damaged = |offset: usize, what, expected: usize, found: u64| StoreError::Damaged {
+            path: path.to_owned(),
+            offset: offset as u64,
+            what,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        };
+        for (at, (plane, entry)) in Plane::ALL.iter().zip(&plan.planes).enumerate() {
+            let found = raw.planes[at];
+            let here = offset_of!(RawHeader, planes) + at * size_of::<RawPlane>();
+            let pairs = [
+                (plane.row_bytes(layout), u64::from(found.row_bytes)),
+                (*plane as usize, u64::from(found.kind)),
+                (entry.offset, found.offset),
+                (entry.length, found.length_bytes),
+                (entry.first_block, found.first_block),
+            ];
+            for (expected, found) in pairs {
+                if expected as u64 != found {
+                    return Err(damaged(here, plane.name(), expected, found));
+                }
+            }
+        }
+        let table_at = offset_of!(RawHeader, table_offset);
+        if raw.table_offset != plan.table.start as u64 {
+            return Err(damaged(
+                table_at,
+                "checksum table",
+                plan.table.start,
+                raw.table_offset,
+            ));
+        }
+        if raw.table_bytes != plan.table.len() as u64 {
+            return Err(damaged(
+                table_at + 8,
+                "checksum table",
+                plan.table.len(),
+                raw.table_bytes,
+            ));
+        }
+        if file_bytes != plan.table.end as u64 {
+            let at = plan
+                .table
+                .end
+                .min(usize::try_from(file_bytes).unwrap_or(usize::MAX));
+            return Err(damaged(
+                at,
+                "length of the file in bytes",
+                plan.table.end,
+                file_bytes,
+            ));
+        }
+        let encoder = String::from_utf8_lossy(&raw.encoder[..raw.encoder_bytes as usize]);
+        Ok(Header {
+            rows,
+            layout,
+            segment: raw.segment,
+            partition: raw.partition,
+            encoder: encoder.into_owned(),
+            plan,
+            table_checksum: raw.table_checksum,
+            header_checksum: raw.header_checksum,
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_lie_one_behind_the_other_on_pages() {
+        let plan = Plan::new(Layout::new(128), 1000);
+        let mut end = PAGE_BYTES;
+        for entry in plan.planes {
+            assert_eq!(entry.offset % PAGE_BYTES, 0);
+            assert!(entry.offset >= end && entry.offset - end < PAGE_BYTES);
+            end = entry.offset + entry.length;
+        }
+        // 64 KB of nibbles are one block, twice; values are 512 KB, eight blocks.
+        assert_eq!(plan.plane(Plane::High).length, 64_000);
+        assert_eq!(plan.plane(Plane::Low).first_block, 1);
+        assert_eq!(plan.table.len(), 8 * (9 + 8));
+    }
+
+    #[test]
+    fn the_largest_segment_does_not_overflow() {
+        let plan = Plan::new(Layout::new(DIMENSION_MAX), ROWS_MAX);
+        assert!(plan.table.end > ROWS_MAX * DIMENSION_MAX * 5);
+    }
+
+    #[test]
+    fn checksums_are_those_of_the_catalogue() {
+        // Its check value for the text "123456789".
+        assert_eq!(checksum(b"123456789"), 0xae8b_1486_0a79_9888);
+    }
+}

@@ -1,0 +1,36 @@
+//! Template rows on disk that survive a crash: a catalog, sealed segments, and snapshots of both.
+//!
+//! ```text
+//! DIR/catalog.redb                     the truth: partitions, the tail, tombstones, live segments
+//! DIR/segments/<partition>/<id>.vseg   sealed rows, immutable, mapped into memory
+//! ```
+//!
+//! * A new template goes into the *tail*: a catalog transaction on disk, a small block in memory.
+//!   The transaction is synced before the call returns.
+//! * A long tail is *sealed* into a segment. The file is written completely, synced and checked,
+//!   and only then named by a catalog transaction; a file that no transaction names is deleted when
+//!   its partition is next opened.
+//! * A removed template of a segment gets a *tombstone* in the catalog.
+//! * A [`Snapshot`] is all of this at one moment. Readers hold one and never wait; writers publish
+//!   a new one after their transaction is durable.
+//!
+//! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
+//! describes every byte. What a probe is and how it is scored is not known here.
+
+mod catalog;
+mod dead;
+mod error;
+mod format;
+mod gallery;
+mod map;
+mod segment;
+mod snapshot;
+mod store;
+mod tail;
+mod writer;
+
+pub use error::StoreError;
+pub use format::TemplateInfo;
+pub use gallery::{Enrolled, Import, NewTemplate, Partition};
+pub use snapshot::{Block, Snapshot};
+pub use store::{PartitionSummary, Store};

@@ -1,0 +1,452 @@
+//! Reading a sealed segment through a memory map.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytemuck::Pod;
+
+use super::StoreError;
+use super::format::{BLOCK_BYTES, Header, PAGE_BYTES, Plane, TemplateInfo, Unchecked, checksum};
+use super::map::Map;
+use crate::code::RowBlock;
+use crate::types::ClassId;
+
+/// A sealed segment: rows that never change.
+///
+/// Opening reads the header and the table of checksums only. Every block of 64 KiB is compared with
+/// its checksum the first time it is used after that, so that a damaged row is an error and never a
+/// wrong answer.
+#[derive(Debug)]
+pub(super) struct Segment {
+    path: PathBuf,
+    map: Map,
+    header: Header,
+    /// One bit for each block: whether its checksum was right.
+    verified: Vec<AtomicU64>,
+}
+
+impl Segment {
+    /// Opens the segment that the catalog calls `segment`, whose header has the checksum
+    /// `header_checksum`.
+    pub(super) fn open(
+        path: &Path,
+        segment: u64,
+        partition: u64,
+        header_checksum: u64,
+    ) -> Result<Segment, StoreError> {
+        let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| StoreError::io("read", path, error))?;
+        let damaged = |offset: usize, what, expected: String, found: String| StoreError::Damaged {
+            path: path.to_owned(),
+            offset: offset as u64,
+            what,
+            expected,
+            found,
+        };
+        if metadata.len() < PAGE_BYTES as u64 {
+            let expected = format!("at least {PAGE_BYTES}");
+            let found = metadata.len().to_string();
+            return Err(damaged(0, "length of the file in bytes", expected, found));
+        }
+        let mut page = [0; PAGE_BYTES];
+        file.read_exact(&mut page)
+            .map_err(|error| StoreError::io("read", path, error))?;
+        let header = Unchecked::parse(path, &page)?.check(path, metadata.len())?;
+        let identity = [
+            ("segment number", header.segment, segment),
+            ("partition number", header.partition, partition),
+            (
+                "header that the catalog names",
+                header.header_checksum,
+                header_checksum,
+            ),
+        ];
+        for (what, found, expected) in identity {
+            if found != expected {
+                return Err(damaged(
+                    0,
+                    what,
+                    format!("{expected:x}"),
+                    format!("{found:x}"),
+                ));
+            }
+        }
+        let map = Map::new(&file).map_err(|error| StoreError::io("map", path, error))?;
+        // The file may have been cut since its length was asked for.
+        if map.len() as u64 != metadata.len() {
+            let (expected, found) = (metadata.len().to_string(), map.len().to_string());
+            return Err(damaged(
+                map.len(),
+                "length of the file in bytes",
+                expected,
+                found,
+            ));
+        }
+        let table = header.plan.table.clone();
+        let found = checksum(&map[table.clone()]);
+        if found != header.table_checksum {
+            let expected = format!("{:016x}", header.table_checksum);
+            let found = format!("{found:016x}");
+            return Err(damaged(
+                table.start,
+                "checksum of the checksum table",
+                expected,
+                found,
+            ));
+        }
+        let blocks = table.len() / size_of::<u64>();
+        let verified = (0..blocks.div_ceil(64))
+            .map(|_| AtomicU64::new(0))
+            .collect();
+        Ok(Segment {
+            path: path.to_owned(),
+            map,
+            header,
+            verified,
+        })
+    }
+
+    /// How many rows there are, removed ones included.
+    pub(super) fn rows(&self) -> usize {
+        self.header.rows
+    }
+
+    /// The encoder as the header names it.
+    pub(super) fn encoder(&self) -> &str {
+        &self.header.encoder
+    }
+
+    /// The length of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// What a scan reads of some rows.
+    pub(super) fn block(&self, rows: Range<usize>) -> Result<RowBlock<'_>, StoreError> {
+        Ok(RowBlock {
+            layout: self.header.layout,
+            high: self.slice(Plane::High, rows.clone())?,
+            low: self.slice(Plane::Low, rows.clone())?,
+            scales: self.slice(Plane::Scales, rows.clone())?,
+            residuals_coarse: self.slice(Plane::ResidualsCoarse, rows.clone())?,
+            residuals_fine: self.slice(Plane::ResidualsFine, rows)?,
+        })
+    }
+
+    pub(super) fn values(&self, row: usize) -> Result<&[f32], StoreError> {
+        let padded: &[f32] = self.slice(Plane::Values, row..row + 1)?;
+        Ok(&padded[..self.header.layout.dimension()])
+    }
+
+    pub(super) fn length(&self, row: usize) -> Result<f64, StoreError> {
+        Ok(self.slice::<f64>(Plane::Lengths, row..row + 1)?[0])
+    }
+
+    pub(super) fn class(&self, row: usize) -> Result<ClassId, StoreError> {
+        Ok(ClassId(self.slice::<i64>(Plane::Classes, row..row + 1)?[0]))
+    }
+
+    pub(super) fn info(&self, row: usize) -> Result<TemplateInfo, StoreError> {
+        Ok(self.slice::<TemplateInfo>(Plane::Infos, row..row + 1)?[0])
+    }
+
+    /// The rows of a class, rising; a binary search in the class order.
+    pub(super) fn rows_of(&self, class: ClassId) -> Result<Vec<usize>, StoreError> {
+        let (mut low, mut high) = (0, self.rows());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.class_in_order(middle)?.1 < class {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut rows = Vec::new();
+        while low < self.rows() {
+            let (row, found) = self.class_in_order(low)?;
+            if found != class {
+                break;
+            }
+            rows.push(row);
+            low += 1;
+        }
+        Ok(rows)
+    }
+
+    /// Compares every block with its checksum.
+    pub(super) fn verify(&self) -> Result<(), StoreError> {
+        Plane::ALL.into_iter().try_for_each(|plane| {
+            let length = self.header.plan.plane(plane).length;
+            self.verify_range(plane, 0..length)
+        })
+    }
+
+    fn class_in_order(&self, at: usize) -> Result<(usize, ClassId), StoreError> {
+        let row = self.slice::<u32>(Plane::ClassOrder, at..at + 1)?[0] as usize;
+        if row >= self.rows() {
+            // The checksum was right, so a faulty writer made it; still no reason to panic.
+            let entry = self.header.plan.plane(Plane::ClassOrder);
+            return Err(StoreError::Damaged {
+                path: self.path.clone(),
+                offset: (entry.offset + at * size_of::<u32>()) as u64,
+                what: "row number in the class order",
+                expected: format!("less than {}", self.rows()),
+                found: row.to_string(),
+            });
+        }
+        Ok((row, self.class(row)?))
+    }
+
+    /// The part of a plane that belongs to some rows, verified.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is past the end.
+    fn slice<T: Pod>(&self, plane: Plane, rows: Range<usize>) -> Result<&[T], StoreError> {
+        assert!(
+            rows.end <= self.rows(),
+            "row {} is past the end of its segment",
+            rows.end
+        );
+        let row_bytes = plane.row_bytes(self.header.layout);
+        let range = rows.start * row_bytes..rows.end * row_bytes;
+        self.verify_range(plane, range.clone())?;
+        let offset = self.header.plan.plane(plane).offset;
+        // Planes start on pages and the map itself does, so that every row is aligned.
+        Ok(bytemuck::cast_slice(
+            &self.map[offset + range.start..offset + range.end],
+        ))
+    }
+
+    fn verify_range(&self, plane: Plane, range: Range<usize>) -> Result<(), StoreError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let first_block = self.header.plan.plane(plane).first_block;
+        for block in range.start / BLOCK_BYTES..=(range.end - 1) / BLOCK_BYTES {
+            let bit = first_block + block;
+            // Relaxed is enough: the bit guards nothing but the work of verifying again.
+            let verified = self.verified[bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 == 1;
+            if !verified {
+                self.verify_block(plane, block)?;
+                self.verified[bit / 64].fetch_or(1 << (bit % 64), Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_block(&self, plane: Plane, block: usize) -> Result<(), StoreError> {
+        let entry = self.header.plan.plane(plane);
+        let start = entry.offset + block * BLOCK_BYTES;
+        let end = (start + BLOCK_BYTES).min(entry.offset + entry.length);
+        let found = checksum(&self.map[start..end]);
+        let at = self.header.plan.table.start + (entry.first_block + block) * size_of::<u64>();
+        let expected: u64 = bytemuck::pod_read_unaligned(&self.map[at..at + size_of::<u64>()]);
+        if found != expected {
+            return Err(StoreError::Damaged {
+                path: self.path.clone(),
+                offset: start as u64,
+                what: plane.name(),
+                expected: format!("checksum {expected:016x}"),
+                found: format!("{found:016x}"),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::code::Planes;
+    use crate::partition::writer::{SegmentName, SegmentWriter};
+    use crate::types::{EncoderId, Timestamp};
+
+    fn write(path: &Path, classes: &[i64]) -> u64 {
+        let name = SegmentName {
+            segment: 7,
+            partition: 3,
+            encoder: EncoderId::new("test", "1", 24).unwrap(),
+            created: Timestamp {
+                unix_milliseconds: 1_000,
+            },
+        };
+        let mut writer = SegmentWriter::create(path, name, classes.len()).unwrap();
+        for (row, &class) in classes.iter().enumerate() {
+            let mut planes = Planes::new(24);
+            let values: Vec<f32> = (0..24).map(|at| (row * 24 + at) as f32 - 30.5).collect();
+            planes.push(ClassId(class), &values);
+            let info = TemplateInfo {
+                template: row as u64,
+                enrolled_unix_milliseconds: -5,
+                quality: 0.5,
+                reserved: 0,
+            };
+            writer.append(&planes, &[info]).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    fn open(path: &Path, checksum: u64) -> Result<Segment, StoreError> {
+        Segment::open(path, 7, 3, checksum)
+    }
+
+    /// Everything that a segment can be asked for.
+    fn read_all(segment: &Segment) -> Result<Vec<String>, StoreError> {
+        let mut all = Vec::new();
+        let block = segment.block(0..segment.rows())?;
+        all.push(format!(
+            "{:?} {:?} {:?}",
+            block.high, block.low, block.scales
+        ));
+        all.push(format!(
+            "{:?} {:?}",
+            block.residuals_coarse, block.residuals_fine
+        ));
+        for row in 0..segment.rows() {
+            let (class, info) = (segment.class(row)?, segment.info(row)?);
+            all.push(format!(
+                "{class} {info:?} {:?} {}",
+                segment.values(row)?,
+                segment.length(row)?
+            ));
+            all.push(format!("{:?}", segment.rows_of(class)?));
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn rows_come_back_and_classes_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let checksum = write(&path, &[5, -1, 5, 9, 5]);
+        let segment = open(&path, checksum).unwrap();
+        segment.verify().unwrap();
+        assert_eq!(segment.rows(), 5);
+        assert_eq!(segment.rows_of(ClassId(5)).unwrap(), [0, 2, 4]);
+        assert_eq!(segment.rows_of(ClassId(-1)).unwrap(), [1]);
+        assert_eq!(segment.rows_of(ClassId(6)).unwrap(), [0; 0]);
+        assert_eq!(segment.values(1).unwrap()[0], 24.0 - 30.5);
+        assert_eq!(segment.info(4).unwrap().template, 4);
+        assert_eq!(segment.encoder(), "test@1/24");
+    }
+
+    #[test]
+    fn a_segment_without_rows_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let checksum = write(&path, &[]);
+        let segment = open(&path, checksum).unwrap();
+        assert_eq!(segment.rows_of(ClassId(1)).unwrap(), [0; 0]);
+        segment.verify().unwrap();
+    }
+
+    #[test]
+    fn every_flipped_byte_is_an_error_or_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let checksum = write(&path, &[2, 1, 2]);
+        let expected = read_all(&open(&path, checksum).unwrap()).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let mut harmless = 0;
+        for at in 0..bytes.len() {
+            file.write_all_at(&[bytes[at] ^ 0x41], at as u64).unwrap();
+            match open(&path, checksum).and_then(|segment| read_all(&segment)) {
+                Ok(found) => {
+                    assert_eq!(found, expected, "byte {at}");
+                    harmless += 1;
+                }
+                Err(StoreError::Damaged { path: named, .. }) => assert_eq!(named, path),
+                Err(other) => panic!("byte {at}: {other}"),
+            }
+            file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+        }
+        // Only the gaps between planes carry nothing.
+        let gaps = bytes.len() - PAGE_BYTES - 3 * (64 * 2 + 4 * 3 + 8 + 8 + 24 + 4 + 128) - 8 * 10;
+        assert_eq!(harmless, gaps);
+    }
+
+    #[test]
+    fn every_shortened_file_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let checksum = write(&path, &[2, 1, 2]);
+        let bytes = fs::read(&path).unwrap();
+        for length in (0..bytes.len()).step_by(7) {
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert!(
+                matches!(open(&path, checksum), Err(StoreError::Damaged { .. })),
+                "{length}"
+            );
+        }
+        fs::write(&path, [&bytes[..], &[0]].concat()).unwrap();
+        assert!(matches!(
+            open(&path, checksum),
+            Err(StoreError::Damaged { .. })
+        ));
+    }
+
+    #[test]
+    fn another_segment_in_its_place_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let checksum = write(&path, &[1]);
+        for (segment, partition, checksum) in
+            [(8, 3, checksum), (7, 4, checksum), (7, 3, !checksum)]
+        {
+            assert!(matches!(
+                Segment::open(&path, segment, partition, checksum),
+                Err(StoreError::Damaged { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_named_as_such() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let header_checksum = write(&path, &[1]);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[8] = 2;
+        let renewed = checksum(&bytes[..PAGE_BYTES - 8]);
+        bytes[PAGE_BYTES - 8..PAGE_BYTES].copy_from_slice(&renewed.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let error = open(&path, header_checksum).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                StoreError::Version {
+                    found: 2,
+                    newest: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_writer_that_gives_up_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let name = SegmentName {
+            segment: 1,
+            partition: 1,
+            encoder: EncoderId::new("test", "1", 24).unwrap(),
+            created: Timestamp {
+                unix_milliseconds: 0,
+            },
+        };
+        drop(SegmentWriter::create(&path, name, 5).unwrap());
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,183 @@
+//! A partition at one moment, for readers.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::StoreError;
+use super::dead::DeadRows;
+use super::format::TemplateInfo;
+use super::segment::Segment;
+use super::tail::TailBlock;
+use crate::code::RowBlock;
+use crate::types::{ClassId, EncoderId};
+
+/// All templates of a partition at one moment.
+///
+/// It stays as it is whatever is enrolled, removed or sealed afterwards, and holds on to the memory
+/// and the files it needs. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(super) encoder: Arc<EncoderId>,
+    pub(super) blocks: Arc<Vec<Block>>,
+}
+
+/// A run of rows that lie together: a sealed segment, or a part of the tail.
+#[derive(Clone, Debug)]
+pub struct Block {
+    pub(super) source: Source,
+    pub(super) dead: DeadRows,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Segment(u64, Arc<Segment>),
+    Tail(Arc<TailBlock>),
+}
+
+impl Snapshot {
+    /// The encoder whose embeddings these are.
+    pub fn encoder(&self) -> &EncoderId {
+        &self.encoder
+    }
+
+    /// The runs of rows, in no particular order.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// How many templates there are, removed ones not counted.
+    pub fn templates(&self) -> usize {
+        self.blocks
+            .iter()
+            .map(|block| block.rows() - block.removed_rows())
+            .sum()
+    }
+
+    /// How many classes have a template. Reads every class number: about eight bytes a template.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn count_classes(&self) -> Result<usize, StoreError> {
+        let mut classes = HashSet::new();
+        for block in self.blocks() {
+            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+                classes.insert(block.class(row)?);
+            }
+        }
+        Ok(classes.len())
+    }
+
+    /// Whether `class` has a template.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn contains(&self, class: ClassId) -> Result<bool, StoreError> {
+        for block in self.blocks() {
+            if !block.rows_of(class)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Block {
+    /// How many rows there are, removed ones included: row numbers go from 0 to here.
+    pub fn rows(&self) -> usize {
+        match &self.source {
+            Source::Segment(_, segment) => segment.rows(),
+            Source::Tail(tail) => tail.rows(),
+        }
+    }
+
+    /// How many of the rows are removed.
+    pub fn removed_rows(&self) -> usize {
+        self.dead.count()
+    }
+
+    /// Whether a row is removed.
+    pub fn is_removed(&self, row: usize) -> bool {
+        self.dead.contains(row)
+    }
+
+    /// What a scan reads of some rows, removed ones included.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    ///
+    /// # Panics
+    ///
+    /// This and the methods below panic if a row is past the end.
+    pub fn scan(&self, rows: Range<usize>) -> Result<RowBlock<'_>, StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.block(rows),
+            Source::Tail(tail) => Ok(tail.planes.block(rows)),
+        }
+    }
+
+    /// The full values of a row.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn values(&self, row: usize) -> Result<&[f32], StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.values(row),
+            Source::Tail(tail) => Ok(tail.planes.values(row)),
+        }
+    }
+
+    /// The length of a row, as [`crate::code::length`] computes it.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn length(&self, row: usize) -> Result<f64, StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.length(row),
+            Source::Tail(tail) => Ok(tail.planes.lengths()[row]),
+        }
+    }
+
+    /// The class of a row.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn class(&self, row: usize) -> Result<ClassId, StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.class(row),
+            Source::Tail(tail) => Ok(ClassId(tail.planes.classes()[row])),
+        }
+    }
+
+    /// When a row was enrolled, with what quality.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn info(&self, row: usize) -> Result<TemplateInfo, StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.info(row),
+            Source::Tail(tail) => Ok(tail.infos[row]),
+        }
+    }
+
+    /// The rows of a class that are not removed.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn rows_of(&self, class: ClassId) -> Result<Vec<usize>, StoreError> {
+        let mut rows = match &self.source {
+            Source::Segment(_, segment) => segment.rows_of(class)?,
+            Source::Tail(tail) => tail.rows_of(class),
+        };
+        rows.retain(|row| !self.is_removed(*row));
+        Ok(rows)
+    }
+}

@@ -1,0 +1,565 @@
+//! The data directory: all partitions, and the small state of the layers above.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::StoreError;
+use super::catalog::{Catalog, PartitionEntry};
+use super::gallery::Partition;
+use super::snapshot::Source;
+use crate::types::{EncoderId, PartitionId, Timestamp};
+
+/// A data directory, open in this process and locked for all others.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    catalog: Arc<Catalog>,
+    open: Mutex<HashMap<PartitionId, Arc<Partition>>>,
+}
+
+/// What there is of a partition.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PartitionSummary {
+    /// Its name.
+    pub partition: String,
+    /// The encoder it is bound to.
+    pub encoder: String,
+    /// Numbers per template.
+    pub dimension: usize,
+    /// Enrolled people.
+    pub classes: usize,
+    /// Templates, removed ones not counted.
+    pub templates: usize,
+    /// Sealed segments.
+    pub segments: usize,
+    /// Their size on disk.
+    pub segment_bytes: u64,
+    /// Templates that are not sealed yet.
+    pub tail_templates: usize,
+    /// Removed templates that still take up room in a segment.
+    pub removed_rows: usize,
+}
+
+impl Store {
+    /// Opens a data directory, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// If another process has it open, it cannot be written, is damaged, or is newer than this
+    /// build.
+    pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        fs::create_dir_all(directory)
+            .map_err(|error| StoreError::io("create", directory, error))?;
+        let catalog = Arc::new(Catalog::open(directory)?);
+        Ok(Store {
+            directory: directory.to_owned(),
+            catalog,
+            open: Mutex::default(),
+        })
+    }
+
+    /// Opens a data directory that must already be one; for work that only looks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`], and if there is no data directory.
+    pub fn open_existing(directory: &Path) -> Result<Store, StoreError> {
+        let catalog = directory.join("catalog.redb");
+        fs::metadata(&catalog).map_err(|error| StoreError::io("open", &catalog, error))?;
+        Store::open(directory)
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The partition `id`, or `None` where nobody was ever enrolled.
+    ///
+    /// # Errors
+    ///
+    /// If the partition cannot be opened.
+    pub fn partition(&self, id: &PartitionId) -> Result<Option<Arc<Partition>>, StoreError> {
+        if let Some(partition) = self.opened().get(id) {
+            return Ok(Some(partition.clone()));
+        }
+        match self.catalog.partitions()?.remove(&id.to_string()) {
+            Some(entry) => self.open_partition(id, entry).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The partition `id`, which is made for `encoder` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// If it exists for another encoder, or the disk fails.
+    pub fn partition_for(
+        &self,
+        id: &PartitionId,
+        encoder: &EncoderId,
+        now: Timestamp,
+    ) -> Result<Arc<Partition>, StoreError> {
+        let partition = match self.partition(id)? {
+            Some(partition) => partition,
+            None => {
+                let name = id.to_string();
+                let entry = self
+                    .catalog
+                    .create_partition(&name, encoder, now.unix_milliseconds)?;
+                self.open_partition(id, entry)?
+            }
+        };
+        if partition.encoder() != encoder {
+            return Err(StoreError::Encoder {
+                partition: id.clone(),
+                expected: partition.encoder().clone(),
+                found: encoder.clone(),
+            });
+        }
+        Ok(partition)
+    }
+
+    /// The names of all partitions, in order.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
+        let names = self.catalog.partitions()?.into_keys();
+        let mut ids = Vec::new();
+        for name in names {
+            let id = name.parse().map_err(|error| StoreError::Catalog {
+                path: self.catalog.path().to_owned(),
+                what: format!("the name of a partition cannot be read: {error}"),
+            })?;
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// What there is of a partition. Reads every class number.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn summary(&self, partition: &Partition) -> Result<PartitionSummary, StoreError> {
+        let snapshot = partition.snapshot();
+        let mut summary = PartitionSummary {
+            partition: partition.id().to_string(),
+            encoder: partition.encoder().to_string(),
+            dimension: partition.encoder().dimension(),
+            classes: snapshot.count_classes()?,
+            templates: snapshot.templates(),
+            segments: 0,
+            segment_bytes: 0,
+            tail_templates: 0,
+            removed_rows: 0,
+        };
+        for block in snapshot.blocks() {
+            match &block.source {
+                Source::Segment(_, segment) => {
+                    summary.segments += 1;
+                    summary.segment_bytes += segment.bytes();
+                    summary.removed_rows += block.removed_rows();
+                }
+                Source::Tail(_) => summary.tail_templates += block.rows() - block.removed_rows(),
+            }
+        }
+        Ok(summary)
+    }
+
+    /// The value that a layer above keeps under `key` in its `area`.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn state_get(&self, area: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.catalog.state_get(area, key)
+    }
+
+    /// All keys and values of an area, in order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn state_list(&self, area: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.catalog.state_list(area)
+    }
+
+    /// Keeps a value. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be written.
+    pub fn state_put(&self, area: &str, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.state_update(area, key, |_| (Some(value.to_vec()), ()))
+    }
+
+    /// Removes a value. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be written.
+    pub fn state_remove(&self, area: &str, key: &str) -> Result<bool, StoreError> {
+        self.state_update(area, key, |present| (None, present.is_some()))
+    }
+
+    /// Replaces a value by what `change` makes of it, and removes it for `None`. Nobody else changes
+    /// it in between. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be written.
+    pub fn state_update<T>(
+        &self,
+        area: &str,
+        key: &str,
+        change: impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, T),
+    ) -> Result<T, StoreError> {
+        self.catalog.state_update(area, key, change)
+    }
+
+    fn open_partition(
+        &self,
+        id: &PartitionId,
+        entry: PartitionEntry,
+    ) -> Result<Arc<Partition>, StoreError> {
+        let mut opened = self.opened();
+        // Somebody else may have opened it since; two of one partition would not see each other.
+        if let Some(partition) = opened.get(id) {
+            return Ok(partition.clone());
+        }
+        let segments = self.directory.join("segments");
+        let partition = Partition::open(id.clone(), entry, &segments, self.catalog.clone())?;
+        let partition = Arc::new(partition);
+        opened.insert(id.clone(), partition.clone());
+        Ok(partition)
+    }
+
+    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<PartitionId, Arc<Partition>>> {
+        // Insertion is the only change, so that a panic elsewhere cannot leave it half done.
+        self.open
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::{Enrolled, NewTemplate, Snapshot};
+    use crate::types::{ClassId, Embedding};
+
+    const NOW: Timestamp = Timestamp {
+        unix_milliseconds: 1_000,
+    };
+
+    fn encoder() -> EncoderId {
+        EncoderId::new("test", "1", 16).unwrap()
+    }
+
+    fn template(value: f32) -> NewTemplate {
+        let mut values = vec![1.0; 16];
+        values[0] = value;
+        NewTemplate {
+            embedding: Embedding::new(values).unwrap(),
+            quality: 0.5,
+        }
+    }
+
+    fn bws_1() -> PartitionId {
+        "bws.1".parse().unwrap()
+    }
+
+    fn open(store: &Store) -> Arc<Partition> {
+        store.partition_for(&bws_1(), &encoder(), NOW).unwrap()
+    }
+
+    /// Every template as (class, first value), in order.
+    fn contents(snapshot: &Snapshot) -> Vec<(i64, f32)> {
+        let mut all = Vec::new();
+        for block in snapshot.blocks() {
+            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+                all.push((block.class(row).unwrap().0, block.values(row).unwrap()[0]));
+            }
+        }
+        all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        all
+    }
+
+    fn enroll(partition: &Partition, class: i64, values: &[f32], keep: usize) -> Enrolled {
+        let templates: Vec<NewTemplate> = values.iter().map(|value| template(*value)).collect();
+        partition
+            .enroll(ClassId(class), &encoder(), &templates, keep, NOW)
+            .unwrap()
+    }
+
+    #[test]
+    fn enrolments_survive_a_restart_sealed_or_not() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..4_i16 {
+            let store = Store::open(directory.path()).unwrap();
+            let partition = open(&store);
+            enroll(&partition, 1, &[f32::from(round)], usize::MAX);
+            if round % 2 == 1 {
+                partition.seal().unwrap();
+            }
+            let expected: Vec<(i64, f32)> =
+                (0..=round).map(|value| (1, f32::from(value))).collect();
+            assert_eq!(contents(&partition.snapshot()), expected);
+        }
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(contents(&open(&store).snapshot()).len(), 4);
+    }
+
+    #[test]
+    fn replacing_and_removing_reach_the_tail_and_segments() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        enroll(&partition, 1, &[1.0, 2.0], usize::MAX);
+        enroll(&partition, 2, &[3.0], usize::MAX);
+        partition.seal().unwrap();
+        enroll(&partition, 1, &[4.0], usize::MAX);
+        let before = partition.snapshot();
+
+        let replaced = enroll(&partition, 1, &[5.0], 0);
+        assert_eq!(
+            replaced,
+            Enrolled {
+                added: 1,
+                removed: 3,
+                templates: 1
+            }
+        );
+        assert_eq!(contents(&partition.snapshot()), [(1, 5.0), (2, 3.0)]);
+        assert!(partition.remove(ClassId(2)).unwrap());
+        assert!(!partition.remove(ClassId(2)).unwrap());
+        assert!(!partition.snapshot().contains(ClassId(2)).unwrap());
+        assert_eq!(contents(&before).len(), 4, "a snapshot stays as it was");
+        drop((before, partition, store));
+
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(contents(&open(&store).snapshot()), [(1, 5.0)]);
+    }
+
+    #[test]
+    fn the_newest_templates_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        for value in 0..5_i16 {
+            let later = Timestamp {
+                unix_milliseconds: i64::from(value),
+            };
+            let new = [template(f32::from(value))];
+            partition
+                .enroll(ClassId(1), &encoder(), &new, 2, later)
+                .unwrap();
+        }
+        assert_eq!(
+            contents(&partition.snapshot()),
+            [(1, 2.0), (1, 3.0), (1, 4.0)]
+        );
+    }
+
+    #[test]
+    fn a_removed_template_does_not_come_back_with_sealing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        for class in 0..10_i16 {
+            enroll(
+                &partition,
+                i64::from(class),
+                &[f32::from(class)],
+                usize::MAX,
+            );
+        }
+        partition.remove(ClassId(4)).unwrap();
+        partition.seal().unwrap();
+        assert_eq!(contents(&partition.snapshot()).len(), 9);
+        drop((partition, store));
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(contents(&open(&store).snapshot()).len(), 9);
+    }
+
+    #[test]
+    fn a_long_tail_is_sealed_by_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        let values: Vec<f32> = (0..8_200_i16).map(f32::from).collect();
+        enroll(&partition, 1, &values, usize::MAX);
+        assert_eq!(store.summary(&partition).unwrap().segments, 0);
+        enroll(&partition, 2, &values, usize::MAX);
+        let summary = store.summary(&partition).unwrap();
+        assert_eq!((summary.segments, summary.tail_templates), (1, 0));
+        assert_eq!((summary.classes, summary.templates), (2, 16_400));
+    }
+
+    #[test]
+    fn an_import_is_seen_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        let row = [1.0; 16];
+        let mut import = partition.import(&encoder(), 2, NOW).unwrap();
+        import.push(ClassId(1), &row, f32::NAN).unwrap();
+        assert_eq!(partition.snapshot().templates(), 0);
+        assert!(matches!(
+            import.finish(),
+            Err(StoreError::RowCount {
+                expected: 2,
+                found: 1,
+                ..
+            })
+        ));
+        let directory_of_segments = directory.path().join("segments/1");
+        assert_eq!(fs::read_dir(directory_of_segments).unwrap().count(), 0);
+
+        let mut import = partition.import(&encoder(), 1, NOW).unwrap();
+        import.push(ClassId(1), &row, f32::NAN).unwrap();
+        assert!(matches!(
+            import.push(ClassId(1), &row, 0.0),
+            Err(StoreError::RowCount { .. })
+        ));
+        import.finish().unwrap();
+        assert_eq!(partition.snapshot().templates(), 1);
+    }
+
+    #[test]
+    fn another_encoder_is_refused_and_both_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        let other = EncoderId::new("test", "2", 16).unwrap();
+        let error = partition
+            .enroll(ClassId(1), &other, &[template(1.0)], 0, NOW)
+            .unwrap_err();
+        let expected =
+            "partition `bws.1` holds embeddings of encoder `test@1/16`, not of `test@2/16`";
+        assert_eq!(error.to_string(), expected);
+        assert!(store.partition_for(&bws_1(), &other, NOW).is_err());
+        assert!(partition.import(&other, 1, NOW).is_err());
+    }
+
+    #[test]
+    fn a_file_that_no_transaction_names_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        enroll(&partition, 1, &[1.0], 0);
+        partition.seal().unwrap();
+        drop((partition, store));
+        let segments = directory.path().join("segments/1");
+        fs::write(segments.join("999.vseg"), b"half a segment").unwrap();
+        fs::write(segments.join("notes.txt"), b"not ours").unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(open(&store).snapshot().templates(), 1);
+        assert!(!segments.join("999.vseg").exists());
+        assert!(segments.join("notes.txt").exists());
+    }
+
+    #[test]
+    fn a_missing_or_damaged_segment_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let partition = open(&store);
+        enroll(&partition, 1, &[1.0], 0);
+        partition.seal().unwrap();
+        drop((partition, store));
+        let segments = directory.path().join("segments/1");
+        let path = fs::read_dir(&segments)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let bytes = fs::read(&path).unwrap();
+
+        let mut damaged = bytes.clone();
+        damaged[4096] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let snapshot = open(&store).snapshot();
+        let error = snapshot.blocks()[0].scan(0..1).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Damaged { offset: 4096, .. }),
+            "{error}"
+        );
+        drop((snapshot, store));
+
+        fs::remove_file(&path).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let error = store.partition(&bws_1()).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Io { path: named, .. } if *named == path),
+            "{error}"
+        );
+        drop(store);
+
+        fs::write(&path, &bytes).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(open(&store).snapshot().templates(), 1, "nothing was lost");
+    }
+
+    #[test]
+    fn a_second_opener_is_kept_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let _store = Store::open(directory.path()).unwrap();
+        let error = Store::open(directory.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_data_directory_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"text").unwrap();
+        assert!(matches!(
+            Store::open(&file),
+            Err(StoreError::Io {
+                action: "create",
+                ..
+            })
+        ));
+        let missing = directory.path().join("missing");
+        assert!(matches!(
+            Store::open_existing(&missing),
+            Err(StoreError::Io { .. })
+        ));
+        assert!(!missing.exists());
+        fs::write(directory.path().join("catalog.redb"), vec![7; 10_000]).unwrap();
+        let error = Store::open(directory.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Catalog { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn state_is_kept_by_area() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.state_put("a", "x", b"1").unwrap();
+        store.state_put("a", "y", b"2").unwrap();
+        store.state_put("b", "x", b"3").unwrap();
+        drop(store);
+        let store = Store::open(directory.path()).unwrap();
+        let keys = |area| -> Vec<String> {
+            store
+                .state_list(area)
+                .unwrap()
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect()
+        };
+        assert_eq!(keys("a"), ["x", "y"]);
+        assert_eq!(keys("b"), ["x"]);
+        assert_eq!(keys("c"), [""; 0]);
+        assert!(store.state_remove("a", "x").unwrap());
+        assert!(!store.state_remove("a", "x").unwrap());
+        assert_eq!(store.state_get("b", "x").unwrap(), Some(b"3".to_vec()));
+    }
+}

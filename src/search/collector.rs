@@ -1,0 +1,159 @@
+//! The best classes seen so far.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+
+use crate::types::{ClassId, Match};
+
+/// Keeps the `k` best classes of all that it is offered, each with its best similarity.
+///
+/// The order is total: falling similarity, then rising class, so that what is kept does not depend
+/// on the order of offers. An offer costs a look-up, and a place in a tree if it is kept.
+#[derive(Clone, Debug)]
+pub struct TopK {
+    k: usize,
+    best: HashMap<ClassId, f64>,
+    ranked: BTreeSet<Ranked>,
+}
+
+impl TopK {
+    /// Keeps the best `k`.
+    pub fn new(k: usize) -> TopK {
+        TopK {
+            k,
+            best: HashMap::new(),
+            ranked: BTreeSet::new(),
+        }
+    }
+
+    /// Considers one template's score.
+    pub fn offer(&mut self, candidate: Match) {
+        if let Some(&present) = self.best.get(&candidate.class) {
+            if candidate.similarity <= present {
+                return;
+            }
+            self.ranked.remove(&Ranked(Match {
+                similarity: present,
+                ..candidate
+            }));
+        } else if self.ranked.len() == self.k {
+            match self.ranked.last() {
+                Some(&worst) if Ranked(candidate) < worst => {
+                    self.ranked.remove(&worst);
+                    self.best.remove(&worst.0.class);
+                }
+                _ => return,
+            }
+        }
+        self.ranked.insert(Ranked(candidate));
+        self.best.insert(candidate.class, candidate.similarity);
+    }
+
+    /// The similarity that a class must reach to be kept: that of the k-th best, or minus infinity
+    /// while there are fewer. A class that only equals it may still be kept, by its number.
+    pub fn threshold(&self) -> f64 {
+        match self.ranked.last() {
+            _ if self.ranked.len() < self.k => f64::NEG_INFINITY,
+            Some(worst) => worst.0.similarity,
+            // Nothing is ever good enough to be the best none.
+            None => f64::INFINITY,
+        }
+    }
+
+    /// Considers all that `other` has kept.
+    pub fn merge(&mut self, other: TopK) {
+        other
+            .ranked
+            .into_iter()
+            .for_each(|ranked| self.offer(ranked.0));
+    }
+
+    /// What was kept, best first.
+    pub fn into_matches(self) -> Vec<Match> {
+        self.ranked.into_iter().map(|ranked| ranked.0).collect()
+    }
+}
+
+/// A match that sorts by rank: the best is the least.
+#[derive(Clone, Copy, Debug)]
+struct Ranked(Match);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        self.0.rank_order(&other.0)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Sort everything, keep the first of each class, take k.
+    fn by_sorting(offers: &[Match], k: usize) -> Vec<Match> {
+        let mut sorted = offers.to_vec();
+        sorted.sort_by(Match::rank_order);
+        let mut seen = std::collections::HashSet::new();
+        sorted.retain(|offer| seen.insert(offer.class));
+        sorted.truncate(k);
+        sorted
+    }
+
+    /// Few classes and few scores, so that most offers tie with another.
+    fn offers() -> impl Strategy<Value = Vec<Match>> {
+        let offer = (-5_i64..15, -3_i32..4).prop_map(|(class, score)| Match {
+            class: ClassId(class),
+            similarity: f64::from(score) / 4.0,
+        });
+        prop::collection::vec(offer, 0..120)
+    }
+
+    proptest! {
+        #[test]
+        fn it_keeps_what_sorting_keeps(offers in offers(), k in 0_usize..25) {
+            let mut top = TopK::new(k);
+            offers.iter().for_each(|offer| top.offer(*offer));
+            let expected = by_sorting(&offers, k);
+            let threshold = match expected.last() {
+                Some(last) if expected.len() == k => last.similarity,
+                _ if k == 0 => f64::INFINITY,
+                _ => f64::NEG_INFINITY,
+            };
+            prop_assert_eq!(top.threshold(), threshold);
+            prop_assert_eq!(top.into_matches(), expected);
+        }
+
+        #[test]
+        fn merging_is_offering_in_any_order(
+            offers in offers(),
+            k in 1_usize..25,
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (front, back) = offers.split_at(cut.index(offers.len() + 1));
+            let mut parts = [front, back].map(|part| {
+                let mut top = TopK::new(k);
+                part.iter().rev().for_each(|offer| top.offer(*offer));
+                top
+            });
+            let second = parts[1].clone();
+            parts[0].merge(second);
+            let [merged, _] = parts;
+            prop_assert_eq!(merged.into_matches(), by_sorting(&offers, k));
+        }
+    }
+}

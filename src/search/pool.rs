@@ -1,0 +1,58 @@
+//! The threads that scan.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Where scans run: on the calling thread, or on threads of their own.
+///
+/// Clones share the threads. Tests use [`Pool::Here`], so that stacks stay short and nothing
+/// depends on timing; a process should have one pool of threads, as many as physical cores.
+#[derive(Clone)]
+pub enum Pool {
+    /// The calling thread.
+    Here,
+    /// Named threads of their own.
+    Threads(Arc<rayon::ThreadPool>),
+}
+
+impl Pool {
+    /// A pool of `threads` threads; none or one is [`Pool::Here`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system gives no threads.
+    pub fn new(threads: usize) -> Pool {
+        if threads <= 1 {
+            return Pool::Here;
+        }
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = builder
+            .thread_name(|at| format!("vultus-scan-{at}"))
+            .build();
+        Pool::Threads(Arc::new(
+            pool.expect("the operating system gives a few threads"),
+        ))
+    }
+
+    /// How many threads scan side by side.
+    pub fn threads(&self) -> usize {
+        match self {
+            Pool::Here => 1,
+            Pool::Threads(pool) => pool.current_num_threads(),
+        }
+    }
+
+    /// Runs `work` once on every thread and returns all results.
+    pub(super) fn on_each_thread<T: Send>(&self, work: impl Fn() -> T + Sync) -> Vec<T> {
+        match self {
+            Pool::Here => vec![work()],
+            Pool::Threads(pool) => pool.broadcast(|_| work()),
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({} threads)", self.threads())
+    }
+}

@@ -1,0 +1,5 @@
+//! The integration tests: one binary, linked once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod naive;
+mod search;

@@ -1,0 +1,262 @@
+//! Every answer equals that of the naive search, bit for bit.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use vultus::code::Probe;
+use vultus::kernel::{DotI8, Isa};
+use vultus::partition::{NewTemplate, Partition, Store};
+use vultus::search::{Options, Pool, SearchError, search};
+use vultus::types::{ClassId, Embedding, EncoderId, Timestamp};
+
+use super::naive::{self, Row};
+
+const NOW: Timestamp = Timestamp {
+    unix_milliseconds: 0,
+};
+
+/// How rows are distributed: each kind attacks the search in its own way.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Directions without preference.
+    Random,
+    /// Few different rows, so that most scores tie.
+    Duplicates,
+    /// Rows that differ in their last bits only, so that codes cannot tell them apart.
+    NearDuplicates,
+    /// One row for all.
+    AllEqual,
+    /// One value that dwarfs the others, so that the codes of the others are zero.
+    Dominant,
+    /// Lengths from the smallest to the largest numbers.
+    Extreme,
+}
+
+const KINDS: [Kind; 6] = [
+    Kind::Random,
+    Kind::Duplicates,
+    Kind::NearDuplicates,
+    Kind::AllEqual,
+    Kind::Dominant,
+    Kind::Extreme,
+];
+
+fn row(kind: Kind, dimension: usize, random: &mut StdRng) -> Vec<f32> {
+    let normal = |seed: u64| -> Vec<f32> {
+        let mut random = StdRng::seed_from_u64(seed);
+        (0..dimension)
+            .map(|_| random.random_range(-1.0..1.0))
+            .collect()
+    };
+    match kind {
+        Kind::Random => normal(random.random()),
+        Kind::Duplicates => normal(random.random_range(0..5)),
+        Kind::NearDuplicates => {
+            let mut row = normal(1);
+            let at = random.random_range(0..dimension);
+            row[at] = row[at].next_up();
+            row
+        }
+        Kind::AllEqual => normal(1),
+        Kind::Dominant => {
+            let mut row = normal(random.random());
+            row[random.random_range(0..3)] = 1e4;
+            row
+        }
+        Kind::Extreme => {
+            let scale = [1e-40, 1e-20, 1.0, 1e20, 3e38][random.random_range(0..5)];
+            normal(random.random())
+                .iter()
+                .map(|value| value * scale)
+                .collect()
+        }
+    }
+}
+
+/// Fills a partition by enrolments, an import and removals; returns what must be in it.
+fn fill(
+    partition: &Partition,
+    encoder: &EncoderId,
+    kind: Kind,
+    count: usize,
+    classes: i64,
+    random: &mut StdRng,
+) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let new = |random: &mut StdRng| {
+        let class = random.random_range(-classes..=classes);
+        (class, row(kind, encoder.dimension(), random))
+    };
+    let imported: Vec<Row> = (0..count / 2).map(|_| new(random)).collect();
+    if !imported.is_empty() {
+        let mut import = partition.import(encoder, imported.len(), NOW).unwrap();
+        for (class, row) in &imported {
+            import.push(ClassId(*class), row, f32::NAN).unwrap();
+        }
+        import.finish().unwrap();
+        rows.extend(imported);
+    }
+    while rows.len() < count {
+        let (class, row) = new(random);
+        let template = NewTemplate {
+            embedding: Embedding::new(row.clone()).unwrap(),
+            quality: 1.0,
+        };
+        partition
+            .enroll(ClassId(class), encoder, &[template], usize::MAX, NOW)
+            .unwrap();
+        rows.push((class, row));
+        if random.random_ratio(1, 40) {
+            partition.seal().unwrap();
+        }
+        if random.random_ratio(1, 20) {
+            let removed = rows[random.random_range(0..rows.len())].0;
+            assert!(partition.remove(ClassId(removed)).unwrap());
+            rows.retain(|(class, _)| *class != removed);
+        }
+    }
+    rows
+}
+
+fn partition(directory: &tempfile::TempDir, encoder: &EncoderId) -> Arc<Partition> {
+    let store = Store::open(directory.path()).unwrap();
+    store
+        .partition_for(&"bws.1".parse().unwrap(), encoder, NOW)
+        .unwrap()
+}
+
+proptest! {
+    // Every case opens a data directory and syncs dozens of transactions.
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_answer_equals_the_naive_one(
+        seed in any::<u64>(),
+        kind in prop::sample::select(&KINDS),
+        dimension in prop::sample::select(&[16_usize, 100, 128, 129, 512]),
+        count in 0_usize..150,
+        classes in prop::sample::select(&[2_i64, 30, 1_000]),
+        k in prop::sample::select(&[1_usize, 3, 20, 1_000]),
+        threshold in prop::option::of(-0.2_f64..0.9),
+        threads in 1_usize..4,
+    ) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let encoder = EncoderId::new("test", "1", dimension).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let partition = partition(&directory, &encoder);
+        let rows = fill(&partition, &encoder, kind, count, classes, &mut random);
+        let snapshot = partition.snapshot();
+        prop_assert_eq!(snapshot.templates(), rows.len());
+
+        // Strangers, and enrolled rows themselves.
+        let mut probes: Vec<Vec<f32>> = (0..3).map(|_| row(kind, dimension, &mut random)).collect();
+        probes.extend(rows.iter().take(2).map(|(_, row)| row.clone()));
+        let embeddings: Vec<Embedding> =
+            probes.iter().map(|probe| Embedding::new(probe.clone()).unwrap()).collect();
+        let prepared: Vec<Probe> = embeddings.iter().map(Probe::new).collect();
+        for isa in Isa::ALL {
+            let kernel = DotI8::for_isa(isa).unwrap();
+            let options = Options { k, threshold, kernel };
+            let answers = search(&snapshot, &prepared, &options, &Pool::new(threads)).unwrap();
+            prop_assert_eq!(answers.len(), probes.len());
+            for (answer, probe) in answers.iter().zip(&probes) {
+                prop_assert_eq!(&answer.matches, &naive::search(&rows, probe, k, threshold));
+                prop_assert_eq!(answer.rows_scanned, rows.len());
+                prop_assert!(answer.rows_scored <= rows.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_gallery_is_scanned_in_many_runs_and_few_rows_are_scored() {
+    let mut random = StdRng::seed_from_u64(11);
+    let encoder = EncoderId::new("test", "1", 128).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let partition = partition(&directory, &encoder);
+    let rows: Vec<Row> = (0..20_000)
+        .map(|class| (class, row(Kind::Random, 128, &mut random)))
+        .collect();
+    let mut import = partition.import(&encoder, rows.len(), NOW).unwrap();
+    for (class, row) in &rows {
+        import.push(ClassId(*class), row, f32::NAN).unwrap();
+    }
+    import.finish().unwrap();
+    let probe = row(Kind::Random, 128, &mut random);
+    let prepared = Probe::new(&Embedding::new(probe.clone()).unwrap());
+    for threads in [1, 2, 5] {
+        let options = Options::best(20);
+        let pool = Pool::new(threads);
+        let answer = search(
+            &partition.snapshot(),
+            std::slice::from_ref(&prepared),
+            &options,
+            &pool,
+        )
+        .unwrap();
+        assert_eq!(answer[0].matches, naive::search(&rows, &probe, 20, None));
+        assert!(
+            answer[0].rows_scored < 1_000,
+            "{} rows were scored",
+            answer[0].rows_scored
+        );
+    }
+}
+
+#[test]
+fn the_documented_order_of_operations_is_within_rounding_of_the_plain_one() {
+    let mut random = StdRng::seed_from_u64(5);
+    for dimension in [16, 128, 4096] {
+        let (a, b) = (
+            row(Kind::Random, dimension, &mut random),
+            row(Kind::Random, dimension, &mut random),
+        );
+        assert!((naive::cosine(&a, &b) - naive::plain_cosine(&a, &b)).abs() < 1e-14);
+    }
+}
+
+#[test]
+fn an_empty_gallery_has_an_empty_answer() {
+    let encoder = EncoderId::new("test", "1", 16).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let partition = partition(&directory, &encoder);
+    let probe = Probe::new(&Embedding::new(vec![1.0; 16]).unwrap());
+    let answers = search(
+        &partition.snapshot(),
+        &[probe],
+        &Options::best(5),
+        &Pool::Here,
+    )
+    .unwrap();
+    assert_eq!((answers[0].matches.len(), answers[0].rows_scanned), (0, 0));
+    let none = search(&partition.snapshot(), &[], &Options::best(5), &Pool::Here).unwrap();
+    assert!(none.is_empty());
+}
+
+#[test]
+fn a_probe_of_another_dimension_is_named() {
+    let encoder = EncoderId::new("test", "1", 16).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let partition = partition(&directory, &encoder);
+    let probes = [16, 17].map(|length| Probe::new(&Embedding::new(vec![1.0; length]).unwrap()));
+    let error = search(
+        &partition.snapshot(),
+        &probes,
+        &Options::best(5),
+        &Pool::Here,
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SearchError::Dimension {
+                at: 1,
+                found: 17,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
