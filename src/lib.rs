@@ -11,3 +11,12 @@ pub mod partition;
 pub mod search;
 
 pub mod engine;
+
+#[cfg(feature = "web")]
+pub mod access;
+
+#[cfg(feature = "web")]
+pub mod samples;
+
+#[cfg(feature = "web")]
+pub mod web;

@@ -12,6 +12,8 @@ use super::jobs::Busy;
 use super::render;
 use crate::access::{AppError, AttemptError, TokenError};
 use crate::engine::{EngineError, Fault};
+use crate::face::FaceError;
+use crate::partition::StoreError;
 use crate::samples::SampleError;
 use crate::types::ParseBcidError;
 
@@ -162,10 +164,25 @@ impl From<SampleError> for Error {
 
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
+        // Neither the device that calls nor its user can do anything about the encoder that this
+        // service was started with; whoever operates it should read why in the answer too.
+        if let EngineError::Store(error @ StoreError::Encoder { .. }) = &error {
+            tracing::error!(%error, "this service runs with another encoder than it was filled with");
+            return Error::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+        }
         match error.fault() {
             Fault::Caller => Error::bad_request(error.to_string()),
-            _ => Error::internal("to read or write templates", &error),
+            Fault::Ours => Error::internal("to read or write templates", &error),
         }
+    }
+}
+
+impl From<FaceError> for Error {
+    fn from(error: FaceError) -> Error {
+        if error.is_callers_fault() {
+            return Error::bad_request(error.to_string());
+        }
+        Error::internal("to find a face", &error)
     }
 }
 

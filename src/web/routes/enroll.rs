@@ -12,7 +12,7 @@ use super::super::render;
 use super::super::state::AppState;
 use super::task::{self, Failure};
 use crate::access::{Claims, Task};
-use crate::engine::NewTemplate;
+use crate::partition::NewTemplate;
 use crate::samples::Sample;
 
 #[derive(Serialize)]

@@ -114,7 +114,7 @@ fn examine(
     }
     let face = match state.faces().only_face(&url.data) {
         Ok(face) => face,
-        Err(error) => return refuse(&error).map(UploadResult::refused),
+        Err(error) => return refuse(error).map(UploadResult::refused),
     };
     let sample = Sample {
         embedding: face.embedding,
@@ -133,13 +133,12 @@ fn examine(
 }
 
 /// What is wrong with the picture, or the error if it is none.
-fn refuse(error: &FaceError) -> Result<Refusal, Error> {
+fn refuse(error: FaceError) -> Result<Refusal, Error> {
     match error {
-        FaceError::NoFaceFound => Ok(Refusal::NoFaceFound),
+        // A picture with too few pixels for a face has none; clients know what to do then.
+        FaceError::NoFaceFound | FaceError::TooSmall { .. } => Ok(Refusal::NoFaceFound),
         FaceError::MultipleFacesFound { .. } => Ok(Refusal::MultipleFacesFound),
-        error => Err(Error::bad_request(format!(
-            "the sample is of no use: {error}"
-        ))),
+        error => Err(error.into()),
     }
 }
 
