@@ -15,3 +15,12 @@ pub mod search;
 pub mod exchange;
 
 pub mod engine;
+
+#[cfg(feature = "web")]
+pub mod access;
+
+#[cfg(feature = "web")]
+pub mod samples;
+
+#[cfg(feature = "web")]
+pub mod web;

@@ -1,0 +1,424 @@
+//! The programs that use the service, and how they prove who they are.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hmac::Mac;
+use rand::{CryptoRng, RngExt};
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+use super::ServerKey;
+use crate::partition::{Store, StoreError};
+use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp};
+
+/// Where apps are kept in the store.
+const AREA: &str = "apps";
+const SECRET_BYTES: usize = 18;
+/// What is hashed beside the secret, so that a hash fits one app and one purpose only.
+const SECRET_PURPOSE: &[u8] = b"app secret";
+
+/// The public name of an app: a GUID, written in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppId(Uuid);
+
+/// A text is not an App-ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the App-ID is not a GUID such as `3b241101-e2bb-4255-8caf-4136c566a962`")]
+pub struct ParseAppIdError;
+
+/// What an app proves itself with: 24 base64 characters. Shown once, when the app is created.
+pub struct AppSecret(String);
+
+/// A program that uses the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Its public name.
+    pub id: AppId,
+    /// What people call it.
+    pub name: String,
+    /// The storage whose classes it may use.
+    pub storage: StorageName,
+    /// The one partition it may use; all of the storage if there is none.
+    pub partition: Option<i32>,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// The apps of an installation, kept in its store.
+#[derive(Debug)]
+pub struct Apps {
+    store: Arc<Store>,
+    key: ServerKey,
+}
+
+/// Why apps cannot be created, listed or checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The name of a new app has the wrong length or a control character.
+    #[error("the name of an app has 1 to {LENGTH_MAX} characters and no control characters", LENGTH_MAX = App::NAME_LENGTH_MAX)]
+    Name,
+    /// The entry of an app cannot be read.
+    #[error("the entry of app `{id}` is damaged: {problem}")]
+    Damaged {
+        /// The key of the entry.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store failed.
+    #[error("the apps cannot be read or written")]
+    Store(#[from] StoreError),
+}
+
+/// An app as it is stored. Field names are part of the file format.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    name: String,
+    storage: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partition: Option<i32>,
+    created_unix_milliseconds: i64,
+    /// HMAC-SHA-256 of the secret in base64.
+    secret_hash: String,
+    /// Which server key the hash was made with.
+    key_fingerprint: String,
+}
+
+impl AppId {
+    fn random(rng: &mut impl CryptoRng) -> AppId {
+        let mut bytes = [0; 16];
+        rng.fill(&mut bytes);
+        AppId(Builder::from_random_bytes(bytes).into_uuid())
+    }
+}
+
+impl FromStr for AppId {
+    type Err = ParseAppIdError;
+
+    /// Reads a GUID with hyphens, in any letter case.
+    fn from_str(text: &str) -> Result<AppId, ParseAppIdError> {
+        // The length excludes the other forms that the parser knows: braces, URNs, no hyphens.
+        if text.len() != uuid::fmt::Hyphenated::LENGTH {
+            return Err(ParseAppIdError);
+        }
+        Uuid::try_parse(text)
+            .map(AppId)
+            .map_err(|_no_guid| ParseAppIdError)
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.hyphenated(), f)
+    }
+}
+
+impl AppSecret {
+    /// The secret in plain text, to be shown to the person who created the app.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn random(rng: &mut impl CryptoRng) -> AppSecret {
+        let mut bytes = [0; SECRET_BYTES];
+        rng.fill(&mut bytes);
+        AppSecret(BASE64_STANDARD.encode(bytes))
+    }
+}
+
+impl fmt::Debug for AppSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppSecret(hidden)")
+    }
+}
+
+impl App {
+    /// The most characters in the name of an app.
+    pub const NAME_LENGTH_MAX: usize = 100;
+
+    /// Whether the app may use the classes of `partition`.
+    pub fn permits(&self, partition: &PartitionId) -> bool {
+        self.storage == partition.storage
+            && self
+                .partition
+                .is_none_or(|number| number == partition.number)
+    }
+}
+
+impl Apps {
+    /// The apps in `store`, whose secrets are hashed with `key`.
+    pub fn new(store: Arc<Store>, key: &ServerKey) -> Apps {
+        Apps {
+            store,
+            key: key.clone(),
+        }
+    }
+
+    /// Creates an app called `name` that may use `storage`, or only `partition` of it.
+    ///
+    /// The secret exists in what this returns and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// If the name has the wrong length or control characters, or the store fails.
+    pub fn create(
+        &self,
+        name: &str,
+        storage: StorageName,
+        partition: Option<i32>,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(App, AppSecret), AppError> {
+        let length = name.chars().count();
+        let allowed = 1..=App::NAME_LENGTH_MAX;
+        if !allowed.contains(&length) || name.chars().any(char::is_control) {
+            return Err(AppError::Name);
+        }
+        let secret = AppSecret::random(rng);
+        let app = App {
+            id: AppId::random(rng),
+            name: name.to_owned(),
+            storage,
+            partition,
+            created: now,
+        };
+        let hash = self.hash(app.id, secret.expose()).finalize().into_bytes();
+        let record = Record {
+            name: app.name.clone(),
+            storage: app.storage.to_string(),
+            partition: app.partition,
+            created_unix_milliseconds: now.unix_milliseconds,
+            secret_hash: BASE64_STANDARD.encode(hash),
+            key_fingerprint: self.key.fingerprint(),
+        };
+        let value = serde_json::to_vec(&record).expect("texts and numbers become JSON");
+        self.store.state_put(AREA, &app.id.to_string(), &value)?;
+        Ok((app, secret))
+    }
+
+    /// All apps, by name and then by id.
+    ///
+    /// # Errors
+    ///
+    /// If an entry is damaged or the store fails.
+    pub fn list(&self) -> Result<Vec<App>, AppError> {
+        let mut apps = Vec::new();
+        for (id, value) in self.store.state_list(AREA)? {
+            apps.push(parse(&id, &value)?.0);
+        }
+        apps.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(apps)
+    }
+
+    /// The app with this id, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the entry is damaged or the store fails.
+    pub fn find(&self, id: AppId) -> Result<Option<App>, AppError> {
+        Ok(self.record(id)?.map(|(app, _)| app))
+    }
+
+    /// Removes an app. Its tokens are refused from now on. Tells whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn remove(&self, id: AppId) -> Result<bool, AppError> {
+        Ok(self.store.state_remove(AREA, &id.to_string())?)
+    }
+
+    /// The app that `id` and `secret` prove, or `None` if they prove nothing.
+    ///
+    /// The time this takes does not depend on how much of the secret is right.
+    ///
+    /// # Errors
+    ///
+    /// If the entry of the app is damaged or the store fails.
+    pub fn authenticate(&self, id: &str, secret: &str) -> Result<Option<App>, AppError> {
+        let Ok(id) = id.parse::<AppId>() else {
+            return Ok(None);
+        };
+        let Some((app, record)) = self.record(id)? else {
+            return Ok(None);
+        };
+        let expected = BASE64_STANDARD
+            .decode(&record.secret_hash)
+            .map_err(|error| damaged(&id.to_string(), &error))?;
+        if self.hash(id, secret).verify_slice(&expected).is_ok() {
+            return Ok(Some(app));
+        }
+        if record.key_fingerprint != self.key.fingerprint() {
+            tracing::warn!(
+                app = %id,
+                "the secret of this app was hashed with another server key; restore that key, or \
+                 create the app anew"
+            );
+        }
+        Ok(None)
+    }
+
+    fn record(&self, id: AppId) -> Result<Option<(App, Record)>, AppError> {
+        let key = id.to_string();
+        match self.store.state_get(AREA, &key)? {
+            Some(value) => parse(&key, &value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn hash(&self, id: AppId, secret: &str) -> hmac::Hmac<sha2::Sha256> {
+        self.key
+            .hash(&[SECRET_PURPOSE, id.0.as_bytes(), secret.as_bytes()])
+    }
+}
+
+fn parse(key: &str, value: &[u8]) -> Result<(App, Record), AppError> {
+    let record: Record = serde_json::from_slice(value).map_err(|error| damaged(key, &error))?;
+    let app = App {
+        id: key.parse().map_err(|error| damaged(key, &error))?,
+        name: record.name.clone(),
+        storage: record
+            .storage
+            .parse()
+            .map_err(|error: ParseBcidError| damaged(key, &error))?,
+        partition: record.partition,
+        created: Timestamp {
+            unix_milliseconds: record.created_unix_milliseconds,
+        },
+    };
+    Ok((app, record))
+}
+
+fn damaged(id: &str, problem: &dyn fmt::Display) -> AppError {
+    AppError::Damaged {
+        id: id.to_owned(),
+        problem: problem.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A store in a directory that lives as long as the test.
+    pub(crate) fn store() -> (tempfile::TempDir, Arc<Store>) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        (directory, Arc::new(store))
+    }
+
+    fn apps() -> (tempfile::TempDir, Apps) {
+        let (directory, store) = store();
+        let key = ServerKey::random(&mut rand::rng());
+        (directory, Apps::new(store, &key))
+    }
+
+    fn create(apps: &Apps, name: &str, partition: Option<i32>) -> (App, AppSecret) {
+        let now = Timestamp::from_unix_seconds(1_000);
+        apps.create(
+            name,
+            "bws".parse().unwrap(),
+            partition,
+            now,
+            &mut rand::rng(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_the_right_pair_authenticates() {
+        let (_directory, apps) = apps();
+        let (app, secret) = create(&apps, "One", None);
+        let (other, other_secret) = create(&apps, "Two", None);
+        let id = app.id.to_string();
+        let found = apps.authenticate(&id, secret.expose()).unwrap();
+        assert_eq!(found, Some(app));
+        let upper = apps.authenticate(&id.to_uppercase(), secret.expose());
+        assert!(upper.unwrap().is_some(), "GUIDs have no letter case");
+        let other_id = other.id.to_string();
+        let nobody = Uuid::nil().to_string();
+        for (id, secret) in [
+            (id.as_str(), other_secret.expose()),
+            (&other_id, secret.expose()),
+            (&id, ""),
+            (&id, &secret.expose()[..23]),
+            (&id, &secret.expose().to_lowercase()),
+            (&nobody, secret.expose()),
+            ("", secret.expose()),
+            ("no guid", secret.expose()),
+        ] {
+            assert_eq!(apps.authenticate(id, secret).unwrap(), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_secret_has_24_characters_and_is_not_stored() {
+        let (_directory, apps) = apps();
+        let (app, secret) = create(&apps, "One", None);
+        assert_eq!(secret.expose().len(), 24);
+        let value = apps.store.state_get(AREA, &app.id.to_string()).unwrap();
+        let text = String::from_utf8(value.unwrap()).unwrap();
+        assert!(!text.contains(secret.expose()));
+        assert_eq!(format!("{secret:?}"), "AppSecret(hidden)");
+    }
+
+    #[test]
+    fn without_its_server_key_a_stored_hash_is_worth_nothing() {
+        let (_directory, apps) = apps();
+        let (app, secret) = create(&apps, "One", None);
+        let stranger = Apps::new(apps.store.clone(), &ServerKey::random(&mut rand::rng()));
+        let found = stranger.authenticate(&app.id.to_string(), secret.expose());
+        assert_eq!(found.unwrap(), None);
+    }
+
+    #[test]
+    fn an_app_reaches_its_storage_or_its_one_partition() {
+        let (_directory, apps) = apps();
+        let whole = create(&apps, "Whole", None).0;
+        let one = create(&apps, "One", Some(112)).0;
+        let partition = |text: &str| text.parse::<PartitionId>().unwrap();
+        assert!(whole.permits(&partition("bws.112")) && whole.permits(&partition("bws.-1")));
+        assert!(one.permits(&partition("bws.112")) && !one.permits(&partition("bws.113")));
+        for other in ["bws2.112", "BWS.112", "other.112"] {
+            assert!(!whole.permits(&partition(other)) && !one.permits(&partition(other)));
+        }
+    }
+
+    #[test]
+    fn apps_are_listed_by_name_and_gone_when_removed() {
+        let (_directory, apps) = apps();
+        let second = create(&apps, "b", None).0;
+        let first = create(&apps, "a", Some(-5)).0;
+        assert_eq!(apps.list().unwrap(), [first.clone(), second]);
+        assert!(apps.remove(first.id).unwrap());
+        assert!(!apps.remove(first.id).unwrap());
+        assert_eq!(apps.find(first.id).unwrap(), None);
+        assert_eq!(apps.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_name_must_be_printable() {
+        let (_directory, apps) = apps();
+        let long = "n".repeat(101);
+        for name in ["", long.as_str(), "a\nb"] {
+            let storage = "bws".parse().unwrap();
+            let now = Timestamp::from_unix_seconds(0);
+            let refused = apps.create(name, storage, None, now, &mut rand::rng());
+            assert!(matches!(refused, Err(AppError::Name)), "{name:?}");
+        }
+        create(&apps, &"ü".repeat(100), None);
+    }
+
+    #[test]
+    fn a_damaged_entry_is_named() {
+        let (_directory, apps) = apps();
+        let id = create(&apps, "One", None).0.id;
+        apps.store.state_put(AREA, &id.to_string(), b"{}").unwrap();
+        let error = apps.find(id).unwrap_err();
+        assert!(error.to_string().contains(&id.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,24 @@
+//! Who may do what: client apps, the tokens they are issued, and the attempts a token has left.
+//!
+//! * [`Apps`] are the programs that integrate the service. Each has an [`AppId`] and an
+//!   [`AppSecret`], of which only a keyed hash is kept, and may use one storage, or one partition of
+//!   it.
+//! * [`Tokens`] issues and checks the signed texts that an app hands to its users' devices. A token
+//!   names one class, one [`Task`] and how often it may be tried, for ten minutes.
+//! * [`Attempts`] counts those tries, durably and exactly, however many arrive at once.
+//!
+//! [`ServerKey`] keys the hashes and signs the tokens. Time and randomness come in as arguments.
+//! Nothing here knows HTTP, and nothing here prints a secret, a token or a key: their `Debug` shows
+//! that they are there, no more.
+
+mod apps;
+mod attempts;
+mod challenge;
+mod server_key;
+mod tokens;
+
+pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
+pub use attempts::{Attempt, AttemptError, Attempts};
+pub use challenge::{Challenge, ChallengeError, Direction};
+pub use server_key::{ServerKey, ServerKeyError};
+pub use tokens::{Claims, Grant, Task, Token, TokenError, Tokens, Trait, Traits};

@@ -1,0 +1,412 @@
+//! The samples of all tokens.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::types::{Embedding, Timestamp};
+
+/// What is kept of one uploaded picture.
+#[derive(Clone, PartialEq)]
+pub struct Sample {
+    /// The face.
+    pub embedding: Embedding,
+    /// How suitable the picture is, from 0 to 1.
+    pub quality: f32,
+    /// The head movement that the client says the picture shows, in its own words.
+    pub tag: Option<String>,
+    /// Where the client puts the sample in the order of its samples.
+    pub index: Option<i64>,
+}
+
+/// How many samples may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For one token.
+    pub per_token: usize,
+    /// For all tokens together.
+    pub total: usize,
+}
+
+/// Why a sample is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SampleError {
+    /// The token has as many samples as it may.
+    #[error("{limit} samples already wait for the task of this token, which is the most allowed")]
+    TokenFull {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// There are as many samples as there is room for.
+    #[error("the service holds {limit} samples, which is the most allowed")]
+    Full {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The token expired in the meantime.
+    #[error("the token has expired")]
+    Expired,
+}
+
+/// Holds samples until their token's task takes them or the token expires.
+pub struct WaitingRoom {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tokens: HashMap<Uuid, Waiting>,
+    /// How many samples there are in `tokens`.
+    total: usize,
+    /// No token in `tokens` expires before this.
+    next_expiry: Option<Timestamp>,
+}
+
+struct Waiting {
+    expires: Timestamp,
+    /// In the order of arrival.
+    samples: Vec<Sample>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            per_token: 32,
+            // About 5 MB of embeddings with 128 values.
+            total: 10_000,
+        }
+    }
+}
+
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sample(hidden)")
+    }
+}
+
+impl WaitingRoom {
+    /// An empty room.
+    pub fn new(limits: Limits) -> WaitingRoom {
+        WaitingRoom {
+            limits,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether another sample of the token would be kept, so that nobody need examine a picture
+    /// in vain. Another upload may still take the place.
+    ///
+    /// # Errors
+    ///
+    /// As [`WaitingRoom::put`].
+    pub fn check(
+        &self,
+        token: Uuid,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), SampleError> {
+        self.state().admit(self.limits, token, expires, now)
+    }
+
+    /// Keeps a sample for the token's task until the token `expires`.
+    ///
+    /// # Errors
+    ///
+    /// If the token or the room is full, or the token has expired. Nothing is kept then.
+    pub fn put(
+        &self,
+        token: Uuid,
+        expires: Timestamp,
+        sample: Sample,
+        now: Timestamp,
+    ) -> Result<(), SampleError> {
+        let mut state = self.state();
+        state.admit(self.limits, token, expires, now)?;
+        state.total += 1;
+        state.next_expiry = Some(state.next_expiry.map_or(expires, |next| next.min(expires)));
+        let waiting = state.tokens.entry(token).or_insert(Waiting {
+            expires,
+            samples: Vec::new(),
+        });
+        waiting.samples.push(sample);
+        Ok(())
+    }
+
+    /// Removes and returns all samples of the token: by index, those without one last, and among
+    /// equals in the order of arrival.
+    ///
+    /// However many callers race for them, one gets them all and the others get none.
+    pub fn take(&self, token: Uuid, now: Timestamp) -> Vec<Sample> {
+        let mut state = self.state();
+        let Some(waiting) = state.tokens.remove(&token) else {
+            return Vec::new();
+        };
+        state.total -= waiting.samples.len();
+        drop(state);
+        if now >= waiting.expires {
+            return Vec::new();
+        }
+        let mut samples = waiting.samples;
+        samples.sort_by_key(|sample| (sample.index.is_none(), sample.index));
+        samples
+    }
+
+    /// Forgets the samples of tokens that have expired.
+    pub fn sweep(&self, now: Timestamp) {
+        self.state().sweep(now);
+    }
+
+    /// How many samples wait.
+    pub fn len(&self) -> usize {
+        self.state().total
+    }
+
+    /// Whether no sample waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A thread that panicked here left nothing half-done: every change is made after the last
+    /// step that can fail.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for WaitingRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("WaitingRoom")
+            .field("limits", &self.limits)
+            .field("tokens", &state.tokens.len())
+            .field("samples", &state.total)
+            .finish()
+    }
+}
+
+impl State {
+    fn admit(
+        &mut self,
+        limits: Limits,
+        token: Uuid,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), SampleError> {
+        if now >= expires {
+            return Err(SampleError::Expired);
+        }
+        self.sweep(now);
+        let waiting = self
+            .tokens
+            .get(&token)
+            .map_or(0, |waiting| waiting.samples.len());
+        if waiting >= limits.per_token {
+            return Err(SampleError::TokenFull {
+                limit: limits.per_token,
+            });
+        }
+        if self.total >= limits.total {
+            return Err(SampleError::Full {
+                limit: limits.total,
+            });
+        }
+        Ok(())
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        if self.next_expiry.is_none_or(|next| now < next) {
+            return;
+        }
+        self.tokens.retain(|_, waiting| now < waiting.expires);
+        self.total = self
+            .tokens
+            .values()
+            .map(|waiting| waiting.samples.len())
+            .sum();
+        self.next_expiry = self.tokens.values().map(|waiting| waiting.expires).min();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp {
+        unix_milliseconds: 5_000,
+    };
+
+    fn sample(number: f32, index: Option<i64>) -> Sample {
+        Sample {
+            embedding: Embedding::new(vec![number; 16]).unwrap(),
+            quality: 0.5,
+            tag: None,
+            index,
+        }
+    }
+
+    fn numbers(samples: &[Sample]) -> Vec<f32> {
+        samples
+            .iter()
+            .map(|sample| sample.embedding.values()[0])
+            .collect()
+    }
+
+    fn expiry() -> Timestamp {
+        NOW.after(Duration::from_secs(600))
+    }
+
+    fn token(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    #[test]
+    fn samples_come_by_index_then_by_arrival_and_those_without_last() {
+        let room = WaitingRoom::new(Limits::default());
+        for (number, index) in [
+            (1.0, None),
+            (2.0, Some(2)),
+            (3.0, Some(-1)),
+            (4.0, Some(2)),
+            (5.0, None),
+            (6.0, Some(0)),
+        ] {
+            room.put(token(1), expiry(), sample(number, index), NOW)
+                .unwrap();
+        }
+        let taken = room.take(token(1), NOW);
+        assert_eq!(numbers(&taken), [3.0, 6.0, 2.0, 4.0, 1.0, 5.0]);
+        assert!(room.take(token(1), NOW).is_empty());
+        assert!(room.is_empty());
+    }
+
+    #[test]
+    fn tokens_do_not_see_each_others_samples() {
+        let room = WaitingRoom::new(Limits::default());
+        room.put(token(1), expiry(), sample(1.0, None), NOW)
+            .unwrap();
+        room.put(token(2), expiry(), sample(2.0, None), NOW)
+            .unwrap();
+        assert_eq!(numbers(&room.take(token(2), NOW)), [2.0]);
+        assert_eq!(numbers(&room.take(token(1), NOW)), [1.0]);
+    }
+
+    #[test]
+    fn samples_expire_with_their_token() {
+        let room = WaitingRoom::new(Limits::default());
+        room.put(token(1), expiry(), sample(1.0, None), NOW)
+            .unwrap();
+        let later = expiry().after(Duration::from_secs(9));
+        room.put(token(2), later, sample(2.0, None), NOW).unwrap();
+        let late = room.put(token(1), expiry(), sample(3.0, None), expiry());
+        assert_eq!(late, Err(SampleError::Expired));
+        room.sweep(expiry());
+        assert_eq!(
+            room.len(),
+            1,
+            "the sweep left an expired sample or took a fresh one"
+        );
+        assert!(room.take(token(1), expiry()).is_empty());
+        assert_eq!(room.take(token(2), expiry()).len(), 1);
+    }
+
+    #[test]
+    fn expired_samples_are_not_handed_out_even_without_a_sweep() {
+        let room = WaitingRoom::new(Limits::default());
+        room.put(token(1), expiry(), sample(1.0, None), NOW)
+            .unwrap();
+        assert!(room.take(token(1), expiry()).is_empty());
+    }
+
+    #[test]
+    fn both_limits_hold_and_expiry_makes_room() {
+        let room = WaitingRoom::new(Limits {
+            per_token: 2,
+            total: 3,
+        });
+        let put = |number, now| room.put(token(number), expiry(), sample(0.5, None), now);
+        put(1, NOW).unwrap();
+        put(1, NOW).unwrap();
+        assert_eq!(put(1, NOW), Err(SampleError::TokenFull { limit: 2 }));
+        put(2, NOW).unwrap();
+        assert_eq!(put(2, NOW), Err(SampleError::Full { limit: 3 }));
+        assert_eq!(
+            room.check(token(2), expiry(), NOW),
+            Err(SampleError::Full { limit: 3 })
+        );
+        let later = expiry().after(Duration::from_secs(600));
+        room.put(token(3), later, sample(1.0, None), expiry())
+            .unwrap();
+        assert_eq!(room.len(), 1);
+    }
+
+    #[test]
+    fn taking_makes_room() {
+        let room = WaitingRoom::new(Limits {
+            per_token: 1,
+            total: 1,
+        });
+        for _ in 0..3 {
+            room.put(token(1), expiry(), sample(1.0, None), NOW)
+                .unwrap();
+            assert_eq!(room.take(token(1), NOW).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_race_of_takers_has_one_winner_and_loses_nothing() {
+        for _ in 0..50 {
+            let room = WaitingRoom::new(Limits::default());
+            for number in 1..=8_u8 {
+                room.put(token(1), expiry(), sample(f32::from(number), None), NOW)
+                    .unwrap();
+            }
+            let mut counts: Vec<usize> = thread::scope(|scope| {
+                let takers: Vec<_> = (0..8)
+                    .map(|_| scope.spawn(|| room.take(token(1), NOW).len()))
+                    .collect();
+                takers
+                    .into_iter()
+                    .map(|taker| taker.join().unwrap())
+                    .collect()
+            });
+            counts.sort_unstable();
+            assert_eq!(counts, [0, 0, 0, 0, 0, 0, 0, 8]);
+        }
+    }
+
+    #[test]
+    fn a_race_of_uploads_keeps_exactly_the_limit() {
+        let room = WaitingRoom::new(Limits::default());
+        let kept: usize = thread::scope(|scope| {
+            let uploads: Vec<_> = (0..64)
+                .map(|_| scope.spawn(|| room.put(token(1), expiry(), sample(1.0, None), NOW)))
+                .collect();
+            uploads
+                .into_iter()
+                .filter_map(|upload| upload.join().unwrap().ok())
+                .count()
+        });
+        assert_eq!(kept, 32);
+        assert_eq!(room.take(token(1), NOW).len(), 32);
+    }
+
+    #[test]
+    fn debug_shows_counts_only() {
+        let room = WaitingRoom::new(Limits::default());
+        room.put(token(1), expiry(), sample(0.123_456, None), NOW)
+            .unwrap();
+        let shown = format!("{room:?}");
+        assert!(
+            shown.contains("samples: 1") && !shown.contains("0.12"),
+            "{shown}"
+        );
+        assert_eq!(format!("{:?}", sample(0.123_456, None)), "Sample(hidden)");
+    }
+}

@@ -1,0 +1,148 @@
+//! Who sends a request.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
+
+use super::error::Error;
+use super::state::AppState;
+use crate::access::{App, Claims, Task};
+use crate::types::Bcid;
+
+/// An app that has proved itself with its secret.
+pub(super) struct Client(pub(super) App);
+
+/// A device that has shown a valid token.
+pub(super) struct Caller(pub(super) Claims);
+
+impl Client {
+    /// Fails unless the app may use the class.
+    pub(super) fn may_use(&self, bcid: &Bcid) -> Result<(), Error> {
+        if self.0.permits(&bcid.partition) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "the app may not use the class `{bcid}`"
+        )))
+    }
+}
+
+impl Caller {
+    /// Fails unless the token is for `task`.
+    pub(super) fn may(&self, task: Task) -> Result<(), Error> {
+        if self.0.task == task {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "the token is for the task `{}`, not `{task}`",
+            self.0.task
+        )))
+    }
+}
+
+impl FromRequestParts<AppState> for Client {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Client, Error> {
+        let encoded = credentials(&parts.headers, &["Basic"]).ok_or_else(|| {
+            Error::basic_needed("expected the header `Authorization: Basic` with App-ID and secret")
+        })?;
+        let (id, secret) = pair(encoded).ok_or_else(|| {
+            Error::basic_needed("the Basic credentials are not `App-ID:secret` in base64")
+        })?;
+        let app = state.apps().authenticate(&id, &secret)?;
+        app.map(Client)
+            .ok_or_else(|| Error::basic_needed("the App-ID or the secret is wrong"))
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Error> {
+        let token = credentials(&parts.headers, &["Bearer", "JWT"])
+            .and_then(|token| str::from_utf8(token).ok())
+            .ok_or_else(|| {
+                Error::token_needed("expected the header `Authorization: Bearer` with a BWS token")
+            })?;
+        let claims = state
+            .tokens()
+            .check(token, state.apps(), state.clock().now())?;
+        Ok(Caller(claims))
+    }
+}
+
+/// What follows one of the `schemes`, written in any letter case, in the header `Authorization`.
+fn credentials<'a>(headers: &'a HeaderMap, schemes: &[&str]) -> Option<&'a [u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
+    let end = value.iter().position(u8::is_ascii_whitespace)?;
+    let (scheme, rest) = value.split_at(end);
+    let known = schemes
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()));
+    known.then(|| rest.trim_ascii())
+}
+
+/// The two texts in Basic credentials, which clients encode as UTF-8, ISO-8859-1 or ASCII.
+fn pair(encoded: &[u8]) -> Option<(String, String)> {
+    let bytes = STANDARD_PAD_INDIFFERENT.decode(encoded).ok()?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // The first 256 characters of Unicode are those of ISO-8859-1.
+        Err(not_utf8) => not_utf8
+            .as_bytes()
+            .iter()
+            .copied()
+            .map(char::from)
+            .collect(),
+    };
+    let (id, secret) = text.split_once(':')?;
+    Some((id.to_owned(), secret.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn found<'a>(headers: &'a HeaderMap, schemes: &[&str]) -> Option<&'a str> {
+        credentials(headers, schemes).map(|rest| str::from_utf8(rest).unwrap())
+    }
+
+    #[test]
+    fn schemes_have_no_letter_case() {
+        for (value, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer abc", Some("abc")),
+            ("JWT  abc ", Some("abc")),
+            ("jwt abc", Some("abc")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearerabc", None),
+            ("abc", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(found(&headers, &["Bearer", "JWT"]), expected, "{value}");
+        }
+        assert_eq!(found(&HeaderMap::new(), &["Basic"]), None);
+    }
+
+    #[test]
+    fn basic_pairs_may_be_latin_1_and_secrets_may_have_colons() {
+        let both = |id: &str, secret: &str| Some((id.to_owned(), secret.to_owned()));
+        assert_eq!(pair(b"YTpiOmM="), both("a", "b:c"));
+        assert_eq!(pair(b"YTpiOmM"), both("a", "b:c"), "padding is not needed");
+        let utf8 = STANDARD_PAD_INDIFFERENT.encode("a:\u{fc}");
+        let latin1 = STANDARD_PAD_INDIFFERENT.encode(b"a:\xfc");
+        assert_eq!(pair(utf8.as_bytes()), both("a", "\u{fc}"));
+        assert_eq!(pair(latin1.as_bytes()), both("a", "\u{fc}"));
+        assert_eq!(pair(b"YWJj"), None, "no colon");
+        assert_eq!(pair(b"!!"), None);
+        assert_eq!(pair(b""), None);
+    }
+}

@@ -1,0 +1,193 @@
+//! The one door by which failures leave.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::jobs::Busy;
+use super::render;
+use crate::access::{AppError, AttemptError, TokenError};
+use crate::engine::{EngineError, Fault};
+use crate::face::FaceError;
+use crate::partition::StoreError;
+use crate::samples::SampleError;
+use crate::types::ParseBcidError;
+
+const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="Vultus", charset="UTF-8""#);
+const BEARER: HeaderValue = HeaderValue::from_static(r#"Bearer realm="Vultus""#);
+const INTERNAL_TEXT: &str = "the server failed; its log says why";
+const BUSY_TEXT: &str = "the server is too busy; try again in a moment";
+
+/// An answer other than 200: a status and a `Message` that names the cause.
+#[derive(Debug)]
+pub(super) struct Error {
+    status: StatusCode,
+    message: Cow<'static, str>,
+    /// A header that belongs to the status.
+    header: Option<(header::HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body<'a> {
+    message: &'a str,
+}
+
+impl Error {
+    pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Error {
+        Error {
+            status,
+            message: message.into(),
+            header: None,
+        }
+    }
+
+    /// The request cannot be understood.
+    pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// No app has proved itself.
+    pub(super) fn basic_needed(message: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(StatusCode::UNAUTHORIZED, message).with(header::WWW_AUTHENTICATE, BASIC)
+    }
+
+    /// There is no valid token.
+    pub(super) fn token_needed(message: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(StatusCode::UNAUTHORIZED, message).with(header::WWW_AUTHENTICATE, BEARER)
+    }
+
+    /// The caller is known and may not do this.
+    pub(super) fn forbidden(message: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// Our fault. The cause is logged; the caller learns only that there was one.
+    pub(super) fn internal(doing: &'static str, cause: &(dyn StdError + 'static)) -> Error {
+        tracing::error!(error = %Chain(cause), "failed {doing}");
+        Error::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_TEXT)
+    }
+
+    /// A panic was caught. The panic hook has logged where.
+    pub(super) fn panicked() -> Error {
+        tracing::error!("a request handler panicked");
+        Error::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_TEXT)
+    }
+
+    fn try_again(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(status, message).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Error {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let body = Body {
+            message: &self.message,
+        };
+        let mut response = render::json(self.status, &body);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// An error and all that caused it, on one line.
+struct Chain<'a>(&'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl From<ParseBcidError> for Error {
+    fn from(error: ParseBcidError) -> Error {
+        Error::bad_request(format!("invalid BCID: {error}"))
+    }
+}
+
+impl From<AppError> for Error {
+    fn from(error: AppError) -> Error {
+        Error::internal("to look up an app", &error)
+    }
+}
+
+impl From<AttemptError> for Error {
+    fn from(error: AttemptError) -> Error {
+        match error {
+            AttemptError::UsedUp { .. } => Error::forbidden(error.to_string()),
+            _ => Error::internal("to count an attempt", &error),
+        }
+    }
+}
+
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Error {
+        let message = error.to_string();
+        match error {
+            TokenError::NoBcid | TokenError::Tries { .. } | TokenError::Challenge(_) => {
+                Error::bad_request(message)
+            }
+            TokenError::NotPermitted { .. } => Error::forbidden(message),
+            TokenError::Apps(error) => error.into(),
+            _ => Error::token_needed(message),
+        }
+    }
+}
+
+impl From<SampleError> for Error {
+    fn from(error: SampleError) -> Error {
+        let message = error.to_string();
+        match error {
+            SampleError::TokenFull { .. } => Error::new(StatusCode::TOO_MANY_REQUESTS, message),
+            SampleError::Full { .. } => Error::try_again(StatusCode::SERVICE_UNAVAILABLE, message),
+            SampleError::Expired => Error::token_needed(message),
+        }
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Error {
+        // Neither the device that calls nor its user can do anything about the encoder that this
+        // service was started with; whoever operates it should read why in the answer too.
+        if let EngineError::Store(error @ StoreError::Encoder { .. }) = &error {
+            tracing::error!(%error, "this service runs with another encoder than it was filled with");
+            return Error::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+        }
+        match error.fault() {
+            Fault::Caller => Error::bad_request(error.to_string()),
+            Fault::Ours => Error::internal("to read or write templates", &error),
+        }
+    }
+}
+
+impl From<FaceError> for Error {
+    fn from(error: FaceError) -> Error {
+        if error.is_callers_fault() {
+            return Error::bad_request(error.to_string());
+        }
+        Error::internal("to find a face", &error)
+    }
+}
+
+impl From<Busy> for Error {
+    fn from(Busy: Busy) -> Error {
+        Error::try_again(StatusCode::SERVICE_UNAVAILABLE, BUSY_TEXT)
+    }
+}

@@ -1,0 +1,28 @@
+//! The BWS Web API over HTTP.
+//!
+//! [`router`] is the whole service as a value, usable without a socket; [`serve`] runs it on one.
+//! [`AppState`] is what the handlers share.
+//!
+//! A request goes through the layers of `layers` (log, CORS, panics, repeated slashes), is
+//! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
+//! token), and reaches one file of `routes`. What takes the processor or the disk for long runs in
+//! `jobs`, off the threads that serve sockets. Answers are written in `render` and failures leave
+//! by the one door in `error`, where everything that is our fault is logged and replaced by a
+//! neutral text.
+//!
+//! Only this folder knows HTTP, JSON and the words of the BWS API. `docs/http-api.md` is the
+//! description for those who call it.
+
+mod auth;
+mod data_url;
+mod error;
+mod jobs;
+mod layers;
+mod parameters;
+mod render;
+mod routes;
+mod server;
+mod state;
+
+pub use server::{router, serve};
+pub use state::{AppState, OriginError, Origins, Settings};

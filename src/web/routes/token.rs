@@ -1,0 +1,77 @@
+//! `GET /extension/token`: a permission for a device.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::super::auth::Client;
+use super::super::error::Error;
+use super::super::parameters::Parameters;
+use super::super::render;
+use super::super::state::AppState;
+use crate::access::{AppId, Challenge, Grant, Task, Trait};
+
+/// Issues a token to the calling app.
+pub(in super::super) async fn token(
+    State(state): State<AppState>,
+    client: Client,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    check_id(&client, &parameters)?;
+    let grant = grant(&parameters)?;
+    let now = state.clock().now();
+    let token = state
+        .tokens()
+        .issue(&client.0, &grant, now, &mut rand::rng())?;
+    Ok(render::text(&headers, token.expose()))
+}
+
+/// The parameter `id` says who calls, as the credentials do.
+fn check_id(client: &Client, parameters: &Parameters) -> Result<(), Error> {
+    let id = parameters
+        .text("id")
+        .ok_or_else(|| Error::bad_request("the parameter `id` is missing"))?;
+    if id.parse::<AppId>() == Ok(client.0.id) {
+        return Ok(());
+    }
+    Err(Error::forbidden(
+        "the parameter `id` is not the App-ID of the caller",
+    ))
+}
+
+fn grant(parameters: &Parameters) -> Result<Grant, Error> {
+    let task = match parameters.text("task") {
+        None => Task::Verify,
+        Some(text) => text.parse().map_err(|()| {
+            Error::bad_request(
+                "the parameter `task` must be `verify`, `identify`, `enroll` or `livenessdetection`",
+            )
+        })?,
+    };
+    let bcid = match task {
+        // Clients send anything here.
+        Task::LivenessDetection => None,
+        _ => Some(parameters.bcid()?),
+    };
+    let traits = parameters.traits("traits")?;
+    if traits.contains(Trait::Voice) {
+        return Err(Error::bad_request(
+            "the trait `voice` is not available in this service",
+        ));
+    }
+    let lengths = Challenge::LENGTH_MIN..=Challenge::LENGTH_MAX;
+    let length = parameters.integer("challenges", lengths)?;
+    let challenge = parameters.boolean("challenge")?.unwrap_or(false);
+    Ok(Grant {
+        bcid,
+        task,
+        max_tries: parameters
+            .integer("maxtries", 1..=Grant::TRIES_MAX)?
+            .unwrap_or(Grant::TRIES_DEFAULT),
+        live: parameters.boolean("livedetection")?.unwrap_or(true),
+        challenge_length: challenge.then_some(length.unwrap_or(Challenge::LENGTH_DEFAULT)),
+        auto_enroll: parameters.boolean("autoenroll")?.unwrap_or(false),
+        traits,
+    })
+}

@@ -1,0 +1,94 @@
+//! The service as a value, and on a socket.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
+use tokio::net::TcpListener;
+use tokio::time::{self, MissedTickBehavior};
+use tower::Layer;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::error::Error;
+use super::layers;
+use super::routes::{delete_class, enroll, identify, is_enrolled, status, token, upload};
+use super::state::AppState;
+
+/// How often samples of expired tokens are looked for when nobody uploads any.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The whole service, with routes in the order of the API's own page.
+pub fn router(state: AppState) -> Router {
+    let settings = state.settings().clone();
+    let api = Router::new()
+        .route("/extension/token", get(token))
+        .route("/extension/upload", post(upload))
+        // A HEAD request must not use up a try, as it would if GET answered it.
+        .route("/extension/enroll", get(enroll).head(method_not_allowed))
+        .route(
+            "/extension/identify",
+            get(identify).head(method_not_allowed),
+        )
+        .route("/extension/isenrolled", get(is_enrolled))
+        .route("/extension/deleteclass", delete(delete_class))
+        .route("/extension/status", get(status))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(settings.body_bytes_max))
+        .with_state(state);
+    // Wrapped, since a layer of the router itself would come after the match.
+    let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
+    Router::new()
+        .fallback_service(api)
+        .layer(CatchPanicLayer::custom(|_payload| {
+            Error::panicked().into_response()
+        }))
+        .layer(layers::cors(&settings.origins))
+        .layer(from_fn(layers::forbid_caching))
+        .layer(from_fn(layers::log))
+}
+
+/// Answers on `listener` until `shutdown` completes, and then until the requests at hand are
+/// answered.
+///
+/// # Errors
+///
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let serving = axum::serve(listener, router(state.clone())).with_graceful_shutdown(shutdown);
+    tokio::select! {
+        served = async { serving.await } => served,
+        never = sweep(&state) => match never {},
+    }
+}
+
+/// Removes the samples of expired tokens, for ever.
+async fn sweep(state: &AppState) -> std::convert::Infallible {
+    let mut ticks = time::interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        state.samples().sweep(state.clock().now());
+    }
+}
+
+async fn not_found() -> Error {
+    Error::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+async fn method_not_allowed() -> Error {
+    Error::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not have that method",
+    )
+}

@@ -1,0 +1,199 @@
+//! What all handlers share, and what an operator can set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+
+use super::jobs::Jobs;
+use crate::access::{Apps, Attempts, ServerKey, Tokens};
+use crate::engine::Engine;
+use crate::face::FacePipeline;
+use crate::samples::{Limits, WaitingRoom};
+use crate::types::Clock;
+
+/// The parts of a running service. Clones share them.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    engine: Arc<Engine>,
+    faces: Arc<FacePipeline>,
+    apps: Arc<Apps>,
+    tokens: Tokens,
+    attempts: Attempts,
+    samples: Arc<WaitingRoom>,
+    jobs: Jobs,
+    clock: Clock,
+    settings: Settings,
+}
+
+/// What an operator can set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL under which clients reach the service, without `/extension`. It stands in every
+    /// token, and a token with another one is refused.
+    pub public_url: String,
+    /// The most bytes that the body of a request may have.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub body_wait: Duration,
+    /// From where browsers may call.
+    pub origins: Origins,
+    /// How many pictures or searches are worked on at once.
+    pub workers: usize,
+    /// How many more may wait for their turn.
+    pub queue_max: usize,
+    /// How long one may wait.
+    pub queue_wait: Duration,
+    /// How many samples may wait for their task.
+    pub samples: Limits,
+}
+
+/// The web origins whose pages may call the service from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// All.
+    Any,
+    /// These, each in the form that browsers send: `https://www.example.org`.
+    Only(Vec<HeaderValue>),
+}
+
+/// A text is not a web origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("origin `{found}` is not of the form `https://www.example.org`, without a path")]
+pub struct OriginError {
+    /// The text that was given.
+    pub found: String,
+}
+
+impl Settings {
+    /// The default settings for a service that is reached under `public_url`.
+    pub fn new(public_url: &str) -> Settings {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Settings {
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            body_bytes_max: 20 << 20,
+            body_wait: Duration::from_secs(60),
+            origins: Origins::Any,
+            workers,
+            queue_max: 256,
+            // Clients give a task up after 30 seconds, counted from the first picture.
+            queue_wait: Duration::from_secs(10),
+            samples: Limits::default(),
+        }
+    }
+}
+
+impl Origins {
+    /// These origins only.
+    ///
+    /// # Errors
+    ///
+    /// If a text is not a scheme and a host, with or without a port.
+    pub fn only<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Origins, OriginError> {
+        let origins: Result<Vec<HeaderValue>, OriginError> = list
+            .into_iter()
+            .map(|text| {
+                let host = text.split_once("://").map(|(_scheme, host)| host);
+                let good = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+                let value = HeaderValue::from_str(text).ok().filter(|_| good);
+                value.ok_or_else(|| OriginError {
+                    found: text.escape_default().take(80).collect(),
+                })
+            })
+            .collect();
+        origins.map(Origins::Only)
+    }
+}
+
+impl AppState {
+    /// A service that keeps people in `engine`, sees with `faces` and proves things with `key`.
+    pub fn new(
+        engine: Arc<Engine>,
+        faces: Arc<FacePipeline>,
+        key: &ServerKey,
+        settings: Settings,
+        clock: Clock,
+    ) -> AppState {
+        let store = engine.store().clone();
+        AppState(Arc::new(Parts {
+            apps: Arc::new(Apps::new(store.clone(), key)),
+            tokens: Tokens::new(key, &settings.public_url),
+            attempts: Attempts::new(store),
+            samples: Arc::new(WaitingRoom::new(settings.samples)),
+            jobs: Jobs::new(settings.workers, settings.queue_max, settings.queue_wait),
+            engine,
+            faces,
+            clock,
+            settings,
+        }))
+    }
+
+    /// The people.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.0.engine
+    }
+
+    /// The apps that may call.
+    pub fn apps(&self) -> &Arc<Apps> {
+        &self.0.apps
+    }
+
+    /// The samples that wait for their task.
+    pub fn samples(&self) -> &Arc<WaitingRoom> {
+        &self.0.samples
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(super) fn faces(&self) -> &FacePipeline {
+        &self.0.faces
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(super) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(super) fn jobs(&self) -> &Jobs {
+        &self.0.jobs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        let good = Origins::only(["https://www.example.org", "http://localhost:3000"]).unwrap();
+        assert!(matches!(good, Origins::Only(list) if list.len() == 2));
+        for bad in [
+            "",
+            "www.example.org",
+            "https://",
+            "https://a.org/",
+            "https://a\n.org",
+        ] {
+            assert!(Origins::only([bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_the_url_makes_no_difference() {
+        assert_eq!(Settings::new("http://a.org/").public_url, "http://a.org");
+    }
+}
