@@ -177,45 +177,60 @@ fn on_canvas(picture: &Picture, canvas: Canvas) -> Vec<f32> {
     let scale = canvas.scale(picture);
     let on = |length: usize| ((length as f32 * scale).round() as usize).clamp(1, side);
     let (width, height) = (on(picture.width()), on(picture.height()));
-    let resized;
-    let rgb = if scale < 1.0 {
-        resized = resize(picture, width, height);
-        &resized
+    let reduced;
+    let picture = if scale * NEAREST_REDUCTION_MAX < 1.0 {
+        reduced = reduce(picture, width, height);
+        &reduced
     } else {
-        picture.rgb()
+        picture
     };
+    let (columns, rows) = (taps(picture.width(), width), taps(picture.height(), height));
+    let line = picture.width() * 3;
     let mut values = vec![0.0; 3 * side * side];
-    for (channel, plane) in values.chunks_exact_mut(side * side).enumerate() {
-        for (row, source) in plane.chunks_exact_mut(side).zip(rgb.chunks_exact(width * 3)) {
-            for (value, pixel) in row.iter_mut().zip(source.chunks_exact(3)) {
-                *value = f32::from(pixel[2 - channel]);
+    let (blue, rest) = values.split_at_mut(side * side);
+    let (green, red) = rest.split_at_mut(side * side);
+    for (y, &(top, bottom, down)) in rows.iter().enumerate() {
+        let above = &picture.rgb()[top * line..][..line];
+        let below = &picture.rgb()[bottom * line..][..line];
+        let start = y * side;
+        let lines = [&mut red[start..], &mut green[start..], &mut blue[start..]];
+        for (channel, values) in lines.into_iter().enumerate() {
+            for (value, &(left, right, across)) in values.iter_mut().zip(&columns) {
+                let at = |line: &[u8], x: usize| f32::from(line[x * 3 + channel]);
+                let between = |line| at(line, left) + across * (at(line, right) - at(line, left));
+                let above = between(above);
+                // Rounded, since the network was trained with whole numbers.
+                *value = (above + down * (between(below) - above)).round();
             }
         }
     }
-    debug_assert_eq!(rgb.len(), width * height * 3);
     values
 }
 
-/// The picture reduced to `width` x `height`.
-pub(super) fn resize(picture: &Picture, width: usize, height: usize) -> Vec<u8> {
-    let reduction = picture.width().max(picture.height()) as f32 / width.max(height) as f32;
-    let algorithm = if reduction <= NEAREST_REDUCTION_MAX {
-        ResizeAlg::Interpolation(FilterType::Bilinear)
-    } else {
-        ResizeAlg::Convolution(FilterType::Bilinear)
-    };
-    let source = ImageRef::new(
-        picture.width() as u32,
-        picture.height() as u32,
-        picture.rgb(),
-        PixelType::U8x3,
-    )
-    .expect("a picture has three bytes for every pixel");
+/// For each of `to` pixels the two among `from` that it lies between, and how far it is towards
+/// the second.
+fn taps(from: usize, to: usize) -> Vec<(usize, usize, f32)> {
+    let step = from as f32 / to as f32;
+    (0..to)
+        .map(|at| {
+            let place = ((at as f32 + 0.5) * step - 0.5).clamp(0.0, (from - 1) as f32);
+            let first = place.floor() as usize;
+            (first, (first + 1).min(from - 1), place - place.floor())
+        })
+        .collect()
+}
+
+/// The picture at `width` x `height`, every pixel of it taken into account.
+fn reduce(picture: &Picture, width: usize, height: usize) -> Picture {
+    let (from_width, from_height) = (picture.width() as u32, picture.height() as u32);
+    let source = ImageRef::new(from_width, from_height, picture.rgb(), PixelType::U8x3)
+        .expect("a picture has three bytes for every pixel");
     let mut target = Image::new(width as u32, height as u32, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new()
-        .resize(&source, &mut target, &ResizeOptions::new().resize_alg(algorithm))
+        .resize(&source, &mut target, &options)
         .expect("source and target have the same type of pixel");
-    target.into_vec()
+    Picture::from_rgb(width, height, target.into_vec())
 }
 
 /// Reads the answers of the cells of `stride` pixels, in pixels of the picture.

@@ -123,7 +123,9 @@ impl EncoderProfile {
 /// A score is a reading aid, not a probability: it is strictly increasing until it reaches the end
 /// of double precision, so it never changes an order. The midpoint is the similarity, score 0.5,
 /// at which one in a thousand pairs of different people is mistaken for one person on the measured
-/// data; the built-in profile states that data.
+/// data; the steepness gives the median pair of one person 0.99. For SFace that is 0.37 and 10,
+/// measured on ORL (40 people, 400 pictures) with `examples/score_profile.rs`, where no pair of one
+/// person is missed at 0.37.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreMap {
