@@ -16,31 +16,46 @@ fn steps(criterion: &mut Criterion) {
     let pipeline = FacePipeline::new(&PipelineOptions::default()).expect("the models are built in");
 
     let picture = pipeline.decode(&bytes).expect("a portrait is a picture");
-    let found = pipeline.detect(&picture, Canvas::One).expect("the network runs");
+    let found = pipeline
+        .detect(&picture, Canvas::One)
+        .expect("the network runs");
     let landmarks = found[0].landmarks;
-    let aligned = pipeline.align(&picture, &landmarks).expect("the eyes are apart");
+    let aligned = pipeline
+        .align(&picture, &landmarks)
+        .expect("the eyes are apart");
 
     // A fast wrong answer is worth nothing: the same person is alike, another is not.
     let cosine = |name: &str| {
-        let [a, b] = [&bytes, &read(name)].map(|bytes| pipeline.only_face(bytes).expect("one face"));
+        let [a, b] =
+            [&bytes, &read(name)].map(|bytes| pipeline.only_face(bytes).expect("one face"));
         let pairs = a.embedding.values().iter().zip(b.embedding.values());
-        pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+        pairs
+            .map(|(&a, &b)| f64::from(a) * f64::from(b))
+            .sum::<f64>()
     };
     assert!(cosine("obama-speech.jpg") > 0.6, "one person, two pictures");
     assert!(cosine("biden-portrait.jpg") < 0.3, "two people");
 
     let mut group = criterion.benchmark_group("face");
-    group.sample_size(30).measurement_time(Duration::from_secs(4));
-    group.bench_function("decode 720x900 JPEG", |b| b.iter(|| pipeline.decode(black_box(&bytes))));
+    group
+        .sample_size(30)
+        .measurement_time(Duration::from_secs(4));
+    group.bench_function("decode 720x900 JPEG", |b| {
+        b.iter(|| pipeline.decode(black_box(&bytes)))
+    });
     group.bench_function("detect on 320", |b| {
         b.iter(|| pipeline.detect(black_box(&picture), Canvas::One));
     });
     group.bench_function("detect on 640", |b| {
         b.iter(|| pipeline.detect(black_box(&picture), Canvas::Many));
     });
-    group.bench_function("align", |b| b.iter(|| pipeline.align(black_box(&picture), &landmarks)));
+    group.bench_function("align", |b| {
+        b.iter(|| pipeline.align(black_box(&picture), &landmarks))
+    });
     group.bench_function("embed", |b| b.iter(|| pipeline.embed(black_box(&aligned))));
-    group.bench_function("whole", |b| b.iter(|| pipeline.only_face(black_box(&bytes))));
+    group.bench_function("whole", |b| {
+        b.iter(|| pipeline.only_face(black_box(&bytes)))
+    });
     group.finish();
 }
 

@@ -25,12 +25,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let (folder, embedder) = match arguments.as_slice() {
         [folder] => (folder, None),
-        [folder, onnx, profile] => {
-            (folder, Some(EmbedderSource { onnx: onnx.clone(), profile: profile.clone() }))
-        }
+        [folder, onnx, profile] => (
+            folder,
+            Some(EmbedderSource {
+                onnx: onnx.clone(),
+                profile: profile.clone(),
+            }),
+        ),
         _ => return Err("expected FOLDER [NETWORK.onnx PROFILE.toml]".into()),
     };
-    let pipeline = FacePipeline::new(&PipelineOptions { embedder, ..PipelineOptions::default() })?;
+    let pipeline = FacePipeline::new(&PipelineOptions {
+        embedder,
+        ..PipelineOptions::default()
+    })?;
 
     let mut people: Vec<Vec<Embedding>> = Vec::new();
     let (mut refused, mut warned) = (0, 0);
@@ -69,9 +76,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("encoder    {}", pipeline.profile().encoder());
     println!("people     {}", people.len());
-    println!("pictures   {} used, {warned} of them with warnings, {refused} refused", {
-        people.iter().map(Vec::len).sum::<usize>()
-    });
+    println!(
+        "pictures   {} used, {warned} of them with warnings, {refused} refused",
+        { people.iter().map(Vec::len).sum::<usize>() }
+    );
     for (name, pairs) in [("same", &same), ("different", &different)] {
         let mean = pairs.iter().sum::<f64>() / pairs.len() as f64;
         println!(
@@ -82,7 +90,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             pairs[pairs.len() - 1],
         );
     }
-    println!("{:<10} {:>10} {:>10} {:>10}", "FMR", "similarity", "matches", "FNMR");
+    println!(
+        "{:<10} {:>10} {:>10} {:>10}",
+        "FMR", "similarity", "matches", "FNMR"
+    );
     for rate in [1e-2, 1e-3, 1e-4] {
         let allowed = (rate * different.len() as f64).floor() as usize;
         // The lowest threshold that no more than `allowed` pairs of different people exceed.
@@ -105,5 +116,9 @@ fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn cosine(a: &Embedding, b: &Embedding) -> f64 {
-    a.values().iter().zip(b.values()).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    a.values()
+        .iter()
+        .zip(b.values())
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
 }

@@ -41,7 +41,10 @@ impl Bounds {
 
     /// Its middle.
     pub fn centre(&self) -> Point {
-        Point { x: self.x + self.width / 2.0, y: self.y + self.height / 2.0 }
+        Point {
+            x: self.x + self.width / 2.0,
+            y: self.y + self.height / 2.0,
+        }
     }
 
     /// How much of it two rectangles share: 1 if they are the same, 0 if they are apart.
@@ -144,7 +147,9 @@ impl Detector {
     ) -> Result<Vec<Detection>, FaceError> {
         let side = canvas.side();
         let scale = canvas.scale(picture);
-        let outputs = self.network.run(&[1, 3, side, side], on_canvas(picture, canvas), lanes)?;
+        let outputs = self
+            .network
+            .run(&[1, 3, side, side], on_canvas(picture, canvas), lanes)?;
         let expected = |stride: usize, per_cell: usize| (side / stride).pow(2) * per_cell;
         for (group, per_cell) in [1, 1, 4, 10].into_iter().enumerate() {
             for (level, stride) in STRIDES.into_iter().enumerate() {
@@ -164,7 +169,16 @@ impl Detector {
         for (level, stride) in STRIDES.into_iter().enumerate() {
             let [class, object, bounds, points] =
                 [0, 1, 2, 3].map(|group| outputs[group * 3 + level].as_slice());
-            read_level(stride, side, scale, class, object, bounds, points, &mut candidates);
+            read_level(
+                stride,
+                side,
+                scale,
+                class,
+                object,
+                bounds,
+                points,
+                &mut candidates,
+            );
         }
         Ok(without_overlap(candidates))
     }
@@ -234,7 +248,10 @@ fn reduce(picture: &Picture, width: usize, height: usize) -> Picture {
 }
 
 /// Reads the answers of the cells of `stride` pixels, in pixels of the picture.
-#[allow(clippy::too_many_arguments, reason = "the four outputs of one level, and their geometry")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the four outputs of one level, and their geometry"
+)]
 fn read_level(
     stride: usize,
     side: usize,
@@ -269,9 +286,15 @@ fn read_level(
                 y: (row + points[cell * 10 + 2 * j + 1]) * stride / scale,
             }),
         };
-        let numbers = detection.landmarks.iter().flat_map(|point| [point.x, point.y]);
+        let numbers = detection
+            .landmarks
+            .iter()
+            .flat_map(|point| [point.x, point.y]);
         let b = detection.bounds;
-        if numbers.chain([b.x, b.y, b.width, b.height]).all(f32::is_finite) {
+        if numbers
+            .chain([b.x, b.y, b.width, b.height])
+            .all(f32::is_finite)
+        {
             candidates.push(detection);
         }
     }
@@ -283,9 +306,136 @@ fn without_overlap(mut candidates: Vec<Detection>) -> Vec<Detection> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
     for candidate in candidates {
-        if kept.iter().all(|k| k.bounds.overlap(&candidate.bounds) <= OVERLAP_MAX) {
+        if kept
+            .iter()
+            .all(|k| k.bounds.overlap(&candidate.bounds) <= OVERLAP_MAX)
+        {
             kept.push(candidate);
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(score: f32, x: f32, width: f32) -> Detection {
+        let bounds = Bounds {
+            x,
+            y: 0.0,
+            width,
+            height: 10.0,
+        };
+        Detection {
+            score,
+            bounds,
+            landmarks: [Point::default(); 5],
+        }
+    }
+
+    #[test]
+    fn overlap_is_the_shared_part_of_what_both_cover() {
+        let bounds = |x, width| at(1.0, x, width).bounds;
+        assert_eq!(bounds(0.0, 10.0).overlap(&bounds(0.0, 10.0)), 1.0);
+        assert_eq!(bounds(0.0, 10.0).overlap(&bounds(10.0, 10.0)), 0.0);
+        assert_eq!(bounds(0.0, 10.0).overlap(&bounds(30.0, 10.0)), 0.0);
+        // 5 of 15 columns.
+        assert!((bounds(0.0, 10.0).overlap(&bounds(5.0, 10.0)) - 1.0 / 3.0).abs() < 1e-6);
+        assert_eq!(bounds(0.0, 0.0).overlap(&bounds(0.0, 0.0)), 0.0);
+    }
+
+    #[test]
+    fn of_faces_that_overlap_the_surest_stays() {
+        // The second overlaps the first by a third and goes; the third overlaps only the second,
+        // which is gone, and stays; the fourth overlaps the first by less than 0.3 and stays.
+        let found = without_overlap(vec![
+            at(0.7, 10.0, 10.0),
+            at(0.8, 5.0, 10.0),
+            at(0.9, 0.0, 10.0),
+            at(0.65, -8.0, 10.0),
+        ]);
+        let scores: Vec<f32> = found.iter().map(|found| found.score).collect();
+        assert_eq!(scores, [0.9, 0.7, 0.65]);
+    }
+
+    #[test]
+    fn cells_are_read_row_by_row_in_pixels_of_the_picture() {
+        // Two by two cells of 8 pixels on a canvas of 16 that shows the picture at half its size.
+        let class = [0.0, 0.0, 0.81, f32::NAN];
+        let object = [1.0; 4];
+        let mut bounds = [0.0; 16];
+        bounds[8..12].copy_from_slice(&[0.5, 0.25, 2.0_f32.ln(), 3.0_f32.ln()]);
+        let mut points = [0.0; 40];
+        points[20..22].copy_from_slice(&[0.125, 0.5]);
+        let mut found = Vec::new();
+        read_level(8, 16, 0.5, &class, &object, &bounds, &points, &mut found);
+        let [found] = found.as_slice() else {
+            panic!("one cell is sure enough: {found:?}")
+        };
+        assert!((found.score - 0.9).abs() < 1e-6);
+        // Column 0, row 1; centre (4, 10) and size (16, 24) on the canvas.
+        let expected = Bounds {
+            x: -8.0,
+            y: -4.0,
+            width: 32.0,
+            height: 48.0,
+        };
+        for (found, expected) in [
+            (found.bounds.x, expected.x),
+            (found.bounds.y, expected.y),
+            (found.bounds.width, expected.width),
+            (found.bounds.height, expected.height),
+            (found.landmarks[0].x, 2.0),
+            (found.landmarks[0].y, 24.0),
+        ] {
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{found}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_canvas_holds_blue_first_and_black_where_nothing_is() {
+        let picture = Picture::from_rgb(2, 1, vec![10, 20, 30, 40, 50, 60]);
+        let side = Canvas::Close.side();
+        let values = on_canvas(&picture, Canvas::Close);
+        for (plane, expected) in [[30.0, 60.0], [20.0, 50.0], [10.0, 40.0]]
+            .iter()
+            .enumerate()
+        {
+            let plane = &values[plane * side * side..][..side * side];
+            assert_eq!(plane[..2], *expected);
+            assert!(plane[2..].iter().all(|&value| value == 0.0));
+        }
+    }
+
+    #[test]
+    fn a_reduced_picture_lies_pixel_centre_on_pixel_centre() {
+        // 640 columns whose value is their number, modulo 64, on 320: between columns 2x and 2x + 1.
+        let row: Vec<u8> = (0..640).flat_map(|x| [(x % 64) as u8 * 4; 3]).collect();
+        let picture = Picture::from_rgb(640, 16, row.repeat(16));
+        let values = on_canvas(&picture, Canvas::One);
+        assert_eq!(values[..4], [2.0, 10.0, 18.0, 26.0]);
+        assert_eq!(values[320 * 8], 0.0, "8 rows are left of 16");
+        assert_ne!(values[320 * 7 + 1], 0.0);
+    }
+
+    #[test]
+    fn a_large_reduction_takes_every_pixel_into_account() {
+        // One white column in eight: asking only the nearest pixels would see all or nothing.
+        let row: Vec<u8> = (0..2560)
+            .flat_map(|x| [if x % 8 == 0 { 255 } else { 0 }; 3])
+            .collect();
+        let picture = Picture::from_rgb(2560, 32, row.repeat(32));
+        let values = on_canvas(&picture, Canvas::One);
+        assert!(
+            values[4..300]
+                .iter()
+                .all(|value| (value - 32.0).abs() < 8.0),
+            "{:?}",
+            &values[..9]
+        );
+    }
 }
