@@ -116,9 +116,10 @@ impl Similarity {
 /// A square picture of one face, its landmarks where embedders expect them.
 ///
 /// `Debug` shows its size only.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct AlignedFace {
     picture: Picture,
+    transform: Similarity,
 }
 
 impl AlignedFace {
@@ -135,9 +136,8 @@ impl AlignedFace {
             )
         });
         let transform = Similarity::between(&from, &to)?;
-        Some(AlignedFace {
-            picture: warp(picture, &transform, side, Outside::Black),
-        })
+        let picture = warp(picture, &transform, side, Outside::Black);
+        Some(AlignedFace { picture, transform })
     }
 
     /// Pixels on each side.
@@ -148,6 +148,11 @@ impl AlignedFace {
     /// Red, green and blue of every pixel, row by row.
     pub fn rgb(&self) -> &[u8] {
         self.picture.rgb()
+    }
+
+    /// What brought the picture's pixels to their places here.
+    pub fn transform(&self) -> &Similarity {
+        &self.transform
     }
 }
 

@@ -86,10 +86,7 @@ impl Bcid {
 
     /// The form with slashes that BWS writes into tokens and results: `bws/112/4711`.
     pub fn with_slashes(&self) -> String {
-        format!(
-            "{}/{}/{}",
-            self.partition.storage, self.partition.number, self.class
-        )
+        format!("{}/{}/{}", self.partition.storage, self.partition.number, self.class)
     }
 }
 
@@ -102,10 +99,7 @@ impl FromStr for Bcid {
         let [storage, number, class] = parts[..] else {
             return Err(form("storage.partition.class", text));
         };
-        Ok(Bcid {
-            partition: PartitionId::from_parts(storage, number)?,
-            class: class.parse()?,
-        })
+        Ok(Bcid { partition: PartitionId::from_parts(storage, number)?, class: class.parse()? })
     }
 }
 
@@ -140,10 +134,7 @@ impl PartitionId {
         let max = i64::from(i32::MAX);
         let number = parse_number("partition", number, min, max)?;
         let number = i32::try_from(number).expect("parse_number keeps the range");
-        Ok(PartitionId {
-            storage: storage.parse()?,
-            number,
-        })
+        Ok(PartitionId { storage: storage.parse()?, number })
     }
 }
 
@@ -181,9 +172,7 @@ impl FromStr for StorageName {
     fn from_str(text: &str) -> Result<StorageName, ParseBcidError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if text.is_empty() || text.len() > StorageName::LENGTH_MAX || !text.chars().all(allowed) {
-            return Err(ParseBcidError::Storage {
-                found: excerpt(text),
-            });
+            return Err(ParseBcidError::Storage { found: excerpt(text) });
         }
         Ok(StorageName(text.to_owned()))
     }
@@ -210,38 +199,23 @@ fn strip_urn(text: &str) -> &str {
 /// Digits with an optional minus sign; no plus sign and no blanks, so that one number has one
 /// spelling in links and logs.
 fn parse_number(part: &'static str, text: &str, min: i64, max: i64) -> Result<i64, ParseBcidError> {
-    let number = if text.starts_with('+') {
-        None
-    } else {
-        text.parse::<i64>().ok()
-    };
+    let number = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
     match number {
         Some(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(ParseBcidError::Number {
-            part,
-            found: excerpt(text),
-            min,
-            max,
-        }),
+        _ => Err(ParseBcidError::Number { part, found: excerpt(text), min, max }),
     }
 }
 
 fn form(expected: &'static str, found: &str) -> ParseBcidError {
-    ParseBcidError::Form {
-        expected,
-        found: excerpt(found),
-    }
+    ParseBcidError::Form { expected, found: excerpt(found) }
 }
 
 /// The first characters of a text from outside, so that an error cannot be made to carry megabytes
 /// or control characters.
 fn excerpt(text: &str) -> String {
     const LENGTH_MAX: usize = 80;
-    let mut excerpt: String = text
-        .chars()
-        .take(LENGTH_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let mut excerpt: String =
+        text.chars().take(LENGTH_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(LENGTH_MAX).is_some() {
         excerpt.push('…');
     }
@@ -259,12 +233,7 @@ mod tests {
     #[test]
     fn all_separators_and_the_urn_mean_the_same() {
         let expected = bcid("bws.112.4711").unwrap();
-        for text in [
-            "bws/112/4711",
-            "bws:112:4711",
-            "urn:bcid:bws.112.4711",
-            "URN:BCID:bws:112:4711",
-        ] {
+        for text in ["bws/112/4711", "bws:112:4711", "urn:bcid:bws.112.4711", "URN:BCID:bws:112:4711"] {
             assert_eq!(bcid(text).unwrap(), expected, "{text}");
         }
     }
@@ -279,10 +248,7 @@ mod tests {
     #[test]
     fn what_is_no_bcid_is_refused_with_the_part_named() {
         for text in ["", "bws", "bws.1", "bws.1.2.3", "urn:bcid:"] {
-            assert!(
-                matches!(bcid(text), Err(ParseBcidError::Form { .. })),
-                "{text}"
-            );
+            assert!(matches!(bcid(text), Err(ParseBcidError::Form { .. })), "{text}");
         }
         for text in [".1.2", "b ws.1.2", "bäh.1.2", "../1/2"] {
             assert!(bcid(text).is_err(), "{text}");
@@ -298,10 +264,7 @@ mod tests {
             ("bws.1.9223372036854775808", "class id"),
         ] {
             let error = bcid(text).unwrap_err();
-            assert!(
-                matches!(error, ParseBcidError::Number { part: p, .. } if p == part),
-                "{text}"
-            );
+            assert!(matches!(error, ParseBcidError::Number { part: p, .. } if p == part), "{text}");
         }
     }
 

@@ -14,9 +14,7 @@ pub struct Timestamp {
 impl Timestamp {
     /// The moment `unix_seconds` after the start of 1970 in UTC.
     pub fn from_unix_seconds(unix_seconds: i64) -> Timestamp {
-        Timestamp {
-            unix_milliseconds: unix_seconds.saturating_mul(1000),
-        }
+        Timestamp { unix_milliseconds: unix_seconds.saturating_mul(1000) }
     }
 
     /// Whole seconds since the start of 1970, rounded down.
@@ -28,9 +26,7 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, duration: Duration) -> Timestamp {
         let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Timestamp {
-            unix_milliseconds: self.unix_milliseconds.saturating_add(milliseconds),
-        }
+        Timestamp { unix_milliseconds: self.unix_milliseconds.saturating_add(milliseconds) }
     }
 }
 
@@ -67,9 +63,7 @@ impl Clock {
     ///
     /// Panics on [`Clock::System`], which nobody can move.
     pub fn advance(&self, by: Duration) {
-        let Clock::Manual(now) = self else {
-            panic!("only a manual clock can be moved")
-        };
+        let Clock::Manual(now) = self else { panic!("only a manual clock can be moved") };
         let milliseconds = i64::try_from(by.as_millis()).expect("a test moves less than an aeon");
         now.fetch_add(milliseconds, Ordering::SeqCst);
     }
@@ -81,20 +75,8 @@ mod tests {
 
     #[test]
     fn seconds_round_down_on_both_sides_of_1970() {
-        assert_eq!(
-            Timestamp {
-                unix_milliseconds: 1999
-            }
-            .unix_seconds(),
-            1
-        );
-        assert_eq!(
-            Timestamp {
-                unix_milliseconds: -1
-            }
-            .unix_seconds(),
-            -1
-        );
+        assert_eq!(Timestamp { unix_milliseconds: 1999 }.unix_seconds(), 1);
+        assert_eq!(Timestamp { unix_milliseconds: -1 }.unix_seconds(), -1);
     }
 
     #[test]

@@ -59,9 +59,7 @@ impl Embedding {
     /// As [`Embedding::new`].
     pub fn check(values: &[f32]) -> Result<(), EmbeddingError> {
         if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&values.len()) {
-            return Err(EmbeddingError::Dimension {
-                found: values.len(),
-            });
+            return Err(EmbeddingError::Dimension { found: values.len() });
         }
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             return Err(EmbeddingError::NotFinite { at });
@@ -95,23 +93,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compared_is_refused() {
-        assert_eq!(
-            Embedding::new(vec![1.0; 15]),
-            Err(EmbeddingError::Dimension { found: 15 })
-        );
-        assert_eq!(
-            Embedding::new(vec![1.0; 4097]),
-            Err(EmbeddingError::Dimension { found: 4097 })
-        );
+        assert_eq!(Embedding::new(vec![1.0; 15]), Err(EmbeddingError::Dimension { found: 15 }));
+        assert_eq!(Embedding::new(vec![1.0; 4097]), Err(EmbeddingError::Dimension { found: 4097 }));
         assert_eq!(Embedding::new(vec![0.0; 16]), Err(EmbeddingError::Zero));
         assert_eq!(Embedding::new(vec![-0.0; 16]), Err(EmbeddingError::Zero));
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = vec![1.0; 16];
             values[7] = bad;
-            assert_eq!(
-                Embedding::new(values),
-                Err(EmbeddingError::NotFinite { at: 7 })
-            );
+            assert_eq!(Embedding::new(values), Err(EmbeddingError::NotFinite { at: 7 }));
         }
     }
 

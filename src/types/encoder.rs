@@ -57,11 +57,7 @@ impl EncoderId {
         if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
             return Err(EncoderError::Dimension { found: dimension });
         }
-        Ok(EncoderId {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            dimension,
-        })
+        Ok(EncoderId { name: name.to_owned(), version: version.to_owned(), dimension })
     }
 
     /// Reads `name@version`, or `name` alone, which stands for version `1`.
@@ -104,19 +100,13 @@ mod tests {
     fn a_name_alone_is_version_one() {
         let encoder = EncoderId::parse("test", 512).unwrap();
         assert_eq!(encoder.to_string(), "test@1/512");
-        assert_eq!(
-            EncoderId::parse("sface@2021dec", 128).unwrap().version(),
-            "2021dec"
-        );
+        assert_eq!(EncoderId::parse("sface@2021dec", 128).unwrap().version(), "2021dec");
     }
 
     #[test]
     fn nonsense_is_refused() {
         for text in ["", "@1", "a@", "a b", "a/b", "a@b@c"] {
-            assert!(
-                matches!(EncoderId::parse(text, 128), Err(EncoderError::Text { .. })),
-                "{text}"
-            );
+            assert!(matches!(EncoderId::parse(text, 128), Err(EncoderError::Text { .. })), "{text}");
         }
         for dimension in [0, 15, 4097] {
             assert!(EncoderId::parse("a", dimension).is_err());

@@ -19,10 +19,7 @@ impl Match {
     ///
     /// Total, since a similarity is never NaN: embeddings are finite and not zero.
     pub fn rank_order(&self, other: &Match) -> Ordering {
-        other
-            .similarity
-            .total_cmp(&self.similarity)
-            .then(self.class.cmp(&other.class))
+        other.similarity.total_cmp(&self.similarity).then(self.class.cmp(&other.class))
     }
 }
 
@@ -32,10 +29,7 @@ mod tests {
 
     #[test]
     fn best_first_and_ties_by_class() {
-        let new = |class, similarity| Match {
-            class: ClassId(class),
-            similarity,
-        };
+        let new = |class, similarity| Match { class: ClassId(class), similarity };
         let mut list = vec![new(3, 0.5), new(9, 0.7), new(-1, 0.5), new(2, -0.5)];
         list.sort_by(Match::rank_order);
         let classes: Vec<i64> = list.iter().map(|found| found.class.0).collect();

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use image::{RgbImage, imageops};
 use vultus::face::{
     Canvas, DecodeLimits, Detection, EmbedderSource, FaceError, FacePipeline, FaceSetupError,
-    Picture, PipelineOptions, Point, Warning,
+    Picture, PipelineOptions, Warning,
 };
 use vultus::types::Embedding;
 
@@ -134,29 +134,21 @@ fn faces_are_where_another_runtime_finds_them() {
     }
 }
 
-/// The embedding of a face whose landmarks are given, so that only alignment and embedding count.
-fn embedding_at(golden: &Golden, picture: &[u8]) -> Embedding {
-    let picture = Picture::decode(picture, &DecodeLimits::default()).unwrap();
-    let landmarks = golden.landmarks.map(|(x, y)| Point { x, y });
-    PIPELINE
-        .embed(&PIPELINE.align(&picture, &landmarks).unwrap())
-        .unwrap()
-}
-
 #[test]
 fn embeddings_are_as_alike_as_with_another_runtime() {
-    // The expected cosines were made from the landmarks as they stand above, to a tenth of a pixel.
+    // Made from the pixels that come out of the decoder here: another decoder's differ by up to 4
+    // of 255, and with Pillow's these cosines are up to 0.006 away.
     let of = PORTRAITS
         .each_ref()
-        .map(|golden| embedding_at(golden, &portrait(golden.name)));
+        .map(|golden| embedding(&portrait(golden.name)));
     let [biden, portrait, speech, white_house] = &of;
     for (a, b, expected) in [
-        (biden, portrait, 0.1268),
-        (biden, speech, 0.2929),
-        (portrait, speech, 0.7382),
-        (biden, white_house, 0.1844),
-        (portrait, white_house, 0.7915),
-        (speech, white_house, 0.7409),
+        (biden, portrait, 0.1316),
+        (biden, speech, 0.2935),
+        (portrait, speech, 0.7403),
+        (biden, white_house, 0.1898),
+        (portrait, white_house, 0.7938),
+        (speech, white_house, 0.7449),
     ] {
         let found = cosine(a, b);
         assert!(
@@ -294,9 +286,9 @@ fn backdrop(width: u32, height: u32) -> RgbImage {
 
 #[test]
 fn a_small_tilted_face_is_looked_at_again() {
-    // Nine faces, each 50 to 70 pixels high on the canvas and turned by 30 degrees one way or the
-    // other. The landmarks of the first look are the network's; the second look takes them anew
-    // from an upright, enlarged crop.
+    // Four portraits, 50 to 70 pixels high on the large canvas, turned by 30 degrees one way and
+    // the other. The cosine to the same portrait, upright and alone, is between 0.12 and 0.79 with
+    // the landmarks of the first look, and at least 0.88 with those of the second.
     let (mut lowest_first, mut lowest_second) = (1.0_f64, 1.0_f64);
     for golden in &PORTRAITS {
         for height in [50.0, 60.0, 70.0] {
@@ -315,14 +307,16 @@ fn a_small_tilted_face_is_looked_at_again() {
                 let found = PIPELINE.faces_in(&picture).unwrap();
                 assert_eq!(found.len(), 1);
                 let second = cosine(&found[0].embedding, &expected);
-                println!("{} {height} {degrees}: {first:.3} {second:.3}", golden.name);
                 lowest_first = lowest_first.min(first);
                 lowest_second = lowest_second.min(second);
             }
         }
     }
-    println!("lowest: {lowest_first:.3} {lowest_second:.3}");
-    assert!(lowest_second > 0.6, "{lowest_second}");
+    assert!(
+        lowest_first < 0.3,
+        "the first look is {lowest_first}: this test has become too easy"
+    );
+    assert!(lowest_second > 0.85, "{lowest_second}");
 }
 
 #[test]
@@ -427,7 +421,7 @@ fn a_face_that_fills_the_picture_is_found() {
     let found = PIPELINE.only_face(&png(&tight)).unwrap();
     let whole = PIPELINE.only_face(&portrait(golden.name)).unwrap();
     let found = cosine(&found.embedding, &whole.embedding);
-    assert!(found > 0.9, "{found}");
+    assert!(found > 0.85, "{found}");
 }
 
 #[test]
@@ -436,12 +430,6 @@ fn each_fault_of_a_sample_has_its_warning() {
     let good = image_of(golden.name);
     let warnings = |image: &RgbImage| {
         let face = PIPELINE.only_face(&png(image)).unwrap();
-        println!(
-            "{:?} {:?} {}",
-            face.warnings,
-            face.quality,
-            face.quality.score()
-        );
         face.warnings
     };
     let each = |change: &dyn Fn(f32) -> f32| {
