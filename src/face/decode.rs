@@ -304,7 +304,7 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
                 let Some(length) = bytes.get(at..at + 2) else {
                     return false;
                 };
-                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+                at += (usize::from(length[0]) << 8) + usize::from(length[1]);
                 // Coded data follows the segment of a scan, and the search above passes over it.
             }
         }
