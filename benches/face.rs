@@ -41,7 +41,10 @@ fn steps(criterion: &mut Criterion) {
         .sample_size(30)
         .measurement_time(Duration::from_secs(4));
     group.bench_function("decode 720x900 JPEG", |b| {
-        b.iter(|| pipeline.decode(black_box(&bytes)))
+        b.iter(|| pipeline.decode(black_box(&bytes)));
+    });
+    group.bench_function("detect on 256", |b| {
+        b.iter(|| pipeline.detect(black_box(&picture), Canvas::Close));
     });
     group.bench_function("detect on 320", |b| {
         b.iter(|| pipeline.detect(black_box(&picture), Canvas::One));
@@ -50,11 +53,11 @@ fn steps(criterion: &mut Criterion) {
         b.iter(|| pipeline.detect(black_box(&picture), Canvas::Many));
     });
     group.bench_function("align", |b| {
-        b.iter(|| pipeline.align(black_box(&picture), &landmarks))
+        b.iter(|| pipeline.align(black_box(&picture), &landmarks));
     });
     group.bench_function("embed", |b| b.iter(|| pipeline.embed(black_box(&aligned))));
     group.bench_function("whole", |b| {
-        b.iter(|| pipeline.only_face(black_box(&bytes)))
+        b.iter(|| pipeline.only_face(black_box(&bytes)));
     });
     group.finish();
 }
