@@ -116,9 +116,10 @@ impl Similarity {
 /// A square picture of one face, its landmarks where embedders expect them.
 ///
 /// `Debug` shows its size only.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct AlignedFace {
     picture: Picture,
+    transform: Similarity,
 }
 
 impl AlignedFace {
@@ -135,9 +136,8 @@ impl AlignedFace {
             )
         });
         let transform = Similarity::between(&from, &to)?;
-        Some(AlignedFace {
-            picture: warp(picture, &transform, side, Outside::Black),
-        })
+        let picture = warp(picture, &transform, side, Outside::Black);
+        Some(AlignedFace { picture, transform })
     }
 
     /// Pixels on each side.
@@ -148,6 +148,11 @@ impl AlignedFace {
     /// Red, green and blue of every pixel, row by row.
     pub fn rgb(&self) -> &[u8] {
         self.picture.rgb()
+    }
+
+    /// What brought the picture's pixels to their places here.
+    pub fn transform(&self) -> &Similarity {
+        &self.transform
     }
 }
 
@@ -179,8 +184,9 @@ pub(super) fn warp(
     let looks = if reduction <= SINGLE_LOOK_REDUCTION_MAX {
         1
     } else {
-        // Not more than 16 x 16, which is a face of 28,000 pixels.
-        (reduction / 2.0).ceil().min(16.0) as usize
+        // Closer together than two pixels, or stripes would be seen as one colour. The limit is
+        // reached by faces of thousands of pixels.
+        (reduction / 1.5).ceil().min(24.0) as usize
     };
     let mut rgb = Vec::with_capacity(side * side * 3);
     for y in 0..side {
@@ -233,4 +239,143 @@ fn sample(picture: &Picture, x: f64, y: f64, outside: Outside) -> [f32; 3] {
         }
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_near(found: (f64, f64), expected: (f64, f64)) {
+        let near = (found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-9;
+        assert!(near, "{found:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn a_known_similarity_is_recovered_from_its_points() {
+        for (degrees, scale, to) in [
+            (0.0, 1.0, (0.0, 0.0)),
+            (30.0, 2.5, (7.0, -3.0)),
+            (-135.0, 0.2, (-50.0, 9.0)),
+        ] {
+            let known = Similarity::about(degrees, scale, (4.0, 5.0), to);
+            let moved = TEMPLATE.map(|point| known.apply(point));
+            let found = Similarity::between(&TEMPLATE, &moved).unwrap();
+            for point in [(0.0, 0.0), (100.0, 0.0), (0.0, 100.0)] {
+                assert_near(found.apply(point), known.apply(point));
+                assert_near(found.inverse().apply(found.apply(point)), point);
+            }
+            assert!((found.scale() - scale).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_turn_is_clockwise_on_a_screen() {
+        let quarter = Similarity::about(90.0, 1.0, (0.0, 0.0), (0.0, 0.0));
+        // What was to the right is now below.
+        assert_near(quarter.apply((1.0, 0.0)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn points_that_do_not_fit_are_met_with_the_least_squares() {
+        // No similarity brings these together; small changes of the best must all be worse.
+        let from = [(0.0, 0.0), (4.0, 0.0), (4.0, 3.0), (1.0, 5.0)];
+        let to = [(1.0, 1.0), (5.0, 2.0), (3.0, 6.0), (-2.0, 4.0)];
+        let best = Similarity::between(&from, &to).unwrap();
+        let cost = |s: &Similarity| -> f64 {
+            let distance = |(f, t): (&(f64, f64), &(f64, f64))| {
+                let (x, y) = s.apply(*f);
+                (x - t.0).powi(2) + (y - t.1).powi(2)
+            };
+            from.iter().zip(&to).map(distance).sum()
+        };
+        let least = cost(&best);
+        for step in [-1e-3, 1e-3] {
+            for changed in [
+                Similarity {
+                    a: best.a + step,
+                    ..best
+                },
+                Similarity {
+                    b: best.b + step,
+                    ..best
+                },
+                Similarity {
+                    tx: best.tx + step,
+                    ..best
+                },
+                Similarity {
+                    ty: best.ty + step,
+                    ..best
+                },
+            ] {
+                assert!(cost(&changed) > least);
+            }
+        }
+    }
+
+    #[test]
+    fn a_mirror_image_is_not_answered_with_a_mirror() {
+        let mirrored = TEMPLATE.map(|(x, y)| (112.0 - x, y));
+        let found = Similarity::between(&TEMPLATE, &mirrored).unwrap();
+        // A rotation keeps the sense of a turn: x to y stays a quarter turn, never three.
+        let (x, y) = (found.apply((1.0, 0.0)), found.apply((0.0, 1.0)));
+        let origin = found.apply((0.0, 0.0));
+        let turn = (x.0 - origin.0) * (y.1 - origin.1) - (x.1 - origin.1) * (y.0 - origin.0);
+        assert!(turn > 0.0);
+    }
+
+    #[test]
+    fn points_in_one_place_have_no_similarity() {
+        let same = [(3.0, 4.0); 5];
+        assert_eq!(Similarity::between(&same, &TEMPLATE), None);
+        assert_eq!(Similarity::between(&TEMPLATE, &same), None);
+        let picture = Picture::from_rgb(16, 16, vec![9; 16 * 16 * 3]);
+        assert_eq!(
+            AlignedFace::cut(&picture, &[Point { x: 3.0, y: 4.0 }; 5], 112),
+            None
+        );
+    }
+
+    /// A picture whose red is its column and whose green is its row.
+    fn ramp(side: usize) -> Picture {
+        let rgb = (0..side * side).flat_map(|at| [(at % side) as u8, (at / side) as u8, 7]);
+        Picture::from_rgb(side, side, rgb.collect())
+    }
+
+    #[test]
+    fn a_warp_shows_between_pixels_what_lies_between_them() {
+        // Enlarged four times about the middle of the picture.
+        let transform = Similarity::about(0.0, 4.0, (50.0, 50.0), (32.0, 32.0));
+        let warped = warp(&ramp(100), &transform, 64, Outside::Black);
+        for (x, y) in [(0, 0), (32, 32), (63, 10)] {
+            let at = (y * 64 + x) * 3;
+            let expected = |k: usize| (50.0 + (k as f64 - 32.0) / 4.0).round() as u8;
+            assert_eq!(warped.rgb()[at..at + 3], [expected(x), expected(y), 7]);
+        }
+    }
+
+    #[test]
+    fn outside_is_black_or_the_nearest_pixel() {
+        let shifted = Similarity::about(0.0, 1.0, (0.0, 0.0), (10.0, 20.0));
+        let black = warp(&ramp(100), &shifted, 64, Outside::Black);
+        assert_eq!(black.rgb()[..3], [0, 0, 0]);
+        let nearest = warp(&ramp(100), &shifted, 64, Outside::Nearest);
+        assert_eq!(nearest.rgb()[..3], [0, 0, 7]);
+        let inside = (30 * 64 + 30) * 3;
+        assert_eq!(nearest.rgb()[inside..inside + 3], [20, 10, 7]);
+    }
+
+    #[test]
+    fn a_strong_reduction_averages() {
+        // Black and white columns by turns, at a tenth: one look would show black or white.
+        let rgb = (0..640 * 640).flat_map(|at| [[0, 255][at % 2]; 3]);
+        let picture = Picture::from_rgb(640, 640, rgb.collect());
+        let tenth = Similarity::about(0.0, 0.1, (320.0, 320.0), (32.0, 32.0));
+        let warped = warp(&picture, &tenth, 64, Outside::Nearest);
+        // Not the outermost columns, which lie half outside.
+        for row in warped.rgb().chunks_exact(64 * 3) {
+            let grey = |value: &u8| (100..=155).contains(value);
+            assert!(row[3..63 * 3].iter().all(grey), "{row:?}");
+        }
+    }
 }

@@ -304,9 +304,390 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
                 let Some(length) = bytes.get(at..at + 2) else {
                     return false;
                 };
-                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+                at += (usize::from(length[0]) << 8) + usize::from(length[1]);
                 // Coded data follows the segment of a scan, and the search above passes over it.
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageBuffer, Rgb, RgbImage};
+
+    const WIDTH: u32 = 40;
+    const HEIGHT: u32 = 24;
+
+    /// Few colours, none of them grey, and no symmetry.
+    fn pattern() -> RgbImage {
+        ImageBuffer::from_fn(WIDTH, HEIGHT, |x, y| {
+            Rgb([
+                (x / 8 * 40) as u8,
+                (y / 8 * 80) as u8,
+                if x < y { 200 } else { 30 },
+            ])
+        })
+    }
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Picture, FaceError> {
+        Picture::decode(bytes, &DecodeLimits::default())
+    }
+
+    /// One file of each format, of the same picture.
+    fn files() -> Vec<(&'static str, Vec<u8>)> {
+        let rgb = DynamicImage::from(pattern());
+        let grey = DynamicImage::from(rgb.to_luma8());
+        vec![
+            ("png", encoded(&rgb, ImageFormat::Png)),
+            (
+                "png rgba",
+                encoded(&rgb.to_rgba8().into(), ImageFormat::Png),
+            ),
+            ("png 16", encoded(&rgb.to_rgb16().into(), ImageFormat::Png)),
+            ("bmp", encoded(&rgb, ImageFormat::Bmp)),
+            ("gif", encoded(&rgb.to_rgba8().into(), ImageFormat::Gif)),
+            ("tiff", encoded(&rgb, ImageFormat::Tiff)),
+            (
+                "tiff 16",
+                encoded(&rgb.to_rgb16().into(), ImageFormat::Tiff),
+            ),
+            ("webp", encoded(&rgb, ImageFormat::WebP)),
+            ("ppm", encoded(&rgb, ImageFormat::Pnm)),
+            ("pgm", encoded(&grey, ImageFormat::Pnm)),
+            ("jpeg", encoded(&rgb, ImageFormat::Jpeg)),
+        ]
+    }
+
+    #[test]
+    fn every_format_gives_the_same_pixels() {
+        let pattern = DynamicImage::from(pattern());
+        let grey: Vec<u8> = pattern
+            .to_luma8()
+            .into_raw()
+            .iter()
+            .flat_map(|&v| [v; 3])
+            .collect();
+        for (name, bytes) in files() {
+            let picture = decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!((picture.width(), picture.height()), (40, 24), "{name}");
+            match name {
+                "jpeg" => {
+                    let pairs = picture.rgb().iter().zip(pattern.as_bytes());
+                    let sum: u32 = pairs.map(|(&a, &b)| u32::from(a.abs_diff(b))).sum();
+                    assert!(sum / (40 * 24 * 3) < 12, "the mean difference is small");
+                }
+                "pgm" => assert_eq!(picture.rgb(), grey),
+                _ => assert_eq!(picture.rgb(), pattern.as_bytes(), "{name}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_transparent_is_white() {
+        let mut rgba = DynamicImage::from(pattern()).to_rgba8();
+        for pixel in rgba.pixels_mut() {
+            *pixel = image::Rgba([100, 0, 200, if pixel[0] == 0 { 0 } else { 128 }]);
+        }
+        let picture = decode(&encoded(&rgba.into(), ImageFormat::Png)).unwrap();
+        assert_eq!(picture.rgb()[..3], [255, 255, 255]);
+        assert_eq!(picture.rgb()[30..33], [177, 127, 227]);
+    }
+
+    #[test]
+    fn ink_colours_become_screen_colours() {
+        // Bands of magenta + yellow, cyan + yellow, and half black, written by another program.
+        let picture = decode(include_bytes!("fixtures/cmyk.jpg")).unwrap();
+        for (x, expected) in [(8, [255, 0, 0]), (24, [0, 255, 0]), (40, [127, 127, 127])] {
+            let at = (8 * picture.width() + x) * 3;
+            for (&found, expected) in picture.rgb()[at..at + 3].iter().zip(expected) {
+                assert!(
+                    found.abs_diff(expected) < 12,
+                    "{:?}",
+                    &picture.rgb()[at..at + 3]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_animation_is_its_first_frame() {
+        let first = DynamicImage::from(pattern()).to_rgba8();
+        let mut second = first.clone();
+        image::imageops::invert(&mut second);
+        let mut bytes = Vec::new();
+        {
+            let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+            let frames = [first, second].map(image::Frame::new);
+            encoder.encode_frames(frames).unwrap();
+        }
+        assert_eq!(decode(&bytes).unwrap().rgb(), pattern().as_raw().as_slice());
+    }
+
+    /// Which stored pixel the upright picture shows at (x, y), by the definition of the tag.
+    fn stored_place(orientation: u8, x: u32, y: u32) -> (u32, u32) {
+        let (right, bottom) = (WIDTH - 1, HEIGHT - 1);
+        match orientation {
+            1 => (x, y),
+            2 => (right - x, y),
+            3 => (right - x, bottom - y),
+            4 => (x, bottom - y),
+            5 => (y, x),
+            6 => (y, bottom - x),
+            7 => (right - y, bottom - x),
+            _ => (right - y, x),
+        }
+    }
+
+    fn assert_upright(picture: &Picture, orientation: u8, tolerance: u8) {
+        let turned = orientation >= 5;
+        let size = if turned {
+            (HEIGHT, WIDTH)
+        } else {
+            (WIDTH, HEIGHT)
+        };
+        assert_eq!(
+            (picture.width() as u32, picture.height() as u32),
+            size,
+            "{orientation}"
+        );
+        let stored = pattern();
+        let mut far = 0;
+        for y in 0..size.1 {
+            for x in 0..size.0 {
+                let (u, v) = stored_place(orientation, x, y);
+                let at = (y as usize * picture.width() + x as usize) * 3;
+                let pairs = picture.rgb()[at..at + 3]
+                    .iter()
+                    .zip(stored.get_pixel(u, v).0);
+                far += u32::from(pairs.into_iter().any(|(&a, b)| a.abs_diff(b) > tolerance));
+            }
+        }
+        // JPEG smears the edges between colours.
+        let allowed = if tolerance == 0 {
+            0
+        } else {
+            WIDTH * HEIGHT / 4
+        };
+        assert!(
+            far <= allowed,
+            "orientation {orientation}: {far} pixels are wrong"
+        );
+    }
+
+    #[test]
+    fn the_orientation_of_a_photograph_is_applied() {
+        let plain = encoded(&pattern().into(), ImageFormat::Jpeg);
+        for orientation in 1..=8 {
+            // An EXIF segment with the one entry, right after the start of the image.
+            let mut exif = b"Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+            exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+            let mut bytes = plain[..2].to_vec();
+            bytes.extend([0xFF, 0xE1, 0, exif.len() as u8 + 2]);
+            bytes.extend(exif);
+            bytes.extend(&plain[2..]);
+            assert_upright(&decode(&bytes).unwrap(), orientation, 40);
+        }
+    }
+
+    #[test]
+    fn the_orientation_of_a_scan_is_applied() {
+        for orientation in 1..=8_u8 {
+            // A TIFF by hand: header, one directory, pixels.
+            const ENTRIES: u16 = 10;
+            let pixels_at = 8 + 2 + 12 * u32::from(ENTRIES) + 4 + 6;
+            let mut bytes = b"II\x2A\0\x08\0\0\0".to_vec();
+            bytes.extend(ENTRIES.to_le_bytes());
+            let depth_at = pixels_at - 6;
+            for (tag, kind, count, value) in [
+                (256_u16, 4_u16, 1_u32, WIDTH),
+                (257, 4, 1, HEIGHT),
+                (258, 3, 3, depth_at),
+                (259, 3, 1, 1),
+                (262, 3, 1, 2),
+                (273, 4, 1, pixels_at),
+                (274, 3, 1, u32::from(orientation)),
+                (277, 3, 1, 3),
+                (278, 4, 1, HEIGHT),
+                (279, 4, 1, WIDTH * HEIGHT * 3),
+            ] {
+                bytes.extend(tag.to_le_bytes());
+                bytes.extend(kind.to_le_bytes());
+                bytes.extend(count.to_le_bytes());
+                bytes.extend(value.to_le_bytes());
+            }
+            bytes.extend([0; 4]);
+            bytes.extend([8, 0, 8, 0, 8, 0]);
+            bytes.extend(pattern().as_raw());
+            assert_upright(&decode(&bytes).unwrap(), orientation, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named() {
+        assert!(matches!(decode(b""), Err(FaceError::Empty)));
+        for bytes in [
+            &b"x"[..],
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            &[0; 1000],
+        ] {
+            let error = decode(bytes).unwrap_err();
+            assert!(matches!(error, FaceError::NotAPicture { found } if found == bytes.len()));
+        }
+        let error = decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap_err();
+        assert!(
+            error.to_string().starts_with("HEIF is not supported"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn half_a_picture_is_refused_in_every_format() {
+        for (name, bytes) in files() {
+            for share in [3, 6, 9] {
+                let error = decode(&bytes[..bytes.len() * share / 10]).expect_err(name);
+                assert!(
+                    matches!(
+                        error,
+                        FaceError::Truncated { .. } | FaceError::Damaged { .. }
+                    ),
+                    "{name} cut to {share} tenths: {error:?}"
+                );
+                assert!(error.is_callers_fault());
+            }
+        }
+        let jpeg = encoded(&pattern().into(), ImageFormat::Jpeg);
+        let error = decode(&jpeg[..jpeg.len() - 40]).unwrap_err();
+        assert!(
+            matches!(error, FaceError::Truncated { format: "JPEG", .. }),
+            "{error:?}"
+        );
+        // Cameras append things; that is no damage.
+        assert!(decode(&[jpeg.as_slice(), b"trailing"].concat()).is_ok());
+    }
+
+    #[test]
+    fn no_damage_makes_a_decoder_panic() {
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand::rngs::StdRng::seed_from_u64(7);
+        for (_, bytes) in files() {
+            for _ in 0..150 {
+                let mut damaged = bytes.clone();
+                for _ in 0..rng.random_range(1..4) {
+                    let at = rng.random_range(0..damaged.len());
+                    damaged[at] = rng.random();
+                }
+                damaged.truncate(rng.random_range(damaged.len() / 2..=damaged.len()));
+                // What comes out does not matter, only that something does.
+                let _ = decode(&damaged);
+            }
+        }
+    }
+
+    #[test]
+    fn limits_hold_before_memory_is_asked_for() {
+        // A few bytes that claim ten thousand million pixels.
+        let error = decode(b"P5 100000 100000 255\n").unwrap_err();
+        assert!(
+            matches!(error, FaceError::TooManyPixels { width: 100_000, .. }),
+            "{error:?}"
+        );
+        assert_eq!(
+            error.to_string(),
+            "the picture has 100000 x 100000 pixels, at most 16384 on a side and 50000000 in all \
+             are allowed"
+        );
+        // Each side is allowed, all pixels are not.
+        let error = decode(b"P5 16000 16000 255\n").unwrap_err();
+        assert!(
+            matches!(error, FaceError::TooManyPixels { .. }),
+            "{error:?}"
+        );
+        // Few pixels, but 30,000 in a row.
+        let wide = DynamicImage::new_rgb8(30_000, 16);
+        let error = decode(&encoded(&wide, ImageFormat::Png)).unwrap_err();
+        assert!(
+            matches!(error, FaceError::TooManyPixels { width: 30_000, .. }),
+            "{error:?}"
+        );
+
+        let bytes = encoded(&pattern().into(), ImageFormat::Png);
+        let limits = DecodeLimits {
+            bytes_max: bytes.len() - 1,
+            ..DecodeLimits::default()
+        };
+        let error = Picture::decode(&bytes, &limits).unwrap_err();
+        assert!(matches!(error, FaceError::TooManyBytes { .. }), "{error:?}");
+        let limits = DecodeLimits {
+            pixels_max: 40 * 24,
+            side_max: 40,
+            bytes_max: bytes.len(),
+        };
+        assert!(Picture::decode(&bytes, &limits).is_ok());
+        for limits in [
+            DecodeLimits {
+                pixels_max: 40 * 24 - 1,
+                ..limits
+            },
+            DecodeLimits {
+                side_max: 39,
+                ..limits
+            },
+        ] {
+            let error = Picture::decode(&bytes, &limits).unwrap_err();
+            assert!(
+                matches!(error, FaceError::TooManyPixels { .. }),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_unpacks_to_far_more_than_itself_is_refused() {
+        // A sound PNG of 4096 x 14000 pixels of one colour: 172 MB from a few hundred kilobytes.
+        let bomb = encoded(&DynamicImage::new_luma8(4096, 14_000), ImageFormat::Png);
+        assert!(bomb.len() < 1 << 20);
+        let error = decode(&bomb).unwrap_err();
+        assert!(
+            matches!(error, FaceError::TooManyPixels { .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn one_pixel_is_too_few() {
+        let dot = encoded(&DynamicImage::new_rgb8(1, 1), ImageFormat::Png);
+        let error = decode(&dot).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                FaceError::TooSmall {
+                    width: 1,
+                    height: 1,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_border_repeats_the_outermost_pixels() {
+        let picture = Picture::from_rgb(2, 1, vec![1, 2, 3, 4, 5, 6]).with_border(1);
+        assert_eq!((picture.width(), picture.height()), (4, 3));
+        let row = [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6];
+        assert_eq!(picture.rgb(), [row; 3].concat());
+    }
+
+    #[test]
+    fn debug_shows_no_pixel() {
+        let picture = Picture::from_rgb(2, 1, vec![201; 6]);
+        assert_eq!(format!("{picture:?}"), "Picture(2 x 1)");
     }
 }

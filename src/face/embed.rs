@@ -117,3 +117,27 @@ fn unit_vector(values: &[f32]) -> Option<Embedding> {
         .collect();
     Embedding::new(unit).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_scaled_to_length_one() {
+        let mut values = vec![0.0; 16];
+        (values[3], values[5]) = (3.0e30, -4.0e30);
+        let unit = unit_vector(&values).unwrap();
+        assert!((unit.values()[3] - 0.6).abs() < 1e-7 && (unit.values()[5] + 0.8).abs() < 1e-7);
+    }
+
+    #[test]
+    fn an_output_without_direction_is_none() {
+        assert_eq!(unit_vector(&[0.0; 16]), None);
+        assert_eq!(unit_vector(&[]), None);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut values = vec![1.0; 16];
+            values[2] = bad;
+            assert_eq!(unit_vector(&values), None);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::align::{AlignedFace, Outside, Similarity, warp};
 use super::decode::{DecodeLimits, Picture};
-use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks};
+use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks, Point};
 use super::embed::Embedder;
 use super::error::{FaceError, FaceSetupError};
 use super::network::Lanes;
@@ -72,13 +72,24 @@ pub struct FacePipeline {
 }
 
 /// A face lower than this on the canvas is looked at again.
-const SMALL_ON_CANVAS: f32 = 80.0;
-/// A face tilted by more degrees than this is looked at again.
-const TILTED_DEGREES: f32 = 15.0;
-/// How much of the second look's canvas the face fills.
-const SECOND_LOOK_SHARE: f32 = 0.5;
-/// How many times a face is looked at again, if the second look finds that the first was wrong
-/// about the tilt.
+///
+/// The detector reads small faces from finer cells than large ones, and the finer cells hardly know
+/// of rotation: measured on portraits turned by 30 degrees, the line between the eyes is reported
+/// as tilted by 3 degrees for faces of 60 or 110 pixels, by 27 for faces of 220.
+const SMALL_ON_CANVAS: f32 = 150.0;
+/// A face tilted by more degrees than this is looked at again, until what is left is less.
+const TILTED_DEGREES: f32 = 10.0;
+/// A face that takes more than this share of a side of the picture is looked at again, with the
+/// border repeated around it.
+const FILLING_SHARE: f32 = 0.75;
+/// How much of the second look's canvas the face fills: 180 of 256 pixels, enough for the cells
+/// that know of rotation.
+const SECOND_LOOK_SHARE: f32 = 0.7;
+/// If two looks differ by no more degrees about the tilt, the first was not misled by it, and the
+/// middle of the two is nearer to the truth than either. On ORL it raises the mean cosine of pairs of
+/// one person from 0.804 (first look alone) and 0.809 (second alone) to 0.814.
+const AGREEING_DEGREES: f32 = 8.0;
+/// How many times a face is looked at again at most.
 const SECOND_LOOKS_MAX: usize = 3;
 /// How much wider the border is for a face that fills the picture.
 const BORDER_SHARE: f32 = 0.4;
@@ -220,7 +231,8 @@ impl FacePipeline {
     }
 
     /// Looks on each canvas in turn until a face is found, then once more with a border around the
-    /// picture; then again at every face that is small or tilted. The most prominent first.
+    /// picture; then again at every face that is small, tilted or fills the picture. The most
+    /// prominent first.
     fn look(&self, picture: &Picture, canvases: &[Canvas]) -> Result<Vec<Detection>, FaceError> {
         let mut found = Vec::new();
         let mut scale = 1.0;
@@ -246,8 +258,11 @@ impl FacePipeline {
             }
         }
         for detection in &mut found {
-            let small = detection.bounds.height * scale < SMALL_ON_CANVAS;
-            if small || roll(&detection.landmarks).abs() > TILTED_DEGREES {
+            let bounds = detection.bounds;
+            let small = bounds.height * scale < SMALL_ON_CANVAS;
+            let fills = bounds.height > FILLING_SHARE * picture.height() as f32
+                || bounds.width > FILLING_SHARE * picture.width() as f32;
+            if small || fills || roll(&detection.landmarks).abs() > TILTED_DEGREES {
                 self.look_again(picture, detection)?;
             }
         }
@@ -255,11 +270,11 @@ impl FacePipeline {
         Ok(found)
     }
 
-    /// Replaces the landmarks of a small or tilted face by those found on a crop of its own,
-    /// enlarged and turned upright.
+    /// Corrects the landmarks of a face by those found on a crop of its own, turned upright and
+    /// scaled to the size at which the detector is at its best.
     ///
-    /// On a canvas with much else on it, the network misplaces the landmarks of small tilted
-    /// faces. The bounds stay as they were: they say where the face is, and are upright.
+    /// See [`SMALL_ON_CANVAS`] for why. The bounds stay as they were: they say where the face is,
+    /// and are upright.
     fn look_again(&self, picture: &Picture, detection: &mut Detection) -> Result<(), FaceError> {
         let side = Canvas::Close.side();
         let bounds = detection.bounds;
@@ -303,14 +318,20 @@ impl FacePipeline {
             }
         }
         if let Some(landmarks) = best {
-            detection.landmarks = landmarks;
+            let first = detection.landmarks;
+            let agree = (roll(&first) - roll(&landmarks)).abs() <= AGREEING_DEGREES;
+            detection.landmarks = if agree {
+                middle_of(&first, &landmarks)
+            } else {
+                landmarks
+            };
         }
         Ok(())
     }
 
     fn describe(&self, picture: &Picture, detection: &Detection) -> Result<Face, FaceError> {
         let aligned = self.align(picture, &detection.landmarks)?;
-        let quality = Quality::measure(picture, detection, &aligned);
+        let quality = Quality::measure(picture, &detection.landmarks, &aligned);
         Ok(Face {
             embedding: self.embed(&aligned)?,
             bounds: detection.bounds,
@@ -353,6 +374,13 @@ fn shift(detection: &mut Detection, by: f32) {
         point.x += by;
         point.y += by;
     }
+}
+
+fn middle_of(a: &Landmarks, b: &Landmarks) -> Landmarks {
+    std::array::from_fn(|j| Point {
+        x: (a[j].x + b[j].x) / 2.0,
+        y: (a[j].y + b[j].y) / 2.0,
+    })
 }
 
 fn prominence(picture: &Picture, detection: &Detection) -> f32 {

@@ -159,7 +159,9 @@ impl EncoderProfile {
 /// A score is a reading aid, not a probability: it is strictly increasing until it reaches the end
 /// of double precision, so it never changes an order. The midpoint is the similarity, score 0.5,
 /// at which one in a thousand pairs of different people is mistaken for one person on the measured
-/// data; the built-in profile states that data.
+/// data; the steepness gives the median pair of one person 0.99. For SFace that is 0.373 and 10,
+/// measured on ORL (40 people, 400 pictures) with `examples/score_profile.rs`, where no pair of one
+/// person is missed at 0.373.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreMap {
@@ -208,4 +210,123 @@ struct InputTable {
     channels: ChannelOrder,
     mean: [f32; 3],
     scale: [f32; 3],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SFACE: &str = include_str!("../../data/models/face_recognition_sface_2021dec.toml");
+
+    #[test]
+    fn the_built_in_profile_is_read() {
+        let profile = EncoderProfile::parse(SFACE).unwrap();
+        assert_eq!(profile.encoder().to_string(), "sface@2021dec/128");
+        assert_eq!(profile.side(), 112);
+        assert_eq!(
+            profile.score_map(),
+            ScoreMap {
+                midpoint: 0.373,
+                steepness: 10.0
+            }
+        );
+    }
+
+    #[test]
+    fn pixels_are_fed_as_the_profile_says() {
+        let text = SFACE
+            .replace("\"rgb\"", "\"bgr\"")
+            .replace("mean = [0.0, 0.0, 0.0]", "mean = [1.0, 2.0, 3.0]")
+            .replace("scale = [1.0, 1.0, 1.0]", "scale = [1.0, 0.5, 2.0]");
+        let profile = EncoderProfile::parse(&text).unwrap();
+        // Two pixels; blue comes first and takes the first mean and scale.
+        let values = profile.values(&[10, 20, 30, 40, 50, 60]);
+        assert_eq!(values, [29.0, 59.0, 9.0, 24.0, 14.0, 74.0]);
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for (from, to, expected) in [
+            (
+                "side = 112",
+                "side = 0",
+                "`input.side` is 0, expected 32 to 1024",
+            ),
+            (
+                "scale = [1.0, 1.0",
+                "scale = [0.0, 1.0",
+                "`input.scale` is 0",
+            ),
+            ("mean = [0.0", "mean = [nan", "`input.mean` is NaN"),
+            (
+                "midpoint = 0.373",
+                "midpoint = 37",
+                "`score.midpoint` is 37, expected -1 to 1",
+            ),
+            (
+                "steepness = 10.0",
+                "steepness = 0",
+                "`score.steepness` is 0",
+            ),
+            (
+                "steepness = 10.0",
+                "steepness = inf",
+                "`score.steepness` is inf",
+            ),
+            ("dimension = 128", "dimension = 3", "dimension 3"),
+            (
+                "name = \"sface\"",
+                "name = \"s face\"",
+                "name of the encoder",
+            ),
+        ] {
+            let text = SFACE.replace(from, to);
+            assert_ne!(text, SFACE, "{from}");
+            let error = EncoderProfile::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}, expected {expected}");
+        }
+        for (from, to) in [
+            ("dimension = 128", ""),
+            ("dimension = 128", "dimension = 128\ndimensions = 128"),
+            ("\"rgb\"", "\"grb\""),
+            ("side = 112", "side = -1"),
+        ] {
+            let error = EncoderProfile::parse(&SFACE.replace(from, to)).unwrap_err();
+            assert!(matches!(error, ProfileError::Toml(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn scores_rise_from_0_to_1_through_a_half_at_the_midpoint() {
+        let map = ScoreMap {
+            midpoint: 0.373,
+            steepness: 10.0,
+        };
+        assert!((map.score(0.373) - 0.5).abs() < 1e-15);
+        assert!((map.score(0.8376) - 0.99).abs() < 0.001);
+        let mut last = 0.0;
+        for step in -1000..=1000 {
+            let score = map.score(f64::from(step) / 1000.0);
+            assert!(score > last && score < 1.0);
+            last = score;
+            let back = map.similarity(score);
+            assert!((back - f64::from(step) / 1000.0).abs() < 1e-9);
+        }
+        // The steepest that is allowed still gives numbers.
+        let steep = ScoreMap {
+            midpoint: 1.0,
+            steepness: 1000.0,
+        };
+        assert_eq!(
+            (
+                steep.score(-1.0),
+                ScoreMap {
+                    midpoint: -1.0,
+                    ..steep
+                }
+                .score(1.0)
+            ),
+            (0.0, 1.0)
+        );
+    }
 }

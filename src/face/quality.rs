@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::align::AlignedFace;
 use super::decode::Picture;
-use super::detect::{Detection, Landmarks, Point};
+use super::detect::{Landmarks, Point};
 
 /// Something about a sample that makes a mistake more likely. It can still be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ pub struct Quality {
     /// How far down from the eyes to the mouth the tip of the nose is: about 0.55 for a face that
     /// looks ahead, less if it looks up, more if it looks down.
     pub nose_height: f32,
-    /// The share of the face's bounds that lies inside the picture.
+    /// The share of the face, without hair and ears, that lies inside the picture.
     pub visible: f32,
 }
 
@@ -105,28 +105,23 @@ const NOSE_HEIGHT: std::ops::RangeInclusive<f32> = 0.3..=0.8;
 const VISIBLE_MIN: f32 = 0.9;
 
 impl Quality {
-    /// Measures the face at `detection` in `picture`, cut out as `aligned`.
+    /// Measures the face with these landmarks in `picture`, cut out as `aligned`.
     pub(super) fn measure(
         picture: &Picture,
-        detection: &Detection,
+        landmarks: &Landmarks,
         aligned: &AlignedFace,
     ) -> Quality {
-        let [left, right, ..] = detection.landmarks;
-        let (turn, nose_height) = direction(&detection.landmarks);
+        let [left, right, ..] = *landmarks;
+        let (turn, nose_height) = direction(landmarks);
         let (brightness, sharpness) = light(aligned);
-        let area = detection.bounds.area();
         Quality {
             eye_distance: (right.x - left.x).hypot(right.y - left.y),
             brightness,
             sharpness,
-            roll: roll(&detection.landmarks),
+            roll: roll(landmarks),
             turn,
             nose_height,
-            visible: if area > 0.0 {
-                detection.bounds.area_within(picture) / area
-            } else {
-                0.0
-            },
+            visible: visible(picture, aligned),
         }
     }
 
@@ -201,6 +196,23 @@ fn direction(landmarks: &Landmarks) -> (f32, f32) {
     (right / size, along)
 }
 
+/// [`Quality::visible`].
+fn visible(picture: &Picture, aligned: &AlignedFace) -> f32 {
+    let back = aligned.transform().inverse();
+    let unit = aligned.side() as f64 / 112.0;
+    let (mut inside, mut count) = (0, 0);
+    for y in 20..112 {
+        for x in 20..92 {
+            let (u, v) = back.apply((f64::from(x) * unit, f64::from(y) * unit));
+            let right = (picture.width() - 1) as f64;
+            let bottom = (picture.height() - 1) as f64;
+            inside += u32::from((0.0..=right).contains(&u) && (0.0..=bottom).contains(&v));
+            count += 1;
+        }
+    }
+    inside as f32 / count as f32
+}
+
 /// [`Quality::brightness`] and [`Quality::sharpness`] of the middle of an aligned face: from the
 /// brows to the mouth, without hair and background.
 fn light(aligned: &AlignedFace) -> (f32, f32) {
@@ -226,4 +238,88 @@ fn light(aligned: &AlignedFace) -> (f32, f32) {
     // A face of one brightness has no detail, rather than an infinite share of it.
     let variance = (squares / count - mean * mean).max(1.0);
     (mean as f32, (detail / count / variance) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A face that looks ahead, its eyes 60 pixels apart and level.
+    const AHEAD: [(f32, f32); 5] = [
+        (70.0, 80.0),
+        (130.0, 80.0),
+        (100.0, 115.0),
+        (75.0, 145.0),
+        (125.0, 145.0),
+    ];
+
+    fn measured(points: [(f32, f32); 5]) -> Quality {
+        // Stripes, so that there is detail; their mean is a sound brightness.
+        let rgb = (0..200 * 200).flat_map(|at: usize| [if at % 8 < 4 { 90 } else { 160 }; 3]);
+        let picture = Picture::from_rgb(200, 200, rgb.collect());
+        let landmarks = points.map(|(x, y)| Point { x, y });
+        let aligned = AlignedFace::cut(&picture, &landmarks, 112).unwrap();
+        Quality::measure(&picture, &landmarks, &aligned)
+    }
+
+    #[test]
+    fn a_face_that_looks_ahead_has_no_warning() {
+        let quality = measured(AHEAD);
+        assert_eq!(quality.warnings(), []);
+        assert!((quality.eye_distance - 60.0).abs() < 1e-3 && quality.roll.abs() < 1e-3);
+        assert!(quality.turn.abs() < 1e-3 && (quality.nose_height - 35.0 / 65.0).abs() < 1e-3);
+        assert!((quality.visible - 1.0).abs() < 1e-6);
+        assert!(quality.score() > 0.95, "{}", quality.score());
+    }
+
+    #[test]
+    fn a_nose_to_a_side_up_or_down_is_another_viewing_direction() {
+        for (nose, sign) in [((124.0, 115.0), 1.0), ((76.0, 115.0), -1.0)] {
+            let mut points = AHEAD;
+            points[2] = nose;
+            let quality = measured(points);
+            assert_eq!(quality.warnings(), [Warning::WrongViewingDirection]);
+            assert!(quality.turn * sign > 0.3, "{quality:?}");
+        }
+        for nose in [(100.0, 94.0), (100.0, 136.0)] {
+            let mut points = AHEAD;
+            points[2] = nose;
+            assert_eq!(
+                measured(points).warnings(),
+                [Warning::WrongViewingDirection]
+            );
+        }
+    }
+
+    #[test]
+    fn a_tilt_is_no_other_viewing_direction() {
+        for degrees in [-40.0, 40.0] {
+            let turn = super::super::align::Similarity::about(
+                degrees,
+                1.0,
+                (100.0, 100.0),
+                (100.0, 100.0),
+            );
+            let points = AHEAD.map(|(x, y)| turn.apply((f64::from(x), f64::from(y))));
+            let quality = measured(points.map(|(x, y)| (x as f32, y as f32)));
+            assert_eq!(quality.warnings(), [Warning::HeadRotatedTooFar]);
+            assert!(
+                (f64::from(quality.roll) - degrees).abs() < 0.01,
+                "{quality:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_face_over_the_border_is_cut_off() {
+        let quality = measured(AHEAD.map(|(x, y)| (x - 60.0, y)));
+        assert_eq!(quality.warnings(), [Warning::CannotCropImage]);
+        assert!(quality.visible < 0.9);
+    }
+
+    #[test]
+    fn codes_are_those_of_the_web_service() {
+        assert_eq!(Warning::ImageTooBlurry.to_string(), "ImageTooBlurry");
+        assert_eq!(Warning::CannotCropImage.code(), "CannotCropImage");
+    }
 }
