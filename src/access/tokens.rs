@@ -616,7 +616,16 @@ pub(super) mod tests {
         let json = BASE64_URL_SAFE_NO_PAD.decode(token.expose().split('.').nth(1).unwrap());
         let json = String::from_utf8(json.unwrap()).unwrap();
         let names = [
-            "tokenid", "clnt", "app", "bcid", "task", "traits", "challenge", "iss", "aud", "nbf",
+            "tokenid",
+            "clnt",
+            "app",
+            "bcid",
+            "task",
+            "traits",
+            "challenge",
+            "iss",
+            "aud",
+            "nbf",
             "exp",
         ];
         let places = names.map(|name| json.find(&format!("\"{name}\":")).unwrap());

@@ -1,0 +1,10 @@
+//! The BWS Web API from outside: requests go into the router, with a data directory of their own
+//! and the real networks.
+
+mod app;
+mod bad_input;
+mod life_cycle;
+mod races;
+mod rules;
+mod socket;
+mod tokens;
