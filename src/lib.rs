@@ -1,5 +1,7 @@
 //! Exact 1:N face identification on your own machine.
 
+#[cfg(feature = "face")]
+pub mod face;
 pub mod types;
 
 pub mod kernel;
@@ -9,6 +11,8 @@ pub mod code;
 pub mod partition;
 
 pub mod search;
+
+pub mod exchange;
 
 pub mod engine;
 

@@ -1,5 +1,6 @@
 //! What can go wrong, and whose fault it is.
 
+use crate::exchange::ExchangeError;
 use crate::partition::StoreError;
 use crate::search::SearchError;
 use crate::types::EncoderId;
@@ -31,6 +32,9 @@ pub enum EngineError {
     /// Samples of one person cancel each other out, so that no direction is left.
     #[error("the samples contradict each other: their mean has no direction")]
     Contradiction,
+    /// A file of embeddings cannot be read.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// The search failed.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -46,6 +50,7 @@ impl EngineError {
             EngineError::NoSamples
             | EngineError::Dimension { .. }
             | EngineError::Contradiction
+            | EngineError::Exchange(_)
             | EngineError::Search(SearchError::Dimension { .. }) => true,
             EngineError::Search(SearchError::Store(error)) | EngineError::Store(error) => {
                 error.is_callers_fault()

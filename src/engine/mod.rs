@@ -5,6 +5,7 @@
 
 mod error;
 mod identify;
+mod import;
 
 use std::sync::Arc;
 

@@ -3,5 +3,7 @@
 
 #[cfg(feature = "web")]
 mod bws;
+#[cfg(feature = "face")]
+mod face;
 mod naive;
 mod search;

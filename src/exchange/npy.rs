@@ -1,0 +1,557 @@
+//! NumPy's `.npy` files: a matrix of embeddings, or a list of class numbers.
+//!
+//! The format is described in NumPy's NEP 1 and `numpy.lib.format`: a magic text, a version, the
+//! length of a header, the header (a Python dictionary with the keys `descr`, `fortran_order` and
+//! `shape`), and the values. We read it ourselves since the well-kept readers parse the header as
+//! any Python literal, recursively and with sizes that they do not check; files to be imported come from
+//! strangers.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use ndarray::Array2;
+
+use crate::types::{ClassId, Embedding, EmbeddingError};
+
+const MAGIC: &[u8; 6] = b"\x93NUMPY";
+/// NumPy writes about 120 bytes; more than this is no header of a plain matrix.
+const HEADER_BYTES_MAX: usize = 10_000;
+
+/// Why a file cannot be read as embeddings or classes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The operating system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no `.npy` file, or not a whole one.
+    #[error("`{path}` is not a whole `.npy` file: {what}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        what: String,
+    },
+    /// The file holds something else than what was asked for.
+    #[error("`{path}` holds {found}, and {expected} is needed")]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// What is needed.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// A row is no embedding.
+    #[error("row {row} of `{path}` is no embedding: {source}")]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Which row, from 0.
+        row: usize,
+        /// What is wrong with it.
+        #[source]
+        source: EmbeddingError,
+    },
+}
+
+/// A matrix of embeddings, one a row, read from front to back.
+///
+/// Values are single or half precision; half precision is widened, which loses nothing.
+#[derive(Debug)]
+pub struct EmbeddingFile {
+    path: PathBuf,
+    reader: BufReader<File>,
+    rows: usize,
+    dimension: usize,
+    half: bool,
+    next_row: usize,
+    bytes: Vec<u8>,
+}
+
+impl EmbeddingFile {
+    /// Opens a matrix and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no `.npy` file or cut off, or holds no matrix of `float32` or
+    /// `float16` in C order.
+    pub fn open(path: &Path) -> Result<EmbeddingFile, ExchangeError> {
+        let (header, reader) = open(path)?;
+        let half = match &*header.descr {
+            "<f4" => false,
+            "<f2" => true,
+            _ => return Err(header.unexpected(path, "a matrix of `<f4` or `<f2`")),
+        };
+        let &[rows, dimension] = &*header.shape else {
+            return Err(header.unexpected(path, "a matrix of rows and values"));
+        };
+        if header.fortran_order && rows > 1 && dimension > 1 {
+            return Err(header.unexpected(path, "a matrix in C order (`numpy.ascontiguousarray`)"));
+        }
+        let (path, bytes) = (path.to_owned(), Vec::new());
+        Ok(EmbeddingFile {
+            path,
+            reader,
+            rows,
+            dimension,
+            half,
+            next_row: 0,
+            bytes,
+        })
+    }
+
+    /// How many embeddings there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many values each has.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Reads all embeddings once, and goes back to the first. What passes here can be imported.
+    ///
+    /// # Errors
+    ///
+    /// As [`EmbeddingFile::read`].
+    pub fn check(&mut self) -> Result<(), ExchangeError> {
+        const BATCH_ROWS: usize = 1024;
+        let start = self.reader.stream_position();
+        while self.next_row < self.rows {
+            self.read(BATCH_ROWS)?;
+        }
+        let rewound = start.and_then(|start| self.reader.seek(io::SeekFrom::Start(start)));
+        rewound.map_err(|error| io_error("rewind", &self.path, error))?;
+        self.next_row = 0;
+        Ok(())
+    }
+
+    /// Reads the next `rows_max` embeddings, or as many as are left; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or a row has a value that is not finite, or zeros only. The row
+    /// is named.
+    pub fn read(&mut self, rows_max: usize) -> Result<Array2<f32>, ExchangeError> {
+        let rows = rows_max.min(self.rows - self.next_row);
+        let mut values = vec![0.0_f32; rows * self.dimension];
+        let read = if self.half {
+            self.bytes.resize(values.len() * size_of::<f16>(), 0);
+            self.reader.read_exact(&mut self.bytes).map(|()| {
+                let halves: Vec<f16> = bytemuck::pod_collect_to_vec(&self.bytes);
+                halves.convert_to_f32_slice(&mut values);
+            })
+        } else {
+            self.reader
+                .read_exact(bytemuck::cast_slice_mut(&mut values))
+        };
+        read.map_err(|error| io_error("read", &self.path, error))?;
+        for (at, row) in values.chunks_exact(self.dimension.max(1)).enumerate() {
+            Embedding::check(row).map_err(|source| ExchangeError::Row {
+                path: self.path.clone(),
+                row: self.next_row + at,
+                source,
+            })?;
+        }
+        self.next_row += rows;
+        let matrix = Array2::from_shape_vec((rows, self.dimension), values);
+        Ok(matrix.expect("there are rows times dimension values"))
+    }
+}
+
+/// A list of class numbers, read from front to back.
+#[derive(Debug)]
+pub struct ClassFile {
+    path: PathBuf,
+    reader: BufReader<File>,
+    rows: usize,
+    bytes_per_class: usize,
+}
+
+impl ClassFile {
+    /// Opens a list and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no `.npy` file or cut off, or holds no list of `int64` or
+    /// `int32`.
+    pub fn open(path: &Path) -> Result<ClassFile, ExchangeError> {
+        let (header, reader) = open(path)?;
+        let bytes_per_class = match &*header.descr {
+            "<i8" => 8,
+            "<i4" => 4,
+            _ => return Err(header.unexpected(path, "a list of `<i8` or `<i4`")),
+        };
+        let (&[rows] | &[rows, 1]) = &*header.shape else {
+            return Err(header.unexpected(path, "a list of one number a row"));
+        };
+        Ok(ClassFile {
+            path: path.to_owned(),
+            reader,
+            rows,
+            bytes_per_class,
+        })
+    }
+
+    /// How many classes there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Reads the next class.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is at its end.
+    pub fn read(&mut self) -> Result<ClassId, ExchangeError> {
+        let mut bytes = [0; 8];
+        let read = self.reader.read_exact(&mut bytes[..self.bytes_per_class]);
+        read.map_err(|error| io_error("read", &self.path, error))?;
+        let wide = i64::from_le_bytes(bytes);
+        // Four bytes stand in the lower half: moved up and down again, their sign is kept.
+        let shift = 64 - 8 * self.bytes_per_class;
+        Ok(ClassId(wide << shift >> shift))
+    }
+}
+
+struct Header {
+    descr: String,
+    fortran_order: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    fn unexpected(&self, path: &Path, expected: &str) -> ExchangeError {
+        let order = if self.fortran_order { "Fortran" } else { "C" };
+        ExchangeError::Contents {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found: format!(
+                "`{}` of shape {:?} in {order} order",
+                self.descr, self.shape
+            ),
+        }
+    }
+
+    /// Bytes of all values, or `None` if they are too many to count.
+    fn value_bytes(&self) -> Option<u64> {
+        let size: u64 = self.descr.get(2..)?.parse().ok()?;
+        self.shape
+            .iter()
+            .try_fold(size, |bytes, &count| bytes.checked_mul(count as u64))
+    }
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> ExchangeError {
+    ExchangeError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Opens a file and reads its header, and makes sure that all values are there.
+fn open(path: &Path) -> Result<(Header, BufReader<File>), ExchangeError> {
+    let malformed = |what: String| ExchangeError::Malformed {
+        path: path.to_owned(),
+        what,
+    };
+    let file = File::open(path).map_err(|error| io_error("open", path, error))?;
+    let file_bytes = file
+        .metadata()
+        .map_err(|error| io_error("read", path, error))?
+        .len();
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let (header_bytes, text) =
+        read_header_text(&mut reader).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => malformed(format!("it ends after {file_bytes} bytes")),
+            io::ErrorKind::InvalidData => malformed(error.to_string()),
+            _ => io_error("read", path, error),
+        })?;
+    let header = parse_header(&text)
+        .ok_or_else(|| malformed("its header is not that of a plain matrix or list".to_owned()))?;
+    let expected = header
+        .value_bytes()
+        .and_then(|values| values.checked_add(header_bytes));
+    if expected != Some(file_bytes) {
+        let expected = expected.map_or("too many".to_owned(), |bytes| bytes.to_string());
+        let shape = &header.shape;
+        return Err(malformed(format!(
+            "shape {shape:?} needs {expected} bytes, it has {file_bytes}"
+        )));
+    }
+    Ok((header, reader))
+}
+
+/// The number of bytes before the first value, and the text of the header.
+fn read_header_text(reader: &mut impl Read) -> io::Result<(u64, String)> {
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut start = [0; 8];
+    reader.read_exact(&mut start)?;
+    if start[..6] != *MAGIC {
+        return Err(invalid(
+            "it does not begin with the magic bytes of the format".to_owned(),
+        ));
+    }
+    let (length_bytes, length) = match start[6] {
+        1 => {
+            let mut length = [0; 2];
+            reader.read_exact(&mut length)?;
+            (2, usize::from(u16::from_le_bytes(length)))
+        }
+        2 | 3 => {
+            let mut length = [0; 4];
+            reader.read_exact(&mut length)?;
+            (4, u32::from_le_bytes(length) as usize)
+        }
+        version => {
+            return Err(invalid(format!(
+                "it has version {version}, and 1 to 3 are known"
+            )));
+        }
+    };
+    if length > HEADER_BYTES_MAX {
+        return Err(invalid(format!(
+            "its header has {length} bytes, more than {HEADER_BYTES_MAX}"
+        )));
+    }
+    let mut text = vec![0; length];
+    reader.read_exact(&mut text)?;
+    let text = String::from_utf8(text).map_err(|_| invalid("its header is no text".to_owned()))?;
+    Ok((8 + length_bytes + length as u64, text))
+}
+
+/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }` with its keys in any order.
+fn parse_header(text: &str) -> Option<Header> {
+    let (mut descr, mut fortran_order, mut shape) = (None, None, None);
+    let mut rest = text
+        .trim()
+        .strip_prefix('{')?
+        .strip_suffix('}')?
+        .trim_start();
+    while !rest.is_empty() {
+        let (key, after) = quoted(rest)?;
+        let value = after.trim_start().strip_prefix(':')?.trim_start();
+        rest = match key {
+            "descr" => {
+                let (text, after) = quoted(value)?;
+                descr = Some(text.to_owned());
+                after
+            }
+            "fortran_order" => {
+                let is_true = value.strip_prefix("True");
+                fortran_order = Some(is_true.is_some());
+                is_true.or_else(|| value.strip_prefix("False"))?
+            }
+            "shape" => {
+                let (inside, after) = value.strip_prefix('(')?.split_once(')')?;
+                let counts = inside
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|count| !count.is_empty());
+                shape = Some(
+                    counts
+                        .map(|count| count.parse().ok())
+                        .collect::<Option<_>>()?,
+                );
+                after
+            }
+            _ => return None,
+        };
+        rest = rest.trim_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+    }
+    Some(Header {
+        descr: descr?,
+        fortran_order: fortran_order?,
+        shape: shape?,
+    })
+}
+
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    text[1..].split_once(quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn npy(header: &str, values: &[u8]) -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(values);
+        bytes
+    }
+
+    fn write(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.npy");
+        fs::write(&path, bytes).unwrap();
+        (directory, path)
+    }
+
+    fn embeddings(bytes: &[u8]) -> Result<Vec<Vec<f32>>, ExchangeError> {
+        let (_directory, path) = write(bytes);
+        let mut file = EmbeddingFile::open(&path)?;
+        file.check()?;
+        let mut rows = Vec::new();
+        loop {
+            let batch = file.read(2)?;
+            if batch.nrows() == 0 {
+                return Ok(rows);
+            }
+            rows.extend(batch.outer_iter().map(|row| row.to_vec()));
+        }
+    }
+
+    fn classes(bytes: &[u8]) -> Result<Vec<i64>, ExchangeError> {
+        let (_directory, path) = write(bytes);
+        let mut file = ClassFile::open(&path)?;
+        (0..file.rows())
+            .map(|_| file.read().map(|class| class.0))
+            .collect()
+    }
+
+    const SINGLE: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 16), }   \n";
+
+    fn three_rows() -> Vec<f32> {
+        (1..=48_u8).map(f32::from).collect()
+    }
+
+    #[test]
+    fn single_precision_comes_back_as_it_was() {
+        let values = three_rows();
+        let rows = embeddings(&npy(SINGLE, bytemuck::cast_slice(&values))).unwrap();
+        assert_eq!(rows.concat(), values);
+        assert_eq!(rows.len(), 3);
+    }
+
+    #[test]
+    fn half_precision_is_widened() {
+        let values: Vec<f16> = three_rows().into_iter().map(f16::from_f32).collect();
+        let header = "{\"shape\":(3,16),'fortran_order':False,'descr':'<f2'}";
+        let rows = embeddings(&npy(header, bytemuck::cast_slice(&values))).unwrap();
+        assert_eq!(rows.concat(), three_rows());
+    }
+
+    #[test]
+    fn classes_are_read_in_both_widths() {
+        let header =
+            |descr| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (3,), }}");
+        let wide = [-1_i64, i64::MAX, 7];
+        assert_eq!(
+            classes(&npy(&header("<i8"), bytemuck::cast_slice(&wide))).unwrap(),
+            wide
+        );
+        let narrow = [-1_i32, i32::MAX, 7];
+        let expected = [-1, i64::from(i32::MAX), 7];
+        assert_eq!(
+            classes(&npy(&header("<i4"), bytemuck::cast_slice(&narrow))).unwrap(),
+            expected
+        );
+        assert!(classes(&npy(&header("<f8"), bytemuck::cast_slice(&wide))).is_err());
+    }
+
+    #[test]
+    fn a_bad_row_is_named() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut values = three_rows();
+            values[2 * 16 + 5] = bad;
+            let error = embeddings(&npy(SINGLE, bytemuck::cast_slice(&values))).unwrap_err();
+            assert!(
+                matches!(error, ExchangeError::Row { row: 2, .. }),
+                "{error}"
+            );
+        }
+        let mut values = three_rows();
+        values[16..32].fill(0.0);
+        let error = embeddings(&npy(SINGLE, bytemuck::cast_slice(&values))).unwrap_err();
+        assert!(error.to_string().starts_with("row 1 of"), "{error}");
+    }
+
+    #[test]
+    fn what_holds_something_else_is_refused() {
+        for (header, bytes) in [
+            (
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 16), }",
+                128,
+            ),
+            (
+                "{'descr': '>f4', 'fortran_order': False, 'shape': (1, 16), }",
+                64,
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 16), }",
+                128,
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (16,), }",
+                64,
+            ),
+            ("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", 4),
+        ] {
+            let error = embeddings(&npy(header, &vec![1; bytes])).unwrap_err();
+            assert!(matches!(error, ExchangeError::Contents { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_file_is_refused() {
+        let values = three_rows();
+        let whole = npy(SINGLE, bytemuck::cast_slice(&values));
+        for length in 0..whole.len() {
+            let error = embeddings(&whole[..length]).unwrap_err();
+            assert!(
+                matches!(error, ExchangeError::Malformed { .. }),
+                "{length}: {error}"
+            );
+        }
+        assert!(embeddings(&[&whole[..], &[0]].concat()).is_err());
+        for header in [
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551615, 16), }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 16), }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 16), }",
+            "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3, 16), }",
+            "{'descr': '<f4', 'fortran_order': False}",
+            "((((((((",
+            "",
+        ] {
+            let error = embeddings(&npy(header, bytemuck::cast_slice(&values))).unwrap_err();
+            assert!(
+                matches!(error, ExchangeError::Malformed { .. }),
+                "{header}: {error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), from in 0_usize..80) {
+            let mut file = npy(SINGLE, bytemuck::cast_slice(&three_rows()));
+            let end = file.len().min(from + bytes.len());
+            let count = end - from;
+            file[from..end].copy_from_slice(&bytes[..count]);
+            let _ = embeddings(&file);
+            let _ = classes(&file);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Pictures: from the bytes of a picture to the faces in it, their embeddings, and what is wrong
+//! with them.
+//!
+//! ```text
+//! bytes -> Picture            decode: limits before memory, orientation applied, RGB
+//!       -> Detection          detect: where the faces are, five landmarks each
+//!       -> Detection          pipeline: a second look at small or tilted faces
+//!       -> AlignedFace        align: eyes, nose and mouth moved to where the embedder wants them
+//!       -> Embedding          embed: a unit vector
+//!       -> Quality, Warning   quality: what a caller should be told about the sample
+//! ```
+//!
+//! [`FacePipeline`] does all of it; the steps are open for those who need one alone, such as the
+//! liveness check, which looks at the same decoded picture.
+//!
+//! The networks are part of the program, so it runs from any folder. Another embedder, any ONNX
+//! file with a profile beside it, may take the place of the built-in one ([`EmbedderSource`]).
+//!
+//! Nothing here knows galleries, samples or HTTP. No `Debug` shows a pixel or a value of an
+//! embedding.
+
+mod align;
+mod decode;
+mod detect;
+mod embed;
+mod error;
+mod network;
+mod pipeline;
+mod profile;
+mod quality;
+
+pub use align::{AlignedFace, Similarity};
+pub use decode::{DecodeLimits, Picture};
+pub use detect::{Bounds, Canvas, Detection, Landmarks, Point};
+pub use error::{FaceError, FaceSetupError};
+pub use pipeline::{EmbedderSource, Face, FacePipeline, PipelineOptions};
+pub use profile::{ChannelOrder, EncoderProfile, ProfileError, ScoreMap};
+pub use quality::{Quality, Warning};

@@ -1,0 +1,120 @@
+//! Running networks, each on threads of its caller's choosing.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value};
+use rten_tensor::{AsView, Tensor};
+
+use super::error::{FaceError, FaceSetupError};
+
+/// Lends thread pools to runs of networks.
+///
+/// A pool of one thread shared by all would let one request run at a time, whatever the number of
+/// processors. So each run borrows a pool of its own, and there come to be as many pools as there
+/// were runs at once. An idle pool costs a sleeping thread for each of its threads.
+pub(super) struct Lanes {
+    threads: usize,
+    idle: Mutex<Vec<Arc<ThreadPool>>>,
+}
+
+impl Lanes {
+    pub(super) fn new(threads: usize) -> Lanes {
+        Lanes { threads, idle: Mutex::new(Vec::new()) }
+    }
+
+    fn with<T>(&self, run: impl FnOnce(Arc<ThreadPool>) -> T) -> T {
+        // A panic elsewhere leaves at worst a pool fewer in the list.
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pool = idle.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(self.threads)));
+        let result = run(Arc::clone(&pool));
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
+        result
+    }
+}
+
+/// A loaded network with one input.
+pub(super) struct Network {
+    name: &'static str,
+    model: Model,
+    input: NodeId,
+    outputs: Vec<NodeId>,
+}
+
+impl Network {
+    /// Loads `onnx`, which came from `origin`, with the outputs called `outputs` in that order, or
+    /// with all that it has if none is named.
+    pub(super) fn load(
+        name: &'static str,
+        onnx: Vec<u8>,
+        origin: &str,
+        outputs: &[&str],
+    ) -> Result<Network, FaceSetupError> {
+        let refuse = |reason: String| FaceSetupError::Network { origin: origin.to_owned(), reason };
+        let mut options = ModelOptions::with_all_ops();
+        // Rearranges weights once here and not in every run.
+        options.prepack_weights(true);
+        let model = options.load(onnx).map_err(|error| refuse(error.to_string()))?;
+        let &[input] = model.input_ids() else {
+            return Err(refuse(format!("it has {} inputs, expected 1", model.input_ids().len())));
+        };
+        let outputs = if outputs.is_empty() {
+            model.output_ids().to_vec()
+        } else {
+            outputs
+                .iter()
+                .map(|name| {
+                    let missing = || refuse(format!("it has no output `{name}`"));
+                    model.find_node(name).ok_or_else(missing)
+                })
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Network { name, model, input, outputs })
+    }
+
+    /// The sides of its input if it fixes all of them.
+    pub(super) fn input_shape(&self) -> Option<Vec<usize>> {
+        let shape = self.model.node_info(self.input)?.shape()?;
+        shape
+            .into_iter()
+            .map(|side| match side {
+                rten::Dimension::Fixed(side) => Some(side),
+                rten::Dimension::Symbolic(_) => None,
+            })
+            .collect()
+    }
+
+    /// Runs it on `values` of `shape` and returns its outputs, each with its shape.
+    pub(super) fn run(
+        &self,
+        shape: &[usize],
+        values: Vec<f32>,
+        lanes: &Lanes,
+    ) -> Result<Vec<Vec<f32>>, FaceError> {
+        let input = Tensor::from_data(shape, values);
+        let outputs: Result<Vec<Value>, _> = lanes.with(|pool| {
+            let options = RunOptions::default().with_thread_pool(Some(pool));
+            self.model.run(vec![(self.input, input.into())], &self.outputs, Some(options))
+        });
+        outputs
+            .map_err(|error| self.failed(error.to_string()))?
+            .into_iter()
+            .map(|value| {
+                let tensor: Tensor<f32> =
+                    value.try_into().map_err(|_ignored| self.failed("an output is not f32".to_owned()))?;
+                Ok(tensor.to_vec())
+            })
+            .collect()
+    }
+
+    pub(super) fn failed(&self, reason: String) -> FaceError {
+        FaceError::Inference { network: self.name, reason }
+    }
+}
+
+/// The name alone: weights are long and tell nobody anything.
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Network({})", self.name)
+    }
+}
