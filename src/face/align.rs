@@ -40,7 +40,9 @@ impl Similarity {
         assert_eq!(from.len(), to.len(), "points come in pairs");
         let n = from.len() as f64;
         let mean = |points: &[(f64, f64)]| {
-            let sum = points.iter().fold((0.0, 0.0), |s, p| (s.0 + p.0, s.1 + p.1));
+            let sum = points
+                .iter()
+                .fold((0.0, 0.0), |s, p| (s.0 + p.0, s.1 + p.1));
             (sum.0 / n, sum.1 / n)
         };
         let (from_mean, to_mean) = (mean(from), mean(to));
@@ -68,12 +70,20 @@ impl Similarity {
     pub fn about(degrees: f64, scale: f64, from: (f64, f64), to: (f64, f64)) -> Similarity {
         let (sin, cos) = degrees.to_radians().sin_cos();
         let (a, b) = (scale * cos, scale * sin);
-        Similarity { a, b, tx: to.0 - a * from.0 + b * from.1, ty: to.1 - b * from.0 - a * from.1 }
+        Similarity {
+            a,
+            b,
+            tx: to.0 - a * from.0 + b * from.1,
+            ty: to.1 - b * from.0 - a * from.1,
+        }
     }
 
     /// Where a point goes.
     pub fn apply(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        (self.a * x - self.b * y + self.tx, self.b * x + self.a * y + self.ty)
+        (
+            self.a * x - self.b * y + self.tx,
+            self.b * x + self.a * y + self.ty,
+        )
     }
 
     /// The way back.
@@ -81,7 +91,12 @@ impl Similarity {
     pub fn inverse(&self) -> Similarity {
         let norm = self.a * self.a + self.b * self.b;
         let (a, b) = (self.a / norm, -self.b / norm);
-        Similarity { a, b, tx: -(a * self.tx - b * self.ty), ty: -(b * self.tx + a * self.ty) }
+        Similarity {
+            a,
+            b,
+            tx: -(a * self.tx - b * self.ty),
+            ty: -(b * self.tx + a * self.ty),
+        }
     }
 
     /// What lengths are multiplied by.
@@ -91,7 +106,10 @@ impl Similarity {
 
     pub(super) fn apply_to_point(&self, point: Point) -> Point {
         let (x, y) = self.apply((f64::from(point.x), f64::from(point.y)));
-        Point { x: x as f32, y: y as f32 }
+        Point {
+            x: x as f32,
+            y: y as f32,
+        }
     }
 }
 
@@ -111,10 +129,15 @@ impl AlignedFace {
     pub fn cut(picture: &Picture, landmarks: &Landmarks, side: usize) -> Option<AlignedFace> {
         let from = landmarks.map(|point| (f64::from(point.x), f64::from(point.y)));
         let to = TEMPLATE.map(|(x, y)| {
-            (x * side as f64 / TEMPLATE_SIDE, y * side as f64 / TEMPLATE_SIDE)
+            (
+                x * side as f64 / TEMPLATE_SIDE,
+                y * side as f64 / TEMPLATE_SIDE,
+            )
         });
         let transform = Similarity::between(&from, &to)?;
-        Some(AlignedFace { picture: warp(picture, &transform, side, Outside::Black) })
+        Some(AlignedFace {
+            picture: warp(picture, &transform, side, Outside::Black),
+        })
     }
 
     /// Pixels on each side.

@@ -27,7 +27,11 @@ pub struct DecodeLimits {
 /// 20 MiB, 50 million pixels, 16,384 on a side: any camera, no bomb.
 impl Default for DecodeLimits {
     fn default() -> DecodeLimits {
-        DecodeLimits { bytes_max: 20 << 20, pixels_max: 50_000_000, side_max: 16_384 }
+        DecodeLimits {
+            bytes_max: 20 << 20,
+            pixels_max: 50_000_000,
+            side_max: 16_384,
+        }
     }
 }
 
@@ -71,7 +75,12 @@ impl Picture {
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         // Sides are checked below, where the error can say what was found.
         let mut alloc = Limits::no_limits();
-        alloc.max_alloc = Some(limits.pixels_max.saturating_mul(4).saturating_add(ALLOWANCE_BYTES));
+        alloc.max_alloc = Some(
+            limits
+                .pixels_max
+                .saturating_mul(4)
+                .saturating_add(ALLOWANCE_BYTES),
+        );
         reader.limits(alloc.clone());
         let fault = |source| fault(source, name, bytes.len(), None, limits);
         let mut decoder = reader.into_decoder().map_err(fault)?;
@@ -85,16 +94,25 @@ impl Picture {
             return Err(too_many_pixels(width, height, limits));
         }
         if width.min(height) < SIDE_MIN {
-            return Err(FaceError::TooSmall { width, height, side_min: SIDE_MIN });
+            return Err(FaceError::TooSmall {
+                width,
+                height,
+                side_min: SIDE_MIN,
+            });
         }
         // The JPEG decoder fills what is missing with grey and says nothing.
         if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-            return Err(FaceError::Truncated { format: name, found: bytes.len() });
+            return Err(FaceError::Truncated {
+                format: name,
+                found: bytes.len(),
+            });
         }
 
         let fault = |source| self::fault(source, name, bytes.len(), Some((width, height)), limits);
         // A picture with nonsense in its metadata is still a picture.
-        let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+        let orientation = decoder
+            .orientation()
+            .unwrap_or(image::metadata::Orientation::NoTransforms);
         let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
         image.apply_orientation(orientation);
         Ok(Picture::from_image(image))
@@ -183,7 +201,9 @@ fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
             b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => "HEIF",
             _ => "this kind of media file",
         };
-        return Err(FaceError::UnsupportedFormat { format: format.to_owned() });
+        return Err(FaceError::UnsupportedFormat {
+            format: format.to_owned(),
+        });
     }
     let format = image::guess_format(bytes)
         .map_err(|_ignored| FaceError::NotAPicture { found: bytes.len() })?;
@@ -196,7 +216,9 @@ fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
         ImageFormat::WebP => "WebP",
         ImageFormat::Pnm => "PNM",
         other => {
-            return Err(FaceError::UnsupportedFormat { format: format!("{other:?}") });
+            return Err(FaceError::UnsupportedFormat {
+                format: format!("{other:?}"),
+            });
         }
     };
     Ok((format, name))
@@ -227,7 +249,9 @@ fn fault(
                 UnsupportedErrorKind::GenericFeature(feature) => feature,
                 other => format!("{other:?}"),
             };
-            FaceError::UnsupportedFormat { format: format!("{format} with {feature}") }
+            FaceError::UnsupportedFormat {
+                format: format!("{format} with {feature}"),
+            }
         }
         ImageError::Limits(limit) => match (limit.kind(), size) {
             (LimitErrorKind::DimensionError | LimitErrorKind::InsufficientMemory, Some((w, h))) => {
@@ -263,7 +287,9 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
     loop {
         // To the next marker: 0xFF and something that is neither a stuffed zero, a restart marker
         // nor filling.
-        let Some(rest) = bytes.get(at..) else { return false };
+        let Some(rest) = bytes.get(at..) else {
+            return false;
+        };
         let marker = rest.windows(2).position(|pair| {
             pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xD0..=0xD7 | 0xFF)
         });
@@ -275,7 +301,9 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
             // A second start of image does not occur in a sound file; its length would be noise.
             0xD8 => {}
             _ => {
-                let Some(length) = bytes.get(at..at + 2) else { return false };
+                let Some(length) = bytes.get(at..at + 2) else {
+                    return false;
+                };
                 at += usize::from(u16::from_be_bytes([length[0], length[1]]));
                 // Coded data follows the segment of a scan, and the search above passes over it.
             }

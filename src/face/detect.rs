@@ -41,7 +41,10 @@ impl Bounds {
 
     /// Its middle.
     pub fn centre(&self) -> Point {
-        Point { x: self.x + self.width / 2.0, y: self.y + self.height / 2.0 }
+        Point {
+            x: self.x + self.width / 2.0,
+            y: self.y + self.height / 2.0,
+        }
     }
 
     /// How much of it two rectangles share: 1 if they are the same, 0 if they are apart.
@@ -144,7 +147,9 @@ impl Detector {
     ) -> Result<Vec<Detection>, FaceError> {
         let side = canvas.side();
         let scale = canvas.scale(picture);
-        let outputs = self.network.run(&[1, 3, side, side], on_canvas(picture, canvas), lanes)?;
+        let outputs = self
+            .network
+            .run(&[1, 3, side, side], on_canvas(picture, canvas), lanes)?;
         let expected = |stride: usize, per_cell: usize| (side / stride).pow(2) * per_cell;
         for (group, per_cell) in [1, 1, 4, 10].into_iter().enumerate() {
             for (level, stride) in STRIDES.into_iter().enumerate() {
@@ -164,7 +169,16 @@ impl Detector {
         for (level, stride) in STRIDES.into_iter().enumerate() {
             let [class, object, bounds, points] =
                 [0, 1, 2, 3].map(|group| outputs[group * 3 + level].as_slice());
-            read_level(stride, side, scale, class, object, bounds, points, &mut candidates);
+            read_level(
+                stride,
+                side,
+                scale,
+                class,
+                object,
+                bounds,
+                points,
+                &mut candidates,
+            );
         }
         Ok(without_overlap(candidates))
     }
@@ -186,7 +200,10 @@ fn on_canvas(picture: &Picture, canvas: Canvas) -> Vec<f32> {
     };
     let mut values = vec![0.0; 3 * side * side];
     for (channel, plane) in values.chunks_exact_mut(side * side).enumerate() {
-        for (row, source) in plane.chunks_exact_mut(side).zip(rgb.chunks_exact(width * 3)) {
+        for (row, source) in plane
+            .chunks_exact_mut(side)
+            .zip(rgb.chunks_exact(width * 3))
+        {
             for (value, pixel) in row.iter_mut().zip(source.chunks_exact(3)) {
                 *value = f32::from(pixel[2 - channel]);
             }
@@ -213,13 +230,20 @@ pub(super) fn resize(picture: &Picture, width: usize, height: usize) -> Vec<u8> 
     .expect("a picture has three bytes for every pixel");
     let mut target = Image::new(width as u32, height as u32, PixelType::U8x3);
     Resizer::new()
-        .resize(&source, &mut target, &ResizeOptions::new().resize_alg(algorithm))
+        .resize(
+            &source,
+            &mut target,
+            &ResizeOptions::new().resize_alg(algorithm),
+        )
         .expect("source and target have the same type of pixel");
     target.into_vec()
 }
 
 /// Reads the answers of the cells of `stride` pixels, in pixels of the picture.
-#[allow(clippy::too_many_arguments, reason = "the four outputs of one level, and their geometry")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the four outputs of one level, and their geometry"
+)]
 fn read_level(
     stride: usize,
     side: usize,
@@ -254,9 +278,15 @@ fn read_level(
                 y: (row + points[cell * 10 + 2 * j + 1]) * stride / scale,
             }),
         };
-        let numbers = detection.landmarks.iter().flat_map(|point| [point.x, point.y]);
+        let numbers = detection
+            .landmarks
+            .iter()
+            .flat_map(|point| [point.x, point.y]);
         let b = detection.bounds;
-        if numbers.chain([b.x, b.y, b.width, b.height]).all(f32::is_finite) {
+        if numbers
+            .chain([b.x, b.y, b.width, b.height])
+            .all(f32::is_finite)
+        {
             candidates.push(detection);
         }
     }
@@ -268,7 +298,10 @@ fn without_overlap(mut candidates: Vec<Detection>) -> Vec<Detection> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
     for candidate in candidates {
-        if kept.iter().all(|k| k.bounds.overlap(&candidate.bounds) <= OVERLAP_MAX) {
+        if kept
+            .iter()
+            .all(|k| k.bounds.overlap(&candidate.bounds) <= OVERLAP_MAX)
+        {
             kept.push(candidate);
         }
     }

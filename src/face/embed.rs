@@ -17,8 +17,7 @@ impl Embedder {
     /// SFace.
     pub(super) fn built_in(lanes: &Lanes) -> Result<Embedder, FaceSetupError> {
         const ONNX: &[u8] = include_bytes!("../../data/models/face_recognition_sface_2021dec.onnx");
-        const PROFILE: &str =
-            include_str!("../../data/models/face_recognition_sface_2021dec.toml");
+        const PROFILE: &str = include_str!("../../data/models/face_recognition_sface_2021dec.toml");
         let profile = EncoderProfile::parse(PROFILE).map_err(|source| FaceSetupError::Profile {
             origin: "built-in SFace".to_owned(),
             source,
@@ -47,18 +46,33 @@ impl Embedder {
             && shape != [1, 3, side, side]
         {
             let expected = format!("{:?}", [1, 3, side, side]);
-            return Err(mismatch("the shape of the input", expected, format!("{shape:?}")));
+            return Err(mismatch(
+                "the shape of the input",
+                expected,
+                format!("{shape:?}"),
+            ));
         }
         let black = profile.values(&vec![0; side * side * 3]);
-        let outputs = network.run(&[1, 3, side, side], black, lanes).map_err(|error| {
-            FaceSetupError::Network { origin: origin.to_owned(), reason: error.to_string() }
-        })?;
+        let outputs = network
+            .run(&[1, 3, side, side], black, lanes)
+            .map_err(|error| FaceSetupError::Network {
+                origin: origin.to_owned(),
+                reason: error.to_string(),
+            })?;
         let [values] = outputs.as_slice() else {
-            return Err(mismatch("the number of outputs", "1".to_owned(), outputs.len().to_string()));
+            return Err(mismatch(
+                "the number of outputs",
+                "1".to_owned(),
+                outputs.len().to_string(),
+            ));
         };
         let dimension = profile.encoder().dimension();
         if values.len() != dimension {
-            return Err(mismatch("the dimension", dimension.to_string(), values.len().to_string()));
+            return Err(mismatch(
+                "the dimension",
+                dimension.to_string(),
+                values.len().to_string(),
+            ));
         }
         Ok(Embedder { network, profile })
     }
@@ -74,19 +88,32 @@ impl Embedder {
     /// Panics if the face does not have the size that the profile states.
     pub(super) fn embed(&self, face: &AlignedFace, lanes: &Lanes) -> Result<Embedding, FaceError> {
         let side = self.profile.side();
-        assert_eq!(face.side(), side, "a face is aligned to the size of its embedder");
+        assert_eq!(
+            face.side(),
+            side,
+            "a face is aligned to the size of its embedder"
+        );
         let outputs =
-            self.network.run(&[1, 3, side, side], self.profile.values(face.rgb()), lanes)?;
+            self.network
+                .run(&[1, 3, side, side], self.profile.values(face.rgb()), lanes)?;
         let values = outputs.into_iter().next().unwrap_or_default();
         unit_vector(&values).ok_or_else(|| {
-            self.network.failed("its output has no direction: zero, NaN or infinite".to_owned())
+            self.network
+                .failed("its output has no direction: zero, NaN or infinite".to_owned())
         })
     }
 }
 
 /// `values` scaled to length 1, or `None` if they have no direction or are too few or too many.
 fn unit_vector(values: &[f32]) -> Option<Embedding> {
-    let length = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-    let unit: Vec<f32> = values.iter().map(|&v| (f64::from(v) / length) as f32).collect();
+    let length = values
+        .iter()
+        .map(|&v| f64::from(v).powi(2))
+        .sum::<f64>()
+        .sqrt();
+    let unit: Vec<f32> = values
+        .iter()
+        .map(|&v| (f64::from(v) / length) as f32)
+        .collect();
     Embedding::new(unit).ok()
 }

@@ -23,9 +23,7 @@ pub enum FaceError {
         found: usize,
     },
     /// A picture, but of a kind that is not read.
-    #[error(
-        "{format} is not supported: expected JPEG, PNG, BMP, GIF, TIFF, WebP or PGM/PPM"
-    )]
+    #[error("{format} is not supported: expected JPEG, PNG, BMP, GIF, TIFF, WebP or PGM/PPM")]
     UnsupportedFormat {
         /// The kind of picture, with the feature that is missing if that is narrower.
         format: String,
@@ -71,7 +69,9 @@ pub enum FaceError {
         pixels_max: u64,
     },
     /// Too few pixels for any face.
-    #[error("the picture has {width} x {height} pixels, a face needs at least {side_min} on a side")]
+    #[error(
+        "the picture has {width} x {height} pixels, a face needs at least {side_min} on a side"
+    )]
     TooSmall {
         /// Pixels from left to right.
         width: u32,
@@ -137,7 +137,9 @@ pub enum FaceSetupError {
         reason: String,
     },
     /// The network does not do what its profile says.
-    #[error("`{origin}` does not fit its profile: {what} is {expected} there, the network has {found}")]
+    #[error(
+        "`{origin}` does not fit its profile: {what} is {expected} there, the network has {found}"
+    )]
     Mismatch {
         /// The file, or the name of the built-in network.
         origin: String,

@@ -20,15 +20,25 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new(threads: usize) -> Lanes {
-        Lanes { threads, idle: Mutex::new(Vec::new()) }
+        Lanes {
+            threads,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     fn with<T>(&self, run: impl FnOnce(Arc<ThreadPool>) -> T) -> T {
         // A panic elsewhere leaves at worst a pool fewer in the list.
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let pool = idle.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(self.threads)));
         let result = run(Arc::clone(&pool));
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(pool);
         result
     }
 }
@@ -50,13 +60,21 @@ impl Network {
         origin: &str,
         outputs: &[&str],
     ) -> Result<Network, FaceSetupError> {
-        let refuse = |reason: String| FaceSetupError::Network { origin: origin.to_owned(), reason };
+        let refuse = |reason: String| FaceSetupError::Network {
+            origin: origin.to_owned(),
+            reason,
+        };
         let mut options = ModelOptions::with_all_ops();
         // Rearranges weights once here and not in every run.
         options.prepack_weights(true);
-        let model = options.load(onnx).map_err(|error| refuse(error.to_string()))?;
+        let model = options
+            .load(onnx)
+            .map_err(|error| refuse(error.to_string()))?;
         let &[input] = model.input_ids() else {
-            return Err(refuse(format!("it has {} inputs, expected 1", model.input_ids().len())));
+            return Err(refuse(format!(
+                "it has {} inputs, expected 1",
+                model.input_ids().len()
+            )));
         };
         let outputs = if outputs.is_empty() {
             model.output_ids().to_vec()
@@ -69,7 +87,12 @@ impl Network {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Network { name, model, input, outputs })
+        Ok(Network {
+            name,
+            model,
+            input,
+            outputs,
+        })
     }
 
     /// The sides of its input if it fixes all of them.
@@ -94,21 +117,29 @@ impl Network {
         let input = Tensor::from_data(shape, values);
         let outputs: Result<Vec<Value>, _> = lanes.with(|pool| {
             let options = RunOptions::default().with_thread_pool(Some(pool));
-            self.model.run(vec![(self.input, input.into())], &self.outputs, Some(options))
+            self.model.run(
+                vec![(self.input, input.into())],
+                &self.outputs,
+                Some(options),
+            )
         });
         outputs
             .map_err(|error| self.failed(error.to_string()))?
             .into_iter()
             .map(|value| {
-                let tensor: Tensor<f32> =
-                    value.try_into().map_err(|_ignored| self.failed("an output is not f32".to_owned()))?;
+                let tensor: Tensor<f32> = value
+                    .try_into()
+                    .map_err(|_ignored| self.failed("an output is not f32".to_owned()))?;
                 Ok(tensor.to_vec())
             })
             .collect()
     }
 
     pub(super) fn failed(&self, reason: String) -> FaceError {
-        FaceError::Inference { network: self.name, reason }
+        FaceError::Inference {
+            network: self.name,
+            reason,
+        }
     }
 }
 

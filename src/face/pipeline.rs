@@ -29,7 +29,11 @@ pub struct PipelineOptions {
 /// SFace, one thread for each call, the usual limits.
 impl Default for PipelineOptions {
     fn default() -> PipelineOptions {
-        PipelineOptions { embedder: None, threads: 1, limits: DecodeLimits::default() }
+        PipelineOptions {
+            embedder: None,
+            threads: 1,
+            limits: DecodeLimits::default(),
+        }
     }
 }
 
@@ -99,7 +103,12 @@ impl FacePipeline {
             None => Embedder::built_in(&lanes)?,
             Some(source) => load_embedder(source, &lanes)?,
         };
-        Ok(FacePipeline { detector: Detector::load()?, embedder, lanes, limits: options.limits })
+        Ok(FacePipeline {
+            detector: Detector::load()?,
+            embedder,
+            lanes,
+            limits: options.limits,
+        })
     }
 
     /// The profile of the embedder: which encoder it is, and how its similarities are read.
@@ -124,7 +133,10 @@ impl FacePipeline {
     /// If a network fails.
     pub fn faces_in(&self, picture: &Picture) -> Result<Vec<Face>, FaceError> {
         let found = self.look(picture, &[Canvas::Many])?;
-        found.iter().map(|detection| self.describe(picture, detection)).collect()
+        found
+            .iter()
+            .map(|detection| self.describe(picture, detection))
+            .collect()
     }
 
     /// The face in a picture of one person.
@@ -149,7 +161,10 @@ impl FacePipeline {
     pub fn only_face_in(&self, picture: &Picture) -> Result<Face, FaceError> {
         let found = self.look(picture, &[Canvas::One, Canvas::Many])?;
         let first = found.first().ok_or(FaceError::NoFaceFound)?;
-        let count = 1 + found[1..].iter().filter(|other| is_second(picture, first, other)).count();
+        let count = 1 + found[1..]
+            .iter()
+            .filter(|other| is_second(picture, first, other))
+            .count();
         if count > 1 {
             return Err(FaceError::MultipleFacesFound { count });
         }
@@ -272,9 +287,11 @@ impl FacePipeline {
                 height: bounds.height * scale as f32,
             };
             let seen = self.detector.detect(&crop, Canvas::Close, &self.lanes)?;
-            let same = seen
-                .into_iter()
-                .max_by(|a, b| a.bounds.overlap(&expected).total_cmp(&b.bounds.overlap(&expected)));
+            let same = seen.into_iter().max_by(|a, b| {
+                a.bounds
+                    .overlap(&expected)
+                    .total_cmp(&b.bounds.overlap(&expected))
+            });
             // If the crop shows no face there, the first look stands.
             let Some(same) = same.filter(|same| same.bounds.overlap(&expected) > 0.3) else {
                 break;

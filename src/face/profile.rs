@@ -60,21 +60,57 @@ impl EncoderProfile {
         let file: ProfileFile = toml::from_str(text)?;
         let encoder = EncoderId::new(&file.name, &file.version, file.dimension)?;
         let number = |key, good: bool, found: f64, expected| {
-            if good { Ok(()) } else { Err(ProfileError::Number { key, expected, found }) }
+            if good {
+                Ok(())
+            } else {
+                Err(ProfileError::Number {
+                    key,
+                    expected,
+                    found,
+                })
+            }
         };
         let side = file.input.side;
-        number("input.side", (32..=1024).contains(&side), side as f64, "32 to 1024")?;
+        number(
+            "input.side",
+            (32..=1024).contains(&side),
+            side as f64,
+            "32 to 1024",
+        )?;
         for value in file.input.mean {
-            number("input.mean", value.is_finite(), value.into(), "a finite number")?;
+            number(
+                "input.mean",
+                value.is_finite(),
+                value.into(),
+                "a finite number",
+            )?;
         }
         for value in file.input.scale {
             let good = value.is_finite() && value != 0.0;
-            number("input.scale", good, value.into(), "a finite number other than 0")?;
+            number(
+                "input.scale",
+                good,
+                value.into(),
+                "a finite number other than 0",
+            )?;
         }
-        let ScoreMap { midpoint, steepness } = file.score;
-        number("score.midpoint", (-1.0..=1.0).contains(&midpoint), midpoint, "-1 to 1")?;
+        let ScoreMap {
+            midpoint,
+            steepness,
+        } = file.score;
+        number(
+            "score.midpoint",
+            (-1.0..=1.0).contains(&midpoint),
+            midpoint,
+            "-1 to 1",
+        )?;
         let good = steepness > 0.0 && steepness <= 1000.0;
-        number("score.steepness", good, steepness, "more than 0, at most 1000")?;
+        number(
+            "score.steepness",
+            good,
+            steepness,
+            "more than 0, at most 1000",
+        )?;
         Ok(EncoderProfile {
             encoder,
             side,
@@ -147,7 +183,11 @@ impl ScoreMap {
 
 impl fmt::Display for ScoreMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "midpoint {}, steepness {}", self.midpoint, self.steepness)
+        write!(
+            f,
+            "midpoint {}, steepness {}",
+            self.midpoint, self.steepness
+        )
     }
 }
 

@@ -122,7 +122,11 @@ impl Quality {
             roll: roll(&detection.landmarks),
             turn,
             nose_height,
-            visible: if area > 0.0 { detection.bounds.area_within(picture) / area } else { 0.0 },
+            visible: if area > 0.0 {
+                detection.bounds.area_within(picture) / area
+            } else {
+                0.0
+            },
         }
     }
 
@@ -134,7 +138,8 @@ impl Quality {
         let light = ramp(self.brightness, 15.0, 60.0) * ramp(self.brightness, 250.0, 210.0);
         let sharp = ramp(self.sharpness, 0.0, 3.0 * SHARPNESS_MIN);
         let level = ramp(self.roll.abs(), 90.0, 20.0);
-        let ahead = ramp(self.turn.abs(), 0.7, 0.15) * ramp((self.nose_height - 0.55).abs(), 0.5, 0.15);
+        let ahead =
+            ramp(self.turn.abs(), 0.7, 0.15) * ramp((self.nose_height - 0.55).abs(), 0.5, 0.15);
         let whole = ramp(self.visible, 0.5, 0.98);
         size * light * sharp * level * ahead * whole
     }
@@ -149,7 +154,10 @@ impl Quality {
         };
         let way_too_small = self.eye_distance < EYE_DISTANCE_WAY_TOO_SMALL;
         warn(way_too_small, Warning::ImageWayTooSmall);
-        warn(!way_too_small && self.eye_distance < EYE_DISTANCE_MIN, Warning::ImageTooSmall);
+        warn(
+            !way_too_small && self.eye_distance < EYE_DISTANCE_MIN,
+            Warning::ImageTooSmall,
+        );
         warn(self.brightness < BRIGHTNESS_MIN, Warning::FaceTooDark);
         warn(self.brightness > BRIGHTNESS_MAX, Warning::FaceTooBright);
         warn(self.sharpness < SHARPNESS_MIN, Warning::ImageTooBlurry);
@@ -170,8 +178,14 @@ pub(super) fn roll(landmarks: &Landmarks) -> f32 {
 /// [`Quality::turn`] and [`Quality::nose_height`].
 fn direction(landmarks: &Landmarks) -> (f32, f32) {
     let [left_eye, right_eye, nose, left_mouth, right_mouth] = *landmarks;
-    let between = |a: Point, b: Point| Point { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0 };
-    let (eyes, mouth) = (between(left_eye, right_eye), between(left_mouth, right_mouth));
+    let between = |a: Point, b: Point| Point {
+        x: (a.x + b.x) / 2.0,
+        y: (a.y + b.y) / 2.0,
+    };
+    let (eyes, mouth) = (
+        between(left_eye, right_eye),
+        between(left_mouth, right_mouth),
+    );
     let (down_x, down_y) = (mouth.x - eyes.x, mouth.y - eyes.y);
     let face_height = down_x.hypot(down_y);
     let eye_distance = (right_eye.x - left_eye.x).hypot(right_eye.y - left_eye.y);

@@ -13,11 +13,20 @@ static PIPELINE: LazyLock<FacePipeline> =
     LazyLock::new(|| FacePipeline::new(&PipelineOptions::default()).unwrap());
 
 fn portrait(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/faces").join(name)).unwrap()
+    std::fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("data/faces")
+            .join(name),
+    )
+    .unwrap()
 }
 
 fn cosine(a: &Embedding, b: &Embedding) -> f64 {
-    a.values().iter().zip(b.values()).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    a.values()
+        .iter()
+        .zip(b.values())
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
 }
 
 /// Score, box (x, y, width, height) and landmarks of the surest face on the canvas of 640.
@@ -37,12 +46,17 @@ fn first_look(picture: &[u8]) -> (Picture, Vec<Detection>) {
 
 fn embedding(picture: &[u8]) -> Embedding {
     let (picture, found) = first_look(picture);
-    PIPELINE.embed(&PIPELINE.align(&picture, &found[0].landmarks).unwrap()).unwrap()
+    PIPELINE
+        .embed(&PIPELINE.align(&picture, &found[0].landmarks).unwrap())
+        .unwrap()
 }
 
 fn assert_is(golden: &Golden, found: &Detection) {
     let name = golden.name;
-    assert!((found.score - golden.score).abs() < 0.002, "{name}: {found:?}");
+    assert!(
+        (found.score - golden.score).abs() < 0.002,
+        "{name}: {found:?}"
+    );
     let bounds = found.bounds;
     let bounds = [bounds.x, bounds.y, bounds.width, bounds.height];
     for (found, expected) in bounds.into_iter().zip(golden.bounds) {
@@ -63,25 +77,49 @@ const PORTRAITS: [Golden; 4] = [
         name: "biden-portrait.jpg",
         score: 0.9261,
         bounds: [187.0, 77.7, 123.8, 172.7],
-        landmarks: [(227.1, 142.9), (290.6, 144.9), (262.6, 178.4), (223.5, 201.6), (278.1, 204.5)],
+        landmarks: [
+            (227.1, 142.9),
+            (290.6, 144.9),
+            (262.6, 178.4),
+            (223.5, 201.6),
+            (278.1, 204.5),
+        ],
     },
     Golden {
         name: "obama-portrait.jpg",
         score: 0.9471,
         bounds: [293.2, 72.3, 190.7, 259.4],
-        landmarks: [(347.2, 169.6), (438.5, 169.8), (391.5, 212.2), (347.7, 251.6), (432.8, 253.0)],
+        landmarks: [
+            (347.2, 169.6),
+            (438.5, 169.8),
+            (391.5, 212.2),
+            (347.7, 251.6),
+            (432.8, 253.0),
+        ],
     },
     Golden {
         name: "obama-speech.jpg",
         score: 0.9510,
         bounds: [161.2, 183.3, 221.0, 323.9],
-        landmarks: [(195.7, 299.3), (295.8, 308.1), (220.8, 364.4), (193.8, 418.1), (279.5, 425.0)],
+        landmarks: [
+            (195.7, 299.3),
+            (295.8, 308.1),
+            (220.8, 364.4),
+            (193.8, 418.1),
+            (279.5, 425.0),
+        ],
     },
     Golden {
         name: "obama-white-house.jpg",
         score: 0.9449,
         bounds: [264.1, 112.8, 109.8, 141.6],
-        landmarks: [(302.7, 156.5), (356.0, 157.6), (334.9, 183.7), (303.5, 209.9), (349.5, 210.7)],
+        landmarks: [
+            (302.7, 156.5),
+            (356.0, 157.6),
+            (334.9, 183.7),
+            (303.5, 209.9),
+            (349.5, 210.7),
+        ],
     },
 ];
 
@@ -96,7 +134,9 @@ fn faces_are_where_another_runtime_finds_them() {
 
 #[test]
 fn embeddings_are_as_alike_as_with_another_runtime() {
-    let of = PORTRAITS.each_ref().map(|golden| embedding(&portrait(golden.name)));
+    let of = PORTRAITS
+        .each_ref()
+        .map(|golden| embedding(&portrait(golden.name)));
     let [biden, portrait, speech, white_house] = &of;
     for (a, b, expected) in [
         (biden, portrait, 0.1292),
@@ -107,6 +147,9 @@ fn embeddings_are_as_alike_as_with_another_runtime() {
         (speech, white_house, 0.7389),
     ] {
         let found = cosine(a, b);
-        assert!((found - expected).abs() <= 0.002, "{found}, expected {expected}");
+        assert!(
+            (found - expected).abs() <= 0.002,
+            "{found}, expected {expected}"
+        );
     }
 }
