@@ -3,6 +3,7 @@
 
 mod app;
 mod bad_input;
+mod failures;
 mod life_cycle;
 mod races;
 mod rules;
