@@ -1,7 +1,45 @@
-//! Exact 1:N face identification on your own machine.
+//! Who is this? Enrol people, then show a new picture (or a ready embedding), and the enrolled
+//! people it most likely shows are listed, best first.
+//!
+//! Vultus is exact: an answer equals a full sort of all scores in double precision, ties broken by
+//! class, whatever the processor and the number of threads. Cheaper passes only ever discard rows
+//! by proof.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use vultus::engine::{Engine, IdentifyOptions};
+//! use vultus::partition::{NewTemplate, Store};
+//! use vultus::search::Pool;
+//! use vultus::types::{Bcid, Clock, Embedding, EncoderId};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let engine = Engine::new(Arc::new(Store::open(directory)?), Pool::new(2));
+//! let encoder = EncoderId::new("example", "1", 16)?;
+//!
+//! // Usually `face` makes embeddings of pictures. Any other encoder will do.
+//! let anna = Embedding::new((1..=16).map(|n| n as f32).collect::<Vec<_>>())?;
+//! let bcid: Bcid = "bws.1.4711".parse()?;
+//! let template = NewTemplate { embedding: anna.clone(), quality: 0.9 };
+//! engine.enroll(&bcid, &encoder, &[template], Clock::System.now())?;
+//!
+//! let options = IdentifyOptions { count: 20, threshold: None };
+//! let found = engine.identify(&bcid.partition, &encoder, &[&anna], &options)?;
+//! assert_eq!(found.matches[0].class, bcid.class);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How data flows
+//!
+//! ```text
+//! ENROL      bytes -> face -> Embedding -> code -> partition: catalog transaction -> tail -> segment
+//! IDENTIFY   bytes -> face -> Embedding -> code -> search(snapshot): kernel over blocks -> top-k
+//!                                           -> exact scores -> engine: one row per person -> web
+//! OVER HTTP  token -> access -> samples -> engine -> render
+//! ```
+//!
+//! Modules stand in the order in which to read them. `ARCHITECTURE.md` says which may use which.
 
-#[cfg(feature = "face")]
-pub mod face;
 pub mod types;
 
 pub mod kernel;
@@ -11,6 +49,9 @@ pub mod code;
 pub mod partition;
 
 pub mod search;
+
+#[cfg(feature = "face")]
+pub mod face;
 
 pub mod exchange;
 
@@ -24,3 +65,9 @@ pub mod samples;
 
 #[cfg(feature = "web")]
 pub mod web;
+
+#[cfg(feature = "web")]
+pub mod config;
+
+#[cfg(feature = "web")]
+pub mod cli;

@@ -1,2 +1,5 @@
-//! The `vultus` program.
-fn main() {}
+//! The `vultus` program: parse, run, exit code.
+
+fn main() -> std::process::ExitCode {
+    vultus::cli::main()
+}

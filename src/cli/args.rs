@@ -1,0 +1,267 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Layer;
+use crate::types::{ClassId, PartitionId, StorageName};
+
+/// Who is this? Enrol people, then show a new picture: Vultus lists the enrolled people it most
+/// likely shows, best first.
+#[derive(Debug, Parser)]
+#[command(name = "vultus", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Settings come from flags, then environment variables (VULTUS_DATA_DIR and so on), then the file
+named by --config, then defaults.
+
+Exit codes: 0 done (identify: somebody was found), 1 the answer is no (nobody was found, or an item
+was refused while the others were done), 2 it could not be done.";
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// The directory in which everything is kept [default: vultus-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A TOML file with settings, named like the flags [env: VULTUS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Threads that scan the gallery and read pictures [default: one for each processor]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// Another network to make embeddings with, instead of the built-in SFace: an ONNX file
+    #[arg(long, global = true, value_name = "FILE")]
+    embedder: Option<PathBuf>,
+    /// What that network expects and gives: a TOML file
+    #[arg(long, global = true, value_name = "FILE")]
+    embedder_profile: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    Demo(Demo),
+    Serve(Serve),
+    #[command(subcommand)]
+    App(App),
+    Enroll(Enroll),
+    Identify(Identify),
+    #[command(subcommand)]
+    Gallery(Gallery),
+}
+
+/// Show the whole way once: start a server on a free port, enrol two people over HTTP, upload new
+/// pictures and identify them
+///
+/// Uses portraits that are built in and a data directory that is deleted at the end.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Go on serving until Ctrl-C, so that the printed curl lines can be tried
+    #[arg(long)]
+    pub(super) stay: bool,
+}
+
+/// Serve the BWS Web API
+///
+/// Prints one line of JSON with the address to stdout when it is ready. Stops on Ctrl-C or SIGTERM
+/// after the requests at hand are answered.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Address and port; port 0 takes a free one [default: 127.0.0.1:8040]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The URL under which clients reach the service [default: http:// and the address]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Web origins whose pages may call the service, separated by commas [default: all]
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origins: Option<Vec<String>>,
+    /// Pictures and searches worked on at once [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// The largest request body in bytes [default: 20971520]
+    #[arg(long, value_name = "BYTES")]
+    body_bytes_max: Option<usize>,
+}
+
+/// Manage the client apps that may call the service
+#[derive(Debug, Subcommand)]
+pub(super) enum App {
+    /// Create an app; its secret is printed this once and cannot be shown again
+    Create {
+        /// A name for people
+        #[arg(long)]
+        name: String,
+        /// The storage that the app may use
+        #[arg(long)]
+        storage: StorageName,
+        /// The only partition of that storage that it may use [default: all]
+        #[arg(long, allow_negative_numbers = true)]
+        partition: Option<i32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all apps, without their secrets
+    List {
+        /// Print JSON, one app a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an app; its tokens are refused from then on
+    Remove {
+        /// Its App-ID
+        id: String,
+    },
+}
+
+/// Enrol people from pictures
+///
+/// A folder is read as a folder of class folders: the number in the name of each (`17`, `s17`) is
+/// the class, and every picture in it becomes a template. With --class, all pictures named are of
+/// one person.
+#[derive(Debug, Args)]
+pub(super) struct Enroll {
+    /// Pictures, or folders of class folders
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(super) partition: PartitionId,
+    /// The person that all pictures show
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) class: Option<ClassId>,
+    /// Replace the templates of a person instead of adding to them
+    #[arg(long)]
+    pub(super) replace: bool,
+    /// Print JSON, one picture a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// List the enrolled people that pictures most likely show
+///
+/// Every picture is a question of its own unless --fuse says that all show one person.
+#[derive(Debug, Args)]
+pub(super) struct Identify {
+    /// Pictures, or folders of pictures
+    #[arg(
+        value_name = "PATH",
+        required_unless_present = "embeddings",
+        conflicts_with = "embeddings"
+    )]
+    pub(super) paths: Vec<PathBuf>,
+    /// Ready embeddings instead of pictures: an .npy file of rows x dimension, f32 or f16
+    #[arg(long, value_name = "FILE")]
+    pub(super) embeddings: Option<PathBuf>,
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(super) partition: PartitionId,
+    /// The most people in an answer
+    #[arg(long, value_name = "K", default_value_t = 20)]
+    pub(super) top: usize,
+    /// Leave out people with a lower similarity, from -1 to 1
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
+    pub(super) threshold: Option<f64>,
+    /// All pictures show one person: ask once for all
+    #[arg(long, conflicts_with = "embeddings")]
+    pub(super) fuse: bool,
+    /// Print JSON, one answer a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Look after galleries
+#[derive(Debug, Subcommand)]
+pub(super) enum Gallery {
+    /// Add ready embeddings from an .npy file: all of them or, if one is bad, none
+    Import {
+        /// The gallery, such as bws.1; made if it does not exist
+        #[arg(long, value_name = "STORAGE.PARTITION")]
+        partition: PartitionId,
+        /// The embeddings: an .npy file of rows x dimension, f32 or f16
+        #[arg(long, value_name = "FILE")]
+        embeddings: PathBuf,
+        /// Their classes: an .npy file of int64 [default: the row numbers from 1]
+        #[arg(long, value_name = "FILE")]
+        classes: Option<PathBuf>,
+        /// The network that made them, NAME or NAME@VERSION; a gallery holds embeddings of one
+        #[arg(long, value_name = "NAME")]
+        encoder: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what there is
+    Info {
+        /// One gallery [default: all]
+        #[arg(long, value_name = "STORAGE.PARTITION")]
+        partition: Option<PartitionId>,
+        /// Print JSON, one gallery a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Arguments {
+    /// The settings that were typed.
+    pub(super) fn layer(&self) -> Layer {
+        let common = Layer {
+            data_dir: self.common.data_dir.clone(),
+            threads: self.common.threads,
+            embedder: self.common.embedder.clone(),
+            embedder_profile: self.common.embedder_profile.clone(),
+            ..Layer::default()
+        };
+        match &self.verb {
+            Verb::Serve(serve) => Layer {
+                listen: serve.listen,
+                public_url: serve.public_url.clone(),
+                cors_origins: serve.cors_origins.clone(),
+                workers: serve.workers,
+                body_bytes_max: serve.body_bytes_max,
+                ..common
+            },
+            _ => common,
+        }
+    }
+}
+
+fn cosine(text: &str) -> Result<f64, String> {
+    let value: f64 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number"))?;
+    if (-1.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{value} is outside -1 to 1"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn thresholds_are_cosines() {
+        assert_eq!(cosine("-0.5"), Ok(-0.5));
+        for text in ["1.5", "NaN", "inf", ""] {
+            assert!(cosine(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! `vultus demo`: the main job, once, over a real socket.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::args::Demo;
+use super::exit::Exit;
+use super::{open, output, serve};
+use crate::access::{AppId, AppSecret, Apps, ServerKey};
+use crate::config::Settings;
+use crate::types::Clock;
+use crate::web;
+
+/// A portrait that is built in: public-domain pictures of the White House, see `data/faces`.
+struct Portrait {
+    name: &'static str,
+    jpeg: &'static [u8],
+}
+
+macro_rules! portrait {
+    ($name:literal) => {
+        Portrait {
+            name: $name,
+            jpeg: include_bytes!(concat!("../../data/faces/", $name)),
+        }
+    };
+}
+
+const OBAMA_PORTRAIT: Portrait = portrait!("obama-portrait.jpg");
+const OBAMA_SPEECH: Portrait = portrait!("obama-speech.jpg");
+const OBAMA_WHITE_HOUSE: Portrait = portrait!("obama-white-house.jpg");
+const BIDEN_PORTRAIT: Portrait = portrait!("biden-portrait.jpg");
+
+const PARTITION: &str = "bws.1";
+/// Class ids are numbers, so that a service need not know names.
+const OBAMA: i32 = 1;
+const BIDEN: i32 = 2;
+
+const ENROLLED: [(i32, &str, &[Portrait]); 2] = [
+    (OBAMA, "Barack Obama", &[OBAMA_PORTRAIT]),
+    (BIDEN, "Joe Biden", &[BIDEN_PORTRAIT]),
+];
+/// New pictures, and whom they show.
+const PROBES: [(Portrait, i32); 2] = [(OBAMA_SPEECH, OBAMA), (OBAMA_WHITE_HOUSE, OBAMA)];
+
+pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
+    let directory = Directory::create()?;
+    let settings = Settings {
+        data_dir: directory.0.clone(),
+        public_url: None,
+        ..settings.clone()
+    };
+    let engine = Arc::new(open::engine(&settings)?);
+    let faces = Arc::new(open::faces(&settings)?);
+    let mut random = rand::rng();
+    let key = ServerKey::open_or_create(&settings.data_dir, &mut random)?;
+    let apps = Apps::new(engine.store().clone(), &key);
+    let storage = "bws".parse()?;
+    let (app, secret) = apps.create("demo", storage, None, Clock::System.now(), &mut random)?;
+
+    let runtime = tokio::runtime::Runtime::new().context("starting the service")?;
+    let listener = runtime.block_on(serve::bind(([127, 0, 0, 1], 0).into()))?;
+    let address = listener.local_addr().context("asking for the address")?;
+    let state = serve::state(&settings, engine, faces, address)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = runtime.spawn(web::serve(listener, state, async {
+        // A closed channel is as good a reason to stop.
+        let _ = stopped.await;
+    }));
+    eprintln!("serving the BWS Web API on http://{address}/extension/");
+    let client = Client::new(format!("http://{address}"), app.id, secret);
+    let right = client.tell()?;
+    client.print_curl_lines()?;
+    if verb.stay {
+        eprintln!("\nserving until Ctrl-C");
+        runtime.block_on(serve::stop_signal());
+    }
+    let _ = stop.send(());
+    runtime
+        .block_on(serving)
+        .context("stopping the service")?
+        .context("serving")?;
+    Ok(if right { Exit::Success } else { Exit::No })
+}
+
+/// A data directory that is deleted when the demonstration is over.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn create() -> anyhow::Result<Directory> {
+        let name = format!("vultus-demo-{:016x}", rand::random::<u64>());
+        let path = std::env::temp_dir().join(name);
+        let context = || format!("cannot create `{}`", path.display());
+        fs::create_dir(&path).with_context(context)?;
+        Ok(Directory(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("cannot remove `{}`: {error}", self.0.display());
+        }
+    }
+}
+
+/// A client of the API as an integrator would write it.
+struct Client {
+    url: String,
+    id: AppId,
+    secret: AppSecret,
+    agent: ureq::Agent,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Uploaded {
+    accepted: bool,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Enrolled {
+    success: bool,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Identified {
+    success: bool,
+    error: Option<String>,
+    #[serde(default)]
+    matches: Vec<Found>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    #[serde(rename = "Score")]
+    score: f64,
+    #[serde(rename = "ClassID")]
+    class: i32,
+}
+
+impl Client {
+    fn new(url: String, id: AppId, secret: AppSecret) -> Client {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)));
+        Client {
+            url,
+            id,
+            secret,
+            agent: config.build().into(),
+        }
+    }
+
+    /// Enrols and identifies; returns whether everybody was recognised.
+    fn tell(&self) -> anyhow::Result<bool> {
+        let mut table = output::table(&["enrolled", "pictures", "upload", "enroll"]);
+        for (class, name, portraits) in ENROLLED {
+            let token = self.token(class, "enroll")?;
+            let uploading = self.upload(&token, portraits)?;
+            let (enrolled, enrolling): (Enrolled, _) = self.task(&token, "enroll")?;
+            ensure!(
+                enrolled.success,
+                "enrolling {name}: {}",
+                enrolled.error.unwrap_or_default()
+            );
+            let person = format!("{PARTITION}.{class}  {name}");
+            let count = portraits.len().to_string();
+            let times = [uploading, enrolling].map(output::milliseconds);
+            let [uploading, enrolling] = times;
+            table.add_row([person, count, uploading, enrolling]);
+        }
+        output::line(table.to_string())?;
+
+        let mut right = true;
+        let columns = [
+            "new picture",
+            "most likely shows",
+            "score",
+            "upload",
+            "identify",
+        ];
+        let mut table = output::table(&columns);
+        for (portrait, expected) in PROBES {
+            // The class of the token does not matter: storage and partition pick the gallery.
+            let token = self.token(0, "identify")?;
+            let picture = portrait.name;
+            let uploading = self.upload(&token, &[portrait])?;
+            let (identified, identifying): (Identified, _) = self.task(&token, "identify")?;
+            let error = identified.error.unwrap_or_default();
+            ensure!(identified.success, "identifying {picture}: {error}");
+            right &= identified
+                .matches
+                .first()
+                .is_some_and(|found| found.class == expected);
+            for (rank, found) in identified.matches.iter().enumerate() {
+                let person = ENROLLED.iter().find(|(class, ..)| *class == found.class);
+                let name = person.map_or("somebody else", |(_, name, _)| name);
+                let person = format!("{}. {PARTITION}.{}  {name}", rank + 1, found.class);
+                let score = format!("{:.4}", found.score);
+                let first = |text: String| if rank == 0 { text } else { String::new() };
+                let times = [uploading, identifying].map(output::milliseconds);
+                let [uploading, identifying] = times.map(first);
+                table.add_row([
+                    first(picture.to_owned()),
+                    person,
+                    score,
+                    uploading,
+                    identifying,
+                ]);
+            }
+        }
+        output::line(table.to_string())?;
+        let verdict = if right {
+            "everybody was recognised"
+        } else {
+            "somebody was not recognised"
+        };
+        output::line(format!(
+            "{verdict}; a score of 0.5 is where one in a thousand strangers would be taken for the person\n"
+        ))?;
+        Ok(right)
+    }
+
+    fn token(&self, class: i32, task: &str) -> anyhow::Result<String> {
+        let pair = format!("{}:{}", self.id, self.secret.expose());
+        let request = self.agent.get(format!("{}/extension/token", self.url));
+        let answer = request
+            .header(
+                "Authorization",
+                format!("Basic {}", BASE64_STANDARD.encode(pair)),
+            )
+            .query("id", self.id.to_string())
+            .query("bcid", format!("{PARTITION}.{class}"))
+            .query("task", task)
+            .query("livedetection", "false")
+            .call();
+        text(answer).context("asking for a token")
+    }
+
+    fn upload(&self, token: &str, portraits: &[Portrait]) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        for portrait in portraits {
+            let body = format!(
+                "data:image/jpeg;base64,{}",
+                BASE64_STANDARD.encode(portrait.jpeg)
+            );
+            let request = self.agent.post(format!("{}/extension/upload", self.url));
+            let request = request.header("Authorization", format!("Bearer {token}"));
+            let answer = request.header("Content-Type", "text/plain").send(body);
+            let uploaded: Uploaded = json(answer).context("uploading a picture")?;
+            let error = uploaded.error.unwrap_or_default();
+            ensure!(uploaded.accepted, "{} was refused: {error}", portrait.name);
+        }
+        Ok(start.elapsed())
+    }
+
+    fn task<T: DeserializeOwned>(&self, token: &str, task: &str) -> anyhow::Result<(T, Duration)> {
+        let start = Instant::now();
+        let request = self.agent.get(format!("{}/extension/{task}", self.url));
+        let answer = request
+            .header("Authorization", format!("Bearer {token}"))
+            .call();
+        let answer = json(answer).with_context(|| format!("calling {task}"))?;
+        Ok((answer, start.elapsed()))
+    }
+
+    fn print_curl_lines(&self) -> anyhow::Result<()> {
+        let (url, id) = (&self.url, &self.id);
+        let secret = self.secret.expose();
+        let picture = OBAMA_SPEECH.name;
+        output::line(format!(
+            "The same with curl, from the root of the source tree while the service runs (`--stay`):
+
+  API={url}/extension
+  TOKEN=$(curl -s -u '{id}:{secret}' \\
+    \"$API/token?id={id}&bcid={PARTITION}.0&task=identify&livedetection=false\")
+  (printf 'data:image/jpeg;base64,'; base64 -w0 data/faces/{picture}) | \\
+    curl -s -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: text/plain' \\
+      --data-binary @- \"$API/upload\"
+  curl -s -H \"Authorization: Bearer $TOKEN\" \"$API/identify\""
+        ))?;
+        Ok(())
+    }
+}
+
+type Answered = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+
+/// The body of a successful answer.
+fn text(answer: Answered) -> anyhow::Result<String> {
+    let mut answer = answer?;
+    let status = answer.status();
+    let body = answer.body_mut().read_to_string()?;
+    if !status.is_success() {
+        bail!("{status}: {body}");
+    }
+    Ok(body)
+}
+
+fn json<T: DeserializeOwned>(answer: Answered) -> anyhow::Result<T> {
+    let body = text(answer)?;
+    serde_json::from_str(&body).with_context(|| format!("reading the answer `{body}`"))
+}

@@ -1,0 +1,45 @@
+//! Opening what verbs need.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::Settings;
+use crate::engine::Engine;
+use crate::face::{EmbedderSource, FacePipeline, PipelineOptions};
+use crate::partition::{Store, StoreError};
+use crate::search::Pool;
+
+/// The data directory, made if there is none.
+pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
+    let store = Store::open(&settings.data_dir)?;
+    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)))
+}
+
+/// The data directory, which must exist.
+pub(super) fn existing_engine(settings: &Settings) -> anyhow::Result<Engine> {
+    let store = match Store::open_existing(&settings.data_dir) {
+        Err(error @ StoreError::Io { action: "open", .. }) => {
+            let directory = settings.data_dir.display();
+            return Err(error).with_context(|| {
+                format!("there is no data directory `{directory}`: name yours with --data-dir")
+            });
+        }
+        store => store?,
+    };
+    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)))
+}
+
+/// The networks. One thread for each picture: many pictures are read side by side.
+pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
+    let embedder = settings
+        .embedder
+        .clone()
+        .map(|(onnx, profile)| EmbedderSource { onnx, profile });
+    let options = PipelineOptions {
+        embedder,
+        threads: 1,
+        ..PipelineOptions::default()
+    };
+    FacePipeline::new(&options).context("loading the networks")
+}

@@ -1,0 +1,47 @@
+//! Tables and JSON lines on stdout, progress bars on stderr.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a value as one line of JSON.
+pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
+    line.push(b'\n');
+    io::stdout().lock().write_all(&line)
+}
+
+/// Prints text and ends the line.
+pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{}", text.as_ref())
+}
+
+/// A table with these columns; all but the first are aligned to the right.
+pub(super) fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(columns);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A bar with rate and time left; drawn on stderr, and only if that is a terminal.
+pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+    let template = "{msg} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)";
+    let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+    bar.set_style(style);
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// A time for people.
+pub(super) fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,335 @@
+//! Settings: what can be set, where from, and what holds when nothing is.
+//!
+//! Four layers, later ones winning: defaults, a TOML file, environment variables (`VULTUS_…`),
+//! command-line flags. Every layer can set the same things under the same names; [`Layer`] lists
+//! them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// What one layer sets. In a file the names are written with hyphens, `data-dir`; as variables with
+/// the prefix `VULTUS_` in capitals, `VULTUS_DATA_DIR`; as flags with two hyphens, `--data-dir`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Layer {
+    /// Where everything is kept. `VULTUS_DATA_DIR`, default `vultus-data`.
+    pub data_dir: Option<PathBuf>,
+    /// Threads that scan. `VULTUS_THREADS`, default: one for each processor.
+    pub threads: Option<usize>,
+    /// Another network to make embeddings with, an ONNX file. `VULTUS_EMBEDDER`, default: the
+    /// built-in SFace. Needs `embedder-profile`.
+    pub embedder: Option<PathBuf>,
+    /// What that network expects and gives, a TOML file. `VULTUS_EMBEDDER_PROFILE`.
+    pub embedder_profile: Option<PathBuf>,
+    /// Where the service listens. `VULTUS_LISTEN`, default `127.0.0.1:8040`.
+    pub listen: Option<SocketAddr>,
+    /// The URL under which clients reach the service. `VULTUS_PUBLIC_URL`, default: `http://` and the
+    /// address it listens on.
+    pub public_url: Option<String>,
+    /// Web origins whose pages may call the service, separated by commas as a variable.
+    /// `VULTUS_CORS_ORIGINS`, default: all.
+    pub cors_origins: Option<Vec<String>>,
+    /// Pictures and searches that are worked on at once. `VULTUS_WORKERS`, default: one for each
+    /// processor.
+    pub workers: Option<usize>,
+    /// The largest request body in bytes. `VULTUS_BODY_BYTES_MAX`, default 20 MiB.
+    pub body_bytes_max: Option<usize>,
+}
+
+/// What holds in the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// See [`Layer::data_dir`].
+    pub data_dir: PathBuf,
+    /// See [`Layer::threads`].
+    pub threads: usize,
+    /// See [`Layer::embedder`] and [`Layer::embedder_profile`].
+    pub embedder: Option<(PathBuf, PathBuf)>,
+    /// See [`Layer::listen`].
+    pub listen: SocketAddr,
+    /// See [`Layer::public_url`]; `None` stands for the address that is listened on.
+    pub public_url: Option<String>,
+    /// See [`Layer::cors_origins`]; `None` stands for all.
+    pub cors_origins: Option<Vec<String>>,
+    /// See [`Layer::workers`].
+    pub workers: usize,
+    /// See [`Layer::body_bytes_max`].
+    pub body_bytes_max: usize,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read settings from `{path}`")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or sets something that does not exist.
+    #[error("cannot use settings from `{path}`: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A variable has a value of the wrong form.
+    #[error("environment variable `{name}` is `{found}`, and {expected} is needed")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// Its value.
+        found: String,
+        /// What is needed.
+        expected: &'static str,
+    },
+    /// There is no variable of this name, perhaps a slip.
+    #[error("environment variable `{name}` sets nothing: known are {known}")]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The variables that exist.
+        known: String,
+    },
+    /// A number must not be zero.
+    #[error("`{name}` is 0, and at least 1 is needed")]
+    Zero {
+        /// The setting.
+        name: &'static str,
+    },
+    /// One of the two embedder settings is missing.
+    #[error("`embedder` and `embedder-profile` are needed together")]
+    HalfAnEmbedder,
+}
+
+const PREFIX: &str = "VULTUS_";
+/// Variables that others read: the log filter, and the name of the settings file.
+const FOREIGN: [&str; 2] = ["VULTUS_LOG", "VULTUS_CONFIG"];
+const VARIABLES: [&str; 9] = [
+    "VULTUS_DATA_DIR",
+    "VULTUS_THREADS",
+    "VULTUS_EMBEDDER",
+    "VULTUS_EMBEDDER_PROFILE",
+    "VULTUS_LISTEN",
+    "VULTUS_PUBLIC_URL",
+    "VULTUS_CORS_ORIGINS",
+    "VULTUS_WORKERS",
+    "VULTUS_BODY_BYTES_MAX",
+];
+
+impl Layer {
+    /// What a TOML file sets.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no TOML, or sets something that does not exist.
+    pub fn from_file(path: &Path) -> Result<Layer, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let parsed = toml::from_str(&text);
+        parsed.map_err(|source| ConfigError::File {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// What environment variables set; those without our prefix are passed over.
+    ///
+    /// # Errors
+    ///
+    /// If a value has the wrong form, or a variable with our prefix does not exist.
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Layer, ConfigError> {
+        let mut layer = Layer::default();
+        for (name, value) in variables {
+            if !name.starts_with(PREFIX) || FOREIGN.contains(&&*name) {
+                continue;
+            }
+            match &*name {
+                "VULTUS_DATA_DIR" => layer.data_dir = Some(value.into()),
+                "VULTUS_THREADS" => layer.threads = Some(parse(&name, value, "a number")?),
+                "VULTUS_EMBEDDER" => layer.embedder = Some(value.into()),
+                "VULTUS_EMBEDDER_PROFILE" => layer.embedder_profile = Some(value.into()),
+                "VULTUS_LISTEN" => {
+                    let expected = "an address and a port like `127.0.0.1:8040`";
+                    layer.listen = Some(parse(&name, value, expected)?);
+                }
+                "VULTUS_PUBLIC_URL" => layer.public_url = Some(value),
+                "VULTUS_CORS_ORIGINS" => {
+                    let origins = value.split(',').map(|origin| origin.trim().to_owned());
+                    layer.cors_origins = Some(origins.collect());
+                }
+                "VULTUS_WORKERS" => layer.workers = Some(parse(&name, value, "a number")?),
+                "VULTUS_BODY_BYTES_MAX" => {
+                    layer.body_bytes_max = Some(parse(&name, value, "a number of bytes")?);
+                }
+                _ => {
+                    let known = VARIABLES.join(", ");
+                    return Err(ConfigError::UnknownVariable { name, known });
+                }
+            }
+        }
+        Ok(layer)
+    }
+
+    /// This layer, with what it leaves open taken from a lower one.
+    #[must_use]
+    pub fn over(self, lower: Layer) -> Layer {
+        Layer {
+            data_dir: self.data_dir.or(lower.data_dir),
+            threads: self.threads.or(lower.threads),
+            embedder: self.embedder.or(lower.embedder),
+            embedder_profile: self.embedder_profile.or(lower.embedder_profile),
+            listen: self.listen.or(lower.listen),
+            public_url: self.public_url.or(lower.public_url),
+            cors_origins: self.cors_origins.or(lower.cors_origins),
+            workers: self.workers.or(lower.workers),
+            body_bytes_max: self.body_bytes_max.or(lower.body_bytes_max),
+        }
+    }
+
+    /// Fills what is still open with the defaults; `processors` is how many there are.
+    ///
+    /// # Errors
+    ///
+    /// If settings contradict each other or are of no use.
+    pub fn resolve(self, processors: usize) -> Result<Settings, ConfigError> {
+        let at_least_one = |name, value: Option<usize>, default| match value {
+            Some(0) => Err(ConfigError::Zero { name }),
+            value => Ok(value.unwrap_or(default)),
+        };
+        let embedder = match (self.embedder, self.embedder_profile) {
+            (Some(onnx), Some(profile)) => Some((onnx, profile)),
+            (None, None) => None,
+            _ => return Err(ConfigError::HalfAnEmbedder),
+        };
+        Ok(Settings {
+            data_dir: self.data_dir.unwrap_or_else(|| "vultus-data".into()),
+            threads: at_least_one("threads", self.threads, processors)?,
+            embedder,
+            listen: self
+                .listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8040))),
+            public_url: self.public_url,
+            cors_origins: self.cors_origins,
+            workers: at_least_one("workers", self.workers, processors)?,
+            body_bytes_max: at_least_one("body-bytes-max", self.body_bytes_max, 20 << 20)?,
+        })
+    }
+}
+
+fn parse<T: FromStr>(name: &str, value: String, expected: &'static str) -> Result<T, ConfigError> {
+    let parsed = value.parse();
+    parsed.map_err(|_| ConfigError::Variable {
+        name: name.to_owned(),
+        found: value,
+        expected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(list: &[(&str, &str)]) -> Result<Layer, ConfigError> {
+        Layer::from_variables(
+            list.iter()
+                .map(|(name, value)| ((*name).into(), (*value).into())),
+        )
+    }
+
+    #[test]
+    fn later_layers_win_setting_by_setting() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vultus.toml");
+        fs::write(
+            &path,
+            "data-dir = 'file'\nthreads = 3\nlisten = '[::1]:1'\n",
+        )
+        .unwrap();
+        let file = Layer::from_file(&path).unwrap();
+        let variables =
+            variables(&[("VULTUS_DATA_DIR", "variable"), ("VULTUS_THREADS", "5")]).unwrap();
+        let flags = Layer {
+            data_dir: Some("flag".into()),
+            ..Layer::default()
+        };
+        let settings = flags.over(variables).over(file).resolve(2).unwrap();
+        assert_eq!(settings.data_dir, Path::new("flag"));
+        assert_eq!(settings.threads, 5);
+        assert_eq!(settings.listen.to_string(), "[::1]:1");
+        assert_eq!(settings.workers, 2);
+    }
+
+    #[test]
+    fn every_variable_sets_something() {
+        for name in VARIABLES {
+            let value = if name == "VULTUS_LISTEN" {
+                "127.0.0.1:1"
+            } else {
+                "1"
+            };
+            assert_ne!(
+                variables(&[(name, value)]).unwrap(),
+                Layer::default(),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            variables(&[("VULTUS_LOG", "x"), ("HOME", "y")]).unwrap(),
+            Layer::default()
+        );
+    }
+
+    #[test]
+    fn slips_are_named() {
+        let error = variables(&[("VULTUS_THREAD", "1")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`VULTUS_THREAD`") && error.contains("VULTUS_THREADS"),
+            "{error}"
+        );
+        let error = variables(&[("VULTUS_LISTEN", "8040")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("127.0.0.1:8040"), "{error}");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vultus.toml");
+        fs::write(&path, "data_dir = 'x'\n").unwrap();
+        let error = Layer::from_file(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("data_dir") && error.contains("data-dir"),
+            "{error}"
+        );
+        assert!(matches!(
+            Layer {
+                threads: Some(0),
+                ..Layer::default()
+            }
+            .resolve(1),
+            Err(ConfigError::Zero { name: "threads" })
+        ));
+        assert!(matches!(
+            Layer {
+                embedder: Some("x".into()),
+                ..Layer::default()
+            }
+            .resolve(1),
+            Err(ConfigError::HalfAnEmbedder)
+        ));
+    }
+}
