@@ -100,6 +100,8 @@ async fn method_not_allowed() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, header};
     use tower::ServiceExt;
@@ -109,13 +111,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_answer_that_a_browser_can_read_and_says_nothing_of_it() {
-        let jobs = Jobs::new(1, 1, Duration::from_secs(1));
+        let jobs = Arc::new(Jobs::new(1, 1, Duration::from_secs(1)));
         let api = Router::new()
             .route("/here", get(async || -> &str { panic!("a secret") }))
             .route(
                 "/job",
-                get(async move || {
-                    let _busy = jobs.run(|| panic!("a secret")).await;
+                get(move || {
+                    let jobs = jobs.clone();
+                    async move {
+                        jobs.run(|| -> () { panic!("a secret") })
+                            .await
+                            .is_ok()
+                            .to_string()
+                    }
                 }),
             );
         let service = layered(api, &Settings::new("http://a.org"));
