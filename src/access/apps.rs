@@ -370,7 +370,7 @@ pub(super) mod tests {
     fn without_its_server_key_a_stored_hash_is_worth_nothing() {
         let (_directory, apps) = apps();
         let (app, secret) = create(&apps, "One", None);
-        let stranger = Apps::new(apps.store.clone(), &ServerKey::random(&mut rand::rng()));
+        let stranger = Apps::new(apps.store, &ServerKey::random(&mut rand::rng()));
         let found = stranger.authenticate(&app.id.to_string(), secret.expose());
         assert_eq!(found.unwrap(), None);
     }

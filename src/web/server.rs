@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::Error;
 use super::layers;
 use super::routes::{delete_class, enroll, identify, is_enrolled, status, token, upload};
-use super::state::AppState;
+use super::state::{AppState, Settings};
 
 /// How often samples of expired tokens are looked for when nobody uploads any.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
@@ -42,6 +42,11 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(settings.body_bytes_max))
         .with_state(state);
+    layered(api, &settings)
+}
+
+/// `api` with what happens to every request and answer.
+fn layered(api: Router, settings: &Settings) -> Router {
     // Wrapped, since a layer of the router itself would come after the match.
     let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
     Router::new()
@@ -91,4 +96,53 @@ async fn method_not_allowed() -> Error {
         StatusCode::METHOD_NOT_ALLOWED,
         "this path does not have that method",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, header};
+    use tower::ServiceExt;
+
+    use super::super::jobs::Jobs;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_answer_that_a_browser_can_read_and_says_nothing_of_it() {
+        let jobs = Arc::new(Jobs::new(1, 1, Duration::from_secs(1)));
+        let api = Router::new()
+            .route("/here", get(async || -> &str { panic!("a secret") }))
+            .route(
+                "/job",
+                get(move || {
+                    let jobs = jobs.clone();
+                    async move {
+                        jobs.run(|| -> () { panic!("a secret") })
+                            .await
+                            .is_ok()
+                            .to_string()
+                    }
+                }),
+            );
+        let service = layered(api, &Settings::new("http://a.org"));
+        for path in ["/here", "/job"] {
+            let request = Request::get(path)
+                .header(header::ORIGIN, "https://www.example.org")
+                .body(Body::empty())
+                .unwrap();
+            let answer = service.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+            assert!(kind.starts_with("application/json"));
+            let body = to_bytes(answer.into_body(), 1000).await.unwrap();
+            let body = str::from_utf8(&body).unwrap();
+            assert!(
+                body.starts_with("{\"Message\":") && !body.contains("secret"),
+                "{body}"
+            );
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, linked once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "web")]
+mod bws;
 #[cfg(feature = "face")]
 mod face;
 mod naive;

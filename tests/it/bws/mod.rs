@@ -1,0 +1,11 @@
+//! The BWS Web API from outside: requests go into the router, with a data directory of their own
+//! and the real networks.
+
+mod app;
+mod bad_input;
+mod failures;
+mod life_cycle;
+mod races;
+mod rules;
+mod socket;
+mod tokens;

@@ -1,0 +1,157 @@
+//! Many requests at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header;
+use tokio::task::JoinSet;
+
+use super::app::{Answer, TestApp, obama};
+
+/// The answers to `count` requests that begin together.
+async fn at_once<F>(count: usize, request: impl Fn(usize) -> F) -> Vec<Answer>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let mut requests = JoinSet::new();
+    for number in 0..count {
+        requests.spawn(request(number));
+    }
+    requests.join_all().await
+}
+
+fn count(answers: &[Answer], status: u16) -> usize {
+    answers
+        .iter()
+        .filter(|answer| answer.status == status)
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_uploads_of_one_token_as_many_are_kept_as_it_may_have() {
+    let app = Arc::new(TestApp::new());
+    let token = app.token("bcid=bws.1.1&task=enroll").await;
+    let picture = Arc::new(obama());
+    let answers = at_once(64, |_| {
+        let (app, token, picture) = (app.clone(), token.clone(), picture.clone());
+        async move { app.upload(&token, &picture).await }
+    })
+    .await;
+    assert_eq!(count(&answers, 200), 32);
+    assert_eq!(count(&answers, 429), 32);
+    assert_eq!(app.state.samples().len(), 32);
+    assert_eq!(app.task(&token, "enroll").await.body, r#"{"Success":true}"#);
+    assert!(app.state.samples().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_identifications_with_the_same_samples_one_gets_them() {
+    let app = Arc::new(TestApp::new());
+    app.enroll("bws.1.1", &obama()).await;
+    for _ in 0..8 {
+        let token = app.ready("bcid=bws.1.1&task=identify").await;
+        let answers = at_once(2, |_| {
+            let (app, token) = (app.clone(), token.clone());
+            async move { app.task(&token, "identify").await }
+        })
+        .await;
+        assert_eq!((count(&answers, 200), count(&answers, 400)), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tries_are_never_exceeded_in_a_race() {
+    let app = Arc::new(TestApp::new());
+    app.enroll("bws.1.1", &obama()).await;
+    let token = app.token("bcid=bws.1.1&task=identify&maxtries=3").await;
+    let picture = Arc::new(obama());
+    let answers = at_once(24, |_| {
+        let (app, token, picture) = (app.clone(), token.clone(), picture.clone());
+        async move {
+            app.upload(&token, &picture).await;
+            app.task(&token, "identify").await
+        }
+    })
+    .await;
+    assert!(count(&answers, 200) <= 3, "{}", count(&answers, 200));
+    // Whatever order they came in, all tries can be used and no more.
+    let mut granted = count(&answers, 200);
+    for _ in 0..4 {
+        app.refill(&token).await;
+        granted += usize::from(app.task(&token, "identify").await.status == 200);
+    }
+    assert_eq!(granted, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_enrolled_at_once_are_all_found() {
+    let app = Arc::new(TestApp::new());
+    let picture = Arc::new(obama());
+    at_once(16, |number| {
+        let (app, picture) = (app.clone(), picture.clone());
+        async move {
+            let token = app.token(&format!("bcid=bws.1.{number}&task=enroll")).await;
+            app.upload(&token, &picture).await;
+            let answer = app.task(&token, "enroll").await;
+            assert_eq!(answer.body, r#"{"Success":true}"#);
+            answer
+        }
+    })
+    .await;
+    let token = app.ready("bcid=bws.1.0&task=identify").await;
+    let found = app.task(&token, "identify").await.json();
+    let classes: Vec<_> = found["Matches"].as_array().unwrap().iter().collect();
+    assert_eq!(classes.len(), 16);
+    // All are equally alike, so they come in the order of their numbers.
+    for (number, found) in classes.iter().enumerate() {
+        assert_eq!(found["ClassID"], number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_too_busy_says_so_in_the_words_of_each_call() {
+    let app = Arc::new(TestApp::with(|settings| {
+        settings.workers = 1;
+        settings.queue_max = 0;
+        settings.queue_wait = Duration::from_millis(1);
+    }));
+    let token = app.ready("bcid=bws.1.1&task=identify&maxtries=1").await;
+    let answers = at_once(16, |_| {
+        let (app, token) = (app.clone(), token.clone());
+        async move { app.upload(&token, &obama()).await }
+    })
+    .await;
+    let busy: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 503)
+        .collect();
+    assert!(
+        !busy.is_empty(),
+        "sixteen pictures at once did not fill one worker"
+    );
+    for answer in busy {
+        answer.says(503, "busy");
+        assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    }
+
+    let answers = at_once(12, |number| {
+        let (app, token) = (app.clone(), token.clone());
+        async move {
+            if number < 8 {
+                return app.upload(&token, &obama()).await;
+            }
+            app.task(&token, "identify").await
+        }
+    })
+    .await;
+    let timed_out = r#"{"Success":false,"Error":"ExecutionOfJobTimedOut"}"#;
+    assert!(answers.iter().any(|answer| answer.body == timed_out));
+    // What was not begun was no try: the one that the token allows is still there, unless one of
+    // the calls above got through.
+    let got_through = answers
+        .iter()
+        .any(|answer| answer.body.contains("NoTemplateAvailable"));
+    app.refill(&token).await;
+    let last = app.task(&token, "identify").await;
+    assert_eq!(last.status, if got_through { 403 } else { 200 });
+}
