@@ -1,7 +1,8 @@
 //! Where the faces are: YuNet, its twelve outputs, and the overlap among its answers.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::decode::Picture;
 use super::error::{FaceError, FaceSetupError};
@@ -257,14 +258,20 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
 /// The picture at `width` x `height`, every pixel of it taken into account.
 fn reduce(picture: &Picture, width: usize, height: usize) -> Picture {
     let (from_width, from_height) = (picture.width() as u32, picture.height() as u32);
-    let source = ImageRef::new(from_width, from_height, picture.rgb(), PixelType::U8x3)
-        .expect("a picture has three bytes for every pixel");
-    let mut target = Image::new(width as u32, height as u32, PixelType::U8x3);
+    // Typed: the untyped interface compiles the code of all pixel types into this crate, which
+    // takes minutes.
+    let source: TypedImageRef<'_, U8x3> =
+        TypedImageRef::from_buffer(from_width, from_height, picture.rgb())
+            .expect("a picture has three bytes for every pixel");
+    let mut bytes = vec![0; width * height * 3];
+    let mut target: TypedImage<'_, U8x3> =
+        TypedImage::from_buffer(width as u32, height as u32, &mut bytes)
+            .expect("there are three bytes for every pixel");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("source and target have the same type of pixel");
-    Picture::from_rgb(width, height, target.into_vec())
+        .resize_typed(&source, &mut target, &options)
+        .expect("an image in memory can be resized");
+    Picture::from_rgb(width, height, bytes)
 }
 
 /// Reads the answers of the cells of `stride` pixels, in pixels of the picture.
