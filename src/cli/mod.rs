@@ -27,7 +27,7 @@ use crate::config::{Layer, Settings};
 /// Runs what the process was started with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    start_log(&arguments.verb);
     match run(arguments) {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => Exit::Success.into(),
@@ -66,9 +66,15 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
     layers.resolve(processors).context("reading the settings")
 }
 
-/// Logs go to stderr, warnings and worse unless `VULTUS_LOG` asks for more.
-fn start_log() {
-    let filter = std::env::var("VULTUS_LOG").unwrap_or_else(|_| "warn,vultus=info".to_owned());
+/// Logs go to stderr: of the service each request, otherwise warnings and worse, unless
+/// `VULTUS_LOG` asks for something else.
+fn start_log(verb: &Verb) {
+    let default = if matches!(verb, Verb::Serve(_)) {
+        "warn,vultus=info"
+    } else {
+        "warn"
+    };
+    let filter = std::env::var("VULTUS_LOG").unwrap_or_else(|_| default.to_owned());
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
