@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::open_existing(Path::new(directory))?;
     let engine = Engine::new(Arc::new(store), Pool::new(threads));
     let partition: PartitionId = partition.parse()?;
-    let options = IdentifyOptions { count: top, threshold: None };
+    let options = IdentifyOptions {
+        count: top,
+        threshold: None,
+    };
     let probes = Path::new(probes);
     if probes.is_dir() {
         identify_pictures(&engine, &partition, probes, &options)
@@ -50,7 +53,10 @@ fn identify_embeddings(
     path: &Path,
     options: &IdentifyOptions,
 ) -> Result<(), Box<dyn Error>> {
-    let partition = engine.store().partition(id)?.ok_or("there is no such partition")?;
+    let partition = engine
+        .store()
+        .partition(id)?
+        .ok_or("there is no such partition")?;
     let mut file = EmbeddingFile::open(path)?;
     let mut first = 0;
     while first < file.rows() {
@@ -60,7 +66,10 @@ fn identify_embeddings(
         }
         let answers = engine.identify_many(id, partition.encoder(), &probes, options)?;
         for (at, answer) in answers.iter().enumerate() {
-            println!("{}", json!({ "probe": first + at, "matches": matches(answer) }));
+            println!(
+                "{}",
+                json!({ "probe": first + at, "matches": matches(answer) })
+            );
         }
         first += probes.len();
     }
@@ -85,10 +94,16 @@ fn identify_pictures(
             Ok(face) => {
                 let encoder = faces.profile().encoder();
                 let answer = engine.identify(id, encoder, &[&face.embedding], options)?;
-                println!("{}", json!({ "picture": path, "matches": matches(&answer) }));
+                println!(
+                    "{}",
+                    json!({ "picture": path, "matches": matches(&answer) })
+                );
             }
             Err(refusal) => {
-                println!("{}", json!({ "picture": path, "error": refusal.to_string() }));
+                println!(
+                    "{}",
+                    json!({ "picture": path, "error": refusal.to_string() })
+                );
             }
         }
     }
@@ -96,8 +111,6 @@ fn identify_pictures(
 }
 
 fn matches(answer: &Identification) -> Vec<serde_json::Value> {
-    let line = |found: &vultus::types::Match| {
-        json!({ "class": found.class.0, "similarity": found.similarity })
-    };
+    let line = |found: &vultus::types::Match| json!({ "class": found.class.0, "similarity": found.similarity });
     answer.matches.iter().map(line).collect()
 }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "web")]
 mod bws;
+#[cfg(feature = "web")]
+mod cli;
 #[cfg(feature = "face")]
 mod face;
 mod naive;

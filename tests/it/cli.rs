@@ -1,0 +1,382 @@
+//! The program itself, started as a user starts it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::naive;
+
+fn vultus(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn success(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Asserts that it could not be done, and returns what was said about it.
+fn failure(output: &Output) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(output.stdout.is_empty(), "data went to stdout");
+    assert!(said.starts_with("error: "), "{said}");
+    said
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn npy(path: &Path, descr: &str, shape: &str, values: &[u8]) {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(values);
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn embeddings(path: &Path, rows: &[Vec<f32>]) {
+    let shape = format!("({}, {})", rows.len(), rows[0].len());
+    npy(path, "<f4", &shape, bytemuck::cast_slice(&rows.concat()));
+}
+
+fn random_rows(count: usize, dimension: usize, seed: u64) -> Vec<Vec<f32>> {
+    use rand::{RngExt, SeedableRng};
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let mut row = || {
+        (0..dimension)
+            .map(|_| random.random_range(-1.0..1.0))
+            .collect()
+    };
+    (0..count).map(|_| row()).collect()
+}
+
+fn face(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("data/faces")
+        .join(name)
+}
+
+#[test]
+fn imported_embeddings_are_identified_exactly() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (rows, probes) = (random_rows(300, 40, 1), random_rows(70, 40, 2));
+    let classes: Vec<i64> = (0..300).map(|row| row % 100 - 50).collect();
+    embeddings(&at("rows.npy"), &rows);
+    embeddings(&at("probes.npy"), &probes);
+    npy(
+        &at("classes.npy"),
+        "<i8",
+        "(300,)",
+        bytemuck::cast_slice(&classes),
+    );
+    let data = at("data");
+    let data = text(&data);
+    success(&vultus(&[
+        "gallery",
+        "import",
+        "--data-dir",
+        data,
+        "--partition",
+        "bws.1",
+        "--encoder",
+        "test",
+        "--embeddings",
+        text(&at("rows.npy")),
+        "--classes",
+        text(&at("classes.npy")),
+    ]));
+    let printed = success(&vultus(&[
+        "identify",
+        "--data-dir",
+        data,
+        "--partition",
+        "bws.1",
+        "--top",
+        "5",
+        "--json",
+        "--embeddings",
+        text(&at("probes.npy")),
+    ]));
+    let answers = json_lines(&printed);
+    assert_eq!(answers.len(), probes.len());
+    let gallery: Vec<naive::Row> = classes.into_iter().zip(rows).collect();
+    for (at, (answer, probe)) in answers.iter().zip(&probes).enumerate() {
+        assert_eq!(answer["probe"], at);
+        let expected = naive::search(&gallery, probe, 5, None);
+        let found = answer["matches"].as_array().unwrap();
+        assert_eq!(found.len(), 5);
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found["class"], expected.class.0);
+            assert_eq!(
+                found["similarity"].as_f64(),
+                Some(expected.similarity),
+                "every digit"
+            );
+        }
+    }
+    let info = json_lines(&success(&vultus(&[
+        "gallery",
+        "info",
+        "--data-dir",
+        data,
+        "--json",
+    ])));
+    assert_eq!(
+        (&info[0]["classes"], &info[0]["templates"]),
+        (&100.into(), &300.into())
+    );
+}
+
+#[test]
+fn a_bad_import_changes_nothing_and_names_the_row() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let data = at("data");
+    let import = |file: &Path, partition: &str| {
+        vultus(&[
+            "gallery",
+            "import",
+            "--data-dir",
+            text(&data),
+            "--partition",
+            partition,
+            "--encoder",
+            "test",
+            "--embeddings",
+            text(file),
+        ])
+    };
+    for (value, name) in [(f32::NAN, "nan"), (f32::INFINITY, "inf")] {
+        let mut rows = random_rows(20, 16, 3);
+        rows[13][4] = value;
+        embeddings(&at("bad.npy"), &rows);
+        let said = failure(&import(&at("bad.npy"), "bws.1"));
+        assert!(said.contains("row 13"), "{name}: {said}");
+    }
+    let mut rows = random_rows(20, 16, 3);
+    rows[7].fill(0.0);
+    embeddings(&at("bad.npy"), &rows);
+    assert!(failure(&import(&at("bad.npy"), "bws.1")).contains("row 7"));
+    // The partition was not made, and so is not bound to sixteen values.
+    embeddings(&at("good.npy"), &random_rows(5, 24, 4));
+    success(&import(&at("good.npy"), "bws.1"));
+    embeddings(&at("bad.npy"), &random_rows(5, 16, 4));
+    let said = failure(&import(&at("bad.npy"), "bws.1"));
+    assert!(
+        said.contains("test@1/24") && said.contains("test@1/16"),
+        "{said}"
+    );
+    let info = json_lines(&success(&vultus(&[
+        "gallery",
+        "info",
+        "--data-dir",
+        text(&data),
+        "--json",
+    ])));
+    assert_eq!(info[0]["templates"], 5);
+}
+
+#[test]
+fn pictures_are_enrolled_by_folder_and_identified() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for (name, to) in [
+        ("obama-portrait.jpg", "people/s1"),
+        ("biden-portrait.jpg", "people/s2"),
+    ] {
+        std::fs::create_dir_all(at(to)).unwrap();
+        std::fs::copy(face(name), at(to).join(name)).unwrap();
+    }
+    std::fs::write(at("people/s2/broken.jpg"), b"no picture").unwrap();
+    let (data, people) = (at("data"), at("people"));
+    let common = ["--data-dir", text(&data), "--partition", "bws.1", "--json"];
+    let enrolled = vultus(&[&["enroll"], &common[..], &[text(&people)]].concat());
+    assert_eq!(enrolled.status.code(), Some(1), "one picture was refused");
+    let outcomes = json_lines(&String::from_utf8(enrolled.stdout).unwrap());
+    let accepted: Vec<bool> = outcomes
+        .iter()
+        .map(|line| line["accepted"] == true)
+        .collect();
+    assert_eq!(accepted.iter().filter(|accepted| **accepted).count(), 2);
+
+    let new = face("obama-speech.jpg");
+    let identified = vultus(&[&["identify"], &common[..], &[text(&new)]].concat());
+    let answers = json_lines(&success(&identified));
+    assert_eq!(answers[0]["matches"][0]["class"], 1);
+    assert!(answers[0]["matches"][0]["score"].as_f64().unwrap() > 0.5);
+    assert!(answers[0]["matches"][1]["score"].as_f64().unwrap() < 0.5);
+    let strict = [
+        &["identify", "--threshold", "0.99"],
+        &common[..],
+        &[text(&new)],
+    ]
+    .concat();
+    let nobody = vultus(&strict);
+    assert_eq!(nobody.status.code(), Some(1), "nobody is that similar");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    let said = failure(&vultus(&["gallery", "info", "--data-dir", text(&missing)]));
+    assert!(
+        said.contains("--data-dir") && said.contains(text(&missing)),
+        "{said}"
+    );
+    assert!(!missing.exists(), "looking makes nothing");
+    let file = directory.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let create = [
+        "app",
+        "create",
+        "--name",
+        "x",
+        "--storage",
+        "bws",
+        "--data-dir",
+    ];
+    assert!(failure(&vultus(&[&create[..], &[text(&file)]].concat())).contains("cannot create"));
+    let output = vultus(&["identify", "--partition", "bws", "x.jpg"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("storage.partition")
+    );
+}
+
+#[test]
+fn help_is_there_for_every_verb() {
+    for verb in [
+        &["--help"][..],
+        &["demo", "--help"],
+        &["serve", "--help"],
+        &["app", "--help"],
+    ] {
+        assert!(success(&vultus(verb)).contains("Usage: vultus"));
+    }
+    for verb in ["enroll", "identify", "gallery"] {
+        assert!(success(&vultus(&[verb, "--help"])).contains("Usage: vultus"));
+    }
+}
+
+/// A server that is killed when the test ends.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(data: &Path) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+            .args(["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        Server {
+            child,
+            url: ready["listening"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn get(&self, path: &str, authorization: &str) -> (u16, String) {
+        let request = ureq::get(format!("{}{path}", self.url));
+        let config = request.config().http_status_as_error(false).build();
+        let mut answer = config
+            .header("Authorization", authorization)
+            .call()
+            .unwrap();
+        (
+            answer.status().as_u16(),
+            answer.body_mut().read_to_string().unwrap(),
+        )
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn people_survive_a_killed_server_and_a_second_process_is_kept_out() {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let create = [
+        "app",
+        "create",
+        "--data-dir",
+        text(&data),
+        "--name",
+        "demo",
+        "--storage",
+        "bws",
+        "--json",
+    ];
+    let app = json_lines(&success(&vultus(&create))).remove(0);
+    assert_eq!(
+        (&app["storage"], &app["partition"]),
+        (&"bws".into(), &Value::Null)
+    );
+    let (id, secret) = (app["id"].as_str().unwrap(), app["secret"].as_str().unwrap());
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{id}:{secret}")));
+
+    let task = |server: &Server, task: &str, picture: &str| -> Value {
+        let path = format!("/extension/token?id={id}&bcid=bws.1.7&task={task}&livedetection=false");
+        let (status, token) = server.get(&path, &basic);
+        assert_eq!(status, 200, "{token}");
+        let bearer = format!("Bearer {token}");
+        let jpeg = std::fs::read(face(picture)).unwrap();
+        let body = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg));
+        let request = ureq::post(format!("{}/extension/upload", server.url));
+        let mut answer = request.header("Authorization", &bearer).send(body).unwrap();
+        let uploaded: Value =
+            serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        assert_eq!(uploaded["Accepted"], true, "{uploaded}");
+        serde_json::from_str(&server.get(&format!("/extension/{task}"), &bearer).1).unwrap()
+    };
+
+    let server = Server::start(&data);
+    assert_eq!(
+        task(&server, "enroll", "obama-portrait.jpg")["Success"],
+        true
+    );
+    let said = failure(&vultus(&["gallery", "info", "--data-dir", text(&data)]));
+    assert!(said.contains("in use by another process"), "{said}");
+    drop(server);
+
+    let server = Server::start(&data);
+    let identified = task(&server, "identify", "obama-white-house.jpg");
+    assert_eq!(identified["Matches"][0]["ClassID"], 7, "{identified}");
+}
