@@ -77,7 +77,7 @@ fn one_probe(criterion: &mut Criterion) {
             );
             assert_eq!((answer.matches.len(), answer.rows_scanned), (20, ROWS));
             group.bench_function(format!("{dimension} values, {threads} threads"), |b| {
-                b.iter(ask)
+                b.iter(ask);
             });
         }
     }
