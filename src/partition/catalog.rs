@@ -346,3 +346,46 @@ fn failure(action: &'static str, path: &Path, error: impl Into<redb::Error>) -> 
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_of_a_newer_version_is_refused_and_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(directory.path()).unwrap();
+        let newer = |transaction: &redb::WriteTransaction| {
+            transaction.open_table(META)?.insert(META_VERSION, 2)?;
+            Ok(())
+        };
+        catalog.write(newer).unwrap();
+        drop(catalog);
+        for _ in 0..2 {
+            let error = Catalog::open(directory.path()).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    StoreError::Version {
+                        found: 2,
+                        newest: 1,
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+            assert!(error.to_string().contains("use a newer build"), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_never_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(directory.path()).unwrap();
+        assert_eq!(catalog.take_numbers(5).unwrap(), 1);
+        assert_eq!(catalog.take_numbers(1).unwrap(), 6);
+        drop(catalog);
+        let catalog = Catalog::open(directory.path()).unwrap();
+        assert_eq!(catalog.take_numbers(1).unwrap(), 7);
+    }
+}
