@@ -75,7 +75,10 @@ fn one_probe(criterion: &mut Criterion) {
                 ClassId(ROWS as i64 - 1),
                 "the probe itself"
             );
-            assert_eq!((answer.matches.len(), answer.rows_scanned), (20, ROWS));
+            assert_eq!(
+                (answer.matches.len(), answer.certificate.rows_scanned),
+                (20, ROWS)
+            );
             group.bench_function(format!("{dimension} values, {threads} threads"), |b| {
                 b.iter(ask);
             });

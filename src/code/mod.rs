@@ -33,7 +33,7 @@ mod probe;
 mod quantize;
 mod similarity;
 
-pub use planes::{Layout, Line, Planes, RowBlock};
-pub use probe::Probe;
+pub use planes::{Layout, Planes, RowBlock};
+pub use probe::{Probe, ProbeCode};
 pub use quantize::Codes;
 pub use similarity::{length, similarity};

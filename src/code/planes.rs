@@ -3,21 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable;
 
-use super::quantize::{Codes, high_nibble};
+use super::quantize::{Codes, high_nibble, round_up};
 use super::similarity::length;
+use crate::kernel::{
+    Bounds, Form, Kernel, Line, NIBBLE_OFFSET, NibbleRows, PackedRows, VALUES_PER_LINE,
+};
 use crate::types::ClassId;
-
-/// Values that share one line of a nibble plane.
-const VALUES_PER_LINE: usize = 128;
-/// Added to a nibble so that it is stored without a sign.
-const NIBBLE_OFFSET: i8 = 8;
-
-/// 64 bytes on a 64-byte boundary: a cache line, and the unit of every row in a plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C, align(64))]
-pub struct Line(pub [u8; 64]);
 
 /// How wide rows of one dimension are in each plane.
 ///
@@ -43,15 +36,14 @@ impl Layout {
         self.dimension.div_ceil(VALUES_PER_LINE)
     }
 
+    /// How many whole numbers a row has, the zeros at its end included.
+    pub fn padded_values(self) -> usize {
+        self.nibble_lines() * VALUES_PER_LINE
+    }
+
     /// Lines of a row in the plane of full values.
     pub fn value_lines(self) -> usize {
         (self.dimension * size_of::<f32>()).div_ceil(size_of::<Line>())
-    }
-
-    /// How many whole numbers a row has when its nibbles are put together, zeros at the end
-    /// included.
-    pub fn padded_codes(self) -> usize {
-        self.nibble_lines() * VALUES_PER_LINE
     }
 }
 
@@ -85,25 +77,47 @@ impl RowBlock<'_> {
         self.scales.is_empty()
     }
 
-    /// Puts the nibbles of all rows together into `codes`, [`Layout::padded_codes`] numbers a row.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `codes` has another length.
-    pub fn unpack(&self, codes: &mut [i8]) {
-        assert_eq!(
-            codes.len(),
-            self.high.len() * VALUES_PER_LINE,
-            "one number for each nibble"
-        );
-        let (groups, _) = codes.as_chunks_mut::<VALUES_PER_LINE>();
-        for ((high, low), group) in self.high.iter().zip(self.low).zip(groups) {
-            let (front, back) = group.split_at_mut(VALUES_PER_LINE / 2);
-            for at in 0..front.len() {
-                front[at] = code(high.0[at] & 15, low.0[at] & 15);
-                back[at] = code(high.0[at] >> 4, low.0[at] >> 4);
+    /// What kernels read: the nibbles.
+    pub fn nibbles(&self) -> NibbleRows<'_> {
+        NibbleRows {
+            lines_per_row: self.layout.nibble_lines(),
+            high: self.high,
+            low: self.low,
+        }
+    }
+
+    /// What decides about a row when its high nibbles alone were read.
+    pub fn bounds_coarse(&self) -> Bounds<'_> {
+        Bounds {
+            scales: self.scales,
+            residuals: self.residuals_coarse,
+        }
+    }
+
+    /// What decides about a row when both nibbles were read.
+    pub fn bounds_fine(&self) -> Bounds<'_> {
+        Bounds {
+            scales: self.scales,
+            residuals: self.residuals_fine,
+        }
+    }
+
+    /// Packs the rows for many probes. In six bits the residual is that of what is left:
+    /// ‖u − s·4·t‖ ≤ ‖u − s·c‖ + s·‖c − 4·t‖.
+    pub fn pack(&self, kernel: Kernel, packed: &mut PackedRows) {
+        kernel.pack(&self.nibbles(), packed);
+        let mut residuals = self.residuals_fine.to_vec();
+        if kernel.form() == Form::SixBits {
+            for (row, (residual, &square)) in residuals.iter_mut().zip(packed.squares()).enumerate()
+            {
+                let cut_off = f64::from(self.scales[row]) * f64::from(square).sqrt();
+                // Three roundings in double precision are far below one part in 10^12.
+                *residual = round_up((f64::from(*residual) + cut_off) * (1.0 + 1e-12));
             }
         }
+        let (scales, packed_residuals) = packed.bounds_mut();
+        scales.copy_from_slice(self.scales);
+        packed_residuals.copy_from_slice(&residuals);
     }
 }
 
@@ -116,10 +130,6 @@ impl fmt::Debug for RowBlock<'_> {
             self.layout.dimension
         )
     }
-}
-
-fn code(high: u8, low: u8) -> i8 {
-    16 * (high as i8 - NIBBLE_OFFSET) + (low as i8 - NIBBLE_OFFSET)
 }
 
 /// Rows in memory, to be searched where they are or written into a segment.
@@ -289,7 +299,10 @@ impl fmt::Debug for Planes {
 /// that unpacking needs one mask and one shift and no shuffling.
 fn pack(nibble: impl Fn(usize) -> i8) -> Line {
     let byte = |at: usize| {
-        let (front, back) = (nibble(at) + NIBBLE_OFFSET, nibble(at + 64) + NIBBLE_OFFSET);
+        let (front, back) = (
+            nibble(at) + NIBBLE_OFFSET as i8,
+            nibble(at + 64) + NIBBLE_OFFSET as i8,
+        );
         front as u8 | (back as u8) << 4
     };
     Line(std::array::from_fn(byte))
@@ -320,24 +333,28 @@ mod tests {
             for (at, row) in rows.iter().enumerate() {
                 planes.push(ClassId(at as i64 * 10), row);
             }
-            let block = planes.block(1..4);
-            let mut codes = vec![1; block.len() * planes.layout().padded_codes()];
-            block.unpack(&mut codes);
+            let (block, layout) = (planes.block(1..4), planes.layout());
             for (at, row) in rows.iter().enumerate() {
                 assert_eq!(planes.values(at), &row[..]);
                 assert_eq!(planes.classes()[at], at as i64 * 10);
             }
-            for (unpacked, row) in codes
-                .chunks(planes.layout().padded_codes())
-                .zip(&rows[1..4])
-            {
-                let expected = Codes::of_template(row, length(row));
-                assert_eq!(
-                    &unpacked[..dimension],
-                    &expected.values[..],
-                    "dimension {dimension}"
-                );
-                assert!(unpacked[dimension..].iter().all(|&code| code == 0));
+            for (at, row) in rows[1..4].iter().enumerate() {
+                let expected = Codes::of_template(row, length(row)).values;
+                let lines = layout.nibble_lines();
+                for value in 0..lines * VALUES_PER_LINE {
+                    let nibble = |plane: &[Line]| {
+                        let line = &plane[at * lines + value / VALUES_PER_LINE];
+                        let byte = line.0[value % (VALUES_PER_LINE / 2)];
+                        i32::from(byte >> (4 * (value / 64 % 2)) & 15) - NIBBLE_OFFSET
+                    };
+                    let found = 16 * nibble(block.high) + nibble(block.low);
+                    let expected = expected.get(value).copied().unwrap_or(0);
+                    assert_eq!(
+                        found,
+                        i32::from(expected),
+                        "dimension {dimension}, value {value}"
+                    );
+                }
             }
         }
     }

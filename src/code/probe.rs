@@ -4,21 +4,23 @@ use std::fmt;
 
 use super::quantize::Codes;
 use super::similarity::{length, similarity};
+use crate::kernel::{Limit, PROBE_CODE_MAX};
 use crate::types::Embedding;
 
 /// Allowance for the double-precision arithmetic on both sides of a comparison: the exact score
 /// of 4,096 values is off by less than 1e-12, the estimate (one product of three factors) by less
 /// than 1e-15, the bound itself by less than 1e-15.
 const ROUNDING: f64 = 1e-11;
+/// Allowance for the single-precision arithmetic of [`Limit`]: six roundings of at most 2^-24 each, of
+/// terms that add up to less than 16 (residuals are at most 3, lengths at most 4).
+const LIMIT_ROUNDING: f64 = 1e-5;
 
 /// A probe with what a scan needs of it: the values, their length, and their code.
 #[derive(Clone)]
 pub struct Probe {
     values: Box<[f32]>,
     length: f64,
-    codes: Vec<i8>,
-    scale: f64,
-    residual: f64,
+    code: ProbeCode,
 }
 
 impl Probe {
@@ -26,13 +28,11 @@ impl Probe {
     pub fn new(embedding: &Embedding) -> Probe {
         let values: Box<[f32]> = embedding.values().into();
         let length = length(&values);
-        let codes = Codes::of_probe(&values, length);
+        let code = ProbeCode::new(&values, length, PROBE_CODE_MAX);
         Probe {
-            length,
-            scale: f64::from(codes.scale),
-            residual: f64::from(codes.residual_fine),
-            codes: codes.values,
             values,
+            length,
+            code,
         }
     }
 
@@ -41,14 +41,43 @@ impl Probe {
         self.values.len()
     }
 
-    /// The probe in whole numbers from -127 to 127, one for each value.
-    pub fn codes(&self) -> &[i8] {
-        &self.codes
+    /// The probe in eight bits.
+    pub fn code(&self) -> &ProbeCode {
+        &self.code
+    }
+
+    /// The probe in numbers of at most `largest`.
+    pub fn code_of(&self, largest: i8) -> ProbeCode {
+        ProbeCode::new(&self.values, self.length, largest)
     }
 
     /// The exact similarity to a row of single-precision numbers.
     pub fn similarity(&self, row: &[f32], row_length: f64) -> f64 {
         similarity(&self.values, self.length, row, row_length)
+    }
+}
+
+/// A probe in whole numbers, and how far they are from the truth.
+#[derive(Clone)]
+pub struct ProbeCode {
+    numbers: Vec<i8>,
+    scale: f64,
+    residual: f64,
+}
+
+impl ProbeCode {
+    fn new(values: &[f32], length: f64, largest: i8) -> ProbeCode {
+        let codes = Codes::of_probe(values, length, largest);
+        ProbeCode {
+            scale: f64::from(codes.scale),
+            residual: f64::from(codes.residual_fine),
+            numbers: codes.values,
+        }
+    }
+
+    /// The numbers, one for each value.
+    pub fn numbers(&self) -> &[i8] {
+        &self.numbers
     }
 
     /// What the dot product `codes_dot` of the two codes says of the similarity.
@@ -56,11 +85,24 @@ impl Probe {
         f64::from(codes_dot) * (self.scale * f64::from(row_scale))
     }
 
-    /// The most that [`Probe::estimate`] and [`Probe::similarity`] can differ for a row with this
+    /// The most that [`ProbeCode::estimate`] and [`Probe::similarity`] can differ for a row with this
     /// residual. The derivation stands at the top of this folder.
     pub fn score_error(&self, row_residual: f32) -> f64 {
         let residual = f64::from(row_residual);
         self.residual * (1.0 + residual) + residual + ROUNDING
+    }
+
+    /// The limit that kernels compare with: it reports every row whose estimate plus error reaches
+    /// `least`, and hardly any other.
+    ///
+    /// From estimate + error >= least, divided by the probe's scale q:
+    /// dot·s + r·(1 + e)/q >= (least − e − rounding)/q.
+    pub fn limit(&self, least: f64) -> Limit {
+        let height = (least - self.residual - ROUNDING - LIMIT_ROUNDING) / self.scale;
+        Limit {
+            weight: ((1.0 + self.residual) / self.scale) as f32,
+            least: height as f32,
+        }
     }
 }
 
@@ -70,11 +112,20 @@ impl fmt::Debug for Probe {
     }
 }
 
+impl fmt::Debug for ProbeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProbeCode({} values)", self.numbers.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::code::Planes;
+    use crate::kernel::{Bounds, Hit, Isa, Kernel, ScanProbe};
+    use crate::types::ClassId;
 
     /// Rows that attack the bound: ordinary ones, one value that dwarfs the others, all equal,
     /// denormal, and near the largest number.
@@ -95,34 +146,57 @@ mod tests {
         })
     }
 
+    /// Every way in which a search may look at a row: the bound holds, and a limit just below the
+    /// score lets the row pass.
     fn assert_bound_holds(probe: Vec<f32>, row: &[f32]) {
         let probe = Probe::new(&Embedding::new(probe).unwrap());
         let row_length = length(row);
-        let codes = Codes::of_template(row, row_length);
         let exact = probe.similarity(row, row_length);
-        let fine: i32 = dot(&probe.codes, codes.values.iter().copied());
-        let coarse: i32 = dot(
-            &probe.codes,
-            codes
-                .values
-                .iter()
-                .map(|&code| 16 * super::super::quantize::high_nibble(code)),
-        );
-        for (dot, residual) in [(fine, codes.residual_fine), (coarse, codes.residual_coarse)] {
-            let difference = (probe.estimate(dot, codes.scale) - exact).abs();
-            let bound = probe.score_error(residual);
+        let mut planes = Planes::new(row.len());
+        planes.push(ClassId(1), row);
+        let rows = planes.block(0..1);
+        let kernel = Kernel::for_isa(Isa::Scalar).unwrap();
+        let scanned = ScanProbe::new(probe.code().numbers());
+        let check = |code: &ProbeCode, limit: Limit, hits: &[Hit], bounds: Bounds<'_>| {
+            assert_eq!(hits.len(), 1, "{limit:?} has lost a row");
+            let difference = (code.estimate(hits[0].dot, bounds.scales[0]) - exact).abs();
+            let error = code.score_error(bounds.residuals[0]);
             assert!(
-                difference <= bound,
-                "difference {difference} exceeds the bound {bound}"
+                difference <= error,
+                "difference {difference} exceeds the bound {error}"
             );
+        };
+        let limit = probe.code().limit(exact);
+        let (mut coarse, mut fine) = (Vec::new(), Vec::new());
+        kernel.coarse(
+            &scanned,
+            &rows.nibbles(),
+            &rows.bounds_coarse(),
+            limit,
+            &mut coarse,
+        );
+        kernel.fine(
+            &scanned,
+            &rows.nibbles(),
+            &rows.bounds_fine(),
+            limit,
+            &mut fine,
+        );
+        check(probe.code(), limit, &coarse, rows.bounds_coarse());
+        check(probe.code(), limit, &fine, rows.bounds_fine());
+        for kernel in Isa::available().filter_map(Kernel::for_isa) {
+            let code = probe.code_of(kernel.form().probe_code_max());
+            let values_per_row = rows.nibbles().values_per_row();
+            let packed_probes = kernel.pack_probes(values_per_row, &[code.numbers()]);
+            let mut packed = kernel.packed_rows();
+            rows.pack(kernel, &mut packed);
+            let mut limits = vec![Limit::NOTHING; packed_probes.limits()];
+            limits[0] = code.limit(exact);
+            let mut hits = Vec::new();
+            kernel.tile(&packed_probes, &packed, 0, &limits, &mut hits);
+            let (scales, residuals) = packed.bounds_mut();
+            check(&code, limits[0], &hits, Bounds { scales, residuals });
         }
-    }
-
-    fn dot(a: &[i8], b: impl Iterator<Item = i8>) -> i32 {
-        a.iter()
-            .zip(b)
-            .map(|(&a, b)| i32::from(a) * i32::from(b))
-            .sum()
     }
 
     proptest! {

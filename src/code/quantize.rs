@@ -2,8 +2,6 @@
 
 /// The largest absolute value of a row's code: 16 * 7 + 7.
 const CODE_MAX: f64 = 119.0;
-/// The largest absolute value of a probe's code.
-const PROBE_CODE_MAX: f64 = 127.0;
 
 /// Upper bound of the relative error that computing a residual in double precision can make: sums of
 /// up to 4,096 squares, each term with a few roundings, stay below 4,200 * 2^-52 ≈ 1e-12.
@@ -46,10 +44,10 @@ impl Codes {
         }
     }
 
-    /// Codes a probe, with the whole range of eight bits and only the fine residual, which stands
-    /// in both fields.
-    pub fn of_probe(row: &[f32], length: f64) -> Codes {
-        let (values, scale) = quantize(row, length, PROBE_CODE_MAX);
+    /// Codes a probe in numbers of at most `largest`, with only the fine residual, which stands in both
+    /// fields.
+    pub fn of_probe(row: &[f32], length: f64, largest: i8) -> Codes {
+        let (values, scale) = quantize(row, length, f64::from(largest));
         let residual = residual(row, length, scale, values.iter().copied());
         Codes {
             values,
@@ -98,7 +96,7 @@ fn residual(row: &[f32], length: f64, scale: f32, codes: impl Iterator<Item = i8
 }
 
 /// The smallest single-precision number that is not below `value`.
-fn round_up(value: f64) -> f32 {
+pub(super) fn round_up(value: f64) -> f32 {
     let nearest = value as f32;
     if f64::from(nearest) < value {
         nearest.next_up()

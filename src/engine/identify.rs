@@ -3,7 +3,7 @@
 use super::{Engine, EngineError};
 use crate::code::{Probe, length};
 use crate::partition::{Snapshot, StoreError};
-use crate::search::{Answer, Options, search};
+use crate::search::{Answer, Certificate, Options, search};
 use crate::types::{Embedding, EncoderId, Match, PartitionId};
 
 /// What is asked of an identification.
@@ -22,8 +22,8 @@ pub struct Identification {
     pub matches: Vec<Match>,
     /// How many templates were searched; 0 means that nobody is enrolled.
     pub templates: usize,
-    /// How many of them had to be scored from their full values; all others were out by proof.
-    pub templates_scored: usize,
+    /// What was done to find them; `None` where nobody is enrolled.
+    pub certificate: Option<Certificate>,
 }
 
 impl Engine {
@@ -63,19 +63,20 @@ impl Engine {
             let nobody = Identification {
                 matches: Vec::new(),
                 templates: 0,
-                templates_scored: 0,
+                certificate: None,
             };
             return Ok(vec![nobody; probes.len()]);
         };
         let options = Options {
             threshold: options.threshold,
+            kernel: self.kernel,
             ..Options::best(options.count)
         };
         let answers = search(&snapshot, probes, &options, &self.pool)?;
         let identification = |answer: Answer| Identification {
             matches: answer.matches,
-            templates: answer.rows_scanned,
-            templates_scored: answer.rows_scored,
+            templates: answer.certificate.rows_scanned,
+            certificate: Some(answer.certificate),
         };
         Ok(answers.into_iter().map(identification).collect())
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub use error::{EngineError, Fault};
 pub use identify::{Identification, IdentifyOptions, fuse};
 
+use crate::kernel::Kernel;
 use crate::partition::{Enrolled, NewTemplate, Store};
 use crate::search::Pool;
 use crate::types::{Bcid, EncoderId, Timestamp};
@@ -25,17 +26,34 @@ pub const TEMPLATES_PER_CLASS_MAX: usize = 10;
 pub struct Engine {
     store: Arc<Store>,
     pool: Pool,
+    kernel: Kernel,
 }
 
 impl Engine {
     /// Uses the partitions of `store` and scans on `pool`.
     pub fn new(store: Arc<Store>, pool: Pool) -> Engine {
-        Engine { store, pool }
+        let kernel = Kernel::detect();
+        Engine {
+            store,
+            pool,
+            kernel,
+        }
+    }
+
+    /// Scans with `kernel` instead of the fastest one. Answers are the same.
+    #[must_use]
+    pub fn with_kernel(self, kernel: Kernel) -> Engine {
+        Engine { kernel, ..self }
     }
 
     /// The data directory.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// The instruction set that scans.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
     /// The threads that scan.

@@ -1,17 +1,184 @@
 //! Arithmetic over blocks of rows; the only folder that may know a processor.
 //!
-//! | operation | what it computes | scalar | simsimd |
-//! | --------- | ---------------- | ------ | ------- |
-//! | [`DotI8`] | one int8 probe against many int8 rows, in whole numbers | x | x (NEON, SVE, AVX2, AVX-512) |
-//! | [`dot_f64`] | two f32 rows, in double precision and a fixed order | x | |
+//! A [`Kernel`] is the set of operations in one instruction set. Having one proves that this
+//! processor runs it.
 //!
-//! Kernels know slices and numbers: no template, no file, no thread. Integer kernels agree to the
-//! bit; the conformance suite at the foot of `dot_i8.rs` runs every [`Isa`] that the machine has
-//! against the scalar one. To add an instruction set: a variant of [`Isa`], an arm in
-//! [`DotI8::for_isa`], nothing else.
+//! | operation | what it computes | |
+//! | --------- | ---------------- | - |
+//! | [`Kernel::coarse`] | one int8 probe against the high nibbles of many rows | 4 bits a value |
+//! | [`Kernel::fine`] | one int8 probe against both nibbles of many rows | 8 bits a value |
+//! | [`Kernel::refine`] | the same for single rows that are far apart | |
+//! | [`Kernel::pack`], [`Kernel::tile`] | many probes against many rows, repacked once | 8 or 6 bits |
+//! | [`dot_f64`] | two f32 rows, in double precision and a fixed order | |
+//!
+//! Kernels know slices and numbers: no template, no file, no thread. They report the rows that
+//! reach a [`Limit`] as [`Hit`]s, and all report the same to the bit; the conformance suite at the
+//! foot of this file runs every [`Isa`] that the machine has against the definition. `docs/kernels.md`
+//! says which kernel runs where, why nothing overflows, and how to add one.
+#![allow(
+    unsafe_code,
+    reason = "vector loads, and calls of functions compiled for one processor"
+)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod dot_f64;
-mod dot_i8;
+mod isa;
+mod rows;
+mod scan;
+mod tile;
+
+use std::fmt;
 
 pub use dot_f64::dot_f64;
-pub use dot_i8::{DotI8, Isa};
+pub use isa::Isa;
+pub use rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE};
+use scan::ScanTable;
+pub use scan::{PROBE_CODE_MAX, ScanProbe};
+use tile::TileTable;
+pub use tile::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP};
+
+/// The operations of one instruction set.
+///
+/// A value proves that this processor has its instructions: [`Kernel::for_isa`] is the only
+/// constructor, and it checks.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    isa: Isa,
+    scan: &'static ScanTable,
+    tile: &'static TileTable,
+}
+
+impl Kernel {
+    /// The kernel for `isa`, or `None` where this processor lacks it.
+    pub fn for_isa(isa: Isa) -> Option<Kernel> {
+        let (scan, tile) = isa
+            .is_available()
+            .then(|| (scan::table(isa), tile::table(isa)))?;
+        Some(Kernel { isa, scan, tile })
+    }
+
+    /// The fastest kernel that this processor has.
+    pub fn detect() -> Kernel {
+        let fastest = Isa::ALL.into_iter().rev().find_map(Kernel::for_isa);
+        fastest.expect("the scalar kernel runs everywhere")
+    }
+
+    /// The instruction set that is used.
+    pub fn isa(self) -> Isa {
+        self.isa
+    }
+
+    /// How many bits of each number [`Kernel::tile`] multiplies.
+    pub fn form(self) -> Form {
+        self.tile.form
+    }
+
+    /// Appends the rows whose high nibbles alone reach `limit`, with `dot` = 16·Σ q·h.
+    ///
+    /// # Panics
+    ///
+    /// This and the operations below panic if the dimensions of probe and rows differ, or there is
+    /// not one bound for each row.
+    pub fn coarse(
+        self,
+        probe: &ScanProbe,
+        rows: &NibbleRows<'_>,
+        bounds: &Bounds<'_>,
+        limit: Limit,
+        hits: &mut Vec<Hit>,
+    ) {
+        assert_agree(probe, rows, bounds);
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (self.scan.coarse)(probe, rows, bounds, limit, hits) };
+    }
+
+    /// Appends the rows that reach `limit`, with `dot` = Σ q·c.
+    pub fn fine(
+        self,
+        probe: &ScanProbe,
+        rows: &NibbleRows<'_>,
+        bounds: &Bounds<'_>,
+        limit: Limit,
+        hits: &mut Vec<Hit>,
+    ) {
+        assert_agree(probe, rows, bounds);
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (self.scan.fine)(probe, rows, bounds, limit, hits) };
+    }
+
+    /// Puts Σ q·c into every hit, for its row and its probe among `probes`.
+    ///
+    /// Meant for few rows far apart: the next ones are asked for while one is computed.
+    pub fn refine(self, probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
+        for probe in probes {
+            assert_eq!(probe.lines_per_row(), rows.lines_per_row, "one dimension");
+        }
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (self.scan.refine)(probes, rows, hits) };
+    }
+
+    /// Packs probes for [`Kernel::tile`] against rows of `values_per_row` values, the zeros at their
+    /// end included. The numbers of a probe lie within [`Form::probe_code_max`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if a probe is longer than a row or has a larger number.
+    pub fn pack_probes(self, values_per_row: usize, probes: &[&[i8]]) -> PackedProbes {
+        PackedProbes::new(self.isa, values_per_row, probes)
+    }
+
+    /// Memory for packed rows; empty.
+    pub fn packed_rows(self) -> PackedRows {
+        PackedRows::new(self.isa)
+    }
+
+    /// Packs rows. Their bounds are to be filled in afterwards: [`PackedRows::bounds_mut`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if `packed` was made by another kernel.
+    pub fn pack(self, rows: &NibbleRows<'_>, packed: &mut PackedRows) {
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { self.tile.pack(self.isa, rows, packed) };
+    }
+
+    /// Appends, for each probe, the rows of a group that reach its limit, with `dot` = Σ q·c or, in
+    /// six bits, 4·Σ q·t.
+    ///
+    /// # Panics
+    ///
+    /// Panics if probes, rows and limits do not belong together, or there is no such group.
+    pub fn tile(
+        self,
+        probes: &PackedProbes,
+        rows: &PackedRows,
+        group: usize,
+        limits: &[Limit],
+        hits: &mut Vec<Hit>,
+    ) {
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { self.tile.tile(self.isa, probes, rows, group, limits, hits) };
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({})", self.isa)
+    }
+}
+
+fn assert_agree(probe: &ScanProbe, rows: &NibbleRows<'_>, bounds: &Bounds<'_>) {
+    assert_eq!(probe.lines_per_row(), rows.lines_per_row, "one dimension");
+    let rows = rows.rows();
+    assert_eq!(
+        (bounds.scales.len(), bounds.residuals.len()),
+        (rows, rows),
+        "one bound a row"
+    );
+}
+
+#[cfg(test)]
+mod tests;

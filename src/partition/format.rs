@@ -11,7 +11,8 @@ use std::path::Path;
 use bytemuck::{Pod, Zeroable};
 
 use super::StoreError;
-use crate::code::{Layout, Line};
+use crate::code::Layout;
+use crate::kernel::Line;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN};
 
 #[cfg(target_endian = "big")]

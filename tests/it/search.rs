@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use vultus::code::Probe;
-use vultus::kernel::{DotI8, Isa};
+use vultus::kernel::{Isa, Kernel};
 use vultus::partition::{NewTemplate, Partition, Store};
-use vultus::search::{Options, Pool, SearchError, search};
+use vultus::search::{Options, Plan, Pool, SearchError, search};
 use vultus::types::{ClassId, Embedding, EncoderId, Timestamp};
 
 use super::naive::{self, Row};
@@ -156,15 +156,17 @@ proptest! {
         let embeddings: Vec<Embedding> =
             probes.iter().map(|probe| Embedding::new(probe.clone()).unwrap()).collect();
         let prepared: Vec<Probe> = embeddings.iter().map(Probe::new).collect();
-        for isa in Isa::ALL {
-            let kernel = DotI8::for_isa(isa).unwrap();
-            let options = Options { k, threshold, kernel };
+        let kernels = Isa::available().filter_map(Kernel::for_isa);
+        for (kernel, plan) in kernels.flat_map(|kernel| Plan::ALL.map(|plan| (kernel, plan))) {
+            let options = Options { k, threshold, kernel, plan: Some(plan) };
             let answers = search(&snapshot, &prepared, &options, &Pool::new(threads)).unwrap();
             prop_assert_eq!(answers.len(), probes.len());
             for (answer, probe) in answers.iter().zip(&probes) {
                 prop_assert_eq!(&answer.matches, &naive::search(&rows, probe, k, threshold));
-                prop_assert_eq!(answer.rows_scanned, rows.len());
-                prop_assert!(answer.rows_scored <= rows.len());
+                let certificate = answer.certificate;
+                prop_assert_eq!((certificate.isa, certificate.plan), (kernel.isa(), plan));
+                prop_assert_eq!(certificate.rows_scanned, rows.len());
+                prop_assert!(certificate.rows_scored <= rows.len());
             }
         }
     }
@@ -197,11 +199,8 @@ fn a_large_gallery_is_scanned_in_many_runs_and_few_rows_are_scored() {
         )
         .unwrap();
         assert_eq!(answer[0].matches, naive::search(&rows, &probe, 20, None));
-        assert!(
-            answer[0].rows_scored < 1_000,
-            "{} rows were scored",
-            answer[0].rows_scored
-        );
+        let scored = answer[0].certificate.rows_scored;
+        assert!(scored < 1_000, "{scored} rows were scored");
     }
 }
 
@@ -230,7 +229,13 @@ fn an_empty_gallery_has_an_empty_answer() {
         &Pool::Here,
     )
     .unwrap();
-    assert_eq!((answers[0].matches.len(), answers[0].rows_scanned), (0, 0));
+    assert_eq!(
+        (
+            answers[0].matches.len(),
+            answers[0].certificate.rows_scanned
+        ),
+        (0, 0)
+    );
     let none = search(&partition.snapshot(), &[], &Options::best(5), &Pool::Here).unwrap();
     assert!(none.is_empty());
 }

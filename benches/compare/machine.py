@@ -1,0 +1,78 @@
+"""What a result depends on besides the programs: the machine and the versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("faiss-cpu", "hnswlib", "matplotlib", "numkong", "numpy", "scann", "usearch")
+
+FLAGS = ("avx", "fma", "amx", "sse4", "popcnt", "f16c")
+"""Beginnings of the processor flags that matter to a scan; all flags are reported too."""
+
+
+def describe() -> dict:
+    """Returns processor, memory and system."""
+    processor = _cpuinfo()
+    flags = sorted(processor.get("flags", "").split())
+    return {
+        "cpu": processor.get("model name", platform.processor()),
+        "family_model_stepping": [
+            processor.get(name, "") for name in ("cpu family", "model", "stepping")
+        ],
+        "cpus_allowed": len(os.sched_getaffinity(0)),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "scan_flags": [flag for flag in flags if flag.startswith(FLAGS)],
+        "flags": flags,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of the packages, and which commit is checked out."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return {**found, "commit": _commit()}
+
+
+def load() -> float:
+    """Returns how many processes wanted to run lately, ours included."""
+    return os.getloadavg()[0]
+
+
+def bytes_available() -> int:
+    """Returns how much memory could be taken without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable":
+            return int(rest.split()[0]) * 1024
+    raise RuntimeError("reading /proc/meminfo: expected a line MemAvailable, found none")
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Returns what the kernel says about the first processor."""
+    first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    fields = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in fields}
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()

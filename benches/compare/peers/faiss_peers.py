@@ -1,0 +1,171 @@
+"""FAISS: flat, scalar quantisers and RaBitQ.
+
+FAISS divides its work by probes, so that one probe is answered by one thread. The rows called
+"split" give each thread a part of the rows instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from data import CHUNK_ROWS
+from peers.gallery import Gallery, PartSearch, Peer, Search
+from settings import REFERENCE
+
+REFINED = 100
+"""How many times more candidates RaBitQ hands on for exact scoring than are asked for."""
+
+TRAINING_ROWS = 100_000
+
+
+def _flat_index(gallery: Gallery) -> object:
+    import faiss
+
+    if "faiss-flat" not in gallery.shared:
+        faiss.omp_set_num_threads(gallery.threads)
+        index = faiss.IndexFlatIP(gallery.dim)
+        index.add(gallery.base)
+        gallery.shared["faiss-flat"] = index
+    return gallery.shared["faiss-flat"]
+
+
+def _searched(gallery: Gallery, index: object, scale: float = 1.0) -> Search:
+    import faiss
+
+    def search(probes: np.ndarray) -> np.ndarray:
+        faiss.omp_set_num_threads(gallery.threads)
+        return index.search(probes * np.float32(scale), gallery.top)[1]
+
+    return search
+
+
+def _flat(gallery: Gallery) -> Search:
+    return _searched(gallery, _flat_index(gallery))
+
+
+def _flat_split(gallery: Gallery) -> Search:
+    import faiss
+
+    def part(rows: slice) -> PartSearch:
+        base = gallery.base[rows]
+
+        def search(probes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            faiss.omp_set_num_threads(1)  # counts for the calling thread
+            scores, numbers = faiss.knn(
+                probes, base, gallery.top, metric=faiss.METRIC_INNER_PRODUCT
+            )
+            return scores, numbers + rows.start
+
+        return search
+
+    return gallery.split(part)
+
+
+def _quantised_index(gallery: Gallery, kind: str, rows: slice, scale: float) -> object:
+    import faiss
+
+    faiss.omp_set_num_threads(gallery.threads)
+    quantiser = getattr(faiss.ScalarQuantizer, kind)
+    index = faiss.IndexScalarQuantizer(gallery.dim, quantiser, faiss.METRIC_INNER_PRODUCT)
+    base = gallery.base[rows]
+    if not index.is_trained:
+        index.train(base[:TRAINING_ROWS])
+    for first in range(0, len(base), CHUNK_ROWS):
+        chunk = base[first : first + CHUNK_ROWS]
+        index.add(chunk if scale == 1.0 else np.rint(chunk * np.float32(scale)))
+    return index
+
+
+def _scale(gallery: Gallery, kind: str) -> float:
+    """The direct quantiser takes values as whole numbers; the others learn their range."""
+    return gallery.scale if "direct" in kind else 1.0
+
+
+def _quantised(kind: str) -> Callable[[Gallery], Search]:
+    def build(gallery: Gallery) -> Search:
+        scale = _scale(gallery, kind)
+        index = _quantised_index(gallery, kind, slice(0, len(gallery.base)), scale)
+        return _searched(gallery, index, scale)
+
+    return build
+
+
+def _quantised_split(kind: str) -> Callable[[Gallery], Search]:
+    def build(gallery: Gallery) -> Search:
+        import faiss
+
+        scale = _scale(gallery, kind)
+
+        def part(rows: slice) -> PartSearch:
+            index = _quantised_index(gallery, kind, rows, scale)
+
+            def search(probes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                faiss.omp_set_num_threads(1)
+                scores, numbers = index.search(probes * np.float32(scale), gallery.top)
+                return scores, numbers + rows.start
+
+            return search
+
+        return gallery.split(part)
+
+    return build
+
+
+def _rabitq(gallery: Gallery) -> Search:
+    import faiss
+
+    coarse = faiss.IndexRaBitQFastScan(gallery.dim, faiss.METRIC_INNER_PRODUCT)
+    coarse.train(gallery.base[:TRAINING_ROWS])
+    coarse.add(gallery.base)
+    refined = faiss.IndexRefine(coarse, _flat_index(gallery))
+    refined.k_factor = REFINED
+    gallery.shared["faiss-rabitq"] = coarse  # IndexRefine does not keep its parts alive
+    return _searched(gallery, refined)
+
+
+PEERS = (
+    Peer(REFERENCE, "FAISS IndexFlatIP", "faiss-cpu", True, _flat, lambda dim: 4 * dim),
+    Peer(
+        "faiss-flat-split",
+        "FAISS flat, rows split",
+        "faiss-cpu",
+        True,
+        _flat_split,
+        lambda dim: 0,
+    ),
+    Peer("faiss-sq8", "FAISS SQ8", "faiss-cpu", False, _quantised("QT_8bit"), lambda dim: dim),
+    Peer(
+        "faiss-sq8-split",
+        "FAISS SQ8, rows split",
+        "faiss-cpu",
+        False,
+        _quantised_split("QT_8bit"),
+        lambda dim: dim,
+    ),
+    Peer(
+        "faiss-sq8-direct",
+        "FAISS SQ8 direct",
+        "faiss-cpu",
+        False,
+        _quantised("QT_8bit_direct_signed"),
+        lambda dim: dim,
+    ),
+    Peer(
+        "faiss-sq8-direct-split",
+        "FAISS SQ8 direct, rows split",
+        "faiss-cpu",
+        False,
+        _quantised_split("QT_8bit_direct_signed"),
+        lambda dim: dim,
+    ),
+    Peer(
+        "faiss-rabitq",
+        f"FAISS RaBitQ + {REFINED}x refine",
+        "faiss-cpu",
+        False,
+        _rabitq,
+        lambda dim: dim // 4 + 16,
+    ),
+)

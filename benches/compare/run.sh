@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Compares Vultus with its peers on this machine. Arguments go to compare.py; --help lists them.
+#
+# Needs CPython 3.11 (set PYTHON to name it), pip, a C++ compiler, and cargo unless VULTUS names a
+# built binary. Packages and data are kept in benches/compare/cache and never committed.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cache=$here/cache
+venv=$cache/venv
+python=${PYTHON:-python3.11}
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+  echo "\`$python\` is not CPython 3.11, for which the packages are pinned: set PYTHON" >&2
+  exit 2
+fi
+mkdir -p "$cache"
+if ! cmp --silent "$here/requirements.txt" "$venv/installed.txt"; then
+  "$python" -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --requirement "$here/requirements.txt"
+  cp "$here/requirements.txt" "$venv/installed.txt"
+fi
+
+vultus=${VULTUS:-}
+if [ -z "$vultus" ]; then
+  cargo build --release --quiet --manifest-path "$root/Cargo.toml"
+  vultus=${CARGO_TARGET_DIR:-$root/target}/release/vultus
+fi
+exec "$venv/bin/python" "$here/compare.py" --vultus "$vultus" "$@"

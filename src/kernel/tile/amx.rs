@@ -1,0 +1,221 @@
+//! AMX: tiles of sixteen rows x sixteen probes x 64 values.
+//!
+//! Its intrinsics are not yet stable in Rust, so its instructions are written out. A thread needs a
+//! tile configuration before and gives it back after each group; the process needs the operating
+//! system's permission once.
+
+use std::arch::asm;
+use std::arch::x86_64::__cpuid_count;
+use std::sync::OnceLock;
+
+use super::interleave::{SIGNED, interleave};
+use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable};
+use crate::kernel::avx2::reports;
+use crate::kernel::rows::{Hit, Limit, Line};
+use crate::kernel::scan::push;
+
+pub(super) static TABLE: TileTable = TileTable {
+    form: Form::EightBits,
+    probes_interleaved: 1,
+    probes_per_step: PROBES,
+    pack: interleave::<SIGNED>,
+    tile,
+};
+
+/// Two tiles of probes beside two tiles of rows: four accumulators, so that the sixty-four products
+/// of a step hide their latency.
+const PROBES: usize = 32;
+/// Dot products of a step.
+type Dots = [[i32; ROWS_PER_GROUP]; PROBES];
+
+#[target_feature(enable = "avx2")]
+fn tile(
+    probes: &PackedProbes,
+    rows: &PackedRows,
+    group: usize,
+    limits: &[Limit],
+    hits: &mut Vec<Hit>,
+) {
+    let (scales, residuals) = (rows.group_scales(group), rows.group_residuals(group));
+    let (front, back) = rows.group_halves(group);
+    let lines_per_probe = rows.values_per_row / size_of::<Line>();
+    let mut compare = |step: usize, dots: &Dots| {
+        let (limits, _) = limits.as_chunks::<PROBES>();
+        for (at, dots) in dots.iter().enumerate() {
+            let mask = reports(limits[step][at], dots, scales, residuals);
+            push(hits, step * PROBES + at, group * ROWS_PER_GROUP, mask, dots);
+        }
+    };
+    let mut buffers = [
+        Aligned([[0; ROWS_PER_GROUP]; PROBES]),
+        Aligned([[0; ROWS_PER_GROUP]; PROBES]),
+    ];
+    // SAFETY: A kernel for AMX is only made where `is_available` said yes.
+    unsafe { configure() };
+    let steps = probes.lines.chunks_exact(PROBES * lines_per_probe);
+    let count = steps.len();
+    for (step, probes) in steps.enumerate() {
+        let [even, odd] = &mut buffers;
+        let (now, before) = if step % 2 == 0 {
+            (even, odd)
+        } else {
+            (odd, even)
+        };
+        // SAFETY: As above, and the tiles are configured.
+        unsafe { multiply(probes, lines_per_probe, front, back, &mut now.0) };
+        // Sums are still on their way from the tiles to memory. Comparing those of the step before
+        // meanwhile waits for nothing.
+        if step > 0 {
+            compare(step - 1, &before.0);
+        }
+    }
+    if count > 0 {
+        compare(count - 1, &buffers[(count - 1) % 2].0);
+    }
+    // SAFETY: As above. Idle tiles would keep the processor from saving power.
+    unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
+}
+
+/// On whole cache lines, as tiles are stored.
+#[repr(align(64))]
+struct Aligned(Dots);
+
+/// Eight tiles of sixteen rows of 64 bytes.
+///
+/// # Safety
+///
+/// The processor must have AMX, and the operating system must have given permission.
+unsafe fn configure() {
+    /// Palette 1; at 16 the bytes of a row, two bytes a tile; at 48 the rows, a byte a tile.
+    const CONFIGURATION: Line = {
+        let mut bytes = [0; 64];
+        bytes[0] = 1;
+        let mut tile = 0;
+        while tile < 8 {
+            bytes[16 + 2 * tile] = 64;
+            bytes[48 + tile] = 16;
+            tile += 1;
+        }
+        Line(bytes)
+    };
+    // SAFETY: The caller vouches for the processor; the configuration is 64 readable bytes.
+    unsafe {
+        asm!(
+            "ldtilecfg [{configuration}]",
+            configuration = in(reg) CONFIGURATION.0.as_ptr(),
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+}
+
+/// Multiplies 32 probes with 32 rows.
+///
+/// # Safety
+///
+/// The tiles must be configured.
+///
+/// # Panics
+///
+/// Panics if the slices are not as long as the instructions read.
+#[inline]
+unsafe fn multiply(
+    probes: &[Line],
+    lines_per_probe: usize,
+    front: &[Line],
+    back: &[Line],
+    dots: &mut Dots,
+) {
+    assert!(lines_per_probe > 0 && probes.len() == PROBES * lines_per_probe);
+    assert!(front.len() == 16 * lines_per_probe && back.len() == front.len());
+    // SAFETY: Tiles of probes are read from sixteen rows `stride` bytes apart, 64 bytes at 64 bytes
+    // times the step; tiles of rows from sixteen lines at sixteen lines times the step; the
+    // assertions above say that the last step ends where the slices do. Four tiles are written to
+    // quarters of `dots`, rows of 64 bytes 128 bytes apart.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "2:",
+            "tileloadd tmm4, [{upper} + {stride}*1]",
+            "tileloadd tmm6, [{front} + {line}*1]",
+            "tdpbssd tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{back} + {line}*1]",
+            "tdpbssd tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{lower} + {stride}*1]",
+            "tdpbssd tmm2, tmm5, tmm6",
+            "tdpbssd tmm3, tmm5, tmm7",
+            "add {upper}, 64",
+            "add {lower}, 64",
+            "add {front}, 1024",
+            "add {back}, 1024",
+            "dec {steps}",
+            "jnz 2b",
+            "lea {line}, [{line}*2]",
+            "tilestored [{dots} + {line}*1], tmm0",
+            "tilestored [{dots} + {line}*1 + 64], tmm1",
+            "tilestored [{dots} + {line}*1 + 2048], tmm2",
+            "tilestored [{dots} + {line}*1 + 2112], tmm3",
+            upper = inout(reg) probes.as_ptr() => _,
+            lower = inout(reg) probes[16 * lines_per_probe..].as_ptr() => _,
+            front = inout(reg) front.as_ptr() => _,
+            back = inout(reg) back.as_ptr() => _,
+            stride = in(reg) lines_per_probe * 64,
+            line = inout(reg) 64_usize => _,
+            steps = inout(reg) lines_per_probe => _,
+            dots = in(reg) dots.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Whether the processor has AMX for bytes, and the operating system lets this process use it.
+pub(in crate::kernel) fn is_available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| has_amx_int8() && is_enabled() && is_permitted())
+}
+
+/// CPUID, leaf 7, EDX: bit 24 AMX-TILE, bit 25 AMX-INT8.
+fn has_amx_int8() -> bool {
+    let [highest, osxsave] = [__cpuid_count(0, 0).eax, __cpuid_count(1, 0).ecx >> 27 & 1];
+    highest >= 7 && osxsave == 1 && __cpuid_count(7, 0).edx >> 24 & 3 == 3
+}
+
+/// XCR0: the operating system saves tile configuration (bit 17) and tile data (bit 18).
+fn is_enabled() -> bool {
+    let lower: u32;
+    // SAFETY: `xgetbv` exists where CPUID says OSXSAVE, which `has_amx_int8` has asked.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") lower, out("edx") _, options(nomem, nostack));
+    }
+    lower >> 17 & 3 == 3
+}
+
+/// Asks Linux for tile data, once for all threads of the process: `arch_prctl` (system call 158) with
+/// `ARCH_REQ_XCOMP_PERM` (0x1023) and `XFEATURE_XTILEDATA` (18), see the kernel's
+/// `Documentation/arch/x86/xstate.rst`.
+#[cfg(target_os = "linux")]
+fn is_permitted() -> bool {
+    let result: i64;
+    // SAFETY: The call takes two numbers and no pointer; the kernel changes rcx and r11.
+    unsafe {
+        asm!(
+            "syscall",
+            inout("rax") 158_i64 => result,
+            in("rdi") 0x1023,
+            in("rsi") 18,
+            out("rcx") _, out("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+/// Other systems enable it at the first use, or never; untested, so not used.
+#[cfg(not(target_os = "linux"))]
+fn is_permitted() -> bool {
+    false
+}

@@ -1,0 +1,23 @@
+//! The portable path: `simsimd` multiplies a row at a time.
+
+use super::{Form, PackedProbes, PackedRows, TileTable, pack, scalar};
+use crate::kernel::rows::{Hit, Limit};
+use crate::kernel::scan::dot_i8;
+
+pub(super) static TABLE: TileTable = TileTable {
+    form: Form::EightBits,
+    probes_interleaved: 1,
+    probes_per_step: 1,
+    pack: pack::by_row,
+    tile,
+};
+
+fn tile(
+    probes: &PackedProbes,
+    rows: &PackedRows,
+    group: usize,
+    limits: &[Limit],
+    hits: &mut Vec<Hit>,
+) {
+    scalar::by_row(probes, rows, group, limits, hits, dot_i8);
+}
