@@ -18,9 +18,7 @@ def why_not(key: str, dim: int, top: int, threads: int) -> str | None:
     """Returns why a peer cannot run on this machine, or nothing if it can."""
     command = [sys.executable, str(Path(__file__)), key, str(dim), str(top), str(threads)]
     try:
-        tried = subprocess.run(
-            command, capture_output=True, text=True, timeout=TRIAL_SECONDS_MAX
-        )
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=TRIAL_SECONDS_MAX)
     except subprocess.TimeoutExpired:
         return f"no answer on {TRIAL_ROWS} rows in {TRIAL_SECONDS_MAX} s"
     if tried.returncode < 0:

@@ -10,9 +10,14 @@ import argparse
 import datetime
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from settings import Refusal, Settings
+
+if TYPE_CHECKING:
+    from data import Files, Truth
 
 HERE = Path(__file__).resolve().parent
 
@@ -57,27 +62,25 @@ def run(settings: Settings) -> None:
     about = {
         "date": datetime.date.today().isoformat(),
         "versions": machine.versions(),
-        "load": [machine.load()],
     }
     measure.log("making data and ground truth")
     files = data.prepare(settings)
     truth = data.truth(settings, files)
     systems, document = _measured(settings, files, truth, about)
-    about["load"].append(machine.load())
     found = report.results(settings, systems, document, about)
     report.write(found, settings.out)
     plots.write(found, settings.out)
     measure.log(f"written to {settings.out}")
 
 
-def _measured(settings: Settings, files: object, truth: object, about: dict) -> tuple[list, dict]:
+def _measured(settings: Settings, files: Files, truth: Truth, about: dict) -> tuple[list, dict]:
     """Measures all systems, with Vultus alive beside them unless it is not wanted."""
     import measure
     import vultus
 
     if not settings.wants("vultus"):
         systems = measure.build_peers(settings, files, truth)
-        measure.measure(settings, systems)
+        about["cpu_share_of_others"] = measure.measure(settings, systems, [])
         return systems, {}
     about["versions"]["vultus"] = vultus.version(settings)
     measure.log("checking that the answers of Vultus are exact")
@@ -85,7 +88,7 @@ def _measured(settings: Settings, files: object, truth: object, about: dict) -> 
     with vultus.interactive(settings, files) as (interactive, seconds):
         systems = [measure.vultus_system(interactive, seconds)]
         systems += measure.build_peers(settings, files, truth)
-        measure.measure(settings, systems)
+        about["cpu_share_of_others"] = measure.measure(settings, systems, [interactive.pid])
         document["plans"] = interactive.plans
     return systems, document
 
@@ -129,16 +132,18 @@ def _refuse_nonsense(parser: argparse.ArgumentParser, given: argparse.Namespace)
     if given.dim > DIMENSIONS[1]:
         parser.error(f"--dim: expected {DIMENSIONS[0]} to {DIMENSIONS[1]}, found {given.dim}")
     if given.threads > cpus:
-        parser.error(f"--threads: expected at most {cpus}, as many as may be used here, found {given.threads}")
+        parser.error(f"--threads: expected at most {cpus}, all there are, found {given.threads}")
     if given.top * given.threads > given.rows:
         parser.error(f"--top: expected an answer within each thread's rows, found {given.top}")
     if not given.seconds_max > 0:
         parser.error(f"--seconds-max: expected more than 0, found {given.seconds_max}")
     if (not given.only or "vultus" in given.only) and not os.access(given.vultus, os.X_OK):
-        parser.error(f"--vultus: `{given.vultus}` is no program; build it or leave it out by --only")
+        parser.error(
+            f"--vultus: `{given.vultus}` is no program; build it or leave it out by --only"
+        )
 
 
-def _at_least(least: int) -> object:
+def _at_least(least: int) -> Callable[[str], int]:
     def parsed(text: str) -> int:
         try:
             value = int(text.replace("_", ""))

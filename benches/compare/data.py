@@ -73,9 +73,7 @@ def truth(settings: Settings, files: Files) -> Truth:
             settings.top,
         )
         partial = path.with_suffix(".partial.npz")
-        np.savez(
-            partial, probes=found.probes, rows=found.rows, similarities=found.similarities
-        )
+        np.savez(partial, probes=found.probes, rows=found.rows, similarities=found.similarities)
         os.replace(partial, path)
     with np.load(path) as stored:
         return Truth(stored["probes"], stored["rows"], stored["similarities"])
@@ -95,9 +93,7 @@ def exact_answers(base: np.ndarray, probes: np.ndarray, which: np.ndarray, top: 
         chunk = base[first : first + CHUNK_ROWS].astype(np.float64)
         cosines = asked @ chunk.T / np.linalg.norm(chunk, axis=1)
         numbers = np.broadcast_to(np.arange(first, first + len(chunk)), cosines.shape)
-        best, best_rows = best_of(
-            np.hstack([best, cosines]), np.hstack([best_rows, numbers]), keep
-        )
+        best, best_rows = best_of(np.hstack([best, cosines]), np.hstack([best_rows, numbers]), keep)
     rows = np.empty((len(which), top), dtype=np.int64)
     similarities = np.empty((len(which), top))
     for line, probe in enumerate(which):
@@ -108,9 +104,7 @@ def exact_answers(base: np.ndarray, probes: np.ndarray, which: np.ndarray, top: 
     return Truth(which, rows, similarities)
 
 
-def best_of(
-    scores: np.ndarray, numbers: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+def best_of(scores: np.ndarray, numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Keeps the `count` highest scores of each line and their numbers, in no order."""
     if scores.shape[1] <= count:
         return scores, numbers
@@ -147,9 +141,7 @@ def _probe_chunks(settings: Settings, base: np.ndarray) -> Iterator[np.ndarray]:
         random = np.random.default_rng([settings.seed, PROBES_STREAM, first // CHUNK_ROWS])
         probes = _directions(random, count, settings)
         originals = base[random.integers(len(base), size=len(probes[::2]))]
-        probes[::2] = _unit(
-            COPY_COSINE * originals + np.sqrt(1 - COPY_COSINE**2) * probes[::2]
-        )
+        probes[::2] = _unit(COPY_COSINE * originals + np.sqrt(1 - COPY_COSINE**2) * probes[::2])
         yield probes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -43,9 +44,38 @@ def versions() -> dict[str, str]:
     return {**found, "commit": _commit()}
 
 
-def load() -> float:
-    """Returns how many processes wanted to run lately, ours included."""
-    return os.getloadavg()[0]
+class Others:
+    """How much of the processors other programs took since this was made."""
+
+    def __init__(self, companions: list[int]) -> None:
+        """Counts as ours this process, those it has waited for, and these living ones."""
+        self._companions = companions
+        self._started = time.monotonic()
+        self._busy, self._own = _busy_seconds(), self._own_seconds()
+
+    def share(self) -> float:
+        """Returns it as a share of all processors' time, from 0 to 1."""
+        others = (_busy_seconds() - self._busy) - (self._own_seconds() - self._own)
+        elapsed = time.monotonic() - self._started
+        return max(0.0, others / (elapsed * (os.cpu_count() or 1)))
+
+    def _own_seconds(self) -> float:
+        times = os.times()
+        own = times.user + times.system + times.children_user + times.children_system
+        return own + sum(_process_seconds(pid) for pid in self._companions)
+
+
+def _busy_seconds() -> float:
+    """Returns what all programs and, in a virtual machine, its neighbours took since the start."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, fields)
+    ticks = user + nice + system + interrupts + soft_interrupts + stolen
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _process_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def bytes_available() -> int:

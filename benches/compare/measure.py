@@ -153,24 +153,28 @@ def recalls(answers: np.ndarray, truth: Truth) -> tuple[float, float]:
     return first, float(np.mean(shares))
 
 
-def measure(settings: Settings, systems: list[System]) -> None:
-    """Times all systems, one after the other in each round, so that noise meets all alike."""
-    running = [system for system in systems if system.milliseconds is not None]
+def measure(settings: Settings, systems: list[System], companions: list[int]) -> float:
+    """Times all systems, one after the other in each round, so that noise meets all alike.
+
+    Returns the share of the processors that other programs took meanwhile; `companions` are
+    processes of ours.
+    """
+    others = machine.Others(companions)
+    running = [(system, system.milliseconds) for system in systems if system.milliseconds]
     for probes in settings.probes:
         for turn in range(settings.rounds):
             times = []
-            for system in running:
+            for system, milliseconds in running:
                 case = system.cases.setdefault(probes, Case())
                 if not case.single:
                     time.sleep(PAUSE_SECONDS)
-                    _take_turn(system.milliseconds, probes, case, settings.seconds_max)
+                    _take_turn(milliseconds, probes, case, settings.seconds_max)
                     times.append(f"{system.key} {case.milliseconds[-1]:.4g}")
             log(f"{probes} probes, round {turn + 1} of {settings.rounds}, ms: {', '.join(times)}")
+    return others.share()
 
 
-def _take_turn(
-    milliseconds: Milliseconds, probes: int, case: Case, seconds_max: float
-) -> None:
+def _take_turn(milliseconds: Milliseconds, probes: int, case: Case, seconds_max: float) -> None:
     taken = [milliseconds(probes)]
     case.single = taken[0] > seconds_max * 1e3
     while sum(taken) < TURN_SECONDS * 1e3 and len(taken) < REPEATS_MAX:
@@ -179,7 +183,6 @@ def _take_turn(
 
 
 def ratio(of: Case, to: Case) -> float:
-    """Returns how many times longer `of` takes than `to`: the median over rounds both took part
-    in."""
+    """Returns how many times longer `of` takes than `to`: the median over the rounds of both."""
     pairs = zip(of.milliseconds, to.milliseconds)
     return statistics.median(long / short for long, short in pairs)

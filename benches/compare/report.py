@@ -6,6 +6,7 @@ import csv
 import json
 import statistics
 from pathlib import Path
+from typing import TextIO
 
 import machine
 from measure import System, ratio
@@ -104,7 +105,8 @@ def _heading(found: dict) -> list[str]:
         "",
         f"{found['date']}. {machine_['cpu']} ({', '.join(machine_['scan_flags'])}), "
         f"{machine_['memory_gb']} GB. {found['versions'].get('vultus', 'without Vultus')}, "
-        f"commit {found['versions']['commit']}.",
+        f"commit {found['versions']['commit']}. Other programs took "
+        f"{found['cpu_share_of_others']:.0%} of the processors meanwhile.",
     ]
 
 
@@ -128,7 +130,7 @@ def _times(found: dict) -> list[str]:
             cells += [f"not run: {system['not_run']}", *["–"] * (len(counts) + 1)]
         else:
             cells += [_time(case) for case in system["cases"]]
-            cells.append(f"{system['cases'][-1]['probes_per_second']:,.4g}")
+            cells.append(_rate(system["cases"][-1]["probes_per_second"]))
             cells.append(_number(system["build_seconds"], ".1f"))
         lines.append(_line(cells))
     return lines
@@ -139,9 +141,10 @@ def _notes(found: dict) -> list[str]:
     return [
         "In brackets: how many times faster than FAISS IndexFlatIP. Times are medians of "
         f"{settings['rounds']} rounds in which the systems took turns; ratios are medians of the "
-        "rounds' ratios. \"exact\" scans all rows in single precision at least; Vultus answers as "
+        "rounds' ratios. `exact` scans all rows in single precision at least; Vultus answers as "
         "double precision does, which was checked. Recall is over "
-        f"{settings['truth_probes']} probes. probes/s is at {settings['probes'][-1]} probes a "
+        f"{settings['truth_probes']} probes; NumKong's scores alone are no answers. What several "
+        f"rows share is built with the first. probes/s is at {settings['probes'][-1]} probes a "
         f"call. † A call took more than {settings['seconds_max']:g} s and was made once.",
     ]
 
@@ -175,6 +178,11 @@ def _time(case: dict) -> str:
     return f"{milliseconds:,.{digits}f} ({case['speed_to_reference']:.2f}){mark}"
 
 
+def _rate(probes_per_second: float) -> str:
+    digits = 1 if probes_per_second < 100 else 0
+    return f"{probes_per_second:,.{digits}f}"
+
+
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
@@ -187,7 +195,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _write_csv(found: dict, file: object) -> None:
+def _write_csv(found: dict, file: TextIO) -> None:
     """One line a system and number of probes; one without times if it was not run."""
     names = ["probes", "median_ms", "probes_per_second", "speed_to_reference"]
     writer = csv.writer(file)

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +67,17 @@ def _compare(answers: list[dict], truth: Truth) -> None:
 class Interactive:
     """A `vultus bench --interactive` that has loaded its rows and waits for cases."""
 
-    def __init__(self, process: subprocess.Popen) -> None:
-        self._process = process
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("expected a process with pipes")
+        self._process, self._input, self._output = process, process.stdin, process.stdout
         self.plans: dict[int, str] = {}
         """How each number of probes was answered, in Vultus's words."""
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
 
     def wait_until_ready(self) -> None:
         """Waits for the rows to be loaded."""
@@ -81,8 +88,8 @@ class Interactive:
         """Runs one case once and returns the time Vultus took, as it measured it."""
         doing = f"asking {probes} probes"
         try:
-            self._process.stdin.write(f"{probes}\n")
-            self._process.stdin.flush()
+            self._input.write(f"{probes}\n")
+            self._input.flush()
         except BrokenPipeError:
             raise Refusal(f"{doing} of `vultus bench`: it has ended") from None
         answer = self._line(doing)
@@ -91,8 +98,14 @@ class Interactive:
         self.plans[probes] = answer.get("plan", "")
         return float(answer["ms"])
 
+    def end(self) -> None:
+        """Ends its input, and so it."""
+        self._input.close()
+        with suppress(subprocess.TimeoutExpired):  # whoever started it will kill it
+            self._process.wait(timeout=60)
+
     def _line(self, doing: str) -> dict:
-        line = self._process.stdout.readline()
+        line = self._output.readline()
         if not line:
             code = self._process.wait()
             raise Refusal(f"{doing} of `vultus bench`: it ended with code {code}")
@@ -113,8 +126,7 @@ def interactive(settings: Settings, files: Files) -> Iterator[tuple[Interactive,
         asked = Interactive(process)
         asked.wait_until_ready()
         yield asked, time.perf_counter() - started
-        process.stdin.close()  # the end of input ends it
-        process.wait(timeout=60)
+        asked.end()
     finally:
         if process.poll() is None:
             process.kill()

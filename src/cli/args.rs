@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Layer;
+use crate::kernel::Isa;
 use crate::types::{ClassId, PartitionId, StorageName};
 
 /// Who is this? Enrol people, then show a new picture: Vultus lists the enrolled people it most
@@ -38,6 +39,10 @@ pub(super) struct Common {
     /// Threads that scan the gallery and read pictures [default: one for each processor]
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
+    /// The instruction set that scans: scalar, simsimd, avx2, avxvnni, avx512 or amx [default: the
+    /// fastest that the processor has]
+    #[arg(long, global = true, value_name = "NAME")]
+    isa: Option<Isa>,
     /// Another network to make embeddings with, instead of the built-in SFace: an ONNX file
     #[arg(long, global = true, value_name = "FILE")]
     embedder: Option<PathBuf>,
@@ -56,6 +61,7 @@ pub(super) enum Verb {
     Identify(Identify),
     #[command(subcommand)]
     Gallery(Gallery),
+    Bench(Bench),
 }
 
 /// Show the whole way once: start a server on a free port, enrol two people over HTTP, upload new
@@ -179,6 +185,62 @@ pub(super) struct Identify {
     pub(super) json: bool,
 }
 
+/// Measure how fast this machine searches, beside what it could do at most
+///
+/// Makes up a gallery of random directions among the temporary files (about 2.6 KB a row at 512
+/// values), or imports one, searches it with different numbers of probes, compares some answers with
+/// a full sort, and deletes it.
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Templates that are made up
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(super) rows: usize,
+    /// Values of each
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(super) dim: usize,
+    /// Makes the same templates and probes again
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// An .npy file of templates instead; its classes are the row numbers from 1
+    #[arg(long, value_name = "FILE", requires = "probe_embeddings")]
+    pub(super) embeddings: Option<PathBuf>,
+    /// An .npy file of probes for them
+    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    pub(super) probe_embeddings: Option<PathBuf>,
+    /// How many probes are searched for at once, separated by commas
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        default_value = "1,8,64,512"
+    )]
+    pub(super) probes: Vec<usize>,
+    /// The most people in an answer
+    #[arg(long, value_name = "K", default_value_t = 20)]
+    pub(super) top: usize,
+    /// How often everything is measured; the median counts
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(super) rounds: usize,
+    /// Answers that are compared with a full sort in double precision
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) check: usize,
+    /// Measure the plans that the engine would not choose, too
+    #[arg(long)]
+    pub(super) all_plans: bool,
+    /// Write the answers for all probes to a file of JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(super) answers: Option<PathBuf>,
+    /// Read numbers of probes from stdin, a line each, and print the time of each search
+    #[arg(long)]
+    pub(super) interactive: bool,
+    /// Where the gallery is made [default: the system's directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// Look after galleries
 #[derive(Debug, Subcommand)]
 pub(super) enum Gallery {
@@ -217,6 +279,7 @@ impl Arguments {
         let common = Layer {
             data_dir: self.common.data_dir.clone(),
             threads: self.common.threads,
+            isa: self.common.isa,
             embedder: self.common.embedder.clone(),
             embedder_profile: self.common.embedder_profile.clone(),
             ..Layer::default()

@@ -1,7 +1,5 @@
 //! `vultus demo`: the main job, once, over a real socket.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::args::Demo;
 use super::exit::Exit;
+use super::temporary::Directory;
 use super::{open, output, serve};
 use crate::access::{AppId, AppSecret, Apps, ServerKey};
 use crate::config::Settings;
@@ -52,9 +51,9 @@ const ENROLLED: [(i32, &str, &[Portrait]); 2] = [
 const PROBES: [(Portrait, i32); 2] = [(OBAMA_SPEECH, OBAMA), (OBAMA_WHITE_HOUSE, OBAMA)];
 
 pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
-    let directory = Directory::create()?;
+    let directory = Directory::create("demo", None)?;
     let settings = Settings {
-        data_dir: directory.0.clone(),
+        data_dir: directory.path().to_owned(),
         public_url: None,
         ..settings.clone()
     };
@@ -89,27 +88,6 @@ pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
         .context("stopping the service")?
         .context("serving")?;
     Ok(if right { Exit::Success } else { Exit::No })
-}
-
-/// A data directory that is deleted when the demonstration is over.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn create() -> anyhow::Result<Directory> {
-        let name = format!("vultus-demo-{:016x}", rand::random::<u64>());
-        let path = std::env::temp_dir().join(name);
-        let context = || format!("cannot create `{}`", path.display());
-        fs::create_dir(&path).with_context(context)?;
-        Ok(Directory(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("cannot remove `{}`: {error}", self.0.display());
-        }
-    }
 }
 
 /// A client of the API as an integrator would write it.

@@ -4,6 +4,7 @@
 
 mod app;
 mod args;
+mod bench;
 mod demo;
 mod enroll;
 mod exit;
@@ -13,6 +14,7 @@ mod open;
 mod output;
 mod pictures;
 mod serve;
+mod temporary;
 
 use std::io;
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Enroll(verb) => enroll::run(&verb, &settings),
         Verb::Identify(verb) => identify::run(&verb, &settings),
         Verb::Gallery(verb) => gallery::run(&verb, &settings),
+        Verb::Bench(verb) => bench::run(&verb, &settings),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::search::Pool;
 /// The data directory, made if there is none.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
     let store = Store::open(&settings.data_dir)?;
-    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)))
+    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel))
 }
 
 /// The data directory, which must exist.
@@ -27,7 +27,7 @@ pub(super) fn existing_engine(settings: &Settings) -> anyhow::Result<Engine> {
         }
         store => store?,
     };
-    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)))
+    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel))
 }
 
 /// The networks. One thread for each picture: many pictures are read side by side.

@@ -193,7 +193,14 @@ mod tests {
             let mut limits = vec![Limit::NOTHING; packed_probes.limits()];
             limits[0] = code.limit(exact);
             let mut hits = Vec::new();
-            kernel.tile(&packed_probes, &packed, 0, &limits, &mut hits);
+            kernel.tile(
+                &packed_probes,
+                &packed,
+                0,
+                &limits,
+                &rows.nibbles(),
+                &mut hits,
+            );
             let (scales, residuals) = packed.bounds_mut();
             check(&code, limits[0], &hits, Bounds { scales, residuals });
         }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::kernel::{Isa, Kernel};
+
 /// What one layer sets. In a file the names are written with hyphens, `data-dir`; as variables with
 /// the prefix `VULTUS_` in capitals, `VULTUS_DATA_DIR`; as flags with two hyphens, `--data-dir`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -20,6 +22,8 @@ pub struct Layer {
     pub data_dir: Option<PathBuf>,
     /// Threads that scan. `VULTUS_THREADS`, default: one for each processor.
     pub threads: Option<usize>,
+    /// The instruction set that scans. `VULTUS_ISA`, default: the fastest that the processor has.
+    pub isa: Option<Isa>,
     /// Another network to make embeddings with, an ONNX file. `VULTUS_EMBEDDER`, default: the
     /// built-in SFace. Needs `embedder-profile`.
     pub embedder: Option<PathBuf>,
@@ -47,6 +51,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// See [`Layer::threads`].
     pub threads: usize,
+    /// See [`Layer::isa`].
+    pub kernel: Kernel,
     /// See [`Layer::embedder`] and [`Layer::embedder_profile`].
     pub embedder: Option<(PathBuf, PathBuf)>,
     /// See [`Layer::listen`].
@@ -107,6 +113,14 @@ pub enum ConfigError {
         /// The setting.
         name: &'static str,
     },
+    /// The processor lacks the instruction set that was asked for.
+    #[error("this processor has no `{isa}`: it has {available}")]
+    Isa {
+        /// What was asked for.
+        isa: Isa,
+        /// What there is.
+        available: String,
+    },
     /// One of the two embedder settings is missing.
     #[error("`embedder` and `embedder-profile` are needed together")]
     HalfAnEmbedder,
@@ -115,9 +129,10 @@ pub enum ConfigError {
 const PREFIX: &str = "VULTUS_";
 /// Variables that others read: the log filter, and the name of the settings file.
 const FOREIGN: [&str; 2] = ["VULTUS_LOG", "VULTUS_CONFIG"];
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "VULTUS_DATA_DIR",
     "VULTUS_THREADS",
+    "VULTUS_ISA",
     "VULTUS_EMBEDDER",
     "VULTUS_EMBEDDER_PROFILE",
     "VULTUS_LISTEN",
@@ -161,6 +176,9 @@ impl Layer {
             match &*name {
                 "VULTUS_DATA_DIR" => layer.data_dir = Some(value.into()),
                 "VULTUS_THREADS" => layer.threads = Some(parse(&name, value, "a number")?),
+                "VULTUS_ISA" => {
+                    layer.isa = Some(parse(&name, value, "an instruction set like `avx2`")?);
+                }
                 "VULTUS_EMBEDDER" => layer.embedder = Some(value.into()),
                 "VULTUS_EMBEDDER_PROFILE" => layer.embedder_profile = Some(value.into()),
                 "VULTUS_LISTEN" => {
@@ -191,6 +209,7 @@ impl Layer {
         Layer {
             data_dir: self.data_dir.or(lower.data_dir),
             threads: self.threads.or(lower.threads),
+            isa: self.isa.or(lower.isa),
             embedder: self.embedder.or(lower.embedder),
             embedder_profile: self.embedder_profile.or(lower.embedder_profile),
             listen: self.listen.or(lower.listen),
@@ -219,6 +238,7 @@ impl Layer {
         Ok(Settings {
             data_dir: self.data_dir.unwrap_or_else(|| "vultus-data".into()),
             threads: at_least_one("threads", self.threads, processors)?,
+            kernel: kernel(self.isa)?,
             embedder,
             listen: self
                 .listen
@@ -229,6 +249,17 @@ impl Layer {
             body_bytes_max: at_least_one("body-bytes-max", self.body_bytes_max, 20 << 20)?,
         })
     }
+}
+
+fn kernel(isa: Option<Isa>) -> Result<Kernel, ConfigError> {
+    let Some(isa) = isa else {
+        return Ok(Kernel::detect());
+    };
+    Kernel::for_isa(isa).ok_or_else(|| {
+        let available: Vec<String> = Isa::available().map(|isa| isa.to_string()).collect();
+        let available = available.join(", ");
+        ConfigError::Isa { isa, available }
+    })
 }
 
 fn parse<T: FromStr>(name: &str, value: String, expected: &'static str) -> Result<T, ConfigError> {

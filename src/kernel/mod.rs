@@ -7,7 +7,8 @@
 //! | --------- | ---------------- | - |
 //! | [`Kernel::coarse`] | one int8 probe against the high nibbles of many rows | 4 bits a value |
 //! | [`Kernel::fine`] | one int8 probe against both nibbles of many rows | 8 bits a value |
-//! | [`Kernel::refine`] | the same for single rows that are far apart | |
+//! | [`Kernel::refine`] | what the low nibbles add, for single rows | 4 bits |
+//! | [`Kernel::fine_rows`] | both nibbles of single rows | 8 bits |
 //! | [`Kernel::pack`], [`Kernel::tile`] | many probes against many rows, repacked once | 8 or 6 bits |
 //! | [`dot_f64`] | two f32 rows, in double precision and a fixed order | |
 //!
@@ -109,15 +110,19 @@ impl Kernel {
         unsafe { (self.scan.fine)(probe, rows, bounds, limit, hits) };
     }
 
-    /// Puts Σ q·c into every hit, for its row and its probe among `probes`.
-    ///
-    /// Meant for few rows far apart: the next ones are asked for while one is computed.
+    /// Adds Σ q·l to every hit of [`Kernel::coarse`], for its row and its probe among `probes`, so
+    /// that its dot product is that of [`Kernel::fine`].
     pub fn refine(self, probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
-        for probe in probes {
-            assert_eq!(probe.lines_per_row(), rows.lines_per_row, "one dimension");
-        }
+        assert_all_agree(probes, rows);
         // SAFETY: `for_isa` has made sure of the processor.
         unsafe { (self.scan.refine)(probes, rows, hits) };
+    }
+
+    /// Puts Σ q·c into every hit, for its row and its probe among `probes`.
+    pub fn fine_rows(self, probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
+        assert_all_agree(probes, rows);
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (self.scan.fine_rows)(probes, rows, hits) };
     }
 
     /// Packs probes for [`Kernel::tile`] against rows of `values_per_row` values, the zeros at their
@@ -146,7 +151,9 @@ impl Kernel {
     }
 
     /// Appends, for each probe, the rows of a group that reach its limit, with `dot` = Σ q·c or, in
-    /// six bits, 4·Σ q·t.
+    /// six bits, 4·Σ q·t. Hits of one probe are side by side.
+    ///
+    /// Asks memory for the rows `ahead` meanwhile, those that are packed next.
     ///
     /// # Panics
     ///
@@ -157,16 +164,43 @@ impl Kernel {
         rows: &PackedRows,
         group: usize,
         limits: &[Limit],
+        ahead: &NibbleRows<'_>,
         hits: &mut Vec<Hit>,
     ) {
         // SAFETY: `for_isa` has made sure of the processor.
-        unsafe { self.tile.tile(self.isa, probes, rows, group, limits, hits) };
+        unsafe {
+            self.tile
+                .tile(self.isa, probes, rows, group, limits, ahead, hits);
+        }
+    }
+
+    /// Multiplies bytes as [`Kernel::tile`] does, in registers alone, so often as `rounds` says (a
+    /// round is a few hundred instructions), and returns how many products of two bytes that were:
+    /// the most that this processor can do, for benchmarks to compare with. `None` for kernels that
+    /// are not written in instructions.
+    pub fn spin(self, rounds: u64) -> Option<u64> {
+        // SAFETY: `for_isa` has made sure of the processor.
+        self.tile.spin.map(|spin| unsafe { spin(rounds) })
     }
 }
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Kernel) -> bool {
+        self.isa == other.isa
+    }
+}
+
+impl Eq for Kernel {}
 
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Kernel({})", self.isa)
+    }
+}
+
+fn assert_all_agree(probes: &[ScanProbe], rows: &NibbleRows<'_>) {
+    for probe in probes {
+        assert_eq!(probe.lines_per_row(), rows.lines_per_row, "one dimension");
     }
 }
 

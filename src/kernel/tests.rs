@@ -175,8 +175,12 @@ fn check(kernel: Kernel, rows: &Rows, probes: &[Vec<i8>], limit: Limit) -> Resul
             Hit { dot, ..hit }
         })
         .collect();
+    let mut looked_up = coarse.clone();
     kernel.refine(&scanned, &nibbles, &mut coarse);
-    compare(&format!("refine, {place}"), kernel, coarse, &refined)
+    compare(&format!("refine, {place}"), kernel, coarse, &refined)?;
+    looked_up.iter_mut().for_each(|hit| hit.dot = -1);
+    kernel.fine_rows(&scanned, &nibbles, &mut looked_up);
+    compare(&format!("fine rows, {place}"), kernel, looked_up, &refined)
 }
 
 /// Runs the tile of a kernel; the probes' numbers are cut to what its form allows.
@@ -205,7 +209,7 @@ fn check_tile(kernel: Kernel, rows: &Rows, probes: &[Vec<i8>], limit: Limit) -> 
     limits.resize(packed_probes.limits(), Limit::NOTHING);
     let mut hits = Vec::new();
     for group in 0..packed.groups() {
-        kernel.tile(&packed_probes, &packed, group, &limits, &mut hits);
+        kernel.tile(&packed_probes, &packed, group, &limits, &nibbles, &mut hits);
     }
     let place = format!(
         "tile, {} values, {} rows, {} probes",
@@ -285,12 +289,12 @@ fn every_kernel_of_this_machine_equals_the_definition() {
 /// silently ran fewer would be seen.
 #[test]
 fn the_instruction_sets_that_must_be_here_are() {
-    let required = std::env::var("VULTUS_REQUIRE_ISA").unwrap_or_default();
+    let required = std::env::var("REQUIRE_ISA").unwrap_or_default();
     for name in required.split(',').filter(|name| !name.is_empty()) {
         let isa: Isa = name.parse().unwrap();
         assert!(
             isa.is_available(),
-            "VULTUS_REQUIRE_ISA names {isa}, which is not here"
+            "REQUIRE_ISA names {isa}, which is not here"
         );
         assert_eq!(Kernel::for_isa(isa).unwrap().isa(), isa);
     }
@@ -326,6 +330,7 @@ mod wrong {
                     coarse: scan::SCALAR.coarse,
                     fine,
                     refine: scan::SCALAR.refine,
+                    fine_rows: scan::SCALAR.fine_rows,
                 }
             };
         };
@@ -339,7 +344,12 @@ mod wrong {
             hit.dot = hit.dot.clamp(-60_000_000, 60_000_000);
         })
     );
-    scan!(MISSES_THE_LAST, hits, _limit, hits.truncate(hits.len().saturating_sub(1)));
+    scan!(
+        MISSES_THE_LAST,
+        hits,
+        _limit,
+        hits.truncate(hits.len().saturating_sub(1))
+    );
     scan!(
         IS_OFF_BY_ONE,
         hits,

@@ -94,7 +94,7 @@ impl<'a> FirstPass<'a> {
 }
 
 impl Thread<'_> {
-    /// Looks at `rows` for all probes. Calls `each` with a probe, the rows that may reach its
+    /// Looks at `rows` for all probes, and meanwhile asks memory for those `ahead`. Calls `each` with a probe, the rows that may reach its
     /// threshold, with dot products of eight bits, and how many of them were looked at twice.
     ///
     /// # Errors
@@ -103,11 +103,12 @@ impl Thread<'_> {
     pub(super) fn look(
         &mut self,
         rows: &RowBlock<'_>,
+        ahead: &RowBlock<'_>,
         thresholds: &[Threshold],
         each: impl FnMut(usize, &[Hit], usize) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         match &self.pass.packed {
-            Some((probes, codes)) => self.multiply(rows, probes, codes, thresholds, each),
+            Some(packed) => self.multiply(rows, ahead, packed, thresholds, each),
             None => self.scan(rows, thresholds, each),
         }
     }
@@ -155,8 +156,8 @@ impl Thread<'_> {
     fn multiply(
         &mut self,
         rows: &RowBlock<'_>,
-        probes: &PackedProbes,
-        codes: &[ProbeCode],
+        ahead: &RowBlock<'_>,
+        (probes, codes): &(PackedProbes, Vec<ProbeCode>),
         thresholds: &[Threshold],
         mut each: impl FnMut(usize, &[Hit], usize) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -172,11 +173,19 @@ impl Thread<'_> {
         self.count(rows, 2);
         self.hits.clear();
         for group in 0..self.packed.groups() {
-            kernel.tile(probes, &self.packed, group, &self.limits, &mut self.hits);
+            let ahead = ahead.nibbles();
+            kernel.tile(
+                probes,
+                &self.packed,
+                group,
+                &self.limits,
+                &ahead,
+                &mut self.hits,
+            );
         }
         let is_rough = kernel.form() == Form::SixBits;
         if is_rough {
-            kernel.refine(&self.pass.scanned, &rows.nibbles(), &mut self.hits);
+            kernel.fine_rows(&self.pass.scanned, &rows.nibbles(), &mut self.hits);
         }
         for hits in self.hits.chunk_by(|a, b| a.probe == b.probe) {
             let refined = if is_rough { hits.len() } else { 0 };

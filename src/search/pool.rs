@@ -43,7 +43,7 @@ impl Pool {
     }
 
     /// Runs `work` once on every thread and returns all results.
-    pub(super) fn on_each_thread<T: Send>(&self, work: impl Fn() -> T + Sync) -> Vec<T> {
+    pub fn on_each_thread<T: Send>(&self, work: impl Fn() -> T + Sync) -> Vec<T> {
         match self {
             Pool::Here => vec![work()],
             Pool::Threads(pool) => pool.broadcast(|_| work()),

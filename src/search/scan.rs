@@ -90,13 +90,19 @@ impl<'a> Scan<'a> {
             .collect();
         while let Some(run) = self.runs.get(self.next_run.fetch_add(1, Ordering::Relaxed)) {
             for rows in self.pieces(run.rows.clone()) {
-                let looked = Looked::at(run.block, rows)?;
-                pass.look(&looked.rows, &self.thresholds, |probe, hits, refined| {
-                    let found = &mut found[probe];
-                    found.rows_refined += refined;
-                    let (threshold, least) = (&self.thresholds[probe], self.options.threshold);
-                    found.collect(&looked, &self.probes[probe], hits, threshold, least)
-                })?;
+                let next = rows.end..run.rows.end.min(rows.end + rows.len());
+                let (looked, next) = (Looked::at(run.block, rows)?, run.block.scan(next)?);
+                pass.look(
+                    &looked.rows,
+                    &next,
+                    &self.thresholds,
+                    |probe, hits, refined| {
+                        let found = &mut found[probe];
+                        found.rows_refined += refined;
+                        let (threshold, least) = (&self.thresholds[probe], self.options.threshold);
+                        found.collect(&looked, &self.probes[probe], hits, threshold, least)
+                    },
+                )?;
             }
         }
         let scored: usize = found.iter().map(|found| found.rows_scored).sum();
@@ -120,10 +126,15 @@ impl<'a> Scan<'a> {
             };
             let last = run.rows.end.min(run.rows.start + SEEDS_PER_RUN);
             let looked = Looked::at(run.block, run.rows.start..last)?;
-            pass.look(&looked.rows, &self.thresholds, |probe, hits, _| {
-                let code = self.probes[probe].code();
-                seeds[probe].offer(&looked, code, hits, &self.thresholds[probe])
-            })?;
+            pass.look(
+                &looked.rows,
+                &looked.rows,
+                &self.thresholds,
+                |probe, hits, _| {
+                    let code = self.probes[probe].code();
+                    seeds[probe].offer(&looked, code, hits, &self.thresholds[probe])
+                },
+            )?;
         }
     }
 

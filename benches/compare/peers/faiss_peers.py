@@ -7,6 +7,7 @@ FAISS divides its work by probes, so that one probe is answered by one thread. T
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ REFINED = 100
 TRAINING_ROWS = 100_000
 
 
-def _flat_index(gallery: Gallery) -> object:
+def _flat_index(gallery: Gallery) -> Any:
     import faiss
 
     if "faiss-flat" not in gallery.shared:
@@ -31,7 +32,7 @@ def _flat_index(gallery: Gallery) -> object:
     return gallery.shared["faiss-flat"]
 
 
-def _searched(gallery: Gallery, index: object, scale: float = 1.0) -> Search:
+def _searched(gallery: Gallery, index: Any, scale: float = 1.0) -> Search:
     import faiss
 
     def search(probes: np.ndarray) -> np.ndarray:
@@ -63,7 +64,7 @@ def _flat_split(gallery: Gallery) -> Search:
     return gallery.split(part)
 
 
-def _quantised_index(gallery: Gallery, kind: str, rows: slice, scale: float) -> object:
+def _quantised_index(gallery: Gallery, kind: str, rows: slice, scale: float) -> Any:
     import faiss
 
     faiss.omp_set_num_threads(gallery.threads)

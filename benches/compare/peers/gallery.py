@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +44,12 @@ class Gallery:
         self.base = base
         self.top = top
         self.threads = threads
-        self.shared: dict[str, object] = {}
+        self.shared: dict[str, Any] = {}
         """What several peers build once, by a name they agree on."""
 
     @property
     def dim(self) -> int:
+        """Values of a row."""
         return self.base.shape[1]
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,12 @@ SEARCH_EFFORTS = (20, 40, 80, 160, 320, 640, 1280, 2560)
 ROWS_MAX = 200_000
 
 
-def _graph(gallery: Gallery) -> object:
+def _graph(gallery: Gallery) -> Any:
     import hnswlib
 
     if "hnswlib" not in gallery.shared:
         graph = hnswlib.Index("ip", gallery.dim)
-        graph.init_index(
-            len(gallery.base), M=LINKS, ef_construction=BUILD_EFFORT, random_seed=100
-        )
+        graph.init_index(len(gallery.base), M=LINKS, ef_construction=BUILD_EFFORT, random_seed=100)
         graph.add_items(gallery.base, num_threads=gallery.threads)
         gallery.shared["hnswlib"] = graph
     return gallery.shared["hnswlib"]
@@ -41,6 +40,12 @@ def _hnswlib(effort: int) -> Callable[[Gallery], Search]:
     return build
 
 
+def _bytes_per_row(effort: int) -> Callable[[int], int]:
+    """The graph is built once, with the first of them."""
+    first = effort == SEARCH_EFFORTS[0]
+    return lambda dim: 4 * dim + 12 * LINKS if first else 0
+
+
 PEERS = tuple(
     Peer(
         f"hnswlib-{effort}",
@@ -48,8 +53,7 @@ PEERS = tuple(
         "hnswlib",
         False,
         _hnswlib(effort),
-        # The graph is built once, with the first of them.
-        lambda dim, first=effort == SEARCH_EFFORTS[0]: (4 * dim + 12 * LINKS) if first else 0,
+        _bytes_per_row(effort),
         rows_max=ROWS_MAX,
     )
     for effort in SEARCH_EFFORTS

@@ -1,9 +1,13 @@
-"""USearch and ScaNN, scanning all rows."""
+"""USearch and ScaNN, scanning all rows.
+
+ScaNN gives one probe to one thread. The row called "split" gives each thread a part of the rows.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +20,11 @@ SCANN_REORDERED = 200
 """Candidates of asymmetric hashing that ScaNN scores again from their values."""
 
 
-def _usearch(gallery: Gallery, base: np.ndarray, as_stored: Callable) -> Search:
-    from usearch.index import MetricKind, search as usearch_search
+def _usearch(
+    gallery: Gallery, base: np.ndarray, as_stored: Callable[[np.ndarray], np.ndarray]
+) -> Search:
+    from usearch.index import MetricKind
+    from usearch.index import search as usearch_search
 
     def search(probes: np.ndarray) -> np.ndarray:
         found = usearch_search(
@@ -41,28 +48,27 @@ def _usearch_i8(gallery: Gallery) -> Search:
     return _usearch(gallery, gallery.base_i8, gallery.quantise)
 
 
-def _brute_force(quantised: bool) -> Callable:
+def _brute_force(quantised: bool) -> Callable[[Any], Any]:
     return lambda builder: builder.score_brute_force(quantised)
 
 
-def _hashing(builder: object) -> object:
+def _hashing(builder: Any) -> Any:
     hashed = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
     return hashed.reorder(SCANN_REORDERED)
 
 
-def _scann_searcher(gallery: Gallery, rows: slice, threads: int, configure: Callable) -> object:
+def _scann_searcher(gallery: Gallery, rows: slice, configure: Callable[[Any], Any]) -> Any:
     from scann import scann_ops_pybind
 
     builder = scann_ops_pybind.builder(gallery.base[rows], gallery.top, "dot_product")
     searcher = configure(builder.set_n_training_threads(gallery.threads)).build()
-    searcher.set_num_threads(threads)
+    searcher.set_num_threads(gallery.threads)
     return searcher
 
 
-def _scann(configure: Callable) -> Callable[[Gallery], Search]:
+def _scann(configure: Callable[[Any], Any]) -> Callable[[Gallery], Search]:
     def build(gallery: Gallery) -> Search:
-        rows = slice(0, len(gallery.base))
-        searcher = _scann_searcher(gallery, rows, gallery.threads, configure)
+        searcher = _scann_searcher(gallery, slice(0, len(gallery.base)), configure)
 
         def search(probes: np.ndarray) -> np.ndarray:
             # Left alone, it makes batches of 256 and so uses one thread up to that many probes.
@@ -75,13 +81,13 @@ def _scann(configure: Callable) -> Callable[[Gallery], Search]:
     return build
 
 
-def _scann_split(configure: Callable) -> Callable[[Gallery], Search]:
+def _scann_split(configure: Callable[[Any], Any]) -> Callable[[Gallery], Search]:
     def build(gallery: Gallery) -> Search:
         def part(rows: slice) -> PartSearch:
-            searcher = _scann_searcher(gallery, rows, 1, configure)
+            searcher = _scann_searcher(gallery, rows, configure)
 
             def search(probes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                numbers, scores = searcher.search_batched(probes)
+                numbers, scores = searcher.search_batched(probes)  # on the calling thread
                 return scores, numbers.astype(np.int64) + rows.start
 
             return search
@@ -124,6 +130,6 @@ PEERS = (
         "scann",
         False,
         _scann(_hashing),
-        lambda dim: 6 * dim,
+        lambda dim: 9 * dim,  # while it is built; half of it afterwards
     ),
 )

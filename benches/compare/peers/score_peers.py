@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -12,27 +13,36 @@ from peers.gallery import Gallery, PartSearch, Peer, Search
 BLOCK_ROWS = 16_384
 """Rows scored at once. NumKong's speed hardly depends on it from 1,024 to 65,536."""
 
+FIRST_ROWS = 512
+"""Rows that are sorted out before the others are measured against the worst of the best."""
+
 
 class Best:
     """The best rows of each probe so far, looking closely only at scores that beat the worst."""
 
     def __init__(self, probes: int, top: int, dtype: type) -> None:
         self._top = top
-        self._scores = np.empty((probes, 0), dtype=dtype)
+        self._scores: np.ndarray = np.empty((probes, 0), dtype=dtype)
         self._numbers = np.empty((probes, 0), dtype=np.int64)
 
     def offer(self, scores: np.ndarray, first_row: int) -> None:
         """Takes the scores of a run of rows: one line a probe, one column a row."""
-        if self._scores.shape[1] < self._top:
-            numbers = np.broadcast_to(
-                np.arange(first_row, first_row + scores.shape[1]), scores.shape
-            )
-            self._scores, self._numbers = best_of(
-                np.hstack([self._scores, scores]),
-                np.hstack([self._numbers, numbers]),
-                self._top,
-            )
-            return
+        while self._scores.shape[1] < self._top and scores.shape[1]:
+            self._begin(scores[:, :FIRST_ROWS], first_row)
+            scores, first_row = scores[:, FIRST_ROWS:], first_row + FIRST_ROWS
+        if scores.shape[1]:
+            self._replace(scores, first_row)
+
+    def _begin(self, scores: np.ndarray, first_row: int) -> None:
+        """Sorts out few rows, all alike, so that the rest has something to beat."""
+        numbers = np.arange(first_row, first_row + scores.shape[1])
+        self._scores, self._numbers = best_of(
+            np.hstack([self._scores, scores]),
+            np.hstack([self._numbers, np.broadcast_to(numbers, scores.shape)]),
+            self._top,
+        )
+
+    def _replace(self, scores: np.ndarray, first_row: int) -> None:
         promising = scores > self._scores.min(axis=1, keepdims=True)
         for probe in np.flatnonzero(promising.any(axis=1)):
             columns = np.flatnonzero(promising[probe])
@@ -55,11 +65,11 @@ def _best_in(
     return best.answer()
 
 
-def _packed_blocks(gallery: Gallery) -> list[list[tuple[int, object]]]:
+def _packed_blocks(gallery: Gallery) -> list[list[tuple[int, Any]]]:
     """Packs the int8 rows in blocks, a list of first row and block for each thread."""
     import numkong
 
-    def pack(rows: slice) -> list[tuple[int, object]]:
+    def pack(rows: slice) -> list[tuple[int, Any]]:
         firsts = range(rows.start, rows.stop, BLOCK_ROWS)
         blocks = (gallery.base_i8[at : min(at + BLOCK_ROWS, rows.stop)] for at in firsts)
         return [(at, numkong.dots_pack(block)) for at, block in zip(firsts, blocks)]
@@ -69,7 +79,7 @@ def _packed_blocks(gallery: Gallery) -> list[list[tuple[int, object]]]:
     return gallery.shared["numkong"]
 
 
-def _scored(blocks: list, quantised: np.ndarray) -> Iterable[tuple[int, object]]:
+def _scored(blocks: list[tuple[int, Any]], quantised: np.ndarray) -> Iterable[tuple[int, Any]]:
     """Scores block by block, always into the same memory: whoever takes one must be quick."""
     import numkong
 
@@ -99,7 +109,7 @@ def _numkong(gallery: Gallery) -> Search:
 def _numkong_scores(gallery: Gallery) -> Search:
     packed = _packed_blocks(gallery)
 
-    def score(blocks: list, quantised: np.ndarray) -> None:
+    def score(blocks: list[tuple[int, Any]], quantised: np.ndarray) -> None:
         for _ in _scored(blocks, quantised):
             pass
 

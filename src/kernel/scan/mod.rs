@@ -26,6 +26,8 @@ use std::fmt;
 #[cfg(test)]
 pub(super) use scalar::TABLE as SCALAR;
 pub(super) use simsimd::dot_i8;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::ask_for;
 
 use super::isa::Isa;
 use super::rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_PER_LINE};
@@ -72,6 +74,11 @@ impl ScanProbe {
         NIBBLE_OFFSET * self.sum
     }
 
+    /// What it adds to one with stored low nibbles: as much.
+    fn offset_low(&self) -> i32 {
+        NIBBLE_OFFSET * self.sum
+    }
+
     /// What it adds when both nibbles are put together as stored.
     fn offset_fine(&self) -> i32 {
         (16 + 1) * NIBBLE_OFFSET * self.sum
@@ -86,7 +93,7 @@ impl fmt::Debug for ScanProbe {
 
 /// Reports rows of a plane, or of both, for one probe.
 type Scan = unsafe fn(&ScanProbe, &NibbleRows<'_>, &Bounds<'_>, Limit, &mut Vec<Hit>);
-/// Puts the dot product of both planes into every hit.
+/// Changes the dot product of every hit.
 type Refine = unsafe fn(&[ScanProbe], &NibbleRows<'_>, &mut [Hit]);
 
 /// The functions of one instruction set. Calling them is sound where the processor has it.
@@ -95,8 +102,10 @@ pub(super) struct ScanTable {
     pub(super) coarse: Scan,
     /// Reads both: Σ q·c.
     pub(super) fine: Scan,
-    /// As fine, for the rows of the hits alone.
+    /// Adds Σ q·l to every hit.
     pub(super) refine: Refine,
+    /// Puts Σ q·c into every hit.
+    pub(super) fine_rows: Refine,
 }
 
 pub(super) fn table(isa: Isa) -> &'static ScanTable {
@@ -118,9 +127,10 @@ pub(super) fn table(isa: Isa) -> &'static ScanTable {
 const ROWS_PER_STEP: usize = 32;
 
 /// Walks over all rows in steps: `dots` computes the dot products of up to [`ROWS_PER_STEP`] rows
-/// from the first, and `reports` says, one bit a row, which of them reach the limit.
+/// from the first, `reports` says, one bit a row, which of them reach the limit, and `reported` is
+/// told of each.
 ///
-/// Inlined into each instruction set's function, so that both closures are compiled for it.
+/// Inlined into each instruction set's function, so that the closures are compiled for it.
 #[inline(always)]
 fn walk(
     rows: &NibbleRows<'_>,
@@ -128,14 +138,22 @@ fn walk(
     hits: &mut Vec<Hit>,
     mut dots: impl FnMut(usize, &mut [i32]),
     reports: impl Fn(&[i32; ROWS_PER_STEP], &[f32; ROWS_PER_STEP], &[f32; ROWS_PER_STEP]) -> u32,
+    reported: impl Fn(usize),
 ) {
     let mut results = [0_i32; ROWS_PER_STEP];
     let (scales, scales_rest) = bounds.scales.as_chunks::<ROWS_PER_STEP>();
     let (residuals, residuals_rest) = bounds.residuals.as_chunks::<ROWS_PER_STEP>();
+    let mut push = |first: usize, mask: u32, results: &[i32]| {
+        let before = hits.len();
+        push(hits, 0, first, mask, results);
+        hits[before..]
+            .iter()
+            .for_each(|hit| reported(hit.row as usize));
+    };
     for (step, (scales, residuals)) in scales.iter().zip(residuals).enumerate() {
         dots(step * ROWS_PER_STEP, &mut results);
         let mask = reports(&results, scales, residuals);
-        push(hits, 0, step * ROWS_PER_STEP, mask, &results);
+        push(step * ROWS_PER_STEP, mask, &results);
     }
     let rest = scales_rest.len();
     if rest > 0 {
@@ -146,7 +164,7 @@ fn walk(
         scales[..rest].copy_from_slice(scales_rest);
         residuals[..rest].copy_from_slice(residuals_rest);
         let mask = reports(&results, &scales, &residuals);
-        push(hits, 0, first, mask, &results);
+        push(first, mask, &results);
     }
 }
 

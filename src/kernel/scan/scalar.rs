@@ -7,6 +7,7 @@ pub(in crate::kernel) static TABLE: ScanTable = ScanTable {
     coarse,
     fine,
     refine,
+    fine_rows,
 };
 
 fn coarse(
@@ -17,7 +18,7 @@ fn coarse(
     hits: &mut Vec<Hit>,
 ) {
     let dot = |row| 16 * dot_plane(probe, rows.row(row).0);
-    walk(rows, bounds, hits, each(dot), reports(limit));
+    walk(rows, bounds, hits, each(dot), reports(limit), |_| ());
 }
 
 fn fine(
@@ -28,10 +29,16 @@ fn fine(
     hits: &mut Vec<Hit>,
 ) {
     let dot = |row| dot_row(probe, rows.row(row));
-    walk(rows, bounds, hits, each(dot), reports(limit));
+    walk(rows, bounds, hits, each(dot), reports(limit), |_| ());
 }
 
 fn refine(probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
+    for hit in hits {
+        hit.dot += dot_plane(&probes[hit.probe as usize], rows.row(hit.row as usize).1);
+    }
+}
+
+fn fine_rows(probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
     for hit in hits {
         hit.dot = dot_row(&probes[hit.probe as usize], rows.row(hit.row as usize));
     }

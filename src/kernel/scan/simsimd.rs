@@ -9,6 +9,7 @@ pub(super) static TABLE: ScanTable = ScanTable {
     coarse,
     fine,
     refine,
+    fine_rows,
 };
 
 fn coarse(
@@ -18,13 +19,8 @@ fn coarse(
     limit: Limit,
     hits: &mut Vec<Hit>,
 ) {
-    let dot = |row| {
-        let mut codes = [0; VALUES_MAX];
-        let codes = &mut codes[..rows.values_per_row()];
-        unpack_plane(rows.row(row).0, codes);
-        16 * dot_i8(bytemuck::cast_slice(&probe.codes), codes)
-    };
-    walk(rows, bounds, hits, each(dot), reports(limit));
+    let dot = |row| 16 * dot_plane(probe, rows, rows.row(row).0);
+    walk(rows, bounds, hits, each(dot), reports(limit), |_| ());
 }
 
 fn fine(
@@ -35,13 +31,27 @@ fn fine(
     hits: &mut Vec<Hit>,
 ) {
     let dot = |row| dot_row(probe, rows, row);
-    walk(rows, bounds, hits, each(dot), reports(limit));
+    walk(rows, bounds, hits, each(dot), reports(limit), |_| ());
 }
 
 fn refine(probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
     for hit in hits {
+        let low = rows.row(hit.row as usize).1;
+        hit.dot += dot_plane(&probes[hit.probe as usize], rows, low);
+    }
+}
+
+fn fine_rows(probes: &[ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
+    for hit in hits {
         hit.dot = dot_row(&probes[hit.probe as usize], rows, hit.row as usize);
     }
+}
+
+fn dot_plane(probe: &ScanProbe, rows: &NibbleRows<'_>, lines: &[Line]) -> i32 {
+    let mut nibbles = [0; VALUES_MAX];
+    let nibbles = &mut nibbles[..rows.values_per_row()];
+    unpack_plane(lines, nibbles);
+    dot_i8(bytemuck::cast_slice(&probe.codes), nibbles)
 }
 
 fn dot_row(probe: &ScanProbe, rows: &NibbleRows<'_>, row: usize) -> i32 {

@@ -3,23 +3,24 @@
 use std::arch::x86_64::*;
 
 use crate::kernel::avx2::{store, sum_eight};
-use crate::kernel::rows::{Hit, Line, NibbleRows};
+use crate::kernel::rows::Line;
 
 /// How far ahead of the row at hand its planes are asked for. The processor's own prefetching ends
 /// at every page, and the pages of a mapped file are small.
-pub(super) const PREFETCH_LINES: usize = 64;
+pub(super) const PREFETCH_LINES: usize = 128;
 
-/// Makes the [`super::ScanTable`] of an instruction set from its `dot_plane`, a function
-/// `(&ScanProbe, &[Line]) -> __m256i` that gives eight sums whose sum is Σ q·n over the nibbles of
-/// one row as they are stored.
+/// Makes the [`super::ScanTable`] of an instruction set from its `four_rows`, a function
+/// `(&[[Line; 2]], [&[Line]; 4]) -> [__m256i; 4]` that gives for each of four rows of a plane, which are
+/// as long as the probe, eight sums whose sum is Σ q·n over the nibbles as they are stored.
 ///
 /// A macro and no generic function, since each function has to be compiled for its instructions.
 macro_rules! scan_table {
-    ($features:literal, $dot_plane:ident) => {
+    ($features:literal, $four_rows:ident) => {
         pub(super) static TABLE: super::ScanTable = super::ScanTable {
             coarse,
             fine,
             refine,
+            fine_rows,
         };
 
         #[target_feature(enable = $features)]
@@ -32,16 +33,18 @@ macro_rules! scan_table {
         ) {
             let offset = probe.offset_coarse();
             let dots = |first: usize, results: &mut [i32]| {
-                each_eight(first, results, |row| {
-                    prefetch(rows.high, row, rows.lines_per_row);
-                    $dot_plane(probe, rows.row(row).0)
+                each_eight(first, results, |chosen| {
+                    prefetch(rows.high, chosen[0], rows.lines_per_row);
+                    eight_planes(probe, chosen.map(|row| rows.row(row).0))
                 });
                 results
                     .iter_mut()
                     .for_each(|dot| *dot = 16 * (*dot - offset));
             };
-            super::walk(rows, bounds, hits, dots, |dots, scales, residuals| {
-                reports(limit, dots, scales, residuals)
+            let reports =
+                |dots: &_, scales: &_, residuals: &_| reports(limit, dots, scales, residuals);
+            super::walk(rows, bounds, hits, dots, reports, |row| {
+                prefetch_row(rows.low, row, rows.lines_per_row);
             });
         }
 
@@ -55,81 +58,123 @@ macro_rules! scan_table {
         ) {
             let offset = probe.offset_fine();
             let dots = |first: usize, results: &mut [i32]| {
-                each_eight(first, results, |row| {
-                    prefetch(rows.high, row, rows.lines_per_row);
-                    prefetch(rows.low, row, rows.lines_per_row);
-                    dot_row(probe, rows.row(row))
+                each_eight(first, results, |chosen| {
+                    prefetch(rows.high, chosen[0], rows.lines_per_row);
+                    prefetch(rows.low, chosen[0], rows.lines_per_row);
+                    eight_rows(probe, chosen.map(|row| rows.row(row)))
                 });
                 results.iter_mut().for_each(|dot| *dot -= offset);
             };
-            super::walk(rows, bounds, hits, dots, |dots, scales, residuals| {
-                reports(limit, dots, scales, residuals)
-            });
+            let reports =
+                |dots: &_, scales: &_, residuals: &_| reports(limit, dots, scales, residuals);
+            super::walk(rows, bounds, hits, dots, reports, |_| ());
         }
 
         #[target_feature(enable = $features)]
         fn refine(probes: &[super::ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
-            for at in 0..hits.len() {
-                prefetch_hit(rows, hits, at);
-                let hit = &mut hits[at];
-                let probe = &probes[hit.probe as usize];
-                let mut dot = [0; 1];
-                each_eight(0, &mut dot, |_| dot_row(probe, rows.row(hit.row as usize)));
-                hit.dot = dot[0] - probe.offset_fine();
+            for hits in hits.chunk_by_mut(|a, b| a.probe == b.probe) {
+                let probe = &probes[hits[0].probe as usize];
+                for hits in hits.chunks_mut(8) {
+                    let mut dots = [0; 8];
+                    each_eight(0, &mut dots[..hits.len()], |chosen| {
+                        eight_planes(probe, chosen.map(|at| rows.row(hits[at].row as usize).1))
+                    });
+                    for (hit, dot) in hits.iter_mut().zip(dots) {
+                        hit.dot += dot - probe.offset_low();
+                    }
+                }
             }
         }
 
+        #[target_feature(enable = $features)]
+        fn fine_rows(probes: &[super::ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
+            for hits in hits.chunk_by_mut(|a, b| a.probe == b.probe) {
+                let probe = &probes[hits[0].probe as usize];
+                for hits in hits.chunks_mut(8) {
+                    let mut dots = [0; 8];
+                    each_eight(0, &mut dots[..hits.len()], |chosen| {
+                        eight_rows(probe, chosen.map(|at| rows.row(hits[at].row as usize)))
+                    });
+                    for (hit, dot) in hits.iter_mut().zip(dots) {
+                        hit.dot = dot - probe.offset_fine();
+                    }
+                }
+            }
+        }
+
+        /// Σ q·n of eight rows of a plane.
         #[inline]
         #[target_feature(enable = $features)]
-        fn dot_row(probe: &super::ScanProbe, (high, low): (&[Line], &[Line])) -> __m256i {
-            let high = _mm256_slli_epi32::<4>($dot_plane(probe, high));
-            _mm256_add_epi32(high, $dot_plane(probe, low))
+        fn eight_planes(
+            probe: &super::ScanProbe,
+            [a, b, c, d, e, f, g, h]: [&[Line]; 8],
+        ) -> [__m256i; 8] {
+            let (codes, _) = probe.codes.as_chunks::<2>();
+            let [s, t, u, v] = $four_rows(codes, [a, b, c, d]);
+            let [w, x, y, z] = $four_rows(codes, [e, f, g, h]);
+            [s, t, u, v, w, x, y, z]
+        }
+
+        /// Σ q·(16·m + n) of eight rows. Four at a time, so that sums stay in registers.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn eight_rows(
+            probe: &super::ScanProbe,
+            [a, b, c, d, e, f, g, h]: [(&[Line], &[Line]); 8],
+        ) -> [__m256i; 8] {
+            let (codes, _) = probe.codes.as_chunks::<2>();
+            let four = |rows: [(&[Line], &[Line]); 4]| {
+                let high = $four_rows(codes, rows.map(|(high, _)| high));
+                let low = $four_rows(codes, rows.map(|(_, low)| low));
+                let sum = |at: usize| _mm256_add_epi32(_mm256_slli_epi32::<4>(high[at]), low[at]);
+                [sum(0), sum(1), sum(2), sum(3)]
+            };
+            let [s, t, u, v] = four([a, b, c, d]);
+            let [w, x, y, z] = four([e, f, g, h]);
+            [s, t, u, v, w, x, y, z]
         }
 
         use crate::kernel::avx2::reports;
         use crate::kernel::rows::{Bounds, Hit, Limit, NibbleRows};
-        use crate::kernel::scan::x86::{each_eight, prefetch, prefetch_hit};
+        use crate::kernel::scan::x86::{each_eight, prefetch, prefetch_row};
     };
 }
 pub(super) use scan_table;
 
-/// Fills in dot products, eight rows at a time while there are eight, from vectors whose lanes are
-/// yet to be added.
+/// Fills in dot products eight at a time: `dots` gives them for eight numbers of rows, as vectors
+/// whose lanes are yet to be added. At the end numbers repeat.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn each_eight(first: usize, results: &mut [i32], mut row: impl FnMut(usize) -> __m256i) {
-    let (eights, rest) = results.as_chunks_mut::<8>();
-    let rest_first = first + eights.len() * 8;
-    for (at, eight) in eights.iter_mut().enumerate() {
-        let sums = std::array::from_fn(|lane| row(first + at * 8 + lane));
-        store(eight, sum_eight(sums));
-    }
-    for (at, result) in rest.iter_mut().enumerate() {
-        let mut lanes = [0; 8];
-        store(&mut lanes, row(rest_first + at));
-        *result = lanes.iter().sum();
+pub(super) fn each_eight(
+    first: usize,
+    results: &mut [i32],
+    mut dots: impl FnMut([usize; 8]) -> [__m256i; 8],
+) {
+    let last = first + results.len().saturating_sub(1);
+    for (at, results) in results.chunks_mut(8).enumerate() {
+        let first = first + at * 8;
+        let sums = sum_eight(dots(std::array::from_fn(|lane| (first + lane).min(last))));
+        let mut eight = [0; 8];
+        store(&mut eight, sums);
+        results.copy_from_slice(&eight[..results.len()]);
     }
 }
 
-/// Asks for the lines of a row that will be read soon. Past the end nothing is asked for.
+/// Asks for the lines of eight rows that will be read soon. Past the end nothing is asked for.
 #[inline(always)]
 pub(super) fn prefetch(plane: &[Line], row: usize, lines_per_row: usize) {
     let first = row * lines_per_row + PREFETCH_LINES;
-    ask_for(plane, first, lines_per_row);
+    ask_for(plane, first, 8 * lines_per_row);
 }
 
-/// Asks for the low nibbles of a later hit: hits are far apart, so that each would be a miss.
+/// Asks for the lines of a row.
 #[inline(always)]
-pub(super) fn prefetch_hit(rows: &NibbleRows<'_>, hits: &[Hit], at: usize) {
-    const HITS_AHEAD: usize = 8;
-    if let Some(later) = hits.get(at + HITS_AHEAD) {
-        let first = later.row as usize * rows.lines_per_row;
-        ask_for(rows.low, first, rows.lines_per_row);
-    }
+pub(super) fn prefetch_row(plane: &[Line], row: usize, lines_per_row: usize) {
+    ask_for(plane, row * lines_per_row, lines_per_row);
 }
 
 #[inline(always)]
-fn ask_for(plane: &[Line], first: usize, count: usize) {
+pub(in crate::kernel) fn ask_for(plane: &[Line], first: usize, count: usize) {
     for line in plane.get(first..first + count).unwrap_or_default() {
         // SAFETY: The reference is valid, the instruction is part of every x86-64, and prefetching
         // reads nothing that is seen.

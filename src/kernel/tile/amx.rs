@@ -9,9 +9,9 @@ use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
 
 use super::interleave::{SIGNED, interleave};
-use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable};
+use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, prefetch};
 use crate::kernel::avx2::reports;
-use crate::kernel::rows::{Hit, Limit, Line};
+use crate::kernel::rows::{Hit, Limit, Line, NibbleRows};
 use crate::kernel::scan::push;
 
 pub(super) static TABLE: TileTable = TileTable {
@@ -20,6 +20,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     pack: interleave::<SIGNED>,
     tile,
+    spin: Some(spin),
 };
 
 /// Two tiles of probes beside two tiles of rows: four accumulators, so that the sixty-four products
@@ -34,6 +35,7 @@ fn tile(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
+    ahead: &NibbleRows<'_>,
     hits: &mut Vec<Hit>,
 ) {
     let (scales, residuals) = (rows.group_scales(group), rows.group_residuals(group));
@@ -55,6 +57,7 @@ fn tile(
     let steps = probes.lines.chunks_exact(PROBES * lines_per_probe);
     let count = steps.len();
     for (step, probes) in steps.enumerate() {
+        prefetch(ahead, step, count);
         let [even, odd] = &mut buffers;
         let (now, before) = if step % 2 == 0 {
             (even, odd)
@@ -218,4 +221,30 @@ fn is_permitted() -> bool {
 #[cfg(not(target_os = "linux"))]
 fn is_permitted() -> bool {
     false
+}
+
+/// As [`multiply`] multiplies, with four sums.
+fn spin(rounds: u64) -> u64 {
+    if rounds > 0 {
+        // SAFETY: A kernel for AMX is only made where `is_available` said yes; tiles are configured
+        // before they are used and released afterwards.
+        unsafe {
+            configure();
+            asm!(
+                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                "tilezero tmm4", "tilezero tmm5", "tilezero tmm6", "tilezero tmm7",
+                "2:",
+                "tdpbssd tmm0, tmm4, tmm6", "tdpbssd tmm1, tmm4, tmm7",
+                "tdpbssd tmm2, tmm5, tmm6", "tdpbssd tmm3, tmm5, tmm7",
+                "dec {rounds}",
+                "jnz 2b",
+                "tilerelease",
+                rounds = inout(reg) rounds => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nomem, nostack),
+            );
+        }
+    }
+    rounds * 4 * 16 * 16 * 64
 }

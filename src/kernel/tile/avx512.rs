@@ -3,9 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::interleave::{UNSIGNED, interleave};
-use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable};
+use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, prefetch};
 use crate::kernel::avx512::{load, reports, store};
-use crate::kernel::rows::{Hit, Limit, Line};
+use crate::kernel::rows::{Hit, Limit, Line, NibbleRows};
 use crate::kernel::scan::push;
 
 pub(super) static TABLE: TileTable = TileTable {
@@ -14,6 +14,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     pack: interleave::<UNSIGNED>,
     tile,
+    spin: Some(spin),
 };
 
 /// Twenty-four accumulators, two vectors of rows and a probe fit into thirty-two registers.
@@ -27,12 +28,15 @@ fn tile(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
+    ahead: &NibbleRows<'_>,
     hits: &mut Vec<Hit>,
 ) {
     let (scales, _) = rows.group_scales(group).as_chunks::<16>();
     let (residuals, _) = rows.group_residuals(group).as_chunks::<16>();
     let (front, back) = rows.group_halves(group);
+    let steps = probes.limits() / PROBES;
     for (step, words, probe_sums, limits) in probes.steps::<PROBES>(front.len(), limits) {
+        prefetch(ahead, step, steps);
         let sums = thirty_two_rows(front, back, words);
         for at in 0..PROBES {
             let offset = _mm512_set1_epi32(ROW_OFFSET * probe_sums[at]);
@@ -69,4 +73,20 @@ fn thirty_two_rows(
         }
     }
     sums
+}
+
+/// As [`thirty_two_rows`] multiplies, with as many sums.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn spin(rounds: u64) -> u64 {
+    const SUMS: u64 = 24;
+    const STEPS: u64 = 8;
+    let (row, probe) = std::hint::black_box((_mm512_set1_epi8(1), _mm512_set1_epi8(1)));
+    let mut sums = [_mm512_setzero_si512(); SUMS as usize];
+    for _ in 0..rounds * STEPS {
+        for sum in &mut sums {
+            *sum = _mm512_dpbusd_epi32(*sum, row, probe);
+        }
+    }
+    std::hint::black_box(sums);
+    rounds * STEPS * SUMS * 64
 }

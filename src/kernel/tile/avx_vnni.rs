@@ -14,6 +14,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     pack: interleave::<UNSIGNED>,
     tile,
+    spin: Some(spin),
 };
 
 /// What a row's numbers are stored with.
@@ -51,4 +52,20 @@ fn sixteen_rows(
             );
         }
     }
+}
+
+/// As [`sixteen_rows`] multiplies, with as many sums.
+#[target_feature(enable = "avx2,avxvnni")]
+fn spin(rounds: u64) -> u64 {
+    const SUMS: u64 = 12;
+    const STEPS: u64 = 8;
+    let (row, probe) = std::hint::black_box((_mm256_set1_epi8(1), _mm256_set1_epi8(1)));
+    let mut sums = [_mm256_setzero_si256(); SUMS as usize];
+    for _ in 0..rounds * STEPS {
+        for sum in &mut sums {
+            *sum = _mm256_dpbusd_avx_epi32(*sum, row, probe);
+        }
+    }
+    std::hint::black_box(sums);
+    rounds * STEPS * SUMS * 32
 }

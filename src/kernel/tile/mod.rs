@@ -259,10 +259,22 @@ impl fmt::Debug for PackedRows {
     }
 }
 
+/// Asks memory for the part of some rows that falls on a step, so that all have been asked for after
+/// the last and none waits for another.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn prefetch(ahead: &NibbleRows<'_>, step: usize, steps: usize) {
+    let lines = ahead.high.len().div_ceil(steps);
+    for plane in [ahead.high, ahead.low] {
+        let first = (step * lines).min(plane.len());
+        super::scan::ask_for(plane, first, lines.min(plane.len() - first));
+    }
+}
+
 /// Repacks rows.
 type Pack = unsafe fn(&NibbleRows<'_>, &mut PackedRows);
 /// Reports rows of one group for all probes.
-type Tile = unsafe fn(&PackedProbes, &PackedRows, usize, &[Limit], &mut Vec<Hit>);
+type Tile = unsafe fn(&PackedProbes, &PackedRows, usize, &[Limit], &NibbleRows<'_>, &mut Vec<Hit>);
 
 /// The functions of one instruction set. Calling them is sound where the processor has it.
 pub(super) struct TileTable {
@@ -273,6 +285,8 @@ pub(super) struct TileTable {
     probes_per_step: usize,
     pack: Pack,
     tile: Tile,
+    /// Multiplies in registers alone, so many rounds, and returns how many products that were.
+    pub(super) spin: Option<unsafe fn(u64) -> u64>,
 }
 
 pub(super) fn table(isa: Isa) -> &'static TileTable {
@@ -307,6 +321,10 @@ impl TileTable {
         unsafe { (self.pack)(rows, packed) };
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a method of `Kernel` in all but name"
+    )]
     /// # Safety
     ///
     /// The processor must have the instruction set.
@@ -321,6 +339,7 @@ impl TileTable {
         rows: &PackedRows,
         group: usize,
         limits: &[Limit],
+        ahead: &NibbleRows<'_>,
         hits: &mut Vec<Hit>,
     ) {
         assert!(probes.isa == isa && rows.isa == isa, "packed for {isa}");
@@ -331,6 +350,6 @@ impl TileTable {
             "probes and rows have the same dimension"
         );
         // SAFETY: The caller vouches for the processor.
-        unsafe { (self.tile)(probes, rows, group, limits, hits) };
+        unsafe { (self.tile)(probes, rows, group, limits, ahead, hits) };
     }
 }

@@ -1,7 +1,7 @@
 //! Plain Rust.
 
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, pack};
-use crate::kernel::rows::{Hit, Limit};
+use crate::kernel::rows::{Hit, Limit, NibbleRows};
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
@@ -9,6 +9,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: 1,
     pack: pack::by_row,
     tile,
+    spin: None,
 };
 
 fn tile(
@@ -16,6 +17,7 @@ fn tile(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
+    _ahead: &NibbleRows<'_>,
     hits: &mut Vec<Hit>,
 ) {
     by_row(probes, rows, group, limits, hits, |a, b| {

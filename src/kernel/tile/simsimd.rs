@@ -1,7 +1,7 @@
 //! The portable path: `simsimd` multiplies a row at a time.
 
 use super::{Form, PackedProbes, PackedRows, TileTable, pack, scalar};
-use crate::kernel::rows::{Hit, Limit};
+use crate::kernel::rows::{Hit, Limit, NibbleRows};
 use crate::kernel::scan::dot_i8;
 
 pub(super) static TABLE: TileTable = TileTable {
@@ -10,6 +10,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: 1,
     pack: pack::by_row,
     tile,
+    spin: None,
 };
 
 fn tile(
@@ -17,6 +18,7 @@ fn tile(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
+    _ahead: &NibbleRows<'_>,
     hits: &mut Vec<Hit>,
 ) {
     scalar::by_row(probes, rows, group, limits, hits, dot_i8);

@@ -18,11 +18,14 @@ macro_rules! tile_of_sixteen {
             rows: &PackedRows,
             group: usize,
             limits: &[Limit],
+            ahead: &NibbleRows<'_>,
             hits: &mut Vec<Hit>,
         ) {
             let (scales, residuals) = (rows.group_scales(group), rows.group_residuals(group));
             let (front, back) = rows.group_halves(group);
+            let steps = probes.limits() / PROBES;
             for (step, words, sums, limits) in probes.steps::<PROBES>(front.len(), limits) {
+                prefetch(ahead, step, steps);
                 let mut dots = [[0; ROWS_PER_GROUP]; PROBES];
                 $sixteen_rows(front, words, sums, &mut dots, 0);
                 $sixteen_rows(back, words, sums, &mut dots, 2);
@@ -34,10 +37,10 @@ macro_rules! tile_of_sixteen {
         }
 
         use crate::kernel::avx2::reports;
-        use crate::kernel::rows::{Hit, Limit};
+        use crate::kernel::rows::{Hit, Limit, NibbleRows};
         use crate::kernel::scan::push;
         use crate::kernel::tile::x86::PROBES;
-        use crate::kernel::tile::{PackedProbes, PackedRows, ROWS_PER_GROUP};
+        use crate::kernel::tile::{PackedProbes, PackedRows, ROWS_PER_GROUP, prefetch};
     };
 }
 pub(super) use tile_of_sixteen;

@@ -1,0 +1,226 @@
+//! The templates and probes that are searched: made up, or from files.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rayon::prelude::*;
+
+use crate::cli::args::Bench;
+use crate::cli::output;
+use crate::cli::temporary::Directory;
+use crate::code::{Probe, length, similarity};
+use crate::config::Settings;
+use crate::engine::Engine;
+use crate::exchange::EmbeddingFile;
+use crate::partition::{Snapshot, Store};
+use crate::search::{Options, Pool, search};
+use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
+
+/// Templates in a partition of their own, and probes.
+pub(super) struct Gallery {
+    pub(super) snapshot: Snapshot,
+    pub(super) probes: Vec<Probe>,
+    /// The values of the probes, for the full sort.
+    embeddings: Vec<Embedding>,
+    /// Deleted when this is dropped, after the snapshot.
+    _directory: Directory,
+}
+
+/// Rows that are made at once.
+const ROWS_PER_BATCH: usize = 8192;
+
+impl Gallery {
+    /// Imports or makes up what was asked for, with at least `most` probes.
+    pub(super) fn prepare(
+        verb: &Bench,
+        settings: &Settings,
+        most: usize,
+    ) -> anyhow::Result<Gallery> {
+        let directory = Directory::create("bench", verb.directory.as_deref())?;
+        let store = Arc::new(Store::open(directory.path())?);
+        let id: PartitionId = "bench.1".parse()?;
+        let embeddings = match (&verb.embeddings, &verb.probe_embeddings) {
+            (Some(rows), Some(probes)) => {
+                import(&store, &id, rows, settings)?;
+                read_probes(probes, most)?
+            }
+            _ => make(&store, &id, verb, most)?,
+        };
+        let partition = store
+            .partition(&id)?
+            .context("the partition was just made")?;
+        let snapshot = partition.snapshot();
+        ensure!(snapshot.templates() > 0, "there are no rows to search");
+        Ok(Gallery {
+            snapshot,
+            probes: embeddings.iter().map(Probe::new).collect(),
+            embeddings,
+            _directory: directory,
+        })
+    }
+
+    /// Compares the answers for `count` probes, spread over all, with a full sort of all scores in
+    /// double precision; returns how many were compared.
+    ///
+    /// # Errors
+    ///
+    /// If one differs.
+    pub(super) fn check(
+        &self,
+        count: usize,
+        options: &Options,
+        pool: &Pool,
+    ) -> anyhow::Result<usize> {
+        let step = self.probes.len().div_ceil(count.max(1)).max(1);
+        let chosen: Vec<usize> = (0..self.probes.len()).step_by(step).take(count).collect();
+        let probes: Vec<Probe> = chosen.iter().map(|&at| self.probes[at].clone()).collect();
+        let answers = search(&self.snapshot, &probes, options, pool)?;
+        for (at, answer) in chosen.iter().zip(&answers) {
+            let expected = self.sort(*at, options.k)?;
+            ensure!(
+                answer.matches == expected,
+                "the answer for probe {at} is not that of a full sort"
+            );
+        }
+        Ok(chosen.len())
+    }
+
+    /// The best classes for a probe, by scoring every row.
+    fn sort(&self, probe: usize, k: usize) -> anyhow::Result<Vec<Match>> {
+        let values = self.embeddings[probe].values();
+        let probe_length = length(values);
+        let mut all = Vec::new();
+        for block in self.snapshot.blocks() {
+            let scored = (0..block.rows()).into_par_iter().map(|row| {
+                let values_length = block.length(row)?;
+                let similarity =
+                    similarity(values, probe_length, block.values(row)?, values_length);
+                Ok(Match {
+                    class: block.class(row)?,
+                    similarity,
+                })
+            });
+            all.extend(scored.collect::<anyhow::Result<Vec<Match>>>()?);
+        }
+        // One template a class, so that sorting is all.
+        all.sort_unstable_by(Match::rank_order);
+        all.truncate(k);
+        Ok(all)
+    }
+
+    /// Writes the answers for the first `count` probes as `vultus identify --json` prints them.
+    pub(super) fn write_answers(
+        &self,
+        path: &Path,
+        count: usize,
+        options: &Options,
+        pool: &Pool,
+    ) -> anyhow::Result<()> {
+        let context = || format!("cannot write `{}`", path.display());
+        let mut file = BufWriter::new(File::create(path).with_context(context)?);
+        let answers = search(&self.snapshot, &self.probes[..count], options, pool)?;
+        for (probe, answer) in answers.iter().enumerate() {
+            let matches = answer.matches.iter();
+            let matches: Vec<serde_json::Value> = matches
+                .map(|m| serde_json::json!({ "class": m.class.0, "similarity": m.similarity }))
+                .collect();
+            let line = serde_json::json!({ "probe": probe, "matches": matches });
+            writeln!(file, "{line}").with_context(context)?;
+        }
+        file.flush().with_context(context)
+    }
+}
+
+fn import(
+    store: &Arc<Store>,
+    id: &PartitionId,
+    path: &Path,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let mut file = EmbeddingFile::open(path)?;
+    let encoder = EncoderId::new("bench", "1", file.dimension())?;
+    let engine = Engine::new(store.clone(), Pool::new(settings.threads));
+    let bar = output::progress(file.rows(), "importing");
+    engine.import(id, &encoder, &mut file, None, Clock::System.now(), |done| {
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn read_probes(path: &Path, most: usize) -> anyhow::Result<Vec<Embedding>> {
+    let mut file = EmbeddingFile::open(path)?;
+    if file.rows() < most {
+        bail!(
+            "`{}` has {} probes, and {most} are needed",
+            path.display(),
+            file.rows()
+        );
+    }
+    let rows = file.read(most)?;
+    let embeddings = rows.outer_iter().map(|row| Embedding::new(row.to_vec()));
+    Ok(embeddings.collect::<Result<_, _>>()?)
+}
+
+/// Makes rows in random directions, and probes of which every other one is a row with noise, at a
+/// similarity of about 0.7.
+fn make(
+    store: &Store,
+    id: &PartitionId,
+    verb: &Bench,
+    most: usize,
+) -> anyhow::Result<Vec<Embedding>> {
+    let encoder = EncoderId::new("bench", "1", verb.dim)?;
+    let now = Clock::System.now();
+    let partition = store.partition_for(id, &encoder, now)?;
+    let mut import = partition.import(&encoder, verb.rows, now)?;
+    let bar = output::progress(verb.rows, "making rows");
+    let mut mated = Vec::new();
+    for first in (0..verb.rows).step_by(ROWS_PER_BATCH) {
+        let batch = first..verb.rows.min(first + ROWS_PER_BATCH);
+        let rows: Vec<Vec<f32>> = batch
+            .into_par_iter()
+            .map(|row| direction(verb.dim, verb.seed, row as u64))
+            .collect();
+        for (at, row) in rows.iter().enumerate() {
+            let class = ClassId((first + at) as i64 + 1);
+            import.push(class, row, f32::NAN)?;
+        }
+        mated.extend(rows.into_iter().take(most.saturating_sub(mated.len())));
+        bar.set_position(first as u64);
+    }
+    import.finish()?;
+    bar.finish_and_clear();
+    ensure!(!mated.is_empty(), "--rows is 0, and at least 1 is needed");
+    let probe = |at: usize| {
+        let mut probe = direction(verb.dim, verb.seed, u64::MAX - at as u64);
+        if at % 2 == 0 {
+            let row = &mated[at % mated.len()];
+            probe
+                .iter_mut()
+                .zip(row)
+                .for_each(|(value, row)| *value += row);
+        }
+        Embedding::new(probe)
+    };
+    Ok((0..most).map(probe).collect::<Result<_, _>>()?)
+}
+
+/// A unit vector whose direction is uniformly distributed: independent normal numbers (Box and
+/// Muller, 1958), normalised.
+fn direction(dimension: usize, seed: u64, row: u64) -> Vec<f32> {
+    let mut random = StdRng::seed_from_u64(seed ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut normal = || {
+        let (radius, turn): (f32, f32) = (random.random(), random.random());
+        let radius = (-2.0 * (1.0 - radius).ln()).sqrt();
+        radius * (std::f32::consts::TAU * turn).cos()
+    };
+    let values: Vec<f32> = (0..dimension).map(|_| normal()).collect();
+    let length = length(&values) as f32;
+    values.iter().map(|value| value / length).collect()
+}
