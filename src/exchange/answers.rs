@@ -463,3 +463,272 @@ mod rows {
         Ok((!rows.is_empty()).then_some(columns))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::ClassId;
+
+    #[cfg(feature = "parquet")]
+    const NAMES: [&str; 2] = ["a.jsonl", "a.parquet"];
+    #[cfg(not(feature = "parquet"))]
+    const NAMES: [&str; 1] = ["a.jsonl"];
+
+    /// Some answers, one of them of nobody.
+    fn answers() -> Vec<Vec<Match>> {
+        let found = |class, similarity| Match {
+            class: ClassId(class),
+            similarity,
+        };
+        vec![
+            vec![found(17, 0.8123), found(-4, 1.0 / 3.0)],
+            vec![],
+            vec![found(i64::MIN, -1.0)],
+            vec![found(1, 0.5), found(2, 0.5), found(3, 0.25)],
+            vec![],
+        ]
+    }
+
+    fn job() -> Job {
+        Job::new().with("partition", "bws.1").with("top", 3)
+    }
+
+    fn begin(path: &Path, existing: Existing) -> Result<AnswerFile, ExchangeError> {
+        AnswerFile::begin(path, existing, answers().len(), &job())
+    }
+
+    fn push_rest(mut file: AnswerFile) -> Result<(), ExchangeError> {
+        for answer in &answers()[file.done()..] {
+            file.push(answer)?;
+        }
+        file.finish()
+    }
+
+    /// What an uninterrupted run writes.
+    fn whole(name: &str) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        push_rest(begin(&path, Existing::Refuse).unwrap()).unwrap();
+        fs::read(path).unwrap()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// One run: answers that are made certain, answers that are not, and what a torn write leaves.
+    fn run() -> impl Strategy<Value = (usize, usize, Vec<u8>)> {
+        (
+            0_usize..3,
+            0_usize..3,
+            prop::collection::vec(any::<u8>(), 0..40),
+        )
+    }
+
+    proptest! {
+        // Every case syncs dozens of files.
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        #[test]
+        fn interruptions_change_nothing(
+            name in prop::sample::select(&NAMES),
+            runs in prop::collection::vec(run(), 0..5),
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(name);
+            let mut expected_done = 0;
+            for (certain, lost, torn) in runs {
+                let mut file = begin(&path, Existing::Resume).unwrap();
+                prop_assert_eq!(file.done(), expected_done);
+                let mut left = answers().split_off(expected_done).into_iter();
+                for answer in left.by_ref().take(certain) {
+                    file.push(&answer).unwrap();
+                    expected_done += 1;
+                }
+                file.checkpoint().unwrap();
+                for answer in left.by_ref().take(lost) {
+                    file.push(&answer).unwrap();
+                }
+                drop(file);
+                let mut partial = OpenOptions::new().append(true).open(beside(&path, "partial")).unwrap();
+                partial.write_all(&torn).unwrap();
+                prop_assert!(!path.exists(), "an unfinished file has its name");
+            }
+            push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
+            prop_assert_eq!(fs::read(&path).unwrap(), whole(name));
+            let left = [name.to_owned(), format!("{name}.progress")];
+            prop_assert_eq!(names(directory.path()), left);
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_form_that_programs_rely_on() {
+        let mut lines = Vec::new();
+        for (probe, matches) in answers()[..2].iter().enumerate() {
+            write_json_answer(&mut lines, probe, matches).unwrap();
+        }
+        let expected = "{\"probe\":0,\"matches\":[{\"class\":17,\"similarity\":0.8123},\
+                        {\"class\":-4,\"similarity\":0.3333333333333333}]}\n\
+                        {\"probe\":1,\"matches\":[]}\n";
+        assert_eq!(String::from_utf8(lines).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone_unless_something_else_is_said() {
+        for name in NAMES {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(name);
+            fs::write(&path, b"somebody's").unwrap();
+            let error = begin(&path, Existing::Refuse).unwrap_err();
+            assert!(matches!(error, ExchangeError::Exists { .. }), "{error}");
+            let error = begin(&path, Existing::Resume).unwrap_err();
+            assert!(error.to_string().contains("no `"), "{error}");
+            assert_eq!(names(directory.path()), [name], "nothing is touched");
+
+            let file = begin(&path, Existing::Overwrite).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"somebody's");
+            push_rest(file).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), whole(name));
+        }
+    }
+
+    #[test]
+    fn an_unfinished_run_is_neither_forgotten_nor_mixed_with_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        let mut file = begin(&path, Existing::Refuse).unwrap();
+        file.push(&answers()[0]).unwrap();
+        file.checkpoint().unwrap();
+        drop(file);
+        let error = begin(&path, Existing::Refuse).unwrap_err();
+        assert!(matches!(error, ExchangeError::Unfinished { .. }), "{error}");
+        let other = job().with("top", 4);
+        let error = AnswerFile::begin(&path, Existing::Resume, 5, &other).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.ends_with("begun with another `top`: then 3, now 4"),
+            "{said}"
+        );
+        assert_eq!(begin(&path, Existing::Resume).unwrap().done(), 1);
+
+        fs::write(beside(&path, "partial"), b"").unwrap();
+        let error = begin(&path, Existing::Resume).unwrap_err();
+        assert!(error.to_string().contains("bytes, now 0"), "{error}");
+        fs::remove_file(beside(&path, "partial")).unwrap();
+        let error = begin(&path, Existing::Resume).unwrap_err();
+        assert!(error.to_string().contains("is missing"), "{error}");
+        fs::write(beside(&path, "progress"), b"{}").unwrap();
+        let error = begin(&path, Existing::Resume).unwrap_err();
+        assert!(
+            matches!(error, ExchangeError::NotResumable { .. }),
+            "{error}"
+        );
+        push_rest(begin(&path, Existing::Overwrite).unwrap()).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), whole("a.jsonl"));
+    }
+
+    #[test]
+    fn a_finished_run_is_known_until_its_output_is_taken_away() {
+        for name in NAMES {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(name);
+            push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
+            let again = begin(&path, Existing::Resume).unwrap();
+            assert!(again.is_finished());
+            assert_eq!((again.done(), again.matches()), (5, 6));
+            again.finish().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), whole(name));
+            fs::remove_file(&path).unwrap();
+            for existing in [Existing::Refuse, Existing::Resume] {
+                let file = begin(&path, existing).unwrap();
+                assert_eq!((file.done(), file.is_finished()), (0, false));
+                drop(file);
+                fs::remove_file(beside(&path, "partial")).unwrap();
+            }
+        }
+    }
+
+    /// The moment in which the output has its name and the record does not say so yet.
+    #[test]
+    fn a_run_that_stopped_at_the_very_end_is_resumed() {
+        for name in NAMES {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(name);
+            let mut file = begin(&path, Existing::Refuse).unwrap();
+            answers()
+                .iter()
+                .for_each(|answer| file.push(answer).unwrap());
+            file.checkpoint().unwrap();
+            drop(file);
+            let [partial, progress] = ["partial", "progress"].map(|end| beside(&path, end));
+            let (rows, record) = (fs::read(&partial).unwrap(), fs::read(&progress).unwrap());
+            push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
+            fs::write(&progress, record).unwrap();
+            if name == "a.parquet" {
+                fs::write(&partial, rows).unwrap();
+            }
+            push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), whole(name));
+            assert!(begin(&path, Existing::Resume).unwrap().is_finished());
+        }
+    }
+
+    /// Linux has a file that stands for a full disk.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_and_the_run_can_be_resumed() {
+        for name in NAMES {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(name);
+            let partial = beside(&path, "partial");
+            std::os::unix::fs::symlink("/dev/full", &partial).unwrap();
+            let error = push_rest(begin(&path, Existing::Overwrite).unwrap()).unwrap_err();
+            let ExchangeError::Io { source, .. } = &error else {
+                panic!("{error}")
+            };
+            assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            assert!(error.to_string().contains("a."), "{error}");
+            assert!(!path.exists(), "an unfinished file has its name");
+            fs::remove_file(&partial).unwrap();
+            push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), whole(name));
+        }
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn a_table_has_a_row_for_each_match_and_says_how_many_probes_there_were() {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+        use parquet::record::Field;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.parquet");
+        push_rest(begin(&path, Existing::Refuse).unwrap()).unwrap();
+        let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
+        let mut expected = Vec::new();
+        for (probe, matches) in (0_i64..).zip(answers()) {
+            for (rank, found) in (1_i32..).zip(matches) {
+                expected.push([
+                    ("probe".to_owned(), Field::Long(probe)),
+                    ("rank".to_owned(), Field::Int(rank)),
+                    ("class".to_owned(), Field::Long(found.class.0)),
+                    ("similarity".to_owned(), Field::Double(found.similarity)),
+                ]);
+            }
+        }
+        let rows = reader.get_row_iter(None).unwrap();
+        let rows: Vec<_> = rows.map(|row| row.unwrap().into_columns()).collect();
+        assert_eq!(rows, expected);
+        let facts = reader.metadata().file_metadata().key_value_metadata();
+        let mut facts = facts.unwrap().iter();
+        let count = facts.find(|fact| fact.key == "vultus.probe_count");
+        assert_eq!(count.unwrap().value.as_deref(), Some("5"));
+    }
+}

@@ -76,7 +76,7 @@ pub enum ExchangeError {
         path: PathBuf,
     },
     /// A run with this output cannot be resumed, since it was asked something else.
-    #[error("`{path}` was begun with another {name}: then {begun}, now {now}")]
+    #[error("`{path}` was begun with another `{name}`: then {begun}, now {now}")]
     OtherJob {
         /// The output.
         path: PathBuf,

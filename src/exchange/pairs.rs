@@ -106,3 +106,65 @@ fn write_table(path: &Path, pairs: &[Pair]) -> Result<(), ExchangeError> {
         }))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::types::ClassId;
+
+    fn pairs() -> [Pair; 2] {
+        [(1, 17, 0.93), (-5, 2, 0.5)].map(|(class, other, similarity)| Pair {
+            class: ClassId(class),
+            other: ClassId(other),
+            similarity,
+        })
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        let file = PairFile::new(&path, false).unwrap();
+        assert!(!path.exists());
+        file.write(&pairs()).unwrap();
+        let expected = "{\"class\":1,\"other\":17,\"similarity\":0.93}\n\
+                        {\"class\":-5,\"other\":2,\"similarity\":0.5}\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        let error = PairFile::new(&path, false).unwrap_err();
+        assert!(matches!(error, ExchangeError::Exists { .. }), "{error}");
+        PairFile::new(&path, true).unwrap().write(&[]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        let nowhere = directory.path().join("missing/a.jsonl");
+        let error = PairFile::new(&nowhere, false).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn a_table_has_a_row_for_each_pair() {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+        use parquet::record::Field;
+
+        let directory = tempfile::tempdir().unwrap();
+        for pairs in [&pairs()[..], &[]] {
+            let path = directory.path().join("a.parquet");
+            PairFile::new(&path, true).unwrap().write(pairs).unwrap();
+            let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+            let rows = reader.get_row_iter(None).unwrap();
+            let rows: Vec<_> = rows.map(|row| row.unwrap().into_columns()).collect();
+            let expected: Vec<_> = pairs
+                .iter()
+                .map(|pair| {
+                    vec![
+                        ("class".to_owned(), Field::Long(pair.class.0)),
+                        ("other".to_owned(), Field::Long(pair.other.0)),
+                        ("similarity".to_owned(), Field::Double(pair.similarity)),
+                    ]
+                })
+                .collect();
+            assert_eq!(rows, expected);
+        }
+    }
+}

@@ -26,3 +26,30 @@ impl Pair {
             .then_with(|| classes(self).cmp(&classes(other)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_alike_first_and_ties_by_both_classes() {
+        let new = |class, other, similarity| Pair {
+            class: ClassId(class),
+            other: ClassId(other),
+            similarity,
+        };
+        let mut list = [
+            new(2, 9, 0.5),
+            new(1, 9, 0.5),
+            new(1, 3, 0.5),
+            new(8, 9, 0.75),
+            new(-1, 2, -0.5),
+        ];
+        list.sort_by(Pair::rank_order);
+        let classes: Vec<(i64, i64)> = list
+            .iter()
+            .map(|pair| (pair.class.0, pair.other.0))
+            .collect();
+        assert_eq!(classes, [(8, 9), (1, 3), (1, 9), (2, 9), (-1, 2)]);
+    }
+}
