@@ -176,7 +176,7 @@ pub(super) struct Identify {
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(super) partition: PartitionId,
     /// The most people in an answer, 1 or more
-    #[arg(long, value_name = "K", default_value_t = 20, value_parser = at_least_one)]
+    #[arg(long, value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = at_least_one)]
     pub(super) top: usize,
     /// Leave out people with a lower similarity, from -1 to 1
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]

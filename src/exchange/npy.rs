@@ -486,6 +486,40 @@ mod tests {
     }
 
     #[test]
+    fn reading_goes_on_at_any_row() {
+        let single = three_rows();
+        let half: Vec<f16> = single.iter().copied().map(f16::from_f32).collect();
+        let halves = SINGLE.replace("<f4", "<f2");
+        for bytes in [
+            npy(SINGLE, bytemuck::cast_slice(&single)),
+            npy(&halves, bytemuck::cast_slice(&half)),
+        ] {
+            let (_directory, path) = write(&bytes);
+            let mut file = EmbeddingFile::open(&path).unwrap();
+            for row in [2, 0, 1, 3] {
+                file.go_to(row).unwrap();
+                let rest = file.read(10).unwrap();
+                assert_eq!(rest.as_slice().unwrap(), &single[row * 16..]);
+            }
+        }
+    }
+
+    #[test]
+    fn other_values_have_another_checksum_and_the_same_in_half_precision_do_not() {
+        let checksum = |header: &str, bytes: &[u8]| {
+            let (_directory, path) = write(&npy(header, bytes));
+            EmbeddingFile::open(&path).unwrap().check().unwrap()
+        };
+        let mut values = three_rows();
+        let halves: Vec<f16> = values.iter().copied().map(f16::from_f32).collect();
+        let first = checksum(SINGLE, bytemuck::cast_slice(&values));
+        let header = SINGLE.replace("<f4", "<f2");
+        assert_eq!(first, checksum(&header, bytemuck::cast_slice(&halves)));
+        values[47] = values[47].next_up();
+        assert_ne!(first, checksum(SINGLE, bytemuck::cast_slice(&values)));
+    }
+
+    #[test]
     fn what_holds_something_else_is_refused() {
         for (header, bytes) in [
             (
@@ -505,6 +539,18 @@ mod tests {
                 64,
             ),
             ("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", 4),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 16), }",
+                0,
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 15), }",
+                180,
+            ),
+            (
+                "{'descr': '<f2', 'fortran_order': False, 'shape': (1, 4097), }",
+                8194,
+            ),
         ] {
             let error = embeddings(&npy(header, &vec![1; bytes])).unwrap_err();
             assert!(matches!(error, ExchangeError::Contents { .. }), "{error}");
