@@ -203,7 +203,8 @@ pub(super) struct Identify {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(super) struct ExistingOutput {
-    /// Go on with an interrupted run; it must have been asked the same of the same gallery
+    /// Go on with an interrupted run, which must have been asked the same of the same gallery; begin
+    /// if there was none
     #[arg(long, requires = "output")]
     resume: bool,
     /// Start again, and replace the file when the new one is whole
@@ -246,8 +247,8 @@ pub(super) enum Gallery {
 
 /// List the pairs of people who are so alike that they may be one person enrolled twice
 ///
-/// Every template is compared with every other, so that time grows with the square of the gallery:
-/// a day's work for millions. Exact: no pair is missed, and each is listed once, the smaller class
+/// Every template is compared with every other: a gallery ten times as large takes a hundred times
+/// as long. Exact: no pair is missed, and each is listed once, the smaller class
 /// first, most alike first. The exit code is 0 whether there are pairs or not.
 #[derive(Debug, Args)]
 pub(super) struct Duplicates {

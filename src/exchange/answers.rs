@@ -287,16 +287,27 @@ impl AnswerFile {
                 record.display()
             )));
         }
-        if let Some([name, begun, now]) = begun.job.difference(&self.progress.job) {
-            return Err(ExchangeError::OtherJob {
-                path: output.clone(),
-                name: name.to_owned(),
-                begun: begun.to_owned(),
-                now: now.to_owned(),
-            });
-        }
+        self.same_job(&begun)?;
         // The record of an output that somebody has taken away says nothing of the next one.
         Ok((!begun.finished || output.exists()).then_some(begun))
+    }
+
+    fn same_job(&self, begun: &Progress) -> Result<(), ExchangeError> {
+        let other_job = |name: &str, begun: String, now: String| ExchangeError::OtherJob {
+            path: self.paths.output.clone(),
+            name: name.to_owned(),
+            begun,
+            now,
+        };
+        let now = &self.progress;
+        if let Some([name, begun, now]) = begun.job.difference(&now.job) {
+            return Err(other_job(name, begun.to_owned(), now.to_owned()));
+        }
+        if begun.probes != now.probes {
+            let (begun, now) = (begun.probes.to_string(), now.probes.to_string());
+            return Err(other_job("number of probes", begun, now));
+        }
+        Ok(())
     }
 
     fn start(&mut self) -> Result<(), ExchangeError> {
@@ -613,9 +624,12 @@ mod tests {
         let error = AnswerFile::begin(&path, Existing::Resume, 5, &other).unwrap_err();
         let said = error.to_string();
         assert!(
-            said.ends_with("begun with another `top`: then 3, now 4"),
+            said.contains("begun with another `top`: then 3, now 4"),
             "{said}"
         );
+        let error = AnswerFile::begin(&path, Existing::Resume, 6, &job()).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("`number of probes`: then 5, now 6"), "{said}");
         assert_eq!(begin(&path, Existing::Resume).unwrap().done(), 1);
 
         fs::write(beside(&path, "partial"), b"").unwrap();

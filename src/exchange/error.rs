@@ -76,7 +76,9 @@ pub enum ExchangeError {
         path: PathBuf,
     },
     /// A run with this output cannot be resumed, since it was asked something else.
-    #[error("`{path}` was begun with another `{name}`: then {begun}, now {now}")]
+    #[error(
+        "`{path}` was begun with another `{name}`: then {begun}, now {now}; ask the same again, or overwrite it"
+    )]
     OtherJob {
         /// The output.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! How answers are written: by the end of the file's name.
 
+use std::io;
 use std::path::Path;
 
 use super::ExchangeError;
@@ -16,7 +17,13 @@ pub(super) enum Format {
 
 impl Format {
     /// The format that the end of the name asks for.
+    ///
+    /// A folder of that name is refused here: to find out when the file is whole would be late.
     pub(super) fn of(path: &Path) -> Result<Format, ExchangeError> {
+        if path.is_dir() {
+            let error = io::ErrorKind::IsADirectory.into();
+            return Err(ExchangeError::io("write", path)(error));
+        }
         let extension = path.extension().unwrap_or_default();
         if extension.eq_ignore_ascii_case("jsonl") {
             return Ok(Format::JsonLines);
@@ -56,6 +63,15 @@ mod tests {
             assert!(matches!(error, ExchangeError::Format { .. }), "{name}");
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_no_output() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join("a.jsonl");
+        std::fs::create_dir(&folder).unwrap();
+        let error = Format::of(&folder).unwrap_err();
+        assert!(matches!(error, ExchangeError::Io { .. }), "{error}");
     }
 
     #[cfg(feature = "parquet")]

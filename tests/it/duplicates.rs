@@ -105,7 +105,7 @@ proptest! {
         let mut progress = 0;
         let found = engine.duplicates(&id, least, |done| progress = done).unwrap();
         let expected = by_comparing_all(&rows, least);
-        prop_assert_eq!(plain(&found), expected.clone());
+        prop_assert_eq!(&plain(&found), &expected);
         prop_assert_eq!(progress, rows.len());
 
         // A threshold that a pair just reaches, and just misses.
