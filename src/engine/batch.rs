@@ -44,7 +44,7 @@ impl Engine {
             return Err(EngineError::Exchange(ExchangeError::Contents {
                 path: probes.path().to_owned(),
                 expected: format!(
-                    "rows of {} values, as `{encoder}` makes them for `{id}`,",
+                    "a dimension of {} (`{id}` is of encoder `{encoder}`)",
                     encoder.dimension()
                 ),
                 found: format!("rows of {} values", probes.dimension()),

@@ -39,7 +39,7 @@ pub enum EngineError {
     #[error("the samples contradict each other: their mean has no direction")]
     Contradiction,
     /// A stored template cannot be compared, although its checksum is right.
-    #[error("a stored template is no embedding: {source}")]
+    #[error("a stored template is no embedding")]
     Template {
         /// What is wrong with it.
         #[source]

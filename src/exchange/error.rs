@@ -39,7 +39,7 @@ pub enum ExchangeError {
         found: String,
     },
     /// A row is no embedding.
-    #[error("row {row} of `{path}` is no embedding: {source}")]
+    #[error("row {row} of `{path}` is no embedding")]
     Row {
         /// The file.
         path: PathBuf,

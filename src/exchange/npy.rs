@@ -65,7 +65,7 @@ impl EmbeddingFile {
             return Err(header.unexpected(path, "a matrix in C order (`numpy.ascontiguousarray`)"));
         }
         if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
-            let needed = format!("rows of {DIMENSION_MIN} to {DIMENSION_MAX} values");
+            let needed = format!("a dimension of {DIMENSION_MIN} to {DIMENSION_MAX}");
             return Err(header.unexpected(path, &needed));
         }
         if rows == 0 {
