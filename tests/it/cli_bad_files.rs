@@ -58,7 +58,9 @@ fn bad_files(directory: &Path) -> Vec<(PathBuf, String)> {
         let mut rows = rows.clone();
         rows[2_345][6] = value;
         embeddings(&at(name), &rows);
-        add(name, "no embedding: value 6 is not a finite number\n");
+        let path = at(name);
+        let row = format!("row 2345 of `{}` is no embedding", text(&path));
+        add(name, &format!("{row}: value 6 is not a finite number\n"));
     }
     let mut rows = rows;
     rows[2_345].fill(0.0);
