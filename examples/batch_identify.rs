@@ -1,116 +1,81 @@
 //! Offline identification in batches, with the library alone.
 //!
 //! ```text
-//! cargo run --release --example batch_identify -- DATA_DIR PARTITION PROBES [TOP]
+//! cargo run --release --example batch_identify -- DATA_DIR PARTITION PROBES [OUTPUT [TOP]]
 //! ```
 //!
-//! PROBES is an `.npy` file of embeddings or a folder of pictures. Prints one line of JSON for each
-//! probe.
+//! PROBES is an `.npy` file of embeddings: any number, they are not held in memory. OUTPUT ends in
+//! `.jsonl` or `.parquet`; if the run is interrupted, the same command goes on where it stopped.
+//! Without OUTPUT (or with `-`), prints one line of JSON for each probe.
 
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
-use vultus::code::Probe;
-use vultus::engine::{Engine, Identification, IdentifyOptions};
-use vultus::exchange::EmbeddingFile;
-use vultus::face::{FacePipeline, PipelineOptions};
+use indicatif::{ProgressBar, ProgressStyle};
+use vultus::engine::{Batch, Engine, IdentifyOptions};
+use vultus::exchange::{AnswerFile, EmbeddingFile, Existing, write_json_answer};
 use vultus::partition::Store;
 use vultus::search::Pool;
-use vultus::types::{Embedding, PartitionId};
-
-/// Probes that share one pass over the gallery.
-const BATCH: usize = 256;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (directory, partition, probes, top) = match &arguments[..] {
-        [directory, partition, probes] => (directory, partition, probes, 20),
-        [directory, partition, probes, top] => (directory, partition, probes, top.parse()?),
-        _ => return Err("usage: batch_identify DATA_DIR PARTITION PROBES [TOP]".into()),
+    let (directory, partition, probes, output, top) = match &arguments[..] {
+        [directory, partition, probes] => (directory, partition, probes, "-", 20),
+        [directory, partition, probes, output] => (directory, partition, probes, &**output, 20),
+        [directory, partition, probes, output, top] => {
+            (directory, partition, probes, &**output, top.parse()?)
+        }
+        _ => return Err("usage: batch_identify DATA_DIR PARTITION PROBES [OUTPUT [TOP]]".into()),
     };
     let threads = std::thread::available_parallelism()?.get();
     let store = Store::open_existing(Path::new(directory))?;
     let engine = Engine::new(Arc::new(store), Pool::new(threads));
-    let partition: PartitionId = partition.parse()?;
     let options = IdentifyOptions {
         count: top,
         threshold: None,
     };
-    let probes = Path::new(probes);
-    if probes.is_dir() {
-        identify_pictures(&engine, &partition, probes, &options)
-    } else {
-        identify_embeddings(&engine, &partition, probes, &options)
+    let probes = EmbeddingFile::open(Path::new(probes))?;
+    let batch = engine.batch(&partition.parse()?, probes, options)?;
+    match output {
+        "-" => print(batch),
+        output => write(batch, Path::new(output)),
     }
 }
 
-fn identify_embeddings(
-    engine: &Engine,
-    id: &PartitionId,
-    path: &Path,
-    options: &IdentifyOptions,
-) -> Result<(), Box<dyn Error>> {
-    let partition = engine
-        .store()
-        .partition(id)?
-        .ok_or("there is no such partition")?;
-    let mut file = EmbeddingFile::open(path)?;
-    let mut first = 0;
-    while first < file.rows() {
-        let mut probes = Vec::new();
-        for row in file.read(BATCH)?.outer_iter() {
-            probes.push(Probe::new(&Embedding::new(row.to_vec())?));
+/// Prints the answers as they become known.
+fn print(mut batch: Batch<'_>) -> Result<(), Box<dyn Error>> {
+    let bar = bar(&batch)?;
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    batch.identify(0, |first, answers| -> Result<(), Box<dyn Error>> {
+        for (probe, answer) in (first..).zip(answers) {
+            write_json_answer(&mut stdout, probe, &answer.matches)?;
         }
-        let answers = engine.identify_many(id, partition.encoder(), &probes, options)?;
-        for (at, answer) in answers.iter().enumerate() {
-            println!(
-                "{}",
-                json!({ "probe": first + at, "matches": matches(answer) })
-            );
-        }
-        first += probes.len();
-    }
-    Ok(())
+        bar.suspend(|| stdout.flush())?;
+        bar.inc(answers.len() as u64);
+        Ok(())
+    })
 }
 
-fn identify_pictures(
-    engine: &Engine,
-    id: &PartitionId,
-    folder: &Path,
-    options: &IdentifyOptions,
-) -> Result<(), Box<dyn Error>> {
-    let faces = FacePipeline::new(&PipelineOptions::default())?;
-    let mut pictures: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        pictures.push(entry?.path());
-    }
-    pictures.retain(|path| path.is_file());
-    pictures.sort();
-    for path in pictures {
-        match faces.only_face(&fs::read(&path)?) {
-            Ok(face) => {
-                let encoder = faces.profile().encoder();
-                let answer = engine.identify(id, encoder, &[&face.embedding], options)?;
-                println!(
-                    "{}",
-                    json!({ "picture": path, "matches": matches(&answer) })
-                );
-            }
-            Err(refusal) => {
-                println!(
-                    "{}",
-                    json!({ "picture": path, "error": refusal.to_string() })
-                );
-            }
+/// Writes the answers to a file, or goes on with what an interrupted run has left.
+fn write(mut batch: Batch<'_>, output: &Path) -> Result<(), Box<dyn Error>> {
+    let job = batch.job()?;
+    let mut file = AnswerFile::begin(output, Existing::Resume, batch.probes(), &job)?;
+    let bar = bar(&batch)?.with_position(file.done() as u64);
+    batch.identify(file.done(), |_, answers| -> Result<(), Box<dyn Error>> {
+        for answer in answers {
+            file.push(&answer.matches)?;
         }
-    }
-    Ok(())
+        file.checkpoint()?;
+        bar.inc(answers.len() as u64);
+        Ok(())
+    })?;
+    Ok(file.finish()?)
 }
 
-fn matches(answer: &Identification) -> Vec<serde_json::Value> {
-    let line = |found: &vultus::types::Match| json!({ "class": found.class.0, "similarity": found.similarity });
-    answer.matches.iter().map(line).collect()
+/// Drawn on stderr, and only if that is a terminal.
+fn bar(batch: &Batch<'_>) -> Result<ProgressBar, Box<dyn Error>> {
+    let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} ({eta} left)")?;
+    Ok(ProgressBar::new(batch.probes() as u64).with_style(style))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Layer;
+use crate::exchange::Existing;
 use crate::kernel::Isa;
 use crate::types::{ClassId, PartitionId, StorageName};
 
@@ -156,6 +157,15 @@ pub(super) struct Enroll {
 /// List the enrolled people that pictures most likely show
 ///
 /// Every picture is a question of its own unless --fuse says that all show one person.
+///
+/// Batches: --embeddings asks for every row of a file of ready embeddings. All rows are checked
+/// before the first is answered. With --output the answers go to a file instead of stdout. That
+/// file appears when it is whole; until then its answers are in FILE.partial and what is certain in
+/// FILE.progress, so that an interrupted run goes on where it stopped if the same command is given
+/// with --resume.
+///
+/// FILE.jsonl has a line for each probe, as --json prints it. FILE.parquet has a row for each match:
+/// probe (from 0), rank (from 1), class, similarity; a probe without matches has no row.
 #[derive(Debug, Args)]
 pub(super) struct Identify {
     /// Pictures, or folders of pictures
@@ -171,8 +181,8 @@ pub(super) struct Identify {
     /// The gallery, such as bws.1
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(super) partition: PartitionId,
-    /// The most people in an answer
-    #[arg(long, value_name = "K", default_value_t = 20)]
+    /// The most people in an answer, 1 or more
+    #[arg(long, value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = at_least_one)]
     pub(super) top: usize,
     /// Leave out people with a lower similarity, from -1 to 1
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
@@ -183,6 +193,29 @@ pub(super) struct Identify {
     /// Print JSON, one answer a line
     #[arg(long)]
     pub(super) json: bool,
+    /// Write the answers to this file, whose name ends in .jsonl or .parquet
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "embeddings",
+        conflicts_with = "json"
+    )]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) existing: ExistingOutput,
+}
+
+/// What to do with an output that is there already; without either flag it is an error.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct ExistingOutput {
+    /// Go on with an interrupted run, which must have been asked the same of the same gallery; begin
+    /// if there was none
+    #[arg(long, requires = "output")]
+    resume: bool,
+    /// Start again, and replace the file when the new one is whole
+    #[arg(long, requires = "output")]
+    overwrite: bool,
 }
 
 /// Measure how fast this machine searches, beside what it could do at most
@@ -271,6 +304,44 @@ pub(super) enum Gallery {
         #[arg(long)]
         json: bool,
     },
+    Duplicates(Duplicates),
+}
+
+/// List the pairs of people who are so alike that they may be one person enrolled twice
+///
+/// Every template is compared with every other: a gallery ten times as large takes a hundred times
+/// as long. Exact: no pair is missed, and each is listed once, the smaller class
+/// first, most alike first. The exit code is 0 whether there are pairs or not.
+#[derive(Debug, Args)]
+pub(super) struct Duplicates {
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(super) partition: PartitionId,
+    /// List pairs of at least this similarity, from -1 to 1
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
+    pub(super) threshold: f64,
+    /// Print JSON, one pair a line
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write the pairs to this file, whose name ends in .jsonl or .parquet
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    pub(super) overwrite: bool,
+}
+
+impl ExistingOutput {
+    /// What was typed.
+    pub(super) fn existing(&self) -> Existing {
+        match self {
+            ExistingOutput { resume: true, .. } => Existing::Resume,
+            ExistingOutput {
+                overwrite: true, ..
+            } => Existing::Overwrite,
+            _ => Existing::Refuse,
+        }
+    }
 }
 
 impl Arguments {
@@ -298,6 +369,14 @@ impl Arguments {
     }
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("an answer of nobody says nothing: ask for 1 or more".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err(format!("`{text}` is not a whole number of 1 or more")),
+    }
+}
+
 fn cosine(text: &str) -> Result<f64, String> {
     let value: f64 = text
         .parse()
@@ -318,6 +397,15 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_answer_has_somebody() {
+        assert_eq!(at_least_one("1"), Ok(1));
+        assert_eq!(at_least_one("18446744073709551615"), Ok(usize::MAX));
+        for text in ["0", "00", "-1", "1.5", "18446744073709551616", ""] {
+            assert!(at_least_one(text).is_err(), "{text}");
+        }
     }
 
     #[test]

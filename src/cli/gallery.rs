@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::args::Gallery;
+use super::args::{Duplicates, Gallery};
 use super::exit::Exit;
 use super::{open, output};
 use crate::config::Settings;
-use crate::exchange::{ClassFile, EmbeddingFile};
+use crate::exchange::{ClassFile, EmbeddingFile, PairFile, write_json_pair};
 use crate::types::{Clock, EncoderId, PartitionId};
 
 pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
@@ -28,6 +28,7 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
             *json,
         ),
         Gallery::Info { partition, json } => info(settings, partition.as_ref(), *json),
+        Gallery::Duplicates(verb) => duplicates(verb, settings),
     }
 }
 
@@ -115,6 +116,40 @@ fn info(settings: &Settings, partition: Option<&PartitionId>, json: bool) -> any
             settings.data_dir.display()
         );
     } else if !json {
+        output::line(table.to_string())?;
+    }
+    Ok(Exit::Success)
+}
+
+fn duplicates(verb: &Duplicates, settings: &Settings) -> anyhow::Result<Exit> {
+    // Before hours of work: whether there will be a place for what it finds.
+    let output = verb.output.as_deref();
+    let output = output.map(|path| PairFile::new(path, verb.overwrite));
+    let output = output.transpose()?;
+    let engine = open::existing_engine(settings)?;
+    let partition = open::partition(&engine, &verb.partition)?;
+    let bar = output::progress(partition.snapshot().templates(), "comparing");
+    let pairs = engine.duplicates(&verb.partition, verb.threshold, |done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let pairs = pairs?;
+    if let Some(output) = output {
+        output.write(&pairs)?;
+        eprintln!("found {} pairs in {}", pairs.len(), verb.partition);
+    } else if verb.json {
+        output::buffered(|stdout| {
+            let mut pairs = pairs.iter();
+            pairs.try_for_each(|pair| write_json_pair(stdout, pair))
+        })?;
+    } else if pairs.is_empty() {
+        eprintln!("nobody in {} is that similar to another", verb.partition);
+    } else {
+        let mut table = output::table(&["class", "other", "similarity"]);
+        for pair in &pairs {
+            let similarity = format!("{:.6}", pair.similarity);
+            table.add_row([pair.class.to_string(), pair.other.to_string(), similarity]);
+        }
         output::line(table.to_string())?;
     }
     Ok(Exit::Success)

@@ -2,27 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::args::Identify;
 use super::exit::Exit;
 use super::{open, output, pictures};
-use crate::code::Probe;
 use crate::config::Settings;
-use crate::engine::{Engine, Identification, IdentifyOptions};
-use crate::exchange::EmbeddingFile;
+use crate::engine::{Batch, Engine, Identification, IdentifyOptions};
+use crate::exchange::{AnswerFile, EmbeddingFile, write_json_answer};
 use crate::face::ScoreMap;
-use crate::types::{Embedding, EncoderId, Match};
-
-/// Probes that share one pass over the gallery.
-const PROBES_PER_PASS: usize = 64;
+use crate::types::Match;
 
 /// One answer as JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probe: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     picture: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,58 +37,82 @@ struct JsonMatch {
 
 pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::existing_engine(settings)?;
-    let Some(partition) = engine.store().partition(&verb.partition)? else {
-        bail!(
-            "nobody was ever enrolled in `{}`: `vultus gallery info` lists what there is",
-            verb.partition
-        );
+    open::partition(&engine, &verb.partition)?;
+    let Some(path) = &verb.embeddings else {
+        let somebody = identify_pictures(verb, settings, &engine)?;
+        return Ok(if somebody { Exit::Success } else { Exit::No });
     };
-    let somebody = match &verb.embeddings {
-        Some(path) => identify_embeddings(verb, &engine, partition.encoder(), path)?,
-        None => identify_pictures(verb, settings, &engine)?,
-    };
-    Ok(if somebody { Exit::Success } else { Exit::No })
+    let probes = EmbeddingFile::open(path)?;
+    let batch = engine.batch(&verb.partition, probes, options(verb))?;
+    match &verb.output {
+        Some(output) => identify_to_file(verb, batch, output),
+        None => identify_to_stdout(verb, batch),
+    }
 }
 
-/// Streams ready embeddings; returns whether anybody was found.
-fn identify_embeddings(
-    verb: &Identify,
-    engine: &Engine,
-    encoder: &EncoderId,
-    path: &Path,
-) -> anyhow::Result<bool> {
-    let mut file = EmbeddingFile::open(path)?;
-    if file.dimension() != encoder.dimension() {
-        bail!(
-            "`{}` has embeddings of {} values, and partition `{}` holds those of `{encoder}`",
-            path.display(),
-            file.dimension(),
-            verb.partition
-        );
-    }
-    let bar = output::progress(file.rows(), "identifying");
-    let (mut first, mut somebody) = (0, false);
-    while first < file.rows() {
-        let rows = file.read(PROBES_PER_PASS)?;
-        let probe = |row: ndarray::ArrayView1<'_, f32>| {
-            Embedding::new(row.to_vec()).map(|embedding| Probe::new(&embedding))
-        };
-        let probes: Vec<Probe> = rows.outer_iter().map(probe).collect::<Result<_, _>>()?;
-        let answers = engine.identify_many(&verb.partition, encoder, &probes, &options(verb))?;
-        for (at, identification) in answers.iter().enumerate() {
-            somebody |= !identification.matches.is_empty();
-            let name = format!("probe {}", first + at);
-            bar.suspend(|| {
-                print(verb, &name, identification, None, |answer| {
-                    answer.probe = Some(first + at);
-                })
-            })?;
+/// Prints the answers to ready embeddings, as soon as they are known.
+fn identify_to_stdout(verb: &Identify, mut batch: Batch<'_>) -> anyhow::Result<Exit> {
+    let bar = output::progress(batch.probes(), "identifying");
+    let mut exit = Exit::No;
+    batch.identify(0, |first, answers| {
+        let numbered = || (first..).zip(answers);
+        bar.suspend(|| -> anyhow::Result<()> {
+            if verb.json {
+                return Ok(output::buffered(|stdout| {
+                    numbered().try_for_each(|(probe, answer)| {
+                        write_json_answer(stdout, probe, &answer.matches)
+                    })
+                })?);
+            }
+            numbered().try_for_each(|(probe, answer)| {
+                print(verb, &format!("probe {probe}"), answer, None, |_| ())
+            })
+        })?;
+        if answers.iter().any(|answer| !answer.matches.is_empty()) {
+            exit = Exit::Success;
         }
-        first += probes.len();
-        bar.set_position(first as u64);
-    }
+        bar.inc(answers.len() as u64);
+        anyhow::Ok(())
+    })?;
     bar.finish_and_clear();
-    Ok(somebody)
+    Ok(exit)
+}
+
+/// Writes the answers to ready embeddings to a file, and goes on with one if asked to.
+fn identify_to_file(verb: &Identify, mut batch: Batch<'_>, output: &Path) -> anyhow::Result<Exit> {
+    let (count, name) = (batch.probes(), output.display());
+    let mut file = AnswerFile::begin(output, verb.existing.existing(), count, &batch.job()?)?;
+    if file.is_finished() {
+        eprintln!("`{name}` is finished: all {count} probes are answered");
+        return Ok(Exit::Success);
+    }
+    let bar = output::progress(count, "identifying");
+    bar.set_position(file.done() as u64);
+    // What was done before says nothing of the time that is left.
+    bar.reset_eta();
+    let (resumed, mut certain) = (file.done(), file.done());
+    let identified = batch.identify(resumed, |_, answers| {
+        for answer in answers {
+            file.push(&answer.matches)?;
+        }
+        file.checkpoint()?;
+        certain = file.done();
+        bar.set_position(certain as u64);
+        anyhow::Ok(())
+    });
+    bar.finish_and_clear();
+    let matches = file.matches();
+    identified
+        .and_then(|()| Ok(file.finish()?))
+        .with_context(|| {
+            format!("stopped after {certain} of {count} probes; --resume goes on from there")
+        })?;
+    let before = match resumed {
+        0 => String::new(),
+        resumed => format!(", {resumed} of them in an earlier run"),
+    };
+    eprintln!("identified {count} probes{before}: {matches} matches in `{name}`");
+    Ok(if matches > 0 { Exit::Success } else { Exit::No })
 }
 
 /// Returns whether anybody was found.
@@ -200,7 +218,6 @@ fn print<'a>(
 impl Answer<'_> {
     fn empty() -> Answer<'static> {
         Answer {
-            probe: None,
             picture: None,
             pictures: None,
             matches: None,

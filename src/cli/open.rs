@@ -7,8 +7,9 @@ use anyhow::Context;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::face::{EmbedderSource, FacePipeline, PipelineOptions};
-use crate::partition::{Store, StoreError};
+use crate::partition::{Partition, Store, StoreError};
 use crate::search::Pool;
+use crate::types::PartitionId;
 
 /// The data directory, made if there is none.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
@@ -28,6 +29,14 @@ pub(super) fn existing_engine(settings: &Settings) -> anyhow::Result<Engine> {
         store => store?,
     };
     Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel))
+}
+
+/// A gallery, which must exist.
+pub(super) fn partition(engine: &Engine, id: &PartitionId) -> anyhow::Result<Arc<Partition>> {
+    let partition = engine.store().partition(id)?;
+    partition.with_context(|| {
+        format!("nobody was ever enrolled in `{id}`: `vultus gallery info` lists what there is")
+    })
 }
 
 /// The networks. One thread for each picture: many pictures are read side by side.

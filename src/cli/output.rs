@@ -1,6 +1,6 @@
 //! Tables and JSON lines on stdout, progress bars on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, StdoutLock, Write};
 use std::time::Duration;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -13,6 +13,15 @@ pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
     line.push(b'\n');
     io::stdout().lock().write_all(&line)
+}
+
+/// Lets `print` print many pieces at once.
+pub(super) fn buffered(
+    print: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    print(&mut stdout)?;
+    stdout.flush()
 }
 
 /// Prints text and ends the line.

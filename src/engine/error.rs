@@ -3,7 +3,7 @@
 use crate::exchange::ExchangeError;
 use crate::partition::StoreError;
 use crate::search::SearchError;
-use crate::types::EncoderId;
+use crate::types::{EmbeddingError, EncoderId, PartitionId};
 
 /// Whose fault an error is: that decides what happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub enum EngineError {
     /// There is nothing to enrol or to identify.
     #[error("no samples were given")]
     NoSamples,
+    /// There is no such partition.
+    #[error("nobody was ever enrolled in `{partition}`")]
+    NoPartition {
+        /// The partition asked for.
+        partition: PartitionId,
+    },
     /// An embedding has not the dimension of its encoder.
     #[error("an embedding has {found} values, and encoder `{encoder}` makes {expected}", expected = encoder.dimension())]
     Dimension {
@@ -32,6 +38,13 @@ pub enum EngineError {
     /// Samples of one person cancel each other out, so that no direction is left.
     #[error("the samples contradict each other: their mean has no direction")]
     Contradiction,
+    /// A stored template cannot be compared, although its checksum is right.
+    #[error("a stored template is no embedding")]
+    Template {
+        /// What is wrong with it.
+        #[source]
+        source: EmbeddingError,
+    },
     /// A file of embeddings cannot be read.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -48,10 +61,12 @@ impl EngineError {
     pub fn fault(&self) -> Fault {
         let callers = match self {
             EngineError::NoSamples
+            | EngineError::NoPartition { .. }
             | EngineError::Dimension { .. }
             | EngineError::Contradiction
             | EngineError::Exchange(_)
             | EngineError::Search(SearchError::Dimension { .. }) => true,
+            EngineError::Template { .. } => false,
             EngineError::Search(SearchError::Store(error)) | EngineError::Store(error) => {
                 error.is_callers_fault()
             }

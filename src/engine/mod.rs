@@ -3,12 +3,15 @@
 //! The service, the command line, examples and tests are equal callers. An engine is cheap to
 //! clone and to share between threads.
 
+mod batch;
+mod duplicates;
 mod error;
 mod identify;
 mod import;
 
 use std::sync::Arc;
 
+pub use batch::{Batch, PROBES_PER_PASS};
 pub use error::{EngineError, Fault};
 pub use identify::{Identification, IdentifyOptions, fuse};
 

@@ -1,9 +1,22 @@
-//! Embeddings in files that other programs write.
+//! Embeddings in files that other programs write, and answers in files that other programs read.
 //!
-//! Reading streams: memory does not grow with the file. Bytes are never trusted: a header is
-//! compared with the length of its file before anything is allocated, and every row is checked
-//! before it leaves this folder.
+//! Reading and writing stream: memory does not grow with the file. Bytes are never trusted: a
+//! header is compared with the length of its file before anything is allocated, and every row is
+//! checked before it leaves this folder. What is written appears under its name when it is whole,
+//! never before.
 
+mod answers;
+mod draft;
+mod error;
+mod format;
+mod job;
 mod npy;
+mod pairs;
+#[cfg(feature = "parquet")]
+mod table;
 
-pub use npy::{ClassFile, EmbeddingFile, ExchangeError};
+pub use answers::{AnswerFile, Existing, write_json_answer};
+pub use error::ExchangeError;
+pub use job::Job;
+pub use npy::{ClassFile, EmbeddingFile};
+pub use pairs::{PairFile, write_json_pair};

@@ -10,61 +10,19 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use crc_fast::{CrcAlgorithm, Digest};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use ndarray::Array2;
 
-use crate::types::{ClassId, Embedding, EmbeddingError};
+use super::ExchangeError;
+use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// NumPy writes about 120 bytes; more than this is no header of a plain matrix.
 const HEADER_BYTES_MAX: usize = 10_000;
-
-/// Why a file cannot be read as embeddings or classes.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExchangeError {
-    /// The operating system refused.
-    #[error("cannot {action} `{path}`")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is no `.npy` file, or not a whole one.
-    #[error("`{path}` is not a whole `.npy` file: {what}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What was expected and found.
-        what: String,
-    },
-    /// The file holds something else than what was asked for.
-    #[error("`{path}` holds {found}, and {expected} is needed")]
-    Contents {
-        /// The file.
-        path: PathBuf,
-        /// What is needed.
-        expected: String,
-        /// What it holds.
-        found: String,
-    },
-    /// A row is no embedding.
-    #[error("row {row} of `{path}` is no embedding: {source}")]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Which row, from 0.
-        row: usize,
-        /// What is wrong with it.
-        #[source]
-        source: EmbeddingError,
-    },
-}
+/// Rows that are checked at once.
+const CHECK_ROWS: usize = 1024;
 
 /// A matrix of embeddings, one a row, read from front to back.
 ///
@@ -76,6 +34,8 @@ pub struct EmbeddingFile {
     rows: usize,
     dimension: usize,
     half: bool,
+    /// Where the first value lies.
+    values_start: u64,
     next_row: usize,
     bytes: Vec<u8>,
 }
@@ -86,13 +46,17 @@ impl EmbeddingFile {
     /// # Errors
     ///
     /// If the file cannot be read, is no `.npy` file or cut off, or holds no matrix of `float32` or
-    /// `float16` in C order.
+    /// `float16`, little-endian and in C order, with a row at least and a dimension that embeddings
+    /// have. Double precision is refused and not rounded in silence.
     pub fn open(path: &Path) -> Result<EmbeddingFile, ExchangeError> {
         let (header, reader) = open(path)?;
         let half = match &*header.descr {
             "<f4" => false,
             "<f2" => true,
-            _ => return Err(header.unexpected(path, "a matrix of `<f4` or `<f2`")),
+            _ => {
+                let needed = "a matrix of `<f4` or `<f2` (`array.astype('<f4')`)";
+                return Err(header.unexpected(path, needed));
+            }
         };
         let &[rows, dimension] = &*header.shape else {
             return Err(header.unexpected(path, "a matrix of rows and values"));
@@ -100,16 +64,28 @@ impl EmbeddingFile {
         if header.fortran_order && rows > 1 && dimension > 1 {
             return Err(header.unexpected(path, "a matrix in C order (`numpy.ascontiguousarray`)"));
         }
-        let (path, bytes) = (path.to_owned(), Vec::new());
+        if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
+            let needed = format!("a dimension of {DIMENSION_MIN} to {DIMENSION_MAX}");
+            return Err(header.unexpected(path, &needed));
+        }
+        if rows == 0 {
+            return Err(header.unexpected(path, "one row or more"));
+        }
         Ok(EmbeddingFile {
-            path,
+            path: path.to_owned(),
             reader,
             rows,
             dimension,
             half,
+            values_start: header.bytes,
             next_row: 0,
-            bytes,
+            bytes: Vec::new(),
         })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How many embeddings there are.
@@ -122,20 +98,46 @@ impl EmbeddingFile {
         self.dimension
     }
 
-    /// Reads all embeddings once, and goes back to the first. What passes here can be imported.
+    /// Reads all embeddings once, and goes back to the first. What passes here can be imported and
+    /// identified.
+    ///
+    /// Returns a checksum of the values (CRC-64/NVME, as single precision), by which these
+    /// embeddings can be told from others.
     ///
     /// # Errors
     ///
     /// As [`EmbeddingFile::read`].
-    pub fn check(&mut self) -> Result<(), ExchangeError> {
-        const BATCH_ROWS: usize = 1024;
-        let start = self.reader.stream_position();
+    pub fn check(&mut self) -> Result<u64, ExchangeError> {
+        let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
+        self.go_to(0)?;
         while self.next_row < self.rows {
-            self.read(BATCH_ROWS)?;
+            for row in self.read(CHECK_ROWS)?.outer_iter() {
+                let row = row
+                    .to_slice()
+                    .expect("rows of a matrix in C order lie together");
+                digest.update(bytemuck::cast_slice(row));
+            }
         }
-        let rewound = start.and_then(|start| self.reader.seek(io::SeekFrom::Start(start)));
-        rewound.map_err(|error| io_error("rewind", &self.path, error))?;
-        self.next_row = 0;
+        self.go_to(0)?;
+        Ok(digest.finalize())
+    }
+
+    /// Goes on reading at a row, from 0.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read there.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `row` is past the end.
+    pub fn go_to(&mut self, row: usize) -> Result<(), ExchangeError> {
+        assert!(row <= self.rows, "there are {} rows", self.rows);
+        let bytes_per_value = if self.half { 2 } else { 4 };
+        let start = self.values_start + row as u64 * (self.dimension * bytes_per_value) as u64;
+        let moved = self.reader.seek(io::SeekFrom::Start(start));
+        moved.map_err(ExchangeError::io("read", &self.path))?;
+        self.next_row = row;
         Ok(())
     }
 
@@ -158,7 +160,7 @@ impl EmbeddingFile {
             self.reader
                 .read_exact(bytemuck::cast_slice_mut(&mut values))
         };
-        read.map_err(|error| io_error("read", &self.path, error))?;
+        read.map_err(ExchangeError::io("read", &self.path))?;
         for (at, row) in values.chunks_exact(self.dimension.max(1)).enumerate() {
             Embedding::check(row).map_err(|source| ExchangeError::Row {
                 path: self.path.clone(),
@@ -219,7 +221,7 @@ impl ClassFile {
     pub fn read(&mut self) -> Result<ClassId, ExchangeError> {
         let mut bytes = [0; 8];
         let read = self.reader.read_exact(&mut bytes[..self.bytes_per_class]);
-        read.map_err(|error| io_error("read", &self.path, error))?;
+        read.map_err(ExchangeError::io("read", &self.path))?;
         let wide = i64::from_le_bytes(bytes);
         // Four bytes stand in the lower half: moved up and down again, their sign is kept.
         let shift = 64 - 8 * self.bytes_per_class;
@@ -228,6 +230,8 @@ impl ClassFile {
 }
 
 struct Header {
+    /// How many bytes stand before the first value.
+    bytes: u64,
     descr: String,
     fortran_order: bool,
     shape: Vec<usize>,
@@ -255,33 +259,25 @@ impl Header {
     }
 }
 
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> ExchangeError {
-    ExchangeError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
-}
-
 /// Opens a file and reads its header, and makes sure that all values are there.
 fn open(path: &Path) -> Result<(Header, BufReader<File>), ExchangeError> {
     let malformed = |what: String| ExchangeError::Malformed {
         path: path.to_owned(),
         what,
     };
-    let file = File::open(path).map_err(|error| io_error("open", path, error))?;
+    let file = File::open(path).map_err(ExchangeError::io("open", path))?;
     let file_bytes = file
         .metadata()
-        .map_err(|error| io_error("read", path, error))?
+        .map_err(ExchangeError::io("read", path))?
         .len();
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let (header_bytes, text) =
         read_header_text(&mut reader).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => malformed(format!("it ends after {file_bytes} bytes")),
             io::ErrorKind::InvalidData => malformed(error.to_string()),
-            _ => io_error("read", path, error),
+            _ => ExchangeError::io("read", path)(error),
         })?;
-    let header = parse_header(&text)
+    let header = parse_header(&text, header_bytes)
         .ok_or_else(|| malformed("its header is not that of a plain matrix or list".to_owned()))?;
     let expected = header
         .value_bytes()
@@ -335,7 +331,7 @@ fn read_header_text(reader: &mut impl Read) -> io::Result<(u64, String)> {
 }
 
 /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }` with its keys in any order.
-fn parse_header(text: &str) -> Option<Header> {
+fn parse_header(text: &str, bytes: u64) -> Option<Header> {
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
     let mut rest = text
         .trim()
@@ -375,6 +371,7 @@ fn parse_header(text: &str) -> Option<Header> {
         rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
     }
     Some(Header {
+        bytes,
         descr: descr?,
         fortran_order: fortran_order?,
         shape: shape?,
@@ -489,6 +486,40 @@ mod tests {
     }
 
     #[test]
+    fn reading_goes_on_at_any_row() {
+        let single = three_rows();
+        let half: Vec<f16> = single.iter().copied().map(f16::from_f32).collect();
+        let halves = SINGLE.replace("<f4", "<f2");
+        for bytes in [
+            npy(SINGLE, bytemuck::cast_slice(&single)),
+            npy(&halves, bytemuck::cast_slice(&half)),
+        ] {
+            let (_directory, path) = write(&bytes);
+            let mut file = EmbeddingFile::open(&path).unwrap();
+            for row in [2, 0, 1, 3] {
+                file.go_to(row).unwrap();
+                let rest = file.read(10).unwrap();
+                assert_eq!(rest.as_slice().unwrap(), &single[row * 16..]);
+            }
+        }
+    }
+
+    #[test]
+    fn other_values_have_another_checksum_and_the_same_in_half_precision_do_not() {
+        let checksum = |header: &str, bytes: &[u8]| {
+            let (_directory, path) = write(&npy(header, bytes));
+            EmbeddingFile::open(&path).unwrap().check().unwrap()
+        };
+        let mut values = three_rows();
+        let halves: Vec<f16> = values.iter().copied().map(f16::from_f32).collect();
+        let first = checksum(SINGLE, bytemuck::cast_slice(&values));
+        let header = SINGLE.replace("<f4", "<f2");
+        assert_eq!(first, checksum(&header, bytemuck::cast_slice(&halves)));
+        values[47] = values[47].next_up();
+        assert_ne!(first, checksum(SINGLE, bytemuck::cast_slice(&values)));
+    }
+
+    #[test]
     fn what_holds_something_else_is_refused() {
         for (header, bytes) in [
             (
@@ -508,6 +539,18 @@ mod tests {
                 64,
             ),
             ("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", 4),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 16), }",
+                0,
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 15), }",
+                180,
+            ),
+            (
+                "{'descr': '<f2', 'fortran_order': False, 'shape': (1, 4097), }",
+                8194,
+            ),
         ] {
             let error = embeddings(&npy(header, &vec![1; bytes])).unwrap_err();
             assert!(matches!(error, ExchangeError::Contents { .. }), "{error}");

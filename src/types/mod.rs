@@ -1,5 +1,5 @@
 //! The words everyone shares: who ([`Bcid`]), what ([`Embedding`], made by an [`EncoderId`]), how
-//! alike ([`Match`]), and when ([`Clock`]).
+//! alike ([`Match`], [`Pair`]), and when ([`Clock`]).
 //!
 //! Values of these types are valid by construction: text and bytes from outside are checked once,
 //! here, and nothing further in asks again. Nothing here reads a file, a socket or the time of day
@@ -10,9 +10,11 @@ mod clock;
 mod embedding;
 mod encoder;
 mod matches;
+mod pair;
 
 pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
 pub use clock::{Clock, Timestamp};
 pub use embedding::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError};
 pub use encoder::{EncoderError, EncoderId};
 pub use matches::Match;
+pub use pair::Pair;

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::naive;
 
-fn vultus(arguments: &[&str]) -> Output {
+pub(super) fn vultus(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vultus"))
         .args(arguments)
         .output()
         .unwrap()
 }
 
-fn success(output: &Output) -> String {
+pub(super) fn success(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}",
@@ -25,7 +25,7 @@ fn success(output: &Output) -> String {
 }
 
 /// Asserts that it could not be done, and returns what was said about it.
-fn failure(output: &Output) -> String {
+pub(super) fn failure(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(output.stdout.is_empty(), "data went to stdout");
@@ -33,17 +33,17 @@ fn failure(output: &Output) -> String {
     said
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn json_lines(text: &str) -> Vec<Value> {
+pub(super) fn json_lines(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-fn npy(path: &Path, descr: &str, shape: &str, values: &[u8]) {
+pub(super) fn npy(path: &Path, descr: &str, shape: &str, values: &[u8]) {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
@@ -52,12 +52,12 @@ fn npy(path: &Path, descr: &str, shape: &str, values: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-fn embeddings(path: &Path, rows: &[Vec<f32>]) {
+pub(super) fn embeddings(path: &Path, rows: &[Vec<f32>]) {
     let shape = format!("({}, {})", rows.len(), rows[0].len());
     npy(path, "<f4", &shape, bytemuck::cast_slice(&rows.concat()));
 }
 
-fn random_rows(count: usize, dimension: usize, seed: u64) -> Vec<Vec<f32>> {
+pub(super) fn random_rows(count: usize, dimension: usize, seed: u64) -> Vec<Vec<f32>> {
     use rand::{RngExt, SeedableRng};
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let mut row = || {
@@ -278,6 +278,8 @@ fn help_is_there_for_every_verb() {
     for verb in ["enroll", "identify", "gallery"] {
         assert!(success(&vultus(&[verb, "--help"])).contains("Usage: vultus"));
     }
+    let duplicates = success(&vultus(&["gallery", "duplicates", "--help"]));
+    assert!(duplicates.contains("Usage: vultus gallery duplicates"));
 }
 
 /// A server that is killed when the test ends.

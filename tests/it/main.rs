@@ -5,6 +5,13 @@
 mod bws;
 #[cfg(feature = "web")]
 mod cli;
+#[cfg(feature = "web")]
+mod cli_bad_files;
+#[cfg(feature = "web")]
+mod cli_batch;
+#[cfg(feature = "web")]
+mod cli_duplicates;
+mod duplicates;
 #[cfg(feature = "face")]
 mod face;
 mod naive;

@@ -1,0 +1,84 @@
+//! Who is enrolled twice?
+
+use std::collections::HashMap;
+
+use super::{Engine, EngineError, PROBES_PER_PASS};
+use crate::code::Probe;
+use crate::partition::Block;
+use crate::search::{Answer, Options, search};
+use crate::types::{ClassId, Embedding, Pair, PartitionId};
+
+impl Engine {
+    /// Lists all pairs of classes of a gallery whose similarity is at least `threshold`, exactly:
+    /// by falling similarity, ties by class. The similarity of two classes is that of their most
+    /// similar templates, one of each.
+    ///
+    /// Asks for every template as if it were a probe, so that time grows with the square of the
+    /// gallery. Memory grows with the number of pairs found, which is the square, too, if
+    /// `threshold` is below what strangers reach. `progress` is told how many templates are done.
+    ///
+    /// # Errors
+    ///
+    /// If nobody was ever enrolled in the partition, or a segment is damaged.
+    pub fn duplicates(
+        &self,
+        id: &PartitionId,
+        threshold: f64,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Pair>, EngineError> {
+        let snapshot = self.existing(id)?.snapshot();
+        // Without a limit: it would cut pairs off.
+        let options = Options {
+            threshold: Some(threshold),
+            kernel: self.kernel,
+            ..Options::best(usize::MAX)
+        };
+        let mut rows = snapshot.blocks().iter().flat_map(|block| {
+            let rows = (0..block.rows()).filter(|row| !block.is_removed(*row));
+            rows.map(move |row| (block, row))
+        });
+        let (mut found, mut done) = (HashMap::new(), 0);
+        loop {
+            let pass: Vec<_> = rows.by_ref().take(PROBES_PER_PASS).collect();
+            if pass.is_empty() {
+                break;
+            }
+            let (classes, probes) = probes(&pass)?;
+            let answers = search(&snapshot, &probes, &options, &self.pool)?;
+            for (class, answer) in classes.into_iter().zip(&answers) {
+                keep(class, answer, &mut found);
+            }
+            done += pass.len();
+            progress(done);
+        }
+        let pair = |((class, other), similarity)| Pair {
+            class,
+            other,
+            similarity,
+        };
+        let mut pairs: Vec<Pair> = found.into_iter().map(pair).collect();
+        pairs.sort_unstable_by(Pair::rank_order);
+        Ok(pairs)
+    }
+}
+
+/// Templates of the gallery as probes, and their classes.
+fn probes(rows: &[(&Block, usize)]) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
+    let probe = |&(block, row): &(&Block, usize)| {
+        let embedding = Embedding::new(block.values(row)?);
+        let embedding = embedding.map_err(|source| EngineError::Template { source })?;
+        Ok((block.class(row)?, Probe::new(&embedding)))
+    };
+    rows.iter().map(probe).collect()
+}
+
+/// Keeps the best similarity of each pair. A pair is found from both sides, with the same
+/// similarity since the order of two embeddings does not matter; it is taken from the smaller class.
+fn keep(class: ClassId, answer: &Answer, found: &mut HashMap<(ClassId, ClassId), f64>) {
+    for other in answer.matches.iter().filter(|other| class < other.class) {
+        let best = found
+            .entry((class, other.class))
+            .or_insert(other.similarity);
+        *best = best.max(other.similarity);
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be wrong with files of other programs, and with those written for them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::types::EmbeddingError;
+
+/// Why a file cannot be read as embeddings or classes, or answers cannot be written to one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The operating system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no `.npy` file, or not a whole one.
+    #[error("`{path}` is not a whole `.npy` file: {what}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        what: String,
+    },
+    /// The file holds something else than what was asked for.
+    #[error("`{path}` holds {found}, and {expected} is needed")]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// What is needed.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// A row is no embedding.
+    #[error("row {row} of `{path}` is no embedding")]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Which row, from 0.
+        row: usize,
+        /// What is wrong with it.
+        #[source]
+        source: EmbeddingError,
+    },
+    /// The name of an output does not say how it is to be written.
+    #[error("cannot tell the format of `{path}` by its name: end it in `.jsonl` or `.parquet`")]
+    Format {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The name of an output asks for Parquet, which this build leaves out.
+    #[error(
+        "cannot write `{path}`: this build has no Parquet; build it with the feature `parquet`, or end the name in `.jsonl`"
+    )]
+    NoParquet {
+        /// The name.
+        path: PathBuf,
+    },
+    /// An output is there already, and nobody said what to do with it.
+    #[error("`{path}` exists: overwrite it, or name another file")]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// A run with this output stopped early, and nobody said what to do with its answers.
+    #[error("`{path}` was left by a run that did not finish: resume that run, or overwrite it")]
+    Unfinished {
+        /// The answers so far.
+        path: PathBuf,
+    },
+    /// A run with this output cannot be resumed, since it was asked something else.
+    #[error(
+        "`{path}` was begun with another `{name}`: then {begun}, now {now}; ask the same again, or overwrite it"
+    )]
+    OtherJob {
+        /// The output.
+        path: PathBuf,
+        /// What differs.
+        name: String,
+        /// What it was.
+        begun: String,
+        /// What it is.
+        now: String,
+    },
+    /// A run with this output cannot be resumed, since what it left is not as it left it.
+    #[error("cannot resume `{path}`: {what}; overwrite it to start again")]
+    NotResumable {
+        /// The output.
+        path: PathBuf,
+        /// What was expected and found.
+        what: String,
+    },
+}
+
+impl ExchangeError {
+    /// For `map_err`, so that an error of the operating system gets the place and the purpose.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ExchangeError {
+        move |source| ExchangeError::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
