@@ -193,6 +193,10 @@ pub(super) struct Identify {
     /// Print JSON, one answer a line
     #[arg(long)]
     pub(super) json: bool,
+    /// Say what was done for each answer: the plan, how many templates were scanned, looked at again
+    /// and scored exactly, and what was read
+    #[arg(long, conflicts_with = "output")]
+    pub(super) explain: bool,
     /// Write the answers to this file, whose name ends in .jsonl or .parquet
     #[arg(
         long,

@@ -12,17 +12,22 @@ use crate::config::Settings;
 use crate::engine::{Batch, Engine, Identification, IdentifyOptions};
 use crate::exchange::{AnswerFile, EmbeddingFile, write_json_answer};
 use crate::face::ScoreMap;
+use crate::search::{Certificate, Plan};
 use crate::types::Match;
 
 /// One answer as JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     picture: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pictures: Option<&'a [PathBuf]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matches: Option<Vec<JsonMatch>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -57,7 +62,7 @@ fn identify_to_stdout(verb: &Identify, mut batch: Batch<'_>) -> anyhow::Result<E
     batch.identify(0, |first, answers| {
         let numbered = || (first..).zip(answers);
         bar.suspend(|| -> anyhow::Result<()> {
-            if verb.json {
+            if verb.json && !verb.explain {
                 return Ok(output::buffered(|stdout| {
                     numbered().try_for_each(|(probe, answer)| {
                         write_json_answer(stdout, probe, &answer.matches)
@@ -65,7 +70,9 @@ fn identify_to_stdout(verb: &Identify, mut batch: Batch<'_>) -> anyhow::Result<E
                 })?);
             }
             numbered().try_for_each(|(probe, answer)| {
-                print(verb, &format!("probe {probe}"), answer, None, |_| ())
+                print(verb, &format!("probe {probe}"), answer, None, |answer| {
+                    answer.probe = Some(probe);
+                })
             })
         })?;
         if answers.iter().any(|answer| !answer.matches.is_empty()) {
@@ -189,12 +196,17 @@ fn print<'a>(
             score: scores.map(|scores| scores.score(found.similarity)),
         };
         let matches = Some(identification.matches.iter().map(json).collect());
+        let certificate = identification.certificate.filter(|_| verb.explain);
         let mut answer = Answer {
             matches,
+            certificate: certificate.as_ref().map(json_certificate),
             ..Answer::empty()
         };
         name(&mut answer);
         return Ok(output::json_line(&answer)?);
+    }
+    if let Some(certificate) = identification.certificate.filter(|_| verb.explain) {
+        eprintln!("{title}: {}", explain(&certificate));
     }
     if identification.matches.is_empty() {
         return Ok(output::line(format!("{title}: nobody"))?);
@@ -215,9 +227,43 @@ fn print<'a>(
     Ok(output::line(table.to_string())?)
 }
 
+fn json_certificate(certificate: &Certificate) -> serde_json::Value {
+    serde_json::json!({
+        "plan": certificate.plan.to_string(),
+        "isa": certificate.isa.to_string(),
+        "rows_scanned": certificate.rows_scanned,
+        "rows_refined": certificate.rows_refined,
+        "rows_scored": certificate.rows_scored,
+        "bytes_read": certificate.bytes_read,
+    })
+}
+
+/// Why an answer is exact, in a sentence.
+fn explain(certificate: &Certificate) -> String {
+    let Certificate {
+        plan,
+        isa,
+        rows_scanned,
+        rows_refined,
+        rows_scored,
+        bytes_read,
+    } = certificate;
+    let refined = match plan {
+        Plan::Fine => String::new(),
+        Plan::Coarse | Plan::Tile => format!("{rows_refined} looked at again in eight bits, "),
+    };
+    let megabytes = *bytes_read as f64 / 1e6;
+    format!(
+        "{rows_scanned} templates scanned ({plan} plan, {isa}), {refined}{rows_scored} scored in \
+         double precision, all others out by proof; {megabytes:.1} MB read"
+    )
+}
+
 impl Answer<'_> {
     fn empty() -> Answer<'static> {
         Answer {
+            probe: None,
+            certificate: None,
             picture: None,
             pictures: None,
             matches: None,

@@ -106,18 +106,21 @@ impl RowBlock<'_> {
     /// ‖u − s·4·t‖ ≤ ‖u − s·c‖ + s·‖c − 4·t‖.
     pub fn pack(&self, kernel: Kernel, packed: &mut PackedRows) {
         kernel.pack(&self.nibbles(), packed);
-        let mut residuals = self.residuals_fine.to_vec();
-        if kernel.form() == Form::SixBits {
-            for (row, (residual, &square)) in residuals.iter_mut().zip(packed.squares()).enumerate()
-            {
-                let cut_off = f64::from(self.scales[row]) * f64::from(square).sqrt();
-                // Three roundings in double precision are far below one part in 10^12.
-                *residual = round_up((f64::from(*residual) + cut_off) * (1.0 + 1e-12));
-            }
+        if kernel.form() == Form::EightBits {
+            let (scales, residuals) = packed.bounds_mut();
+            scales.copy_from_slice(self.scales);
+            residuals.copy_from_slice(self.residuals_fine);
+            return;
         }
-        let (scales, packed_residuals) = packed.bounds_mut();
-        scales.copy_from_slice(self.scales);
-        packed_residuals.copy_from_slice(&residuals);
+        for row in 0..self.len() {
+            let square = f64::from(packed.squares()[row]);
+            let cut_off = f64::from(self.scales[row]) * square.sqrt();
+            let residual = f64::from(self.residuals_fine[row]) + cut_off;
+            let (scales, residuals) = packed.bounds_mut();
+            scales[row] = self.scales[row];
+            // Three roundings in double precision are far below one part in 10^12.
+            residuals[row] = round_up(residual * (1.0 + 1e-12));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl std::fmt::Debug for Codes {
 impl Codes {
     /// Codes a template whose length is `length`.
     pub fn of_template(row: &[f32], length: f64) -> Codes {
-        let (values, scale) = quantize(row, length, CODE_MAX, best_stretch(row));
+        let (values, scale) = quantize(row, length, CODE_MAX);
         let coarse = values.iter().map(|&value| 16 * high_nibble(value));
         let residual_coarse = residual(row, length, scale, coarse);
         let residual_fine = residual(row, length, scale, values.iter().copied());
@@ -47,7 +47,7 @@ impl Codes {
     /// Codes a probe in numbers of at most `largest`, with only the fine residual, which stands in both
     /// fields.
     pub fn of_probe(row: &[f32], length: f64, largest: i8) -> Codes {
-        let (values, scale) = quantize(row, length, f64::from(largest), 1.0);
+        let (values, scale) = quantize(row, length, f64::from(largest));
         let residual = residual(row, length, scale, values.iter().copied());
         Codes {
             values,
@@ -68,53 +68,12 @@ pub(super) fn high_nibble(code: i8) -> i8 {
     (code + 8) >> 4
 }
 
-/// What part of a row's largest value becomes the largest code.
-///
-/// At 1 no value is cut off. With less, a few large values are, which makes the fine residual larger,
-/// and all others are coded in smaller steps, which makes the coarse one smaller. A scan that reads
-/// high nibbles is the faster the smaller that is: with 512 values in a random direction and the sum of
-/// both residuals minimised, a quarter fewer rows have to be looked at twice, and half as many more
-/// exactly, which are a thousand times fewer.
-///
-/// Any choice is right, since residuals are computed afterwards and stored.
-fn best_stretch(row: &[f32]) -> f64 {
-    const STRETCHES: [f32; 6] = [1.0, 0.97, 0.94, 0.91, 0.88, 0.85];
-    let largest = row
-        .iter()
-        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    // In units of the largest value, so that neither large nor denormal numbers matter.
-    let unit: Vec<f32> = row.iter().map(|value| value / largest).collect();
-    let sum_of_residuals = |stretch: f32| {
-        let step = stretch / CODE_MAX as f32;
-        let (mut coarse, mut fine) = (0.0_f32, 0.0_f32);
-        for &value in &unit {
-            let limit = CODE_MAX as f32;
-            let code = round((value / step).clamp(-limit, limit));
-            let high = round(code / 16.0);
-            fine += (value - step * code).powi(2);
-            coarse += (value - step * 16.0 * high).powi(2);
-        }
-        coarse.sqrt() + fine.sqrt()
-    };
-    let best = STRETCHES
-        .iter()
-        .min_by(|a, b| sum_of_residuals(**a).total_cmp(&sum_of_residuals(**b)));
-    f64::from(best.copied().unwrap_or(1.0))
-}
-
-/// The nearest whole number, for numbers below 2^22: in single precision the sum has no room for
-/// fractions. Several times faster than `round` where that is a function call.
-fn round(value: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0;
-    (value + SHIFT) - SHIFT
-}
-
-fn quantize(row: &[f32], length: f64, code_max: f64, stretch: f64) -> (Vec<i8>, f32) {
+fn quantize(row: &[f32], length: f64, code_max: f64) -> (Vec<i8>, f32) {
     let largest = row.iter().fold(0.0_f64, |largest, &value| {
         largest.max(f64::from(value).abs())
     });
-    // At least 0.85 / 64 / 127 for 4,096 values or fewer, so never zero or denormal.
-    let scale = (largest * stretch / length / code_max) as f32;
+    // At least 1 / 64 / 127 for 4,096 values or fewer, so never zero or denormal.
+    let scale = (largest / length / code_max) as f32;
     let factor = 1.0 / (length * f64::from(scale));
     let code = |&value: &f32| {
         (f64::from(value) * factor)

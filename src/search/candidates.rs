@@ -1,5 +1,7 @@
 //! Rows that passed a first pass, and what becomes of them.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::collector::TopK;
 use super::threshold::Threshold;
 use crate::code::{Probe, ProbeCode, RowBlock};
@@ -15,11 +17,47 @@ pub(super) struct Looked<'a> {
     pub(super) rows: RowBlock<'a>,
 }
 
-/// What a thread has found for one probe.
-pub(super) struct Found {
-    pub(super) top: TopK,
-    pub(super) rows_refined: usize,
-    pub(super) rows_scored: usize,
+/// The best classes of one probe, and how good a row must be. Shared by all threads: what one finds
+/// cuts for all.
+pub(super) struct Best {
+    top: Mutex<TopK>,
+    threshold: Threshold,
+}
+
+impl Best {
+    /// None yet; rows below `least` are not asked for.
+    pub(super) fn new(k: usize, least: f64) -> Best {
+        Best {
+            top: Mutex::new(TopK::new(k)),
+            threshold: Threshold::new(least),
+        }
+    }
+
+    /// The similarity that a row must reach.
+    pub(super) fn threshold(&self) -> f64 {
+        self.threshold.get()
+    }
+
+    /// Considers one template's score.
+    fn offer(&self, candidate: Match) {
+        // A thread that panicked while it held the lock has ended the search for all.
+        let mut top = self.top.lock().unwrap_or_else(PoisonError::into_inner);
+        top.offer(candidate);
+        self.threshold.raise(top.threshold());
+    }
+
+    /// What was found, best first.
+    pub(super) fn into_matches(self) -> Vec<Match> {
+        let top = self.top.into_inner();
+        top.unwrap_or_else(PoisonError::into_inner).into_matches()
+    }
+}
+
+/// What a thread needs to score candidates.
+#[derive(Default)]
+pub(super) struct Scorer {
+    /// Rows that were scored, for each probe.
+    pub(super) rows_scored: Vec<usize>,
     candidates: Vec<Candidate>,
 }
 
@@ -30,12 +68,10 @@ struct Candidate {
     at_most: f64,
 }
 
-impl Found {
-    pub(super) fn new(k: usize) -> Found {
-        Found {
-            top: TopK::new(k),
-            rows_refined: 0,
-            rows_scored: 0,
+impl Scorer {
+    pub(super) fn new(probes: usize) -> Scorer {
+        Scorer {
+            rows_scored: vec![0; probes],
             candidates: Vec::new(),
         }
     }
@@ -49,10 +85,10 @@ impl Found {
         looked: &Looked<'_>,
         probe: &Probe,
         hits: &[Hit],
-        threshold: &Threshold,
+        best: &Best,
         least: Option<f64>,
     ) -> Result<(), StoreError> {
-        let reached = threshold.get();
+        let reached = best.threshold();
         self.candidates.clear();
         self.candidates.extend(hits.iter().filter_map(|hit| {
             let (estimate, error) = bounds(probe.code(), &looked.rows, hit);
@@ -64,7 +100,7 @@ impl Found {
             .sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
         for candidate in &self.candidates {
             // Equal is not out: ties are decided by class.
-            if candidate.at_most < threshold.get() {
+            if candidate.at_most < best.threshold() {
                 break;
             }
             let (block, row) = (looked.block, candidate.row);
@@ -72,11 +108,10 @@ impl Found {
                 continue;
             }
             let similarity = probe.similarity(block.values(row)?, block.length(row)?);
-            self.rows_scored += 1;
+            self.rows_scored[hits[0].probe as usize] += 1;
             if least.is_none_or(|least| similarity >= least) {
                 let class = block.class(row)?;
-                self.top.offer(Match { class, similarity });
-                threshold.raise(self.top.threshold());
+                best.offer(Match { class, similarity });
             }
         }
         Ok(())
@@ -85,33 +120,31 @@ impl Found {
 
 /// Raises a threshold from estimates alone: a class is at least as good as the estimate of one of
 /// its rows less its error.
-pub(super) struct Seeds(TopK);
+pub(super) struct Seeds(Mutex<TopK>);
 
 impl Seeds {
     pub(super) fn new(k: usize) -> Seeds {
-        Seeds(TopK::new(k))
+        Seeds(Mutex::new(TopK::new(k)))
     }
 
     /// Considers rows; `hits` have the dot products of eight bits.
     pub(super) fn offer(
-        &mut self,
+        &self,
         looked: &Looked<'_>,
         code: &ProbeCode,
         hits: &[Hit],
-        threshold: &Threshold,
+        best: &Best,
     ) -> Result<(), StoreError> {
+        let mut top = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for hit in hits {
             let (estimate, error) = bounds(code, &looked.rows, hit);
-            let (row, at_least) = (looked.first_row + hit.row as usize, estimate - error);
-            if at_least > self.0.threshold() && !looked.block.is_removed(row) {
+            let (row, similarity) = (looked.first_row + hit.row as usize, estimate - error);
+            if similarity > top.threshold() && !looked.block.is_removed(row) {
                 let class = looked.block.class(row)?;
-                self.0.offer(Match {
-                    class,
-                    similarity: at_least,
-                });
+                top.offer(Match { class, similarity });
             }
         }
-        threshold.raise(self.0.threshold());
+        best.threshold.raise(top.threshold());
         Ok(())
     }
 }

@@ -1,16 +1,26 @@
 //! The first look at rows: which of them may be among the best for which probe.
 
+use super::candidates::Best;
 use super::certificate::Plan;
-use super::threshold::Threshold;
 use crate::code::{Layout, Probe, ProbeCode, RowBlock};
-use crate::kernel::{Form, Hit, Kernel, Limit, Line, PackedProbes, PackedRows, ScanProbe};
+use crate::kernel::{
+    Form, Hit, Kernel, Limit, Line, PackedProbes, PackedRows, ROWS_PER_GROUP, ScanProbe,
+};
 use crate::partition::StoreError;
 
-/// Where the coarse pass leaves over more than this share of the rows, it does not pay: a look at a
-/// single row costs several times what it costs in a scan.
-const COARSE_SHARE_MAX: f64 = 0.4;
+/// Where the coarse pass leaves over more than this share of the rows, it does not pay. Measured at
+/// 512 values: a scan of both planes takes about 14 ns a row longer than one of a single plane, and
+/// another look at a single row, whose line of memory nobody expects, about 100 ns.
+const COARSE_SHARE_MAX: f64 = 0.13;
 /// For so many pieces of rows the fine pass is then used instead, before it is tried again.
 const FINE_PIECES: usize = 16;
+
+/// Probes that are multiplied with a piece of rows before the next ones are: with what is needed to look
+/// again at their hits they fill half of a small second-level cache (192 x 2 x 512 bytes).
+const PROBES_PER_CHUNK: usize = 192;
+/// Rows that many probes pass over together where there are several chunks, so that repacking them
+/// for each is not needed. One chunk takes them as they come, a group at a time.
+const ROWS_PER_PIECE: usize = 1024;
 
 /// The probes as a plan needs them. Shared by all threads.
 pub(super) struct FirstPass<'a> {
@@ -20,17 +30,28 @@ pub(super) struct FirstPass<'a> {
     probes: &'a [Probe],
     /// In eight bits, to scan for one after the other, and to refine.
     scanned: Vec<ScanProbe>,
-    /// Together, with the code of each.
-    packed: Option<(PackedProbes, Vec<ProbeCode>)>,
+    /// To be multiplied with together; none unless the plan is to tile.
+    chunks: Vec<Chunk>,
+}
+
+/// Probes that are multiplied with all rows of a piece before the next ones are.
+struct Chunk {
+    /// The number of the first.
+    first: usize,
+    probes: PackedProbes,
+    codes: Vec<ProbeCode>,
 }
 
 /// What one thread needs beside: memory to be used again, and what it has read.
 pub(super) struct Thread<'a> {
     pass: &'a FirstPass<'a>,
     packed: PackedRows,
+    /// Those of one chunk.
     limits: Vec<Limit>,
-    /// The thresholds of which `limits` were made.
-    known: Vec<f64>,
+    /// The limits in eight bits, for what was looked at again.
+    fine_limits: Vec<Limit>,
+    /// For each probe how many rows were looked at again.
+    refined: Vec<usize>,
     hits: Vec<Hit>,
     /// For each probe how many more pieces are to be scanned finely.
     fine_pieces: Vec<usize>,
@@ -48,37 +69,50 @@ impl<'a> FirstPass<'a> {
         let scanned = probes
             .iter()
             .map(|probe| ScanProbe::new(probe.code().numbers()));
-        let packed = (plan == Plan::Tile).then(|| {
-            let largest = kernel.form().probe_code_max();
+        let tiled = if plan == Plan::Tile { probes } else { &[] };
+        let largest = kernel.form().probe_code_max();
+        let chunk = |(at, probes): (usize, &[Probe])| {
             let codes: Vec<ProbeCode> = probes.iter().map(|probe| probe.code_of(largest)).collect();
             let numbers: Vec<&[i8]> = codes.iter().map(ProbeCode::numbers).collect();
-            (kernel.pack_probes(layout.padded_values(), &numbers), codes)
-        });
+            Chunk {
+                first: at * PROBES_PER_CHUNK,
+                probes: kernel.pack_probes(layout.padded_values(), &numbers),
+                codes,
+            }
+        };
         FirstPass {
             kernel,
             plan,
             layout,
             probes,
             scanned: scanned.collect(),
-            packed,
+            chunks: tiled
+                .chunks(PROBES_PER_CHUNK)
+                .enumerate()
+                .map(chunk)
+                .collect(),
         }
     }
 
     /// What one thread needs.
     pub(super) fn thread(&self) -> Thread<'_> {
-        let limits = self
-            .packed
-            .as_ref()
-            .map_or(0, |(packed, _)| packed.limits());
         Thread {
             pass: self,
             packed: self.kernel.packed_rows(),
-            limits: vec![Limit::NOTHING; limits],
-            // Thresholds are never NaN, so that all are new at first.
-            known: vec![f64::NAN; self.probes.len()],
+            limits: Vec::new(),
+            fine_limits: vec![Limit::NOTHING; self.probes.len()],
+            refined: vec![0; self.probes.len()],
             hits: Vec::new(),
             fine_pieces: vec![0; self.probes.len()],
             bytes_read: 0,
+        }
+    }
+
+    /// How many rows are best looked at together.
+    pub(super) fn rows_per_piece(&self) -> usize {
+        match self.chunks.len() {
+            1 => ROWS_PER_GROUP,
+            _ => ROWS_PER_PIECE,
         }
     }
 
@@ -95,7 +129,7 @@ impl<'a> FirstPass<'a> {
 
 impl Thread<'_> {
     /// Looks at `rows` for all probes, and meanwhile asks memory for those `ahead`. Calls `each` with a probe, the rows that may reach its
-    /// threshold, with dot products of eight bits, and how many of them were looked at twice.
+    /// threshold, with dot products of eight bits.
     ///
     /// # Errors
     ///
@@ -104,12 +138,12 @@ impl Thread<'_> {
         &mut self,
         rows: &RowBlock<'_>,
         ahead: &RowBlock<'_>,
-        thresholds: &[Threshold],
-        each: impl FnMut(usize, &[Hit], usize) -> Result<(), StoreError>,
+        best: &[Best],
+        each: impl FnMut(usize, &[Hit]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        match &self.pass.packed {
-            Some(packed) => self.multiply(rows, ahead, packed, thresholds, each),
-            None => self.scan(rows, thresholds, each),
+        match self.pass.plan {
+            Plan::Tile => self.multiply(rows, ahead, best, each),
+            Plan::Coarse | Plan::Fine => self.scan(rows, best, each),
         }
     }
 
@@ -117,13 +151,13 @@ impl Thread<'_> {
     fn scan(
         &mut self,
         rows: &RowBlock<'_>,
-        thresholds: &[Threshold],
-        mut each: impl FnMut(usize, &[Hit], usize) -> Result<(), StoreError>,
+        best: &[Best],
+        mut each: impl FnMut(usize, &[Hit]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let (kernel, nibbles) = (self.pass.kernel, rows.nibbles());
         let mut low_was_read = false;
         for (at, probe) in self.pass.scanned.iter().enumerate() {
-            let limit = self.pass.probes[at].code().limit(thresholds[at].get());
+            let limit = self.pass.probes[at].code().limit(best[at].threshold());
             self.hits.clear();
             if self.pass.plan == Plan::Coarse && self.fine_pieces[at] == 0 {
                 kernel.coarse(
@@ -140,64 +174,83 @@ impl Thread<'_> {
                 }
                 kernel.refine(&self.pass.scanned, &nibbles, &mut self.hits);
                 self.bytes_read += (refined * self.pass.nibble_bytes()) as u64;
-                each(at, &self.hits, refined)?;
+                self.refined[at] += refined;
+                each(at, &self.hits)?;
             } else {
                 self.fine_pieces[at] = self.fine_pieces[at].saturating_sub(1);
                 kernel.fine(probe, &nibbles, &rows.bounds_fine(), limit, &mut self.hits);
                 low_was_read = true;
-                each(at, &self.hits, 0)?;
+                each(at, &self.hits)?;
             }
         }
         self.count(rows, if low_was_read { 2 } else { 1 });
         Ok(())
     }
 
-    /// All probes together.
+    /// All probes of a chunk together.
     fn multiply(
         &mut self,
         rows: &RowBlock<'_>,
         ahead: &RowBlock<'_>,
-        (probes, codes): &(PackedProbes, Vec<ProbeCode>),
-        thresholds: &[Threshold],
-        mut each: impl FnMut(usize, &[Hit], usize) -> Result<(), StoreError>,
+        best: &[Best],
+        mut each: impl FnMut(usize, &[Hit]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let kernel = self.pass.kernel;
-        for (at, threshold) in thresholds.iter().enumerate() {
-            let least = threshold.get();
-            if least != self.known[at] {
-                self.known[at] = least;
-                self.limits[at] = codes[at].limit(least);
-            }
-        }
+        let (kernel, ahead) = (self.pass.kernel, ahead.nibbles());
         rows.pack(kernel, &mut self.packed);
         self.count(rows, 2);
-        self.hits.clear();
-        for group in 0..self.packed.groups() {
-            let ahead = ahead.nibbles();
-            kernel.tile(
-                probes,
-                &self.packed,
-                group,
-                &self.limits,
-                &ahead,
-                &mut self.hits,
-            );
-        }
-        let is_rough = kernel.form() == Form::SixBits;
-        if is_rough {
-            kernel.fine_rows(&self.pass.scanned, &rows.nibbles(), &mut self.hits);
-        }
-        for hits in self.hits.chunk_by(|a, b| a.probe == b.probe) {
-            let refined = if is_rough { hits.len() } else { 0 };
-            each(hits[0].probe as usize, hits, refined)?;
+        for chunk in &self.pass.chunks {
+            let limits = chunk.probes.limits();
+            self.limits.clear();
+            self.limits.resize(limits, Limit::NOTHING);
+            for group in 0..self.packed.groups() {
+                self.refresh_limits(chunk, best);
+                self.hits.clear();
+                let (packed, hits) = (&self.packed, &mut self.hits);
+                kernel.tile(&chunk.probes, packed, group, &self.limits, &ahead, hits);
+                hits.iter_mut()
+                    .for_each(|hit| hit.probe += chunk.first as u32);
+                if kernel.form() == Form::SixBits {
+                    self.look_again(rows);
+                }
+                for hits in self.hits.chunk_by(|a, b| a.probe == b.probe) {
+                    each(hits[0].probe as usize, hits)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Brings the limits of a chunk up to what is known by now.
+    fn refresh_limits(&mut self, chunk: &Chunk, best: &[Best]) {
+        for (at, code) in chunk.codes.iter().enumerate() {
+            let least = best[chunk.first + at].threshold();
+            self.limits[at] = code.limit(least);
+            let fine = self.pass.probes[chunk.first + at].code();
+            self.fine_limits[chunk.first + at] = fine.limit(least);
+        }
+    }
+
+    /// Looks at the hits again in eight bits, and keeps those that still reach their limit.
+    fn look_again(&mut self, rows: &RowBlock<'_>) {
+        let kernel = self.pass.kernel;
+        kernel.fine_rows(&self.pass.scanned, &rows.nibbles(), &mut self.hits);
+        let (limits, refined) = (&self.fine_limits, &mut self.refined);
+        self.hits.retain(|hit| {
+            let (probe, row) = (hit.probe as usize, hit.row as usize);
+            refined[probe] += 1;
+            limits[probe].reports(hit.dot, rows.scales[row], rows.residuals_fine[row])
+        });
     }
 
     /// Counts what a pass over `rows` has read: planes of nibbles, scales and residuals.
     fn count(&mut self, rows: &RowBlock<'_>, planes: usize) {
         let row_bytes = planes * self.pass.nibble_bytes() + 2 * size_of::<f32>();
         self.bytes_read += (rows.len() * row_bytes) as u64;
+    }
+
+    /// How many rows were looked at twice, for each probe.
+    pub(super) fn into_rows_refined(self) -> Vec<usize> {
+        self.refined
     }
 
     /// The bytes that this thread has read so far.

@@ -17,7 +17,6 @@
 //! 3. Where the first pass was in fewer than eight bits, what is left is looked at again in eight.
 //! 4. What is still left is scored exactly from its full values and offered to a [`TopK`], the most
 //!    promising first. Each find raises the threshold for all threads.
-//! 5. The collectors of all threads are merged.
 //!
 //! Every [`Answer`] carries its [`Certificate`]: what was scanned, looked at again, and scored. A
 //! search sees snapshots only; it cannot see a partition being written.
@@ -42,7 +41,7 @@ use crate::types::{EncoderId, Match};
 
 /// From so many probes on, repacking rows for all of them costs less than scanning for one after
 /// the other. Measured with `cargo bench --bench search`; see `docs/benchmarks.md`.
-const TILE_PROBES_MIN: usize = 3;
+const TILE_PROBES_MIN: usize = 4;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -134,27 +133,21 @@ pub fn search(
     let parts = parts
         .into_iter()
         .collect::<Result<Vec<Part>, StoreError>>()?;
-    let bytes_read = parts.iter().map(|part| part.bytes_read).sum();
-    let mut parts = parts.into_iter().map(|part| part.found);
-    let mut whole = parts.next().expect("a pool has a thread");
-    for part in parts {
-        for (whole, part) in whole.iter_mut().zip(part) {
-            whole.top.merge(part.top);
-            whole.rows_refined += part.rows_refined;
-            whole.rows_scored += part.rows_scored;
-        }
-    }
-    let rows_scanned = snapshot.templates();
-    let answers = whole.into_iter().map(|found| Answer {
-        certificate: Certificate {
-            plan,
-            isa: options.kernel.isa(),
-            rows_scanned,
-            rows_refined: found.rows_refined,
-            rows_scored: found.rows_scored,
-            bytes_read,
-        },
-        matches: found.top.into_matches(),
+    let sum = |rows: fn(&Part) -> &[usize], probe: usize| -> usize {
+        parts.iter().map(|part| rows(part)[probe]).sum()
+    };
+    let certificate = |probe: usize| Certificate {
+        plan,
+        isa: options.kernel.isa(),
+        rows_scanned: snapshot.templates(),
+        rows_refined: sum(|part| &part.rows_refined, probe),
+        rows_scored: sum(|part| &part.rows_scored, probe),
+        bytes_read: parts.iter().map(|part| part.bytes_read).sum(),
+    };
+    let answers = scan.into_matches().enumerate();
+    let answers = answers.map(|(probe, matches)| Answer {
+        matches,
+        certificate: certificate(probe),
     });
     Ok(answers.collect())
 }

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Options;
-use super::candidates::{Found, Looked, Seeds};
+use super::candidates::{Best, Looked, Scorer, Seeds};
 use super::certificate::Plan;
 use super::first_pass::FirstPass;
-use super::threshold::Threshold;
 use crate::code::Probe;
 use crate::partition::{Block, Snapshot, StoreError};
+use crate::types::Match;
 
 /// Rows that a thread takes at once. Their high nibbles (256 KiB at 512 values) stay in the
 /// second-level cache while a few probes pass over them.
@@ -26,15 +26,16 @@ const SEEDS_MAX: usize = 16_384;
 pub(super) struct Scan<'a> {
     probes: &'a [Probe],
     options: &'a Options,
-    plan: Plan,
     first_pass: FirstPass<'a>,
     runs: Vec<Run<'a>>,
     next_run: AtomicUsize,
     /// Every so many runs one gives seeds; none does where it is zero.
     seed_stride: usize,
     next_seed: AtomicUsize,
-    /// For each probe the highest threshold that any thread has reached.
-    thresholds: Vec<Threshold>,
+    /// One for each probe.
+    best: Vec<Best>,
+    /// One for each probe; used before the scan.
+    seeds: Vec<Seeds>,
 }
 
 /// Rows that lie together.
@@ -45,7 +46,10 @@ struct Run<'a> {
 
 /// What one thread has done.
 pub(super) struct Part {
-    pub(super) found: Vec<Found>,
+    /// For each probe.
+    pub(super) rows_refined: Vec<usize>,
+    /// For each probe.
+    pub(super) rows_scored: Vec<usize>,
     pub(super) bytes_read: u64,
 }
 
@@ -69,13 +73,13 @@ impl<'a> Scan<'a> {
         Scan {
             probes,
             options,
-            plan,
             first_pass: FirstPass::new(dimension, probes, options.kernel, plan),
             seed_stride: seed_stride(runs.len(), options.k),
             runs,
             next_run: AtomicUsize::new(0),
             next_seed: AtomicUsize::new(0),
-            thresholds: probes.iter().map(|_| Threshold::new(least)).collect(),
+            best: probes.iter().map(|_| Best::new(options.k, least)).collect(),
+            seeds: probes.iter().map(|_| Seeds::new(options.k)).collect(),
         }
     }
 
@@ -83,31 +87,29 @@ impl<'a> Scan<'a> {
     pub(super) fn work(&self) -> Result<Part, StoreError> {
         let mut pass = self.first_pass.thread();
         self.seed(&mut pass)?;
-        let mut found: Vec<Found> = self
-            .probes
-            .iter()
-            .map(|_| Found::new(self.options.k))
-            .collect();
+        let mut scorer = Scorer::new(self.probes.len());
         while let Some(run) = self.runs.get(self.next_run.fetch_add(1, Ordering::Relaxed)) {
             for rows in self.pieces(run.rows.clone()) {
                 let next = rows.end..run.rows.end.min(rows.end + rows.len());
                 let (looked, next) = (Looked::at(run.block, rows)?, run.block.scan(next)?);
-                pass.look(
-                    &looked.rows,
-                    &next,
-                    &self.thresholds,
-                    |probe, hits, refined| {
-                        let found = &mut found[probe];
-                        found.rows_refined += refined;
-                        let (threshold, least) = (&self.thresholds[probe], self.options.threshold);
-                        found.collect(&looked, &self.probes[probe], hits, threshold, least)
-                    },
-                )?;
+                pass.look(&looked.rows, &next, &self.best, |probe, hits| {
+                    let (best, least) = (&self.best[probe], self.options.threshold);
+                    scorer.collect(&looked, &self.probes[probe], hits, best, least)
+                })?;
             }
         }
-        let scored: usize = found.iter().map(|found| found.rows_scored).sum();
-        let bytes_read = pass.bytes_read() + self.first_pass.bytes_scored(scored);
-        Ok(Part { found, bytes_read })
+        let rows_scored = scorer.rows_scored;
+        let scored = rows_scored.iter().sum();
+        Ok(Part {
+            bytes_read: pass.bytes_read() + self.first_pass.bytes_scored(scored),
+            rows_refined: pass.into_rows_refined(),
+            rows_scored,
+        })
+    }
+
+    /// What was found for each probe, best first.
+    pub(super) fn into_matches(self) -> impl Iterator<Item = Vec<Match>> {
+        self.best.into_iter().map(Best::into_matches)
     }
 
     /// Raises the thresholds before the scan, so that it does not begin by taking every row for a
@@ -117,8 +119,6 @@ impl<'a> Scan<'a> {
         if self.seed_stride == 0 {
             return Ok(());
         }
-        let seeds = |_| Seeds::new(self.options.k);
-        let mut seeds: Vec<Seeds> = (0..self.probes.len()).map(seeds).collect();
         loop {
             let at = self.next_seed.fetch_add(1, Ordering::Relaxed) * self.seed_stride;
             let Some(run) = self.runs.get(at) else {
@@ -126,24 +126,16 @@ impl<'a> Scan<'a> {
             };
             let last = run.rows.end.min(run.rows.start + SEEDS_PER_RUN);
             let looked = Looked::at(run.block, run.rows.start..last)?;
-            pass.look(
-                &looked.rows,
-                &looked.rows,
-                &self.thresholds,
-                |probe, hits, _| {
-                    let code = self.probes[probe].code();
-                    seeds[probe].offer(&looked, code, hits, &self.thresholds[probe])
-                },
-            )?;
+            pass.look(&looked.rows, &looked.rows, &self.best, |probe, hits| {
+                let code = self.probes[probe].code();
+                self.seeds[probe].offer(&looked, code, hits, &self.best[probe])
+            })?;
         }
     }
 
     /// A run in the pieces in which the first pass wants it.
     fn pieces(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let step = match self.plan {
-            Plan::Coarse | Plan::Fine => ROWS_PER_RUN,
-            Plan::Tile => crate::kernel::ROWS_PER_GROUP,
-        };
+        let step = self.first_pass.rows_per_piece();
         let end = rows.end;
         rows.step_by(step)
             .map(move |start| start..end.min(start + step))

@@ -7,15 +7,19 @@ use crate::kernel::rows::Line;
 
 /// How far ahead of the row at hand its planes are asked for. The processor's own prefetching ends
 /// at every page, and the pages of a mapped file are small.
-pub(super) const PREFETCH_LINES: usize = 128;
+pub(super) const PREFETCH_LINES: usize = 64;
 
-/// Makes the [`super::ScanTable`] of an instruction set from its `four_rows`, a function
-/// `(&[[Line; 2]], [&[Line]; 4]) -> [__m256i; 4]` that gives for each of four rows of a plane, which are
-/// as long as the probe, eight sums whose sum is Σ q·n over the nibbles as they are stored.
+/// Makes the [`super::ScanTable`] of an instruction set from two functions that give, for rows of a
+/// plane which are as long as the probe, eight sums whose sum is Σ q·n over the nibbles as they are
+/// stored:
+///
+/// * `four_rows`, `(&[[Line; 2]], [&[Line]; 4], &[Line]) -> [__m256i; 4]`, asks for the lines of the
+///   last argument meanwhile;
+/// * `one_row`, `(&[[Line; 2]], &[Line]) -> __m256i`.
 ///
 /// A macro and no generic function, since each function has to be compiled for its instructions.
 macro_rules! scan_table {
-    ($features:literal, $four_rows:ident) => {
+    ($features:literal, $four_rows:ident, $one_row:ident) => {
         pub(super) static TABLE: super::ScanTable = super::ScanTable {
             coarse,
             fine,
@@ -34,8 +38,12 @@ macro_rules! scan_table {
             let offset = probe.offset_coarse();
             let dots = |first: usize, results: &mut [i32]| {
                 each_eight(first, results, |chosen| {
-                    prefetch(rows.high, chosen[0], rows.lines_per_row);
-                    eight_planes(probe, chosen.map(|row| rows.row(row).0))
+                    eight_planes(
+                        probe,
+                        &chosen,
+                        |row| rows.row(row).0,
+                        |row| four_later(rows.high, row, rows.lines_per_row),
+                    )
                 });
                 results
                     .iter_mut()
@@ -58,11 +66,7 @@ macro_rules! scan_table {
         ) {
             let offset = probe.offset_fine();
             let dots = |first: usize, results: &mut [i32]| {
-                each_eight(first, results, |chosen| {
-                    prefetch(rows.high, chosen[0], rows.lines_per_row);
-                    prefetch(rows.low, chosen[0], rows.lines_per_row);
-                    eight_rows(probe, chosen.map(|row| rows.row(row)))
-                });
+                each_eight(first, results, |chosen| eight_rows(probe, &chosen, rows));
                 results.iter_mut().for_each(|dot| *dot -= offset);
             };
             let reports =
@@ -77,7 +81,12 @@ macro_rules! scan_table {
                 for hits in hits.chunks_mut(8) {
                     let mut dots = [0; 8];
                     each_eight(0, &mut dots[..hits.len()], |chosen| {
-                        eight_planes(probe, chosen.map(|at| rows.row(hits[at].row as usize).1))
+                        eight_planes(
+                            probe,
+                            &chosen,
+                            |at| rows.row(hits[at].row as usize).1,
+                            |_| &[],
+                        )
                     });
                     for (hit, dot) in hits.iter_mut().zip(dots) {
                         hit.dot += dot - probe.offset_low();
@@ -88,30 +97,41 @@ macro_rules! scan_table {
 
         #[target_feature(enable = $features)]
         fn fine_rows(probes: &[super::ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
-            for hits in hits.chunk_by_mut(|a, b| a.probe == b.probe) {
-                let probe = &probes[hits[0].probe as usize];
-                for hits in hits.chunks_mut(8) {
-                    let mut dots = [0; 8];
-                    each_eight(0, &mut dots[..hits.len()], |chosen| {
-                        eight_rows(probe, chosen.map(|at| rows.row(hits[at].row as usize)))
-                    });
-                    for (hit, dot) in hits.iter_mut().zip(dots) {
-                        hit.dot = dot - probe.offset_fine();
-                    }
+            for hits in hits.chunks_mut(8) {
+                // Neighbours are of different probes, so that nothing is shared but the last step.
+                let mut sums = [_mm256_setzero_si256(); 8];
+                for (sum, hit) in sums.iter_mut().zip(&*hits) {
+                    let (codes, _) = probes[hit.probe as usize].codes.as_chunks::<2>();
+                    let (high, low) = rows.row(hit.row as usize);
+                    let high = _mm256_slli_epi32::<4>($one_row(codes, high));
+                    *sum = _mm256_add_epi32(high, $one_row(codes, low));
+                }
+                let mut dots = [0; 8];
+                store(&mut dots, sum_eight(sums));
+                for (hit, dot) in hits.iter_mut().zip(dots) {
+                    hit.dot = dot - probes[hit.probe as usize].offset_fine();
                 }
             }
         }
 
-        /// Σ q·n of eight rows of a plane.
+        /// Σ q·n of eight rows of a plane, which `plane` gives for what was chosen, while the lines of
+        /// `later` are asked for.
+        ///
+        /// Here and below loops stand where `map` would be shorter: a closure that is compiled for
+        /// these instructions is not inlined into a function of the standard library that is not.
         #[inline]
         #[target_feature(enable = $features)]
-        fn eight_planes(
+        fn eight_planes<'a>(
             probe: &super::ScanProbe,
-            [a, b, c, d, e, f, g, h]: [&[Line]; 8],
+            c: &[usize; 8],
+            plane: impl Fn(usize) -> &'a [Line],
+            later: impl Fn(usize) -> &'a [Line],
         ) -> [__m256i; 8] {
             let (codes, _) = probe.codes.as_chunks::<2>();
-            let [s, t, u, v] = $four_rows(codes, [a, b, c, d]);
-            let [w, x, y, z] = $four_rows(codes, [e, f, g, h]);
+            let front = [plane(c[0]), plane(c[1]), plane(c[2]), plane(c[3])];
+            let back = [plane(c[4]), plane(c[5]), plane(c[6]), plane(c[7])];
+            let [s, t, u, v] = $four_rows(codes, front, later(c[0]));
+            let [w, x, y, z] = $four_rows(codes, back, later(c[4]));
             [s, t, u, v, w, x, y, z]
         }
 
@@ -120,23 +140,30 @@ macro_rules! scan_table {
         #[target_feature(enable = $features)]
         fn eight_rows(
             probe: &super::ScanProbe,
-            [a, b, c, d, e, f, g, h]: [(&[Line], &[Line]); 8],
+            c: &[usize; 8],
+            rows: &NibbleRows<'_>,
         ) -> [__m256i; 8] {
             let (codes, _) = probe.codes.as_chunks::<2>();
-            let four = |rows: [(&[Line], &[Line]); 4]| {
-                let high = $four_rows(codes, rows.map(|(high, _)| high));
-                let low = $four_rows(codes, rows.map(|(_, low)| low));
-                let sum = |at: usize| _mm256_add_epi32(_mm256_slli_epi32::<4>(high[at]), low[at]);
-                [sum(0), sum(1), sum(2), sum(3)]
-            };
-            let [s, t, u, v] = four([a, b, c, d]);
-            let [w, x, y, z] = four([e, f, g, h]);
-            [s, t, u, v, w, x, y, z]
+            let mut sums = [_mm256_setzero_si256(); 8];
+            for first in [0, 4] {
+                let (a, b) = (rows.row(c[first]), rows.row(c[first + 1]));
+                let (d, e) = (rows.row(c[first + 2]), rows.row(c[first + 3]));
+                let [high, low] = [rows.high, rows.low]
+                    .map(|plane| four_later(plane, c[first], rows.lines_per_row));
+                let high = $four_rows(codes, [a.0, b.0, d.0, e.0], high);
+                let low = $four_rows(codes, [a.1, b.1, d.1, e.1], low);
+                for at in 0..4 {
+                    let high = _mm256_slli_epi32::<4>(high[at]);
+                    sums[first + at] = _mm256_add_epi32(high, low[at]);
+                }
+            }
+            sums
         }
 
         use crate::kernel::avx2::reports;
+        use crate::kernel::avx2::{store, sum_eight};
         use crate::kernel::rows::{Bounds, Hit, Limit, NibbleRows};
-        use crate::kernel::scan::x86::{each_eight, prefetch, prefetch_row};
+        use crate::kernel::scan::x86::{each_eight, four_later, prefetch_row};
     };
 }
 pub(super) use scan_table;
@@ -153,18 +180,33 @@ pub(super) fn each_eight(
     let last = first + results.len().saturating_sub(1);
     for (at, results) in results.chunks_mut(8).enumerate() {
         let first = first + at * 8;
-        let sums = sum_eight(dots(std::array::from_fn(|lane| (first + lane).min(last))));
+        let mut chosen = [last; 8];
+        for (lane, chosen) in chosen.iter_mut().enumerate() {
+            *chosen = (first + lane).min(last);
+        }
+        let sums = sum_eight(dots(chosen));
         let mut eight = [0; 8];
         store(&mut eight, sums);
         results.copy_from_slice(&eight[..results.len()]);
     }
 }
 
-/// Asks for the lines of eight rows that will be read soon. Past the end nothing is asked for.
+/// The lines to ask for while four rows are multiplied; none near the end.
 #[inline(always)]
-pub(super) fn prefetch(plane: &[Line], row: usize, lines_per_row: usize) {
+pub(super) fn four_later(plane: &[Line], row: usize, lines_per_row: usize) -> &[Line] {
     let first = row * lines_per_row + PREFETCH_LINES;
-    ask_for(plane, first, 8 * lines_per_row);
+    plane
+        .get(first..first + 4 * lines_per_row)
+        .unwrap_or_default()
+}
+
+/// Asks for the share of a step in the lines for four rows: a few at a time, since the processor waits
+/// when too many are on their way.
+#[inline(always)]
+pub(super) fn prefetch_share(later: &[Line], step: usize) {
+    if let Some(lines) = later.get(step * 4..step * 4 + 4) {
+        ask_for(lines, 0, 4);
+    }
 }
 
 /// Asks for the lines of a row.

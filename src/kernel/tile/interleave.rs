@@ -26,8 +26,10 @@ pub(super) fn interleave<const FORM: u8>(rows: &NibbleRows<'_>, packed: &mut Pac
     let last = packed.rows.saturating_sub(1);
     for eight in 0..packed.squares.len() / 8 {
         // Rows beyond the last repeat it; their residual says that they are not there.
-        let row = |lane: usize| rows.row((eight * 8 + lane).min(last));
-        let sources: [(&[Line], &[Line]); 8] = std::array::from_fn(row);
+        let mut sources = [rows.row(last); 8];
+        for (lane, source) in sources.iter_mut().enumerate() {
+            *source = rows.row((eight * 8 + lane).min(last));
+        }
         let first = eight / 2 * lines_per_sixteen;
         let target = &mut packed.lines[first..first + lines_per_sixteen];
         let squares = eight_rows::<FORM>(&sources, rows.lines_per_row, target, eight % 2);
@@ -75,12 +77,14 @@ fn eight_rows<const FORM: u8>(
             }
         }
     }
-    squares.map(|sums| {
+    let mut totals = [0; 8];
+    for (total, sums) in totals.iter_mut().zip(squares) {
         let mut lanes = [0; 8];
         store(&mut lanes, sums);
         // 64-bit sums far below 2^32: their lower halves are everything.
-        lanes.iter().sum::<i32>() as u32
-    })
+        *total = lanes.iter().sum::<i32>() as u32;
+    }
+    totals
 }
 
 /// The bytes of a form from c + 136, and sums of squares of what is cut off.
@@ -124,11 +128,10 @@ fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
     };
     let front = four(pair(0, 1), pair(2, 3));
     let back = four(pair(4, 5), pair(6, 7));
-    std::array::from_fn(|at| {
-        if at < 4 {
-            _mm256_permute2x128_si256::<0x20>(front[at], back[at])
-        } else {
-            _mm256_permute2x128_si256::<0x31>(front[at - 4], back[at - 4])
-        }
-    })
+    let mut columns = [_mm256_setzero_si256(); 8];
+    for at in 0..4 {
+        columns[at] = _mm256_permute2x128_si256::<0x20>(front[at], back[at]);
+        columns[at + 4] = _mm256_permute2x128_si256::<0x31>(front[at], back[at]);
+    }
+    columns
 }
