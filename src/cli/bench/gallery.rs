@@ -196,7 +196,7 @@ fn make(
     bar.finish_and_clear();
     let probe = |at: usize| {
         let mut probe = direction(verb.dim, verb.seed, u64::MAX - at as u64);
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             let row = &mated[at % mated.len()];
             probe
                 .iter_mut()
