@@ -10,6 +10,8 @@ mod cli_bad_files;
 #[cfg(feature = "web")]
 mod cli_batch;
 #[cfg(feature = "web")]
+mod cli_bench;
+#[cfg(feature = "web")]
 mod cli_duplicates;
 mod duplicates;
 #[cfg(feature = "face")]

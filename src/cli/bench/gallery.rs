@@ -16,7 +16,7 @@ use crate::cli::temporary::Directory;
 use crate::code::{Probe, length, similarity};
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::exchange::EmbeddingFile;
+use crate::exchange::{EmbeddingFile, write_json_answer};
 use crate::partition::{Snapshot, Store};
 use crate::search::{Options, Pool, search};
 use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
@@ -76,8 +76,10 @@ impl Gallery {
         options: &Options,
         pool: &Pool,
     ) -> anyhow::Result<usize> {
-        let step = self.probes.len().div_ceil(count.max(1)).max(1);
-        let chosen: Vec<usize> = (0..self.probes.len()).step_by(step).take(count).collect();
+        let count = count.min(self.probes.len());
+        let chosen: Vec<usize> = (0..count)
+            .map(|at| at * self.probes.len() / count)
+            .collect();
         let probes: Vec<Probe> = chosen.iter().map(|&at| self.probes[at].clone()).collect();
         let answers = search(&self.snapshot, &probes, options, pool)?;
         for (at, answer) in chosen.iter().zip(&answers) {
@@ -125,12 +127,7 @@ impl Gallery {
         let mut file = BufWriter::new(File::create(path).with_context(context)?);
         let answers = search(&self.snapshot, &self.probes[..count], options, pool)?;
         for (probe, answer) in answers.iter().enumerate() {
-            let matches = answer.matches.iter();
-            let matches: Vec<serde_json::Value> = matches
-                .map(|m| serde_json::json!({ "class": m.class.0, "similarity": m.similarity }))
-                .collect();
-            let line = serde_json::json!({ "probe": probe, "matches": matches });
-            writeln!(file, "{line}").with_context(context)?;
+            write_json_answer(&mut file, probe, &answer.matches).with_context(context)?;
         }
         file.flush().with_context(context)
     }
@@ -175,6 +172,7 @@ fn make(
     verb: &Bench,
     most: usize,
 ) -> anyhow::Result<Vec<Embedding>> {
+    ensure!(verb.rows > 0, "--rows is 0, and at least 1 is needed");
     let encoder = EncoderId::new("bench", "1", verb.dim)?;
     let now = Clock::System.now();
     let partition = store.partition_for(id, &encoder, now)?;
@@ -196,10 +194,9 @@ fn make(
     }
     import.finish()?;
     bar.finish_and_clear();
-    ensure!(!mated.is_empty(), "--rows is 0, and at least 1 is needed");
     let probe = |at: usize| {
         let mut probe = direction(verb.dim, verb.seed, u64::MAX - at as u64);
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             let row = &mated[at % mated.len()];
             probe
                 .iter_mut()

@@ -119,10 +119,10 @@ fn answer_requests(gallery: &Gallery, options: &Options, pool: &Pool) -> anyhow:
     output::json_line(&serde_json::json!({ "ready": true }))?;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("reading stdin")?;
-        let asked = line.trim().parse().ok();
+        let asked = line.trim().parse().ok().filter(|&count| count > 0);
         let Some(probes) = asked.and_then(|count: usize| gallery.probes.get(..count)) else {
             bail!(
-                "`{line}` is not a number of probes up to {}",
+                "`{line}` is not a number of probes from 1 to {}",
                 gallery.probes.len()
             );
         };

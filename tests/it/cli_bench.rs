@@ -1,0 +1,317 @@
+//! `vultus bench`, and the choice of an instruction set.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use vultus::kernel::Isa;
+
+use super::cli::{embeddings, failure, json_lines, random_rows, success, text, vultus};
+
+/// A small gallery, measured once.
+const SMALL: &[&str] = &["bench", "--rows", "3000", "--dim", "32", "--rounds", "1"];
+
+/// The program with `VULTUS_ISA` set.
+fn vultus_with_isa(isa: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args(arguments)
+        .env("VULTUS_ISA", isa)
+        .output()
+        .unwrap()
+}
+
+/// The program with `input` on its stdin.
+fn vultus_with_input(input: &str, arguments: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// What was said by a command line that clap or we refuse.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty(), "data went to stdout");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The one JSON document that was printed.
+fn report(output: &Output) -> Value {
+    let mut documents = json_lines(&success(output));
+    assert_eq!(documents.len(), 1, "one document");
+    documents.remove(0)
+}
+
+/// Each case as (probes, plan).
+fn plans(cases: &Value) -> Vec<(u64, String)> {
+    let cases = cases.as_array().unwrap().iter();
+    cases
+        .map(|case| {
+            let plan = case["plan"].as_str().unwrap().to_owned();
+            (case["probes"].as_u64().unwrap(), plan)
+        })
+        .collect()
+}
+
+/// Whether two numbers are equal but for rounding.
+fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * b.abs()
+}
+
+fn assert_case_is_consistent(case: &Value, report: &Value) {
+    let number = |key: &str| {
+        let value = case[key].as_f64();
+        value.unwrap_or_else(|| panic!("`{key}` is no number in {case}"))
+    };
+    let seconds = number("median_ms") / 1e3;
+    assert!(seconds > 0.0, "{case}");
+    assert!(same(number("rows_per_s"), 3000.0 / seconds), "{case}");
+    let pairs_per_s = number("rows_per_s") * number("probes");
+    assert!(same(number("pairs_per_s"), pairs_per_s), "{case}");
+    // Every row was read: 32 values take a line of high nibbles at least.
+    let bytes = number("gb_per_s") * 1e9 * seconds;
+    assert!(bytes >= 3000.0 * 64.0, "{case}");
+    // The limit is what alone would take longer, and the fraction is of that one. Values are
+    // multiplied by the line of 128.
+    let reading = number("gb_per_s") / report["read_bandwidth_gb_per_s"].as_f64().unwrap();
+    let peak = report["tile_peak_products_per_s"].as_f64();
+    let multiplying = match (case["plan"].as_str(), peak) {
+        (Some("tile"), Some(peak)) => pairs_per_s * 128.0 / peak,
+        _ => 0.0,
+    };
+    let (limit, fraction) = if multiplying > reading {
+        ("tile peak", multiplying)
+    } else {
+        ("read bandwidth", reading)
+    };
+    assert_eq!(case["limit"], limit, "{case}");
+    assert!(same(number("fraction_of_limit"), fraction), "{case}");
+}
+
+#[test]
+fn a_report_is_one_document_whose_numbers_agree() {
+    let asked = ["--probes", "1,3,40", "--threads", "2", "--json"];
+    let report = report(&vultus(&[SMALL, &asked].concat()));
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert!(report["machine"]["processor"].is_string(), "{report}");
+    let counts = ["rows", "dimension", "threads", "top", "rounds"].map(|key| &report[key]);
+    assert_eq!(counts, [3000, 32, 2, 20, 1]);
+    assert!(report["read_bandwidth_gb_per_s"].as_f64().unwrap() > 0.0);
+    let isa: Isa = report["machine"]["isa"].as_str().unwrap().parse().unwrap();
+    assert_eq!(Some(isa), Isa::available().last(), "the fastest");
+    let has_peak = report["tile_peak_products_per_s"].is_f64();
+    assert_eq!(has_peak, isa != Isa::Scalar && isa != Isa::Simsimd);
+
+    let cases = plans(&report["cases"]);
+    let probes: Vec<u64> = cases.iter().map(|(probes, _)| *probes).collect();
+    assert_eq!(probes, [1, 3, 40]);
+    assert_eq!(
+        (&*cases[0].1, &*cases[2].1),
+        ("coarse", "tile"),
+        "one probe is scanned for, many are multiplied"
+    );
+    assert_eq!(plans(&report["other_plans"]), [], "nobody asked for them");
+    for case in report["cases"].as_array().unwrap() {
+        assert_case_is_consistent(case, &report);
+    }
+    assert_eq!(report["probes_checked"], 3);
+}
+
+#[test]
+fn all_plans_are_measured_once_each() {
+    let asked = ["--probes", "2,5", "--check", "4", "--all-plans", "--json"];
+    let asked = [&asked[..], &["--isa", "scalar"]].concat();
+    let report = report(&vultus(&[SMALL, &asked].concat()));
+    let (cases, others) = (plans(&report["cases"]), plans(&report["other_plans"]));
+    assert_eq!((cases.len(), others.len()), (2, 4));
+    for case in report["other_plans"].as_array().unwrap() {
+        assert_case_is_consistent(case, &report);
+    }
+    let mut all = [cases, others].concat();
+    all.sort_unstable();
+    let each = |probes| ["coarse", "fine", "tile"].map(|plan| (probes, plan.to_owned()));
+    assert_eq!(all, [each(2), each(5)].concat());
+    assert_eq!(report["machine"]["isa"], "scalar");
+    assert_eq!(report["tile_peak_products_per_s"], Value::Null);
+    assert_eq!(report["probes_checked"], 4);
+}
+
+#[test]
+fn requests_are_answered_line_by_line_until_one_is_none() {
+    let asked = ["--probes", "1,40", "--interactive"];
+    let arguments = [SMALL, &asked].concat();
+    let good = json_lines(&success(&vultus_with_input("3\n 40 \n", &arguments)));
+    assert_eq!(good.len(), 3);
+    assert_eq!(good[0], serde_json::json!({ "ready": true }));
+    for (line, probes) in good[1..].iter().zip([3, 40]) {
+        assert_eq!(line["probes"], probes);
+        assert!(line["ms"].as_f64().unwrap() > 0.0 && line["plan"].is_string());
+    }
+    for bad in ["x", "", "0", "-1", "41", "1.5"] {
+        let output = vultus_with_input(&format!("3\n{bad}\n3\n"), &arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let expected = format!("error: `{bad}` is not a number of probes from 1 to 40");
+        assert!(said.starts_with(&expected), "{said}");
+        let lines = json_lines(&String::from_utf8(output.stdout).unwrap());
+        assert_eq!(lines.len(), 2, "what came before is answered");
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    for name in ["--probes", "--rounds", "--top", "--rows"] {
+        let said = failure(&vultus(&["bench", "--dim", "32", name, "0"]));
+        assert!(said.contains(name) && said.contains("at least 1"), "{said}");
+    }
+    let said = failure(&vultus(&["bench", "--rows", "3", "--probes", "1,0"]));
+    assert!(said.contains("--probes"), "{said}");
+    for dimension in ["15", "4097"] {
+        let said = failure(&vultus(&["bench", "--rows", "3", "--dim", dimension]));
+        assert!(said.contains(dimension) && said.contains("16 to"), "{said}");
+    }
+    let one = ["--embeddings", "--probe-embeddings"];
+    for (given, missing) in [(one[0], one[1]), (one[1], one[0])] {
+        let said = refusal(&vultus(&["bench", given, "rows.npy"]));
+        let needed = format!("not provided:\n  {missing} <FILE>");
+        assert!(said.contains(&needed), "{said}");
+    }
+}
+
+/// Two files of embeddings, and a gallery with the first.
+struct Files {
+    directory: tempfile::TempDir,
+}
+
+impl Files {
+    fn new() -> Files {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files { directory };
+        embeddings(&files.at("rows.npy"), &random_rows(1500, 40, 1));
+        embeddings(&files.at("probes.npy"), &random_rows(30, 40, 2));
+        let (data, rows) = (files.at("data"), files.at("rows.npy"));
+        let import = ["gallery", "import", "--encoder", "test"];
+        let place = ["--partition", "bws.1", "--data-dir", text(&data)];
+        let rows = ["--embeddings", text(&rows)];
+        success(&vultus(&[&import[..], &place, &rows].concat()));
+        files
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The output of `vultus identify` for all probes.
+    fn identify(&self, more: &[&str]) -> String {
+        let (data, probes) = (self.at("data"), self.at("probes.npy"));
+        let place = ["--partition", "bws.1", "--data-dir", text(&data)];
+        let probes = ["--embeddings", text(&probes), "--top", "7"];
+        success(&vultus(
+            &[&["identify"], &place[..], &probes, more].concat(),
+        ))
+    }
+}
+
+#[test]
+fn the_answers_to_files_are_those_of_identify() {
+    let files = Files::new();
+    let (rows, probes) = (files.at("rows.npy"), files.at("probes.npy"));
+    let (answers, directory) = (files.at("answers.jsonl"), files.at("here"));
+    fs::create_dir(&directory).unwrap();
+    let from = [
+        "--embeddings",
+        text(&rows),
+        "--probe-embeddings",
+        text(&probes),
+        "--directory",
+        text(&directory),
+    ];
+    let bench = |counts: &str| {
+        let asked = ["--probes", counts, "--top", "7", "--rounds", "1", "--json"];
+        let answers = ["--answers", text(&answers)];
+        vultus(&[&["bench"], &from[..], &asked, &answers].concat())
+    };
+    let measured = report(&bench("1,30"));
+    assert_eq!(
+        (&measured["rows"], &measured["dimension"]),
+        (&1500.into(), &40.into())
+    );
+    let printed = fs::read_to_string(&answers).unwrap();
+    assert_eq!(printed.lines().count(), 30);
+    assert_eq!(printed, files.identify(&["--json"]));
+
+    let said = failure(&bench("31"));
+    assert!(
+        said.contains("probes.npy` has 30 probes, and 31 are needed"),
+        "{said}"
+    );
+    let left = fs::read_dir(&directory).unwrap().count();
+    assert_eq!(left, 0, "the gallery is deleted, also after a failure");
+}
+
+#[test]
+fn an_unknown_instruction_set_is_refused() {
+    let said = refusal(&vultus(&[SMALL, &["--isa", "mmx"]].concat()));
+    assert!(said.contains("`mmx`"), "{said}");
+    let said_of_variable = failure(&vultus_with_isa("mmx", SMALL));
+    assert!(
+        said_of_variable.contains("`VULTUS_ISA` is `mmx`"),
+        "{said_of_variable}"
+    );
+    for isa in Isa::ALL {
+        assert!(
+            said.contains(&isa.to_string()),
+            "{isa} is not named: {said}"
+        );
+    }
+}
+
+/// Does nothing on a machine that has every instruction set.
+#[test]
+fn an_instruction_set_that_is_not_here_is_refused_with_what_is() {
+    let available: Vec<String> = Isa::available().map(|isa| isa.to_string()).collect();
+    let available = available.join(", ");
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
+        let isa = isa.to_string();
+        let expected = format!("this processor has no `{isa}`: it has {available}");
+        for output in [
+            vultus(&[SMALL, &["--isa", &isa]].concat()),
+            vultus_with_isa(&isa, SMALL),
+        ] {
+            let said = failure(&output);
+            assert!(said.contains(&expected), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_that_cannot_be_used() {
+    // On a machine that has every instruction set the variable could be used, and loses, too.
+    let last = Isa::ALL[Isa::ALL.len() - 1].to_string();
+    let asked = ["--probes", "1", "--isa", "scalar", "--json"];
+    let report = report(&vultus_with_isa(&last, &[SMALL, &asked].concat()));
+    assert_eq!(report["machine"]["isa"], "scalar");
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bytes() {
+    let files = Files::new();
+    for form in [&["--json"][..], &[]] {
+        let default = files.identify(form);
+        assert!(default.lines().count() >= 30, "{default}");
+        for isa in Isa::available() {
+            let isa = isa.to_string();
+            let printed = files.identify(&[form, &["--isa", &isa]].concat());
+            assert_eq!(printed, default, "{isa}");
+        }
+    }
+}
