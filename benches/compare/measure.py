@@ -24,7 +24,7 @@ TURN_SECONDS = 0.25
 REPEATS_MAX = 20
 """A turn repeats its call until it has lasted so long, or so often; its median counts."""
 
-EXACT_RECALL = 0.999
+EXACT_RECALL = 0.99
 """What a scan in single precision reaches: two nearly equal rows may change places at the end."""
 
 RESERVE_BYTES = 1 << 30

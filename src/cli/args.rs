@@ -239,7 +239,12 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
     /// An .npy file of templates instead; its classes are the row numbers from 1
-    #[arg(long, value_name = "FILE", requires = "probe_embeddings")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "probe_embeddings",
+        conflicts_with_all = ["rows", "dim", "seed"]
+    )]
     pub(super) embeddings: Option<PathBuf>,
     /// An .npy file of probes for them
     #[arg(long, value_name = "FILE", requires = "embeddings")]
@@ -268,7 +273,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "FILE")]
     pub(super) answers: Option<PathBuf>,
     /// Read numbers of probes from stdin, a line each, and print the time of each search
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["answers", "check", "all_plans"])]
     pub(super) interactive: bool,
     /// Where the gallery is made [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]

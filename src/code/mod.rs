@@ -24,9 +24,13 @@
 //! |⟨v,u⟩ − ⟨v̂,û⟩| ≤ e·‖û‖ + r ≤ e·(1 + r) + r           (Cauchy-Schwarz, ‖û‖ ≤ ‖u‖ + r)
 //! ```
 //!
-//! ⟨v̂,û⟩ is a whole number times two scales, and [`Probe::score_error`] is the right-hand side with an
+//! ⟨v̂,û⟩ is a whole number times two scales, and [`ProbeCode::score_error`] is the right-hand side with an
 //! allowance for rounding. A row whose estimate plus this error misses the k-th best exact score
 //! is out by proof; all others are scored exactly by [`similarity`].
+//!
+//! A kernel that multiplies many probes in six bits uses t, c rounded to a multiple of 4 and divided by
+//! it, and a probe coded in six bits. The bound is the same with û₆ = 4·s·t: packing counts
+//! ‖c − 4·t‖², and ‖u − û₆‖ ≤ r₈ + s·‖c − 4·t‖.
 
 mod planes;
 mod probe;

@@ -177,7 +177,11 @@ impl Layer {
                 "VULTUS_DATA_DIR" => layer.data_dir = Some(value.into()),
                 "VULTUS_THREADS" => layer.threads = Some(parse(&name, value, "a number")?),
                 "VULTUS_ISA" => {
-                    layer.isa = Some(parse(&name, value, "an instruction set like `avx2`")?);
+                    layer.isa = Some(parse(
+                        &name,
+                        value,
+                        "one of scalar, simsimd, avx2, avxvnni, avx512, amx",
+                    )?);
                 }
                 "VULTUS_EMBEDDER" => layer.embedder = Some(value.into()),
                 "VULTUS_EMBEDDER_PROFILE" => layer.embedder_profile = Some(value.into()),

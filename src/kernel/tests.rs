@@ -355,7 +355,7 @@ mod wrong {
         hits,
         _limit,
         if let Some(hit) = hits.last_mut() {
-            hit.dot += 1
+            hit.dot += 1;
         }
     );
     scan!(
@@ -363,7 +363,7 @@ mod wrong {
         hits,
         limit,
         if limit.least.is_finite() {
-            hits.clear()
+            hits.clear();
         }
     );
 }

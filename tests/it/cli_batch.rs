@@ -286,3 +286,34 @@ fn a_build_without_parquet_says_so() {
         "{unknown}"
     );
 }
+
+#[test]
+fn explain_says_what_was_done() {
+    let batch = Batch::new();
+    let explained = batch.identify(&["--json", "--explain", "--isa", "scalar"]);
+    let plain = batch.lines(&["--isa", "scalar"]);
+    for (line, plain) in success(&explained).lines().zip(plain.lines()) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let plain: serde_json::Value = serde_json::from_str(plain).unwrap();
+        assert_eq!(
+            (&line["probe"], &line["matches"]),
+            (&plain["probe"], &plain["matches"])
+        );
+        let certificate = &line["certificate"];
+        assert_eq!(
+            (&certificate["plan"], &certificate["isa"]),
+            (&"tile".into(), &"scalar".into())
+        );
+        assert_eq!(certificate["rows_scanned"], 300);
+        let scored = certificate["rows_scored"].as_u64().unwrap();
+        assert!((20..=300).contains(&scored), "{scored}");
+        assert!(certificate["bytes_read"].as_u64().unwrap() >= 300 * (64 + 64 + 8));
+    }
+    let sentence = said(&batch.identify(&["--explain"]));
+    let first = sentence.lines().next().unwrap();
+    assert!(
+        first.starts_with("probe 0: 300 templates scanned (tile plan"),
+        "{first}"
+    );
+    assert!(first.contains("all others out by proof"), "{first}");
+}

@@ -204,6 +204,88 @@ fn a_large_gallery_is_scanned_in_many_runs_and_few_rows_are_scored() {
     }
 }
 
+/// Large enough for seeds, several runs, and probes in more than one chunk; with ties by the thousand
+/// at the k-th place, and rows that codes cannot tell apart.
+#[test]
+fn every_plan_is_exact_in_a_large_gallery() {
+    for kind in [Kind::Random, Kind::Duplicates, Kind::NearDuplicates] {
+        let mut random = StdRng::seed_from_u64(12);
+        let encoder = EncoderId::new("test", "1", 32).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let partition = partition(&directory, &encoder);
+        let mut rows: Vec<Row> = (0..9_000)
+            .map(|row| (row / 2, self::row(kind, 32, &mut random)))
+            .collect();
+        let mut import = partition.import(&encoder, rows.len(), NOW).unwrap();
+        for (class, row) in &rows {
+            import.push(ClassId(*class), row, f32::NAN).unwrap();
+        }
+        import.finish().unwrap();
+        for removed in [0, 7, 4_499] {
+            assert!(partition.remove(ClassId(removed)).unwrap());
+            rows.retain(|(class, _)| *class != removed);
+        }
+        let probes: Vec<Vec<f32>> = (0..200).map(|_| row(kind, 32, &mut random)).collect();
+        let prepared: Vec<Probe> = probes
+            .iter()
+            .map(|probe| Probe::new(&Embedding::new(probe.clone()).unwrap()))
+            .collect();
+        for threshold in [None, Some(0.4)] {
+            // Every eighth answer is compared, with those at the borders of chunks among them.
+            let compared: Vec<usize> = (0..200).filter(|at| at % 8 == 0 || *at == 191).collect();
+            let expected: Vec<_> = compared
+                .iter()
+                .map(|at| naive::search(&rows, &probes[*at], 20, threshold))
+                .collect();
+            for (kernel, plan) in Isa::available()
+                .filter_map(Kernel::for_isa)
+                .flat_map(|kernel| Plan::ALL.map(|plan| (kernel, plan)))
+            {
+                let options = Options {
+                    k: 20,
+                    threshold,
+                    kernel,
+                    plan: Some(plan),
+                };
+                let pool = Pool::new(2);
+                let answers = search(&partition.snapshot(), &prepared, &options, &pool).unwrap();
+                for (at, expected) in compared.iter().zip(&expected) {
+                    assert_eq!(
+                        &answers[*at].matches, expected,
+                        "{kind:?} {plan} {kernel:?} {at}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The reason for a coarse pass: hardly any row is looked at twice where a threshold says enough.
+#[test]
+fn a_threshold_spares_second_looks() {
+    let mut random = StdRng::seed_from_u64(13);
+    let encoder = EncoderId::new("test", "1", 512).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let partition = partition(&directory, &encoder);
+    let mut import = partition.import(&encoder, 3_000, NOW).unwrap();
+    for class in 0..3_000 {
+        let row = row(Kind::Random, 512, &mut random);
+        import.push(ClassId(class), &row, f32::NAN).unwrap();
+    }
+    import.finish().unwrap();
+    let probe = Probe::new(&Embedding::new(row(Kind::Random, 512, &mut random)).unwrap());
+    let options = Options {
+        threshold: Some(0.5),
+        plan: Some(Plan::Coarse),
+        ..Options::best(20)
+    };
+    let answers = search(&partition.snapshot(), &[probe], &options, &Pool::Here).unwrap();
+    let certificate = answers[0].certificate;
+    assert_eq!((certificate.rows_refined, certificate.rows_scored), (0, 0));
+    // 256 bytes of high nibbles, a scale and a residual.
+    assert_eq!(certificate.bytes_read, 3_000 * (256 + 8));
+}
+
 #[test]
 fn the_documented_order_of_operations_is_within_rounding_of_the_plain_one() {
     let mut random = StdRng::seed_from_u64(5);

@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::engine::Engine;
 use crate::exchange::{EmbeddingFile, write_json_answer};
 use crate::partition::{Snapshot, Store};
-use crate::search::{Options, Pool, search};
+use crate::search::{Options, Plan, Pool, search};
 use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
 
 /// Templates in a partition of their own, and probes.
@@ -73,6 +73,7 @@ impl Gallery {
     pub(super) fn check(
         &self,
         count: usize,
+        plans: impl IntoIterator<Item = Plan>,
         options: &Options,
         pool: &Pool,
     ) -> anyhow::Result<usize> {
@@ -81,13 +82,20 @@ impl Gallery {
             .map(|at| at * self.probes.len() / count)
             .collect();
         let probes: Vec<Probe> = chosen.iter().map(|&at| self.probes[at].clone()).collect();
-        let answers = search(&self.snapshot, &probes, options, pool)?;
-        for (at, answer) in chosen.iter().zip(&answers) {
-            let expected = self.sort(*at, options.k)?;
-            ensure!(
-                answer.matches == expected,
-                "the answer for probe {at} is not that of a full sort"
-            );
+        let sorted = chosen.iter().map(|&at| self.sort(at, options.k));
+        let expected = sorted.collect::<anyhow::Result<Vec<_>>>()?;
+        for plan in plans {
+            let options = Options {
+                plan: Some(plan),
+                ..options.clone()
+            };
+            let answers = search(&self.snapshot, &probes, &options, pool)?;
+            for ((at, answer), expected) in chosen.iter().zip(answers).zip(&expected) {
+                ensure!(
+                    answer.matches == *expected,
+                    "the answer of the {plan} plan for probe {at} is not that of a full sort"
+                );
+            }
         }
         Ok(chosen.len())
     }

@@ -74,7 +74,9 @@ pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let probes_checked = gallery.check(verb.check, &options, &pool)?;
+    let was_measured = |plan: &Plan| measured.iter().any(|one| one.plan == *plan);
+    let measured_plans = Plan::ALL.into_iter().filter(was_measured);
+    let probes_checked = gallery.check(verb.check, measured_plans, &options, &pool)?;
     let case = |measurement: &Measurement| measurement.case(&gallery, &limits);
     let (chosen, others): (Vec<_>, Vec<_>) = measured
         .iter()

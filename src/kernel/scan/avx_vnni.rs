@@ -42,13 +42,13 @@ fn one_row(probe: &[[Line; 2]], row: &[Line]) -> __m256i {
     // Four sums side by side hide the latency of the instruction.
     let mut sums = [[_mm256_setzero_si256(); 2]; 2];
     for at in 0..probe.len() {
-        for half in 0..2 {
+        for (half, sums) in sums.iter_mut().enumerate() {
             let bytes = load(&row[at], half);
             let lower = _mm256_and_si256(bytes, mask);
             let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
             let [front, back] = &probe[at];
-            sums[half][0] = _mm256_dpbusd_avx_epi32(sums[half][0], lower, load(front, half));
-            sums[half][1] = _mm256_dpbusd_avx_epi32(sums[half][1], upper, load(back, half));
+            sums[0] = _mm256_dpbusd_avx_epi32(sums[0], lower, load(front, half));
+            sums[1] = _mm256_dpbusd_avx_epi32(sums[1], upper, load(back, half));
         }
     }
     let first = _mm256_add_epi32(sums[0][0], sums[0][1]);
