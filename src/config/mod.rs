@@ -310,12 +310,29 @@ mod tests {
     }
 
     #[test]
+    fn an_instruction_set_that_is_not_here_is_refused_by_name() {
+        let missing = Isa::ALL.into_iter().find(|isa| !isa.is_available());
+        let Some(isa) = missing else { return };
+        let layer = Layer {
+            isa: Some(isa),
+            ..Layer::default()
+        };
+        let error = layer.resolve(2).unwrap_err().to_string();
+        assert!(error.contains(&isa.to_string()) && error.contains("it has scalar, simsimd"));
+        let unknown = variables(&[("VULTUS_ISA", "mmx")]).unwrap_err().to_string();
+        assert!(
+            unknown.contains("`mmx`") && unknown.contains("avx512"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
     fn every_variable_sets_something() {
         for name in VARIABLES {
-            let value = if name == "VULTUS_LISTEN" {
-                "127.0.0.1:1"
-            } else {
-                "1"
+            let value = match name {
+                "VULTUS_LISTEN" => "127.0.0.1:1",
+                "VULTUS_ISA" => "scalar",
+                _ => "1",
             };
             assert_ne!(
                 variables(&[(name, value)]).unwrap(),

@@ -41,7 +41,7 @@ use crate::types::{EncoderId, Match};
 
 /// From so many probes on, repacking rows for all of them costs less than scanning for one after
 /// the other. Measured with `cargo bench --bench search`; see `docs/benchmarks.md`.
-const TILE_PROBES_MIN: usize = 4;
+const TILE_PROBES_MIN: usize = 6;
 
 /// What is asked.
 #[derive(Clone, Debug)]

@@ -97,7 +97,14 @@ macro_rules! scan_table {
 
         #[target_feature(enable = $features)]
         fn fine_rows(probes: &[super::ScanProbe], rows: &NibbleRows<'_>, hits: &mut [Hit]) {
-            for hits in hits.chunks_mut(8) {
+            for first in (0..hits.len()).step_by(8) {
+                // Rows are far apart, and no longer in the nearest cache.
+                for later in hits.iter().skip(first + 8).take(8) {
+                    prefetch_row(rows.high, later.row as usize, rows.lines_per_row);
+                    prefetch_row(rows.low, later.row as usize, rows.lines_per_row);
+                }
+                let last = hits.len().min(first + 8);
+                let hits = &mut hits[first..last];
                 // Neighbours are of different probes, so that nothing is shared but the last step.
                 let mut sums = [_mm256_setzero_si256(); 8];
                 for (sum, hit) in sums.iter_mut().zip(&*hits) {
