@@ -167,7 +167,7 @@ impl Thread<'_> {
                     limit,
                     &mut self.hits,
                 );
-                self.hits.iter_mut().for_each(|hit| hit.probe = at as u32);
+                name_probe(&mut self.hits, at);
                 let refined = self.hits.len();
                 if refined as f64 > COARSE_SHARE_MAX * rows.len() as f64 {
                     self.fine_pieces[at] = FINE_PIECES;
@@ -179,6 +179,7 @@ impl Thread<'_> {
             } else {
                 self.fine_pieces[at] = self.fine_pieces[at].saturating_sub(1);
                 kernel.fine(probe, &nibbles, &rows.bounds_fine(), limit, &mut self.hits);
+                name_probe(&mut self.hits, at);
                 low_was_read = true;
                 each(at, &self.hits)?;
             }
@@ -257,4 +258,9 @@ impl Thread<'_> {
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
+}
+
+/// Puts the number of the probe into hits of a scan for one.
+fn name_probe(hits: &mut [Hit], probe: usize) {
+    hits.iter_mut().for_each(|hit| hit.probe = probe as u32);
 }
