@@ -491,7 +491,7 @@ fn class_of(app: &App, grant: &Grant) -> Result<Bcid, TokenError> {
     Ok(bcid)
 }
 
-/// Writes what is not ASCII, and `~`, `?`, `>` and DEL, as `\uXXXX`.
+/// Writes what is not ASCII, and `~`, `?`, `>` and DEL, as `\u` and four hexadecimal digits.
 ///
 /// The base64url form of what remains contains neither `-` nor `_`: their six bits are 111110 and
 /// 111111, which need either a byte of 0xf8 or more, or the low bits of `>`, `~`, `?` or DEL. Pages

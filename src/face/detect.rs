@@ -170,16 +170,14 @@ impl Detector {
         for (level, stride) in STRIDES.into_iter().enumerate() {
             let [class, object, bounds, points] =
                 [0, 1, 2, 3].map(|group| outputs[group * 3 + level].as_slice());
-            read_level(
+            let level = Level {
                 stride,
-                side,
-                scale,
                 class,
                 object,
                 bounds,
                 points,
-                &mut candidates,
-            );
+            };
+            level.read(side, scale, &mut candidates);
         }
         Ok(without_overlap(candidates))
     }
@@ -274,32 +272,53 @@ fn reduce(picture: &Picture, width: usize, height: usize) -> Picture {
     Picture::from_rgb(width, height, bytes)
 }
 
-/// Reads the answers of the cells of `stride` pixels, in pixels of the picture.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the four outputs of one level, and their geometry"
-)]
-fn read_level(
+/// The network's answers for all cells of one size, row by row.
+struct Level<'a> {
+    /// The width and height of a cell, in pixels of the canvas.
     stride: usize,
-    side: usize,
-    scale: f32,
-    class: &[f32],
-    object: &[f32],
-    bounds: &[f32],
-    points: &[f32],
-    candidates: &mut Vec<Detection>,
-) {
-    let columns = side / stride;
-    let stride = stride as f32;
-    for cell in 0..class.len() {
-        let score = (class[cell].clamp(0.0, 1.0) * object[cell].clamp(0.0, 1.0)).sqrt();
-        if score.is_nan() || score < SCORE_MIN {
-            continue;
+    /// How sure it is that there is a face: one number a cell.
+    class: &'a [f32],
+    /// How well the bounds fit: one number a cell.
+    object: &'a [f32],
+    /// Centre and logarithm of the size: four numbers a cell.
+    bounds: &'a [f32],
+    /// Five landmarks: ten numbers a cell.
+    points: &'a [f32],
+}
+
+impl Level<'_> {
+    /// Appends the detections of all cells that are sure enough, in pixels of the picture, which is
+    /// shown `scale` times as large on a canvas of `side` x `side`.
+    fn read(&self, side: usize, scale: f32, candidates: &mut Vec<Detection>) {
+        let columns = side / self.stride;
+        for cell in 0..self.class.len() {
+            let (class, object) = (self.class[cell], self.object[cell]);
+            let score = (class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0)).sqrt();
+            if score.is_nan() || score < SCORE_MIN {
+                continue;
+            }
+            let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);
+            let detection = self.detection(cell, column, row, scale, score);
+            let points = detection
+                .landmarks
+                .iter()
+                .flat_map(|point| [point.x, point.y]);
+            let b = detection.bounds;
+            let mut numbers = points.chain([b.x, b.y, b.width, b.height]);
+            if numbers.all(f32::is_finite) {
+                candidates.push(detection);
+            }
         }
-        let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);
-        let b = &bounds[cell * 4..][..4];
+    }
+
+    fn detection(&self, cell: usize, column: f32, row: f32, scale: f32, score: f32) -> Detection {
+        let stride = self.stride as f32;
+        let (b, points) = (
+            &self.bounds[cell * 4..][..4],
+            &self.points[cell * 10..][..10],
+        );
         let (width, height) = (b[2].exp() * stride / scale, b[3].exp() * stride / scale);
-        let detection = Detection {
+        Detection {
             score,
             bounds: Bounds {
                 x: (column + b[0]) * stride / scale - width / 2.0,
@@ -308,20 +327,9 @@ fn read_level(
                 height,
             },
             landmarks: std::array::from_fn(|j| Point {
-                x: (column + points[cell * 10 + 2 * j]) * stride / scale,
-                y: (row + points[cell * 10 + 2 * j + 1]) * stride / scale,
+                x: (column + points[2 * j]) * stride / scale,
+                y: (row + points[2 * j + 1]) * stride / scale,
             }),
-        };
-        let numbers = detection
-            .landmarks
-            .iter()
-            .flat_map(|point| [point.x, point.y]);
-        let b = detection.bounds;
-        if numbers
-            .chain([b.x, b.y, b.width, b.height])
-            .all(f32::is_finite)
-        {
-            candidates.push(detection);
         }
     }
 }
@@ -403,7 +411,14 @@ mod tests {
         let mut points = [0.0; 40];
         points[20..22].copy_from_slice(&[0.125, 0.5]);
         let mut found = Vec::new();
-        read_level(8, 16, 0.5, &class, &object, &bounds, &points, &mut found);
+        let level = Level {
+            stride: 8,
+            class: &class,
+            object: &object,
+            bounds: &bounds,
+            points: &points,
+        };
+        level.read(16, 0.5, &mut found);
         let [found] = found.as_slice() else {
             panic!("one cell is sure enough: {found:?}")
         };

@@ -26,6 +26,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod dot_f64;
+mod dot_i8;
 mod isa;
 mod rows;
 mod scan;
@@ -146,8 +147,9 @@ impl Kernel {
     ///
     /// Panics if `packed` was made by another kernel.
     pub fn pack(self, rows: &NibbleRows<'_>, packed: &mut PackedRows) {
+        packed.resize(self.isa, rows);
         // SAFETY: `for_isa` has made sure of the processor.
-        unsafe { self.tile.pack(self.isa, rows, packed) };
+        unsafe { (self.tile.pack)(rows, packed) };
     }
 
     /// Appends, for each probe, the rows of a group that reach its limit, with `dot` = Σ q·c or, in
@@ -167,11 +169,9 @@ impl Kernel {
         ahead: &NibbleRows<'_>,
         hits: &mut Vec<Hit>,
     ) {
+        rows.assert_fits(self.isa, probes, limits);
         // SAFETY: `for_isa` has made sure of the processor.
-        unsafe {
-            self.tile
-                .tile(self.isa, probes, rows, group, limits, ahead, hits);
-        }
+        unsafe { (self.tile.tile)(probes, rows, group, limits, ahead, hits) };
     }
 
     /// Multiplies bytes as [`Kernel::tile`] does, in registers alone, so often as `rounds` says (a

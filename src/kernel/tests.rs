@@ -303,7 +303,10 @@ fn the_instruction_sets_that_must_be_here_are() {
 /// Kernels with the mistakes that are easily made. The suite is worth something if it finds each.
 mod wrong {
     use super::*;
+    use crate::kernel::dot_i8::Scalar;
     use crate::kernel::scan::ScanTable;
+
+    const SCALAR: ScanTable = scan::portable::table::<Scalar>();
 
     type Report<'a> = (&'a ScanProbe, &'a NibbleRows<'a>, &'a Bounds<'a>, Limit);
 
@@ -327,10 +330,10 @@ mod wrong {
                     $body
                 }
                 ScanTable {
-                    coarse: scan::SCALAR.coarse,
+                    coarse: SCALAR.coarse,
                     fine,
-                    refine: scan::SCALAR.refine,
-                    fine_rows: scan::SCALAR.fine_rows,
+                    refine: SCALAR.refine,
+                    fine_rows: SCALAR.fine_rows,
                 }
             };
         };

@@ -82,6 +82,16 @@ pub enum StoreError {
         /// The partition.
         partition: PartitionId,
     },
+    /// An import announced more rows than a segment holds.
+    #[error("cannot import {found} rows into partition `{partition}` at once: {most} is the most")]
+    TooManyRows {
+        /// The partition.
+        partition: PartitionId,
+        /// The number announced.
+        found: usize,
+        /// The most.
+        most: usize,
+    },
     /// An import gave another number of rows than it had announced.
     #[error("an import into partition `{partition}` announced {expected} rows and gave {found}")]
     RowCount {
@@ -99,7 +109,9 @@ impl StoreError {
     pub fn is_callers_fault(&self) -> bool {
         matches!(
             self,
-            StoreError::Encoder { .. } | StoreError::RowCount { .. }
+            StoreError::Encoder { .. }
+                | StoreError::RowCount { .. }
+                | StoreError::TooManyRows { .. }
         )
     }
 

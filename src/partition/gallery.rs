@@ -198,13 +198,20 @@ impl Partition {
         now: Timestamp,
     ) -> Result<Import<'_>, StoreError> {
         self.check_encoder(encoder)?;
-        let wrong_count = |found| StoreError::RowCount {
-            partition: self.id.clone(),
-            expected: rows,
-            found,
-        };
-        if rows == 0 || rows > ROWS_MAX {
-            return Err(wrong_count(rows.min(ROWS_MAX)));
+        let partition = || self.id.clone();
+        if rows == 0 {
+            return Err(StoreError::RowCount {
+                partition: partition(),
+                expected: rows,
+                found: 0,
+            });
+        }
+        if rows > ROWS_MAX {
+            return Err(StoreError::TooManyRows {
+                partition: partition(),
+                found: rows,
+                most: ROWS_MAX,
+            });
         }
         let segment = self.catalog.take_numbers(1 + rows as u64)?;
         let writer = self.new_segment(segment, rows, now)?;

@@ -429,6 +429,12 @@ mod tests {
         ));
         import.finish().unwrap();
         assert_eq!(partition.snapshot().templates(), 1);
+
+        let error = partition.import(&encoder(), usize::MAX, NOW).unwrap_err();
+        assert!(
+            error.to_string().contains("2147483648 is the most"),
+            "{error}"
+        );
     }
 
     #[test]

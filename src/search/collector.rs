@@ -60,14 +60,6 @@ impl TopK {
         }
     }
 
-    /// Considers all that `other` has kept.
-    pub fn merge(&mut self, other: TopK) {
-        other
-            .ranked
-            .into_iter()
-            .for_each(|ranked| self.offer(ranked.0));
-    }
-
     /// What was kept, best first.
     pub fn into_matches(self) -> Vec<Match> {
         self.ranked.into_iter().map(|ranked| ranked.0).collect()
@@ -138,22 +130,17 @@ mod tests {
             prop_assert_eq!(top.into_matches(), expected);
         }
 
+        /// Threads offer in whatever order they come.
         #[test]
-        fn merging_is_offering_in_any_order(
-            offers in offers(),
+        fn the_order_of_offers_does_not_matter(
+            (offers, shuffled) in offers().prop_flat_map(|offers| {
+                (Just(offers.clone()), Just(offers).prop_shuffle())
+            }),
             k in 1_usize..25,
-            cut in any::<prop::sample::Index>(),
         ) {
-            let (front, back) = offers.split_at(cut.index(offers.len() + 1));
-            let mut parts = [front, back].map(|part| {
-                let mut top = TopK::new(k);
-                part.iter().rev().for_each(|offer| top.offer(*offer));
-                top
-            });
-            let second = parts[1].clone();
-            parts[0].merge(second);
-            let [merged, _] = parts;
-            prop_assert_eq!(merged.into_matches(), by_sorting(&offers, k));
+            let mut top = TopK::new(k);
+            shuffled.iter().for_each(|offer| top.offer(*offer));
+            prop_assert_eq!(top.into_matches(), by_sorting(&offers, k));
         }
     }
 }

@@ -110,7 +110,7 @@ pub enum SearchError {
 ///
 /// Returns one answer for each probe, in order. Reads every row once, however many probes there
 /// are: cost grows with `rows x probes`, memory traffic with `rows` alone. Beside the answers it needs
-/// a few hundred kilobytes a thread, and a few kilobytes a probe.
+/// at most 5 MiB a thread, a few kilobytes a probe, and 40 bytes for 1,024 rows.
 ///
 /// # Errors
 ///

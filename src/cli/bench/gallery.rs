@@ -27,8 +27,6 @@ pub(super) struct Gallery {
     pub(super) probes: Vec<Probe>,
     /// The values of the probes, for the full sort.
     embeddings: Vec<Embedding>,
-    /// Deleted when this is dropped, after the snapshot.
-    _directory: Directory,
 }
 
 /// Rows that are made at once.
@@ -56,11 +54,12 @@ impl Gallery {
             .context("the partition was just made")?;
         let snapshot = partition.snapshot();
         ensure!(snapshot.templates() > 0, "there are no rows to search");
+        // What is mapped stays until it is let go; so nothing is left behind, however this ends.
+        drop(directory);
         Ok(Gallery {
             snapshot,
             probes: embeddings.iter().map(Probe::new).collect(),
             embeddings,
-            _directory: directory,
         })
     }
 

@@ -9,8 +9,7 @@
 //! 4,096 x 15 x 127 = 7,802,880. VNNI adds four products at once to 32 bits. The offset of the
 //! nibbles is taken out at the end: Σ q·h = Σ q·(h + 8) − 8·Σ q.
 
-mod scalar;
-mod simsimd;
+pub(super) mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -23,12 +22,10 @@ mod avx_vnni;
 
 use std::fmt;
 
-#[cfg(test)]
-pub(super) use scalar::TABLE as SCALAR;
-pub(super) use simsimd::dot_i8;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::ask_for;
 
+use super::dot_i8::{Scalar, Simsimd};
 use super::isa::Isa;
 use super::rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_PER_LINE};
 
@@ -109,9 +106,11 @@ pub(super) struct ScanTable {
 }
 
 pub(super) fn table(isa: Isa) -> &'static ScanTable {
+    static SCALAR: ScanTable = portable::table::<Scalar>();
+    static SIMSIMD: ScanTable = portable::table::<Simsimd>();
     match isa {
-        Isa::Scalar => &scalar::TABLE,
-        Isa::Simsimd => &simsimd::TABLE,
+        Isa::Scalar => &SCALAR,
+        Isa::Simsimd => &SIMSIMD,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => &avx2::TABLE,
         #[cfg(target_arch = "x86_64")]

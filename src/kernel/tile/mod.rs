@@ -35,8 +35,7 @@ mod avx_vnni;
 #[cfg(target_arch = "x86_64")]
 mod interleave;
 mod pack;
-mod scalar;
-mod simsimd;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -48,6 +47,7 @@ use bytemuck::Zeroable;
 pub(super) use amx::is_available as amx_is_available;
 pub(super) use pack::unpack_row;
 
+use super::dot_i8::{Scalar, Simsimd};
 use super::isa::Isa;
 use super::rows::{Hit, Limit, Line, NibbleRows};
 
@@ -191,8 +191,13 @@ impl PackedRows {
         }
     }
 
-    /// Makes room for `rows`; what is beyond the last one is never reported.
-    fn resize(&mut self, rows: &NibbleRows<'_>) {
+    /// Makes room for `rows` packed for `isa`; what is beyond the last one is never reported.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this is memory for another instruction set.
+    pub(super) fn resize(&mut self, isa: Isa, rows: &NibbleRows<'_>) {
+        assert!(self.isa == isa, "memory for {isa}");
         self.rows = rows.rows();
         self.values_per_row = rows.values_per_row();
         let padded = self.rows.next_multiple_of(ROWS_PER_GROUP);
@@ -226,9 +231,17 @@ impl PackedRows {
         )
     }
 
-    /// The bytes that are in use.
-    pub fn bytes(&self) -> usize {
-        self.lines.capacity() * size_of::<Line>() + self.squares.capacity() * 12
+    /// # Panics
+    ///
+    /// Panics if probes, rows and limits do not belong together.
+    pub(super) fn assert_fits(&self, isa: Isa, probes: &PackedProbes, limits: &[Limit]) {
+        assert!(probes.isa == isa && self.isa == isa, "packed for {isa}");
+        assert_eq!(limits.len(), probes.limits(), "one limit for each probe");
+        assert_eq!(
+            probes.lines.len() * size_of::<Line>(),
+            probes.limits() * self.values_per_row,
+            "probes and rows have the same dimension"
+        );
     }
 
     /// The lines of a group.
@@ -283,16 +296,20 @@ pub(super) struct TileTable {
     probes_interleaved: usize,
     /// Probes that are multiplied before their sums are compared: a multiple of that.
     probes_per_step: usize,
-    pack: Pack,
-    tile: Tile,
+    /// Wants memory that was resized for the rows.
+    pub(super) pack: Pack,
+    /// Wants probes, rows and limits that belong together.
+    pub(super) tile: Tile,
     /// Multiplies in registers alone, so many rounds, and returns how many products that were.
     pub(super) spin: Option<unsafe fn(u64) -> u64>,
 }
 
 pub(super) fn table(isa: Isa) -> &'static TileTable {
+    static SCALAR: TileTable = portable::table::<Scalar>();
+    static SIMSIMD: TileTable = portable::table::<Simsimd>();
     match isa {
-        Isa::Scalar => &scalar::TABLE,
-        Isa::Simsimd => &simsimd::TABLE,
+        Isa::Scalar => &SCALAR,
+        Isa::Simsimd => &SIMSIMD,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => &avx2::TABLE,
         #[cfg(target_arch = "x86_64")]
@@ -303,53 +320,5 @@ pub(super) fn table(isa: Isa) -> &'static TileTable {
         Isa::Amx => &amx::TABLE,
         #[cfg(not(target_arch = "x86_64"))]
         _ => unreachable!("kernels are only made for available instruction sets"),
-    }
-}
-
-impl TileTable {
-    /// # Safety
-    ///
-    /// The processor must have the instruction set.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `packed` is for another instruction set.
-    pub(super) unsafe fn pack(&self, isa: Isa, rows: &NibbleRows<'_>, packed: &mut PackedRows) {
-        assert!(packed.isa == isa, "memory for {isa}");
-        packed.resize(rows);
-        // SAFETY: The caller vouches for the processor.
-        unsafe { (self.pack)(rows, packed) };
-    }
-
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "a method of `Kernel` in all but name"
-    )]
-    /// # Safety
-    ///
-    /// The processor must have the instruction set.
-    ///
-    /// # Panics
-    ///
-    /// Panics if probes, rows and limits do not belong together.
-    pub(super) unsafe fn tile(
-        &self,
-        isa: Isa,
-        probes: &PackedProbes,
-        rows: &PackedRows,
-        group: usize,
-        limits: &[Limit],
-        ahead: &NibbleRows<'_>,
-        hits: &mut Vec<Hit>,
-    ) {
-        assert!(probes.isa == isa && rows.isa == isa, "packed for {isa}");
-        assert_eq!(limits.len(), probes.limits(), "one limit for each probe");
-        assert_eq!(
-            probes.lines.len() * size_of::<Line>(),
-            probes.limits() * rows.values_per_row,
-            "probes and rows have the same dimension"
-        );
-        // SAFETY: The caller vouches for the processor.
-        unsafe { (self.tile)(probes, rows, group, limits, ahead, hits) };
     }
 }
