@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::gallery::Note;
 use super::tail::TailTemplate;
 use crate::types::EncoderId;
 
@@ -65,6 +66,8 @@ pub(super) struct Change<'a> {
     /// (segment, row) of rows that are removed.
     pub(super) bury: &'a [(u64, u64)],
     pub(super) add_segment: Option<(u64, &'a SegmentEntry)>,
+    /// A value of the layers above that changes at the same moment.
+    pub(super) note: Option<&'a Note>,
 }
 
 #[derive(Debug)]
@@ -201,6 +204,14 @@ impl Catalog {
             if let Some((segment, entry)) = change.add_segment {
                 let mut segments = transaction.open_table(SEGMENTS)?;
                 segments.insert((partition, segment), &*json(entry))?;
+            }
+            if let Some(note) = change.note {
+                let mut state = transaction.open_table(STATE)?;
+                let key = (&*note.area, &*note.key);
+                match &note.value {
+                    Some(value) => drop(state.insert(key, &**value)?),
+                    None => drop(state.remove(key)?),
+                }
             }
             Ok(())
         })

@@ -32,6 +32,76 @@ pub struct NewTemplate {
     pub quality: f32,
 }
 
+/// Templates that are added together. They are coded as they come, so that adding them is writing.
+///
+/// Each takes about five bytes a value of memory.
+#[derive(Debug)]
+pub struct TemplateBatch {
+    encoder: EncoderId,
+    planes: Planes,
+    infos: Vec<TemplateInfo>,
+}
+
+impl TemplateBatch {
+    /// A batch for embeddings of `encoder`, empty.
+    pub fn new(encoder: &EncoderId) -> TemplateBatch {
+        TemplateBatch {
+            encoder: encoder.clone(),
+            planes: Planes::new(encoder.dimension()),
+            infos: Vec::new(),
+        }
+    }
+
+    /// Adds a template: its class, its values, the quality of its sample from 0 to 1 or NaN where it
+    /// is not known, and when it was enrolled.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the values are no embedding of the encoder's dimension.
+    pub fn push(&mut self, class: ClassId, values: &[f32], quality: f32, enrolled: Timestamp) {
+        assert_eq!(
+            Embedding::check(values),
+            Ok(()),
+            "callers check what they add"
+        );
+        self.planes.push(class, values);
+        self.infos.push(TemplateInfo {
+            template: 0,
+            enrolled_unix_milliseconds: enrolled.unix_milliseconds,
+            quality,
+            reserved: 0,
+        });
+    }
+
+    /// How many templates there are.
+    pub fn len(&self) -> usize {
+        self.infos.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.infos.is_empty()
+    }
+
+    /// Forgets the templates, but keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.planes.clear();
+        self.infos.clear();
+    }
+}
+
+/// A small value of the layers above, as [`super::Store::state_put`] keeps it, that changes together
+/// with templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whose it is.
+    pub area: String,
+    /// Its name there.
+    pub key: String,
+    /// What it becomes; `None` removes it.
+    pub value: Option<Vec<u8>>,
+}
+
 /// What an enrolment did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enrolled {
@@ -228,6 +298,39 @@ impl Partition {
         })
     }
 
+    /// Adds a batch of templates, straight into a segment of their own.
+    ///
+    /// One transaction, which also changes `note`: when this returns, templates and note are on disk
+    /// and every later snapshot shows the templates; after a failure or a crash there is neither.
+    ///
+    /// # Errors
+    ///
+    /// If the templates are of another encoder, or the disk fails.
+    pub fn add_batch(
+        &self,
+        batch: &TemplateBatch,
+        note: Option<&Note>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.check_encoder(&batch.encoder)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let segment = self.catalog.take_numbers(1 + batch.len() as u64)?;
+        let mut infos = batch.infos.clone();
+        for (template, info) in (segment + 1..).zip(&mut infos) {
+            info.template = template;
+        }
+        let mut writer = self.new_segment(segment, batch.len(), now)?;
+        writer.append(&batch.planes, &infos)?;
+        let _writing = self.start_writing()?;
+        let block = self.install(segment, batch.len(), writer, &[], note)?;
+        let mut blocks = self.snapshot().blocks().to_vec();
+        blocks.push(block);
+        self.publish(blocks);
+        Ok(())
+    }
+
     fn check_encoder(&self, encoder: &EncoderId) -> Result<(), StoreError> {
         if *encoder == *self.encoder {
             return Ok(());
@@ -289,7 +392,7 @@ impl Partition {
             add_to_tail: add,
             remove_from_tail: &remove_from_tail,
             bury: &bury,
-            add_segment: None,
+            ..Change::default()
         };
         self.catalog.apply(self.number, &change)?;
         if !add.is_empty() {
@@ -330,7 +433,7 @@ impl Partition {
         let mut writer = self.new_segment(segment, infos.len(), created)?;
         writer.append(&planes, &infos)?;
         let sealed: Vec<u64> = infos.iter().map(|info| info.template).collect();
-        blocks.push(self.install(segment, infos.len(), writer, &sealed)?);
+        blocks.push(self.install(segment, infos.len(), writer, &sealed, None)?);
         self.publish(blocks);
         Ok(())
     }
@@ -361,6 +464,7 @@ impl Partition {
         rows: usize,
         writer: SegmentWriter,
         sealed: &[u64],
+        note: Option<&Note>,
     ) -> Result<Block, StoreError> {
         let header_checksum = writer.finish()?;
         let path = segment_path(&self.directory, segment);
@@ -373,6 +477,7 @@ impl Partition {
         let change = Change {
             remove_from_tail: sealed,
             add_segment: Some((segment, &entry)),
+            note,
             ..Change::default()
         };
         self.catalog.apply(self.number, &change)?;
@@ -448,7 +553,7 @@ impl Import<'_> {
         }
         let partition = self.partition;
         let _writing = partition.start_writing()?;
-        let block = partition.install(self.segment, self.expected, self.writer, &[])?;
+        let block = partition.install(self.segment, self.expected, self.writer, &[], None)?;
         let mut blocks = partition.snapshot().blocks().to_vec();
         blocks.push(block);
         partition.publish(blocks);

@@ -31,6 +31,6 @@ mod writer;
 
 pub use error::StoreError;
 pub use format::TemplateInfo;
-pub use gallery::{Enrolled, Import, NewTemplate, Partition};
+pub use gallery::{Enrolled, Import, NewTemplate, Note, Partition, TemplateBatch};
 pub use snapshot::{Block, Snapshot};
 pub use store::{PartitionSummary, Store};
