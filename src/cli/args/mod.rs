@@ -1,10 +1,13 @@
 //! What can be typed.
 
+mod gallery;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(in crate::cli) use self::gallery::{Duplicates, Gallery, Import, Info};
 use crate::config::Layer;
 use crate::exchange::Existing;
 use crate::kernel::Isa;
@@ -14,11 +17,11 @@ use crate::types::{ClassId, PartitionId, StorageName};
 /// likely shows, best first.
 #[derive(Debug, Parser)]
 #[command(name = "vultus", version, max_term_width = 100, after_help = EXIT_CODES)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(in crate::cli) common: Common,
     #[command(subcommand)]
-    pub(super) verb: Verb,
+    pub(in crate::cli) verb: Verb,
 }
 
 const EXIT_CODES: &str = "\
@@ -30,13 +33,13 @@ was refused while the others were done), 2 it could not be done.";
 
 /// Flags of every verb.
 #[derive(Debug, Args)]
-pub(super) struct Common {
+pub(in crate::cli) struct Common {
     /// The directory in which everything is kept [default: vultus-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// A TOML file with settings, named like the flags [env: VULTUS_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    pub(in crate::cli) config: Option<PathBuf>,
     /// Threads that scan the gallery and read pictures [default: one for each processor]
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
@@ -53,7 +56,7 @@ pub(super) struct Common {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Verb {
+pub(in crate::cli) enum Verb {
     Demo(Demo),
     Serve(Serve),
     #[command(subcommand)]
@@ -70,10 +73,10 @@ pub(super) enum Verb {
 ///
 /// Uses portraits that are built in and a data directory that is deleted at the end.
 #[derive(Debug, Args)]
-pub(super) struct Demo {
+pub(in crate::cli) struct Demo {
     /// Go on serving until Ctrl-C, so that the printed curl lines can be tried
     #[arg(long)]
-    pub(super) stay: bool,
+    pub(in crate::cli) stay: bool,
 }
 
 /// Serve the BWS Web API
@@ -81,7 +84,7 @@ pub(super) struct Demo {
 /// Prints one line of JSON with the address to stdout when it is ready. Stops on Ctrl-C or SIGTERM
 /// after the requests at hand are answered.
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(in crate::cli) struct Serve {
     /// Address and port; port 0 takes a free one [default: 127.0.0.1:8040]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -101,7 +104,7 @@ pub(super) struct Serve {
 
 /// Manage the client apps that may call the service
 #[derive(Debug, Subcommand)]
-pub(super) enum App {
+pub(in crate::cli) enum App {
     /// Create an app; its secret is printed this once and cannot be shown again
     Create {
         /// A name for people
@@ -136,22 +139,22 @@ pub(super) enum App {
 /// the class, and every picture in it becomes a template. With --class, all pictures named are of
 /// one person.
 #[derive(Debug, Args)]
-pub(super) struct Enroll {
+pub(in crate::cli) struct Enroll {
     /// Pictures, or folders of class folders
     #[arg(required = true, value_name = "PATH")]
-    pub(super) paths: Vec<PathBuf>,
+    pub(in crate::cli) paths: Vec<PathBuf>,
     /// The gallery, such as bws.1
     #[arg(long, value_name = "STORAGE.PARTITION")]
-    pub(super) partition: PartitionId,
+    pub(in crate::cli) partition: PartitionId,
     /// The person that all pictures show
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(super) class: Option<ClassId>,
+    pub(in crate::cli) class: Option<ClassId>,
     /// Replace the templates of a person instead of adding to them
     #[arg(long)]
-    pub(super) replace: bool,
+    pub(in crate::cli) replace: bool,
     /// Print JSON, one picture a line
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 /// List the enrolled people that pictures most likely show
@@ -167,36 +170,36 @@ pub(super) struct Enroll {
 /// FILE.jsonl has a line for each probe, as --json prints it. FILE.parquet has a row for each match:
 /// probe (from 0), rank (from 1), class, similarity; a probe without matches has no row.
 #[derive(Debug, Args)]
-pub(super) struct Identify {
+pub(in crate::cli) struct Identify {
     /// Pictures, or folders of pictures
     #[arg(
         value_name = "PATH",
         required_unless_present = "embeddings",
         conflicts_with = "embeddings"
     )]
-    pub(super) paths: Vec<PathBuf>,
+    pub(in crate::cli) paths: Vec<PathBuf>,
     /// Ready embeddings instead of pictures: an .npy file of rows x dimension, f32 or f16
     #[arg(long, value_name = "FILE")]
-    pub(super) embeddings: Option<PathBuf>,
+    pub(in crate::cli) embeddings: Option<PathBuf>,
     /// The gallery, such as bws.1
     #[arg(long, value_name = "STORAGE.PARTITION")]
-    pub(super) partition: PartitionId,
+    pub(in crate::cli) partition: PartitionId,
     /// The most people in an answer, 1 or more
     #[arg(long, value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = at_least_one)]
-    pub(super) top: usize,
+    pub(in crate::cli) top: usize,
     /// Leave out people with a lower similarity, from -1 to 1
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
-    pub(super) threshold: Option<f64>,
+    pub(in crate::cli) threshold: Option<f64>,
     /// All pictures show one person: ask once for all
     #[arg(long, conflicts_with = "embeddings")]
-    pub(super) fuse: bool,
+    pub(in crate::cli) fuse: bool,
     /// Print JSON, one answer a line
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
     /// Say what was done for each answer: the plan, how many templates were scanned, looked at again
     /// and scored exactly, and what was read
     #[arg(long, conflicts_with = "output")]
-    pub(super) explain: bool,
+    pub(in crate::cli) explain: bool,
     /// Write the answers to this file, whose name ends in .jsonl or .parquet
     #[arg(
         long,
@@ -204,15 +207,15 @@ pub(super) struct Identify {
         requires = "embeddings",
         conflicts_with = "json"
     )]
-    pub(super) output: Option<PathBuf>,
+    pub(in crate::cli) output: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) existing: ExistingOutput,
+    pub(in crate::cli) existing: ExistingOutput,
 }
 
 /// What to do with an output that is there already; without either flag it is an error.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub(super) struct ExistingOutput {
+pub(in crate::cli) struct ExistingOutput {
     /// Go on with an interrupted run, which must have been asked the same of the same gallery; begin
     /// if there was none
     #[arg(long, requires = "output")]
@@ -228,16 +231,16 @@ pub(super) struct ExistingOutput {
 /// values), or imports one, searches it with different numbers of probes, compares some answers with
 /// a full sort, and deletes it.
 #[derive(Debug, Args)]
-pub(super) struct Bench {
+pub(in crate::cli) struct Bench {
     /// Templates that are made up
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub(super) rows: usize,
+    pub(in crate::cli) rows: usize,
     /// Values of each
     #[arg(long, value_name = "N", default_value_t = 512)]
-    pub(super) dim: usize,
+    pub(in crate::cli) dim: usize,
     /// Makes the same templates and probes again
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(super) seed: u64,
+    pub(in crate::cli) seed: u64,
     /// An .npy file of templates instead; its classes are the row numbers from 1
     #[arg(
         long,
@@ -245,10 +248,10 @@ pub(super) struct Bench {
         requires = "probe_embeddings",
         conflicts_with_all = ["rows", "dim", "seed"]
     )]
-    pub(super) embeddings: Option<PathBuf>,
+    pub(in crate::cli) embeddings: Option<PathBuf>,
     /// An .npy file of probes for them
     #[arg(long, value_name = "FILE", requires = "embeddings")]
-    pub(super) probe_embeddings: Option<PathBuf>,
+    pub(in crate::cli) probe_embeddings: Option<PathBuf>,
     /// How many probes are searched for at once, separated by commas
     #[arg(
         long,
@@ -256,93 +259,36 @@ pub(super) struct Bench {
         value_delimiter = ',',
         default_value = "1,8,64,512"
     )]
-    pub(super) probes: Vec<usize>,
+    pub(in crate::cli) probes: Vec<usize>,
     /// The most people in an answer
     #[arg(long, value_name = "K", default_value_t = 20)]
-    pub(super) top: usize,
+    pub(in crate::cli) top: usize,
     /// How often everything is measured; the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
-    pub(super) rounds: usize,
+    pub(in crate::cli) rounds: usize,
     /// Answers that are compared with a full sort in double precision
     #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(super) check: usize,
+    pub(in crate::cli) check: usize,
     /// Measure the plans that the engine would not choose, too
     #[arg(long)]
-    pub(super) all_plans: bool,
+    pub(in crate::cli) all_plans: bool,
     /// Write the answers for all probes to a file of JSON lines
     #[arg(long, value_name = "FILE")]
-    pub(super) answers: Option<PathBuf>,
+    pub(in crate::cli) answers: Option<PathBuf>,
     /// Read numbers of probes from stdin, a line each, and print the time of each search
     #[arg(long, conflicts_with_all = ["answers", "check", "all_plans"])]
-    pub(super) interactive: bool,
+    pub(in crate::cli) interactive: bool,
     /// Where the gallery is made [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
-    pub(super) directory: Option<PathBuf>,
+    pub(in crate::cli) directory: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// Look after galleries
-#[derive(Debug, Subcommand)]
-pub(super) enum Gallery {
-    /// Add ready embeddings from an .npy file: all of them or, if one is bad, none
-    Import {
-        /// The gallery, such as bws.1; made if it does not exist
-        #[arg(long, value_name = "STORAGE.PARTITION")]
-        partition: PartitionId,
-        /// The embeddings: an .npy file of rows x dimension, f32 or f16
-        #[arg(long, value_name = "FILE")]
-        embeddings: PathBuf,
-        /// Their classes: an .npy file of int64 [default: the row numbers from 1]
-        #[arg(long, value_name = "FILE")]
-        classes: Option<PathBuf>,
-        /// The network that made them, NAME or NAME@VERSION; a gallery holds embeddings of one
-        #[arg(long, value_name = "NAME")]
-        encoder: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what there is
-    Info {
-        /// One gallery [default: all]
-        #[arg(long, value_name = "STORAGE.PARTITION")]
-        partition: Option<PartitionId>,
-        /// Print JSON, one gallery a line
-        #[arg(long)]
-        json: bool,
-    },
-    Duplicates(Duplicates),
-}
-
-/// List the pairs of people who are so alike that they may be one person enrolled twice
-///
-/// Every template is compared with every other: a gallery ten times as large takes a hundred times
-/// as long. Exact: no pair is missed, and each is listed once, the smaller class
-/// first, most alike first. The exit code is 0 whether there are pairs or not.
-#[derive(Debug, Args)]
-pub(super) struct Duplicates {
-    /// The gallery, such as bws.1
-    #[arg(long, value_name = "STORAGE.PARTITION")]
-    pub(super) partition: PartitionId,
-    /// List pairs of at least this similarity, from -1 to 1
-    #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
-    pub(super) threshold: f64,
-    /// Print JSON, one pair a line
-    #[arg(long)]
-    pub(super) json: bool,
-    /// Write the pairs to this file, whose name ends in .jsonl or .parquet
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
-    pub(super) output: Option<PathBuf>,
-    /// Replace the file if it exists
-    #[arg(long, requires = "output")]
-    pub(super) overwrite: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl ExistingOutput {
     /// What was typed.
-    pub(super) fn existing(&self) -> Existing {
+    pub(in crate::cli) fn existing(&self) -> Existing {
         match self {
             ExistingOutput { resume: true, .. } => Existing::Resume,
             ExistingOutput {
@@ -355,7 +301,7 @@ impl ExistingOutput {
 
 impl Arguments {
     /// The settings that were typed.
-    pub(super) fn layer(&self) -> Layer {
+    pub(in crate::cli) fn layer(&self) -> Layer {
         let common = Layer {
             data_dir: self.common.data_dir.clone(),
             threads: self.common.threads,

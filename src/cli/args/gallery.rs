@@ -1,0 +1,71 @@
+//! Flags of `vultus gallery`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::cosine;
+use crate::types::PartitionId;
+
+/// Look after galleries
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Gallery {
+    Import(Import),
+    Info(Info),
+    Duplicates(Duplicates),
+}
+
+/// Add ready embeddings from an .npy file: all of them or, if one is bad, none
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Import {
+    /// The gallery, such as bws.1; made if it does not exist
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: PartitionId,
+    /// The embeddings: an .npy file of rows x dimension, f32 or f16
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) embeddings: PathBuf,
+    /// Their classes: an .npy file of int64 [default: the row numbers from 1]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) classes: Option<PathBuf>,
+    /// The network that made them, NAME or NAME@VERSION; a gallery holds embeddings of one
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) encoder: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Show what there is
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Info {
+    /// One gallery [default: all]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// Print JSON, one gallery a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// List the pairs of people who are so alike that they may be one person enrolled twice
+///
+/// Every template is compared with every other: a gallery ten times as large takes a hundred times
+/// as long. Exact: no pair is missed, and each is listed once, the smaller class
+/// first, most alike first. The exit code is 0 whether there are pairs or not.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Duplicates {
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: PartitionId,
+    /// List pairs of at least this similarity, from -1 to 1
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
+    pub(in crate::cli) threshold: f64,
+    /// Print JSON, one pair a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Write the pairs to this file, whose name ends in .jsonl or .parquet
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(in crate::cli) output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    pub(in crate::cli) overwrite: bool,
+}

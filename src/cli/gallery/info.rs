@@ -1,0 +1,60 @@
+//! `vultus gallery info`
+
+use anyhow::bail;
+
+use crate::cli::args::Info;
+use crate::cli::exit::Exit;
+use crate::cli::{open, output};
+use crate::config::Settings;
+
+pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
+    let engine = open::existing_engine(settings)?;
+    let store = engine.store();
+    let ids = match &verb.partition {
+        Some(partition) => vec![partition.clone()],
+        None => store.partitions()?,
+    };
+    let columns = [
+        "partition",
+        "encoder",
+        "people",
+        "templates",
+        "not sealed",
+        "removed",
+        "segments",
+        "MB",
+    ];
+    let mut table = output::table(&columns);
+    for id in &ids {
+        let Some(partition) = store.partition(id)? else {
+            bail!(
+                "there is no partition `{id}` in `{}`",
+                settings.data_dir.display()
+            );
+        };
+        let summary = store.summary(&partition)?;
+        if verb.json {
+            output::json_line(&summary)?;
+            continue;
+        }
+        table.add_row([
+            summary.partition,
+            summary.encoder,
+            summary.classes.to_string(),
+            summary.templates.to_string(),
+            summary.tail_templates.to_string(),
+            summary.removed_rows.to_string(),
+            summary.segments.to_string(),
+            format!("{:.1}", summary.segment_bytes as f64 / 1e6),
+        ]);
+    }
+    if !verb.json && ids.is_empty() {
+        eprintln!(
+            "nobody was ever enrolled in `{}`",
+            settings.data_dir.display()
+        );
+    } else if !verb.json {
+        output::line(table.to_string())?;
+    }
+    Ok(Exit::Success)
+}
