@@ -36,6 +36,8 @@ mod segment;
 mod snapshot;
 mod store;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 
