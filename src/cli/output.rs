@@ -50,6 +50,23 @@ pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
     bar
 }
 
+/// A bar that counts bytes; [`advance`] moves it.
+pub(super) fn byte_progress(what: &'static str) -> ProgressBar {
+    let bar = progress(0, what);
+    let template =
+        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}, {eta} left)";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+    bar
+}
+
+/// Shows that so many bytes of so many are done.
+pub(super) fn advance(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
+    |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
 /// A time for people.
 pub(super) fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
