@@ -16,5 +16,9 @@ mod cli_duplicates;
 mod duplicates;
 #[cfg(feature = "face")]
 mod face;
+#[cfg(feature = "web")]
+mod kills;
 mod naive;
 mod search;
+#[cfg(feature = "web")]
+mod service;
