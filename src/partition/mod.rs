@@ -17,6 +17,7 @@
 //! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
 //! describes every byte. What a probe is and how it is scored is not known here.
 
+mod archive;
 mod catalog;
 mod dead;
 mod error;
@@ -29,6 +30,7 @@ mod store;
 mod tail;
 mod writer;
 
+pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, extract, verify};
 pub use error::StoreError;
 pub use format::TemplateInfo;
 pub use gallery::{Enrolled, Import, NewTemplate, Note, Partition, TemplateBatch};
