@@ -50,6 +50,16 @@ pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
     bar
 }
 
+/// A bar that counts bytes.
+pub(super) fn byte_progress(length: u64, what: &'static str) -> ProgressBar {
+    let bar = progress(0, what);
+    bar.set_length(length);
+    let template =
+        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}, {eta} left)";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+    bar
+}
+
 /// A time for people.
 pub(super) fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)

@@ -146,6 +146,16 @@ pub enum StoreError {
         /// The target.
         path: PathBuf,
     },
+    /// A file to be inspected is none that this program writes.
+    #[error(
+        "`{path}` is no segment, snapshot or catalog: none of these begins with the bytes `{found}`"
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes, in hexadecimal.
+        found: String,
+    },
     /// Another process is making the same snapshot, or restoring into the same directory.
     #[error("another process is writing `{path}`: wait until it is done")]
     Busy {

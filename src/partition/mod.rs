@@ -18,11 +18,16 @@
 //! describes every byte. What a probe is and how it is scored is not known here.
 
 mod archive;
+mod backup;
 mod catalog;
+mod check;
 mod dead;
 mod error;
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod gallery;
+mod inspect;
 mod map;
 mod segment;
 mod snapshot;
@@ -30,9 +35,14 @@ mod store;
 mod tail;
 mod writer;
 
-pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, extract, verify};
+pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
+pub use backup::restore_archive;
+pub use check::{Damage, HeaderFields, PlaneReport, SegmentReport, TableReport};
 pub use error::StoreError;
 pub use format::TemplateInfo;
 pub use gallery::{Enrolled, Import, NewTemplate, Note, Partition, TemplateBatch};
+pub use inspect::{
+    CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
+};
 pub use snapshot::{Block, Snapshot};
 pub use store::{PartitionSummary, Store};

@@ -13,6 +13,7 @@ pub(in crate::cli) enum Gallery {
     Import(Import),
     Info(Info),
     Duplicates(Duplicates),
+    Restore(Restore),
 }
 
 /// Add ready embeddings from an .npy file: all of them or, if one is bad, none
@@ -68,4 +69,21 @@ pub(in crate::cli) struct Duplicates {
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     pub(in crate::cli) overwrite: bool,
+}
+
+/// Make a data directory of a snapshot, or only verify one
+///
+/// Writes to --data-dir, which must be empty or not exist yet. Everything is verified before it gets that
+/// name: a snapshot that is damaged, cut off or newer changes nothing.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Restore {
+    /// The snapshot
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) from: PathBuf,
+    /// Only read all of the snapshot and verify it
+    #[arg(long)]
+    pub(in crate::cli) check: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }

@@ -3,6 +3,7 @@
 mod duplicates;
 mod import;
 mod info;
+mod restore;
 
 use super::args::Gallery;
 use super::exit::Exit;
@@ -13,5 +14,6 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Import(verb) => import::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
+        Gallery::Restore(verb) => restore::run(verb, settings),
     }
 }

@@ -23,9 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
-pub(super) use self::read::{ArchiveReader, Sink};
-pub use self::read::{Entry, verify};
-pub use self::restore::extract;
+pub(super) use self::read::{ArchiveReader, Nowhere, Sink};
+pub use self::read::{Entry, verify_archive};
+pub(super) use self::restore::extract;
 pub(super) use self::write::ArchiveWriter;
 
 /// The version that is written.

@@ -39,7 +39,7 @@ pub struct Entry {
 /// # Errors
 ///
 /// If the file cannot be read, is damaged, cut off or no snapshot, or newer than this build.
-pub fn verify(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Manifest, StoreError> {
+pub fn verify_archive(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Manifest, StoreError> {
     let reader = ArchiveReader::open(path)?;
     let manifest = reader.manifest().clone();
     reader.read_verified(&mut Nowhere, progress)?;

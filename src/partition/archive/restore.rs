@@ -22,7 +22,7 @@ use crate::partition::StoreError;
 /// If `target` is neither missing nor an empty directory, another process is restoring into it, the
 /// archive is damaged, cut off, no snapshot, or newer than this build, `check` fails, or the disk
 /// does.
-pub fn extract(
+pub(in crate::partition) fn extract(
     path: &Path,
     target: &Path,
     check: impl FnOnce(&Path) -> Result<(), StoreError>,

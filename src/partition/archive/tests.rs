@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::write::{AddError, ArchiveStream};
 use super::*;
+use crate::partition::fuzz::Edits;
 
 const CREATED: i64 = 1_790_000_000_123;
 
@@ -37,12 +38,9 @@ fn archive(directory: &Path) -> PathBuf {
     let mut writer = ArchiveWriter::create(&path, false, manifest_of(&files())).unwrap();
     let mut progress = 0;
     for (name, bytes) in files() {
-        let source = directory.join("source");
-        fs::write(&source, bytes).unwrap();
-        writer
-            .add(name, &source, &mut |bytes| progress += bytes)
-            .unwrap();
-        fs::remove_file(&source).unwrap();
+        let mut progress = |bytes| progress += bytes;
+        let added = writer.add(name, Path::new(name), &mut &bytes[..], &mut progress);
+        added.unwrap();
     }
     writer.finish().unwrap();
     assert_eq!(progress, manifest_of(&files()).bytes());
@@ -178,7 +176,7 @@ fn refused(bytes: &[u8]) -> StoreError {
     fs::write(&path, bytes).unwrap();
     let error = restore(&path, &directory.path().join("data")).unwrap_err();
     assert_eq!(names(directory.path()), ["a.tar.zst"], "{error}");
-    let verified = verify(&path, &mut |_| {}).unwrap_err();
+    let verified = verify_archive(&path, &mut |_| {}).unwrap_err();
     assert_eq!(verified.to_string(), error.to_string());
     error
 }
@@ -188,7 +186,10 @@ fn what_is_restored_is_what_was_there() {
     let directory = tempfile::tempdir().unwrap();
     let path = archive(directory.path());
     assert_eq!(names(directory.path()), ["a.tar.zst"]);
-    assert_eq!(verify(&path, &mut |_| {}).unwrap(), manifest_of(&files()));
+    assert_eq!(
+        verify_archive(&path, &mut |_| {}).unwrap(),
+        manifest_of(&files())
+    );
     let target = directory.path().join("data");
     let mut progress = 0;
     let manifest = extract(&path, &target, |_| Ok(()), &mut |bytes| progress += bytes).unwrap();
@@ -577,26 +578,28 @@ fn an_archive_that_exists_is_replaced_on_demand_and_at_the_end() {
     fs::write(&path, b"precious").unwrap();
     let create = |overwrite| ArchiveWriter::create(&path, overwrite, manifest_of(&files()[..1]));
     assert!(matches!(create(false), Err(StoreError::Exists { .. })));
-    let source = directory.path().join("source");
+    let add = |writer: &mut ArchiveWriter, length| {
+        let bytes = vec![1; length];
+        writer.add(
+            "catalog.redb",
+            Path::new("source"),
+            &mut &bytes[..],
+            &mut |_| {},
+        )
+    };
     for length in [699, 701] {
-        fs::write(&source, vec![1; length]).unwrap();
-        let mut writer = create(true).unwrap();
-        let error = writer
-            .add("catalog.redb", &source, &mut |_| {})
-            .unwrap_err();
-        assert!(
-            matches!(&error, StoreError::Damaged { path, .. } if *path == source),
-            "{error}"
-        );
+        let error = add(&mut create(true).unwrap(), length).unwrap_err();
+        let named =
+            matches!(&error, StoreError::Damaged { path, .. } if path == Path::new("source"));
+        assert!(named, "{error}");
     }
     assert_eq!(fs::read(&path).unwrap(), b"precious");
-    fs::write(&source, vec![1; 700]).unwrap();
     let mut writer = create(true).unwrap();
-    writer.add("catalog.redb", &source, &mut |_| {}).unwrap();
+    add(&mut writer, 700).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     writer.finish().unwrap();
-    verify(&path, &mut |_| {}).unwrap();
-    assert_eq!(names(directory.path()), ["a.tar.zst", "source"]);
+    verify_archive(&path, &mut |_| {}).unwrap();
+    assert_eq!(names(directory.path()), ["a.tar.zst"]);
 }
 
 /// A disk that is full after some bytes.
@@ -633,4 +636,111 @@ fn a_full_disk_is_noticed_wherever_it_happens() {
         assert!(matches!(write(room), Err(AddError::Write(_))), "{room}");
     }
     write(whole).unwrap();
+}
+
+/// Keeps what it is given.
+#[derive(Default)]
+struct Memory(BTreeMap<String, Vec<u8>>, String);
+
+impl Sink for Memory {
+    fn begin(&mut self, file: &ArchivedFile) -> Result<(), StoreError> {
+        self.1.clone_from(&file.name);
+        self.0.insert(file.name.clone(), Vec::new());
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.get_mut(&self.1).unwrap().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn read_bytes(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+    let mut memory = Memory::default();
+    let reader = ArchiveReader::new(Path::new("fuzz"), bytes)?;
+    reader.read_verified(&mut memory, &mut |_| {})?;
+    Ok(memory.0)
+}
+
+/// Asserts that an archive was read as `expected`, or refused for what is in it.
+fn assert_honest(
+    read: Result<BTreeMap<String, Vec<u8>>, StoreError>,
+    expected: &BTreeMap<String, Vec<u8>>,
+) {
+    match read {
+        Ok(found) => assert_eq!(found, *expected),
+        Err(StoreError::Archive { .. } | StoreError::ArchiveVersion { .. }) => {}
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn fuzz_what_is_in_the_frames() {
+    let target = |input: &[u8]| {
+        let mut edits = Edits::new(input);
+        let mut parts = Parts::honest();
+        let mode = edits.byte().unwrap_or(0);
+        let last = parts.entries.len() - 1;
+        loop {
+            // Which of the parts is changed: manifest, headers, contents, checksums.
+            let which = usize::from(edits.byte().unwrap_or(0));
+            let entry = &mut parts.entries[which / 4 % (last + 1)];
+            let changed = match which % 4 {
+                0 => edits.change(&mut parts.manifest),
+                1 => edits.change(entry.0.as_mut_bytes()),
+                _ => edits.change(&mut entry.1),
+            };
+            if !changed {
+                break;
+            }
+        }
+        let names = files().into_iter().map(|(name, _)| name);
+        let contents: Vec<_> = names
+            .zip(parts.entries.iter().map(|it| it.1.clone()))
+            .collect();
+        if mode & 1 != 0 {
+            for (header, _) in &mut parts.entries {
+                header.set_cksum();
+            }
+        }
+        if mode & 2 != 0 {
+            let checksums = checksums(&parts.manifest, &contents);
+            parts.entries[last] = (plain(CHECKSUMS, &checksums), checksums);
+        }
+        let contents = contents
+            .into_iter()
+            .map(|(name, bytes)| (name.to_owned(), bytes));
+        assert_honest(read_bytes(&parts.bytes()), &contents.collect());
+    };
+    target(&[]);
+    // Changed contents with the right checksums are an archive, too.
+    target(&[2, 2, 0, 0, 0, 200]);
+    bolero::check!()
+        .with_iterations(2_000)
+        .with_max_len(64)
+        .for_each(target);
+}
+
+#[test]
+fn fuzz_the_compressed_bytes() {
+    let valid = Parts::honest().bytes();
+    let expected = expected();
+    let target = |input: &[u8]| {
+        let mut bytes = valid.clone();
+        let mut edits = Edits::new(input);
+        while edits.change(&mut bytes) {}
+        assert_honest(read_bytes(&bytes), &expected);
+        // A frame of whatever bytes.
+        assert!(read_bytes(&frame(input)).is_err());
+        assert!(read_bytes(&[&ZSTD_MAGIC, input].concat()).is_err());
+    };
+    target(&[]);
+    bolero::check!()
+        .with_iterations(3_000)
+        .with_max_len(2_000)
+        .for_each(target);
 }

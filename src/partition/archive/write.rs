@@ -58,16 +58,20 @@ impl ArchiveWriter {
         })
     }
 
-    /// Adds the next file that the manifest lists, from `source`, which must be as long as it says.
-    /// Tells `progress` how many bytes went by.
+    /// Adds the next file that the manifest lists, from `reader`, which reads `source` and must give
+    /// as many bytes as the manifest says. Tells `progress` how many went by.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the manifest lists another file next.
     pub(in crate::partition) fn add(
         &mut self,
         name: &str,
         source: &Path,
+        reader: &mut dyn Read,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), StoreError> {
-        let mut file = File::open(source).map_err(|error| StoreError::io("open", source, error))?;
-        match self.stream.add(name, &mut file, progress) {
+        match self.stream.add(name, reader, progress) {
             Ok(()) => Ok(()),
             Err(AddError::Read(error)) => Err(StoreError::io("read", source, error)),
             Err(AddError::Write(error)) => Err(StoreError::io("write", &self.draft.path, error)),
