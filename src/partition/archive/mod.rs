@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
-pub(super) use self::read::{ArchiveReader, Nowhere, Sink};
+pub(super) use self::read::{ArchiveReader, Sink};
 pub use self::read::{Entry, verify_archive};
 pub(super) use self::restore::extract;
 pub(super) use self::write::ArchiveWriter;

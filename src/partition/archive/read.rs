@@ -359,7 +359,7 @@ fn hexadecimal<S: serde::Serializer>(value: &u64, serializer: S) -> Result<S::Ok
 }
 
 /// A sink that forgets.
-pub(in crate::partition) struct Nowhere;
+struct Nowhere;
 
 impl Sink for Nowhere {
     fn begin(&mut self, _file: &ArchivedFile) -> Result<(), StoreError> {

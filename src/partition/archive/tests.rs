@@ -249,26 +249,26 @@ fn every_flipped_byte_is_an_error_or_changes_nothing() {
     let path = directory.path().join("flipped");
     let target = directory.path().join("data");
     for at in 0..whole.len() {
-        for mask in [0x01, 0x10, 0x80, 0xff] {
+        for mask in [1, 2, 4, 8, 16, 32, 64, 128, 255] {
             let mut bytes = whole.clone();
             bytes[at] ^= mask;
-            fs::write(&path, &bytes).unwrap();
-            match restore(&path, &target) {
-                // Some bits of a compressed stream say the same either way.
-                Ok(manifest) => {
-                    assert_eq!(manifest, manifest_of(&files()), "byte {at}");
-                    assert_eq!(contents(&target), expected(), "byte {at}");
-                    fs::remove_dir_all(&target).unwrap();
-                }
-                Err(StoreError::Archive { .. }) => {}
-                // Above all not "newer than this build".
-                Err(other) => panic!("byte {at}: {other}"),
-            }
-            assert_eq!(
-                names(directory.path()),
-                ["a.tar.zst", "flipped"],
+            let read = read_bytes(&bytes);
+            // Above all not "newer than this build".
+            assert!(
+                !matches!(read, Err(StoreError::ArchiveVersion { .. })),
                 "byte {at}"
             );
+            // Some bits of a compressed stream say the same either way.
+            let is_whole = read.is_ok();
+            assert_honest(read, &expected());
+            if at % 8 == 0 && mask == 16 {
+                fs::write(&path, &bytes).unwrap();
+                assert_eq!(restore(&path, &target).is_ok(), is_whole, "byte {at}");
+                if is_whole {
+                    fs::remove_dir_all(&target).unwrap();
+                }
+                assert_eq!(names(directory.path()), ["a.tar.zst", "flipped"]);
+            }
         }
     }
 }
@@ -278,11 +278,14 @@ fn every_shortened_or_lengthened_archive_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let whole = fs::read(archive(directory.path())).unwrap();
     for length in 0..whole.len() {
-        let error = refused(&whole[..length]);
+        let error = read_bytes(&whole[..length]).unwrap_err();
         assert!(
             matches!(error, StoreError::Archive { .. }),
             "{length}: {error}"
         );
+        if length % 16 == 0 {
+            refused(&whole[..length]);
+        }
     }
     let twice = [&whole[..], &whole].concat();
     for longer in [[&whole[..], &[0]].concat(), twice] {
