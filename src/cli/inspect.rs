@@ -1,16 +1,15 @@
 //! `vultus inspect`
 
-use std::fs;
-
 use super::args::Inspect;
 use super::exit::Exit;
 use super::output;
-use crate::partition::{CatalogReport, Damage, Inspection, SegmentReport, SnapshotReport, inspect};
+use crate::partition::{
+    CatalogReport, DamagedBytes, Inspection, SegmentReport, SnapshotReport, inspect,
+};
 
 pub(super) fn run(verb: &Inspect) -> anyhow::Result<Exit> {
-    let bytes = fs::metadata(&verb.file).map_or(0, |metadata| metadata.len());
-    let bar = output::byte_progress(bytes, "reading");
-    let inspection = inspect(&verb.file, &mut |bytes| bar.inc(bytes));
+    let bar = output::byte_progress("reading");
+    let inspection = inspect(&verb.file, &mut output::advance(&bar));
     bar.finish_and_clear();
     let inspection = inspection?;
     let is_whole = inspection.is_whole();
@@ -198,7 +197,7 @@ fn field_table(fields: &[(&str, String)]) -> String {
 }
 
 /// A table of all damage, if there is any.
-fn damage_table<'a>(damage: impl Iterator<Item = (&'a str, &'a Damage)>) -> Option<String> {
+fn damage_table<'a>(damage: impl Iterator<Item = (&'a str, &'a DamagedBytes)>) -> Option<String> {
     let mut damage = damage.peekable();
     damage.peek()?;
     let columns = ["damage", "in", "offset", "rows", "expected", "found"];

@@ -50,14 +50,21 @@ pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
     bar
 }
 
-/// A bar that counts bytes.
-pub(super) fn byte_progress(length: u64, what: &'static str) -> ProgressBar {
+/// A bar that counts bytes; [`advance`] moves it.
+pub(super) fn byte_progress(what: &'static str) -> ProgressBar {
     let bar = progress(0, what);
-    bar.set_length(length);
     let template =
         "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}, {eta} left)";
     bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
     bar
+}
+
+/// Shows that so many bytes of so many are done.
+pub(super) fn advance(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
+    |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    }
 }
 
 /// A time for people.

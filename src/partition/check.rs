@@ -15,7 +15,7 @@ use super::format::{
 
 /// Bytes that are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Damage {
+pub struct DamagedBytes {
     /// Where in the file.
     pub offset: u64,
     /// What was looked at.
@@ -40,7 +40,7 @@ pub struct SegmentReport {
     /// The checksum table; none where the header is damaged.
     pub table: Option<TableReport>,
     /// All that is wrong.
-    pub damage: Vec<Damage>,
+    pub damage: Vec<DamagedBytes>,
 }
 
 /// The fields of a segment's header.
@@ -115,11 +115,11 @@ pub(super) struct SegmentCheck {
     /// Of every block that went by, as they lie in the file.
     found: Vec<u64>,
     table: Vec<u8>,
-    damage: Vec<Damage>,
+    damage: Vec<DamagedBytes>,
 }
 
-impl Damage {
-    /// Damage as an error.
+impl DamagedBytes {
+    /// DamagedBytes as an error.
     pub(super) fn into_error(self, path: &Path) -> StoreError {
         StoreError::Damaged {
             path: path.to_owned(),
@@ -249,7 +249,7 @@ impl SegmentCheck {
                 expected,
                 found,
                 ..
-            }) => self.damage.push(Damage {
+            }) => self.damage.push(DamagedBytes {
                 offset,
                 what,
                 rows: None,
@@ -298,7 +298,7 @@ impl SegmentCheck {
             let hex = |value: Option<u64>, none: &str| {
                 value.map_or(none.to_owned(), |value| format!("{value:016x}"))
             };
-            self.damage.push(Damage {
+            self.damage.push(DamagedBytes {
                 offset: (entry.offset + start) as u64,
                 what: plane.name(),
                 // The class order is not in the order of rows.
@@ -324,7 +324,7 @@ impl SegmentCheck {
     }
 
     fn push(&mut self, offset: usize, what: &'static str, expected: String, found: impl ToString) {
-        self.damage.push(Damage {
+        self.damage.push(DamagedBytes {
             offset: offset as u64,
             what,
             rows: None,

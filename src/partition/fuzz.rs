@@ -7,11 +7,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::StoreError;
 use super::check::{SegmentCheck, SegmentReport};
+use super::disk::RealDisk;
 use super::format::{PAGE_BYTES, Plan, Plane, TemplateInfo, checksum};
 use super::segment::Segment;
+use super::tail::TailBlock;
 use super::writer::{SegmentName, SegmentWriter};
 use crate::code::{Layout, Planes};
 use crate::types::{ClassId, EncoderId, Timestamp};
@@ -63,7 +66,7 @@ fn valid_segment(path: &Path) -> Vec<u8> {
             unix_milliseconds: 1_000,
         },
     };
-    let mut writer = SegmentWriter::create(path, name, ROWS).unwrap();
+    let mut writer = SegmentWriter::create(Arc::new(RealDisk), path, name, ROWS).unwrap();
     let mut planes = Planes::new(DIMENSION);
     let mut infos = Vec::new();
     for (row, class) in [5, -1, 5, 9, 5].into_iter().enumerate() {
@@ -78,7 +81,8 @@ fn valid_segment(path: &Path) -> Vec<u8> {
             reserved: 0,
         });
     }
-    writer.append(&planes, &infos).unwrap();
+    let rows = TailBlock { planes, infos };
+    writer.append(&rows.stored(0..ROWS)).unwrap();
     writer.finish().unwrap();
     fs::read(path).unwrap()
 }
@@ -134,7 +138,13 @@ fn open(path: &Path, bytes: &[u8]) -> Result<Segment, StoreError> {
         let bytes = bytes.get(at..).and_then(|bytes| bytes.first_chunk());
         bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     };
-    Segment::open(path, number(40), number(48), number(PAGE_BYTES - 8))
+    Segment::open(
+        &RealDisk,
+        path,
+        number(40),
+        number(48),
+        number(PAGE_BYTES - 8),
+    )
 }
 
 #[test]

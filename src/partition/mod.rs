@@ -19,30 +19,47 @@
 
 mod archive;
 mod backup;
+mod batch;
 mod catalog;
 mod check;
+mod commit;
+mod compaction;
+mod copy;
 mod dead;
+mod disk;
 mod error;
+mod files;
 mod format;
 #[cfg(test)]
 mod fuzz;
 mod gallery;
 mod inspect;
+mod maintenance;
 mod map;
+mod pace;
+mod rewrite;
 mod segment;
 mod snapshot;
 mod store;
 mod tail;
+#[cfg(test)]
+mod tests;
+mod verify;
 mod writer;
 
 pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
 pub use backup::restore_archive;
-pub use check::{Damage, HeaderFields, PlaneReport, SegmentReport, TableReport};
+pub use batch::{Import, Note, TemplateBatch};
+pub use check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport};
 pub use error::StoreError;
 pub use format::TemplateInfo;
-pub use gallery::{Enrolled, Import, NewTemplate, Note, Partition, TemplateBatch};
+pub use gallery::{Enrolled, NewTemplate, Partition};
 pub use inspect::{
     CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
 };
+pub use maintenance::{Maintenance, MaintenanceOptions};
+pub use pace::Pace;
+pub use rewrite::Compacted;
 pub use snapshot::{Block, Snapshot};
-pub use store::{PartitionSummary, Store};
+pub use store::{Erased, PartitionSummary, Store};
+pub use verify::{Damage, Verified};

@@ -13,6 +13,7 @@ pub(in crate::cli) enum Gallery {
     Import(Import),
     Info(Info),
     Duplicates(Duplicates),
+    Snapshot(Snapshot),
     Restore(Restore),
 }
 
@@ -69,6 +70,23 @@ pub(in crate::cli) struct Duplicates {
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     pub(in crate::cli) overwrite: bool,
+}
+
+/// Copy everything, as it is at one moment, to one file; also while the service runs
+///
+/// The file appears when it is whole, and only its owner can read it: it holds all templates and the
+/// keys of the service. It is a tar archive, compressed with zstd; `vultus inspect` describes it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Snapshot {
+    /// The snapshot, such as vultus.tar.zst
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) to: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(in crate::cli) overwrite: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// Make a data directory of a snapshot, or only verify one

@@ -4,6 +4,7 @@ mod duplicates;
 mod import;
 mod info;
 mod restore;
+mod snapshot;
 
 use super::args::Gallery;
 use super::exit::Exit;
@@ -14,6 +15,7 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Import(verb) => import::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
+        Gallery::Snapshot(verb) => snapshot::run(verb, settings),
         Gallery::Restore(verb) => restore::run(verb, settings),
     }
 }

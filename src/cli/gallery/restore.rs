@@ -1,7 +1,5 @@
 //! `vultus gallery restore`
 
-use std::fs;
-
 use crate::cli::args::Restore;
 use crate::cli::exit::Exit;
 use crate::cli::output;
@@ -9,10 +7,8 @@ use crate::config::Settings;
 use crate::partition::{restore_archive, verify_archive};
 
 pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
-    // Templates hardly compress, so that the length of the file is about that of what is in it.
-    let bytes = fs::metadata(&verb.from).map_or(0, |metadata| metadata.len());
-    let bar = output::byte_progress(bytes, if verb.check { "verifying" } else { "restoring" });
-    let mut progress = |bytes| bar.inc(bytes);
+    let bar = output::byte_progress(if verb.check { "verifying" } else { "restoring" });
+    let mut progress = output::advance(&bar);
     let manifest = if verb.check {
         verify_archive(&verb.from, &mut progress)
     } else {
@@ -24,11 +20,8 @@ pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
         output::json_line(&manifest)?;
         return Ok(Exit::Success);
     }
-    let templates: u64 = manifest.partitions.iter().map(|it| it.templates).sum();
-    let found = format!(
-        "{templates} templates in {} galleries",
-        manifest.partitions.len()
-    );
+    let (templates, galleries) = (manifest.templates(), manifest.partitions.len());
+    let found = format!("{templates} templates in {galleries} galleries");
     if verb.check {
         eprintln!("`{}` is whole: {found}", verb.from.display());
     } else {

@@ -26,7 +26,9 @@ use super::StoreError;
 pub(super) use self::read::{ArchiveReader, Sink};
 pub use self::read::{Entry, verify_archive};
 pub(super) use self::restore::extract;
-pub(super) use self::write::ArchiveWriter;
+#[cfg(test)]
+use self::write::ArchiveWriter;
+pub(super) use self::write::{ArchiveDraft, new_file};
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -118,6 +120,12 @@ impl Manifest {
         self.files
             .iter()
             .fold(0, |bytes, file| bytes.saturating_add(file.bytes))
+    }
+
+    /// Templates of all partitions, removed ones not counted.
+    pub fn templates(&self) -> u64 {
+        let counts = self.partitions.iter().map(|partition| partition.templates);
+        counts.fold(0, u64::saturating_add)
     }
 
     /// Reads the manifest of an archive, whose bytes are those that were written.
@@ -233,7 +241,7 @@ fn damaged(
 }
 
 /// The name of a file or directory that belongs to `path`: `data` has `data.restoring`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(suffix);

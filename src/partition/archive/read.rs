@@ -34,12 +34,15 @@ pub struct Entry {
 }
 
 /// Reads all of an archive and compares everything in it with its checksums. Tells `progress` how
-/// many bytes of files went by. Returns what the archive says of itself.
+/// many bytes of how many went by. Returns what the archive says of itself.
 ///
 /// # Errors
 ///
 /// If the file cannot be read, is damaged, cut off or no snapshot, or newer than this build.
-pub fn verify_archive(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Manifest, StoreError> {
+pub fn verify_archive(
+    path: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, StoreError> {
     let reader = ArchiveReader::open(path)?;
     let manifest = reader.manifest().clone();
     reader.read_verified(&mut Nowhere, progress)?;
@@ -107,7 +110,7 @@ impl<R: BufRead> ArchiveReader<R> {
     pub(in crate::partition) fn read_verified(
         self,
         sink: &mut dyn Sink,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), StoreError> {
         let path = self.path.clone();
         let entries = self.read(sink, progress)?;
@@ -125,8 +128,13 @@ impl<R: BufRead> ArchiveReader<R> {
     pub(in crate::partition) fn read(
         self,
         sink: &mut dyn Sink,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Entry>, StoreError> {
+        let (mut done, total) = (0, self.manifest.bytes());
+        let mut progress = |bytes| {
+            done += bytes;
+            progress(done, total);
+        };
         let mut stream = Stream {
             frame: frame(self.rest).map_err(|error| stream_error(&self.path, CHECKSUMS, error))?,
             path: &self.path,
@@ -134,7 +142,7 @@ impl<R: BufRead> ArchiveReader<R> {
         };
         let mut found = vec![self.manifest_entry];
         for file in &self.manifest.files {
-            found.push(stream.file(file, sink, progress)?);
+            found.push(stream.file(file, sink, &mut progress)?);
         }
         let checksums = stream.checksums()?;
         stream.end()?;

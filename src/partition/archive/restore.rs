@@ -15,7 +15,7 @@ use crate::partition::StoreError;
 /// whatever kind, leaves `target` as it was. Only a crash leaves `TARGET.restoring` behind, and the
 /// next call replaces it. Files are readable by their owner alone.
 ///
-/// Tells `progress` how many bytes of files went by. Returns what the archive says of itself.
+/// Tells `progress` how many bytes of how many went by. Returns what the archive says of itself.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub(in crate::partition) fn extract(
     path: &Path,
     target: &Path,
     check: impl FnOnce(&Path) -> Result<(), StoreError>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, StoreError> {
     let target = resolve(target)?;
     // A damaged beginning, or a newer version, ends here.

@@ -32,10 +32,18 @@ fn manifest_of(files: &[(&str, Vec<u8>)]) -> Manifest {
     Manifest::new(CREATED, vec![partition], archived.collect())
 }
 
-/// Writes the files to a directory, and an archive of them beside it.
+fn create(
+    path: &Path,
+    overwrite: bool,
+    files: &[(&str, Vec<u8>)],
+) -> Result<ArchiveWriter, StoreError> {
+    ArchiveDraft::create(path, overwrite)?.begin(manifest_of(files))
+}
+
+/// Writes an archive of the files in a directory.
 fn archive(directory: &Path) -> PathBuf {
     let path = directory.join("a.tar.zst");
-    let mut writer = ArchiveWriter::create(&path, false, manifest_of(&files())).unwrap();
+    let mut writer = create(&path, false, &files()).unwrap();
     let mut progress = 0;
     for (name, bytes) in files() {
         let mut progress = |bytes| progress += bytes;
@@ -48,7 +56,7 @@ fn archive(directory: &Path) -> PathBuf {
 }
 
 fn restore(path: &Path, target: &Path) -> Result<Manifest, StoreError> {
-    extract(path, target, |_| Ok(()), &mut |_| {})
+    extract(path, target, |_| Ok(()), &mut |_, _| {})
 }
 
 /// Every file below a directory, by name.
@@ -176,7 +184,7 @@ fn refused(bytes: &[u8]) -> StoreError {
     fs::write(&path, bytes).unwrap();
     let error = restore(&path, &directory.path().join("data")).unwrap_err();
     assert_eq!(names(directory.path()), ["a.tar.zst"], "{error}");
-    let verified = verify_archive(&path, &mut |_| {}).unwrap_err();
+    let verified = verify_archive(&path, &mut |_, _| {}).unwrap_err();
     assert_eq!(verified.to_string(), error.to_string());
     error
 }
@@ -187,14 +195,17 @@ fn what_is_restored_is_what_was_there() {
     let path = archive(directory.path());
     assert_eq!(names(directory.path()), ["a.tar.zst"]);
     assert_eq!(
-        verify_archive(&path, &mut |_| {}).unwrap(),
+        verify_archive(&path, &mut |_, _| {}).unwrap(),
         manifest_of(&files())
     );
     let target = directory.path().join("data");
-    let mut progress = 0;
-    let manifest = extract(&path, &target, |_| Ok(()), &mut |bytes| progress += bytes).unwrap();
+    let mut progress = (0, 0);
+    let manifest = extract(&path, &target, |_| Ok(()), &mut |done, total| {
+        progress = (done, total)
+    })
+    .unwrap();
     assert_eq!(manifest, manifest_of(&files()));
-    assert_eq!(progress, manifest.bytes());
+    assert_eq!(progress, (manifest.bytes(), manifest.bytes()));
     assert_eq!(contents(&target), expected());
     assert_eq!(names(directory.path()), ["a.tar.zst", "data"]);
 }
@@ -495,7 +506,7 @@ fn a_target_that_is_taken_stays_as_it_is() {
         fs::write(late.join("notes.txt"), b"mine").unwrap();
         Ok(())
     };
-    let error = extract(&path, &late, fill, &mut |_| {}).unwrap_err();
+    let error = extract(&path, &late, fill, &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
     assert_eq!(names(&late), ["notes.txt"]);
     assert_eq!(names(directory.path()), ["a.tar.zst", "late", "occupied"]);
@@ -532,7 +543,7 @@ fn a_check_that_fails_and_a_parent_that_is_missing_change_nothing() {
             what: "no".to_owned(),
         })
     };
-    let error = extract(&path, &target, check, &mut |_| {}).unwrap_err();
+    let error = extract(&path, &target, check, &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, StoreError::Catalog { .. }), "{error}");
     let error = restore(&path, &directory.path().join("a/b")).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
@@ -559,7 +570,7 @@ fn what_a_crash_left_is_replaced() {
 fn two_do_not_write_the_same_thing() {
     let directory = tempfile::tempdir().unwrap();
     let path = archive(directory.path());
-    let second = || ArchiveWriter::create(&path, true, manifest_of(&files()));
+    let second = || create(&path, true, &files());
     let first = second().unwrap();
     assert!(matches!(second(), Err(StoreError::Busy { .. })));
     drop(first);
@@ -570,7 +581,7 @@ fn two_do_not_write_the_same_thing() {
         assert!(matches!(error, StoreError::Busy { .. }), "{error}");
         Ok(())
     };
-    extract(&path, &target, meanwhile, &mut |_| {}).unwrap();
+    extract(&path, &target, meanwhile, &mut |_, _| {}).unwrap();
     assert_eq!(contents(&target), expected());
 }
 
@@ -579,7 +590,7 @@ fn an_archive_that_exists_is_replaced_on_demand_and_at_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.tar.zst");
     fs::write(&path, b"precious").unwrap();
-    let create = |overwrite| ArchiveWriter::create(&path, overwrite, manifest_of(&files()[..1]));
+    let create = |overwrite| create(&path, overwrite, &files()[..1]);
     assert!(matches!(create(false), Err(StoreError::Exists { .. })));
     let add = |writer: &mut ArchiveWriter, length| {
         let bytes = vec![1; length];
@@ -601,7 +612,7 @@ fn an_archive_that_exists_is_replaced_on_demand_and_at_the_end() {
     add(&mut writer, 700).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     writer.finish().unwrap();
-    verify_archive(&path, &mut |_| {}).unwrap();
+    verify_archive(&path, &mut |_, _| {}).unwrap();
     assert_eq!(names(directory.path()), ["a.tar.zst"]);
 }
 
@@ -665,7 +676,7 @@ impl Sink for Memory {
 fn read_bytes(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
     let mut memory = Memory::default();
     let reader = ArchiveReader::new(Path::new("fuzz"), bytes)?;
-    reader.read_verified(&mut memory, &mut |_| {})?;
+    reader.read_verified(&mut memory, &mut |_, _| {})?;
     Ok(memory.0)
 }
 

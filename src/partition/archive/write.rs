@@ -23,9 +23,55 @@ const LEVEL: i32 = -1;
 /// the end has little left to do.
 const UNSYNCED_BYTES_MAX: usize = 32 << 20;
 
-/// An archive being written.
+/// The place of an archive that nobody else writes to meanwhile.
 ///
-/// Dropped before it is finished, it leaves nothing, and whatever had the name keeps it.
+/// Dropped before its archive is finished, it leaves nothing, and whatever had the name keeps it.
+pub(in crate::partition) struct ArchiveDraft {
+    path: PathBuf,
+    overwrite: bool,
+    draft: Draft,
+    file: File,
+}
+
+impl ArchiveDraft {
+    /// Makes an empty file that will be the archive `path`, readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// If the archive exists and may not be replaced, another process is writing it, or the disk
+    /// refuses.
+    pub(in crate::partition) fn create(
+        path: &Path,
+        overwrite: bool,
+    ) -> Result<ArchiveDraft, StoreError> {
+        refuse_existing(path, overwrite)?;
+        let (draft, file) = Draft::create(beside(path, "new"))?;
+        Ok(ArchiveDraft {
+            path: path.to_owned(),
+            overwrite,
+            draft,
+            file,
+        })
+    }
+
+    /// Begins the archive.
+    pub(in crate::partition) fn begin(
+        self,
+        manifest: Manifest,
+    ) -> Result<ArchiveWriter, StoreError> {
+        let out = BufWriter::with_capacity(CHUNK_BYTES, SteadyFile::new(self.file));
+        let stream = ArchiveStream::begin(out, manifest)
+            .map_err(|error| StoreError::io("write", &self.draft.path, error))?;
+        Ok(ArchiveWriter {
+            path: self.path,
+            overwrite: self.overwrite,
+            draft: self.draft,
+            stream,
+        })
+    }
+}
+
+/// An archive being written.
 pub(in crate::partition) struct ArchiveWriter {
     path: PathBuf,
     overwrite: bool,
@@ -34,30 +80,6 @@ pub(in crate::partition) struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    /// Begins the archive `path`, readable by its owner alone.
-    ///
-    /// # Errors
-    ///
-    /// If the file exists and may not be replaced, another process is writing it, or the disk
-    /// refuses.
-    pub(in crate::partition) fn create(
-        path: &Path,
-        overwrite: bool,
-        manifest: Manifest,
-    ) -> Result<ArchiveWriter, StoreError> {
-        refuse_existing(path, overwrite)?;
-        let (draft, file) = Draft::create(beside(path, "new"))?;
-        let out = BufWriter::with_capacity(CHUNK_BYTES, SteadyFile::new(file));
-        let stream = ArchiveStream::begin(out, manifest)
-            .map_err(|error| StoreError::io("write", &draft.path, error))?;
-        Ok(ArchiveWriter {
-            path: path.to_owned(),
-            overwrite,
-            draft,
-            stream,
-        })
-    }
-
     /// Adds the next file that the manifest lists, from `reader`, which reads `source` and must give
     /// as many bytes as the manifest says. Tells `progress` how many went by.
     ///
@@ -161,7 +183,7 @@ impl Drop for Draft {
 }
 
 /// Makes a file that did not exist, for its owner alone.
-pub(super) fn new_file(path: &Path) -> io::Result<File> {
+pub(in crate::partition) fn new_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -10,19 +10,11 @@ use redb::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Damage, StoreError};
-use crate::partition::format::checksum;
-use crate::types::EncoderId;
-
-/// The newest version of a catalog that this file reads.
-const VERSION: u64 = 1;
-
-const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-const PARTITIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("partitions");
-const TAIL: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("tail");
-const SEGMENTS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("segments");
-const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8]> = TableDefinition::new("tombstones");
-const STATE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("state");
+use super::{DamagedBytes, StoreError};
+use crate::partition::catalog::{
+    META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE, SegmentEntry, TAIL,
+    TOMBSTONES, check_version, key_of_name, key_of_numbers, key_of_state, unsealed,
+};
 
 /// What a catalog is found to be.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -38,7 +30,7 @@ pub struct CatalogReport {
     /// What the layers above keep, by area.
     pub state: Vec<StateReport>,
     /// All that is wrong; offsets are unknown, and 0.
-    pub damage: Vec<Damage>,
+    pub damage: Vec<DamagedBytes>,
 }
 
 /// What a catalog says of a partition.
@@ -71,18 +63,6 @@ pub struct StateReport {
     pub values: u64,
     /// Their bytes, checksums not counted.
     pub bytes: u64,
-}
-
-#[derive(Deserialize)]
-struct PartitionEntry {
-    partition: u64,
-    encoder: EncoderId,
-    created_unix_milliseconds: i64,
-}
-
-#[derive(Deserialize)]
-struct SegmentEntry {
-    rows: u64,
 }
 
 /// Opens a catalog to read it, beside a process that may be changing it.
@@ -126,33 +106,22 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn meta(&mut self) -> Result<(), StoreError> {
         let mut numbers = BTreeMap::new();
-        self.each(
-            META,
-            |name| name.into(),
-            |name, value| {
-                let number = value.try_into().map(u64::from_le_bytes);
-                let number = number.map_err(|_| format!("{} bytes", value.len()))?;
-                numbers.insert(name.to_owned(), number);
-                Ok(())
-            },
-        )?;
-        let number = |name: &str| numbers.get(name).copied().unwrap_or(0);
-        self.report.version = number("version");
-        self.report.next = number("next");
-        if self.report.version > VERSION {
-            return Err(StoreError::Version {
-                path: self.path.to_owned(),
-                found: u32::try_from(self.report.version).unwrap_or(u32::MAX),
-                oldest: VERSION as u32,
-                newest: VERSION as u32,
-            });
-        }
+        self.each(META, key_of_name, |name, value| {
+            let number = value.try_into().map(u64::from_le_bytes);
+            let number = number.map_err(|_| format!("{} bytes", value.len()))?;
+            numbers.insert(name.to_owned(), number);
+            Ok(())
+        })?;
+        let number = |name: &str| numbers.get(name).copied();
+        check_version(self.path, number(META_VERSION))?;
+        self.report.version = number(META_VERSION).unwrap_or_default();
+        self.report.next = number(META_NEXT).unwrap_or_default();
         Ok(())
     }
 
     fn partitions(&mut self) -> Result<(), StoreError> {
         let mut counts: BTreeMap<u64, PartitionReport> = BTreeMap::new();
-        let pair = |(partition, key)| numbers(&[partition, key]);
+        let pair = |(partition, key)| key_of_numbers(&[partition, key]);
         self.each(TAIL, pair, |(partition, _), _| {
             counts.entry(partition).or_default().tail_templates += 1;
             Ok(())
@@ -164,27 +133,23 @@ impl Reading<'_> {
             count.segment_rows = count.segment_rows.saturating_add(entry.rows);
             Ok(())
         })?;
-        let triple = |(partition, segment, row)| numbers(&[partition, segment, row]);
+        let triple = |(partition, segment, row)| key_of_numbers(&[partition, segment, row]);
         self.each(TOMBSTONES, triple, |(partition, ..), _| {
             counts.entry(partition).or_default().tombstones += 1;
             Ok(())
         })?;
         let mut partitions = Vec::new();
-        self.each(
-            PARTITIONS,
-            |name| name.into(),
-            |name, value| {
-                let entry: PartitionEntry = parse(value)?;
-                partitions.push(PartitionReport {
-                    name: name.to_owned(),
-                    partition: entry.partition,
-                    encoder: entry.encoder.to_string(),
-                    created_unix_milliseconds: entry.created_unix_milliseconds,
-                    ..counts.remove(&entry.partition).unwrap_or_default()
-                });
-                Ok(())
-            },
-        )?;
+        self.each(PARTITIONS, key_of_name, |name, value| {
+            let entry: PartitionEntry = parse(value)?;
+            partitions.push(PartitionReport {
+                name: name.to_owned(),
+                partition: entry.partition,
+                encoder: entry.encoder.to_string(),
+                created_unix_milliseconds: entry.created_unix_milliseconds,
+                ..counts.remove(&entry.partition).unwrap_or_default()
+            });
+            Ok(())
+        })?;
         self.report.partitions = partitions;
         for partition in counts.into_keys() {
             let found = format!("number {partition}");
@@ -199,7 +164,7 @@ impl Reading<'_> {
 
     fn state(&mut self) -> Result<(), StoreError> {
         let mut areas: BTreeMap<String, StateReport> = BTreeMap::new();
-        let bytes = |(area, key): (&str, &str)| [area.as_bytes(), &[0], key.as_bytes()].concat();
+        let bytes = |(area, key): (&str, &str)| key_of_state(area, key);
         self.each(STATE, bytes, |(area, _), value| {
             let report = areas.entry(area.to_owned()).or_default();
             area.clone_into(&mut report.area);
@@ -224,28 +189,18 @@ impl Reading<'_> {
         let table: ReadOnlyTable<K, &[u8]> = table.map_err(|error| damaged(self.path, error))?;
         for item in table.iter().map_err(|error| damaged(self.path, error))? {
             let (key, value) = item.map_err(|error| damaged(self.path, error))?;
-            let Some((value, expected)) = value.value().split_last_chunk::<8>() else {
-                let found = format!("{} bytes", value.value().len());
-                self.push("value", "a checksum at its end".to_owned(), found);
-                continue;
-            };
-            let sealed = [&key_bytes(key.value())[..], value].concat();
-            let (expected, found) = (u64::from_le_bytes(*expected), checksum(&sealed));
-            if expected != found {
-                self.push(
-                    "checksum of a value",
-                    format!("{expected:016x}"),
-                    format!("{found:016x}"),
-                );
-            } else if let Err(found) = take(key.value(), value) {
-                self.push("value", "one that can be read".to_owned(), found);
+            let key_bytes = key_bytes(key.value());
+            let taken =
+                unsealed(&key_bytes, value.value()).and_then(|value| take(key.value(), value));
+            if let Err(found) = taken {
+                self.push("value", "what was written".to_owned(), found);
             }
         }
         Ok(())
     }
 
     fn push(&mut self, what: &'static str, expected: String, found: String) {
-        self.report.damage.push(Damage {
+        self.report.damage.push(DamagedBytes {
             offset: 0,
             what,
             rows: None,
@@ -257,14 +212,6 @@ impl Reading<'_> {
 
 fn parse<'v, T: Deserialize<'v>>(value: &'v [u8]) -> Result<T, String> {
     serde_json::from_slice(value).map_err(|error| error.to_string())
-}
-
-/// The bytes of a key that is some numbers.
-fn numbers(numbers: &[u64]) -> Vec<u8> {
-    numbers
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
 }
 
 fn damaged(path: &Path, what: impl ToString) -> StoreError {

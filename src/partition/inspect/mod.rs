@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use self::catalog::{CatalogReport, PartitionReport, StateReport};
 use super::StoreError;
 use super::archive::{ArchiveReader, ArchivedFile, Entry, Manifest, Sink, ZSTD_MAGIC};
-use super::check::{Damage, SegmentCheck, SegmentReport};
+use super::check::{DamagedBytes, SegmentCheck, SegmentReport};
 use super::format::MAGIC as SEGMENT_MAGIC;
 
 /// The first bytes of a redb file.
@@ -53,7 +53,7 @@ pub struct EntryDamage {
     pub entry: String,
     /// What is wrong with it.
     #[serde(flatten)]
-    pub damage: Damage,
+    pub damage: DamagedBytes,
 }
 
 impl Inspection {
@@ -68,13 +68,13 @@ impl Inspection {
 }
 
 /// Reads all of a file and says what is in it and what is wrong with it. Its first bytes say what it
-/// is. Tells `progress` how many bytes went by.
+/// is. Tells `progress` how many bytes of how many went by.
 ///
 /// # Errors
 ///
 /// If the file cannot be read, is none of ours, is newer than this build, or is a catalog that
 /// another process has open.
-pub fn inspect(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Inspection, StoreError> {
+pub fn inspect(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Inspection, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
     let bytes = file.metadata().map_err(failed)?.len();
@@ -101,26 +101,28 @@ pub fn inspect(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Inspection,
 fn segment(
     path: &Path,
     bytes: u64,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<SegmentReport, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
     let mut check = SegmentCheck::new(path, bytes);
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut done = 0;
     loop {
         let count = file.read(&mut chunk).map_err(failed)?;
         if count == 0 {
             return Ok(check.finish());
         }
         check.update(&chunk[..count])?;
-        progress(count as u64);
+        done += count as u64;
+        progress(done, bytes);
     }
 }
 
 fn snapshot(
     path: &Path,
     bytes: u64,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<SnapshotReport, StoreError> {
     let mut report = SnapshotReport {
         bytes,
@@ -148,7 +150,7 @@ fn snapshot(
     {
         report.damage.push(EntryDamage {
             entry: entry.name.clone(),
-            damage: Damage {
+            damage: DamagedBytes {
                 offset: 0,
                 what: "checksum",
                 rows: None,
@@ -172,7 +174,7 @@ fn entry_damage(error: StoreError) -> Result<EntryDamage, StoreError> {
             ..
         } => Ok(EntryDamage {
             entry,
-            damage: Damage {
+            damage: DamagedBytes {
                 offset: 0,
                 what,
                 rows: None,

@@ -1,12 +1,16 @@
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use redb::TableDefinition;
 
 use super::*;
 use crate::code::Planes;
+use crate::partition::archive::ArchiveDraft;
 use crate::partition::backup::{BackupFile, write_archive};
+use crate::partition::disk::RealDisk;
 use crate::partition::format::{BLOCK_BYTES, PAGE_BYTES, TemplateInfo, checksum};
+use crate::partition::tail::TailBlock;
 use crate::partition::writer::{SegmentName, SegmentWriter};
 use crate::types::{ClassId, EncoderId, Timestamp};
 
@@ -23,7 +27,7 @@ fn write_segment(path: &Path) -> Vec<u8> {
         encoder: EncoderId::new("test", "1", 128).unwrap(),
         created: NOW,
     };
-    let mut writer = SegmentWriter::create(path, name, ROWS).unwrap();
+    let mut writer = SegmentWriter::create(Arc::new(RealDisk), path, name, ROWS).unwrap();
     let mut planes = Planes::new(128);
     for row in 0..ROWS {
         let values: Vec<f32> = (0..128).map(|at| (row * 128 + at) as f32 + 0.5).collect();
@@ -36,7 +40,8 @@ fn write_segment(path: &Path) -> Vec<u8> {
         reserved: 0,
     };
     let infos: Vec<TemplateInfo> = (0..ROWS as u64).map(info).collect();
-    writer.append(&planes, &infos).unwrap();
+    let rows = TailBlock { planes, infos };
+    writer.append(&rows.stored(0..ROWS)).unwrap();
     writer.finish().unwrap();
     fs::read(path).unwrap()
 }
@@ -46,7 +51,7 @@ fn inspect_bytes(bytes: &[u8]) -> Result<Inspection, StoreError> {
     let path = directory.path().join("file");
     fs::write(&path, bytes).unwrap();
     let mut progress = 0;
-    let inspection = inspect(&path, &mut |bytes| progress += bytes)?;
+    let inspection = inspect(&path, &mut |done, _| progress = done)?;
     if let Inspection::Segment(report) = &inspection {
         assert_eq!(progress, report.bytes);
     }
@@ -195,7 +200,7 @@ fn something_else_is_refused() {
         assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
     }
     assert!(matches!(
-        inspect(Path::new("does/not/exist"), &mut |_| {}),
+        inspect(Path::new("does/not/exist"), &mut |_, _| {}),
         Err(StoreError::Io { .. })
     ));
 }
@@ -217,7 +222,13 @@ fn snapshot_of(directory: &Path, damage_at: Option<usize>) -> Result<PathBuf, St
         bytes: fs::metadata(path).unwrap().len(),
     });
     let path = directory.join("a.tar.zst");
-    write_archive(&path, false, NOW, Vec::new(), &files, &mut |_| {})?;
+    write_archive(
+        ArchiveDraft::create(&path, false)?,
+        NOW,
+        Vec::new(),
+        &files,
+        &mut |_, _| {},
+    )?;
     Ok(path)
 }
 
@@ -322,7 +333,7 @@ fn a_catalog_is_counted_and_damaged_values_are_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.redb");
     write_catalog(&path, 1);
-    let Inspection::Catalog(report) = inspect(&path, &mut |_| {}).unwrap() else {
+    let Inspection::Catalog(report) = inspect(&path, &mut |_, _| {}).unwrap() else {
         panic!("it is a catalog");
     };
     assert_eq!((report.version, report.next), (1, 42));
@@ -335,7 +346,7 @@ fn a_catalog_is_counted_and_damaged_values_are_found() {
     assert_eq!((partition.segments, partition.segment_rows), (1, 900));
     assert_eq!((report.state[0].values, report.state[0].bytes), (1, 4));
     assert_eq!(report.damage.len(), 1);
-    assert_eq!(report.damage[0].what, "checksum of a value");
+    assert_eq!(report.damage[0].what, "value");
     let said = serde_json::to_string(&report).unwrap();
     assert!(!said.contains("secret") && !said.contains("hush"), "{said}");
 }
@@ -345,7 +356,7 @@ fn a_catalog_that_cannot_be_read_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.redb");
     write_catalog(&path, 2);
-    let error = inspect(&path, &mut |_| {}).unwrap_err();
+    let error = inspect(&path, &mut |_, _| {}).unwrap_err();
     assert!(
         matches!(error, StoreError::Version { found: 2, .. }),
         "{error}"
