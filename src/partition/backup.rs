@@ -210,3 +210,175 @@ impl Read for CheckedReader {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+    use super::*;
+    use crate::partition::{NewTemplate, Pace, Partition};
+    use crate::types::{ClassId, Embedding, EncoderId, PartitionId};
+
+    const NOW: Timestamp = Timestamp {
+        unix_milliseconds: 1_000,
+    };
+
+    fn encoder() -> EncoderId {
+        EncoderId::new("test", "1", 16).unwrap()
+    }
+
+    fn id() -> PartitionId {
+        "bws.1".parse().unwrap()
+    }
+
+    fn enroll(partition: &Partition, class: i64) {
+        let mut values = vec![1.0; 16];
+        values[0] = class as f32;
+        let template = NewTemplate {
+            embedding: Embedding::new(values).unwrap(),
+            quality: 0.5,
+        };
+        let enrolled = partition.enroll(ClassId(class), &encoder(), &[template], 0, NOW);
+        enrolled.unwrap();
+    }
+
+    /// Every template as (class, first value), in order.
+    fn contents(store: &Store) -> Vec<(i64, f32)> {
+        let mut all = Vec::new();
+        let snapshot = store.partition(&id()).unwrap().unwrap().snapshot();
+        for block in snapshot.blocks() {
+            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+                all.push((block.class(row).unwrap().0, block.values(row).unwrap()[0]));
+            }
+        }
+        all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        all
+    }
+
+    fn snapshot(store: &Store, path: &Path) -> Manifest {
+        let mut last = (0, 0);
+        let snapshot = store.snapshot_to(path, true, NOW, &mut |done, total| last = (done, total));
+        let manifest = snapshot.unwrap();
+        assert_eq!(last, (manifest.bytes(), manifest.bytes()));
+        manifest
+    }
+
+    fn restore(path: &Path, target: &Path) -> Store {
+        restore_archive(path, target, &mut |_, _| {}).unwrap();
+        Store::open(target).unwrap()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<String> = entries.map(|it| name(it).into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn everything_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data")).unwrap();
+        let partition = store.partition_for(&id(), &encoder(), NOW).unwrap();
+        (0..10).for_each(|class| enroll(&partition, class));
+        partition.seal().unwrap();
+        (10..15).for_each(|class| enroll(&partition, class));
+        partition.remove(ClassId(3)).unwrap();
+        store.state_put("apps", "one", b"hush").unwrap();
+        fs::write(directory.path().join("data/server.key"), b"a secret").unwrap();
+        let path = directory.path().join("a.tar.zst");
+        let manifest = snapshot(&store, &path);
+        assert_eq!((manifest.partitions.len(), manifest.templates()), (1, 14));
+        let target = directory.path().join("other");
+        let restored = restore(&path, &target);
+        assert_eq!(contents(&restored), contents(&store));
+        assert_eq!(contents(&restored).len(), 14);
+        assert_eq!(restored.state_get("apps", "one").unwrap().unwrap(), b"hush");
+        assert_eq!(fs::read(target.join("server.key")).unwrap(), b"a secret");
+        assert_eq!(names(directory.path()), ["a.tar.zst", "data", "other"]);
+        // Both go on by themselves, with numbers of their own.
+        enroll(&restored.partition(&id()).unwrap().unwrap(), 99);
+        assert_eq!(contents(&store).len(), 14);
+    }
+
+    #[test]
+    fn an_empty_data_directory_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data")).unwrap();
+        let path = directory.path().join("a.tar.zst");
+        snapshot(&store, &path);
+        let restored = restore(&path, &directory.path().join("other"));
+        assert_eq!(restored.partitions().unwrap(), []);
+    }
+
+    #[test]
+    fn a_snapshot_is_of_one_moment_while_others_enrol_remove_and_compact() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let store = Store::open(&data).unwrap();
+        let partition = store.partition_for(&id(), &encoder(), NOW).unwrap();
+        enroll(&partition, 0);
+        let (enrolled, stop) = (AtomicI64::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Class n is enrolled, then class n - 5 removed: at every moment a run of classes.
+                for class in 1.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    enroll(&partition, class);
+                    partition.remove(ClassId(class - 5)).unwrap();
+                    enrolled.store(class, Ordering::SeqCst);
+                    if class % 7 == 0 {
+                        partition.seal().unwrap();
+                    }
+                    if class % 20 == 0 {
+                        partition.compact(&Pace::unlimited()).unwrap();
+                    }
+                }
+            });
+            for round in 0..6 {
+                let begun = enrolled.load(Ordering::SeqCst);
+                let path = directory.path().join("a.tar.zst");
+                // As another process would, too.
+                let looking_on = Store::open_read_only(&data).unwrap();
+                snapshot(if round % 2 == 0 { &store } else { &looking_on }, &path);
+                let target = directory.path().join(format!("restored-{round}"));
+                let found = contents(&restore(&path, &target));
+                let last = found.last().unwrap().0;
+                assert!(
+                    last >= begun,
+                    "class {begun} was there before, {last} is the last"
+                );
+                let classes: Vec<i64> = found.iter().map(|it| it.0).collect();
+                let expected: Vec<i64> = (classes[0]..=last).collect();
+                assert_eq!(classes, expected);
+                assert!((5..=6).contains(&classes.len()) || last < 5, "{classes:?}");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn an_archive_that_lacks_what_its_catalog_names_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let store = Store::open(&data).unwrap();
+        let partition = store.partition_for(&id(), &encoder(), NOW).unwrap();
+        enroll(&partition, 1);
+        partition.seal().unwrap();
+        drop((partition, store));
+        let path = directory.path().join("a.tar.zst");
+        let catalog = file_of("catalog.redb".to_owned(), data.join("catalog.redb")).unwrap();
+        let draft = ArchiveDraft::create(&path, false).unwrap();
+        write_archive(draft, NOW, Vec::new(), &[catalog], &mut |_, _| {}).unwrap();
+        let target = directory.path().join("other");
+        let error = restore_archive(&path, &target, &mut |_, _| {}).unwrap_err();
+        assert!(
+            error.to_string().contains("vseg") || error.to_string().contains("incomplete"),
+            "{error}"
+        );
+        assert_eq!(names(directory.path()), ["a.tar.zst", "data"]);
+    }
+}

@@ -210,7 +210,7 @@ impl SegmentCheck {
                 self.page.len(),
                 "length of the file in bytes",
                 expected,
-                self.file_bytes,
+                self.file_bytes.to_string(),
             );
         }
         SegmentReport {
@@ -239,7 +239,12 @@ impl SegmentCheck {
                 if self.file_bytes != end {
                     let at = usize::try_from(self.file_bytes.min(end)).unwrap_or(usize::MAX);
                     let expected = end.to_string();
-                    self.push(at, "length of the file in bytes", expected, self.file_bytes);
+                    self.push(
+                        at,
+                        "length of the file in bytes",
+                        expected,
+                        self.file_bytes.to_string(),
+                    );
                 }
                 self.header = Some(header);
             }
@@ -323,13 +328,13 @@ impl SegmentCheck {
         bytes.first_chunk().copied().map(u64::from_le_bytes)
     }
 
-    fn push(&mut self, offset: usize, what: &'static str, expected: String, found: impl ToString) {
+    fn push(&mut self, offset: usize, what: &'static str, expected: String, found: String) {
         self.damage.push(DamagedBytes {
             offset: offset as u64,
             what,
             rows: None,
             expected,
-            found: found.to_string(),
+            found,
         });
     }
 }

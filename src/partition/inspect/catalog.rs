@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::{DamagedBytes, StoreError};
 use crate::partition::catalog::{
     META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE, SegmentEntry, TAIL,
-    TOMBSTONES, check_version, key_of_name, key_of_numbers, key_of_state, unsealed,
+    TOMBSTONES, check_version, damage, failure, key_of_name, key_of_numbers, key_of_state,
+    unsealed,
 };
 
 /// What a catalog is found to be.
@@ -70,7 +71,7 @@ pub(super) fn inspect(path: &Path, bytes: u64) -> Result<CatalogReport, StoreErr
     // A file that is opened for reading is not verified first, and redb trusts its pages. Nothing
     // that is left half done is used after a panic.
     catch_unwind(AssertUnwindSafe(|| read(path, bytes)))
-        .unwrap_or_else(|_| Err(damaged(path, "its pages contradict each other")))
+        .unwrap_or_else(|_| Err(damage(path, "its pages contradict each other".to_owned())))
 }
 
 fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
@@ -80,9 +81,11 @@ fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
         DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
             path: path.to_owned(),
         },
-        error => damaged(path, error),
+        error => failure("open", path, error),
     })?;
-    let transaction = database.begin_read().map_err(|e| damaged(path, e))?;
+    let transaction = database
+        .begin_read()
+        .map_err(|e| failure("read", path, e))?;
     let mut reading = Reading {
         path,
         transaction,
@@ -186,9 +189,13 @@ impl Reading<'_> {
         mut take: impl FnMut(K::SelfType<'_>, &[u8]) -> Result<(), String>,
     ) -> Result<(), StoreError> {
         let table = self.transaction.open_table(table);
-        let table: ReadOnlyTable<K, &[u8]> = table.map_err(|error| damaged(self.path, error))?;
-        for item in table.iter().map_err(|error| damaged(self.path, error))? {
-            let (key, value) = item.map_err(|error| damaged(self.path, error))?;
+        let table: ReadOnlyTable<K, &[u8]> =
+            table.map_err(|error| failure("read", self.path, error))?;
+        for item in table
+            .iter()
+            .map_err(|error| failure("read", self.path, error))?
+        {
+            let (key, value) = item.map_err(|error| failure("read", self.path, error))?;
             let key_bytes = key_bytes(key.value());
             let taken =
                 unsealed(&key_bytes, value.value()).and_then(|value| take(key.value(), value));
@@ -212,11 +219,4 @@ impl Reading<'_> {
 
 fn parse<'v, T: Deserialize<'v>>(value: &'v [u8]) -> Result<T, String> {
     serde_json::from_slice(value).map_err(|error| error.to_string())
-}
-
-fn damaged(path: &Path, what: impl ToString) -> StoreError {
-    StoreError::Catalog {
-        path: path.to_owned(),
-        what: what.to_string(),
-    }
 }
