@@ -5,6 +5,7 @@
 //! database is opened.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::commit::initialize;
 use super::disk::Disk;
 use super::format::checksum;
 use super::tail::TailTemplate;
@@ -89,15 +91,15 @@ impl Catalog {
     /// Verifies the checksum of every page.
     pub(super) fn open(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
-        let database = open_database(&path, directory, disk)?;
-        let catalog = Catalog {
-            path,
-            backing: Backing::Writable(RwLock::new(Arc::new(database))),
+        let database = match disk.open(&path) {
+            Ok(_) => open_database(&path, directory, disk)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_database(&path, directory, disk)?
+            }
+            Err(error) => return Err(StoreError::io("open", &path, error)),
         };
-        // The file may just have been made: its name must be as durable as what it will hold.
-        let synced = disk.sync_directory(directory);
-        synced.map_err(|error| StoreError::io("sync", directory, error))?;
-        Ok(catalog)
+        let backing = Backing::Writable(RwLock::new(Arc::new(database)));
+        Ok(Catalog { path, backing })
     }
 
     /// Opens the catalog in `directory` beside a process that may be changing it.
@@ -305,6 +307,34 @@ pub(super) fn open_database(
     })
 }
 
+/// Makes an empty catalog, which gets its name when it is whole: a crash leaves none, or another file
+/// that is made again.
+fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Database, StoreError> {
+    let draft = path.with_extension("redb.new");
+    let database = match open_database(&draft, directory, disk) {
+        Err(StoreError::Catalog { .. }) => {
+            let removed = disk.remove(&draft);
+            removed.map_err(|error| StoreError::io("remove", &draft, error))?;
+            open_database(&draft, directory, disk)?
+        }
+        // Also if another process is making it.
+        opened => opened?,
+    };
+    // With the lock held: another process may have been faster.
+    if disk.open(path).is_ok() {
+        drop(database);
+        let removed = disk.remove(&draft);
+        removed.map_err(|error| StoreError::io("remove", &draft, error))?;
+        return open_database(path, directory, disk);
+    }
+    initialize(&database).map_err(|error| failure("write", &draft, error))?;
+    let renamed = disk.rename(&draft, path);
+    renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
+    let synced = disk.sync_directory(directory);
+    synced.map_err(|error| StoreError::io("sync", directory, error))?;
+    Ok(database)
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
@@ -437,7 +467,7 @@ pub(super) fn failure(
     error: impl Into<redb::Error>,
 ) -> StoreError {
     match error.into() {
-        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
             StoreError::Catalog {
                 path: path.to_owned(),
                 what: source.to_string(),

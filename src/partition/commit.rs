@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{Database, ReadableTable, WriteTransaction};
 use serde::Serialize;
 
 use super::StoreError;
@@ -80,12 +80,9 @@ pub(super) struct Change<'a> {
 }
 
 impl Commits {
-    /// Prepares to change `catalog`, and makes its tables if it is new.
+    /// Prepares to change `catalog`.
     pub(super) fn new(catalog: Catalog) -> Result<Commits, StoreError> {
         let path = catalog.path();
-        if !catalog.is_read_only() {
-            initialize(&catalog)?;
-        }
         let number = |name| catalog.read(|tables| tables.number(name));
         catalog::check_version(path, number(META_VERSION)?)?;
         let next_number = number(META_NEXT)?.unwrap_or(1);
@@ -158,16 +155,17 @@ impl Commits {
     }
 
     fn make(&self, lead: &mut Lead, waiting: &[Arc<dyn Waiting>]) {
-        let made = match &lead.broken {
-            Some(cause) => Err(self.stopped(Some(cause))),
-            None => self.write(lead, waiting),
-        };
-        if let Err(error) = made {
+        if let Some(cause) = &lead.broken {
+            for ticket in waiting {
+                ticket.fail(self.stopped(Some(cause)));
+            }
+        } else if let Err(error) = self.write(lead, waiting) {
             let cause = Arc::new(error);
             for ticket in waiting {
-                ticket.fail(&cause);
+                let source = cause.clone();
+                ticket.fail(StoreError::NotWritten { source });
             }
-            lead.broken.get_or_insert(cause);
+            lead.broken = Some(cause);
         }
     }
 
@@ -348,25 +346,16 @@ impl<'a> Group<'a> {
 }
 
 /// Makes all tables of a new catalog.
-fn initialize(catalog: &Catalog) -> Result<(), StoreError> {
-    let failed = |error: redb::Error| failure("write", catalog.path(), error);
-    let database = catalog.database()?;
-    let make = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
-        let is_new = transaction.open_table(META)?.get(META_VERSION)?.is_none();
-        if !is_new {
-            return Ok(transaction.abort()?);
-        }
-        put_number(&transaction, META_VERSION, u64::from(VERSION))?;
-        put_number(&transaction, META_NEXT, 1)?;
-        transaction.open_table(PARTITIONS)?;
-        transaction.open_table(TAIL)?;
-        transaction.open_table(SEGMENTS)?;
-        transaction.open_table(TOMBSTONES)?;
-        transaction.open_table(STATE)?;
-        Ok(transaction.commit()?)
-    };
-    make().map_err(failed)
+pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    put_number(&transaction, META_VERSION, u64::from(VERSION))?;
+    put_number(&transaction, META_NEXT, 1)?;
+    transaction.open_table(PARTITIONS)?;
+    transaction.open_table(TAIL)?;
+    transaction.open_table(SEGMENTS)?;
+    transaction.open_table(TOMBSTONES)?;
+    transaction.open_table(STATE)?;
+    Ok(transaction.commit()?)
 }
 
 fn put_number(transaction: &WriteTransaction, name: &str, number: u64) -> Result<(), redb::Error> {
@@ -383,8 +372,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 trait Waiting: std::fmt::Debug + Send + Sync {
     /// Makes the change; an error ends the whole group.
     fn run(&self, group: &mut Group<'_>) -> Result<(), StoreError>;
-    /// Ends the change with the error that ended its group.
-    fn fail(&self, cause: &Arc<StoreError>);
+    /// Ends the change with an error that ended its group.
+    fn fail(&self, error: StoreError);
 }
 
 type Make<T> = Box<dyn FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send>;
@@ -430,11 +419,8 @@ impl<T: Send> Waiting for Ticket<T> {
         Ok(())
     }
 
-    fn fail(&self, cause: &Arc<StoreError>) {
-        let cause = cause.clone();
-        self.replace(State::Settled(Err(StoreError::NotWritten {
-            source: cause,
-        })));
+    fn fail(&self, error: StoreError) {
+        self.replace(State::Settled(Err(error)));
     }
 }
 

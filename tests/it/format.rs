@@ -76,7 +76,9 @@ fn write_fixtures() {
         .unwrap()
         .unwrap();
     std::fs::copy(segment.path(), fixture("format/v1/segment.vseg")).unwrap();
-    store.snapshot_to(&path, false, NOW, &mut |_, _| {}).unwrap();
+    store
+        .snapshot_to(&path, false, NOW, &mut |_, _| {})
+        .unwrap();
 }
 
 #[test]

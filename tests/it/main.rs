@@ -21,5 +21,9 @@ mod duplicates;
 #[cfg(feature = "face")]
 mod face;
 mod format;
+#[cfg(feature = "web")]
+mod kills;
 mod naive;
 mod search;
+#[cfg(feature = "web")]
+mod service;

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(in crate::cli) use self::gallery::{Duplicates, Gallery, Import, Info, Restore, Snapshot};
+pub(in crate::cli) use self::gallery::{
+    Compact, Duplicates, Erase, Gallery, Import, Info, List, Restore, Snapshot, Verify,
+};
 use crate::config::Layer;
 use crate::exchange::Existing;
 use crate::kernel::Isa;

@@ -1,10 +1,14 @@
 //! `vultus gallery`: one file for each thing that can be done with galleries.
 
+mod compact;
 mod duplicates;
+mod erase;
 mod import;
 mod info;
+mod list;
 mod restore;
 mod snapshot;
+mod verify;
 
 use super::args::Gallery;
 use super::exit::Exit;
@@ -13,6 +17,10 @@ use crate::config::Settings;
 pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
     match verb {
         Gallery::Import(verb) => import::run(verb, settings),
+        Gallery::List(verb) => list::run(verb, settings),
+        Gallery::Verify(verb) => verify::run(verb, settings),
+        Gallery::Compact(verb) => compact::run(verb, settings),
+        Gallery::Erase(verb) => erase::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
         Gallery::Snapshot(verb) => snapshot::run(verb, settings),

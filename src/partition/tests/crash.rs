@@ -1,5 +1,6 @@
 //! A crash at every point.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -10,8 +11,8 @@ use super::workload::Operation::{
     self, AddBatch, Compact, Count, Enroll, Erase, Maintain, Remove, Seal,
 };
 use super::workload::{Model, open, run};
-use crate::partition::Pace;
 use crate::partition::disk::{Disk, RealDisk};
+use crate::partition::{Pace, StoreError};
 
 const ALL: usize = usize::MAX;
 
@@ -54,8 +55,12 @@ const OPERATORS: &[Operation] = &[
 ];
 
 /// Runs the operations, and then, for every point at which the machine could have stopped and each
-/// way in which it could have, opens what was left.
-fn survives_a_crash_at_every_point(operations: &[Operation], crashes: &[Crash]) {
+/// way in which it could have, opens what was left. Returns the first thing that is wrong.
+fn crash_at_every_point(
+    operations: &[Operation],
+    crashes: &[Crash],
+    is_seen: impl Fn(&Event) -> bool,
+) -> Result<(), String> {
     let seed = seed();
     let directory = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
@@ -64,7 +69,9 @@ fn survives_a_crash_at_every_point(operations: &[Operation], crashes: &[Crash]) 
     let (mut world, mut acknowledged) = (World::default(), 0);
     let events = disk.events();
     for (point, event) in events.iter().enumerate() {
-        world.add(event);
+        if is_seen(event) {
+            world.add(event);
+        }
         if let Event::Acknowledged(count) = event {
             acknowledged = *count;
         }
@@ -72,38 +79,57 @@ fn survives_a_crash_at_every_point(operations: &[Operation], crashes: &[Crash]) 
             let mut random = StdRng::seed_from_u64(seed ^ point as u64);
             let left = tempfile::tempdir().unwrap();
             world.crash(crash, &mut random, directory.path(), left.path());
-            let context = format!(
-                "VULTUS_SEED={seed}, {crash:?} after event {point} of {} with {acknowledged} acknowledged",
-                events.len()
-            );
-            check(left.path(), &models, acknowledged, &context);
+            check(left.path(), &models, acknowledged).map_err(|what| {
+                let of = events.len();
+                format!(
+                    "VULTUS_SEED={seed}, {crash:?} after event {point} of {of} with {acknowledged} acknowledged: {what}"
+                )
+            })?;
         }
     }
+    Ok(())
 }
 
 /// What was acknowledged is there, the next operation is there whole or not at all, and the data
 /// directory goes on working.
-fn check(directory: &std::path::Path, models: &[Model], acknowledged: usize, context: &str) {
+fn check(directory: &Path, models: &[Model], acknowledged: usize) -> Result<(), String> {
+    let failed = |error: StoreError| format!("{error:?}");
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let store = open(&disk, directory).unwrap_or_else(|error| panic!("{context}: {error:?}"));
-    let found = Model::of(&store).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    let store = open(&disk, directory).map_err(failed)?;
+    let found = Model::of(&store).map_err(failed)?;
     let allowed = &models[acknowledged..models.len().min(acknowledged + 2)];
-    assert!(
-        allowed.iter().any(|model| model.is_held_by(&found)),
-        "{context}: found {found:?}, expected one of {allowed:?}"
-    );
-    let verified = store.verify(None, &Pace::unlimited(), |_, _| {}).unwrap();
-    assert!(
-        verified.damage.is_empty(),
-        "{context}: {:?}",
-        verified.damage
-    );
+    if !allowed.iter().any(|model| model.is_held_by(&found)) {
+        return Err(format!("found {found:?}, expected one of {allowed:?}"));
+    }
+    let verified = store.verify(None, &Pace::unlimited(), |_, _| {});
+    let damage = verified.map_err(failed)?.damage;
+    if !damage.is_empty() {
+        return Err(format!("{damage:?}"));
+    }
     let mut model = found;
     for operation in [Enroll(0, 50, 1, ALL), Compact(0)] {
-        let done = operation.run(&store, &mut model);
-        done.unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        operation.run(&store, &mut model).map_err(failed)?;
     }
-    assert!(model.is_held_by(&Model::of(&store).unwrap()), "{context}");
+    let found = Model::of(&store).map_err(failed)?;
+    match model.is_held_by(&found) {
+        true => Ok(()),
+        false => Err(format!("found {found:?} afterwards, expected {model:?}")),
+    }
+}
+
+fn survives_a_crash_at_every_point(operations: &[Operation], crashes: &[Crash]) {
+    crash_at_every_point(operations, crashes, |_| true).unwrap_or_else(|what| panic!("{what}"));
+}
+
+/// A disk that only says that it syncs must be found out, or these tests would prove nothing.
+#[test]
+fn a_disk_that_does_not_sync_is_found_out() {
+    let syncs_no_files = |event: &Event| !matches!(event, Event::Sync(_));
+    let wrong = crash_at_every_point(CLIENTS, &[Crash::Drop], syncs_no_files);
+    assert!(wrong.is_err());
+    let syncs_no_names = |event: &Event| !matches!(event, Event::SyncDirectory(_));
+    let wrong = crash_at_every_point(CLIENTS, &[Crash::Drop], syncs_no_names);
+    assert!(wrong.is_err());
 }
 
 #[test]
