@@ -13,9 +13,14 @@ mod cli_batch;
 mod cli_bench;
 #[cfg(feature = "web")]
 mod cli_duplicates;
+#[cfg(feature = "web")]
+mod cli_inspect;
+#[cfg(feature = "web")]
+mod cli_snapshot;
 mod duplicates;
 #[cfg(feature = "face")]
 mod face;
+mod format;
 #[cfg(feature = "web")]
 mod kills;
 mod naive;

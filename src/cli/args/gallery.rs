@@ -17,6 +17,8 @@ pub(in crate::cli) enum Gallery {
     Compact(Compact),
     Erase(Erase),
     Duplicates(Duplicates),
+    Snapshot(Snapshot),
+    Restore(Restore),
 }
 
 /// Add ready embeddings from an .npy file: all of them or, if one is bad, none
@@ -125,4 +127,38 @@ pub(in crate::cli) struct Duplicates {
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     pub(in crate::cli) overwrite: bool,
+}
+
+/// Copy everything, as it is at one moment, to one file; also while the service runs
+///
+/// The file appears when it is whole, and only its owner can read it: it holds all templates and the
+/// keys of the service. It is a tar archive, compressed with zstd; `vultus inspect` describes it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Snapshot {
+    /// The snapshot, such as vultus.tar.zst
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) to: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(in crate::cli) overwrite: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Make a data directory of a snapshot, or only verify one
+///
+/// Writes to --data-dir, which must be empty or not exist yet. Everything is verified before it gets that
+/// name: a snapshot that is damaged, cut off or newer changes nothing.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Restore {
+    /// The snapshot
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) from: PathBuf,
+    /// Only read all of the snapshot and verify it
+    #[arg(long)]
+    pub(in crate::cli) check: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }

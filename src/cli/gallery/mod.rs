@@ -6,6 +6,8 @@ mod erase;
 mod import;
 mod info;
 mod list;
+mod restore;
+mod snapshot;
 mod verify;
 
 use super::args::Gallery;
@@ -21,5 +23,7 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Erase(verb) => erase::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
+        Gallery::Snapshot(verb) => snapshot::run(verb, settings),
+        Gallery::Restore(verb) => restore::run(verb, settings),
     }
 }
