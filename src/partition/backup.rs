@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::archive::{
-    ArchiveDraft, ArchivedFile, Manifest, PartitionContents, beside, extract, new_file,
+    ArchiveDraft, ArchivedFile, Manifest, PartitionContents, ReadAhead, beside, extract, new_file,
 };
 use super::catalog::Tables;
 use super::check::SegmentCheck;
@@ -178,7 +178,7 @@ impl Drop for CatalogCopy {
 
 /// Compares a segment with its checksums while it is read.
 struct CheckedReader {
-    file: File,
+    file: ReadAhead,
     check: Option<SegmentCheck>,
 }
 
@@ -187,7 +187,9 @@ impl CheckedReader {
         let is_segment = file.name.ends_with(".vseg");
         let opened = File::open(&file.path);
         Ok(CheckedReader {
-            file: opened.map_err(|error| StoreError::io("open", &file.path, error))?,
+            file: ReadAhead::new(
+                opened.map_err(|error| StoreError::io("open", &file.path, error))?,
+            ),
             check: is_segment.then(|| SegmentCheck::new(&file.path, file.bytes)),
         })
     }

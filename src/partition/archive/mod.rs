@@ -12,6 +12,7 @@
 //! that a hostile archive has no names, links or lengths to choose. `docs/file-format.md` has the
 //! bytes.
 
+mod ahead;
 mod read;
 mod restore;
 mod write;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
+pub(super) use self::ahead::ReadAhead;
 pub(super) use self::read::{ArchiveReader, Sink};
 pub use self::read::{Entry, verify_archive};
 pub(super) use self::restore::extract;

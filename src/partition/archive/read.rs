@@ -1,7 +1,7 @@
 //! Reading an archive: nothing is believed before it was compared with the manifest.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use crc_fast::{CrcAlgorithm, Digest};
@@ -10,7 +10,7 @@ use zstd::stream::read::Decoder;
 
 use super::{
     ALGORITHM, ArchivedFile, CHECKSUMS, CHUNK_BYTES, Checksums, LIST_BYTES_MAX, MANIFEST, Manifest,
-    TAR_BLOCK_BYTES, ZSTD_MAGIC, damaged, header, padding,
+    ReadAhead, TAR_BLOCK_BYTES, ZSTD_MAGIC, damaged, header, padding,
 };
 use crate::partition::StoreError;
 use crate::partition::format::checksum;
@@ -68,10 +68,10 @@ pub(in crate::partition) struct ArchiveReader<R> {
     rest: R,
 }
 
-impl ArchiveReader<BufReader<File>> {
+impl ArchiveReader<ReadAhead> {
     pub(in crate::partition) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
-        ArchiveReader::new(path, BufReader::with_capacity(CHUNK_BYTES, file))
+        ArchiveReader::new(path, ReadAhead::new(file))
     }
 }
 

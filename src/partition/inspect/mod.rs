@@ -5,7 +5,7 @@
 mod catalog;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
@@ -130,7 +130,7 @@ fn snapshot(
         entries: Vec::new(),
         damage: Vec::new(),
     };
-    let reader = match ArchiveReader::<BufReader<File>>::open(path) {
+    let reader = match ArchiveReader::open(path) {
         Ok(reader) => reader,
         Err(error) => {
             report.damage.push(entry_damage(error)?);
