@@ -100,7 +100,7 @@ fn seal(bytes: &mut [u8]) {
             let at = plan.table.start + block * 8;
             bytes[at..at + 8].copy_from_slice(&found.to_le_bytes());
         }
-        let found = checksum(&bytes[plan.table.clone()]);
+        let found = checksum(&bytes[plan.table]);
         bytes[80..88].copy_from_slice(&found.to_le_bytes());
     }
     let found = checksum(&bytes[..PAGE_BYTES - 8]);

@@ -201,7 +201,7 @@ fn what_is_restored_is_what_was_there() {
     let target = directory.path().join("data");
     let mut progress = (0, 0);
     let manifest = extract(&path, &target, |_| Ok(()), &mut |done, total| {
-        progress = (done, total)
+        progress = (done, total);
     })
     .unwrap();
     assert_eq!(manifest, manifest_of(&files()));
@@ -459,7 +459,7 @@ fn other_arrangements_are_refused() {
     odd.0.set_cksum();
     refused(&raw_archive(&[odd], &rest));
     // No end, or something behind it.
-    let frame_1 = frame(&tar_bytes(&[first.clone()]));
+    let frame_1 = frame(&tar_bytes(std::slice::from_ref(&first)));
     refused(&[&frame_1[..], &frame(&tar_bytes(&rest))].concat());
     let behind = [&tar_bytes(&rest)[..], &[0; 1024], b"more"].concat();
     refused(&[&frame_1[..], &frame(&behind)].concat());
@@ -475,16 +475,16 @@ fn zeros_without_end_are_not_read() {
     let Parts { manifest, entries } = Parts::honest();
     refused(&frame(&zeros));
     refused(&raw_archive(&[(plain(MANIFEST, &zeros), &zeros)], &[]));
-    let first = (plain(MANIFEST, &manifest), &manifest[..]);
+    let first = [(plain(MANIFEST, &manifest), &manifest[..])];
     let mut rest: Vec<_> = entries
         .iter()
         .map(|(h, bytes)| (h.clone(), &bytes[..]))
         .collect();
     rest.push((plain("server.key", &zeros), &zeros));
-    refused(&raw_archive(&[first.clone()], &rest));
+    refused(&raw_archive(&first, &rest));
     rest.pop();
     rest[4] = (plain(CHECKSUMS, &zeros), &zeros);
-    refused(&raw_archive(&[first], &rest));
+    refused(&raw_archive(&first, &rest));
 }
 
 #[test]
