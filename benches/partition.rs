@@ -20,8 +20,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use vultus::code::Probe;
 use vultus::partition::{
-    Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, StoreError, TemplateBatch,
-    restore_archive,
+    Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, StoreError,
+    TemplateBatch, restore_archive,
 };
 use vultus::search::{Options, Pool, search};
 use vultus::types::{ClassId, Clock, Embedding, EncoderId, Timestamp};
@@ -141,7 +141,13 @@ fn search_beside_compaction(small: bool) {
         while times.len() < count && !stop() {
             let start = Instant::now();
             let snapshot = partition.snapshot();
-            search(&snapshot, std::slice::from_ref(&probe), &Options::best(20), &pool).unwrap();
+            search(
+                &snapshot,
+                std::slice::from_ref(&probe),
+                &Options::best(20),
+                &pool,
+            )
+            .unwrap();
             times.push(start.elapsed());
         }
         times
@@ -170,7 +176,10 @@ fn search_beside_compaction(small: bool) {
         times[(times.len() - 1) * percent / 100]
     };
     for percent in [50, 99] {
-        let (one, other) = (percentile(&mut alone, percent), percentile(&mut beside, percent));
+        let (one, other) = (
+            percentile(&mut alone, percent),
+            percentile(&mut beside, percent),
+        );
         println!(
             "search: {} rows, percentile {percent}: {:.2} ms alone, {:.2} ms beside a merge, {:.2} times",
             4 * rows,
@@ -179,7 +188,11 @@ fn search_beside_compaction(small: bool) {
             other.as_secs_f64() / one.as_secs_f64()
         );
     }
-    println!("search: {} alone, {} beside a merge", alone.len(), beside.len());
+    println!(
+        "search: {} alone, {} beside a merge",
+        alone.len(),
+        beside.len()
+    );
 }
 
 /// Opening a gallery, from the catalog to the first snapshot.
