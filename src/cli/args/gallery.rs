@@ -14,6 +14,7 @@ pub(in crate::cli) enum Gallery {
     List(List),
     Info(Info),
     Verify(Verify),
+    Repair(Repair),
     Compact(Compact),
     Erase(Erase),
     Duplicates(Duplicates),
@@ -70,6 +71,27 @@ pub(in crate::cli) struct Verify {
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: Option<PartitionId>,
     /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Mend what `vultus gallery verify` finds damaged
+///
+/// Most of a damaged file is still whole, and much of the rest follows from it. What is lost comes
+/// from a snapshot, if one is given. A file of which templates are lost is left as it is, unless --accept-loss says
+/// to go on without them. Runs while no service does. The exit code is 1 if something is not mended.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Repair {
+    /// One gallery [default: all]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// A snapshot of this data directory; it is unpacked beside the directory meanwhile
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) from: Option<PathBuf>,
+    /// Go on without the templates that are lost
+    #[arg(long)]
+    pub(in crate::cli) accept_loss: bool,
+    /// Print JSON, one damaged file a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

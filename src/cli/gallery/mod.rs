@@ -6,6 +6,7 @@ mod erase;
 mod import;
 mod info;
 mod list;
+mod repair;
 mod restore;
 mod snapshot;
 mod verify;
@@ -18,6 +19,7 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
     match verb {
         Gallery::Import(verb) => import::run(verb, settings),
         Gallery::List(verb) => list::run(verb, settings),
+        Gallery::Repair(verb) => repair::run(verb, settings),
         Gallery::Verify(verb) => verify::run(verb, settings),
         Gallery::Compact(verb) => compact::run(verb, settings),
         Gallery::Erase(verb) => erase::run(verb, settings),
