@@ -27,3 +27,4 @@ mod naive;
 mod search;
 #[cfg(feature = "web")]
 mod service;
+mod storage_model;
