@@ -83,6 +83,17 @@ impl TemplateBatch {
         self.infos.is_empty()
     }
 
+    /// Adds all templates of another batch, after those that are there.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they are of another encoder.
+    pub fn append(&mut self, other: &TemplateBatch) {
+        assert_eq!(self.encoder, other.encoder, "a batch is of one encoder");
+        self.planes.append(&other.planes);
+        self.infos.extend_from_slice(&other.infos);
+    }
+
     /// Forgets the templates, but keeps the memory for others.
     pub fn clear(&mut self) {
         self.planes.clear();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(in crate::cli) use self::gallery::{Duplicates, Gallery, Import, Info};
+pub(in crate::cli) use self::gallery::{Duplicates, Export, Gallery, Import, Info};
 use crate::config::Layer;
 use crate::exchange::Existing;
 use crate::kernel::Isa;

@@ -1,8 +1,10 @@
 //! `vultus gallery`: one file for each thing that can be done with galleries.
 
 mod duplicates;
+mod export;
 mod import;
 mod info;
+mod picture_source;
 
 use super::args::Gallery;
 use super::exit::Exit;
@@ -11,6 +13,7 @@ use crate::config::Settings;
 pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
     match verb {
         Gallery::Import(verb) => import::run(verb, settings),
+        Gallery::Export(verb) => export::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
     }
