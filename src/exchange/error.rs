@@ -141,12 +141,12 @@ impl ExchangeError {
     pub(super) fn malformed(
         path: &Path,
         format: &'static str,
-        what: impl ToString,
+        what: impl Into<String>,
     ) -> ExchangeError {
         ExchangeError::Malformed {
             path: path.to_owned(),
             format,
-            what: what.to_string(),
+            what: what.into(),
         }
     }
 

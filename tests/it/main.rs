@@ -14,6 +14,7 @@ mod cli_bench;
 #[cfg(feature = "web")]
 mod cli_duplicates;
 mod duplicates;
+mod exchange;
 #[cfg(feature = "face")]
 mod face;
 mod naive;

@@ -180,7 +180,7 @@ impl Piece for PicturePiece {
         let bytes = fs::read(&picture.path).map_err(Refusal::from);
         let face = bytes.and_then(|bytes| Ok(self.faces.only_face(&bytes)?));
         let face = face.map_err(|refusal| {
-            let refused = Refused::new(refusal).at_picture(&picture.path);
+            let refused = Refused::new(refusal.to_string()).at_picture(&picture.path);
             match picture.line {
                 Some(line) => refused.at_line(line),
                 None => refused,

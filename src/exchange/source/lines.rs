@@ -270,7 +270,7 @@ impl Piece for LinePiece {
 impl LinePiece {
     fn parse<'a>(&self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         let Some(line) = &self.lines[at] else {
-            return Err(Refused::new(format_args!(
+            return Err(Refused::new(format!(
                 "the line has more than {LINE_BYTES_MAX} bytes"
             )));
         };

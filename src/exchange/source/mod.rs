@@ -125,11 +125,11 @@ pub struct Refused {
 
 impl Refused {
     /// An item that is found by its number.
-    pub fn new(reason: impl ToString) -> Refused {
+    pub fn new(reason: impl Into<String>) -> Refused {
         Refused {
             line: None,
             picture: None,
-            reason: reason.to_string(),
+            reason: reason.into(),
         }
     }
 
@@ -174,13 +174,13 @@ impl Record<'_> {
     fn check(self, dimension: usize) -> Result<Self, Refused> {
         let found = self.values.len();
         if found != dimension {
-            return Err(Refused::new(format_args!(
+            return Err(Refused::new(format!(
                 "it has {found} values, and {dimension} are needed"
             )));
         }
-        Embedding::check(self.values).map_err(Refused::new)?;
+        Embedding::check(self.values).map_err(|error| Refused::new(error.to_string()))?;
         if !self.quality.is_nan() && !(0.0..=1.0).contains(&self.quality) {
-            return Err(Refused::new(format_args!(
+            return Err(Refused::new(format!(
                 "quality {} is outside 0 to 1",
                 self.quality
             )));

@@ -24,7 +24,7 @@ const FORMAT: &str = ".npz";
 pub(super) fn open_npz(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
     let file = File::open(path).map_err(ExchangeError::io("open", path))?;
     let mut archive = ZipArchive::new(BufReader::new(file))
-        .map_err(|error| ExchangeError::malformed(path, FORMAT, error))?;
+        .map_err(|error| ExchangeError::malformed(path, FORMAT, error.to_string()))?;
     let member = |archive: &mut _, name| open_member(path, archive, name);
     let needed = |archive: &mut _, name| {
         let names = "arrays `embeddings` and `classes`";

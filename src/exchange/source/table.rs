@@ -90,7 +90,8 @@ enum Unit {
 
 impl Table {
     fn open(path: &Path, file: File) -> Result<Table, ExchangeError> {
-        let malformed = |error: ParquetError| ExchangeError::malformed(path, FORMAT, error);
+        let malformed =
+            |error: ParquetError| ExchangeError::malformed(path, FORMAT, error.to_string());
         let metadata = calm(|| ParquetMetaDataReader::new().parse_and_finish(&file));
         let metadata = metadata.map_err(malformed)?;
         let columns = find_columns(path, &metadata)?;
@@ -141,20 +142,20 @@ impl Table {
         let file_bytes = self.file.len();
         if start < 0 || chunk.compressed_size() < 0 || end.is_none_or(|end| end as u64 > file_bytes)
         {
-            return Err(self.malformed(format_args!(
+            return Err(self.malformed(format!(
                 "a column of {} bytes at {start} is past its end at {file_bytes}",
                 chunk.compressed_size()
             )));
         }
         let pages = SerializedPageReader::new(self.file.clone(), chunk, rows, None);
         let pages = Limited {
-            pages: pages.map_err(|error| self.malformed(error))?,
+            pages: pages.map_err(|error| self.malformed(error.to_string()))?,
             levels: levels.clone(),
         };
         Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
     }
 
-    fn malformed(&self, what: impl ToString) -> ExchangeError {
+    fn malformed(&self, what: impl Into<String>) -> ExchangeError {
         ExchangeError::malformed(&self.path, FORMAT, what)
     }
 }
@@ -312,7 +313,7 @@ impl TableSource {
             };
             let rows = most.min(group.left) as usize;
             let read = calm(|| group.read(rows, self.table.columns));
-            let mut piece = read.map_err(|error| self.table.malformed(error))?;
+            let mut piece = read.map_err(|error| self.table.malformed(error.to_string()))?;
             piece.dimension = self.dimension;
             self.next_row += rows as u64;
             return Ok(Some(piece));
@@ -396,7 +397,7 @@ impl Source for TableSource {
         while left > 0 {
             let rows = left.min(items_per_piece(self.dimension) as u64) as usize;
             let read = calm(|| group.read(rows, self.table.columns));
-            read.map_err(|error| self.table.malformed(error))?;
+            read.map_err(|error| self.table.malformed(error.to_string()))?;
             left -= rows as u64;
             self.next_row += rows as u64;
         }
