@@ -13,6 +13,8 @@ mod cli_batch;
 mod cli_bench;
 #[cfg(feature = "web")]
 mod cli_duplicates;
+#[cfg(feature = "web")]
+mod cli_exchange;
 mod duplicates;
 mod exchange;
 #[cfg(feature = "face")]

@@ -28,21 +28,9 @@ pub(in crate::cli) enum Gallery {
 /// a line of JSON for each. An interrupted import goes on where it stopped if the same command is
 /// given with --resume: nothing is lost, and nothing added twice.
 #[derive(Debug, Args)]
-#[group(id = "source", args = ["file", "embeddings", "pictures", "manifest"], required = true, multiple = false)]
 pub(in crate::cli) struct Import {
-    /// The embeddings: an .npy, .npz, .parquet or .jsonl file
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) file: Option<PathBuf>,
-    /// The same as FILE
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) embeddings: Option<PathBuf>,
-    /// Pictures instead: folders of class folders, as `vultus enroll` reads them
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub(in crate::cli) pictures: Vec<PathBuf>,
-    /// Pictures instead: a CSV file with the header `picture,class` or `picture,class,time`; paths
-    /// are relative to its folder
-    #[arg(long, value_name = "CSV")]
-    pub(in crate::cli) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) source: ImportSource,
     /// The gallery, such as bws.1; made if it does not exist
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
@@ -81,6 +69,25 @@ pub(in crate::cli) struct Import {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+/// What is imported.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(in crate::cli) struct ImportSource {
+    /// The embeddings: an .npy, .npz, .parquet or .jsonl file
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: Option<PathBuf>,
+    /// The same as FILE
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) embeddings: Option<PathBuf>,
+    /// Pictures instead: folders of class folders, as `vultus enroll` reads them
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(in crate::cli) pictures: Vec<PathBuf>,
+    /// Pictures instead: a CSV file with the header `picture,class` or `picture,class,time`; paths
+    /// are relative to its folder
+    #[arg(long, value_name = "CSV")]
+    pub(in crate::cli) manifest: Option<PathBuf>,
 }
 
 /// Write all templates of a gallery to a file, as they are at this moment

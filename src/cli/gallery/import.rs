@@ -125,7 +125,10 @@ fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
 
 fn source(verb: &Import, settings: &Settings) -> anyhow::Result<(Box<dyn Source>, EncoderId)> {
     if let (Some(path), Some(encoder)) = (
-        verb.file.as_ref().or(verb.embeddings.as_ref()),
+        verb.source
+            .file
+            .as_ref()
+            .or(verb.source.embeddings.as_ref()),
         &verb.encoder,
     ) {
         let source = open_source(path, verb.classes.as_deref(), verb.times.as_deref())?;
@@ -134,9 +137,9 @@ fn source(verb: &Import, settings: &Settings) -> anyhow::Result<(Box<dyn Source>
     }
     let faces = Arc::new(open::faces(settings)?);
     let encoder = faces.profile().encoder().clone();
-    let source = match &verb.manifest {
+    let source = match &verb.source.manifest {
         Some(manifest) => picture_source::of_manifest(manifest, faces)?,
-        None => picture_source::of_folders(&verb.pictures, faces)?,
+        None => picture_source::of_folders(&verb.source.pictures, faces)?,
     };
     Ok((source, encoder))
 }

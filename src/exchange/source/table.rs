@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
+use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{DataType, FloatType};
@@ -133,6 +133,14 @@ impl Table {
         levels: &Arc<AtomicUsize>,
     ) -> Result<ColumnReader, ExchangeError> {
         let chunk = group.column(column);
+        let packed = chunk.compression();
+        if !matches!(packed, Compression::UNCOMPRESSED | Compression::SNAPPY) {
+            return Err(ExchangeError::Contents {
+                path: self.path.clone(),
+                expected: "a table packed with SNAPPY or not at all".to_owned(),
+                found: format!("a column packed with {packed}"),
+            });
+        }
         let rows = usize::try_from(group.num_rows());
         let rows = rows.map_err(|_| self.malformed("a group has fewer than no rows"))?;
         let start = chunk
