@@ -77,16 +77,18 @@ impl Attempts {
         self.purge_when_due(now)?;
         let of = claims.max_tries;
         let expires = claims.expires;
-        let taken = self.store.state_update(AREA, &key(claims.id), |value| {
-            let before = value
-                .and_then(Entry::from_bytes)
-                .map_or(0, |entry| entry.taken);
-            if before >= of {
-                return (value.map(<[u8]>::to_vec), None);
-            }
-            let taken = before + 1;
-            (Some(Entry { taken, expires }.to_bytes()), Some(taken))
-        })?;
+        let taken = self
+            .store
+            .state_update(AREA, &key(claims.id), move |value| {
+                let before = value
+                    .and_then(Entry::from_bytes)
+                    .map_or(0, |entry| entry.taken);
+                if before >= of {
+                    return (value.map(<[u8]>::to_vec), None);
+                }
+                let taken = before + 1;
+                (Some(Entry { taken, expires }.to_bytes()), Some(taken))
+            })?;
         match taken {
             Some(number) => Ok(Attempt { number, of }),
             None => Err(AttemptError::UsedUp { of }),

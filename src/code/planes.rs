@@ -191,25 +191,28 @@ impl Planes {
         values[..row.len()].copy_from_slice(row);
     }
 
-    /// Appends all rows of `other`, as they are.
+    /// Appends some rows of `other`, as they are.
     ///
     /// # Panics
     ///
-    /// Panics if the dimensions differ.
-    pub fn append(&mut self, other: &Planes) {
+    /// Panics if the dimensions differ or a row is past the end.
+    pub fn append(&mut self, other: &Planes, rows: Range<usize>) {
         assert_eq!(
             self.layout, other.layout,
             "all rows have the same dimension"
         );
-        self.high.extend_from_slice(&other.high);
-        self.low.extend_from_slice(&other.low);
-        self.scales.extend_from_slice(&other.scales);
+        let block = other.block(rows.clone());
+        let lines = self.layout.value_lines();
+        self.high.extend_from_slice(block.high);
+        self.low.extend_from_slice(block.low);
+        self.scales.extend_from_slice(block.scales);
         self.residuals_coarse
-            .extend_from_slice(&other.residuals_coarse);
-        self.residuals_fine.extend_from_slice(&other.residuals_fine);
-        self.lengths.extend_from_slice(&other.lengths);
-        self.classes.extend_from_slice(&other.classes);
-        self.values.extend_from_slice(&other.values);
+            .extend_from_slice(block.residuals_coarse);
+        self.residuals_fine.extend_from_slice(block.residuals_fine);
+        self.lengths.extend_from_slice(&other.lengths[rows.clone()]);
+        self.classes.extend_from_slice(&other.classes[rows.clone()]);
+        self.values
+            .extend_from_slice(&other.values[rows.start * lines..rows.end * lines]);
     }
 
     /// Forgets all rows and keeps the memory.
@@ -372,7 +375,7 @@ mod tests {
             parts[at / 3].push(ClassId(at as i64), row);
         }
         let [mut first, second] = parts;
-        first.append(&second);
+        first.append(&second, 0..second.len());
         assert_eq!(first.classes(), whole.classes());
         assert_eq!(first.value_lines(), whole.value_lines());
         assert_eq!(first.block(0..6).high, whole.block(0..6).high);

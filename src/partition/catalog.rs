@@ -1,39 +1,53 @@
-//! The source of truth: one redb file for the whole data directory.
+//! The source of truth: one redb file for the whole data directory. This file says what is in it and
+//! reads it; [`super::commit`] changes it.
 //!
-//! Every change is one transaction, durable when the call returns.
+//! Every value ends with a checksum of its key and itself: redb verifies its own pages only when a
+//! database is opened.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction,
+    ReadableDatabase, ReadableTable, TableDefinition,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::gallery::Note;
+use super::commit::initialize;
+use super::disk::Disk;
+use super::format::checksum;
 use super::tail::TailTemplate;
 use crate::types::EncoderId;
 
 /// The version of the catalog that is written.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// The oldest version that is read.
 const VERSION_OLDEST: u32 = 1;
+/// What redb may keep of the file in memory. The tail is the bulk of it, and is read once.
+const CACHE_BYTES: usize = 64 << 20;
 
-const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-const PARTITIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("partitions");
+/// Every value below is what is named, followed by [`sealed`]'s checksum.
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+pub(super) const PARTITIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("partitions");
 /// (partition, template) to the bytes of [`TailTemplate`].
-const TAIL: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("tail");
+pub(super) const TAIL: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("tail");
 /// (partition, segment) to [`SegmentEntry`].
-const SEGMENTS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("segments");
-/// (partition, segment, row) of every removed row.
-const TOMBSTONES: TableDefinition<(u64, u64, u64), ()> = TableDefinition::new("tombstones");
+pub(super) const SEGMENTS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("segments");
+/// (partition, segment, row) of every removed row, to nothing but the checksum.
+pub(super) const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8]> =
+    TableDefinition::new("tombstones");
 /// (area, key) of what the layers above keep.
-const STATE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("state");
+pub(super) const STATE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("state");
 
-const META_VERSION: &str = "version";
+pub(super) const META_VERSION: &str = "version";
 /// The next number for anything that needs one: partitions, segments and templates share it, so
 /// that a number never comes back.
-const META_NEXT: &str = "next";
+pub(super) const META_NEXT: &str = "next";
 
 /// What the catalog says of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,39 +72,47 @@ pub(super) struct Contents {
     pub(super) tombstones: Vec<(u64, u64)>,
 }
 
-/// One atomic change of a partition.
-#[derive(Debug, Default)]
-pub(super) struct Change<'a> {
-    pub(super) add_to_tail: &'a [TailTemplate],
-    pub(super) remove_from_tail: &'a [u64],
-    /// (segment, row) of rows that are removed.
-    pub(super) bury: &'a [(u64, u64)],
-    pub(super) add_segment: Option<(u64, &'a SegmentEntry)>,
-    /// A value of the layers above that changes at the same moment.
-    pub(super) note: Option<&'a Note>,
-}
-
+/// The catalog of a data directory, open in this process.
 #[derive(Debug)]
 pub(super) struct Catalog {
     path: PathBuf,
-    database: Database,
+    backing: Backing,
+}
+
+enum Backing {
+    /// Replaced as a whole when the file is written anew.
+    Writable(RwLock<Arc<Database>>),
+    ReadOnly(ReadOnlyDatabase),
 }
 
 impl Catalog {
-    /// Opens the catalog in `directory`, or makes one. Holds a lock that keeps other processes out.
-    pub(super) fn open(directory: &Path) -> Result<Catalog, StoreError> {
-        let path = directory.join("catalog.redb");
-        let database = match Database::create(&path) {
-            Ok(database) => database,
-            Err(DatabaseError::DatabaseAlreadyOpen) => {
-                return Err(StoreError::Locked {
-                    path: directory.to_owned(),
-                });
+    /// Opens the catalog in `directory`, or makes one. Holds a lock that keeps other writers out.
+    ///
+    /// Verifies the checksum of every page.
+    pub(super) fn open(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
+        let path = path_in(directory);
+        let database = match disk.open(&path) {
+            Ok(_) => open_database(&path, directory, disk)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_database(&path, directory, disk)?
             }
-            Err(error) => return Err(failure("open", &path, error)),
+            Err(error) => return Err(StoreError::io("open", &path, error)),
         };
-        let catalog = Catalog { path, database };
-        catalog.initialize()?;
+        let backing = Backing::Writable(RwLock::new(Arc::new(database)));
+        Ok(Catalog { path, backing })
+    }
+
+    /// Opens the catalog in `directory` beside a process that may be changing it.
+    pub(super) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
+        let path = path_in(directory);
+        let opened = guarded(&path, || {
+            let database = builder().open_read_only(&path);
+            database.map_err(|error| open_failure(&path, directory, error))
+        });
+        let backing = Backing::ReadOnly(opened?);
+        let catalog = Catalog { path, backing };
+        let found = catalog.read(|tables| tables.number(META_VERSION))?;
+        check_version(&catalog.path, found)?;
         Ok(catalog)
     }
 
@@ -98,253 +120,354 @@ impl Catalog {
         &self.path
     }
 
+    /// The database, for whoever changes it.
+    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
+        match &self.backing {
+            Backing::Writable(database) => {
+                let database = database.read().unwrap_or_else(PoisonError::into_inner);
+                Ok(database.clone())
+            }
+            Backing::ReadOnly(_) => Err(StoreError::ReadOnly {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Puts another file's database in the place of this one, which is returned. The caller has seen
+    /// to it that both say the same, and that nobody is changing either.
+    pub(super) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
+        let Backing::Writable(database) = &self.backing else {
+            return None;
+        };
+        let mut database = database.write().unwrap_or_else(PoisonError::into_inner);
+        Some(std::mem::replace(&mut *database, Arc::new(new)))
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self.backing, Backing::ReadOnly(_))
+    }
+
+    /// Looks at the catalog as it is at one moment.
+    pub(super) fn read<T>(
+        &self,
+        look: impl FnOnce(&Tables<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        guarded(&self.path, || {
+            // Held until all is read: a database that is dropped breaks off reading.
+            let database;
+            let begun = match &self.backing {
+                Backing::Writable(_) => {
+                    database = self.database()?;
+                    database.begin_read()
+                }
+                Backing::ReadOnly(database) => database.begin_read(),
+            };
+            let transaction = begun.map_err(|error| failure("read", &self.path, error))?;
+            let path = &self.path;
+            look(&Tables { path, transaction })
+        })
+    }
+}
+
+impl std::fmt::Debug for Backing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Backing::Writable(_) => "Writable",
+            Backing::ReadOnly(_) => "ReadOnly",
+        })
+    }
+}
+
+/// What the catalog says at one moment.
+pub(super) struct Tables<'a> {
+    path: &'a Path,
+    pub(super) transaction: ReadTransaction,
+}
+
+impl Tables<'_> {
+    pub(super) fn partition(&self, name: &str) -> Result<Option<PartitionEntry>, StoreError> {
+        let table = self.table(PARTITIONS)?;
+        let value = table.get(name).map_err(|error| self.failed(error))?;
+        let entry = value.map(|value| self.parse(&key_of_name(name), value.value()));
+        entry.transpose()
+    }
+
     pub(super) fn partitions(&self) -> Result<BTreeMap<String, PartitionEntry>, StoreError> {
-        let table = self
-            .read()?
-            .open_table(PARTITIONS)
-            .map_err(|e| self.failed("read", e))?;
+        let table = self.table(PARTITIONS)?;
         let mut partitions = BTreeMap::new();
-        for item in table.iter().map_err(|e| self.failed("read", e))? {
-            let (name, entry) = item.map_err(|e| self.failed("read", e))?;
-            partitions.insert(
-                name.value().to_owned(),
-                self.parse("partition", entry.value())?,
-            );
+        for item in table.iter().map_err(|error| self.failed(error))? {
+            let (name, value) = item.map_err(|error| self.failed(error))?;
+            let name = name.value();
+            let entry = self.parse(&key_of_name(name), value.value())?;
+            partitions.insert(name.to_owned(), entry);
         }
         Ok(partitions)
     }
 
-    /// Adds a partition unless it is there, and returns what the catalog now says of it.
-    pub(super) fn create_partition(
-        &self,
-        name: &str,
-        encoder: &EncoderId,
-        created_unix_milliseconds: i64,
-    ) -> Result<PartitionEntry, StoreError> {
-        self.write(|transaction| {
-            let mut table = transaction.open_table(PARTITIONS)?;
-            let present = table
-                .get(name)?
-                .map(|entry| serde_json::from_slice(entry.value()));
-            if let Some(present) = present {
-                let parse = |error: serde_json::Error| redb::Error::Corrupted(error.to_string());
-                return present.map_err(parse);
-            }
-            let partition = take_numbers(transaction, 1)?;
-            let entry = PartitionEntry {
-                partition,
-                encoder: encoder.clone(),
-                created_unix_milliseconds,
-            };
-            table.insert(name, &*json(&entry))?;
-            Ok(entry)
-        })
-    }
-
-    /// Takes `count` numbers that nobody has or had, and returns the first.
-    pub(super) fn take_numbers(&self, count: u64) -> Result<u64, StoreError> {
-        self.write(|transaction| take_numbers(transaction, count))
-    }
-
     pub(super) fn contents(&self, partition: u64) -> Result<Contents, StoreError> {
-        let transaction = self.read()?;
-        let failed = |error: redb::Error| self.failed("read", error);
-        let mut tail = Vec::new();
-        let table = transaction.open_table(TAIL).map_err(|e| failed(e.into()))?;
-        for item in table
-            .range((partition, 0)..=(partition, u64::MAX))
-            .map_err(|e| failed(e.into()))?
-        {
-            let (key, bytes) = item.map_err(|e| failed(e.into()))?;
-            let template = TailTemplate::from_bytes(key.value().1, bytes.value());
-            tail.push(template.map_err(|what| self.damaged(what))?);
+        let mut contents = Contents {
+            tail: Vec::new(),
+            segments: BTreeMap::new(),
+            tombstones: Vec::new(),
+        };
+        let all = (partition, 0)..=(partition, u64::MAX);
+        let table = self.table(TAIL)?;
+        for item in table.range(all.clone()).map_err(|e| self.failed(e))? {
+            let (key, value) = item.map_err(|error| self.failed(error))?;
+            let template = key.value().1;
+            let bytes = self.value(&key_of_numbers(&[partition, template]), value.value())?;
+            let template = TailTemplate::from_bytes(template, bytes);
+            let template = template.map_err(|what| damage(self.path, what))?;
+            contents.tail.push(template);
         }
-        let mut segments = BTreeMap::new();
-        let table = transaction
-            .open_table(SEGMENTS)
-            .map_err(|e| failed(e.into()))?;
-        for item in table
-            .range((partition, 0)..=(partition, u64::MAX))
-            .map_err(|e| failed(e.into()))?
-        {
-            let (key, entry) = item.map_err(|e| failed(e.into()))?;
-            segments.insert(key.value().1, self.parse("segment", entry.value())?);
+        let table = self.table(SEGMENTS)?;
+        for item in table.range(all).map_err(|error| self.failed(error))? {
+            let (key, value) = item.map_err(|error| self.failed(error))?;
+            let segment = key.value().1;
+            let entry = self.parse(&key_of_numbers(&[partition, segment]), value.value())?;
+            contents.segments.insert(segment, entry);
         }
-        let mut tombstones = Vec::new();
-        let table = transaction
-            .open_table(TOMBSTONES)
-            .map_err(|e| failed(e.into()))?;
-        let range = (partition, 0, 0)..=(partition, u64::MAX, u64::MAX);
-        for item in table.range(range).map_err(|e| failed(e.into()))? {
-            let (_, segment, row) = item.map_err(|e| failed(e.into()))?.0.value();
-            tombstones.push((segment, row));
+        let table = self.table(TOMBSTONES)?;
+        let all = (partition, 0, 0)..=(partition, u64::MAX, u64::MAX);
+        for item in table.range(all).map_err(|error| self.failed(error))? {
+            let (key, value) = item.map_err(|error| self.failed(error))?;
+            let (_, segment, row) = key.value();
+            self.value(&key_of_numbers(&[partition, segment, row]), value.value())?;
+            contents.tombstones.push((segment, row));
         }
-        Ok(Contents {
-            tail,
-            segments,
-            tombstones,
-        })
-    }
-
-    pub(super) fn apply(&self, partition: u64, change: &Change<'_>) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            let mut tail = transaction.open_table(TAIL)?;
-            for template in change.add_to_tail {
-                tail.insert((partition, template.info.template), &*template.to_bytes())?;
-            }
-            for template in change.remove_from_tail {
-                tail.remove((partition, *template))?;
-            }
-            if !change.bury.is_empty() {
-                let mut tombstones = transaction.open_table(TOMBSTONES)?;
-                for (segment, row) in change.bury {
-                    tombstones.insert((partition, *segment, *row), ())?;
-                }
-            }
-            if let Some((segment, entry)) = change.add_segment {
-                let mut segments = transaction.open_table(SEGMENTS)?;
-                segments.insert((partition, segment), &*json(entry))?;
-            }
-            if let Some(note) = change.note {
-                let mut state = transaction.open_table(STATE)?;
-                let key = (&*note.area, &*note.key);
-                match &note.value {
-                    Some(value) => drop(state.insert(key, &**value)?),
-                    None => drop(state.remove(key)?),
-                }
-            }
-            Ok(())
-        })
+        Ok(contents)
     }
 
     pub(super) fn state_get(&self, area: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let table = self
-            .read()?
-            .open_table(STATE)
-            .map_err(|e| self.failed("read", e))?;
-        let value = table.get((area, key)).map_err(|e| self.failed("read", e))?;
-        Ok(value.map(|value| value.value().to_vec()))
+        let table = self.table(STATE)?;
+        let value = table.get((area, key)).map_err(|error| self.failed(error))?;
+        let value = value.map(|value| {
+            let bytes = self.value(&key_of_state(area, key), value.value())?;
+            Ok(bytes.to_vec())
+        });
+        value.transpose()
     }
 
     pub(super) fn state_list(&self, area: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let table = self
-            .read()?
-            .open_table(STATE)
-            .map_err(|e| self.failed("read", e))?;
+        let table = self.table(STATE)?;
         let mut list = Vec::new();
-        for item in table
-            .range((area, "")..)
-            .map_err(|e| self.failed("read", e))?
-        {
-            let (key, value) = item.map_err(|e| self.failed("read", e))?;
-            if key.value().0 != area {
+        for item in table.range((area, "")..).map_err(|e| self.failed(e))? {
+            let (key, value) = item.map_err(|error| self.failed(error))?;
+            let (found, key) = key.value();
+            if found != area {
                 break;
             }
-            list.push((key.value().1.to_owned(), value.value().to_vec()));
+            let bytes = self.value(&key_of_state(area, key), value.value())?;
+            list.push((key.to_owned(), bytes.to_vec()));
         }
         Ok(list)
     }
 
-    pub(super) fn state_update<T>(
+    /// A number of the table `meta`.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let table = self.table(META)?;
+        let value = table.get(name).map_err(|error| self.failed(error))?;
+        value
+            .map(|value| number_of(self.path, name, value.value()))
+            .transpose()
+    }
+
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
         &self,
-        area: &str,
-        key: &str,
-        change: impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, T),
-    ) -> Result<T, StoreError> {
-        self.write(|transaction| {
-            let mut table = transaction.open_table(STATE)?;
-            let present = table.get((area, key))?.map(|value| value.value().to_vec());
-            let (next, result) = change(present.as_deref());
-            match next {
-                Some(value) => drop(table.insert((area, key), &*value)?),
-                None => drop(table.remove((area, key))?),
-            }
-            Ok(result)
-        })
+        definition: TableDefinition<K, V>,
+    ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
+        let table = self.transaction.open_table(definition);
+        table.map_err(|error| self.failed(error))
     }
 
-    /// Makes all tables, or checks that this build can read those that are there.
-    fn initialize(&self) -> Result<(), StoreError> {
-        let found = self.write(|transaction| {
-            let mut meta = transaction.open_table(META)?;
-            let found = meta.get(META_VERSION)?.map(|version| version.value());
-            if found.is_none() {
-                meta.insert(META_VERSION, u64::from(VERSION))?;
-                transaction.open_table(PARTITIONS)?;
-                transaction.open_table(TAIL)?;
-                transaction.open_table(SEGMENTS)?;
-                transaction.open_table(TOMBSTONES)?;
-                transaction.open_table(STATE)?;
-            }
-            Ok(found)
-        })?;
-        match found {
-            Some(version)
-                if !(u64::from(VERSION_OLDEST)..=u64::from(VERSION)).contains(&version) =>
-            {
-                Err(StoreError::Version {
-                    path: self.path.clone(),
-                    found: u32::try_from(version).unwrap_or(u32::MAX),
-                    oldest: VERSION_OLDEST,
-                    newest: VERSION,
-                })
-            }
-            _ => Ok(()),
-        }
+    fn value<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
+        unsealed(key, value).map_err(|what| damage(self.path, what))
     }
 
-    fn read(&self) -> Result<redb::ReadTransaction, StoreError> {
-        self.database
-            .begin_read()
-            .map_err(|e| self.failed("read", e))
+    fn parse<T: DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Result<T, StoreError> {
+        parse(self.path, key, value)
     }
 
-    fn write<T>(
-        &self,
-        change: impl FnOnce(&redb::WriteTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, StoreError> {
-        let transaction = self
-            .database
-            .begin_write()
-            .map_err(|e| self.failed("write", e))?;
-        let result = change(&transaction).map_err(|e| self.failed("write", e))?;
-        transaction.commit().map_err(|e| self.failed("write", e))?;
-        Ok(result)
-    }
-
-    fn parse<T: DeserializeOwned>(&self, what: &str, bytes: &[u8]) -> Result<T, StoreError> {
-        let parsed = serde_json::from_slice(bytes);
-        parsed
-            .map_err(|error| self.damaged(format!("the entry of a {what} cannot be read: {error}")))
-    }
-
-    fn damaged(&self, what: String) -> StoreError {
-        StoreError::Catalog {
-            path: self.path.clone(),
-            what,
-        }
-    }
-
-    fn failed(&self, action: &'static str, error: impl Into<redb::Error>) -> StoreError {
-        failure(action, &self.path, error)
+    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
+        failure("read", self.path, error)
     }
 }
 
-fn take_numbers(transaction: &redb::WriteTransaction, count: u64) -> Result<u64, redb::Error> {
-    let mut meta = transaction.open_table(META)?;
-    let first = meta.get(META_NEXT)?.map_or(1, |next| next.value());
-    meta.insert(META_NEXT, first + count)?;
-    Ok(first)
+/// Opens a database for writing, or makes one.
+pub(super) fn open_database(
+    path: &Path,
+    directory: &Path,
+    disk: &dyn Disk,
+) -> Result<Database, StoreError> {
+    let backend = disk.database(path);
+    let backend = backend.map_err(|error| StoreError::io("open", path, error))?;
+    guarded(path, || {
+        let database = builder().create_with_backend(backend);
+        database.map_err(|error| open_failure(path, directory, error))
+    })
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("plain structures always serialise")
+/// Makes an empty catalog, which gets its name when it is whole: a crash leaves none, or another file
+/// that is made again.
+fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Database, StoreError> {
+    let draft = path.with_extension("redb.new");
+    let database = match open_database(&draft, directory, disk) {
+        Err(StoreError::Catalog { .. }) => {
+            let removed = disk.remove(&draft);
+            removed.map_err(|error| StoreError::io("remove", &draft, error))?;
+            open_database(&draft, directory, disk)?
+        }
+        // Also if another process is making it.
+        opened => opened?,
+    };
+    // With the lock held: another process may have been faster.
+    if disk.open(path).is_ok() {
+        drop(database);
+        let removed = disk.remove(&draft);
+        removed.map_err(|error| StoreError::io("remove", &draft, error))?;
+        return open_database(path, directory, disk);
+    }
+    initialize(&database).map_err(|error| failure("write", &draft, error))?;
+    let renamed = disk.rename(&draft, path);
+    renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
+    let synced = disk.sync_directory(directory);
+    synced.map_err(|error| StoreError::io("sync", directory, error))?;
+    Ok(database)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        // Other processes may look on.
+        .set_concurrency_mode(ConcurrencyMode::SingleWriter)
+        // A page that was changed behind our back is damage when it is found here, and a wrong
+        // answer or a panic when it is found later.
+        .set_check_integrity_on_open(true);
+    builder
+}
+
+fn path_in(directory: &Path) -> PathBuf {
+    directory.join("catalog.redb")
+}
+
+fn open_failure(path: &Path, directory: &Path, error: DatabaseError) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
+            path: directory.to_owned(),
+        },
+        DatabaseError::RepairAborted => StoreError::NotClosed {
+            path: directory.to_owned(),
+        },
+        error => failure("open", path, error),
+    }
+}
+
+/// Fails if this build cannot read a catalog of version `found`.
+pub(super) fn check_version(path: &Path, found: Option<u64>) -> Result<(), StoreError> {
+    let Some(found) = found else {
+        return Err(damage(path, "it does not say its version".to_owned()));
+    };
+    if (u64::from(VERSION_OLDEST)..=u64::from(VERSION)).contains(&found) {
+        return Ok(());
+    }
+    Err(StoreError::Version {
+        path: path.to_owned(),
+        found: u32::try_from(found).unwrap_or(u32::MAX),
+        oldest: VERSION_OLDEST,
+        newest: VERSION,
+    })
+}
+
+/// A value as it is stored: with a checksum of its key and itself behind it, so that neither can
+/// change, nor two values change places.
+pub(super) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(value.len() + size_of::<u64>());
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(&checksum_of(key, value).to_le_bytes());
+    bytes
+}
+
+/// Takes the checksum off a value, or says what is wrong with it.
+pub(super) fn unsealed<'v>(key: &[u8], bytes: &'v [u8]) -> Result<&'v [u8], String> {
+    let Some((value, expected)) = bytes.split_last_chunk::<8>() else {
+        let found = bytes.len();
+        return Err(format!(
+            "a value has {found} bytes, fewer than its checksum"
+        ));
+    };
+    let (expected, found) = (u64::from_le_bytes(*expected), checksum_of(key, value));
+    if expected != found {
+        return Err(format!(
+            "a value has the checksum {found:016x}, expected {expected:016x}"
+        ));
+    }
+    Ok(value)
+}
+
+fn checksum_of(key: &[u8], value: &[u8]) -> u64 {
+    checksum(&[key, value].concat())
+}
+
+/// The bytes of a key that is a name, for its checksum.
+pub(super) fn key_of_name(name: &str) -> Vec<u8> {
+    name.as_bytes().to_vec()
+}
+
+/// The bytes of a key that is some numbers, for its checksum.
+pub(super) fn key_of_numbers(numbers: &[u64]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+/// The bytes of a key that is an area and a key within, for its checksum.
+pub(super) fn key_of_state(area: &str, key: &str) -> Vec<u8> {
+    [area.as_bytes(), &[0], key.as_bytes()].concat()
+}
+
+/// Reads a number of the table `meta`.
+pub(super) fn number_of(path: &Path, name: &str, bytes: &[u8]) -> Result<u64, StoreError> {
+    let value = unsealed(&key_of_name(name), bytes).map_err(|what| damage(path, what))?;
+    let number = value.try_into().map(u64::from_le_bytes);
+    number.map_err(|_| damage(path, format!("`{name}` has {} bytes, not 8", value.len())))
+}
+
+/// Reads a value that is JSON.
+pub(super) fn parse<T: DeserializeOwned>(
+    path: &Path,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<T, StoreError> {
+    let value = unsealed(key, bytes).map_err(|what| damage(path, what))?;
+    let parsed = serde_json::from_slice(value);
+    parsed.map_err(|error| damage(path, format!("an entry cannot be read: {error}")))
+}
+
+pub(super) fn damage(path: &Path, what: String) -> StoreError {
+    StoreError::Catalog {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+/// Turns a panic of redb into an error: a file that is opened for reading beside a writer is not
+/// verified first, and redb trusts its pages.
+fn guarded<T>(path: &Path, look: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    // Nothing that `look` leaves half done is used again after a panic: it only reads.
+    catch_unwind(AssertUnwindSafe(look))
+        .unwrap_or_else(|_| Err(damage(path, "its pages contradict each other".to_owned())))
 }
 
 /// Sorts what redb reports into damage and refusals of the operating system.
-fn failure(action: &'static str, path: &Path, error: impl Into<redb::Error>) -> StoreError {
+pub(super) fn failure(
+    action: &'static str,
+    path: &Path,
+    error: impl Into<redb::Error>,
+) -> StoreError {
     match error.into() {
-        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
             StoreError::Catalog {
                 path: path.to_owned(),
                 what: source.to_string(),
@@ -363,40 +486,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_catalog_of_a_newer_version_is_refused_and_left_as_it_is() {
-        let directory = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(directory.path()).unwrap();
-        let newer = |transaction: &redb::WriteTransaction| {
-            transaction.open_table(META)?.insert(META_VERSION, 2)?;
-            Ok(())
-        };
-        catalog.write(newer).unwrap();
-        drop(catalog);
-        for _ in 0..2 {
-            let error = Catalog::open(directory.path()).unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    StoreError::Version {
-                        found: 2,
-                        newest: 1,
-                        ..
-                    }
-                ),
-                "{error}"
-            );
-            assert!(error.to_string().contains("use a newer build"), "{error}");
+    fn a_value_belongs_to_its_key() {
+        let key = key_of_state("area", "key");
+        let bytes = sealed(&key, b"value");
+        assert_eq!(unsealed(&key, &bytes), Ok(&b"value"[..]));
+        assert!(unsealed(&key_of_state("area", "kez"), &bytes).is_err());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(unsealed(&key, &damaged).is_err(), "byte {at}");
+            assert!(unsealed(&key, &bytes[..at]).is_err(), "length {at}");
         }
     }
 
     #[test]
-    fn numbers_never_come_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(directory.path()).unwrap();
-        assert_eq!(catalog.take_numbers(5).unwrap(), 1);
-        assert_eq!(catalog.take_numbers(1).unwrap(), 6);
-        drop(catalog);
-        let catalog = Catalog::open(directory.path()).unwrap();
-        assert_eq!(catalog.take_numbers(1).unwrap(), 7);
+    fn a_panic_of_the_library_is_damage() {
+        let error = guarded::<()>(Path::new("c"), || panic!("a page is not there")).unwrap_err();
+        assert!(matches!(error, StoreError::Catalog { .. }), "{error}");
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 const ROWS_PER_CHUNK: usize = 4096;
 
-/// A set of row numbers that is cheap to copy with one row more: a clone shares all chunks, and an
-/// insertion copies only the chunk it falls into.
+/// A set of row numbers that is cheap to copy, and cheap to copy with one row more: a clone shares
+/// everything, and an insertion copies the chunk it falls into and the list of chunks.
 #[derive(Clone, Default)]
 pub(super) struct DeadRows {
-    chunks: Vec<Option<Arc<[u64; ROWS_PER_CHUNK / 64]>>>,
+    chunks: Arc<Vec<Option<Arc<Chunk>>>>,
     count: usize,
 }
+
+type Chunk = [u64; ROWS_PER_CHUNK / 64];
 
 impl DeadRows {
     pub(super) fn contains(&self, row: usize) -> bool {
@@ -23,10 +25,11 @@ impl DeadRows {
 
     pub(super) fn insert(&mut self, row: usize) {
         let chunk = row / ROWS_PER_CHUNK;
-        if self.chunks.len() <= chunk {
-            self.chunks.resize(chunk + 1, None);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if chunks.len() <= chunk {
+            chunks.resize(chunk + 1, None);
         }
-        let bits = Arc::make_mut(self.chunks[chunk].get_or_insert_with(|| Arc::new([0; _])));
+        let bits = Arc::make_mut(chunks[chunk].get_or_insert_with(|| Arc::new([0; _])));
         let word = &mut bits[row % ROWS_PER_CHUNK / 64];
         let bit = 1 << (row % 64);
         self.count += usize::from(*word & bit == 0);
@@ -35,6 +38,35 @@ impl DeadRows {
 
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// All rows of the set, rising.
+    pub(super) fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        let chunks = self.chunks.iter().enumerate();
+        let words = chunks.filter_map(|(at, chunk)| Some((at, chunk.as_deref()?)));
+        let words = words.flat_map(|(at, chunk)| {
+            let word = move |(word, bits): (usize, &u64)| (at * ROWS_PER_CHUNK + word * 64, *bits);
+            chunk.iter().enumerate().map(word)
+        });
+        words
+            .filter(|(_, bits)| *bits != 0)
+            .flat_map(|(first, bits)| {
+                (first..first + 64).filter(move |row| bits >> (row - first) & 1 == 1)
+            })
+    }
+
+    /// How many rows of the set are less than `row`.
+    pub(super) fn count_below(&self, row: usize) -> usize {
+        let whole = row / ROWS_PER_CHUNK;
+        let ones =
+            |words: &[u64]| -> usize { words.iter().map(|word| word.count_ones() as usize).sum() };
+        let before = self.chunks.iter().take(whole).flatten();
+        let before: usize = before.map(|chunk| ones(&chunk[..])).sum();
+        let Some(Some(chunk)) = self.chunks.get(whole) else {
+            return before;
+        };
+        let (word, bit) = (row % ROWS_PER_CHUNK / 64, row % 64);
+        before + ones(&chunk[..word]) + ones(&[chunk[word] & ((1 << bit) - 1)])
     }
 }
 
@@ -65,6 +97,13 @@ mod tests {
             }
             prop_assert_eq!(dead.count(), expected.len());
             prop_assert!((0..20_500).all(|row| dead.contains(row) == expected.contains(&row)));
+            let mut sorted: Vec<usize> = expected.into_iter().collect();
+            sorted.sort_unstable();
+            prop_assert_eq!(dead.rows().collect::<Vec<_>>(), sorted.clone());
+            for row in [0, 63, 64, 4095, 4096, 12_345, 30_000] {
+                let below = sorted.iter().filter(|found| **found < row).count();
+                prop_assert_eq!(dead.count_below(row), below, "below {}", row);
+            }
         }
     }
 }

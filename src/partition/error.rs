@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::types::{EncoderId, PartitionId};
 
@@ -74,14 +75,56 @@ pub enum StoreError {
         /// The encoder of the embedding.
         found: EncoderId,
     },
-    /// An earlier write stopped halfway through, so that memory and disk may disagree.
+    /// An earlier write or sync failed, so that nobody knows what is on disk until it is read again
+    /// from the start.
     #[error(
-        "partition `{partition}` takes no more changes after an earlier failure: restart to reopen it"
+        "`{path}` takes no more changes after a write that failed: see to the disk, then restart to reopen it"
     )]
-    Poisoned {
+    Stopped {
+        /// The catalog file.
+        path: PathBuf,
+        /// The failure, where it is known.
+        #[source]
+        source: Option<Arc<StoreError>>,
+    },
+    /// The change was not made, since the group of changes that it was in could not be written.
+    #[error("the change could not be written")]
+    NotWritten {
+        /// What happened.
+        #[source]
+        source: Arc<StoreError>,
+    },
+    /// The data directory was opened only to be read.
+    #[error("`{path}` is open only to be read")]
+    ReadOnly {
+        /// The catalog file.
+        path: PathBuf,
+    },
+    /// The data directory is looked at without changing it, and needs to be mended first.
+    #[error(
+        "data directory `{path}` was not closed in order: open it once with a command that changes it, such as `vultus gallery compact`"
+    )]
+    NotClosed {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Not all templates of a partition can be read, so that it gives no answers: they could be
+    /// wrong.
+    #[error(
+        "partition `{partition}` with {templates} templates is incomplete: `vultus gallery verify` lists the damage, `vultus gallery repair` mends what can be"
+    )]
+    Incomplete {
         /// The partition.
         partition: PartitionId,
+        /// How many templates it should have.
+        templates: u64,
+        /// What cannot be read.
+        #[source]
+        source: Box<StoreError>,
     },
+    /// Work in the background was told to stop.
+    #[error("the work was told to stop")]
+    Interrupted,
     /// An import announced more rows than a segment holds.
     #[error("cannot import {found} rows into partition `{partition}` at once: {most} is the most")]
     TooManyRows {

@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use super::StoreError;
 use crate::code::Layout;
 use crate::kernel::Line;
-use crate::types::{DIMENSION_MAX, DIMENSION_MIN};
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Timestamp};
 
 #[cfg(target_endian = "big")]
 compile_error!("segments are mapped as they lie, in little-endian order");
@@ -150,6 +150,18 @@ const _: () = {
     assert!(size_of::<RawPlane>() == 32);
     assert!(size_of::<TemplateInfo>() == 24);
 };
+
+impl TemplateInfo {
+    /// What is known of a template that has no number yet.
+    pub(super) fn new(quality: f32, enrolled: Timestamp) -> TemplateInfo {
+        TemplateInfo {
+            template: 0,
+            enrolled_unix_milliseconds: enrolled.unix_milliseconds,
+            quality,
+            reserved: 0,
+        }
+    }
+}
 
 /// CRC-64/NVME, as registered in the catalogue of parametrised CRC algorithms.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {

@@ -17,20 +17,37 @@
 //! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
 //! describes every byte. What a probe is and how it is scored is not known here.
 
+mod batch;
 mod catalog;
+mod commit;
+mod compaction;
+mod copy;
 mod dead;
+mod disk;
 mod error;
+mod files;
 mod format;
 mod gallery;
+mod maintenance;
 mod map;
+mod pace;
+mod rewrite;
 mod segment;
 mod snapshot;
 mod store;
 mod tail;
+#[cfg(test)]
+mod tests;
+mod verify;
 mod writer;
 
+pub use batch::{Import, Note, TemplateBatch};
 pub use error::StoreError;
 pub use format::TemplateInfo;
-pub use gallery::{Enrolled, Import, NewTemplate, Note, Partition, TemplateBatch};
+pub use gallery::{Enrolled, NewTemplate, Partition};
+pub use maintenance::{Maintenance, MaintenanceOptions};
+pub use pace::Pace;
+pub use rewrite::Compacted;
 pub use snapshot::{Block, Snapshot};
-pub use store::{PartitionSummary, Store};
+pub use store::{Erased, PartitionSummary, Store};
+pub use verify::{Damage, Verified};

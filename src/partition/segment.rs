@@ -1,17 +1,21 @@
 //! Reading a sealed segment through a memory map.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::Pod;
 
 use super::StoreError;
+use super::dead::DeadRows;
+use super::disk::{Disk, DiskFile};
 use super::format::{BLOCK_BYTES, Header, PAGE_BYTES, Plane, TemplateInfo, Unchecked, checksum};
 use super::map::Map;
-use crate::code::RowBlock;
+use super::pace::Pace;
+use super::snapshot::Rows;
+use crate::code::{Layout, RowBlock};
 use crate::types::ClassId;
 
 /// A sealed segment: rows that never change.
@@ -32,12 +36,14 @@ impl Segment {
     /// Opens the segment that the catalog calls `segment`, whose header has the checksum
     /// `header_checksum`.
     pub(super) fn open(
+        disk: &dyn Disk,
         path: &Path,
         segment: u64,
         partition: u64,
         header_checksum: u64,
     ) -> Result<Segment, StoreError> {
-        let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+        let file = disk.open(path);
+        let mut file = file.map_err(|error| StoreError::io("open", path, error))?;
         let metadata = file
             .metadata()
             .map_err(|error| StoreError::io("read", path, error))?;
@@ -138,6 +144,17 @@ impl Segment {
         })
     }
 
+    /// Everything that is stored of some rows.
+    pub(super) fn stored(&self, rows: Range<usize>) -> Result<Rows<'_>, StoreError> {
+        Ok(Rows {
+            codes: self.block(rows.clone())?,
+            lengths: self.slice(Plane::Lengths, rows.clone())?,
+            classes: self.slice(Plane::Classes, rows.clone())?,
+            infos: self.slice(Plane::Infos, rows.clone())?,
+            values: self.slice(Plane::Values, rows)?,
+        })
+    }
+
     pub(super) fn values(&self, row: usize) -> Result<&[f32], StoreError> {
         let padded: &[f32] = self.slice(Plane::Values, row..row + 1)?;
         Ok(&padded[..self.header.layout.dimension()])
@@ -149,6 +166,14 @@ impl Segment {
 
     pub(super) fn class(&self, row: usize) -> Result<ClassId, StoreError> {
         Ok(ClassId(self.slice::<i64>(Plane::Classes, row..row + 1)?[0]))
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.header.layout
+    }
+
+    pub(super) fn infos(&self, rows: Range<usize>) -> Result<&[TemplateInfo], StoreError> {
+        self.slice(Plane::Infos, rows)
     }
 
     pub(super) fn info(&self, row: usize) -> Result<TemplateInfo, StoreError> {
@@ -178,12 +203,68 @@ impl Segment {
         Ok(rows)
     }
 
-    /// Compares every block with its checksum.
-    pub(super) fn verify(&self) -> Result<(), StoreError> {
-        Plane::ALL.into_iter().try_for_each(|plane| {
-            let length = self.header.plan.plane(plane).length;
-            self.verify_range(plane, 0..length)
-        })
+    /// Reads the whole file again, not through the memory map, and compares every block with its
+    /// checksum. Tells `damaged` what is not as it was written, and returns how many bytes were read.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or the work is to stop.
+    pub(super) fn verify(
+        &self,
+        disk: &dyn Disk,
+        pace: &Pace,
+        mut damaged: impl FnMut(StoreError),
+    ) -> Result<u64, StoreError> {
+        let failed = |error| StoreError::io("read", &self.path, error);
+        let file = disk.open(&self.path).map_err(failed)?;
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut total = 0;
+        for plane in Plane::ALL {
+            let entry = self.header.plan.plane(plane);
+            for at in 0..entry.length.div_ceil(BLOCK_BYTES) {
+                let range = self.block_range(plane, at);
+                let bytes = &mut block[..range.len()];
+                file.read_exact_at(bytes, range.start as u64)
+                    .map_err(failed)?;
+                match self.compare(plane, at, bytes) {
+                    Ok(()) => self.mark_verified(entry.first_block + at),
+                    Err(error) => damaged(error),
+                }
+                total += range.len() as u64;
+                pace.spend(range.len())?;
+            }
+        }
+        Ok(total)
+    }
+
+    /// Writes zeros over every block that says something of one of these rows. Only for a file that
+    /// nobody reads any more.
+    pub(super) fn overwrite(&self, rows: &DeadRows, file: &dyn DiskFile) -> io::Result<()> {
+        let zeros = [0; BLOCK_BYTES];
+        // The class order holds row numbers alone, and not by row.
+        for plane in Plane::ALL
+            .into_iter()
+            .filter(|plane| *plane != Plane::ClassOrder)
+        {
+            let row_bytes = plane.row_bytes(self.header.layout);
+            let mut next_block = 0;
+            for row in rows.rows() {
+                let last_block = ((row + 1) * row_bytes - 1) / BLOCK_BYTES;
+                for block in next_block.max(row * row_bytes / BLOCK_BYTES)..=last_block {
+                    let range = self.block_range(plane, block);
+                    file.write_at(&zeros[..range.len()], range.start as u64)?;
+                }
+                next_block = last_block + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back that a block was found whole: it is verified again when it is next used.
+    pub(super) fn doubt(&self) {
+        self.verified
+            .iter()
+            .for_each(|bits| bits.store(0, Ordering::Relaxed));
     }
 
     fn class_in_order(&self, at: usize) -> Result<(usize, ClassId), StoreError> {
@@ -233,24 +314,34 @@ impl Segment {
             // Relaxed is enough: the bit guards nothing but the work of verifying again.
             let verified = self.verified[bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 == 1;
             if !verified {
-                self.verify_block(plane, block)?;
-                self.verified[bit / 64].fetch_or(1 << (bit % 64), Ordering::Relaxed);
+                self.compare(plane, block, &self.map[self.block_range(plane, block)])?;
+                self.mark_verified(bit);
             }
         }
         Ok(())
     }
 
-    fn verify_block(&self, plane: Plane, block: usize) -> Result<(), StoreError> {
+    fn mark_verified(&self, block: usize) {
+        self.verified[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
+    }
+
+    /// Where a block of a plane lies in the file.
+    fn block_range(&self, plane: Plane, block: usize) -> Range<usize> {
         let entry = self.header.plan.plane(plane);
         let start = entry.offset + block * BLOCK_BYTES;
-        let end = (start + BLOCK_BYTES).min(entry.offset + entry.length);
-        let found = checksum(&self.map[start..end]);
-        let at = self.header.plan.table.start + (entry.first_block + block) * size_of::<u64>();
+        start..(start + BLOCK_BYTES).min(entry.offset + entry.length)
+    }
+
+    /// Compares the bytes of a block with its checksum.
+    fn compare(&self, plane: Plane, block: usize, bytes: &[u8]) -> Result<(), StoreError> {
+        let found = checksum(bytes);
+        let first_block = self.header.plan.plane(plane).first_block;
+        let at = self.header.plan.table.start + (first_block + block) * size_of::<u64>();
         let expected: u64 = bytemuck::pod_read_unaligned(&self.map[at..at + size_of::<u64>()]);
         if found != expected {
             return Err(StoreError::Damaged {
                 path: self.path.clone(),
-                offset: start as u64,
+                offset: self.block_range(plane, block).start as u64,
                 what: plane.name(),
                 expected: format!("checksum {expected:016x}"),
                 found: format!("{found:016x}"),
@@ -262,11 +353,13 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::FileExt;
+    use std::fs::{self, File};
+    use std::sync::Arc;
 
     use super::*;
     use crate::code::Planes;
+    use crate::partition::disk::RealDisk;
+    use crate::partition::tail::TailBlock;
     use crate::partition::writer::{SegmentName, SegmentWriter};
     use crate::types::{EncoderId, Timestamp};
 
@@ -279,7 +372,8 @@ mod tests {
                 unix_milliseconds: 1_000,
             },
         };
-        let mut writer = SegmentWriter::create(path, name, classes.len()).unwrap();
+        let mut writer =
+            SegmentWriter::create(Arc::new(RealDisk), path, name, classes.len()).unwrap();
         for (row, &class) in classes.iter().enumerate() {
             let mut planes = Planes::new(24);
             let values: Vec<f32> = (0..24).map(|at| (row * 24 + at) as f32 - 30.5).collect();
@@ -290,13 +384,21 @@ mod tests {
                 quality: 0.5,
                 reserved: 0,
             };
-            writer.append(&planes, &[info]).unwrap();
+            let infos = vec![info];
+            let rows = TailBlock { planes, infos };
+            writer.append(&rows.stored(0..1)).unwrap();
         }
         writer.finish().unwrap()
     }
 
     fn open(path: &Path, checksum: u64) -> Result<Segment, StoreError> {
-        Segment::open(path, 7, 3, checksum)
+        Segment::open(&RealDisk, path, 7, 3, checksum)
+    }
+
+    fn verify(segment: &Segment) {
+        let read = segment.verify(&RealDisk, &Pace::unlimited(), |error| panic!("{error}"));
+        let planes = Plane::ALL.map(|plane| segment.header.plan.plane(plane).length as u64);
+        assert_eq!(read.unwrap(), planes.iter().sum::<u64>());
     }
 
     /// Everything that a segment can be asked for.
@@ -329,7 +431,7 @@ mod tests {
         let path = directory.path().join("a.vseg");
         let checksum = write(&path, &[5, -1, 5, 9, 5]);
         let segment = open(&path, checksum).unwrap();
-        segment.verify().unwrap();
+        verify(&segment);
         assert_eq!(segment.rows(), 5);
         assert_eq!(segment.rows_of(ClassId(5)).unwrap(), [0, 2, 4]);
         assert_eq!(segment.rows_of(ClassId(-1)).unwrap(), [1]);
@@ -346,7 +448,7 @@ mod tests {
         let checksum = write(&path, &[]);
         let segment = open(&path, checksum).unwrap();
         assert_eq!(segment.rows_of(ClassId(1)).unwrap(), [0; 0]);
-        segment.verify().unwrap();
+        verify(&segment);
     }
 
     #[test]
@@ -404,7 +506,7 @@ mod tests {
             [(8, 3, checksum), (7, 4, checksum), (7, 3, !checksum)]
         {
             assert!(matches!(
-                Segment::open(&path, segment, partition, checksum),
+                Segment::open(&RealDisk, &path, segment, partition, checksum),
                 Err(StoreError::Damaged { .. })
             ));
         }
@@ -446,7 +548,7 @@ mod tests {
                 unix_milliseconds: 0,
             },
         };
-        drop(SegmentWriter::create(&path, name, 5).unwrap());
+        drop(SegmentWriter::create(Arc::new(RealDisk), &path, name, 5).unwrap());
         assert!(!path.exists());
     }
 }

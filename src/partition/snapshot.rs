@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::StoreError;
 use super::dead::DeadRows;
-use super::format::TemplateInfo;
+use super::format::{Plane, TemplateInfo};
 use super::segment::Segment;
 use super::tail::TailBlock;
 use crate::code::RowBlock;
-use crate::types::{ClassId, EncoderId};
+use crate::kernel::Line;
+use crate::types::{ClassId, EncoderId, PartitionId};
 
 /// All templates of a partition at one moment.
 ///
@@ -18,6 +19,7 @@ use crate::types::{ClassId, EncoderId};
 /// and the files it needs. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    pub(super) partition: Arc<PartitionId>,
     pub(super) encoder: Arc<EncoderId>,
     pub(super) blocks: Arc<Vec<Block>>,
 }
@@ -33,6 +35,17 @@ pub struct Block {
 pub(super) enum Source {
     Segment(u64, Arc<Segment>),
     Tail(Arc<TailBlock>),
+}
+
+/// Some rows with everything that is stored of them. Every slice has one entry (or one group of
+/// lines) for each row.
+pub(super) struct Rows<'a> {
+    pub(super) codes: RowBlock<'a>,
+    pub(super) lengths: &'a [f64],
+    pub(super) classes: &'a [i64],
+    pub(super) infos: &'a [TemplateInfo],
+    /// The full values, [`crate::code::Layout::value_lines`] lines a row.
+    pub(super) values: &'a [Line],
 }
 
 impl Snapshot {
@@ -52,6 +65,18 @@ impl Snapshot {
             .iter()
             .map(|block| block.rows() - block.removed_rows())
             .sum()
+    }
+
+    /// What a failure to read a row means for whoever asked: not one row less, but no answer.
+    pub fn incomplete(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Damaged { .. } => StoreError::Incomplete {
+                partition: PartitionId::clone(&self.partition),
+                templates: self.templates() as u64,
+                source: Box::new(error),
+            },
+            error => error,
+        }
     }
 
     /// How many classes have a template. Reads every class number: about eight bytes a template.
@@ -85,6 +110,14 @@ impl Snapshot {
 }
 
 impl Block {
+    /// A segment of which no row is removed.
+    pub(super) fn whole(number: u64, segment: Arc<Segment>) -> Block {
+        Block {
+            source: Source::Segment(number, segment),
+            dead: DeadRows::default(),
+        }
+    }
+
     /// How many rows there are, removed ones included: row numbers go from 0 to here.
     pub fn rows(&self) -> usize {
         match &self.source {
@@ -165,6 +198,44 @@ impl Block {
             Source::Segment(_, segment) => segment.info(row),
             Source::Tail(tail) => Ok(tail.infos[row]),
         }
+    }
+
+    /// Everything that is stored of some rows.
+    pub(super) fn stored(&self, rows: Range<usize>) -> Result<Rows<'_>, StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.stored(rows),
+            Source::Tail(tail) => Ok(tail.stored(rows)),
+        }
+    }
+
+    /// What is known of some rows beside their values.
+    pub(super) fn stored_infos(&self, rows: Range<usize>) -> Result<&[TemplateInfo], StoreError> {
+        match &self.source {
+            Source::Segment(_, segment) => segment.infos(rows),
+            Source::Tail(tail) => Ok(&tail.infos[rows]),
+        }
+    }
+
+    /// What a row takes up in a segment, about.
+    pub(super) fn row_bytes(&self) -> usize {
+        let layout = match &self.source {
+            Source::Segment(_, segment) => segment.layout(),
+            Source::Tail(tail) => tail.planes.layout(),
+        };
+        Plane::ALL.map(|plane| plane.row_bytes(layout)).iter().sum()
+    }
+
+    /// The longest runs of rows that are not removed, of at most `most` rows each.
+    pub(super) fn live_runs(&self, most: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let start = (next..self.rows()).find(|row| !self.is_removed(*row))?;
+            let end = self.rows().min(start.saturating_add(most));
+            next = (start..end)
+                .find(|row| self.is_removed(*row))
+                .unwrap_or(end);
+            Some(start..next)
+        })
     }
 
     /// The rows of a class that are not removed.

@@ -3,19 +3,29 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
-use super::catalog::{Catalog, PartitionEntry};
-use super::gallery::Partition;
+use super::catalog::{Catalog, PartitionEntry, damage};
+use super::commit::Commits;
+use super::copy::remove_leftover;
+use super::disk::{Disk, RealDisk};
+use super::files::Files;
+use super::gallery::{Common, Partition};
+use super::maintenance::Alarm;
+use super::pace::Pace;
 use super::snapshot::Source;
-use crate::types::{EncoderId, PartitionId, Timestamp};
+use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
-/// A data directory, open in this process and locked for all others.
+/// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
+/// mapped.
+const UNUSED_PARTITIONS_MAX: usize = 256;
+
+/// A data directory, open in this process. Other processes are kept from changing it, but may look on.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
-    catalog: Arc<Catalog>,
+    common: Common,
     open: Mutex<HashMap<PartitionId, Arc<Partition>>>,
 }
 
@@ -42,33 +52,73 @@ pub struct PartitionSummary {
     pub removed_rows: usize,
 }
 
+/// What erasing a class did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Erased {
+    /// Whether there was such a class.
+    pub was_enrolled: bool,
+    /// Whether its bytes are overwritten. If not, somebody is still reading the old files: they are
+    /// overwritten when the last reader is gone or, if this process ends before, deleted when the partition is next
+    /// opened.
+    pub overwritten: bool,
+}
+
 impl Store {
     /// Opens a data directory, or makes one.
     ///
     /// # Errors
     ///
-    /// If another process has it open, it cannot be written, is damaged, or is newer than this
-    /// build.
+    /// If another process has it open to change it, it cannot be written, is damaged, or is newer
+    /// than this build.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
-        fs::create_dir_all(directory)
-            .map_err(|error| StoreError::io("create", directory, error))?;
-        let catalog = Arc::new(Catalog::open(directory)?);
-        Ok(Store {
-            directory: directory.to_owned(),
-            catalog,
-            open: Mutex::default(),
-        })
+        Store::open_on(Arc::new(RealDisk), directory)
     }
 
-    /// Opens a data directory that must already be one; for work that only looks.
+    /// Opens a data directory that must already be one.
     ///
     /// # Errors
     ///
     /// As [`Store::open`], and if there is no data directory.
     pub fn open_existing(directory: &Path) -> Result<Store, StoreError> {
-        let catalog = directory.join("catalog.redb");
-        fs::metadata(&catalog).map_err(|error| StoreError::io("open", &catalog, error))?;
+        must_exist(directory)?;
         Store::open(directory)
+    }
+
+    /// Opens a data directory only to look at it, beside a process that may be changing it. What it
+    /// shows is a partition as it was when it was first asked for.
+    ///
+    /// # Errors
+    ///
+    /// If there is no data directory, it was not closed in order, is damaged, or is newer than this
+    /// build.
+    pub fn open_read_only(directory: &Path) -> Result<Store, StoreError> {
+        must_exist(directory)?;
+        // Before the catalog is read: what it names must not go.
+        let files = Files::read_only(directory, Arc::new(RealDisk))?;
+        let catalog = Catalog::open_read_only(directory)?;
+        Store::with(directory, catalog, files)
+    }
+
+    pub(super) fn open_on(disk: Arc<dyn Disk>, directory: &Path) -> Result<Store, StoreError> {
+        let created = disk.create_directory(directory);
+        created.map_err(|error| StoreError::io("create", directory, error))?;
+        let catalog = Catalog::open(directory, &*disk)?;
+        let files = Files::new(directory, disk)?;
+        remove_leftover(&catalog.path().with_extension("redb.new"), &files)?;
+        Store::with(directory, catalog, files)
+    }
+
+    fn with(directory: &Path, catalog: Catalog, files: Files) -> Result<Store, StoreError> {
+        let common = Common {
+            commits: Arc::new(Commits::new(catalog)?),
+            files: Arc::new(files),
+            alarm: Arc::default(),
+        };
+        Ok(Store {
+            directory: directory.to_owned(),
+            common,
+            open: Mutex::default(),
+        })
     }
 
     /// Where it is.
@@ -85,7 +135,8 @@ impl Store {
         if let Some(partition) = self.opened().get(id) {
             return Ok(Some(partition.clone()));
         }
-        match self.catalog.partitions()?.remove(&id.to_string()) {
+        let name = id.to_string();
+        match self.catalog().read(|tables| tables.partition(&name))? {
             Some(entry) => self.open_partition(id, entry).map(Some),
             None => Ok(None),
         }
@@ -105,10 +156,10 @@ impl Store {
         let partition = match self.partition(id)? {
             Some(partition) => partition,
             None => {
-                let name = id.to_string();
-                let entry = self
-                    .catalog
-                    .create_partition(&name, encoder, now.unix_milliseconds)?;
+                let (name, encoder) = (id.to_string(), encoder.clone());
+                let entry = self.common.commits.commit(move |group| {
+                    group.create_partition(&name, &encoder, now.unix_milliseconds)
+                })?;
                 self.open_partition(id, entry)?
             }
         };
@@ -128,16 +179,13 @@ impl Store {
     ///
     /// If the catalog cannot be read.
     pub fn partitions(&self) -> Result<Vec<PartitionId>, StoreError> {
-        let names = self.catalog.partitions()?.into_keys();
-        let mut ids = Vec::new();
-        for name in names {
-            let id = name.parse().map_err(|error| StoreError::Catalog {
-                path: self.catalog.path().to_owned(),
-                what: format!("the name of a partition cannot be read: {error}"),
-            })?;
-            ids.push(id);
-        }
-        Ok(ids)
+        let partitions = self.catalog().read(|tables| tables.partitions())?;
+        let parse = |name: String| {
+            let what = |error| format!("the name of a partition cannot be read: {error}");
+            let id = name.parse::<PartitionId>();
+            id.map_err(|error| damage(self.catalog().path(), what(error)))
+        };
+        partitions.into_keys().map(parse).collect()
     }
 
     /// What there is of a partition. Reads every class number.
@@ -177,7 +225,7 @@ impl Store {
     ///
     /// If the catalog cannot be read.
     pub fn state_get(&self, area: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.catalog.state_get(area, key)
+        self.catalog().read(|tables| tables.state_get(area, key))
     }
 
     /// All keys and values of an area, in order of the keys.
@@ -186,7 +234,7 @@ impl Store {
     ///
     /// If the catalog cannot be read.
     pub fn state_list(&self, area: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        self.catalog.state_list(area)
+        self.catalog().read(|tables| tables.state_list(area))
     }
 
     /// Keeps a value. Durable when this returns.
@@ -195,7 +243,8 @@ impl Store {
     ///
     /// If the catalog cannot be written.
     pub fn state_put(&self, area: &str, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        self.state_update(area, key, |_| (Some(value.to_vec()), ()))
+        let value = value.to_vec();
+        self.state_update(area, key, |_| (Some(value), ()))
     }
 
     /// Removes a value. Returns whether there was one.
@@ -213,13 +262,75 @@ impl Store {
     /// # Errors
     ///
     /// If the catalog cannot be written.
-    pub fn state_update<T>(
+    pub fn state_update<T: Send + 'static>(
         &self,
         area: &str,
         key: &str,
-        change: impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, T),
+        change: impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, T) + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.catalog.state_update(area, key, change)
+        let (area, key) = (area.to_owned(), key.to_owned());
+        let commits = &self.common.commits;
+        commits.commit(move |group| group.update_state(&area, &key, change))
+    }
+
+    /// Removes a class and overwrites all that is stored of it before it returns: its segments are
+    /// written anew without it, and the catalog too.
+    ///
+    /// Copies may remain where this program has no say: in snapshots and exports, in blocks that a
+    /// disk or a file system put aside, and in swapped memory.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails or a segment is damaged. The class is removed from all answers then, if the
+    /// failure did not come before that.
+    pub fn erase(
+        &self,
+        partition: &Partition,
+        class: ClassId,
+        pace: &Pace,
+    ) -> Result<Erased, StoreError> {
+        let was_enrolled = partition.remove(class)?;
+        // Also if it was not: it may have been removed earlier, and not erased.
+        partition.rewrite_removed(pace)?;
+        let files = &self.common.files;
+        let catalog = self.common.commits.renew(files)?;
+        let overwritten = files.collect()? == 0 && catalog;
+        Ok(Erased {
+            was_enrolled,
+            overwritten,
+        })
+    }
+
+    /// Does the one thing that is due next in each partition that is open, and deletes what nobody
+    /// reads any more. Returns whether anything was done.
+    pub(super) fn compact_once(&self, pace: &Pace) -> Result<bool, StoreError> {
+        let partitions: Vec<Arc<Partition>> = self.opened().values().cloned().collect();
+        let (mut worked, mut failure) = (false, None);
+        for partition in partitions {
+            match partition.compact_once(pace) {
+                Ok(done) => worked |= done.is_some(),
+                Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
+                // One damaged partition must not keep the others from being put in order.
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.common.files.collect()?;
+        match failure {
+            Some(error) if !worked => Err(error),
+            _ => Ok(worked),
+        }
+    }
+
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
+        &self.common.alarm
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.common.files
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        self.common.commits.catalog()
     }
 
     fn open_partition(
@@ -232,19 +343,25 @@ impl Store {
         if let Some(partition) = opened.get(id) {
             return Ok(partition.clone());
         }
-        let segments = self.directory.join("segments");
-        let partition = Partition::open(id.clone(), entry, &segments, self.catalog.clone())?;
-        let partition = Arc::new(partition);
+        let partition = Arc::new(Partition::open(id.clone(), entry, &self.common)?);
+        if opened.len() >= UNUSED_PARTITIONS_MAX {
+            // Nobody can begin to use one meanwhile, since all come from this map.
+            opened.retain(|_, partition| Arc::strong_count(partition) > 1);
+        }
         opened.insert(id.clone(), partition.clone());
         Ok(partition)
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<PartitionId, Arc<Partition>>> {
-        // Insertion is the only change, so that a panic elsewhere cannot leave it half done.
-        self.open
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn opened(&self) -> MutexGuard<'_, HashMap<PartitionId, Arc<Partition>>> {
+        // Insertion and removal are the only changes, so that a panic elsewhere cannot leave it half done.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn must_exist(directory: &Path) -> Result<(), StoreError> {
+    let catalog = directory.join("catalog.redb");
+    fs::metadata(&catalog).map_err(|error| StoreError::io("open", &catalog, error))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -502,9 +619,17 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let store = Store::open(directory.path()).unwrap();
         let error = store.partition(&bws_1()).unwrap_err();
+        let StoreError::Incomplete {
+            templates: 1,
+            source,
+            ..
+        } = &error
+        else {
+            panic!("{error}");
+        };
         assert!(
-            matches!(&error, StoreError::Io { path: named, .. } if *named == path),
-            "{error}"
+            matches!(&**source, StoreError::Io { path: named, .. } if *named == path),
+            "{source}"
         );
         drop(store);
 

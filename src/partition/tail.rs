@@ -1,10 +1,12 @@
 //! Templates not yet sealed: as the catalog keeps them, and as a search reads them.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::format::{TemplateInfo, checksum};
+use super::format::TemplateInfo;
+use super::snapshot::Rows;
 use crate::code::Planes;
 use crate::types::{ClassId, Embedding};
 
@@ -29,7 +31,7 @@ struct RawTemplate {
 const _: () = assert!(size_of::<RawTemplate>() == 24);
 
 impl TailTemplate {
-    /// The catalog's value: 24 bytes, the values, and a checksum of both.
+    /// The catalog's value: 24 bytes and the values.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let values = self.embedding.values();
         let raw = RawTemplate {
@@ -38,10 +40,9 @@ impl TailTemplate {
             quality: self.info.quality,
             dimension: values.len() as u32,
         };
-        let mut bytes = Vec::with_capacity(size_of::<RawTemplate>() + values.len() * 4 + 8);
+        let mut bytes = Vec::with_capacity(size_of::<RawTemplate>() + size_of_val(values));
         bytes.extend_from_slice(bytemuck::bytes_of(&raw));
         bytes.extend_from_slice(bytemuck::cast_slice(values));
-        bytes.extend_from_slice(&checksum(&bytes).to_le_bytes());
         bytes
     }
 
@@ -51,19 +52,7 @@ impl TailTemplate {
     ///
     /// What is wrong with the bytes, in words.
     pub(super) fn from_bytes(template: u64, bytes: &[u8]) -> Result<TailTemplate, String> {
-        let Some((body, expected)) = bytes.split_last_chunk::<8>() else {
-            return Err(format!(
-                "template {template} has {} bytes, fewer than a checksum",
-                bytes.len()
-            ));
-        };
-        let (expected, found) = (u64::from_le_bytes(*expected), checksum(body));
-        if expected != found {
-            return Err(format!(
-                "template {template}: expected checksum {expected:016x}, found {found:016x}"
-            ));
-        }
-        let Some((raw, values)) = body.split_at_checked(size_of::<RawTemplate>()) else {
+        let Some((raw, values)) = bytes.split_at_checked(size_of::<RawTemplate>()) else {
             return Err(format!(
                 "template {template} has {} bytes, fewer than its header",
                 bytes.len()
@@ -102,22 +91,56 @@ pub(super) struct TailBlock {
 }
 
 impl TailBlock {
-    pub(super) fn new(dimension: usize, templates: &[TailTemplate]) -> TailBlock {
-        let mut block = TailBlock {
+    /// A block without rows.
+    pub(super) fn new(dimension: usize) -> TailBlock {
+        TailBlock {
             planes: Planes::new(dimension),
             infos: Vec::new(),
-        };
+        }
+    }
+
+    /// A block of templates as the catalog has them.
+    pub(super) fn of(dimension: usize, templates: &[TailTemplate]) -> TailBlock {
+        let mut block = TailBlock::new(dimension);
         for template in templates {
-            block
-                .planes
-                .push(template.class, template.embedding.values());
-            block.infos.push(template.info);
+            let values = template.embedding.values();
+            block.push(template.class, template.info, values);
         }
         block
     }
 
+    /// Codes a template and appends it.
+    pub(super) fn push(&mut self, class: ClassId, info: TemplateInfo, values: &[f32]) {
+        self.planes.push(class, values);
+        self.infos.push(info);
+    }
+
+    /// Appends some rows of another block, as they are.
+    pub(super) fn append(&mut self, other: &TailBlock, rows: Range<usize>) {
+        self.planes.append(&other.planes, rows.clone());
+        self.infos.extend_from_slice(&other.infos[rows]);
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.planes.clear();
+        self.infos.clear();
+    }
+
     pub(super) fn rows(&self) -> usize {
         self.infos.len()
+    }
+
+    /// Everything that is kept of some rows.
+    pub(super) fn stored(&self, rows: Range<usize>) -> Rows<'_> {
+        let lines = self.planes.layout().value_lines();
+        Rows {
+            codes: self.planes.block(rows.clone()),
+            lengths: &self.planes.lengths()[rows.clone()],
+            classes: &self.planes.classes()[rows.clone()],
+            infos: &self.infos[rows.clone()],
+            values: &self.planes.value_lines()[rows.start * lines..rows.end * lines],
+        }
     }
 
     pub(super) fn rows_of(&self, class: ClassId) -> Vec<usize> {
@@ -163,16 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn every_damaged_byte_and_every_length_is_an_error() {
+    fn every_other_length_is_an_error() {
         let bytes = template().to_bytes();
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1;
-            assert!(TailTemplate::from_bytes(42, &damaged).is_err(), "byte {at}");
-            assert!(
-                TailTemplate::from_bytes(42, &bytes[..at]).is_err(),
-                "length {at}"
-            );
+        for length in 0..bytes.len() {
+            let shortened = TailTemplate::from_bytes(42, &bytes[..length]);
+            assert!(shortened.is_err(), "length {length}");
         }
+        let longer = [&bytes[..], &[0; 4]].concat();
+        assert!(TailTemplate::from_bytes(42, &longer).is_err());
     }
 }

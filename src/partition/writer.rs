@@ -1,18 +1,17 @@
 //! Writing a segment: planes side by side, the header last.
 
-use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytemuck::Zeroable;
-use crc_fast::{CrcAlgorithm, Digest};
 
 use super::StoreError;
+use super::disk::{Disk, DiskFile};
 use super::format::{
-    BLOCK_BYTES, MAGIC, PAGE_BYTES, Plan, Plane, PlaneEntry, RawHeader, RawPlane, TemplateInfo,
-    VERSION, checksum,
+    BLOCK_BYTES, MAGIC, PAGE_BYTES, Plan, Plane, PlaneEntry, RawHeader, RawPlane, VERSION, checksum,
 };
-use crate::code::Planes;
+use super::snapshot::Rows;
 use crate::types::{EncoderId, Timestamp};
 
 /// What a segment says of itself in its header.
@@ -30,8 +29,9 @@ pub(super) struct SegmentName {
 /// A writer that is dropped before [`SegmentWriter::finish`] removes its file.
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Box<dyn DiskFile>>,
     name: SegmentName,
     rows: usize,
     plan: Plan,
@@ -42,6 +42,7 @@ pub(super) struct SegmentWriter {
 impl SegmentWriter {
     /// Begins a segment of exactly `rows` rows in a new file.
     pub(super) fn create(
+        disk: Arc<dyn Disk>,
         path: &Path,
         name: SegmentName,
         rows: usize,
@@ -49,13 +50,8 @@ impl SegmentWriter {
         let layout = crate::code::Layout::new(name.encoder.dimension());
         let plan = Plan::new(layout, rows);
         // A leftover of a crash may bear the same name; no transaction names it.
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
-            .map_err(|error| StoreError::io("create", path, error))?;
+        let file = disk.create(path);
+        let file = file.map_err(|error| StoreError::io("create", path, error))?;
         let planes = plan
             .planes
             .iter()
@@ -63,6 +59,7 @@ impl SegmentWriter {
             .collect();
         let classes = Vec::with_capacity(rows);
         Ok(SegmentWriter {
+            disk,
             path: path.to_owned(),
             file: Some(file),
             name,
@@ -73,39 +70,38 @@ impl SegmentWriter {
         })
     }
 
+    /// How many rows it will have.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Appends rows.
     ///
     /// # Panics
     ///
-    /// Panics if there are more than announced, or not one info for each row.
-    pub(super) fn append(
-        &mut self,
-        rows: &Planes,
-        infos: &[TemplateInfo],
-    ) -> Result<(), StoreError> {
-        assert_eq!(rows.len(), infos.len(), "one info for each row");
+    /// Panics if there are more than announced.
+    pub(super) fn append(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
         assert!(
-            self.classes.len() + rows.len() <= self.rows,
+            self.classes.len() + rows.classes.len() <= self.rows,
             "no more rows than announced"
         );
-        self.classes.extend_from_slice(rows.classes());
-        let block = rows.block(0..rows.len());
+        self.classes.extend_from_slice(rows.classes);
         let planes: [(Plane, &[u8]); 9] = [
-            (Plane::High, bytemuck::cast_slice(block.high)),
-            (Plane::Low, bytemuck::cast_slice(block.low)),
-            (Plane::Scales, bytemuck::cast_slice(block.scales)),
+            (Plane::High, bytemuck::cast_slice(rows.codes.high)),
+            (Plane::Low, bytemuck::cast_slice(rows.codes.low)),
+            (Plane::Scales, bytemuck::cast_slice(rows.codes.scales)),
             (
                 Plane::ResidualsCoarse,
-                bytemuck::cast_slice(block.residuals_coarse),
+                bytemuck::cast_slice(rows.codes.residuals_coarse),
             ),
             (
                 Plane::ResidualsFine,
-                bytemuck::cast_slice(block.residuals_fine),
+                bytemuck::cast_slice(rows.codes.residuals_fine),
             ),
-            (Plane::Lengths, bytemuck::cast_slice(rows.lengths())),
-            (Plane::Classes, bytemuck::cast_slice(rows.classes())),
-            (Plane::Infos, bytemuck::cast_slice(infos)),
-            (Plane::Values, bytemuck::cast_slice(rows.value_lines())),
+            (Plane::Lengths, bytemuck::cast_slice(rows.lengths)),
+            (Plane::Classes, bytemuck::cast_slice(rows.classes)),
+            (Plane::Infos, bytemuck::cast_slice(rows.infos)),
+            (Plane::Values, bytemuck::cast_slice(rows.values)),
         ];
         planes
             .into_iter()
@@ -124,10 +120,8 @@ impl SegmentWriter {
         order.sort_by_key(|&row| (self.classes[row as usize], row));
         self.write(Plane::ClassOrder, bytemuck::cast_slice(&order))?;
 
-        let mut table: Vec<u64> = Vec::with_capacity(self.plan.table.len() / size_of::<u64>());
-        for plane in &mut self.planes {
-            table.extend(plane.finish());
-        }
+        let table = self.finish_planes();
+        let table = table.map_err(|error| StoreError::io("write", &self.path, error))?;
         assert_eq!(
             table.len() * size_of::<u64>(),
             self.plan.table.len(),
@@ -137,26 +131,42 @@ impl SegmentWriter {
         let header = self.header(checksum(table));
         let written = self.write_ends(table, &header);
         written.map_err(|error| StoreError::io("write", &self.path, error))?;
-        sync_directory_of(&self.path)?;
+        sync_directory_of(&*self.disk, &self.path)?;
         self.file = None;
         Ok(header.header_checksum)
     }
 
     fn write(&mut self, plane: Plane, bytes: &[u8]) -> Result<(), StoreError> {
-        let file = self.file.as_mut().expect("the file is open until `finish`");
+        let file = self
+            .file
+            .as_deref()
+            .expect("the file is open until `finish`");
         let written = self.planes[plane as usize - 1].write(file, bytes);
         written.map_err(|error| StoreError::io("write", &self.path, error))
     }
 
-    fn write_ends(&mut self, table: &[u8], header: &RawHeader) -> io::Result<()> {
-        let file = self.file.as_mut().expect("the file is open until `finish`");
-        file.seek(SeekFrom::Start(self.plan.table.start as u64))?;
-        file.write_all(table)?;
+    fn finish_planes(&mut self) -> io::Result<Vec<u64>> {
+        let file = self
+            .file
+            .as_deref()
+            .expect("the file is open until `finish`");
+        let mut table = Vec::with_capacity(self.plan.table.len() / size_of::<u64>());
+        for plane in &mut self.planes {
+            table.extend(plane.finish(file)?);
+        }
+        Ok(table)
+    }
+
+    fn write_ends(&self, table: &[u8], header: &RawHeader) -> io::Result<()> {
+        let file = self
+            .file
+            .as_deref()
+            .expect("the file is open until `finish`");
+        file.write_at(table, self.plan.table.start as u64)?;
         // An empty table leaves the file shorter than planned.
-        file.set_len(self.plan.table.end as u64)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(bytemuck::bytes_of(header))?;
-        file.sync_all()
+        file.set_length(self.plan.table.end as u64)?;
+        file.write_at(bytemuck::bytes_of(header), 0)?;
+        file.sync()
     }
 
     fn header(&self, table_checksum: u64) -> Box<RawHeader> {
@@ -199,61 +209,79 @@ impl Drop for SegmentWriter {
     fn drop(&mut self) {
         if self.file.take().is_some() {
             // Nothing names the file; if it stays, the next open of the partition removes it.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.disk.remove(&self.path);
         }
     }
 }
 
 /// Makes the entry of a file in its directory durable.
-pub(super) fn sync_directory_of(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
     let directory = path
         .parent()
         .expect("a file in a data directory has a parent");
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    let synced = disk.sync_directory(directory);
     synced.map_err(|error| StoreError::io("sync", directory, error))
 }
 
-/// Writes one plane from front to back and keeps the checksums of its blocks.
+/// Writes one plane from front to back, in blocks, and keeps their checksums.
 #[derive(Debug)]
 struct PlaneWriter {
     entry: PlaneEntry,
     written: usize,
-    digest: Digest,
+    /// The beginning of the next block. Rows come in short runs where others between them are left
+    /// out, and each run has a piece in every plane.
+    begun: Vec<u8>,
     checksums: Vec<u64>,
 }
 
 impl PlaneWriter {
     fn new(entry: PlaneEntry) -> PlaneWriter {
-        let digest = Digest::new(CrcAlgorithm::Crc64Nvme);
         PlaneWriter {
             entry,
             written: 0,
-            digest,
+            begun: Vec::new(),
             checksums: Vec::new(),
         }
     }
 
-    fn write(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        file.seek(SeekFrom::Start((self.entry.offset + self.written) as u64))?;
-        file.write_all(bytes)?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = BLOCK_BYTES - self.written % BLOCK_BYTES;
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            self.digest.update(now);
-            self.written += now.len();
-            if self.written.is_multiple_of(BLOCK_BYTES) {
-                self.checksums.push(self.digest.finalize_reset());
+    fn write(&mut self, file: &dyn DiskFile, mut bytes: &[u8]) -> io::Result<()> {
+        if !self.begun.is_empty() {
+            let room = BLOCK_BYTES - self.begun.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.begun.extend_from_slice(now);
+            bytes = later;
+            if self.begun.len() < BLOCK_BYTES {
+                return Ok(());
             }
-            rest = later;
+            self.write_begun(file)?;
         }
+        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOCK_BYTES);
+        self.write_blocks(file, whole)?;
+        self.begun.extend_from_slice(rest);
         Ok(())
     }
 
-    fn finish(&mut self) -> Vec<u64> {
-        if !self.written.is_multiple_of(BLOCK_BYTES) {
-            self.checksums.push(self.digest.finalize_reset());
+    fn finish(&mut self, file: &dyn DiskFile) -> io::Result<Vec<u64>> {
+        self.write_begun(file)?;
+        Ok(std::mem::take(&mut self.checksums))
+    }
+
+    fn write_begun(&mut self, file: &dyn DiskFile) -> io::Result<()> {
+        let mut begun = std::mem::take(&mut self.begun);
+        self.write_blocks(file, &begun)?;
+        begun.clear();
+        self.begun = begun;
+        Ok(())
+    }
+
+    fn write_blocks(&mut self, file: &dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
         }
-        std::mem::take(&mut self.checksums)
+        file.write_at(bytes, (self.entry.offset + self.written) as u64)?;
+        self.written += bytes.len();
+        self.checksums
+            .extend(bytes.chunks(BLOCK_BYTES).map(checksum));
+        Ok(())
     }
 }

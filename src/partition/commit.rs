@@ -1,0 +1,512 @@
+//! Changing the catalog: changes that come at once share one transaction and one sync.
+//!
+//! Whoever wants a change puts it into a queue and then waits to lead. The one who leads takes the
+//! whole queue, makes all changes in one transaction, commits it, shows the new snapshots to readers and
+//! hands out the results; those who get the lead afterwards find their change made.
+//!
+//! What a crash leaves: before the commit returns, all changes of the group or none; redb's commit
+//! is atomic. After it, all of them.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redb::{Database, ReadableTable, WriteTransaction};
+use serde::Serialize;
+
+use super::StoreError;
+use super::catalog::{
+    self, Catalog, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
+    SegmentEntry, TAIL, TOMBSTONES, VERSION, failure, key_of_name, key_of_numbers, key_of_state,
+    sealed,
+};
+use super::gallery::Shared;
+use super::snapshot::Snapshot;
+use super::tail::TailTemplate;
+use crate::types::EncoderId;
+
+/// The one way to change a catalog.
+#[derive(Debug)]
+pub(super) struct Commits {
+    catalog: Catalog,
+    queue: Mutex<Vec<Arc<dyn Waiting>>>,
+    lead: Mutex<Lead>,
+}
+
+/// What only the one who leads may touch.
+#[derive(Debug)]
+struct Lead {
+    /// The next number that nobody has or had. What is given away is written with the next commit:
+    /// before that, nothing durable bears the number.
+    next_number: u64,
+    /// Why nothing is written any more. After a failed write or sync nobody knows what is on disk
+    /// until it is read again from the start (Rebello et al., "Can Applications Recover from fsync
+    /// Failures?", USENIX ATC 2020).
+    broken: Option<Arc<StoreError>>,
+}
+
+/// Why a change was not made.
+pub(super) enum Halt {
+    /// It cannot be; the others of its group can. Nothing was written for it.
+    Refused(StoreError),
+    /// The group cannot be written.
+    Broken(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Halt {
+        Halt::Refused(error)
+    }
+}
+
+/// A group of changes in the making.
+pub(super) struct Group<'a> {
+    path: &'a Path,
+    transaction: &'a WriteTransaction,
+    next_number: u64,
+    changed: bool,
+    snapshots: Vec<(Arc<Shared>, Snapshot)>,
+}
+
+/// One atomic change of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Change<'a> {
+    pub(super) add_to_tail: &'a [TailTemplate],
+    pub(super) remove_from_tail: &'a [u64],
+    /// (segment, row) of rows that are removed.
+    pub(super) bury: &'a [(u64, u64)],
+    pub(super) add_segment: Option<(u64, &'a SegmentEntry)>,
+    /// Segments that another one replaces, with all their tombstones.
+    pub(super) remove_segments: &'a [u64],
+}
+
+impl Commits {
+    /// Prepares to change `catalog`.
+    pub(super) fn new(catalog: Catalog) -> Result<Commits, StoreError> {
+        let path = catalog.path();
+        let number = |name| catalog.read(|tables| tables.number(name));
+        catalog::check_version(path, number(META_VERSION)?)?;
+        let next_number = number(META_NEXT)?.unwrap_or(1);
+        let lead = Lead {
+            next_number,
+            broken: None,
+        };
+        Ok(Commits {
+            catalog,
+            queue: Mutex::default(),
+            lead: Mutex::new(lead),
+        })
+    }
+
+    /// The catalog, to be read.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Takes `count` numbers that nobody has or had, and returns the first.
+    pub(super) fn take_numbers(&self, count: u64) -> Result<u64, StoreError> {
+        let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        let first = lead.next_number;
+        lead.next_number += count;
+        Ok(first)
+    }
+
+    /// Makes a change, together with whatever else is waiting. When this returns, it is durable, and
+    /// what it published is seen.
+    ///
+    /// `change` must decide whether it can be made before it writes anything.
+    pub(super) fn commit<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ticket = Arc::new(Ticket(Mutex::new(State::Waiting(Box::new(change)))));
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(ticket.clone());
+        // A panic of whoever led may have left a group half done.
+        let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        if let Some(result) = ticket.result() {
+            return result;
+        }
+        let queue = &mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = std::mem::take(queue);
+        self.make(&mut lead, &group);
+        drop(lead);
+        ticket
+            .result()
+            .expect("whoever leads settles every change that it took")
+    }
+
+    /// Runs `work` while no change is being made.
+    pub(super) fn pause<T>(&self, work: impl FnOnce() -> Result<T, Halt>) -> Result<T, StoreError> {
+        let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        if let Some(cause) = &lead.broken {
+            return Err(self.stopped(Some(cause)));
+        }
+        match work() {
+            Ok(done) => Ok(done),
+            Err(Halt::Refused(error)) => Err(error),
+            Err(Halt::Broken(error)) => {
+                let cause = Arc::new(error);
+                lead.broken = Some(cause.clone());
+                Err(StoreError::NotWritten { source: cause })
+            }
+        }
+    }
+
+    fn make(&self, lead: &mut Lead, waiting: &[Arc<dyn Waiting>]) {
+        if let Some(cause) = &lead.broken {
+            for ticket in waiting {
+                ticket.fail(self.stopped(Some(cause)));
+            }
+        } else if let Err(error) = self.write(lead, waiting) {
+            let cause = Arc::new(error);
+            for ticket in waiting {
+                let source = cause.clone();
+                ticket.fail(StoreError::NotWritten { source });
+            }
+            lead.broken = Some(cause);
+        }
+    }
+
+    fn write(&self, lead: &mut Lead, waiting: &[Arc<dyn Waiting>]) -> Result<(), StoreError> {
+        let path = self.catalog.path();
+        let failed = |error: redb::Error| failure("write", path, error);
+        let database = self.catalog.database()?;
+        let transaction = database.begin_write().map_err(|e| failed(e.into()))?;
+        let mut group = Group {
+            path,
+            transaction: &transaction,
+            next_number: lead.next_number,
+            changed: false,
+            snapshots: Vec::new(),
+        };
+        for ticket in waiting {
+            ticket.run(&mut group)?;
+        }
+        let Group {
+            next_number,
+            changed,
+            snapshots,
+            ..
+        } = group;
+        if !changed {
+            // Nothing to make durable: all were refused, or asked for what is so already.
+            return transaction.abort().map_err(|e| failed(e.into()));
+        }
+        put_number(&transaction, META_NEXT, next_number).map_err(failed)?;
+        transaction.commit().map_err(|e| failed(e.into()))?;
+        lead.next_number = next_number;
+        for (shared, snapshot) in snapshots {
+            shared.publish(snapshot);
+        }
+        Ok(())
+    }
+
+    fn stopped(&self, cause: Option<&Arc<StoreError>>) -> StoreError {
+        StoreError::Stopped {
+            path: self.catalog.path().to_owned(),
+            source: cause.cloned(),
+        }
+    }
+}
+
+impl<'a> Group<'a> {
+    /// A partition as the changes before this one in the group leave it.
+    pub(super) fn snapshot(&self, shared: &Arc<Shared>) -> Snapshot {
+        let mut pending = self.snapshots.iter();
+        match pending.find(|(of, _)| Arc::ptr_eq(of, shared)) {
+            Some((_, snapshot)) => snapshot.clone(),
+            None => shared.snapshot(),
+        }
+    }
+
+    /// What readers of a partition see once the group is durable.
+    pub(super) fn publish(&mut self, shared: &Arc<Shared>, snapshot: Snapshot) {
+        self.snapshots.retain(|(of, _)| !Arc::ptr_eq(of, shared));
+        self.snapshots.push((shared.clone(), snapshot));
+    }
+
+    /// Takes `count` numbers that nobody has or had, and returns the first.
+    pub(super) fn take_numbers(&mut self, count: u64) -> u64 {
+        let first = self.next_number;
+        self.next_number += count;
+        first
+    }
+
+    /// Adds a partition unless it is there, and returns what the catalog now says of it.
+    pub(super) fn create_partition(
+        &mut self,
+        name: &str,
+        encoder: &EncoderId,
+        created_unix_milliseconds: i64,
+    ) -> Result<PartitionEntry, Halt> {
+        let mut table = self.write(|transaction| Ok(transaction.open_table(PARTITIONS)?))?;
+        let key = key_of_name(name);
+        let present = table.get(name).map_err(|error| self.broken(error))?;
+        if let Some(value) = present {
+            return Ok(catalog::parse(self.path, &key, value.value())?);
+        }
+        drop(present);
+        let entry = PartitionEntry {
+            partition: self.take_numbers(1),
+            encoder: encoder.clone(),
+            created_unix_milliseconds,
+        };
+        self.write(|_| {
+            table.insert(name, &*sealed(&key, &json(&entry)))?;
+            Ok(())
+        })?;
+        self.changed = true;
+        Ok(entry)
+    }
+
+    /// Changes a partition.
+    pub(super) fn apply(&mut self, partition: u64, change: &Change<'_>) -> Result<(), Halt> {
+        self.changed = true;
+        self.write(|transaction| {
+            let mut tail = transaction.open_table(TAIL)?;
+            for template in change.add_to_tail {
+                let key = key_of_numbers(&[partition, template.info.template]);
+                let value = sealed(&key, &template.to_bytes());
+                tail.insert((partition, template.info.template), &*value)?;
+            }
+            for template in change.remove_from_tail {
+                tail.remove((partition, *template))?;
+            }
+            drop(tail);
+            if change.add_segment.is_some() || !change.remove_segments.is_empty() {
+                let mut segments = transaction.open_table(SEGMENTS)?;
+                if let Some((segment, entry)) = change.add_segment {
+                    let key = key_of_numbers(&[partition, segment]);
+                    segments.insert((partition, segment), &*sealed(&key, &json(entry)))?;
+                }
+                for segment in change.remove_segments {
+                    segments.remove((partition, *segment))?;
+                }
+            }
+            if !change.bury.is_empty() || !change.remove_segments.is_empty() {
+                let mut tombstones = transaction.open_table(TOMBSTONES)?;
+                for segment in change.remove_segments {
+                    let all = (partition, *segment, 0)..=(partition, *segment, u64::MAX);
+                    tombstones.retain_in(all, |_, _| false)?;
+                }
+                for (segment, row) in change.bury {
+                    let key = key_of_numbers(&[partition, *segment, *row]);
+                    tombstones.insert((partition, *segment, *row), &*sealed(&key, &[]))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Replaces a value of the layers above by what `change` makes of it; `None` is no value.
+    pub(super) fn update_state<T>(
+        &mut self,
+        area: &str,
+        key: &str,
+        change: impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, T),
+    ) -> Result<T, Halt> {
+        let mut table = self.write(|transaction| Ok(transaction.open_table(STATE)?))?;
+        let sealing = key_of_state(area, key);
+        let present = table.get((area, key)).map_err(|error| self.broken(error))?;
+        let present = present.map(|value| value.value().to_vec());
+        let value = match &present {
+            Some(bytes) => {
+                let value = catalog::unsealed(&sealing, bytes);
+                Some(value.map_err(|what| catalog::damage(self.path, what))?)
+            }
+            None => None,
+        };
+        let (next, result) = change(value);
+        if next.as_deref() == value {
+            return Ok(result);
+        }
+        self.write(|_| {
+            match next {
+                Some(value) => drop(table.insert((area, key), &*sealed(&sealing, &value))?),
+                None => drop(table.remove((area, key))?),
+            }
+            Ok(())
+        })?;
+        self.changed = true;
+        Ok(result)
+    }
+
+    fn write<T>(
+        &self,
+        write: impl FnOnce(&'a WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, Halt> {
+        write(self.transaction).map_err(|error| self.broken(error))
+    }
+
+    fn broken(&self, error: impl Into<redb::Error>) -> Halt {
+        Halt::Broken(failure("write", self.path, error))
+    }
+}
+
+/// Makes all tables of a new catalog.
+pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    put_number(&transaction, META_VERSION, u64::from(VERSION))?;
+    put_number(&transaction, META_NEXT, 1)?;
+    transaction.open_table(PARTITIONS)?;
+    transaction.open_table(TAIL)?;
+    transaction.open_table(SEGMENTS)?;
+    transaction.open_table(TOMBSTONES)?;
+    transaction.open_table(STATE)?;
+    Ok(transaction.commit()?)
+}
+
+fn put_number(transaction: &WriteTransaction, name: &str, number: u64) -> Result<(), redb::Error> {
+    let value = sealed(&key_of_name(name), &number.to_le_bytes());
+    transaction.open_table(META)?.insert(name, &*value)?;
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain structures always serialise")
+}
+
+/// A change in the queue, whatever its result is.
+trait Waiting: std::fmt::Debug + Send + Sync {
+    /// Makes the change; an error ends the whole group.
+    fn run(&self, group: &mut Group<'_>) -> Result<(), StoreError>;
+    /// Ends the change with an error that ended its group.
+    fn fail(&self, error: StoreError);
+}
+
+type Make<T> = Box<dyn FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send>;
+
+struct Ticket<T>(Mutex<State<T>>);
+
+enum State<T> {
+    Waiting(Make<T>),
+    /// Also while it is being made.
+    Taken,
+    Settled(Result<T, StoreError>),
+}
+
+impl<T> Ticket<T> {
+    fn replace(&self, state: State<T>) -> State<T> {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *place, state)
+    }
+
+    /// The result, once.
+    fn result(&self) -> Option<Result<T, StoreError>> {
+        match self.replace(State::Taken) {
+            State::Settled(result) => Some(result),
+            state => {
+                self.replace(state);
+                None
+            }
+        }
+    }
+}
+
+impl<T: Send> Waiting for Ticket<T> {
+    fn run(&self, group: &mut Group<'_>) -> Result<(), StoreError> {
+        let State::Waiting(make) = self.replace(State::Taken) else {
+            unreachable!("a change is made once");
+        };
+        let result = match make(group) {
+            Ok(value) => Ok(value),
+            Err(Halt::Refused(error)) => Err(error),
+            Err(Halt::Broken(error)) => return Err(error),
+        };
+        self.replace(State::Settled(result));
+        Ok(())
+    }
+
+    fn fail(&self, error: StoreError) {
+        self.replace(State::Settled(Err(error)));
+    }
+}
+
+impl<T> std::fmt::Debug for Ticket<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ticket")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::disk::RealDisk;
+
+    fn open(directory: &Path) -> Result<Commits, StoreError> {
+        Commits::new(Catalog::open(directory, &RealDisk)?)
+    }
+
+    #[test]
+    fn a_catalog_of_a_newer_version_is_refused_and_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = open(directory.path()).unwrap();
+        let transaction = commits.catalog.database().unwrap().begin_write().unwrap();
+        put_number(&transaction, META_VERSION, 2).unwrap();
+        transaction.commit().unwrap();
+        drop(commits);
+        for _ in 0..2 {
+            let error = open(directory.path()).unwrap_err();
+            let StoreError::Version { found, newest, .. } = error else {
+                panic!("{error}");
+            };
+            assert_eq!((found, newest), (2, 1));
+            assert!(error.to_string().contains("use a newer build"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_something_durable_bears_never_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = open(directory.path()).unwrap();
+        assert_eq!(commits.take_numbers(5).unwrap(), 1);
+        let taken = commits.commit(|group| {
+            group.update_state("area", "key", |_| (Some(vec![1]), ()))?;
+            Ok(group.take_numbers(2))
+        });
+        assert_eq!(taken.unwrap(), 6);
+        drop(commits);
+        assert_eq!(open(directory.path()).unwrap().take_numbers(1).unwrap(), 8);
+    }
+
+    #[test]
+    fn a_refused_change_does_not_harm_its_group() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = Arc::new(open(directory.path()).unwrap());
+        let held = commits.lead.lock().unwrap();
+        let put = |key: &'static str, refuse: bool| {
+            let commits = commits.clone();
+            std::thread::spawn(move || {
+                commits.commit(move |group| {
+                    if refuse {
+                        return Err(Halt::Refused(StoreError::Interrupted));
+                    }
+                    group.update_state("area", key, |_| (Some(vec![1]), ()))
+                })
+            })
+        };
+        let threads = [put("a", false), put("b", true), put("c", false)];
+        while commits.queue.lock().unwrap().len() < 3 {
+            std::thread::yield_now();
+        }
+        drop(held);
+        let results = threads.map(|thread| thread.join().unwrap());
+        assert!(results[0].is_ok() && results[2].is_ok());
+        assert!(matches!(results[1], Err(StoreError::Interrupted)));
+        let listed = commits.catalog.read(|tables| tables.state_list("area"));
+        assert_eq!(listed.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_panic_stops_all_later_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = Arc::new(open(directory.path()).unwrap());
+        let panicking = commits.clone();
+        let thread = std::thread::spawn(move || panicking.commit::<()>(|_| panic!("a mistake")));
+        assert!(thread.join().is_err());
+        let error = commits.commit(|_| Ok(())).unwrap_err();
+        assert!(matches!(error, StoreError::Stopped { .. }), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! What a data directory asks of a disk. The real one is here; tests put another in its place that
+//! records every write, fails when told, and shows what a crash would leave.
+
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+/// Everything that changes a data directory goes through here, and every first look at a file.
+/// Segments are read through memory maps once they are open.
+pub(super) trait Disk: Debug + Send + Sync {
+    /// Makes a directory and those above it, durably. It may be there already.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+    /// What is in a directory: nothing if there is none.
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Begins a file, empty, whatever had the name.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to be changed in place.
+    fn modify(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to be read or mapped.
+    fn open(&self, path: &Path) -> io::Result<File>;
+    /// Removes the name of a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name in the same directory, over whatever has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Opens a database file, which is made if there is none.
+    fn database(&self, path: &Path) -> io::Result<Backend>;
+}
+
+/// A file being written.
+pub(super) trait DiskFile: Debug + Send {
+    /// Writes all bytes at a place; a gap before them reads as zeros.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts the file, or fills it up with zeros.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+    /// How long it is.
+    fn length(&self) -> io::Result<u64>;
+    /// Makes the contents durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The operating system's disk.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent {
+            self.create_directory(parent)?;
+        }
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        self.sync_directory(parent.unwrap_or(Path::new(".")))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        match fs::read_dir(directory) {
+            Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::create(path)?))
+    }
+
+    fn modify(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::options().write(true).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn database(&self, path: &Path) -> io::Result<Backend> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        let backend = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Backend(Box::new(backend)))
+    }
+}
+
+impl DiskFile for File {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+/// The file beneath a database, whatever it is: redb wants to know its type, and we do not.
+#[derive(Debug)]
+pub(super) struct Backend(pub(super) Box<dyn StorageBackend>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.0.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,153 @@
+//! Keeping galleries in order in the background: sealing, compaction, deleting what nobody reads, and
+//! reading everything again from time to time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, thread};
+
+use super::StoreError;
+use super::pace::Pace;
+use super::store::Store;
+
+/// How much of the machine the background may use.
+#[derive(Clone, Debug)]
+pub struct MaintenanceOptions {
+    /// Bytes that sealing and compaction write and read a second; `None` for as many as can be.
+    pub compaction_bytes_per_second: Option<u64>,
+    /// Bytes that are read again and compared with their checksums a second.
+    pub scrub_bytes_per_second: u64,
+    /// How long the scrub rests when it has read everything.
+    pub scrub_rest: Duration,
+}
+
+impl Default for MaintenanceOptions {
+    /// 64 MB/s for compaction, 8 MB/s for the scrub, which starts again every day.
+    fn default() -> MaintenanceOptions {
+        MaintenanceOptions {
+            compaction_bytes_per_second: Some(64_000_000),
+            scrub_bytes_per_second: 8_000_000,
+            scrub_rest: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// How long a failure is left alone before the work is tried again.
+const FAILURE_REST: Duration = Duration::from_secs(60);
+
+/// How often somebody looks whether the last reader of an old segment is gone.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Threads that keep a data directory in order until this is dropped.
+#[derive(Debug)]
+pub struct Maintenance {
+    alarm: Arc<Alarm>,
+    paces: [Arc<Pace>; 2],
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Maintenance {
+    /// Starts two threads, one that writes and one that reads again what was written.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no threads.
+    pub fn start(store: &Arc<Store>, options: &MaintenanceOptions) -> io::Result<Maintenance> {
+        let compaction = Arc::new(Pace::new(options.compaction_bytes_per_second));
+        let scrub = Arc::new(Pace::new(Some(options.scrub_bytes_per_second)));
+        let alarm = store.alarm().clone();
+        alarm.attendants.fetch_add(1, Ordering::Relaxed);
+        let mut maintenance = Maintenance {
+            alarm,
+            paces: [compaction.clone(), scrub.clone()],
+            threads: Vec::new(),
+        };
+        let (compacted, scrubbed) = (store.clone(), store.clone());
+        let rest = options.scrub_rest;
+        maintenance.spawn("vultus-compact", move || compact(&compacted, &compaction))?;
+        maintenance.spawn("vultus-scrub", move || {
+            scrub_for_ever(&scrubbed, &scrub, rest);
+        })?;
+        Ok(maintenance)
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.paces.iter().for_each(|pace| pace.stop());
+        self.alarm.attendants.fetch_sub(1, Ordering::Relaxed);
+        self.alarm.raise();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread in the background panicked");
+            }
+        }
+    }
+}
+
+/// How changes tell the background that there may be something to do.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    attendants: AtomicUsize,
+    raised: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Alarm {
+    /// Says that something changed. Returns whether anybody listens.
+    pub(super) fn raise(&self) -> bool {
+        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+        self.attendants.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until something changes, but no longer than `most`.
+    fn wait(&self, most: Duration) {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(raised, most, |raised| !*raised);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+fn compact(store: &Store, pace: &Pace) {
+    while !pace.is_stopped() {
+        match store.compact_once(pace) {
+            Ok(true) => {}
+            Ok(false) => store.alarm().wait(COLLECT_INTERVAL),
+            Err(StoreError::Interrupted) => return,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "cannot put a gallery in order");
+                // Not to be woken by the next change: it would fail again.
+                if pace.rest(FAILURE_REST).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn scrub_for_ever(store: &Store, pace: &Pace, rest: Duration) {
+    while !pace.is_stopped() {
+        match store.scrub(pace) {
+            Ok(()) => {}
+            Err(StoreError::Interrupted) => return,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "cannot read a gallery again");
+            }
+        }
+        if pace.rest(rest).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Making segments anew: sealing the tail, merging segments, leaving out removed rows.
+//!
+//! The work is done on a snapshot, beside searches, enrolments and removals. What a crash leaves:
+//!
+//! 1. The new segment is written, synced and read back. A crash leaves a file that no transaction
+//!    names; the next open deletes it.
+//! 2. One transaction names it, takes the old ones and the sealed templates away, and buries rows
+//!    that were removed in the meantime. A crash leaves the old segments as files that no transaction
+//!    names.
+//! 3. Readers get a snapshot with the new segment; when the last reader of the old ones is gone,
+//!    their removed rows are overwritten and they are deleted.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+
+use super::StoreError;
+use super::catalog::SegmentEntry;
+use super::commit::{Change, Group, Halt};
+use super::compaction::{Choice, SegmentStats, choose, choose_thoroughly};
+use super::dead::DeadRows;
+use super::gallery::{Partition, Shared, insert_segment, push_tail, tail_rows};
+use super::pace::Pace;
+use super::segment::Segment;
+use super::snapshot::{Block, Snapshot, Source};
+use super::tail::TailBlock;
+use crate::types::Timestamp;
+
+/// Rows that are copied before the pace is looked at.
+const RUN_ROWS: usize = 256;
+
+/// What putting a partition in order did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Compacted {
+    /// Segments that were written.
+    pub segments_written: usize,
+    /// Segments that are no longer there.
+    pub segments_removed: usize,
+    /// Rows that were written.
+    pub rows_written: usize,
+    /// Rows of removed templates that are gone.
+    pub rows_removed: usize,
+    /// Bytes of the files written.
+    pub bytes_written: u64,
+}
+
+impl Partition {
+    /// Moves the tail into a segment, whatever its size.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. All templates are where they were then.
+    pub fn seal(&self) -> Result<(), StoreError> {
+        let _alone = self
+            .rewriting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.rewrite(&Choice::Seal, &Pace::unlimited())?;
+        Ok(())
+    }
+
+    /// Does the one thing that is due next, and returns what it did; `None` if nothing is due.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails, a segment is damaged, or the work is to stop. All templates are where they
+    /// were then.
+    pub(super) fn compact_once(&self, pace: &Pace) -> Result<Option<Compacted>, StoreError> {
+        self.compact_by(choose, pace)
+    }
+
+    /// Puts the partition in the best order there is: the tail sealed, removed rows gone, as few
+    /// segments as their size allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Partition::seal`], and if the work is to stop. What was done until then stays.
+    pub fn compact(&self, pace: &Pace) -> Result<Compacted, StoreError> {
+        let mut total = Compacted::default();
+        while let Some(done) = self.compact_by(choose_thoroughly, pace)? {
+            total.add(done);
+        }
+        Ok(total)
+    }
+
+    /// Makes every segment with a removed row anew.
+    pub(super) fn rewrite_removed(&self, pace: &Pace) -> Result<(), StoreError> {
+        let removed = |_: usize, segments: &[SegmentStats]| {
+            let mut segments = segments.iter();
+            let found = segments.find(|stats| stats.removed > 0);
+            found.map_or(Choice::Nothing, |stats| Choice::Merge(vec![stats.segment]))
+        };
+        while self.compact_by(removed, pace)?.is_some() {}
+        Ok(())
+    }
+
+    fn compact_by(
+        &self,
+        choose: impl Fn(usize, &[SegmentStats]) -> Choice,
+        pace: &Pace,
+    ) -> Result<Option<Compacted>, StoreError> {
+        // A panic of the last one left at most a file that nobody names.
+        let _alone = self
+            .rewriting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.snapshot();
+        match choose(tail_rows(&snapshot), &stats(&snapshot)) {
+            Choice::Nothing => Ok(None),
+            choice => self.rewrite(&choice, pace).map(Some),
+        }
+    }
+
+    /// Writes the live rows of what was chosen into a new segment. The caller holds `rewriting`.
+    fn rewrite(&self, choice: &Choice, pace: &Pace) -> Result<Compacted, StoreError> {
+        let inputs = inputs(&self.snapshot(), choice);
+        let live = |block: &Block| block.rows() - block.removed_rows();
+        let rows: usize = inputs.iter().map(live).sum();
+        let mut done = Compacted {
+            rows_removed: inputs.iter().map(Block::removed_rows).sum(),
+            rows_written: rows,
+            ..Compacted::default()
+        };
+        let written = match rows {
+            0 => None,
+            _ => Some(self.write_segment(&inputs, rows, pace)?),
+        };
+        if let Some(new) = &written {
+            done.segments_written = 1;
+            done.bytes_written = new.segment.bytes();
+        }
+        let (shared, old) = (self.shared().clone(), inputs.clone());
+        let discarded = self
+            .commits()
+            .commit(move |group| install(group, &shared, &old, written))?;
+        for (block, dead) in inputs.into_iter().zip(discarded) {
+            if let Source::Segment(number, segment) = block.source {
+                done.segments_removed += 1;
+                let path = self.files().path(self.shared().number(), number);
+                self.files().discard(path, segment, dead);
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_segment(&self, inputs: &[Block], rows: usize, pace: &Pace) -> Result<New, StoreError> {
+        let number = self.commits().take_numbers(1)?;
+        let created = newest(inputs)?;
+        let mut writer = self.new_segment(number, rows, created)?;
+        for block in inputs {
+            let row_bytes = block.row_bytes();
+            for run in block.live_runs(RUN_ROWS) {
+                let count = run.len();
+                writer.append(&block.stored(run)?)?;
+                pace.spend(count * row_bytes)?;
+            }
+        }
+        let (entry, segment) = self.complete(number, writer, pace)?;
+        let segment = Arc::new(segment);
+        Ok(New {
+            number,
+            entry,
+            segment,
+        })
+    }
+}
+
+impl Compacted {
+    /// Adds what was done after it.
+    pub(super) fn add(&mut self, other: Compacted) {
+        self.segments_written += other.segments_written;
+        self.segments_removed += other.segments_removed;
+        self.rows_written += other.rows_written;
+        self.rows_removed += other.rows_removed;
+        self.bytes_written += other.bytes_written;
+    }
+}
+
+/// A segment that is whole, and not named yet.
+#[derive(Debug)]
+struct New {
+    number: u64,
+    entry: SegmentEntry,
+    segment: Arc<Segment>,
+}
+
+/// What is known of the segments of a snapshot.
+fn stats(snapshot: &Snapshot) -> Vec<SegmentStats> {
+    let blocks = snapshot.blocks().iter();
+    let stats = blocks.filter_map(|block| match &block.source {
+        Source::Segment(segment, _) => Some(SegmentStats {
+            segment: *segment,
+            rows: block.rows(),
+            removed: block.removed_rows(),
+        }),
+        Source::Tail(_) => None,
+    });
+    stats.collect()
+}
+
+/// The blocks that are to be made anew.
+fn inputs(snapshot: &Snapshot, choice: &Choice) -> Vec<Block> {
+    let chosen = |block: &&Block| match (&block.source, choice) {
+        (Source::Tail(_), Choice::Seal) => true,
+        (Source::Segment(number, _), Choice::Merge(chosen)) => chosen.contains(number),
+        _ => false,
+    };
+    snapshot.blocks().iter().filter(chosen).cloned().collect()
+}
+
+/// When the newest of some rows was enrolled: the same rows make the same file whenever they are
+/// written.
+fn newest(blocks: &[Block]) -> Result<Timestamp, StoreError> {
+    let mut newest = i64::MIN;
+    for block in blocks {
+        for run in block.live_runs(RUN_ROWS) {
+            let infos = block.stored_infos(run)?;
+            let times = infos.iter().map(|info| info.enrolled_unix_milliseconds);
+            newest = times.fold(newest, i64::max);
+        }
+    }
+    Ok(Timestamp {
+        unix_milliseconds: newest,
+    })
+}
+
+/// Puts a new segment, if there are rows to be in it, in the place of the blocks `old` that it was
+/// made of. Returns which rows of each are removed by now.
+fn install(
+    group: &mut Group<'_>,
+    shared: &Arc<Shared>,
+    old: &[Block],
+    new: Option<New>,
+) -> Result<Vec<DeadRows>, Halt> {
+    let now = group.snapshot(shared);
+    let mut dead = DeadRows::default();
+    let mut discarded = Vec::new();
+    let (mut sealed, mut segments) = (HashSet::new(), Vec::new());
+    let mut base = 0;
+    let in_tail = live_in_tail(&now);
+    for block in old {
+        match &block.source {
+            Source::Segment(number, _) => {
+                let by_now = removed_by_now(&now, *number);
+                for row in by_now.rows().filter(|row| !block.is_removed(*row)) {
+                    dead.insert(base + row - block.dead.count_below(row));
+                }
+                segments.push(*number);
+                discarded.push(by_now);
+            }
+            Source::Tail(tail) => {
+                let live = (0..tail.rows()).filter(|row| !block.is_removed(*row));
+                for (at, row) in live.enumerate() {
+                    let template = tail.infos[row].template;
+                    sealed.insert(template);
+                    if !in_tail.contains(&template) {
+                        dead.insert(base + at);
+                    }
+                }
+                discarded.push(DeadRows::default());
+            }
+        }
+        base += block.rows() - block.removed_rows();
+    }
+    let remove_from_tail: Vec<u64> = sealed.intersection(&in_tail).copied().collect();
+    let number = new.as_ref().map(|new| new.number).unwrap_or_default();
+    let bury: Vec<(u64, u64)> = dead.rows().map(|row| (number, row as u64)).collect();
+    let change = Change {
+        remove_from_tail: &remove_from_tail,
+        remove_segments: &segments,
+        add_segment: new.as_ref().map(|new| (new.number, &new.entry)),
+        bury: &bury,
+        ..Change::default()
+    };
+    group.apply(shared.number(), &change)?;
+    let blocks = replaced(&now, &segments, &sealed, new, dead);
+    let blocks = Arc::new(blocks);
+    group.publish(shared, Snapshot { blocks, ..now });
+    Ok(discarded)
+}
+
+/// The blocks of a snapshot without some segments and some templates of the tail, and with a new
+/// segment.
+fn replaced(
+    now: &Snapshot,
+    segments: &[u64],
+    sealed: &HashSet<u64>,
+    new: Option<New>,
+    dead: DeadRows,
+) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for block in now.blocks() {
+        match &block.source {
+            Source::Segment(number, _) if segments.contains(number) => {}
+            Source::Tail(tail) if !sealed.is_empty() => {
+                push_tail(&mut blocks, left_of(block, tail, sealed));
+            }
+            _ => blocks.push(block.clone()),
+        }
+    }
+    if let Some(new) = new {
+        let source = Source::Segment(new.number, new.segment);
+        insert_segment(&mut blocks, Block { source, dead });
+    }
+    blocks
+}
+
+/// The live rows of a tail block that were not sealed.
+fn left_of(block: &Block, tail: &TailBlock, sealed: &HashSet<u64>) -> TailBlock {
+    let mut left = TailBlock::new(tail.planes.layout().dimension());
+    for row in block.live_runs(1) {
+        if !sealed.contains(&tail.infos[row.start].template) {
+            left.append(tail, row);
+        }
+    }
+    left
+}
+
+fn live_in_tail(snapshot: &Snapshot) -> HashSet<u64> {
+    let mut live = HashSet::new();
+    for block in snapshot.blocks() {
+        if let Source::Tail(tail) = &block.source {
+            let rows = (0..tail.rows()).filter(|row| !block.is_removed(*row));
+            live.extend(rows.map(|row| tail.infos[row].template));
+        }
+    }
+    live
+}
+
+fn removed_by_now(snapshot: &Snapshot, segment: u64) -> DeadRows {
+    let mut blocks = snapshot.blocks().iter();
+    let found = blocks
+        .find(|block| matches!(&block.source, Source::Segment(number, _) if *number == segment));
+    let block = found.expect("segments are replaced by one at a time, who has not replaced it yet");
+    block.dead.clone()
+}

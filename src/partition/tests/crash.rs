@@ -1,0 +1,153 @@
+//! A crash at every point.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::faulty::{Crash, Event, FaultyDisk, World, seed};
+use super::workload::Operation::{
+    self, AddBatch, Compact, Count, Enroll, Erase, Maintain, Remove, Seal,
+};
+use super::workload::{Model, open, run};
+use crate::partition::disk::{Disk, RealDisk};
+use crate::partition::{Pace, StoreError};
+
+const ALL: usize = usize::MAX;
+
+/// Enrolments, replacements and removals in the tail and in segments.
+const CLIENTS: &[Operation] = &[
+    Enroll(0, 1, 1, ALL),
+    Enroll(0, 2, 2, ALL),
+    Count,
+    Enroll(1, 1, 1, ALL),
+    Enroll(0, 1, 1, 1),
+    Remove(0, 2),
+    Seal(0),
+    Enroll(0, 1, 1, 0),
+    Enroll(0, 3, 2, ALL),
+    Remove(0, 3),
+    Count,
+    Remove(1, 9),
+    Seal(1),
+    Enroll(1, 1, 1, ALL),
+];
+
+/// Batches, merging, erasing.
+const OPERATORS: &[Operation] = &[
+    AddBatch(0, 5),
+    Enroll(0, 1, 2, ALL),
+    AddBatch(0, 3),
+    Remove(0, 101),
+    Seal(0),
+    AddBatch(0, 2),
+    Maintain,
+    Enroll(0, 7, 1, ALL),
+    Remove(0, 100),
+    Compact(0),
+    Remove(0, 102),
+    Erase(0, 7),
+    AddBatch(1, 1),
+    Remove(1, 100),
+    Maintain,
+    Enroll(0, 1, 1, 0),
+];
+
+/// Runs the operations, and then, for every point at which the machine could have stopped and each
+/// way in which it could have, opens what was left. Returns the first thing that is wrong.
+fn crash_at_every_point(
+    operations: &[Operation],
+    crashes: &[Crash],
+    is_seen: impl Fn(&Event) -> bool,
+) -> Result<(), String> {
+    let seed = seed();
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let (models, outcome) = run(&disk, directory.path(), operations);
+    outcome.unwrap();
+    let (mut world, mut acknowledged) = (World::default(), 0);
+    let events = disk.events();
+    for (point, event) in events.iter().enumerate() {
+        if is_seen(event) {
+            world.add(event);
+        }
+        if let Event::Acknowledged(count) = event {
+            acknowledged = *count;
+        }
+        for &crash in crashes {
+            let mut random = StdRng::seed_from_u64(seed ^ point as u64);
+            let left = tempfile::tempdir().unwrap();
+            world.crash(crash, &mut random, directory.path(), left.path());
+            check(left.path(), &models, acknowledged).map_err(|what| {
+                let of = events.len();
+                format!(
+                    "VULTUS_SEED={seed}, {crash:?} after event {point} of {of} with {acknowledged} acknowledged: {what}"
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// What was acknowledged is there, the next operation is there whole or not at all, and the data
+/// directory goes on working.
+fn check(directory: &Path, models: &[Model], acknowledged: usize) -> Result<(), String> {
+    let failed = |error: StoreError| format!("{error:?}");
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let store = open(&disk, directory).map_err(failed)?;
+    let found = Model::of(&store).map_err(failed)?;
+    let allowed = &models[acknowledged..models.len().min(acknowledged + 2)];
+    if !allowed.iter().any(|model| model.is_held_by(&found)) {
+        return Err(format!("found {found:?}, expected one of {allowed:?}"));
+    }
+    let verified = store.verify(None, &Pace::unlimited(), |_, _| {});
+    let damage = verified.map_err(failed)?.damage;
+    if !damage.is_empty() {
+        return Err(format!("{damage:?}"));
+    }
+    let mut model = found;
+    for operation in [Enroll(0, 50, 1, ALL), Compact(0)] {
+        operation.run(&store, &mut model).map_err(failed)?;
+    }
+    let found = Model::of(&store).map_err(failed)?;
+    match model.is_held_by(&found) {
+        true => Ok(()),
+        false => Err(format!("found {found:?} afterwards, expected {model:?}")),
+    }
+}
+
+fn survives_a_crash_at_every_point(operations: &[Operation], crashes: &[Crash]) {
+    crash_at_every_point(operations, crashes, |_| true).unwrap_or_else(|what| panic!("{what}"));
+}
+
+/// A disk that only says that it syncs must be found out, or these tests would prove nothing.
+#[test]
+fn a_disk_that_does_not_sync_is_found_out() {
+    let syncs_no_files = |event: &Event| !matches!(event, Event::Sync(_));
+    let wrong = crash_at_every_point(CLIENTS, &[Crash::Drop], syncs_no_files);
+    assert!(wrong.is_err());
+    let syncs_no_names = |event: &Event| !matches!(event, Event::SyncDirectory(_));
+    let wrong = crash_at_every_point(CLIENTS, &[Crash::Drop], syncs_no_names);
+    assert!(wrong.is_err());
+}
+
+#[test]
+fn clients_lose_nothing_if_unsynced_writes_are_kept_or_dropped() {
+    survives_a_crash_at_every_point(CLIENTS, &[Crash::Keep, Crash::Drop]);
+}
+
+#[test]
+fn clients_lose_nothing_if_unsynced_writes_are_torn_and_reordered() {
+    survives_a_crash_at_every_point(CLIENTS, &[Crash::Tear]);
+}
+
+#[test]
+fn operators_lose_nothing_if_unsynced_writes_are_kept_or_dropped() {
+    survives_a_crash_at_every_point(OPERATORS, &[Crash::Keep, Crash::Drop]);
+}
+
+#[test]
+fn operators_lose_nothing_if_unsynced_writes_are_torn_and_reordered() {
+    survives_a_crash_at_every_point(OPERATORS, &[Crash::Tear]);
+}

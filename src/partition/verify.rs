@@ -1,0 +1,231 @@
+//! Reading everything again and comparing it with its checksums.
+
+use serde::Serialize;
+
+use super::StoreError;
+use super::catalog::{Contents, PartitionEntry};
+use super::pace::Pace;
+use super::segment::Segment;
+use super::snapshot::Source;
+use super::store::Store;
+use crate::types::PartitionId;
+
+/// What reading a data directory again showed.
+#[derive(Debug, Default, Serialize)]
+pub struct Verified {
+    /// Partitions that were read.
+    pub partitions: usize,
+    /// Segments that the catalog names in them.
+    pub segments: usize,
+    /// Templates that they hold, removed ones included, and those not yet sealed.
+    pub templates: u64,
+    /// Bytes of segments that were compared.
+    pub bytes: u64,
+    /// Everything that is not as it was written; empty if all is well.
+    pub damage: Vec<Damage>,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Serialize)]
+pub struct Damage {
+    /// The partition that it belongs to.
+    pub partition: String,
+    /// Where, what was expected and what was found, in words.
+    pub what: String,
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Where in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_bytes: Option<u64>,
+}
+
+impl Store {
+    /// Reads all that the catalog says of one partition, or of all, and every byte of their segments;
+    /// compares them with their checksums and with each other. Tells `progress` how many bytes of
+    /// how many are read.
+    ///
+    /// Sealing and compaction may go on meanwhile; old files are deleted later.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, or the work is to stop. Damage is no error here.
+    pub fn verify(
+        &self,
+        only: Option<&PartitionId>,
+        pace: &Pace,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Verified, StoreError> {
+        let files = self.files();
+        let _all_files_stay = files.keep();
+        let entries = self.catalog().read(|tables| tables.partitions())?;
+        let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
+        let mut found = Verified::default();
+        let mut contents = Vec::new();
+        for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
+            found.partitions += 1;
+            let number = entry.partition;
+            match self.catalog().read(|tables| tables.contents(number)) {
+                Ok(of) => contents.push((name, entry, of)),
+                Err(error) => found.damage.push(Damage::new(&name, &error)),
+            }
+        }
+        let mut opened = Vec::new();
+        for (name, entry, contents) in &contents {
+            opened.push(self.open_all(name, entry, contents, &mut found));
+        }
+        let total = opened.iter().flatten().map(|(_, segment)| segment.bytes());
+        let total: u64 = total.sum();
+        for ((name, _, contents), segments) in contents.iter().zip(&opened) {
+            for (_, segment) in segments {
+                let damage = &mut found.damage;
+                let note = |error| damage.push(Damage::new(name, &error));
+                match segment.verify(&**files.disk(), pace, note) {
+                    Ok(bytes) => found.bytes += bytes,
+                    Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
+                    Err(error) => found.damage.push(Damage::new(name, &error)),
+                }
+                progress(found.bytes, total);
+            }
+            check_numbers(name, contents, segments, &mut found);
+        }
+        Ok(found)
+    }
+
+    fn open_all(
+        &self,
+        name: &str,
+        entry: &PartitionEntry,
+        contents: &Contents,
+        found: &mut Verified,
+    ) -> Vec<(u64, Segment)> {
+        found.templates += contents.tail.len() as u64;
+        let mut opened = Vec::new();
+        for (&segment, described) in &contents.segments {
+            found.segments += 1;
+            found.templates += described.rows;
+            match self.files().open(entry.partition, segment, described) {
+                Ok(reader) => opened.push((segment, reader)),
+                Err(error) => found.damage.push(Damage::new(name, &error)),
+            }
+        }
+        opened
+    }
+
+    /// Reads every segment again, at a pace that nobody notices. A segment that is damaged gives no
+    /// more answers, and the log says so.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, or the work is to stop.
+    pub(super) fn scrub(&self, pace: &Pace) -> Result<(), StoreError> {
+        for id in self.partitions()? {
+            let partition = match self.partition(&id) {
+                Ok(Some(partition)) => partition,
+                Ok(None) => continue,
+                Err(error) => {
+                    report(&id, &error);
+                    continue;
+                }
+            };
+            for block in partition.snapshot().blocks() {
+                if let Source::Segment(_, segment) = &block.source {
+                    scrub_segment(&id, self, segment, pace)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scrub_segment(
+    id: &PartitionId,
+    store: &Store,
+    segment: &Segment,
+    pace: &Pace,
+) -> Result<(), StoreError> {
+    let disk = &**store.files().disk();
+    let mut is_damaged = false;
+    let read = segment.verify(disk, pace, |error| {
+        report(id, &error);
+        is_damaged = true;
+    });
+    if is_damaged {
+        segment.doubt();
+    }
+    match read {
+        Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
+        // A segment that another replaced meanwhile has no file any more.
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => report(id, &error),
+        Ok(_) => {}
+    }
+    Ok(())
+}
+
+fn report(id: &PartitionId, error: &StoreError) {
+    let error = error as &dyn std::error::Error;
+    tracing::error!(partition = %id, error, "a gallery is damaged");
+}
+
+/// No template is there twice: neither in two segments, nor in a segment and in the tail. Takes 16
+/// bytes of memory a template.
+fn check_numbers(
+    name: &str,
+    contents: &Contents,
+    segments: &[(u64, Segment)],
+    found: &mut Verified,
+) {
+    let tail = contents.tail.iter();
+    let mut numbers: Vec<(u64, Option<u64>)> = tail
+        .map(|template| (template.info.template, None))
+        .collect();
+    for (segment, reader) in segments {
+        // A damaged block was reported already, and says nothing here.
+        let infos = reader.infos(0..reader.rows()).unwrap_or_default();
+        numbers.extend(infos.iter().map(|info| (info.template, Some(*segment))));
+    }
+    numbers.sort_unstable();
+    let place = |segment: Option<u64>| match segment {
+        None => "the tail".to_owned(),
+        Some(number) => format!("segment {number}"),
+    };
+    for pair in numbers.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let (template, one, other) = (pair[0].0, place(pair[0].1), place(pair[1].1));
+        found.damage.push(Damage {
+            partition: name.to_owned(),
+            what: format!("template {template} is in {one} and in {other}"),
+            file: None,
+            offset_bytes: None,
+        });
+    }
+}
+
+impl Damage {
+    fn new(partition: &str, error: &StoreError) -> Damage {
+        let (file, offset_bytes) = match error {
+            StoreError::Damaged { path, offset, .. } => (Some(path), Some(*offset)),
+            StoreError::Io { path, .. }
+            | StoreError::Catalog { path, .. }
+            | StoreError::Version { path, .. } => (Some(path), None),
+            _ => (None, None),
+        };
+        Damage {
+            partition: partition.to_owned(),
+            what: with_causes(error),
+            file: file.map(|path| path.display().to_string()),
+            offset_bytes,
+        }
+    }
+}
+
+fn with_causes(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
