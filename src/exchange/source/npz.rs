@@ -168,3 +168,181 @@ impl Forward for Member {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::DeflateEncoder;
+
+    use super::*;
+
+    struct Array {
+        name: &'static str,
+        bytes: Vec<u8>,
+        deflated: bool,
+        crc_off: u32,
+    }
+
+    fn array(name: &'static str, descr: &str, shape: &str, values: &[u8]) -> Array {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(values);
+        Array {
+            name,
+            bytes,
+            deflated: false,
+            crc_off: 0,
+        }
+    }
+
+    fn gallery(rows: usize) -> Vec<Array> {
+        let values: Vec<f32> = (0..rows * 16).map(|at| at as f32 + 0.5).collect();
+        let classes: Vec<i64> = (0..rows as i64).map(|row| -row).collect();
+        let list = format!("({rows},)");
+        vec![
+            array(
+                "embeddings.npy",
+                "<f4",
+                &format!("({rows}, 16)"),
+                bytemuck::cast_slice(&values),
+            ),
+            array("classes.npy", "<i8", &list, bytemuck::cast_slice(&classes)),
+        ]
+    }
+
+    /// An archive as PKWARE's description of the format says, without anything optional.
+    fn archive(arrays: &[Array]) -> Vec<u8> {
+        let (mut file, mut directory) = (Vec::new(), Vec::new());
+        for array in arrays {
+            let mut stored = array.bytes.clone();
+            if array.deflated {
+                let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(&array.bytes).unwrap();
+                stored = encoder.finish().unwrap();
+            }
+            let crc = crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, &array.bytes) as u32;
+            let mut common = Vec::new();
+            for number in [20_u16, 0, if array.deflated { 8 } else { 0 }, 0, 33] {
+                common.extend_from_slice(&number.to_le_bytes());
+            }
+            for number in [
+                crc ^ array.crc_off,
+                stored.len() as u32,
+                array.bytes.len() as u32,
+            ] {
+                common.extend_from_slice(&number.to_le_bytes());
+            }
+            common.extend_from_slice(&(array.name.len() as u16).to_le_bytes());
+            common.extend_from_slice(&[0, 0]);
+            directory.extend_from_slice(b"PK\x01\x02\x14\x00");
+            directory.extend_from_slice(&common);
+            directory.extend_from_slice(&[0; 10]);
+            directory.extend_from_slice(&(file.len() as u32).to_le_bytes());
+            directory.extend_from_slice(array.name.as_bytes());
+            file.extend_from_slice(b"PK\x03\x04");
+            file.extend_from_slice(&common);
+            file.extend_from_slice(array.name.as_bytes());
+            file.extend_from_slice(&stored);
+        }
+        let start = file.len() as u32;
+        file.extend_from_slice(&directory);
+        file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+        for _ in 0..2 {
+            file.extend_from_slice(&(arrays.len() as u16).to_le_bytes());
+        }
+        file.extend_from_slice(&(directory.len() as u32).to_le_bytes());
+        file.extend_from_slice(&start.to_le_bytes());
+        file.extend_from_slice(&[0, 0]);
+        file
+    }
+
+    /// The classes, after `skipped` rows.
+    fn read(bytes: &[u8], skipped: u64) -> Result<Vec<i64>, ExchangeError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.npz");
+        fs::write(&path, bytes).unwrap();
+        let mut source = open_npz(&path)?;
+        source.skip(skipped)?;
+        let (mut classes, mut scratch) = (Vec::new(), Vec::new());
+        while let Some(piece) = source.next_piece()? {
+            for at in 0..piece.items() {
+                classes.push(piece.read(at, &mut scratch).unwrap().class.0);
+            }
+        }
+        Ok(classes)
+    }
+
+    #[test]
+    fn arrays_are_read_side_by_side_from_any_row() {
+        for deflated in [false, true] {
+            let mut arrays = gallery(20_000);
+            arrays
+                .iter_mut()
+                .for_each(|array| array.deflated = deflated);
+            let bytes = archive(&arrays);
+            for skipped in [0, 1, 19_999, 20_000] {
+                let expected: Vec<i64> = (skipped..20_000).map(|row| -row).collect();
+                assert_eq!(read(&bytes, skipped as u64).unwrap(), expected);
+            }
+            assert!(read(&bytes, 20_001).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_too_much_or_damaged_is_said() {
+        let with = |change: fn(&mut Vec<Array>)| {
+            let mut arrays = gallery(5);
+            change(&mut arrays);
+            let error = read(&archive(&arrays), 0).unwrap_err();
+            format!(
+                "{error}: {:?}",
+                std::error::Error::source(&error).map(ToString::to_string)
+            )
+        };
+        for (said, change) in [
+            (
+                "no array `embeddings`",
+                (|arrays| drop(arrays.remove(0))) as fn(&mut Vec<Array>),
+            ),
+            ("no array `classes`", |arrays| drop(arrays.pop())),
+            ("one number for each of 5 rows", |arrays| {
+                arrays.push(array("times.npy", "<i8", "(4,)", &[0; 32]));
+            }),
+            ("a list of `<f4`", |arrays| {
+                arrays.push(array("qualities.npy", "<f8", "(5,)", &[0; 40]));
+            }),
+            ("needs", |arrays| drop(arrays[0].bytes.pop())),
+            ("checksum", |arrays| arrays[1].crc_off = 1),
+            ("checksum", |arrays| {
+                arrays[0].deflated = true;
+                arrays[0].crc_off = 0x0800_0000;
+            }),
+        ] {
+            let error = with(change);
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn deflated_garbage_is_an_error() {
+        let mut arrays = gallery(2_000);
+        arrays[0].deflated = true;
+        let whole = archive(&arrays);
+        let start = whole
+            .windows(14)
+            .position(|bytes| bytes == b"embeddings.npy")
+            .unwrap()
+            + 14;
+        // Beyond the header, so that the file opens.
+        for at in (start + 200..start + 4_000).step_by(97) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            assert!(read(&damaged, 0).is_err(), "{at}");
+        }
+    }
+}

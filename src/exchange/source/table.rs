@@ -684,3 +684,226 @@ impl Piece for TablePiece {
         record.check(self.dimension)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::{DoubleType, Int32Type, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    /// Values of a column, how many levels each has, and where a list goes on.
+    enum Column {
+        Float(Vec<f32>, Vec<i16>, Vec<i16>),
+        Double(Vec<f64>, Vec<i16>, Vec<i16>),
+        Int64(Vec<i64>, Vec<i16>),
+        Int32(Vec<i32>, Vec<i16>),
+    }
+
+    fn write(schema: &str, columns: &[Column]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.parquet");
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = Arc::new(WriterProperties::builder().build());
+        let file = File::create(&path).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for column in columns {
+            let mut to = group.next_column().unwrap().unwrap();
+            let written = match column {
+                Column::Float(values, there, on) => {
+                    to.typed::<FloatType>()
+                        .write_batch(values, Some(there), Some(on))
+                }
+                Column::Double(values, there, on) => {
+                    to.typed::<DoubleType>()
+                        .write_batch(values, Some(there), Some(on))
+                }
+                Column::Int64(values, there) => {
+                    to.typed::<Int64Type>()
+                        .write_batch(values, Some(there), None)
+                }
+                Column::Int32(values, there) => {
+                    to.typed::<Int32Type>()
+                        .write_batch(values, Some(there), None)
+                }
+            };
+            written.unwrap();
+            to.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        (directory, path)
+    }
+
+    /// The class and the time of each row, or why it is refused.
+    fn read(path: &Path) -> Result<Vec<Result<(i64, Option<i64>), String>>, ExchangeError> {
+        let mut source = open_table(path)?;
+        let mut rows = Vec::new();
+        while let Some(piece) = source.next_piece()? {
+            let mut scratch = Vec::new();
+            for at in 0..piece.items() {
+                let record = piece.read(at, &mut scratch);
+                rows.push(match record {
+                    Ok(record) => Ok((
+                        record.class.0,
+                        record.enrolled.map(|time| time.unix_milliseconds),
+                    )),
+                    Err(refused) => Err(refused.reason),
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    const LISTS: &str =
+        "optional group embedding (LIST) { repeated group list { optional float element; } }";
+
+    /// Rows of 16 values, a null list, an empty list, 15 values and a null, and 17 values.
+    fn lists() -> Column {
+        let (mut values, mut there, mut on) = (Vec::new(), Vec::new(), Vec::new());
+        let mut row = |levels: &[i16]| {
+            for (at, &level) in levels.iter().enumerate() {
+                values.extend((level == 3).then_some(0.5));
+                there.push(level);
+                on.push(i16::from(at > 0));
+            }
+        };
+        row(&[3; 16]);
+        row(&[0]);
+        row(&[1]);
+        row(&[3, 3, 3, 3, 3, 3, 3, 2, 3, 3, 3, 3, 3, 3, 3, 3]);
+        row(&[3; 17]);
+        row(&[3; 16]);
+        Column::Float(values, there, on)
+    }
+
+    #[test]
+    fn nulls_and_other_lengths_are_refused_row_by_row() {
+        let schema = format!(
+            "message a {{ {LISTS} optional int32 class; optional int64 time (TIMESTAMP(MICROS,true)); }}"
+        );
+        let classes = Column::Int32(vec![7, -8, 9, 10, 11], vec![1, 1, 1, 1, 1, 0]);
+        let times = Column::Int64(vec![-1, 2000], vec![1, 1, 0, 0, 0, 0]);
+        let (_directory, path) = write(&schema, &[lists(), classes, times]);
+        let null = || Err("`embedding` is null or empty, or has a null".to_owned());
+        assert_eq!(
+            read(&path).unwrap(),
+            [
+                // Rounded down, before 1970 too.
+                Ok((7, Some(-1))),
+                null(),
+                null(),
+                null(),
+                Err("it has 17 values, and 16 are needed".to_owned()),
+                Err("`class` is null".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_of_another_kind_are_refused_by_name() {
+        let classes = || Column::Int64((0..6).collect(), vec![1; 6]);
+        let doubles = Column::Double(
+            vec![0.5; 96],
+            vec![3; 96],
+            (0..96).map(|at| i16::from(at % 16 > 0)).collect(),
+        );
+        let nested = "optional group embedding (LIST) { repeated group list { optional group element (LIST) { repeated group list { optional float element; } } } }";
+        for (schema, columns, said) in [
+            (
+                format!("message a {{ {LISTS} }}"),
+                vec![lists()],
+                "no column `class`",
+            ),
+            (
+                "message a { optional int64 class; }".to_owned(),
+                vec![classes()],
+                "no column `embedding`",
+            ),
+            (
+                format!(
+                    "message a {{ {} optional int64 class; }}",
+                    LISTS.replace("float", "double")
+                ),
+                vec![doubles, classes()],
+                "of DOUBLE",
+            ),
+            (
+                format!("message a {{ {nested} optional int64 class; }}"),
+                vec![
+                    Column::Float(vec![0.5; 6], vec![5; 6], vec![0; 6]),
+                    classes(),
+                ],
+                "2 levels of lists",
+            ),
+            (
+                format!("message a {{ {LISTS} optional int64 class (INTEGER(64,false)); }}"),
+                vec![lists(), classes()],
+                "signed",
+            ),
+            (
+                format!("message a {{ {LISTS} optional int64 class; optional int32 time; }}"),
+                vec![lists(), classes(), Column::Int32(vec![1; 6], vec![1; 6])],
+                "TIMESTAMP",
+            ),
+            (
+                format!("message a {{ {LISTS} optional int64 class; optional int64 quality; }}"),
+                vec![lists(), classes(), Column::Int64(vec![1; 6], vec![1; 6])],
+                "`quality` of FLOAT",
+            ),
+        ] {
+            let (_directory, path) = write(&schema, &columns);
+            let error = read(&path).unwrap_err().to_string();
+            assert!(
+                error.contains(said) && error.contains("a.parquet"),
+                "{said}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_at_any_row() {
+        let schema = format!("message a {{ {LISTS} optional int64 class; }}");
+        let (_directory, path) = write(
+            &schema,
+            &[lists(), Column::Int64((0..6).collect(), vec![1; 6])],
+        );
+        let all = read(&path).unwrap().len() as u64;
+        for skipped in 0..=all {
+            let mut source = open_table(&path).unwrap();
+            source.skip(skipped).unwrap();
+            assert_eq!(source.position(), skipped);
+            let piece = source.next_piece().unwrap();
+            assert_eq!(piece.map_or(0, |piece| piece.items() as u64), all - skipped);
+        }
+        assert!(open_table(&path).unwrap().skip(all + 1).is_err());
+    }
+
+    #[test]
+    fn the_sizes_of_a_page_are_seen_before_it_is_read() {
+        let schema = format!("message a {{ {LISTS} optional int64 class; }}");
+        let (_directory, path) = write(
+            &schema,
+            &[lists(), Column::Int64((0..6).collect(), vec![1; 6])],
+        );
+        let table = Table::open(&path, File::open(&path).unwrap()).unwrap();
+        let chunk = table.metadata.row_group(0).column(0);
+        let start = chunk.byte_range().0 as usize;
+        let bytes = std::fs::read(&path).unwrap();
+        let seen = page_bytes(&bytes[start..]).unwrap();
+        assert!(seen > 0 && seen < chunk.compressed_size() as u64, "{seen}");
+        // Kind 0, 2^31 - 2 bytes, packed into 5.
+        let huge = [0x15, 0, 0x15, 0xfc, 0xff, 0xff, 0xff, 0x0f, 0x15, 10];
+        assert_eq!(page_bytes(&huge), Some((1 << 31) - 2));
+        for length in 0..huge.len() {
+            assert_eq!(page_bytes(&huge[..length]), None);
+        }
+        let file = path.with_extension("huge");
+        std::fs::write(&file, huge).unwrap();
+        let error = Pages(File::open(&file).unwrap()).get_read(0).unwrap_err();
+        assert!(error.to_string().contains("more than 134217728"), "{error}");
+    }
+}
