@@ -41,7 +41,7 @@ struct JsonMatch {
 }
 
 pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = open::existing_engine(settings)?;
+    let engine = open::reading_engine(settings)?;
     open::partition(&engine, &verb.partition)?;
     let Some(path) = &verb.embeddings else {
         let somebody = identify_pictures(verb, settings, &engine)?;

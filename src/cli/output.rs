@@ -57,13 +57,27 @@ pub(super) fn progress_of(length: Length, what: &'static str) -> ProgressBar {
     match length {
         Length::Items(items) => progress(usize::try_from(items).unwrap_or(usize::MAX), what),
         Length::Bytes(bytes) => {
-            let bar = progress(usize::try_from(bytes).unwrap_or(usize::MAX), what);
-            let template = "{msg} {wide_bar} {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)";
-            bar.set_style(
-                ProgressStyle::with_template(template).expect("the template is well-formed"),
-            );
+            let bar = byte_progress(what);
+            bar.set_length(bytes);
             bar
         }
+    }
+}
+
+/// A bar that counts bytes; [`advance`] moves it.
+pub(super) fn byte_progress(what: &'static str) -> ProgressBar {
+    let bar = progress(0, what);
+    let template =
+        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}, {eta} left)";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+    bar
+}
+
+/// Shows that so many bytes of so many are done.
+pub(super) fn advance(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
+    |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
     }
 }
 

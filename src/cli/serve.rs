@@ -12,12 +12,16 @@ use crate::access::ServerKey;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::face::FacePipeline;
+use crate::partition::{Maintenance, MaintenanceOptions};
 use crate::types::Clock;
 use crate::web::{self, AppState, Origins};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     let engine = Arc::new(open::engine(settings)?);
     let faces = Arc::new(open::faces(settings)?);
+    // Until the service has stopped.
+    let _maintenance = Maintenance::start(engine.store(), &MaintenanceOptions::default())
+        .context("starting to keep galleries in order")?;
     let runtime = tokio::runtime::Runtime::new().context("starting the service")?;
     runtime.block_on(async {
         let listener = bind(settings.listen).await?;

@@ -7,6 +7,9 @@ use crate::exchange::{Record, write_gallery};
 use crate::partition::Snapshot;
 use crate::types::{PartitionId, Timestamp};
 
+/// Values that are read before the memory that shows them is given back: 64 MiB of them.
+const VALUES_PER_RELEASE: usize = 1 << 24;
+
 impl Engine {
     /// Writes all templates of a partition, as they are at one moment, to a file, and returns how
     /// many there were. The end of its name decides on the format: `.jsonl`, `.npz` or `.parquet`.
@@ -49,8 +52,12 @@ fn each_template(
     snapshot: &Snapshot,
     visit: &mut dyn FnMut(&Record<'_>) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
+    let rows_per_release = VALUES_PER_RELEASE / snapshot.encoder().dimension();
     for block in snapshot.blocks() {
         for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+            if row % rows_per_release == 0 {
+                block.release();
+            }
             let info = block.info(row)?;
             visit(&Record {
                 class: block.class(row)?,
@@ -61,6 +68,7 @@ fn each_template(
                 quality: info.quality,
             })?;
         }
+        block.release();
     }
     Ok(())
 }

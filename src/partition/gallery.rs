@@ -1,6 +1,7 @@
 //! One partition: enrolling, removing, and handing out snapshots.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::StoreError;
@@ -55,6 +56,8 @@ pub(super) struct Common {
     pub(super) commits: Arc<Commits>,
     pub(super) files: Arc<Files>,
     pub(super) alarm: Arc<Alarm>,
+    /// Whether free pages of the catalog may hold templates that were removed.
+    pub(super) catalog_is_stale: Arc<AtomicBool>,
 }
 
 /// The templates of one gallery, all of one encoder.
@@ -168,6 +171,9 @@ impl Partition {
             change(group, &shared, snapshot, (&added, block), &old[kept..])?;
             Ok(enrolled)
         })?;
+        if enrolled.removed > 0 {
+            self.common.catalog_is_stale.store(true, Ordering::Relaxed);
+        }
         self.alert();
         Ok(enrolled)
     }
@@ -193,6 +199,7 @@ impl Partition {
             change(group, &shared, snapshot, nothing, &old)?;
             Ok(true)
         })?;
+        self.common.catalog_is_stale.store(true, Ordering::Relaxed);
         self.alert();
         Ok(removed)
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
@@ -26,6 +27,8 @@ const UNUSED_PARTITIONS_MAX: usize = 256;
 pub struct Store {
     directory: PathBuf,
     common: Common,
+    /// Whether something was compacted since the catalog was last written anew.
+    compacted: AtomicBool,
     open: Mutex<HashMap<PartitionId, Arc<Partition>>>,
 }
 
@@ -113,10 +116,13 @@ impl Store {
             commits: Arc::new(Commits::new(catalog)?),
             files: Arc::new(files),
             alarm: Arc::default(),
+            // What was removed before is not known.
+            catalog_is_stale: Arc::new(AtomicBool::new(true)),
         };
         Ok(Store {
             directory: directory.to_owned(),
             common,
+            compacted: AtomicBool::new(false),
             open: Mutex::default(),
         })
     }
@@ -293,12 +299,30 @@ impl Store {
         // Also if it was not: it may have been removed earlier, and not erased.
         partition.rewrite_removed(pace)?;
         let files = &self.common.files;
-        let catalog = self.common.commits.renew(files)?;
+        let catalog = self.renew_catalog()?;
         let overwritten = files.collect()? == 0 && catalog;
         Ok(Erased {
             was_enrolled,
             overwritten,
         })
+    }
+
+    /// Writes the catalog anew, and overwrites the old one: free pages of it may still hold templates
+    /// that were removed or sealed. Returns whether it is overwritten; it is not while somebody reads
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn renew_catalog(&self) -> Result<bool, StoreError> {
+        let stale = &self.common.catalog_is_stale;
+        // Before the work: what is removed meanwhile is work for the next time.
+        stale.store(false, Ordering::Relaxed);
+        let renewed = self.common.commits.renew(&self.common.files);
+        if renewed.is_err() {
+            stale.store(true, Ordering::Relaxed);
+        }
+        renewed
     }
 
     /// Does the one thing that is due next in each partition that is open, and deletes what nobody
@@ -315,10 +339,16 @@ impl Store {
             }
         }
         self.common.files.collect()?;
-        match failure {
-            Some(error) if !worked => Err(error),
-            _ => Ok(worked),
+        if worked {
+            self.compacted.store(true, Ordering::Relaxed);
+            return Ok(true);
         }
+        // Once for all that was compacted in a row: it makes changes wait.
+        let stale = self.common.catalog_is_stale.load(Ordering::Relaxed);
+        if self.compacted.swap(false, Ordering::Relaxed) && stale {
+            self.renew_catalog()?;
+        }
+        failure.map_or(Ok(false), Err)
     }
 
     pub(super) fn alarm(&self) -> &Arc<Alarm> {

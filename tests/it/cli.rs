@@ -1,12 +1,12 @@
 //! The program itself, started as a user starts it.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use super::naive;
+use super::service::{App, Server};
 
 pub(super) fn vultus(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vultus"))
@@ -68,7 +68,7 @@ pub(super) fn random_rows(count: usize, dimension: usize, seed: u64) -> Vec<Vec<
     (0..count).map(|_| row()).collect()
 }
 
-fn face(name: &str) -> PathBuf {
+pub(super) fn face(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("data/faces")
         .join(name)
@@ -283,91 +283,16 @@ fn help_is_there_for_every_verb() {
     assert!(duplicates.contains("Usage: vultus gallery duplicates"));
 }
 
-/// A server that is killed when the test ends.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data: &Path) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
-            .args(["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        Server {
-            child,
-            url: ready["listening"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    fn get(&self, path: &str, authorization: &str) -> (u16, String) {
-        let request = ureq::get(format!("{}{path}", self.url));
-        let config = request.config().http_status_as_error(false).build();
-        let mut answer = config
-            .header("Authorization", authorization)
-            .call()
-            .unwrap();
-        (
-            answer.status().as_u16(),
-            answer.body_mut().read_to_string().unwrap(),
-        )
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
-fn people_survive_a_killed_server_and_a_second_process_is_kept_out() {
-    use base64::Engine as _;
-    use base64::prelude::BASE64_STANDARD;
-
+fn people_survive_a_killed_server_and_a_second_process_may_only_look_on() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let create = [
-        "app",
-        "create",
-        "--data-dir",
-        text(&data),
-        "--name",
-        "demo",
-        "--storage",
-        "bws",
-        "--json",
-    ];
-    let app = json_lines(&success(&vultus(&create))).remove(0);
-    assert_eq!(
-        (&app["storage"], &app["partition"]),
-        (&"bws".into(), &Value::Null)
-    );
-    let (id, secret) = (app["id"].as_str().unwrap(), app["secret"].as_str().unwrap());
-    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{id}:{secret}")));
-
+    let app = App::create(&data);
     let task = |server: &Server, task: &str, picture: &str| -> Value {
-        let path = format!("/extension/token?id={id}&bcid=bws.1.7&task={task}&livedetection=false");
-        let (status, token) = server.get(&path, &basic);
-        assert_eq!(status, 200, "{token}");
-        let bearer = format!("Bearer {token}");
-        let jpeg = std::fs::read(face(picture)).unwrap();
-        let body = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg));
-        let request = ureq::post(format!("{}/extension/upload", server.url));
-        let mut answer = request.header("Authorization", &bearer).send(body).unwrap();
-        let uploaded: Value =
-            serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
-        assert_eq!(uploaded["Accepted"], true, "{uploaded}");
-        serde_json::from_str(&server.get(&format!("/extension/{task}"), &bearer).1).unwrap()
+        let token = server.token(&app, 7, task).unwrap();
+        let uploaded = server.upload(&token, &std::fs::read(face(picture)).unwrap());
+        assert_eq!(uploaded.unwrap()["Accepted"], true);
+        server.task(&token, task).unwrap()
     };
 
     let server = Server::start(&data);
@@ -375,8 +300,19 @@ fn people_survive_a_killed_server_and_a_second_process_is_kept_out() {
         task(&server, "enroll", "obama-portrait.jpg")["Success"],
         true
     );
-    let said = failure(&vultus(&["gallery", "info", "--data-dir", text(&data)]));
-    assert!(said.contains("in use by another process"), "{said}");
+    let beside = |verb: &[&str]| vultus(&[&["--data-dir", text(&data)], verb].concat());
+    let info = success(&beside(&["gallery", "info", "--json"]));
+    assert_eq!(json_lines(&info)[0]["templates"], 1);
+    assert_eq!(success(&beside(&["gallery", "list"])), "bws.1\n");
+    success(&beside(&["gallery", "verify"]));
+    for verb in [
+        &["gallery", "compact"][..],
+        &["gallery", "erase", "--partition", "bws.1", "--class", "7"],
+        &["app", "list"],
+    ] {
+        let said = failure(&beside(verb));
+        assert!(said.contains("in use by another process"), "{said}");
+    }
     drop(server);
 
     let server = Server::start(&data);

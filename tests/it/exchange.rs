@@ -464,7 +464,7 @@ fn lines_that_are_none_are_refused_one_by_one_and_show_no_value() {
         ("[".repeat(100_000), "no"),
         (format!("{first}\r"), ""),
     ];
-    let mut text = first.clone().into_bytes();
+    let mut text = first.into_bytes();
     for (line, _) in &cases {
         text.push(b'\n');
         text.extend_from_slice(line.as_bytes());

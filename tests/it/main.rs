@@ -19,5 +19,9 @@ mod duplicates;
 mod exchange;
 #[cfg(feature = "face")]
 mod face;
+#[cfg(feature = "web")]
+mod kills;
 mod naive;
 mod search;
+#[cfg(feature = "web")]
+mod service;

@@ -6,14 +6,18 @@ use clap::{Args, Subcommand};
 
 use super::cosine;
 use crate::exchange::Existing;
-use crate::types::PartitionId;
+use crate::types::{ClassId, PartitionId};
 
 /// Look after galleries
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Gallery {
     Import(Import),
     Export(Export),
+    List(List),
     Info(Info),
+    Verify(Verify),
+    Compact(Compact),
+    Erase(Erase),
     Duplicates(Duplicates),
 }
 
@@ -117,6 +121,59 @@ pub(in crate::cli) struct Info {
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: Option<PartitionId>,
     /// Print JSON, one gallery a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// List the names of all galleries
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    /// Print JSON, one gallery a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Read every byte again and compare it with its checksum; also while the service runs
+///
+/// Lists what is damaged: the file, the place in it, what was expected and what was found. The exit
+/// code is 1 if there is anything.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    /// One gallery [default: all]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Write galleries anew without removed templates, in as few files as possible
+///
+/// The service does so by itself, little by little. This does all of it at once, while no service
+/// runs.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Compact {
+    /// One gallery [default: all]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// Print JSON, one gallery a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Remove people, and overwrite all that is stored of them before returning
+///
+/// Copies may remain where this program has no say: in snapshots, exports and backups, in blocks that
+/// a disk or a file system has put aside, in swapped memory. Runs while no service does.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Erase {
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: PartitionId,
+    /// A person; may be given more than once
+    #[arg(long, value_name = "N", required = true, allow_negative_numbers = true)]
+    pub(in crate::cli) class: Vec<ClassId>,
+    /// Print JSON, one person a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

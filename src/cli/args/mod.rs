@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(in crate::cli) use self::gallery::{Duplicates, Export, Gallery, Import, Info};
+pub(in crate::cli) use self::gallery::{
+    Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Verify,
+};
 use crate::config::Layer;
 use crate::exchange::Existing;
 use crate::kernel::Isa;

@@ -11,7 +11,7 @@ pub(super) fn run(verb: &Duplicates, settings: &Settings) -> anyhow::Result<Exit
     let output = verb.output.as_deref();
     let output = output.map(|path| PairFile::new(path, verb.overwrite));
     let output = output.transpose()?;
-    let engine = open::existing_engine(settings)?;
+    let engine = open::reading_engine(settings)?;
     let partition = open::partition(&engine, &verb.partition)?;
     let bar = output::progress(partition.snapshot().templates(), "comparing");
     let pairs = engine.duplicates(&verb.partition, verb.threshold, |done| {

@@ -6,7 +6,7 @@ use crate::cli::{open, output};
 use crate::config::Settings;
 
 pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = open::existing_engine(settings)?;
+    let engine = open::reading_engine(settings)?;
     let partition = open::partition(&engine, &verb.partition)?;
     let (id, encoder) = (partition.id(), partition.encoder());
     let bar = output::progress(partition.snapshot().templates(), "exporting");

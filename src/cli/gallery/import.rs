@@ -79,7 +79,7 @@ fn dry_run(
     encoder: &EncoderId,
 ) -> anyhow::Result<Exit> {
     if settings.data_dir.join("catalog.redb").exists() {
-        let engine = open::existing_engine(settings)?;
+        let engine = open::reading_engine(settings)?;
         engine.check_encoder(&verb.partition, encoder, source.dimension())?;
     }
     let begin = |path: &PathBuf| RefusedFile::begin(path, verb.overwrite);

@@ -8,7 +8,7 @@ use crate::cli::{open, output};
 use crate::config::Settings;
 
 pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = open::existing_engine(settings)?;
+    let engine = open::reading_engine(settings)?;
     let store = engine.store();
     let ids = match &verb.partition {
         Some(partition) => vec![partition.clone()],

@@ -1,10 +1,14 @@
 //! `vultus gallery`: one file for each thing that can be done with galleries.
 
+mod compact;
 mod duplicates;
+mod erase;
 mod export;
 mod import;
 mod info;
+mod list;
 mod picture_source;
+mod verify;
 
 use super::args::Gallery;
 use super::exit::Exit;
@@ -14,6 +18,10 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
     match verb {
         Gallery::Import(verb) => import::run(verb, settings),
         Gallery::Export(verb) => export::run(verb, settings),
+        Gallery::List(verb) => list::run(verb, settings),
+        Gallery::Verify(verb) => verify::run(verb, settings),
+        Gallery::Compact(verb) => compact::run(verb, settings),
+        Gallery::Erase(verb) => erase::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
     }

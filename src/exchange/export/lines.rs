@@ -1,6 +1,6 @@
 //! JSON lines, as [`crate::exchange::open_source`] reads them.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use super::{Draft, ExchangeError, Visit};
 use crate::exchange::Record;
@@ -9,28 +9,34 @@ pub(super) fn write<E: From<ExchangeError>>(
     draft: &Draft,
     mut each: impl FnMut(Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut lines = BufWriter::with_capacity(1 << 18, draft.file());
-    each(&mut |record| write_line(&mut lines, record).map_err(|error| draft.error(error)))?;
-    Ok(lines.flush().map_err(|error| draft.error(error))?)
+    let mut file = BufWriter::with_capacity(1 << 18, draft.file());
+    let mut line = Vec::new();
+    each(&mut |record| {
+        line.clear();
+        write_line(&mut line, record);
+        file.write_all(&line).map_err(|error| draft.error(error))
+    })?;
+    Ok(file.flush().map_err(|error| draft.error(error))?)
 }
 
-fn write_line(stream: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
-    write!(stream, "{{\"class\":{},\"embedding\":[", record.class.0)?;
+fn write_line(line: &mut Vec<u8>, record: &Record<'_>) {
+    let class = record.class.0;
+    line.extend_from_slice(format!("{{\"class\":{class},\"embedding\":[").as_bytes());
     for (at, &value) in record.values.iter().enumerate() {
         if at > 0 {
-            stream.write_all(b",")?;
+            line.push(b',');
         }
-        write_value(stream, value)?;
+        write_value(line, value);
     }
-    stream.write_all(b"]")?;
+    line.push(b']');
     if let Some(time) = record.enrolled {
-        write!(stream, ",\"time\":{}", time.unix_milliseconds)?;
+        line.extend_from_slice(format!(",\"time\":{}", time.unix_milliseconds).as_bytes());
     }
     if !record.quality.is_nan() {
-        stream.write_all(b",\"quality\":")?;
-        write_value(stream, record.quality)?;
+        line.extend_from_slice(b",\"quality\":");
+        write_value(line, record.quality);
     }
-    stream.write_all(b"}\n")
+    line.extend_from_slice(b"}\n");
 }
 
 /// Writes a finite value so that it comes back exactly from whoever reads double precision, to within
@@ -39,21 +45,21 @@ fn write_line(stream: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
 /// The shortest text that names the value among those of single precision may lie so close to the
 /// middle of two that such a reader rounds the other way. That is rare; the digits of double
 /// precision are written then.
-fn write_value(stream: &mut impl Write, value: f32) -> io::Result<()> {
-    let text = format!("{value:e}");
-    let read: f64 = text.parse().map_err(io::Error::other)?;
-    let slack = read.abs() * 1e-15;
+fn write_value(stream: &mut Vec<u8>, value: f32) {
+    let start = stream.len();
+    // Into memory, which takes everything.
+    let _ = serde_json::to_writer(&mut *stream, &value);
+    let text = std::str::from_utf8(&stream[start..]);
+    let read = text.ok().and_then(|text| text.parse::<f64>().ok());
     let comes_back = |read: f64| (read as f32).to_bits() == value.to_bits();
-    if value == 0.0 || comes_back(read - slack) && comes_back(read + slack) {
-        // Plain digits where they are shorter, as they are for most values of an embedding.
-        let plain = value.abs() >= 1e-4 && value.abs() < 1e6;
-        return if plain || value == 0.0 {
-            write!(stream, "{value:?}")
-        } else {
-            stream.write_all(text.as_bytes())
-        };
+    let exact = read.is_some_and(|read| {
+        let slack = read.abs() * 1e-15;
+        value == 0.0 || comes_back(read - slack) && comes_back(read + slack)
+    });
+    if !exact {
+        stream.truncate(start);
+        let _ = serde_json::to_writer(stream, &f64::from(value));
     }
-    write!(stream, "{:e}", f64::from(value))
 }
 
 #[cfg(test)]
@@ -69,7 +75,7 @@ mod tests {
             let value = f32::from_bits(bits);
             prop_assume!(value.is_finite());
             let mut text = Vec::new();
-            write_value(&mut text, value).unwrap();
+            write_value(&mut text, value);
             let read: f32 = serde_json::from_slice(&text).unwrap();
             prop_assert_eq!(read.to_bits(), bits, "{}", String::from_utf8_lossy(&text));
         }
@@ -87,7 +93,7 @@ mod tests {
             16_777_216.0,
         ] {
             let mut text = Vec::new();
-            write_value(&mut text, value).unwrap();
+            write_value(&mut text, value);
             let read: f32 = serde_json::from_slice(&text).unwrap();
             assert_eq!(read.to_bits(), value.to_bits());
         }

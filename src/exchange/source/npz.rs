@@ -271,7 +271,9 @@ mod tests {
         let (mut classes, mut scratch) = (Vec::new(), Vec::new());
         while let Some(piece) = source.next_piece()? {
             for at in 0..piece.items() {
-                classes.push(piece.read(at, &mut scratch).unwrap().class.0);
+                // Damaged values may be none, before the damage is found.
+                let record = piece.read(at, &mut scratch);
+                classes.push(record.map_or(0, |record| record.class.0));
             }
         }
         Ok(classes)
@@ -316,7 +318,7 @@ mod tests {
             ("a list of `<f4`", |arrays| {
                 arrays.push(array("qualities.npy", "<f8", "(5,)", &[0; 40]));
             }),
-            ("needs", |arrays| drop(arrays[0].bytes.pop())),
+            ("needs", |arrays| arrays[0].bytes.truncate(100)),
             ("checksum", |arrays| arrays[1].crc_off = 1),
             ("checksum", |arrays| {
                 arrays[0].deflated = true;

@@ -738,8 +738,10 @@ mod tests {
         (directory, path)
     }
 
-    /// The class and the time of each row, or why it is refused.
-    fn read(path: &Path) -> Result<Vec<Result<(i64, Option<i64>), String>>, ExchangeError> {
+    /// The class and the time of a row, or why it is refused.
+    type Row = Result<(i64, Option<i64>), String>;
+
+    fn read(path: &Path) -> Result<Vec<Row>, ExchangeError> {
         let mut source = open_table(path)?;
         let mut rows = Vec::new();
         while let Some(piece) = source.next_piece()? {

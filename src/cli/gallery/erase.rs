@@ -1,0 +1,50 @@
+//! `vultus gallery erase`
+
+use serde::Serialize;
+
+use crate::cli::args::Erase;
+use crate::cli::exit::Exit;
+use crate::cli::{open, output};
+use crate::config::Settings;
+use crate::partition::{Erased, Pace};
+
+#[derive(Serialize)]
+struct Outcome {
+    class: i64,
+    #[serde(flatten)]
+    erased: Erased,
+}
+
+pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
+    let engine = open::existing_engine(settings)?;
+    let partition = open::partition(&engine, &verb.partition)?;
+    let mut exit = Exit::Success;
+    for class in &verb.class {
+        let erased = engine
+            .store()
+            .erase(&partition, *class, &Pace::unlimited())?;
+        if !erased.was_enrolled || !erased.overwritten {
+            exit = Exit::No;
+        }
+        if verb.json {
+            let class = class.0;
+            output::json_line(&Outcome { class, erased })?;
+            continue;
+        }
+        let removed = match erased.was_enrolled {
+            true => "removed",
+            false => "was not enrolled",
+        };
+        let bytes = match erased.overwritten {
+            true => "what was stored is overwritten",
+            false => {
+                "what was stored is still being read by another process: run this again when it is done"
+            }
+        };
+        eprintln!("class {class} of {}: {removed}; {bytes}", verb.partition);
+    }
+    eprintln!(
+        "copies may remain in snapshots, exports and backups, and in blocks put aside by the disk"
+    );
+    Ok(exit)
+}
