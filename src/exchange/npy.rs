@@ -222,6 +222,7 @@ impl<R: Read> List<R> {
     }
 
     /// Reads the header of a list of single-precision numbers; as [`Matrix::new`].
+    #[cfg(feature = "npz")]
     pub(super) fn singles(path: &Path, reader: R, bytes: u64) -> Result<Self, ExchangeError> {
         List::new(path, reader, bytes, &[("<f4", 4)])
     }

@@ -85,6 +85,11 @@ fn bad_rows_are_reported_and_the_others_come_in() {
     let elsewhere = place.at("elsewhere.jsonl");
     partly(&place.embeddings("bws.2", "rows.npy", &["--refused", text(&elsewhere)]));
     assert_eq!(fs::read(&elsewhere).unwrap(), fs::read(&report).unwrap());
+    let rows = place.at("rows.npy");
+    let onto = ["--refused", text(&rows), "--overwrite"];
+    let said = failure(&place.embeddings("bws.3", "rows.npy", &onto));
+    assert!(said.contains("report to another file"), "{said}");
+    assert!(rows.exists());
     // A dry run knows whose embeddings the gallery holds.
     embeddings(&place.at("wide.npy"), &random_rows(5, 24, 1));
     let other = failure(&place.embeddings("bws.1", "wide.npy", &["--dry-run"]));

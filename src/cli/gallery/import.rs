@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::picture_source;
 use crate::cli::args::Import;
@@ -20,6 +20,14 @@ const REFUSED_SHOWN: usize = 10;
 
 pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
     let (source, encoder) = source(verb, settings)?;
+    if let Some(report) = &verb.refused
+        && report.canonicalize().ok() == Some(source.name().canonicalize()?)
+    {
+        bail!(
+            "`{}` is what is imported: report to another file",
+            report.display()
+        );
+    }
     if verb.dry_run {
         return dry_run(verb, settings, source, &encoder);
     }
