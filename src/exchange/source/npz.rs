@@ -2,8 +2,8 @@
 //! `numpy.savez_compressed` write them.
 //!
 //! The arrays are read side by side, each from its own place, so that nothing has to be kept. What a
-//! member is said to hold is believed no further than its header, which is compared with it; a
-//! member that inflates to more or to something else is found out at its end.
+//! member is said to hold is compared with the header of the array; no more of it is read, whatever it
+//! inflates to, and what it inflates to is compared with its checksum at the end.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
