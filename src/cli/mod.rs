@@ -10,6 +10,7 @@ mod enroll;
 mod exit;
 mod gallery;
 mod identify;
+mod inspect;
 mod open;
 mod output;
 mod pictures;
@@ -49,6 +50,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Enroll(verb) => enroll::run(&verb, &settings),
         Verb::Identify(verb) => identify::run(&verb, &settings),
         Verb::Gallery(verb) => gallery::run(&verb, &settings),
+        Verb::Inspect(verb) => inspect::run(&verb),
         Verb::Bench(verb) => bench::run(&verb, &settings),
     }
 }

@@ -645,6 +645,85 @@ mod tests {
         }
     }
 
+    /// Every value of a file, however many.
+    fn fuzz_file(bytes: &[u8]) {
+        if let Ok(rows) = embeddings(bytes) {
+            let values: usize = rows.iter().map(Vec::len).sum();
+            assert!(rows.iter().flatten().all(|value| value.is_finite()));
+            // Each came from two or four bytes that were there.
+            assert!(values * 2 < bytes.len(), "{values} values");
+        }
+        if let Ok(classes) = classes(bytes) {
+            assert!(classes.len() * 4 < bytes.len(), "{} classes", classes.len());
+        }
+    }
+
+    #[test]
+    fn fuzz_headers() {
+        // Pieces of headers in any order, and values behind them.
+        const PIECES: [&str; 24] = [
+            "{",
+            "}",
+            "'descr'",
+            "\"shape\"",
+            "'fortran_order'",
+            ": ",
+            ", ",
+            "'<f4'",
+            "'<f2'",
+            "'<i8'",
+            "'<i4'",
+            "'<f99999999999999999999'",
+            "'\u{e9}'",
+            "False",
+            "True",
+            "(3, 16)",
+            "(3,)",
+            "(3, 4294967296)",
+            "(",
+            ")",
+            "(18446744073709551615,)",
+            "(1, 16)",
+            "'",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': ",
+        ];
+        bolero::check!()
+            .with_iterations(3_000)
+            .with_max_len(300)
+            .for_each(|input: &[u8]| {
+                let (count, rest) = input.split_first().unwrap_or((&0, &[]));
+                let (pieces, values) = rest.split_at(rest.len().min(usize::from(count % 16)));
+                let piece = |at: &u8| PIECES[usize::from(*at) % PIECES.len()];
+                let header: String = pieces.iter().map(piece).collect();
+                fuzz_file(&npy(&header, values));
+            });
+    }
+
+    #[test]
+    fn fuzz_files() {
+        let single = npy(SINGLE, bytemuck::cast_slice(&three_rows()));
+        let list = "{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }";
+        let list = npy(list, bytemuck::cast_slice(&[1_i64, 2, 3]));
+        let target = |input: &[u8]| {
+            for valid in [&single, &list] {
+                let mut bytes = valid.clone();
+                for edit in input.chunks_exact(2) {
+                    // Most of what can be broken stands in the header.
+                    let count = bytes.len().min(90);
+                    bytes[usize::from(edit[0]) % count] = edit[1];
+                }
+                fuzz_file(&bytes);
+            }
+            fuzz_file(input);
+            fuzz_file(&[&MAGIC[..], input].concat());
+        };
+        target(&[]);
+        bolero::check!()
+            .with_iterations(2_000)
+            .with_max_len(40)
+            .for_each(target);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), from in 0_usize..80) {

@@ -145,6 +145,66 @@ pub enum StoreError {
         /// The number given.
         found: usize,
     },
+    /// A snapshot is not what was written, or a file is no snapshot.
+    #[error(
+        "snapshot `{path}` is damaged at `{entry}`: {what}: expected {expected}, found {found}"
+    )]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The entry that was being read.
+        entry: String,
+        /// What was looked at.
+        what: &'static str,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A snapshot was written by a newer version.
+    #[error(
+        "snapshot `{path}` has format {found}, and this build reads {oldest} to {newest}: use a newer build"
+    )]
+    ArchiveVersion {
+        /// The archive.
+        path: PathBuf,
+        /// The version found.
+        found: u32,
+        /// The oldest version that can be read.
+        oldest: u32,
+        /// The newest version that can be read.
+        newest: u32,
+    },
+    /// A file is there already, and nobody said that it may be replaced.
+    #[error("`{path}` exists: overwrite it, or name another file")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A snapshot would be restored over something.
+    #[error(
+        "`{path}` is not an empty directory: restore into one that is empty, or does not exist yet"
+    )]
+    Occupied {
+        /// The target.
+        path: PathBuf,
+    },
+    /// A file to be inspected is none that this program writes.
+    #[error(
+        "`{path}` is no segment, snapshot or catalog: none of these begins with the bytes `{found}`"
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes, in hexadecimal.
+        found: String,
+    },
+    /// Another process is making the same snapshot, or restoring into the same directory.
+    #[error("another process is writing `{path}`: wait until it is done")]
+    Busy {
+        /// What it is writing.
+        path: PathBuf,
+    },
 }
 
 impl StoreError {

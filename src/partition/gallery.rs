@@ -75,7 +75,7 @@ impl Partition {
     /// Opens what the catalog says of a partition, and removes files that it does not name.
     pub(super) fn open(
         id: PartitionId,
-        entry: PartitionEntry,
+        entry: &PartitionEntry,
         common: &Common,
     ) -> Result<Partition, StoreError> {
         let number = entry.partition;
@@ -84,22 +84,35 @@ impl Partition {
         if !catalog.is_read_only() {
             common.files.remove_unnamed(number, &contents.segments)?;
         }
-        let (id, encoder) = (Arc::new(id), Arc::new(entry.encoder));
-        let blocks = open_blocks(&common.files, number, &encoder, &contents);
+        let blocks = open_blocks(&common.files, number, &entry.encoder, &contents);
         let blocks = blocks.map_err(|source| incomplete(&id, &contents, source))?;
+        let partition = Partition::without_blocks(id, entry, common);
+        let blocks = Arc::new(blocks);
+        let snapshot = partition.snapshot();
+        partition.shared.publish(Snapshot { blocks, ..snapshot });
+        Ok(partition)
+    }
+
+    /// The frame of a partition, for whoever mends one that cannot be opened.
+    pub(super) fn without_blocks(
+        id: PartitionId,
+        entry: &PartitionEntry,
+        common: &Common,
+    ) -> Partition {
+        let (id, encoder) = (Arc::new(id), Arc::new(entry.encoder.clone()));
         let snapshot = Snapshot {
             partition: id.clone(),
             encoder: encoder.clone(),
-            blocks: Arc::new(blocks),
+            blocks: Arc::default(),
         };
-        let current = RwLock::new(snapshot);
-        Ok(Partition {
+        let (number, current) = (entry.partition, RwLock::new(snapshot));
+        Partition {
             id,
             encoder,
             common: common.clone(),
             shared: Arc::new(Shared { number, current }),
             rewriting: Mutex::new(()),
-        })
+        }
     }
 
     /// The name of the partition.

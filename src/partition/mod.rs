@@ -17,8 +17,11 @@
 //! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
 //! describes every byte. What a probe is and how it is scored is not known here.
 
+mod archive;
+mod backup;
 mod batch;
 mod catalog;
+mod check;
 mod commit;
 mod compaction;
 mod copy;
@@ -27,10 +30,14 @@ mod disk;
 mod error;
 mod files;
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod gallery;
+mod inspect;
 mod maintenance;
 mod map;
 mod pace;
+mod repair;
 mod rewrite;
 mod segment;
 mod snapshot;
@@ -41,12 +48,19 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
+pub use backup::restore_archive;
 pub use batch::{Import, Note, TemplateBatch};
+pub use check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport};
 pub use error::StoreError;
 pub use format::TemplateInfo;
 pub use gallery::{Enrolled, NewTemplate, Partition};
+pub use inspect::{
+    CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
+};
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
+pub use repair::RepairedSegment;
 pub use rewrite::Compacted;
 pub use snapshot::{Block, Snapshot};
 pub use store::{Erased, PartitionSummary, Store};

@@ -132,6 +132,11 @@ impl Segment {
         &self.header.encoder
     }
 
+    /// The checksum of the header, by which segments can be told apart.
+    pub(super) fn header_checksum(&self) -> u64 {
+        self.header.header_checksum
+    }
+
     /// The length of the file.
     pub(super) fn bytes(&self) -> u64 {
         self.map.len() as u64

@@ -143,7 +143,7 @@ impl Store {
         }
         let name = id.to_string();
         match self.catalog().read(|tables| tables.partition(&name))? {
-            Some(entry) => self.open_partition(id, entry).map(Some),
+            Some(entry) => self.open_partition(id, &entry).map(Some),
             None => Ok(None),
         }
     }
@@ -166,7 +166,7 @@ impl Store {
                 let entry = self.common.commits.commit(move |group| {
                     group.create_partition(&name, &encoder, now.unix_milliseconds)
                 })?;
-                self.open_partition(id, entry)?
+                self.open_partition(id, &entry)?
             }
         };
         if partition.encoder() != encoder {
@@ -355,6 +355,15 @@ impl Store {
         &self.common.alarm
     }
 
+    pub(super) fn common(&self) -> &Common {
+        &self.common
+    }
+
+    /// Has a partition opened again when it is next asked for.
+    pub(super) fn forget(&self, id: &PartitionId) {
+        self.opened().remove(id);
+    }
+
     pub(super) fn files(&self) -> &Files {
         &self.common.files
     }
@@ -366,7 +375,7 @@ impl Store {
     fn open_partition(
         &self,
         id: &PartitionId,
-        entry: PartitionEntry,
+        entry: &PartitionEntry,
     ) -> Result<Arc<Partition>, StoreError> {
         let mut opened = self.opened();
         // Somebody else may have opened it since; two of one partition would not see each other.

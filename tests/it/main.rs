@@ -15,10 +15,15 @@ mod cli_bench;
 mod cli_duplicates;
 #[cfg(feature = "web")]
 mod cli_exchange;
+#[cfg(feature = "web")]
+mod cli_inspect;
+#[cfg(feature = "web")]
+mod cli_snapshot;
 mod duplicates;
 mod exchange;
 #[cfg(feature = "face")]
 mod face;
+mod format;
 #[cfg(feature = "web")]
 mod kills;
 mod naive;

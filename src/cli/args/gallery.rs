@@ -16,9 +16,12 @@ pub(in crate::cli) enum Gallery {
     List(List),
     Info(Info),
     Verify(Verify),
+    Repair(Repair),
     Compact(Compact),
     Erase(Erase),
     Duplicates(Duplicates),
+    Snapshot(Snapshot),
+    Restore(Restore),
 }
 
 /// Add many templates: ready embeddings from a file, or pictures
@@ -147,6 +150,27 @@ pub(in crate::cli) struct Verify {
     pub(in crate::cli) json: bool,
 }
 
+/// Mend what `vultus gallery verify` finds damaged
+///
+/// Most of a damaged file is still whole, and much of the rest follows from it. What is lost comes
+/// from a snapshot, if one is given. A file of which templates are lost is left as it is, unless --accept-loss says
+/// to go on without them. Runs while no service does. The exit code is 1 if something is not mended.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Repair {
+    /// One gallery [default: all]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// A snapshot of this data directory; it is unpacked beside the directory meanwhile
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) from: Option<PathBuf>,
+    /// Go on without the templates that are lost
+    #[arg(long)]
+    pub(in crate::cli) accept_loss: bool,
+    /// Print JSON, one damaged file a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
 /// Write galleries anew without removed templates, in as few files as possible
 ///
 /// The service does so by itself, little by little. This does all of it at once, while no service
@@ -200,6 +224,40 @@ pub(in crate::cli) struct Duplicates {
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     pub(in crate::cli) overwrite: bool,
+}
+
+/// Copy everything, as it is at one moment, to one file; also while the service runs
+///
+/// The file appears when it is whole, and only its owner can read it: it holds all templates and the
+/// keys of the service. It is a tar archive, compressed with zstd; `vultus inspect` describes it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Snapshot {
+    /// The snapshot, such as vultus.tar.zst
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) to: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(in crate::cli) overwrite: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Make a data directory of a snapshot, or only verify one
+///
+/// Writes to --data-dir, which must be empty or not exist yet. Everything is verified before it gets that
+/// name: a snapshot that is damaged, cut off or newer changes nothing.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Restore {
+    /// The snapshot
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) from: PathBuf,
+    /// Only read all of the snapshot and verify it
+    #[arg(long)]
+    pub(in crate::cli) check: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 impl Import {

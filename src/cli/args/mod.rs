@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(in crate::cli) use self::gallery::{
-    Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Verify,
+    Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
+    Verify,
 };
 use crate::config::Layer;
 use crate::exchange::Existing;
@@ -67,6 +68,7 @@ pub(in crate::cli) enum Verb {
     Identify(Identify),
     #[command(subcommand)]
     Gallery(Gallery),
+    Inspect(Inspect),
     Bench(Bench),
 }
 
@@ -225,6 +227,21 @@ pub(in crate::cli) struct ExistingOutput {
     /// Start again, and replace the file when the new one is whole
     #[arg(long, requires = "output")]
     overwrite: bool,
+}
+
+/// Say what is in a file of a data directory, or in a snapshot, and whether it is whole
+///
+/// Reads all of a segment (.vseg), a catalog (catalog.redb) or a snapshot, whatever its name, and
+/// lists every damaged place. Changes nothing, and prints no template. The exit code is 0 if all is as
+/// it was written, 1 if something is damaged.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Inspect {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// Measure how fast this machine searches, beside what it could do at most

@@ -8,6 +8,9 @@ mod import;
 mod info;
 mod list;
 mod picture_source;
+mod repair;
+mod restore;
+mod snapshot;
 mod verify;
 
 use super::args::Gallery;
@@ -19,10 +22,13 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Import(verb) => import::run(verb, settings),
         Gallery::Export(verb) => export::run(verb, settings),
         Gallery::List(verb) => list::run(verb, settings),
+        Gallery::Repair(verb) => repair::run(verb, settings),
         Gallery::Verify(verb) => verify::run(verb, settings),
         Gallery::Compact(verb) => compact::run(verb, settings),
         Gallery::Erase(verb) => erase::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
+        Gallery::Snapshot(verb) => snapshot::run(verb, settings),
+        Gallery::Restore(verb) => restore::run(verb, settings),
     }
 }

@@ -6,4 +6,5 @@
 mod crash;
 mod faults;
 mod faulty;
+mod repair;
 mod workload;

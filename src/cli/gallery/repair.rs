@@ -1,0 +1,78 @@
+//! `vultus gallery repair`
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::cli::args::Repair;
+use crate::cli::exit::Exit;
+use crate::cli::temporary::Directory;
+use crate::cli::{open, output};
+use crate::config::Settings;
+use crate::partition::{RepairedSegment, Store, restore_archive};
+
+pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
+    let engine = open::existing_engine(settings)?;
+    let unpacked = match &verb.from {
+        Some(archive) => Some(unpack(archive, &settings.data_dir)?),
+        None => None,
+    };
+    let snapshot = unpacked.as_ref().map(|(_, store)| store);
+    let only = verb.partition.as_ref();
+    let repaired = engine.store().repair(only, snapshot, verb.accept_loss)?;
+    for segment in &repaired {
+        if verb.json {
+            output::json_line(segment)?;
+        } else {
+            output::line(describe(segment))?;
+        }
+    }
+    if repaired.is_empty() {
+        eprintln!("nothing is damaged");
+    }
+    Ok(match repaired.iter().all(|segment| segment.mended) {
+        true => Exit::Success,
+        false => Exit::No,
+    })
+}
+
+fn describe(segment: &RepairedSegment) -> String {
+    let RepairedSegment {
+        partition,
+        file,
+        from_segment,
+        from_snapshot,
+        lost,
+        lost_classes,
+        mended,
+    } = segment;
+    let found = format!(
+        "{partition}: `{file}`: {from_segment} templates are whole, {from_snapshot} came from the snapshot, {lost} are lost"
+    );
+    let classes: Vec<String> = lost_classes.iter().map(i64::to_string).collect();
+    let lost = match classes.len() {
+        0 => found,
+        _ => format!("{found}, of classes {}", classes.join(", ")),
+    };
+    match mended {
+        true => format!("{lost}; mended, and the damaged file kept as `{file}.damaged`"),
+        false => format!(
+            "{lost}; left as it is: give a snapshot with --from, or go on without them with --accept-loss"
+        ),
+    }
+}
+
+/// Unpacks a snapshot beside the data directory, where there is room for as much again.
+fn unpack(archive: &Path, data: &Path) -> anyhow::Result<(Directory, Store)> {
+    let parent = data
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = Directory::create("repair", Some(parent.unwrap_or(Path::new("."))))?;
+    let target = directory.path().join("data");
+    let bar = output::byte_progress("reading the snapshot");
+    let restored = restore_archive(archive, &target, &mut output::advance(&bar));
+    bar.finish_and_clear();
+    restored.with_context(|| format!("reading the snapshot `{}`", archive.display()))?;
+    let store = Store::open_read_only(&target)?;
+    Ok((directory, store))
+}

@@ -1,0 +1,31 @@
+//! `vultus gallery restore`
+
+use crate::cli::args::Restore;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::config::Settings;
+use crate::partition::{restore_archive, verify_archive};
+
+pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
+    let bar = output::byte_progress(if verb.check { "verifying" } else { "restoring" });
+    let mut progress = output::advance(&bar);
+    let manifest = if verb.check {
+        verify_archive(&verb.from, &mut progress)
+    } else {
+        restore_archive(&verb.from, &settings.data_dir, &mut progress)
+    };
+    bar.finish_and_clear();
+    let manifest = manifest?;
+    if verb.json {
+        output::json_line(&manifest)?;
+        return Ok(Exit::Success);
+    }
+    let (templates, galleries) = (manifest.templates(), manifest.partitions.len());
+    let found = format!("{templates} templates in {galleries} galleries");
+    if verb.check {
+        eprintln!("`{}` is whole: {found}", verb.from.display());
+    } else {
+        eprintln!("restored {found} to `{}`", settings.data_dir.display());
+    }
+    Ok(Exit::Success)
+}

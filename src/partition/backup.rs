@@ -1,0 +1,384 @@
+//! Snapshots of a data directory in one file, and back.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::archive::{
+    ArchiveDraft, ArchivedFile, Manifest, PartitionContents, beside, extract, new_file,
+};
+use super::catalog::Tables;
+use super::check::SegmentCheck;
+use super::copy::copy_to;
+use super::{Store, StoreError};
+use crate::types::Timestamp;
+
+/// A file that goes into a snapshot, and does not change meanwhile.
+pub(super) struct BackupFile {
+    /// Its name in the data directory, with `/` between parts.
+    pub(super) name: String,
+    /// Where it is now.
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+}
+
+impl Store {
+    /// Writes a snapshot of everything to the file `path`, as it is at one moment. Others may go on
+    /// reading and changing the data directory meanwhile. Segments are compared with their checksums
+    /// on the way, so that damage is noticed while there are older snapshots, and is not passed on.
+    ///
+    /// The snapshot is readable by its owner alone: it holds all templates and the keys of the
+    /// service. Tells `progress` how many bytes of how many went by. Returns what the snapshot says
+    /// of itself.
+    ///
+    /// # Errors
+    ///
+    /// If `path` exists and may not be replaced, another process is writing it, something is damaged,
+    /// or the disk fails. Nothing is left then, and what had the name keeps it.
+    pub fn snapshot_to(
+        &self,
+        path: &Path,
+        overwrite: bool,
+        now: Timestamp,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Manifest, StoreError> {
+        let draft = ArchiveDraft::create(path, overwrite)?;
+        // Before the catalog is read: what it names must not go.
+        let _all_files_stay = self.files().keep();
+        // Nobody else uses that name while the draft is ours.
+        let copy = CatalogCopy::create(beside(path, "new.catalog"))?;
+        let (partitions, mut files) = self.catalog().read(|tables| {
+            drop(copy_to(&tables.transaction, &copy.path, self.files())?);
+            self.list(tables)
+        })?;
+        files.insert(0, file_of("catalog.redb".to_owned(), copy.path.clone())?);
+        let key = self.directory().join("server.key");
+        // A directory that was never served has none.
+        if key.exists() {
+            files.push(file_of("server.key".to_owned(), key)?);
+        }
+        write_archive(draft, now, partitions, &files, progress)
+    }
+
+    /// What the catalog names, for the manifest.
+    fn list(
+        &self,
+        tables: &Tables<'_>,
+    ) -> Result<(Vec<PartitionContents>, Vec<BackupFile>), StoreError> {
+        let (mut partitions, mut files) = (Vec::new(), Vec::new());
+        for (name, entry) in tables.partitions()? {
+            let contents = tables.contents(entry.partition)?;
+            let rows = contents.segments.values().map(|segment| segment.rows);
+            let stored = contents.tail.len() as u64 + rows.sum::<u64>();
+            partitions.push(PartitionContents {
+                partition: name,
+                encoder: entry.encoder.to_string(),
+                templates: stored.saturating_sub(contents.tombstones.len() as u64),
+                segments: contents.segments.len() as u64,
+            });
+            for segment in contents.segments.keys() {
+                let name = format!("segments/{}/{segment}.vseg", entry.partition);
+                files.push(file_of(name, self.files().path(entry.partition, *segment))?);
+            }
+        }
+        Ok((partitions, files))
+    }
+}
+
+/// Makes the data directory `target` of the archive `path`.
+///
+/// `target` must not exist, or be an empty directory. Everything is verified and opened once before it
+/// gets that name, in one step: a failure, of whatever kind, leaves `target` as it was. A crash leaves
+/// `TARGET.restoring` beside it, which the next call replaces. All files are readable by
+/// their owner alone.
+///
+/// Tells `progress` how many bytes of how many went by. Returns what the archive says of itself.
+///
+/// # Errors
+///
+/// If `target` is neither missing nor an empty directory, another process is restoring into it, the
+/// archive is damaged, cut off, no snapshot, or newer than this build, or the disk fails.
+pub fn restore_archive(
+    path: &Path,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, StoreError> {
+    extract(path, target, open_everything, progress)
+}
+
+/// Whether the catalog can be read and names segments that are there.
+fn open_everything(directory: &Path) -> Result<(), StoreError> {
+    let store = Store::open_existing(directory)?;
+    for id in store.partitions()? {
+        if let Some(partition) = store.partition(&id)? {
+            // Templates whose segments are missing must not be missed only later.
+            store.summary(&partition)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes an archive of some files.
+pub(super) fn write_archive(
+    draft: ArchiveDraft,
+    now: Timestamp,
+    partitions: Vec<PartitionContents>,
+    files: &[BackupFile],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, StoreError> {
+    let archived = files.iter().map(|file| ArchivedFile {
+        name: file.name.clone(),
+        bytes: file.bytes,
+    });
+    let manifest = Manifest::new(now.unix_milliseconds, partitions, archived.collect());
+    let (mut done, total) = (0, manifest.bytes());
+    let mut writer = draft.begin(manifest.clone())?;
+    for file in files {
+        let mut reader = CheckedReader::open(file)?;
+        writer.add(&file.name, &file.path, &mut reader, &mut |bytes| {
+            done += bytes;
+            progress(done, total);
+        })?;
+        reader.finish(&file.path)?;
+    }
+    writer.finish()?;
+    Ok(manifest)
+}
+
+fn file_of(name: String, path: PathBuf) -> Result<BackupFile, StoreError> {
+    let metadata = fs::metadata(&path);
+    let bytes = metadata.map_err(|error| StoreError::io("read", &path, error))?;
+    let bytes = bytes.len();
+    Ok(BackupFile { name, path, bytes })
+}
+
+/// A copy of the catalog, for its owner alone, that is deleted when this is dropped.
+struct CatalogCopy {
+    path: PathBuf,
+}
+
+impl CatalogCopy {
+    /// Makes the file, empty. What a crash left of another is replaced.
+    fn create(path: PathBuf) -> Result<CatalogCopy, StoreError> {
+        let failed = |error| StoreError::io("create", &path, error);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        new_file(&path).map_err(failed)?;
+        Ok(CatalogCopy { path })
+    }
+}
+
+impl Drop for CatalogCopy {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Compares a segment with its checksums while it is read.
+struct CheckedReader {
+    file: File,
+    check: Option<SegmentCheck>,
+}
+
+impl CheckedReader {
+    fn open(file: &BackupFile) -> Result<CheckedReader, StoreError> {
+        let is_segment = file.name.ends_with(".vseg");
+        let opened = File::open(&file.path);
+        Ok(CheckedReader {
+            file: opened.map_err(|error| StoreError::io("open", &file.path, error))?,
+            check: is_segment.then(|| SegmentCheck::new(&file.path, file.bytes)),
+        })
+    }
+
+    fn finish(self, path: &Path) -> Result<(), StoreError> {
+        let report = self.check.map(SegmentCheck::finish);
+        match report.and_then(|report| report.damage.into_iter().next()) {
+            Some(damage) => Err(damage.into_error(path)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Read for CheckedReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if let Some(check) = &mut self.check {
+            check.update(&buffer[..count]).map_err(io::Error::other)?;
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+    use super::*;
+    use crate::partition::{NewTemplate, Pace, Partition};
+    use crate::types::{ClassId, Embedding, EncoderId, PartitionId};
+
+    const NOW: Timestamp = Timestamp {
+        unix_milliseconds: 1_000,
+    };
+
+    fn encoder() -> EncoderId {
+        EncoderId::new("test", "1", 16).unwrap()
+    }
+
+    fn id() -> PartitionId {
+        "bws.1".parse().unwrap()
+    }
+
+    fn enroll(partition: &Partition, class: i64) {
+        let mut values = vec![1.0; 16];
+        values[0] = class as f32;
+        let template = NewTemplate {
+            embedding: Embedding::new(values).unwrap(),
+            quality: 0.5,
+        };
+        let enrolled = partition.enroll(ClassId(class), &encoder(), &[template], 0, NOW);
+        enrolled.unwrap();
+    }
+
+    /// Every template as (class, first value), in order.
+    fn contents(store: &Store) -> Vec<(i64, f32)> {
+        let mut all = Vec::new();
+        let snapshot = store.partition(&id()).unwrap().unwrap().snapshot();
+        for block in snapshot.blocks() {
+            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+                all.push((block.class(row).unwrap().0, block.values(row).unwrap()[0]));
+            }
+        }
+        all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        all
+    }
+
+    fn snapshot(store: &Store, path: &Path) -> Manifest {
+        let mut last = (0, 0);
+        let snapshot = store.snapshot_to(path, true, NOW, &mut |done, total| last = (done, total));
+        let manifest = snapshot.unwrap();
+        assert_eq!(last, (manifest.bytes(), manifest.bytes()));
+        manifest
+    }
+
+    fn restore(path: &Path, target: &Path) -> Store {
+        restore_archive(path, target, &mut |_, _| {}).unwrap();
+        Store::open(target).unwrap()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<String> = entries.map(|it| name(it).into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn everything_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data")).unwrap();
+        let partition = store.partition_for(&id(), &encoder(), NOW).unwrap();
+        (0..10).for_each(|class| enroll(&partition, class));
+        partition.seal().unwrap();
+        (10..15).for_each(|class| enroll(&partition, class));
+        partition.remove(ClassId(3)).unwrap();
+        store.state_put("apps", "one", b"hush").unwrap();
+        fs::write(directory.path().join("data/server.key"), b"a secret").unwrap();
+        let path = directory.path().join("a.tar.zst");
+        let manifest = snapshot(&store, &path);
+        assert_eq!((manifest.partitions.len(), manifest.templates()), (1, 14));
+        let target = directory.path().join("other");
+        let restored = restore(&path, &target);
+        assert_eq!(contents(&restored), contents(&store));
+        assert_eq!(contents(&restored).len(), 14);
+        assert_eq!(restored.state_get("apps", "one").unwrap().unwrap(), b"hush");
+        assert_eq!(fs::read(target.join("server.key")).unwrap(), b"a secret");
+        assert_eq!(names(directory.path()), ["a.tar.zst", "data", "other"]);
+        // Both go on by themselves, with numbers of their own.
+        enroll(&restored.partition(&id()).unwrap().unwrap(), 99);
+        assert_eq!(contents(&store).len(), 14);
+    }
+
+    #[test]
+    fn an_empty_data_directory_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("data")).unwrap();
+        let path = directory.path().join("a.tar.zst");
+        snapshot(&store, &path);
+        let restored = restore(&path, &directory.path().join("other"));
+        assert_eq!(restored.partitions().unwrap(), []);
+    }
+
+    #[test]
+    fn a_snapshot_is_of_one_moment_while_others_enrol_remove_and_compact() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let store = Store::open(&data).unwrap();
+        let partition = store.partition_for(&id(), &encoder(), NOW).unwrap();
+        enroll(&partition, 0);
+        let (enrolled, stop) = (AtomicI64::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Class n is enrolled, then class n - 5 removed: at every moment a run of classes.
+                for class in 1.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    enroll(&partition, class);
+                    partition.remove(ClassId(class - 5)).unwrap();
+                    enrolled.store(class, Ordering::SeqCst);
+                    if class % 7 == 0 {
+                        partition.seal().unwrap();
+                    }
+                    if class % 20 == 0 {
+                        partition.compact(&Pace::unlimited()).unwrap();
+                    }
+                }
+            });
+            for round in 0..6 {
+                let begun = enrolled.load(Ordering::SeqCst);
+                let path = directory.path().join("a.tar.zst");
+                // As another process would, too.
+                let looking_on = Store::open_read_only(&data).unwrap();
+                snapshot(if round % 2 == 0 { &store } else { &looking_on }, &path);
+                let target = directory.path().join(format!("restored-{round}"));
+                let found = contents(&restore(&path, &target));
+                let last = found.last().unwrap().0;
+                assert!(
+                    last >= begun,
+                    "class {begun} was there before, {last} is the last"
+                );
+                let classes: Vec<i64> = found.iter().map(|it| it.0).collect();
+                let expected: Vec<i64> = (classes[0]..=last).collect();
+                assert_eq!(classes, expected);
+                assert!((5..=6).contains(&classes.len()) || last < 5, "{classes:?}");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn an_archive_that_lacks_what_its_catalog_names_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let store = Store::open(&data).unwrap();
+        let partition = store.partition_for(&id(), &encoder(), NOW).unwrap();
+        enroll(&partition, 1);
+        partition.seal().unwrap();
+        drop((partition, store));
+        let path = directory.path().join("a.tar.zst");
+        let catalog = file_of("catalog.redb".to_owned(), data.join("catalog.redb")).unwrap();
+        let draft = ArchiveDraft::create(&path, false).unwrap();
+        write_archive(draft, NOW, Vec::new(), &[catalog], &mut |_, _| {}).unwrap();
+        let target = directory.path().join("other");
+        let error = restore_archive(&path, &target, &mut |_, _| {}).unwrap_err();
+        assert!(
+            error.to_string().contains("vseg") || error.to_string().contains("incomplete"),
+            "{error}"
+        );
+        assert_eq!(names(directory.path()), ["a.tar.zst", "data"]);
+    }
+}

@@ -1,0 +1,222 @@
+//! What is in a catalog: counts, and values that are not what was written.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::{
+    Builder, ConcurrencyMode, DatabaseError, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase,
+    ReadableTable, TableDefinition,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{DamagedBytes, StoreError};
+use crate::partition::catalog::{
+    META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE, SegmentEntry, TAIL,
+    TOMBSTONES, check_version, damage, failure, key_of_name, key_of_numbers, key_of_state,
+    unsealed,
+};
+
+/// What a catalog is found to be.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CatalogReport {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The version of the format.
+    pub version: u64,
+    /// The next free number.
+    pub next: u64,
+    /// The partitions, by name.
+    pub partitions: Vec<PartitionReport>,
+    /// What the layers above keep, by area.
+    pub state: Vec<StateReport>,
+    /// All that is wrong; offsets are unknown, and 0.
+    pub damage: Vec<DamagedBytes>,
+}
+
+/// What a catalog says of a partition.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PartitionReport {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub partition: u64,
+    /// The encoder it is bound to.
+    pub encoder: String,
+    /// When it was made, in milliseconds since 1970 in UTC.
+    pub created_unix_milliseconds: i64,
+    /// Templates that are not sealed.
+    pub tail_templates: u64,
+    /// Sealed segments.
+    pub segments: u64,
+    /// Their rows, removed ones included.
+    pub segment_rows: u64,
+    /// Removed rows of segments.
+    pub tombstones: u64,
+}
+
+/// How much the layers above keep in one area.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StateReport {
+    /// The area.
+    pub area: String,
+    /// Its values.
+    pub values: u64,
+    /// Their bytes, checksums not counted.
+    pub bytes: u64,
+}
+
+/// Opens a catalog to read it, beside a process that may be changing it.
+pub(super) fn inspect(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
+    // A file that is opened for reading is not verified first, and redb trusts its pages. Nothing
+    // that is left half done is used after a panic.
+    catch_unwind(AssertUnwindSafe(|| read(path, bytes)))
+        .unwrap_or_else(|_| Err(damage(path, "its pages contradict each other".to_owned())))
+}
+
+fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
+    let mut builder = Builder::new();
+    builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    let database = builder.open_read_only(path).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
+            path: path.to_owned(),
+        },
+        error => failure("open", path, error),
+    })?;
+    let transaction = database
+        .begin_read()
+        .map_err(|e| failure("read", path, e))?;
+    let mut reading = Reading {
+        path,
+        transaction,
+        report: CatalogReport {
+            bytes,
+            ..CatalogReport::default()
+        },
+    };
+    reading.meta()?;
+    reading.partitions()?;
+    reading.state()?;
+    Ok(reading.report)
+}
+
+struct Reading<'a> {
+    path: &'a Path,
+    transaction: ReadTransaction,
+    report: CatalogReport,
+}
+
+impl Reading<'_> {
+    fn meta(&mut self) -> Result<(), StoreError> {
+        let mut numbers = BTreeMap::new();
+        self.each(META, key_of_name, |name, value| {
+            let number = value.try_into().map(u64::from_le_bytes);
+            let number = number.map_err(|_| format!("{} bytes", value.len()))?;
+            numbers.insert(name.to_owned(), number);
+            Ok(())
+        })?;
+        let number = |name: &str| numbers.get(name).copied();
+        check_version(self.path, number(META_VERSION))?;
+        self.report.version = number(META_VERSION).unwrap_or_default();
+        self.report.next = number(META_NEXT).unwrap_or_default();
+        Ok(())
+    }
+
+    fn partitions(&mut self) -> Result<(), StoreError> {
+        let mut counts: BTreeMap<u64, PartitionReport> = BTreeMap::new();
+        let pair = |(partition, key)| key_of_numbers(&[partition, key]);
+        self.each(TAIL, pair, |(partition, _), _| {
+            counts.entry(partition).or_default().tail_templates += 1;
+            Ok(())
+        })?;
+        self.each(SEGMENTS, pair, |(partition, _), value| {
+            let entry: SegmentEntry = parse(value)?;
+            let count = counts.entry(partition).or_default();
+            count.segments += 1;
+            count.segment_rows = count.segment_rows.saturating_add(entry.rows);
+            Ok(())
+        })?;
+        let triple = |(partition, segment, row)| key_of_numbers(&[partition, segment, row]);
+        self.each(TOMBSTONES, triple, |(partition, ..), _| {
+            counts.entry(partition).or_default().tombstones += 1;
+            Ok(())
+        })?;
+        let mut partitions = Vec::new();
+        self.each(PARTITIONS, key_of_name, |name, value| {
+            let entry: PartitionEntry = parse(value)?;
+            partitions.push(PartitionReport {
+                name: name.to_owned(),
+                partition: entry.partition,
+                encoder: entry.encoder.to_string(),
+                created_unix_milliseconds: entry.created_unix_milliseconds,
+                ..counts.remove(&entry.partition).unwrap_or_default()
+            });
+            Ok(())
+        })?;
+        self.report.partitions = partitions;
+        for partition in counts.into_keys() {
+            let found = format!("number {partition}");
+            self.push(
+                "partition of some entries",
+                "one that exists".to_owned(),
+                found,
+            );
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<(), StoreError> {
+        let mut areas: BTreeMap<String, StateReport> = BTreeMap::new();
+        let bytes = |(area, key): (&str, &str)| key_of_state(area, key);
+        self.each(STATE, bytes, |(area, _), value| {
+            let report = areas.entry(area.to_owned()).or_default();
+            area.clone_into(&mut report.area);
+            report.values += 1;
+            report.bytes += value.len() as u64;
+            Ok(())
+        })?;
+        self.report.state = areas.into_values().collect();
+        Ok(())
+    }
+
+    /// Shows `take` every value of a table that has the checksum behind it. The others, and what
+    /// `take` cannot read, are damage. `key_bytes` gives the bytes of a key, which the checksum
+    /// covers, too.
+    fn each<K: Key + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, &[u8]>,
+        key_bytes: impl Fn(K::SelfType<'_>) -> Vec<u8>,
+        mut take: impl FnMut(K::SelfType<'_>, &[u8]) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
+        let table = self.transaction.open_table(table);
+        let table: ReadOnlyTable<K, &[u8]> =
+            table.map_err(|error| failure("read", self.path, error))?;
+        for item in table
+            .iter()
+            .map_err(|error| failure("read", self.path, error))?
+        {
+            let (key, value) = item.map_err(|error| failure("read", self.path, error))?;
+            let key_bytes = key_bytes(key.value());
+            let taken =
+                unsealed(&key_bytes, value.value()).and_then(|value| take(key.value(), value));
+            if let Err(found) = taken {
+                self.push("value", "what was written".to_owned(), found);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, what: &'static str, expected: String, found: String) {
+        self.report.damage.push(DamagedBytes {
+            offset: 0,
+            what,
+            rows: None,
+            expected,
+            found,
+        });
+    }
+}
+
+fn parse<'v, T: Deserialize<'v>>(value: &'v [u8]) -> Result<T, String> {
+    serde_json::from_slice(value).map_err(|error| error.to_string())
+}

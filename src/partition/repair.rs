@@ -1,0 +1,396 @@
+//! Mending damaged segments from what is left of them, and from a snapshot.
+//!
+//! A segment says everything twice over: codes, scales, residuals, lengths and the class order follow from
+//! the values and classes. So a row is whole as long as its values, its class and its template info
+//! are, block by block; where they lie follows from the number of rows in the catalog, so that
+//! not even the header is needed. What is lost is taken from a snapshot, by segment and row or by
+//! template number.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use serde::Serialize;
+
+use super::StoreError;
+use super::catalog::{Contents, PartitionEntry, SegmentEntry};
+use super::commit::Change;
+use super::disk::Disk;
+use super::format::{BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum};
+use super::gallery::Partition;
+use super::pace::Pace;
+use super::snapshot::{Block, Snapshot, Source};
+use super::store::Store;
+use super::tail::TailBlock;
+use crate::code::Layout;
+use crate::types::{ClassId, PartitionId, Timestamp};
+
+/// Rows that are written at once.
+const RUN_ROWS: usize = 1024;
+
+/// What became of a damaged segment.
+#[derive(Debug, Serialize)]
+pub struct RepairedSegment {
+    /// Its partition.
+    pub partition: String,
+    /// Its file. Once mended, it is kept beside the new one under a name that ends in `.damaged`.
+    pub file: String,
+    /// Templates that were still whole in the damaged file.
+    pub from_segment: usize,
+    /// Templates that came from the snapshot.
+    pub from_snapshot: usize,
+    /// Templates that are lost.
+    pub lost: usize,
+    /// The classes of lost templates, as far as they can still be read, each once.
+    pub lost_classes: Vec<i64>,
+    /// Whether the segment was replaced. One with lost templates is only if that was asked for.
+    pub mended: bool,
+}
+
+impl Store {
+    /// Mends the damaged segments of one partition or of all. Those that are whole are left alone.
+    ///
+    /// `snapshot` is an older state of the same data directory, if there is one. A segment of which
+    /// templates are lost is replaced only with `accept_loss`: until then its partition gives no
+    /// answers.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, the snapshot is damaged, or the disk fails.
+    pub fn repair(
+        &self,
+        only: Option<&PartitionId>,
+        snapshot: Option<&Store>,
+        accept_loss: bool,
+    ) -> Result<Vec<RepairedSegment>, StoreError> {
+        let entries = self.catalog().read(|tables| tables.partitions())?;
+        let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
+        let mut repaired = Vec::new();
+        for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
+            let number = entry.partition;
+            let contents = self.catalog().read(|tables| tables.contents(number))?;
+            let spare = Spare::of(snapshot, &name)?;
+            for (&segment, described) in &contents.segments {
+                if self.is_whole(number, segment, described)? {
+                    continue;
+                }
+                let damaged = Damaged {
+                    store: self,
+                    name: &name,
+                    entry: &entry,
+                    segment,
+                    described,
+                };
+                repaired.push(damaged.mend(&contents, &spare, accept_loss)?);
+            }
+        }
+        Ok(repaired)
+    }
+
+    fn is_whole(
+        &self,
+        partition: u64,
+        segment: u64,
+        described: &SegmentEntry,
+    ) -> Result<bool, StoreError> {
+        let Ok(reader) = self.files().open(partition, segment, described) else {
+            return Ok(false);
+        };
+        let mut is_whole = true;
+        let pace = Pace::unlimited();
+        let read = reader.verify(&**self.files().disk(), &pace, |_| is_whole = false);
+        // A sector that cannot be read is damage like any other.
+        Ok(read.is_ok() && is_whole)
+    }
+}
+
+/// A segment that is not whole.
+struct Damaged<'a> {
+    store: &'a Store,
+    name: &'a str,
+    entry: &'a PartitionEntry,
+    segment: u64,
+    described: &'a SegmentEntry,
+}
+
+impl Damaged<'_> {
+    fn mend(
+        &self,
+        contents: &Contents,
+        spare: &Spare,
+        accept_loss: bool,
+    ) -> Result<RepairedSegment, StoreError> {
+        let files = self.store.files();
+        let path = files.path(self.entry.partition, self.segment);
+        let rows = usize::try_from(self.described.rows).map_err(|_| StoreError::Catalog {
+            path: self.store.catalog().path().to_owned(),
+            what: format!("segment {} has {} rows", self.segment, self.described.rows),
+        })?;
+        let left = Left::of(&**files.disk(), &path, rows, self.entry.encoder.dimension());
+        let tombstones = contents.tombstones.iter();
+        let removed: HashSet<u64> = tombstones
+            .filter(|(segment, _)| *segment == self.segment)
+            .map(|(_, row)| *row)
+            .collect();
+        let mut report = RepairedSegment {
+            partition: self.name.to_owned(),
+            file: path.display().to_string(),
+            from_segment: 0,
+            from_snapshot: 0,
+            lost: 0,
+            lost_classes: Vec::new(),
+            mended: false,
+        };
+        let mut found = Vec::new();
+        for row in (0..rows).filter(|row| !removed.contains(&(*row as u64))) {
+            if left.has(row) {
+                report.from_segment += 1;
+                found.push(Found::Here(row));
+            } else if let Some(place) =
+                spare.find(self.segment, self.described, row, left.info(row))
+            {
+                report.from_snapshot += 1;
+                found.push(Found::There(place));
+            } else {
+                report.lost += 1;
+                report.lost_classes.extend(left.class(row));
+            }
+        }
+        report.lost_classes.sort_unstable();
+        report.lost_classes.dedup();
+        if report.lost == 0 || accept_loss {
+            self.replace(&left, spare, &found)?;
+            report.mended = true;
+        }
+        Ok(report)
+    }
+
+    /// Writes a new segment of what was found, and names it in place of the damaged one.
+    fn replace(&self, left: &Left, spare: &Spare, found: &[Found]) -> Result<(), StoreError> {
+        let id: PartitionId = self.name.parse().map_err(|error| StoreError::Catalog {
+            path: self.store.catalog().path().to_owned(),
+            what: format!("the name of a partition cannot be read: {error}"),
+        })?;
+        let partition = Partition::without_blocks(id, self.entry, self.store.common());
+        let number = partition.commits().take_numbers(1)?;
+        let written = match found.len() {
+            0 => None,
+            rows => {
+                let created = Timestamp {
+                    unix_milliseconds: self.entry.created_unix_milliseconds,
+                };
+                let mut writer = partition.new_segment(number, rows, created)?;
+                for run in found.chunks(RUN_ROWS) {
+                    let mut rows = TailBlock::new(self.entry.encoder.dimension());
+                    for place in run {
+                        let (class, info, values) = match place {
+                            Found::Here(row) => left.row(*row)?,
+                            Found::There(place) => spare.row(*place)?,
+                        };
+                        rows.push(class, info, &values);
+                    }
+                    writer.append(&rows.stored(0..run.len()))?;
+                }
+                Some(partition.complete(number, writer, &Pace::unlimited())?.0)
+            }
+        };
+        let (damaged, shared) = (self.segment, partition.shared().clone());
+        self.store.common().commits.commit(move |group| {
+            let change = Change {
+                add_segment: written.as_ref().map(|entry| (number, entry)),
+                remove_segments: &[damaged],
+                ..Change::default()
+            };
+            group.apply(shared.number(), &change)
+        })?;
+        self.store.forget(partition.id());
+        self.keep_aside()
+    }
+
+    /// The damaged file is no longer named, and is kept for whoever wants to look at it.
+    fn keep_aside(&self) -> Result<(), StoreError> {
+        let files = self.store.files();
+        let path = files.path(self.entry.partition, self.segment);
+        let aside = path.with_extension("vseg.damaged");
+        match files.disk().rename(&path, &aside) {
+            // There may have been no file at all: that was the damage.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::io("rename", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a row is found.
+#[derive(Clone, Copy)]
+enum Found {
+    /// In this row of the damaged segment.
+    Here(usize),
+    There(Place),
+}
+
+/// What is left of a damaged segment.
+struct Left {
+    path: PathBuf,
+    file: Option<File>,
+    layout: Layout,
+    plan: Plan,
+    rows: usize,
+    /// Of each plane that is needed, which blocks are as they were written.
+    whole: [(Plane, Vec<bool>); 3],
+}
+
+impl Left {
+    fn of(disk: &dyn Disk, path: &Path, rows: usize, dimension: usize) -> Left {
+        let layout = Layout::new(dimension);
+        let plan = Plan::new(layout, rows);
+        let file = disk.open(path).ok();
+        let whole = [Plane::Classes, Plane::Infos, Plane::Values].map(|plane| {
+            let entry = plan.plane(plane);
+            let blocks = 0..entry.length.div_ceil(BLOCK_BYTES);
+            let is_whole = |block| block_is_whole(file.as_ref(), &plan, plane, block);
+            (plane, blocks.map(is_whole).collect())
+        });
+        Left {
+            path: path.to_owned(),
+            file,
+            layout,
+            plan,
+            rows,
+            whole,
+        }
+    }
+
+    fn has(&self, row: usize) -> bool {
+        let mut planes = self.whole.iter();
+        planes.all(|(plane, _)| self.is_whole(*plane, row))
+    }
+
+    fn is_whole(&self, plane: Plane, row: usize) -> bool {
+        let bytes = plane.row_bytes(self.layout);
+        let blocks = row * bytes / BLOCK_BYTES..=((row + 1) * bytes - 1) / BLOCK_BYTES;
+        let mut planes = self.whole.iter();
+        let (_, whole) = planes
+            .find(|(of, _)| *of == plane)
+            .expect("every plane that is asked for was looked at");
+        row < self.rows && whole[blocks].iter().all(|whole| *whole)
+    }
+
+    fn info(&self, row: usize) -> Option<TemplateInfo> {
+        let is_whole = self.is_whole(Plane::Infos, row);
+        is_whole
+            .then(|| self.read(Plane::Infos, row).ok()?.first().copied())
+            .flatten()
+    }
+
+    fn class(&self, row: usize) -> Option<i64> {
+        let is_whole = self.is_whole(Plane::Classes, row);
+        is_whole
+            .then(|| self.read(Plane::Classes, row).ok()?.first().copied())
+            .flatten()
+    }
+
+    fn row(&self, row: usize) -> Result<(ClassId, TemplateInfo, Vec<f32>), StoreError> {
+        let mut values: Vec<f32> = self.read(Plane::Values, row)?;
+        values.truncate(self.layout.dimension());
+        let class: Vec<i64> = self.read(Plane::Classes, row)?;
+        let info: Vec<TemplateInfo> = self.read(Plane::Infos, row)?;
+        Ok((ClassId(class[0]), info[0], values))
+    }
+
+    fn read<T: Pod>(&self, plane: Plane, row: usize) -> Result<Vec<T>, StoreError> {
+        let bytes = plane.row_bytes(self.layout);
+        let offset = self.plan.plane(plane).offset + row * bytes;
+        let mut read = vec![0; bytes];
+        let file = self.file.as_ref().expect("only a file has whole blocks");
+        let done = file.read_exact_at(&mut read, offset as u64);
+        done.map_err(|error| StoreError::io("read", &self.path, error))?;
+        Ok(bytemuck::pod_collect_to_vec(&read))
+    }
+}
+
+/// Whether a block and its checksum agree. That the table as a whole may be damaged does not matter: a
+/// block agrees with 64 wrong bits about never.
+fn block_is_whole(file: Option<&File>, plan: &Plan, plane: Plane, block: usize) -> bool {
+    let Some(file) = file else {
+        return false;
+    };
+    let entry = plan.plane(plane);
+    let start = block * BLOCK_BYTES;
+    let mut bytes = vec![0; BLOCK_BYTES.min(entry.length - start)];
+    let mut expected = [0; 8];
+    let at = plan.table.start + (entry.first_block + block) * expected.len();
+    file.read_exact_at(&mut bytes, (entry.offset + start) as u64)
+        .is_ok()
+        && file.read_exact_at(&mut expected, at as u64).is_ok()
+        && checksum(&bytes) == u64::from_le_bytes(expected)
+}
+
+/// The same partition in a snapshot.
+struct Spare {
+    snapshot: Option<Snapshot>,
+    /// Where each template is.
+    templates: HashMap<u64, Place>,
+}
+
+/// A row of a block of a snapshot.
+#[derive(Clone, Copy)]
+struct Place {
+    block: usize,
+    row: usize,
+}
+
+impl Spare {
+    fn of(store: Option<&Store>, name: &str) -> Result<Spare, StoreError> {
+        let partition = match (store, name.parse()) {
+            (Some(store), Ok(id)) => store.partition(&id)?,
+            _ => None,
+        };
+        let snapshot = partition.map(|partition: Arc<Partition>| partition.snapshot());
+        let mut templates = HashMap::new();
+        for (at, block) in snapshot.iter().flat_map(Snapshot::blocks).enumerate() {
+            let infos = block.stored_infos(0..block.rows())?;
+            let place = |row| Place { block: at, row };
+            let infos = infos.iter().enumerate();
+            templates.extend(infos.map(|(row, info)| (info.template, place(row))));
+        }
+        Ok(Spare {
+            snapshot,
+            templates,
+        })
+    }
+
+    /// Where the row of a segment is here. Whether it was removed since the snapshot is not asked:
+    /// the caller asks for what its catalog says should be there.
+    fn find(
+        &self,
+        segment: u64,
+        described: &SegmentEntry,
+        row: usize,
+        info: Option<TemplateInfo>,
+    ) -> Option<Place> {
+        let mut blocks = self.blocks().iter();
+        let same = blocks.position(|block| match &block.source {
+            Source::Segment(number, reader) => {
+                *number == segment && reader.header_checksum() == described.header_checksum
+            }
+            Source::Tail(_) => false,
+        });
+        let by_template = || self.templates.get(&info?.template).copied();
+        same.map(|block| Place { block, row }).or_else(by_template)
+    }
+
+    fn row(&self, place: Place) -> Result<(ClassId, TemplateInfo, Vec<f32>), StoreError> {
+        let block = &self.blocks()[place.block];
+        let values = block.values(place.row)?.to_vec();
+        Ok((block.class(place.row)?, block.info(place.row)?, values))
+    }
+
+    fn blocks(&self) -> &[Block] {
+        self.snapshot.as_ref().map_or(&[], Snapshot::blocks)
+    }
+}

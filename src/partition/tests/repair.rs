@@ -1,0 +1,209 @@
+//! Damage, and what can be mended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::workload::Operation::{AddBatch, Enroll, Remove, Seal};
+use super::workload::{Model, encoder, open};
+use crate::code::Layout;
+use crate::partition::disk::{Disk, RealDisk};
+use crate::partition::format::{Plan, Plane};
+use crate::partition::{Pace, RepairedSegment, Store, StoreError};
+
+const ROWS: usize = 5_000;
+
+/// A data directory with one segment of many blocks of values, of which a row is removed, and a tail.
+fn make(directory: &Path) -> (Model, PathBuf) {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let store = open(&disk, directory).unwrap();
+    let mut model = Model::default();
+    for operation in [
+        AddBatch(0, ROWS),
+        Remove(0, 102),
+        Enroll(0, 7, 2, usize::MAX),
+    ] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    drop(store);
+    let segments = fs::read_dir(directory.join("segments/1")).unwrap();
+    let path = segments.map(|entry| entry.unwrap().path()).next().unwrap();
+    (model, path)
+}
+
+/// Changes one byte of a row in a plane.
+fn damage(path: &Path, plane: Plane, row: usize) {
+    let layout = Layout::new(encoder().dimension());
+    let offset = Plan::new(layout, ROWS).plane(plane).offset + row * plane.row_bytes(layout);
+    flip(path, offset);
+}
+
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[offset] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn repair(directory: &Path, snapshot: Option<&Path>, accept_loss: bool) -> Vec<RepairedSegment> {
+    let store = Store::open(directory).unwrap();
+    let snapshot = snapshot.map(|path| Store::open_read_only(path).unwrap());
+    store.repair(None, snapshot.as_ref(), accept_loss).unwrap()
+}
+
+/// What a data directory holds, if it is whole.
+fn contents(directory: &Path) -> Result<Model, StoreError> {
+    let store = Store::open(directory)?;
+    let found = Model::of(&store)?;
+    let verified = store.verify(None, &Pace::unlimited(), |_, _| {})?;
+    assert!(verified.damage.is_empty(), "{:?}", verified.damage);
+    Ok(found)
+}
+
+#[test]
+fn what_follows_from_the_values_is_made_again() {
+    for what in [
+        "header",
+        "table",
+        "high",
+        "low",
+        "scales",
+        "residuals coarse",
+        "residuals fine",
+        "lengths",
+        "class order",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let (model, path) = make(directory.path());
+        match what {
+            "header" => flip(&path, 20),
+            "table" => flip(&path, fs::metadata(&path).unwrap().len() as usize - 1),
+            "high" => damage(&path, Plane::High, 17),
+            "low" => damage(&path, Plane::Low, 17),
+            "scales" => damage(&path, Plane::Scales, 17),
+            "residuals coarse" => damage(&path, Plane::ResidualsCoarse, 17),
+            "residuals fine" => damage(&path, Plane::ResidualsFine, 17),
+            "lengths" => damage(&path, Plane::Lengths, 17),
+            _ => damage(&path, Plane::ClassOrder, 17),
+        }
+        let repaired = repair(directory.path(), None, false);
+        // The last block of the table belongs to the values, which are then lost as far as anybody
+        // can tell.
+        if what == "table" {
+            assert!(repaired[0].lost > 0 && !repaired[0].mended);
+            continue;
+        }
+        assert_eq!(repaired.len(), 1, "{what}");
+        assert_eq!(
+            (repaired[0].from_segment, repaired[0].lost),
+            (ROWS - 1, 0),
+            "{what}"
+        );
+        assert!(
+            model.is_held_by(&contents(directory.path()).unwrap()),
+            "{what}"
+        );
+        assert!(path.with_extension("vseg.damaged").exists());
+        assert!(repair(directory.path(), None, false).is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn lost_values_come_from_a_snapshot_or_are_given_up_when_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let (model, path) = make(directory.path());
+    copy(directory.path(), snapshot.path());
+    damage(&path, Plane::Values, 0);
+    let before = fs::read(&path).unwrap();
+
+    let store = Store::open(directory.path()).unwrap();
+    let verified = store.verify(None, &Pace::unlimited(), |_, _| {}).unwrap();
+    let [found] = &verified.damage[..] else {
+        panic!("{:?}", verified.damage);
+    };
+    let layout = Layout::new(encoder().dimension());
+    let offset = Plan::new(layout, ROWS).plane(Plane::Values).offset;
+    assert_eq!(found.file.as_deref(), path.to_str());
+    assert_eq!(found.offset_bytes, Some(offset as u64));
+    assert!(found.what.contains("expected checksum"), "{}", found.what);
+    drop(store);
+
+    let [repaired] = &repair(directory.path(), None, false)[..] else {
+        panic!("one segment is damaged");
+    };
+    // A block of 64 KiB holds 1,024 rows of 64 bytes; one of them was removed.
+    assert_eq!((repaired.lost, repaired.mended), (1_023, false));
+    assert_eq!(repaired.lost_classes[..3], [100, 101, 103]);
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        before,
+        "nothing is changed unasked"
+    );
+
+    let given_up = tempfile::tempdir().unwrap();
+    copy(directory.path(), given_up.path());
+    assert!(repair(given_up.path(), None, true)[0].mended);
+    let left = contents(given_up.path()).unwrap().templates;
+    assert_eq!(left.len(), model.templates.len() - 1_023);
+    assert!(
+        left.iter()
+            .all(|(key, values)| model.templates[key] == *values)
+    );
+
+    let [repaired] = &repair(directory.path(), Some(snapshot.path()), false)[..] else {
+        panic!("one segment is damaged");
+    };
+    assert_eq!((repaired.from_snapshot, repaired.lost), (1_023, 0));
+    assert!(model.is_held_by(&contents(directory.path()).unwrap()));
+}
+
+#[test]
+fn a_missing_segment_comes_from_a_snapshot() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let (model, path) = make(directory.path());
+    copy(directory.path(), snapshot.path());
+    fs::remove_file(&path).unwrap();
+    let error = contents(directory.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
+    assert!(error.to_string().contains("gallery repair"), "{error}");
+    assert_eq!(repair(directory.path(), None, false)[0].lost, ROWS - 1);
+    assert!(repair(directory.path(), Some(snapshot.path()), false)[0].mended);
+    assert!(model.is_held_by(&contents(directory.path()).unwrap()));
+}
+
+#[test]
+fn templates_that_were_sealed_since_the_snapshot_are_found_by_their_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let (mut model, _) = make(directory.path());
+    copy(directory.path(), snapshot.path());
+    let store = Store::open(directory.path()).unwrap();
+    Seal(0).run(&store, &mut model).unwrap();
+    let newest =
+        |path: &PathBuf| -> u64 { path.file_stem().unwrap().to_str().unwrap().parse().unwrap() };
+    drop(store);
+    let segments = fs::read_dir(directory.path().join("segments/1")).unwrap();
+    let sealed = segments
+        .map(|entry| entry.unwrap().path())
+        .max_by_key(newest)
+        .unwrap();
+    let layout = Layout::new(encoder().dimension());
+    flip(&sealed, Plan::new(layout, 2).plane(Plane::Values).offset);
+    let repaired = repair(directory.path(), Some(snapshot.path()), false);
+    assert_eq!((repaired[0].from_snapshot, repaired[0].lost), (2, 0));
+    assert!(model.is_held_by(&contents(directory.path()).unwrap()));
+}
