@@ -8,6 +8,8 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::exchange::Length;
+
 /// Prints a value as one line of JSON.
 pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
@@ -48,6 +50,18 @@ pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// A bar for a source, in what its length is known in.
+pub(super) fn progress_of(length: Length, what: &'static str) -> ProgressBar {
+    match length {
+        Length::Items(items) => progress(usize::try_from(items).unwrap_or(usize::MAX), what),
+        Length::Bytes(bytes) => {
+            let bar = byte_progress(what);
+            bar.set_length(bytes);
+            bar
+        }
+    }
 }
 
 /// A bar that counts bytes; [`advance`] moves it.

@@ -1,5 +1,7 @@
 //! What can go wrong, and whose fault it is.
 
+use std::path::PathBuf;
+
 use crate::exchange::ExchangeError;
 use crate::partition::StoreError;
 use crate::search::SearchError;
@@ -38,6 +40,24 @@ pub enum EngineError {
     /// Samples of one person cancel each other out, so that no direction is left.
     #[error("the samples contradict each other: their mean has no direction")]
     Contradiction,
+    /// An import of a source stopped early, and nobody said whether to go on.
+    #[error(
+        "an import of `{path}` into `{partition}` stopped after {items} items, and what was accepted of them stays: resume it, or overwrite it to import all of them once more"
+    )]
+    Unfinished {
+        /// The source.
+        path: PathBuf,
+        /// The partition.
+        partition: PartitionId,
+        /// How many items were done.
+        items: u64,
+    },
+    /// An import of a source cannot be resumed, since its record cannot be read.
+    #[error("cannot resume the import of `{path}`: its record is damaged or not of this version")]
+    ImportRecord {
+        /// The source.
+        path: PathBuf,
+    },
     /// A stored template cannot be compared, although its checksum is right.
     #[error("a stored template is no embedding")]
     Template {
@@ -64,6 +84,8 @@ impl EngineError {
             | EngineError::NoPartition { .. }
             | EngineError::Dimension { .. }
             | EngineError::Contradiction
+            | EngineError::Unfinished { .. }
+            | EngineError::ImportRecord { .. }
             | EngineError::Exchange(_)
             | EngineError::Search(SearchError::Dimension { .. }) => true,
             EngineError::Template { .. } => false,

@@ -6,6 +6,7 @@
 mod batch;
 mod duplicates;
 mod error;
+mod export;
 mod identify;
 mod import;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use batch::{Batch, PROBES_PER_PASS};
 pub use error::{EngineError, Fault};
 pub use identify::{Identification, IdentifyOptions, fuse};
+pub use import::{ImportOptions, Imported, check_source, none_refused};
 
 use crate::kernel::Kernel;
 use crate::partition::{Enrolled, NewTemplate, Store};

@@ -20,11 +20,13 @@ pub enum ExchangeError {
         #[source]
         source: io::Error,
     },
-    /// The file is no `.npy` file, or not a whole one.
-    #[error("`{path}` is not a whole `.npy` file: {what}")]
+    /// The file is none of its format, or not a whole one.
+    #[error("`{path}` is not a whole `{format}` file: {what}")]
     Malformed {
         /// The file.
         path: PathBuf,
+        /// The format, as names of files end in it.
+        format: &'static str,
         /// What was expected and found.
         what: String,
     },
@@ -48,6 +50,42 @@ pub enum ExchangeError {
         /// What is wrong with it.
         #[source]
         source: EmbeddingError,
+    },
+    /// An item is none that can be imported, and none was to be refused.
+    #[error("row {item} of `{path}` is no embedding: {reason}")]
+    Item {
+        /// The source.
+        path: PathBuf,
+        /// Which item, from 0.
+        item: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The name of a file to be read does not say how it is written.
+    #[error(
+        "cannot tell the format of `{path}` by its name: known are `.npy`, `.npz`, `.parquet` and `.jsonl`"
+    )]
+    SourceFormat {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The name of a gallery to be written does not say how.
+    #[error(
+        "cannot tell the format of `{path}` by its name: end it in `.npz`, `.parquet` or `.jsonl`"
+    )]
+    GalleryFormat {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The name of a file asks for a format which this build leaves out.
+    #[error(
+        "`{path}` is of a format that this build leaves out: build it with the feature `{feature}`"
+    )]
+    NoFeature {
+        /// The name.
+        path: PathBuf,
+        /// What to build with.
+        feature: &'static str,
     },
     /// The name of an output does not say how it is to be written.
     #[error("cannot tell the format of `{path}` by its name: end it in `.jsonl` or `.parquet`")]
@@ -100,6 +138,18 @@ pub enum ExchangeError {
 }
 
 impl ExchangeError {
+    pub(super) fn malformed(
+        path: &Path,
+        format: &'static str,
+        what: impl Into<String>,
+    ) -> ExchangeError {
+        ExchangeError::Malformed {
+            path: path.to_owned(),
+            format,
+            what: what.into(),
+        }
+    }
+
     /// For `map_err`, so that an error of the operating system gets the place and the purpose.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ExchangeError {
         move |source| ExchangeError::Io {

@@ -33,7 +33,7 @@ impl Job {
     }
 
     /// The first fact that differs: its name, its value here, and its value there.
-    pub(super) fn difference<'a>(&'a self, other: &'a Job) -> Option<[&'a str; 3]> {
+    pub(crate) fn difference<'a>(&'a self, other: &'a Job) -> Option<[&'a str; 3]> {
         let value = |job: &'a Job, name| job.0.get(name).map_or("nothing", String::as_str);
         let names = self.0.keys().chain(other.0.keys());
         names

@@ -1,4 +1,5 @@
-//! Embeddings in files that other programs write, and answers in files that other programs read.
+//! Embeddings in files that other programs write, and galleries and answers in files that other
+//! programs read.
 //!
 //! Reading and writing stream: memory does not grow with the file. Bytes are never trusted: a
 //! header is compared with the length of its file before anything is allocated, and every row is
@@ -8,15 +9,23 @@
 mod answers;
 mod draft;
 mod error;
+mod export;
 mod format;
 mod job;
 mod npy;
 mod pairs;
+mod refused;
+mod source;
 #[cfg(feature = "parquet")]
 mod table;
 
 pub use answers::{AnswerFile, Existing, write_json_answer};
 pub use error::ExchangeError;
+pub use export::{GalleryFormat, Visit, write_gallery};
 pub use job::Job;
-pub use npy::{ClassFile, EmbeddingFile};
+pub use npy::EmbeddingFile;
 pub use pairs::{PairFile, write_json_pair};
+pub use refused::RefusedFile;
+pub use source::{
+    Length, Line, LineReader, Piece, Record, Refusal, Refused, Source, file_facts, open_source,
+};

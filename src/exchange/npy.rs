@@ -16,7 +16,7 @@ use half::slice::HalfFloatSliceExt;
 use ndarray::Array2;
 
 use super::ExchangeError;
-use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding};
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Embedding};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// NumPy writes about 120 bytes; more than this is no header of a plain matrix.
@@ -30,14 +30,8 @@ const CHECK_ROWS: usize = 1024;
 #[derive(Debug)]
 pub struct EmbeddingFile {
     path: PathBuf,
-    reader: BufReader<File>,
-    rows: usize,
-    dimension: usize,
-    half: bool,
-    /// Where the first value lies.
-    values_start: u64,
+    matrix: Matrix<BufReader<File>>,
     next_row: usize,
-    bytes: Vec<u8>,
 }
 
 impl EmbeddingFile {
@@ -49,37 +43,11 @@ impl EmbeddingFile {
     /// `float16`, little-endian and in C order, with a row at least and a dimension that embeddings
     /// have. Double precision is refused and not rounded in silence.
     pub fn open(path: &Path) -> Result<EmbeddingFile, ExchangeError> {
-        let (header, reader) = open(path)?;
-        let half = match &*header.descr {
-            "<f4" => false,
-            "<f2" => true,
-            _ => {
-                let needed = "a matrix of `<f4` or `<f2` (`array.astype('<f4')`)";
-                return Err(header.unexpected(path, needed));
-            }
-        };
-        let &[rows, dimension] = &*header.shape else {
-            return Err(header.unexpected(path, "a matrix of rows and values"));
-        };
-        if header.fortran_order && rows > 1 && dimension > 1 {
-            return Err(header.unexpected(path, "a matrix in C order (`numpy.ascontiguousarray`)"));
-        }
-        if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
-            let needed = format!("a dimension of {DIMENSION_MIN} to {DIMENSION_MAX}");
-            return Err(header.unexpected(path, &needed));
-        }
-        if rows == 0 {
-            return Err(header.unexpected(path, "one row or more"));
-        }
+        let (reader, file_bytes) = open(path)?;
         Ok(EmbeddingFile {
             path: path.to_owned(),
-            reader,
-            rows,
-            dimension,
-            half,
-            values_start: header.bytes,
+            matrix: Matrix::new(path, reader, file_bytes)?,
             next_row: 0,
-            bytes: Vec::new(),
         })
     }
 
@@ -90,16 +58,15 @@ impl EmbeddingFile {
 
     /// How many embeddings there are.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.matrix.rows
     }
 
     /// How many values each has.
     pub fn dimension(&self) -> usize {
-        self.dimension
+        self.matrix.dimension
     }
 
-    /// Reads all embeddings once, and goes back to the first. What passes here can be imported and
-    /// identified.
+    /// Reads all embeddings once, and goes back to the first. What passes here can be identified.
     ///
     /// Returns a checksum of the values (CRC-64/NVME, as single precision), by which these
     /// embeddings can be told from others.
@@ -110,7 +77,7 @@ impl EmbeddingFile {
     pub fn check(&mut self) -> Result<u64, ExchangeError> {
         let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
         self.go_to(0)?;
-        while self.next_row < self.rows {
+        while self.next_row < self.rows() {
             for row in self.read(CHECK_ROWS)?.outer_iter() {
                 let row = row
                     .to_slice()
@@ -132,10 +99,9 @@ impl EmbeddingFile {
     ///
     /// Panics if `row` is past the end.
     pub fn go_to(&mut self, row: usize) -> Result<(), ExchangeError> {
-        assert!(row <= self.rows, "there are {} rows", self.rows);
-        let bytes_per_value = if self.half { 2 } else { 4 };
-        let start = self.values_start + row as u64 * (self.dimension * bytes_per_value) as u64;
-        let moved = self.reader.seek(io::SeekFrom::Start(start));
+        assert!(row <= self.rows(), "there are {} rows", self.rows());
+        let start = self.matrix.values_start + row as u64 * self.matrix.row_bytes() as u64;
+        let moved = self.matrix.reader.seek(io::SeekFrom::Start(start));
         moved.map_err(ExchangeError::io("read", &self.path))?;
         self.next_row = row;
         Ok(())
@@ -148,7 +114,77 @@ impl EmbeddingFile {
     /// If the file cannot be read, or a row has a value that is not finite, or zeros only. The row
     /// is named.
     pub fn read(&mut self, rows_max: usize) -> Result<Array2<f32>, ExchangeError> {
-        let rows = rows_max.min(self.rows - self.next_row);
+        let rows = rows_max.min(self.rows() - self.next_row);
+        let values = self.matrix.read(rows)?;
+        for (at, row) in values.chunks_exact(self.dimension()).enumerate() {
+            Embedding::check(row).map_err(|source| ExchangeError::Row {
+                path: self.path.clone(),
+                row: self.next_row + at,
+                source,
+            })?;
+        }
+        self.next_row += rows;
+        let matrix = Array2::from_shape_vec((rows, self.dimension()), values);
+        Ok(matrix.expect("there are rows times dimension values"))
+    }
+}
+
+/// A matrix as it comes from a file, or from a part of one. Its rows are not checked.
+#[derive(Debug)]
+pub(super) struct Matrix<R> {
+    path: PathBuf,
+    reader: R,
+    pub(super) rows: usize,
+    pub(super) dimension: usize,
+    half: bool,
+    /// Where the first value lies.
+    values_start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<R: Read> Matrix<R> {
+    /// Reads the header of a matrix that has `bytes` bytes with it; `path` names it in errors.
+    pub(super) fn new(path: &Path, mut reader: R, bytes: u64) -> Result<Self, ExchangeError> {
+        let header = read_header(path, &mut reader, bytes)?;
+        let half = match &*header.descr {
+            "<f4" => false,
+            "<f2" => true,
+            _ => {
+                let needed = "a matrix of `<f4` or `<f2` (`array.astype('<f4')`)";
+                return Err(header.unexpected(path, needed));
+            }
+        };
+        let &[rows, dimension] = &*header.shape else {
+            return Err(header.unexpected(path, "a matrix of rows and values"));
+        };
+        if header.fortran_order && rows > 1 && dimension > 1 {
+            return Err(header.unexpected(path, "a matrix in C order (`numpy.ascontiguousarray`)"));
+        }
+        if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
+            let needed = format!("a dimension of {DIMENSION_MIN} to {DIMENSION_MAX}");
+            return Err(header.unexpected(path, &needed));
+        }
+        if rows == 0 {
+            return Err(header.unexpected(path, "one row or more"));
+        }
+        Ok(Matrix {
+            path: path.to_owned(),
+            reader,
+            rows,
+            dimension,
+            half,
+            values_start: header.bytes,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Bytes of a row in the file.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.dimension * if self.half { 2 } else { 4 }
+    }
+
+    /// The next `rows` rows, one after the other. The caller keeps to those that there are.
+    pub(super) fn read(&mut self, rows: usize) -> Result<Vec<f32>, ExchangeError> {
         let mut values = vec![0.0_f32; rows * self.dimension];
         let read = if self.half {
             self.bytes.resize(values.len() * size_of::<f16>(), 0);
@@ -161,72 +197,106 @@ impl EmbeddingFile {
                 .read_exact(bytemuck::cast_slice_mut(&mut values))
         };
         read.map_err(ExchangeError::io("read", &self.path))?;
-        for (at, row) in values.chunks_exact(self.dimension.max(1)).enumerate() {
-            Embedding::check(row).map_err(|source| ExchangeError::Row {
-                path: self.path.clone(),
-                row: self.next_row + at,
-                source,
-            })?;
-        }
-        self.next_row += rows;
-        let matrix = Array2::from_shape_vec((rows, self.dimension), values);
-        Ok(matrix.expect("there are rows times dimension values"))
+        Ok(values)
+    }
+
+    /// What the values are read from.
+    pub(super) fn reader(&mut self) -> &mut R {
+        &mut self.reader
     }
 }
 
-/// A list of class numbers, read from front to back.
+/// A list of numbers as it comes from a file, or from a part of one.
 #[derive(Debug)]
-pub struct ClassFile {
+pub(super) struct List<R> {
     path: PathBuf,
-    reader: BufReader<File>,
-    rows: usize,
-    bytes_per_class: usize,
+    reader: R,
+    pub(super) rows: usize,
+    bytes_per_number: usize,
 }
 
-impl ClassFile {
-    /// Opens a list and reads its header.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, is no `.npy` file or cut off, or holds no list of `int64` or
-    /// `int32`.
-    pub fn open(path: &Path) -> Result<ClassFile, ExchangeError> {
-        let (header, reader) = open(path)?;
-        let bytes_per_class = match &*header.descr {
-            "<i8" => 8,
-            "<i4" => 4,
-            _ => return Err(header.unexpected(path, "a list of `<i8` or `<i4`")),
+impl<R: Read> List<R> {
+    /// Reads the header of a list of whole numbers; as [`Matrix::new`].
+    pub(super) fn integers(path: &Path, reader: R, bytes: u64) -> Result<Self, ExchangeError> {
+        List::new(path, reader, bytes, &[("<i8", 8), ("<i4", 4)])
+    }
+
+    /// Reads the header of a list of single-precision numbers; as [`Matrix::new`].
+    #[cfg(feature = "npz")]
+    pub(super) fn singles(path: &Path, reader: R, bytes: u64) -> Result<Self, ExchangeError> {
+        List::new(path, reader, bytes, &[("<f4", 4)])
+    }
+
+    fn new(
+        path: &Path,
+        mut reader: R,
+        bytes: u64,
+        known: &[(&str, usize)],
+    ) -> Result<Self, ExchangeError> {
+        let header = read_header(path, &mut reader, bytes)?;
+        let kind = known.iter().find(|(descr, _)| header.descr == *descr);
+        let Some(&(_, bytes_per_number)) = kind else {
+            let descrs: Vec<String> = known
+                .iter()
+                .map(|(descr, _)| format!("`{descr}`"))
+                .collect();
+            return Err(header.unexpected(path, &format!("a list of {}", descrs.join(" or "))));
         };
         let (&[rows] | &[rows, 1]) = &*header.shape else {
             return Err(header.unexpected(path, "a list of one number a row"));
         };
-        Ok(ClassFile {
+        Ok(List {
             path: path.to_owned(),
             reader,
             rows,
-            bytes_per_class,
+            bytes_per_number,
         })
     }
 
-    /// How many classes there are.
-    pub fn rows(&self) -> usize {
-        self.rows
+    /// Bytes of a number in the file.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.bytes_per_number
     }
 
-    /// Reads the next class.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, or is at its end.
-    pub fn read(&mut self) -> Result<ClassId, ExchangeError> {
-        let mut bytes = [0; 8];
-        let read = self.reader.read_exact(&mut bytes[..self.bytes_per_class]);
-        read.map_err(ExchangeError::io("read", &self.path))?;
-        let wide = i64::from_le_bytes(bytes);
-        // Four bytes stand in the lower half: moved up and down again, their sign is kept.
-        let shift = 64 - 8 * self.bytes_per_class;
-        Ok(ClassId(wide << shift >> shift))
+    /// The next whole numbers.
+    pub(super) fn read_integers(&mut self, rows: usize) -> Result<Vec<i64>, ExchangeError> {
+        let bytes = self.read(rows)?;
+        let wide = |number: &[u8]| {
+            let mut bytes = [0; 8];
+            bytes[..number.len()].copy_from_slice(number);
+            // Four bytes stand in the lower half: moved up and down again, their sign is kept.
+            let shift = 64 - 8 * number.len();
+            i64::from_le_bytes(bytes) << shift >> shift
+        };
+        Ok(bytes
+            .chunks_exact(self.bytes_per_number)
+            .map(wide)
+            .collect())
     }
+
+    /// The next single-precision numbers.
+    pub(super) fn read_singles(&mut self, rows: usize) -> Result<Vec<f32>, ExchangeError> {
+        Ok(bytemuck::pod_collect_to_vec(&self.read(rows)?))
+    }
+
+    /// What the numbers are read from.
+    pub(super) fn reader(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    fn read(&mut self, rows: usize) -> Result<Vec<u8>, ExchangeError> {
+        let mut bytes = vec![0; rows * self.bytes_per_number];
+        let read = self.reader.read_exact(&mut bytes);
+        read.map_err(ExchangeError::io("read", &self.path))?;
+        Ok(bytes)
+    }
+}
+
+/// Opens a file, and says how long it is.
+pub(super) fn open(path: &Path) -> Result<(BufReader<File>, u64), ExchangeError> {
+    let file = File::open(path).map_err(ExchangeError::io("open", path))?;
+    let metadata = file.metadata().map_err(ExchangeError::io("read", path))?;
+    Ok((BufReader::with_capacity(1 << 20, file), metadata.len()))
 }
 
 struct Header {
@@ -259,37 +329,27 @@ impl Header {
     }
 }
 
-/// Opens a file and reads its header, and makes sure that all values are there.
-fn open(path: &Path) -> Result<(Header, BufReader<File>), ExchangeError> {
-    let malformed = |what: String| ExchangeError::Malformed {
-        path: path.to_owned(),
-        what,
-    };
-    let file = File::open(path).map_err(ExchangeError::io("open", path))?;
-    let file_bytes = file
-        .metadata()
-        .map_err(ExchangeError::io("read", path))?
-        .len();
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    let (header_bytes, text) =
-        read_header_text(&mut reader).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => malformed(format!("it ends after {file_bytes} bytes")),
-            io::ErrorKind::InvalidData => malformed(error.to_string()),
-            _ => ExchangeError::io("read", path)(error),
-        })?;
+/// Reads a header, and makes sure that all values are there: that they and it have `bytes` bytes.
+fn read_header(path: &Path, reader: &mut impl Read, bytes: u64) -> Result<Header, ExchangeError> {
+    let malformed = |what: String| ExchangeError::malformed(path, ".npy", what);
+    let (header_bytes, text) = read_header_text(reader).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => malformed(format!("it ends after {bytes} bytes")),
+        io::ErrorKind::InvalidData => malformed(error.to_string()),
+        _ => ExchangeError::io("read", path)(error),
+    })?;
     let header = parse_header(&text, header_bytes)
         .ok_or_else(|| malformed("its header is not that of a plain matrix or list".to_owned()))?;
     let expected = header
         .value_bytes()
         .and_then(|values| values.checked_add(header_bytes));
-    if expected != Some(file_bytes) {
+    if expected != Some(bytes) {
         let expected = expected.map_or("too many".to_owned(), |bytes| bytes.to_string());
         let shape = &header.shape;
         return Err(malformed(format!(
-            "shape {shape:?} needs {expected} bytes, it has {file_bytes}"
+            "shape {shape:?} needs {expected} bytes, it has {bytes}"
         )));
     }
-    Ok((header, reader))
+    Ok(header)
 }
 
 /// The number of bytes before the first value, and the text of the header.
@@ -422,10 +482,9 @@ mod tests {
 
     fn classes(bytes: &[u8]) -> Result<Vec<i64>, ExchangeError> {
         let (_directory, path) = write(bytes);
-        let mut file = ClassFile::open(&path)?;
-        (0..file.rows())
-            .map(|_| file.read().map(|class| class.0))
-            .collect()
+        let (reader, bytes) = open(&path)?;
+        let mut list = List::integers(&path, reader, bytes)?;
+        list.read_integers(list.rows)
     }
 
     const SINGLE: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 16), }   \n";

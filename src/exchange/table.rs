@@ -122,7 +122,7 @@ fn append(
 }
 
 /// What the operating system said, where that was the cause.
-fn io_error(error: ParquetError) -> io::Error {
+pub(super) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(cause) => match cause.downcast::<io::Error>() {
             Ok(error) => *error,

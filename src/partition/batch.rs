@@ -56,6 +56,16 @@ impl TemplateBatch {
         self.rows.rows() == 0
     }
 
+    /// Adds all templates of another batch, after those that are there.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they are of another encoder.
+    pub fn append(&mut self, other: &TemplateBatch) {
+        assert_eq!(self.encoder, other.encoder, "a batch is of one encoder");
+        self.rows.append(&other.rows, 0..other.len());
+    }
+
     /// Forgets the templates, but keeps the memory for others.
     pub fn clear(&mut self) {
         self.rows.clear();

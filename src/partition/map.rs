@@ -22,6 +22,20 @@ impl Map {
         let map = unsafe { memmap2::Mmap::map(file)? };
         Ok(Map(map))
     }
+
+    /// Lets the system take back the memory in which the bytes are seen: whoever reads them again gets
+    /// them from the file. For whoever reads all once, so that a process does not look as large as its
+    /// files.
+    pub(super) fn release(&self) {
+        // SAFETY: What is unchecked of this advice is that it drops changes to memory that is private
+        // to this process. The mapping is shared and read-only: the bytes stay what they are in the
+        // file, also for those who hold references to them.
+        let advised = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        // It is advice: if it is not taken, memory is all that is lost.
+        if let Err(error) = advised {
+            tracing::debug!(%error, "cannot release the memory of a segment");
+        }
+    }
 }
 
 impl Deref for Map {

@@ -117,6 +117,11 @@ impl Segment {
         })
     }
 
+    /// Lets the system take back the memory in which the file is seen.
+    pub(super) fn release(&self) {
+        self.map.release();
+    }
+
     /// How many rows there are, removed ones included.
     pub(super) fn rows(&self) -> usize {
         self.header.rows

@@ -238,6 +238,14 @@ impl Block {
         })
     }
 
+    /// Lets the system take back the memory in which a segment is seen, which else grows to its whole
+    /// length with reading. Nothing changes for others, but that they read from the file again.
+    pub fn release(&self) {
+        if let Source::Segment(_, segment) = &self.source {
+            segment.release();
+        }
+    }
+
     /// The rows of a class that are not removed.
     ///
     /// # Errors

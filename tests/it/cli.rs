@@ -147,7 +147,7 @@ fn imported_embeddings_are_identified_exactly() {
 }
 
 #[test]
-fn a_bad_import_changes_nothing_and_names_the_row() {
+fn an_import_of_all_or_nothing_changes_nothing_and_names_the_row() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let data = at("data");
@@ -161,6 +161,7 @@ fn a_bad_import_changes_nothing_and_names_the_row() {
             partition,
             "--encoder",
             "test",
+            "--all-or-nothing",
             "--embeddings",
             text(file),
         ])

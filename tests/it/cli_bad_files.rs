@@ -94,6 +94,7 @@ fn a_bad_file_is_named_and_nothing_is_half_done() {
             "import",
             "--encoder",
             "test",
+            "--all-or-nothing",
             "--embeddings",
             text(file),
         ];

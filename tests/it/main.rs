@@ -14,10 +14,13 @@ mod cli_bench;
 #[cfg(feature = "web")]
 mod cli_duplicates;
 #[cfg(feature = "web")]
+mod cli_exchange;
+#[cfg(feature = "web")]
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_snapshot;
 mod duplicates;
+mod exchange;
 #[cfg(feature = "face")]
 mod face;
 mod format;

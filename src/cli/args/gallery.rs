@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::cosine;
+use crate::exchange::Existing;
 use crate::types::{ClassId, PartitionId};
 
 /// Look after galleries
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Gallery {
     Import(Import),
+    Export(Export),
     List(List),
     Info(Info),
     Verify(Verify),
@@ -22,21 +24,94 @@ pub(in crate::cli) enum Gallery {
     Restore(Restore),
 }
 
-/// Add ready embeddings from an .npy file: all of them or, if one is bad, none
+/// Add many templates: ready embeddings from a file, or pictures
+///
+/// FILE is .npy (a matrix, with --classes and --times beside it), .npz, .parquet or .jsonl; the
+/// formats are described in docs/exchange.md. --pictures reads folders of class folders, --manifest
+/// a CSV file with the columns picture, class and, if there is one, time (milliseconds since 1970).
+///
+/// Items are added piece by piece, each durable before the next. One that is no embedding, or no
+/// picture of one face, is refused and the others come in: the exit code is then 1, and a report has
+/// a line of JSON for each. An interrupted import goes on where it stopped if the same command is
+/// given with --resume: nothing is lost, and nothing added twice.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
+    #[command(flatten)]
+    pub(in crate::cli) source: ImportSource,
     /// The gallery, such as bws.1; made if it does not exist
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
-    /// The embeddings: an .npy file of rows x dimension, f32 or f16
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) embeddings: PathBuf,
-    /// Their classes: an .npy file of int64 [default: the row numbers from 1]
-    #[arg(long, value_name = "FILE")]
+    /// The network that made the embeddings, NAME or NAME@VERSION; a gallery holds embeddings of one
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present_any = ["pictures", "manifest"],
+        conflicts_with_all = ["pictures", "manifest"]
+    )]
+    pub(in crate::cli) encoder: Option<String>,
+    /// Classes of an .npy file: an .npy file of int64 [default: the row numbers from 1]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pictures", "manifest"])]
     pub(in crate::cli) classes: Option<PathBuf>,
-    /// The network that made them, NAME or NAME@VERSION; a gallery holds embeddings of one
-    #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) encoder: String,
+    /// Times of enrolment of an .npy file: an .npy file of int64, milliseconds since 1970 [default:
+    /// now]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pictures", "manifest"])]
+    pub(in crate::cli) times: Option<PathBuf>,
+    /// Read and check everything, say what would be done, and change nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Check all items before the first is added, and add none if one is refused
+    #[arg(long, conflicts_with_all = ["pictures", "manifest", "dry_run", "refused"])]
+    pub(in crate::cli) all_or_nothing: bool,
+    /// Go on with an interrupted import of the same source; begin if there was none
+    #[arg(long, conflicts_with_all = ["overwrite", "dry_run"])]
+    pub(in crate::cli) resume: bool,
+    /// Start again, whatever was begun: what an interrupted import added stays. Replace a report of
+    /// refused items
+    #[arg(long)]
+    pub(in crate::cli) overwrite: bool,
+    /// Report refused items in this file [default: FILE.refused.jsonl, beside the source; none with
+    /// --dry-run]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) refused: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// What is imported.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(in crate::cli) struct ImportSource {
+    /// The embeddings: an .npy, .npz, .parquet or .jsonl file
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: Option<PathBuf>,
+    /// The same as FILE
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) embeddings: Option<PathBuf>,
+    /// Pictures instead: folders of class folders, as `vultus enroll` reads them
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(in crate::cli) pictures: Vec<PathBuf>,
+    /// Pictures instead: a CSV file with the header `picture,class` or `picture,class,time`; paths
+    /// are relative to its folder
+    #[arg(long, value_name = "CSV")]
+    pub(in crate::cli) manifest: Option<PathBuf>,
+}
+
+/// Write all templates of a gallery to a file, as they are at this moment
+///
+/// Each has its class, its embedding, when it was enrolled and, where it is known, the quality of its
+/// picture. Importing the file gives the same templates, bit by bit.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Export {
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: PartitionId,
+    /// The file, whose name ends in .npz, .parquet or .jsonl; it appears when it is whole
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(in crate::cli) overwrite: bool,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -183,4 +258,17 @@ pub(in crate::cli) struct Restore {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+impl Import {
+    /// What was typed about an import that was begun before.
+    pub(in crate::cli) fn existing(&self) -> Existing {
+        match self {
+            Import { resume: true, .. } => Existing::Resume,
+            Import {
+                overwrite: true, ..
+            } => Existing::Overwrite,
+            _ => Existing::Refuse,
+        }
+    }
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(in crate::cli) use self::gallery::{
-    Compact, Duplicates, Erase, Gallery, Import, Info, List, Repair, Restore, Snapshot, Verify,
+    Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
+    Verify,
 };
 use crate::config::Layer;
 use crate::exchange::Existing;

@@ -15,8 +15,8 @@ use crate::cli::output;
 use crate::cli::temporary::Directory;
 use crate::code::{Probe, length, similarity};
 use crate::config::Settings;
-use crate::engine::Engine;
-use crate::exchange::{EmbeddingFile, write_json_answer};
+use crate::engine::{Engine, ImportOptions};
+use crate::exchange::{EmbeddingFile, Existing, open_source, write_json_answer};
 use crate::partition::{Snapshot, Store};
 use crate::search::{Options, Plan, Pool, search};
 use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
@@ -146,12 +146,17 @@ fn import(
     path: &Path,
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    let mut file = EmbeddingFile::open(path)?;
-    let encoder = EncoderId::new("bench", "1", file.dimension())?;
+    let mut source = open_source(path, None, None)?;
+    let encoder = EncoderId::new("bench", "1", source.dimension())?;
     let engine = Engine::new(store.clone(), Pool::new(settings.threads));
-    let bar = output::progress(file.rows(), "importing");
-    engine.import(id, &encoder, &mut file, None, Clock::System.now(), |done| {
-        bar.set_position(done as u64);
+    let bar = output::progress_of(source.length(), "importing");
+    let options = ImportOptions {
+        existing: Existing::Refuse,
+        refused: None,
+    };
+    let now = Clock::System.now();
+    engine.import(id, &encoder, &mut *source, options, now, |_, position| {
+        bar.set_position(position);
     })?;
     bar.finish_and_clear();
     Ok(())

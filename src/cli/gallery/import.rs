@@ -1,42 +1,213 @@
 //! `vultus gallery import`
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use super::picture_source;
 use crate::cli::args::Import;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::exchange::{ClassFile, EmbeddingFile};
+use crate::engine::{ImportOptions, Imported, check_source, none_refused};
+use crate::exchange::{RefusedFile, Source, open_source};
+use crate::search::Pool;
 use crate::types::{Clock, EncoderId};
 
+/// Refused items that a dry run without a report shows.
+const REFUSED_SHOWN: usize = 10;
+
 pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
-    let mut embeddings = EmbeddingFile::open(&verb.embeddings)?;
-    let encoder = EncoderId::parse(&verb.encoder, embeddings.dimension())?;
-    let classes = verb.classes.as_deref();
-    let mut class_file = classes.map(ClassFile::open).transpose()?;
-    let classes = classes.zip(class_file.as_mut());
+    let (source, encoder) = source(verb, settings)?;
+    if let Some(report) = &verb.refused
+        && report.canonicalize().ok() == Some(source.name().canonicalize()?)
+    {
+        bail!(
+            "`{}` is what is imported: report to another file",
+            report.display()
+        );
+    }
+    if verb.dry_run {
+        return dry_run(verb, settings, source, &encoder);
+    }
+    if verb.all_or_nothing {
+        check_all(verb, settings)?;
+    }
+    import(verb, settings, source, &encoder)
+}
+
+fn import(
+    verb: &Import,
+    settings: &Settings,
+    mut source: Box<dyn Source>,
+    encoder: &EncoderId,
+) -> anyhow::Result<Exit> {
+    let report = match &verb.refused {
+        Some(path) => path.clone(),
+        None => default_report(source.name()),
+    };
     let engine = open::engine(settings)?;
-    let bar = output::progress(embeddings.rows(), "importing");
+    let options = ImportOptions {
+        existing: verb.existing(),
+        refused: (!verb.all_or_nothing).then_some(&*report),
+    };
+    let bar = output::progress_of(source.length(), "importing");
+    let mut begun = false;
     let imported = engine.import(
         &verb.partition,
-        &encoder,
-        &mut embeddings,
-        classes,
+        encoder,
+        &mut *source,
+        options,
         Clock::System.now(),
-        |done| {
-            bar.set_position(done as u64);
+        |_, position| {
+            if !begun {
+                // What was done before says nothing of the time that is left.
+                bar.set_position(position);
+                bar.reset_eta();
+            }
+            begun = true;
+            bar.set_position(position);
         },
     );
     bar.finish_and_clear();
-    let imported = imported?;
+    let imported = if begun {
+        imported.context("the import stopped; --resume goes on after what is certain")?
+    } else {
+        imported?
+    };
+    print(verb, encoder, &imported, Some(&report))
+}
+
+/// Reads everything and makes nothing.
+fn dry_run(
+    verb: &Import,
+    settings: &Settings,
+    mut source: Box<dyn Source>,
+    encoder: &EncoderId,
+) -> anyhow::Result<Exit> {
+    if settings.data_dir.join("catalog.redb").exists() {
+        let engine = open::reading_engine(settings)?;
+        engine.check_encoder(&verb.partition, encoder, source.dimension())?;
+    }
+    let begin = |path: &PathBuf| RefusedFile::begin(path, verb.overwrite);
+    let mut report = verb.refused.as_ref().map(begin).transpose()?;
+    let bar = output::progress_of(source.length(), "checking");
+    let mut shown = 0;
+    let checked = check_source(
+        &mut *source,
+        &Pool::new(settings.threads),
+        |refusals| {
+            if let Some(report) = &mut report {
+                report.append(refusals)?;
+                return Ok(());
+            }
+            for refusal in refusals.iter().take(REFUSED_SHOWN - shown) {
+                let (item, reason) = (refusal.item, &refusal.refused.reason);
+                bar.suspend(|| eprintln!("item {item} would be refused: {reason}"));
+                shown += 1;
+            }
+            Ok(())
+        },
+        |_, position| bar.set_position(position),
+    );
+    bar.finish_and_clear();
+    print(verb, encoder, &checked?, verb.refused.as_deref())
+}
+
+/// Makes sure that no item will be refused.
+fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
+    let (mut source, _) = source(verb, settings)?;
+    let name = source.name().to_owned();
+    let bar = output::progress_of(source.length(), "checking");
+    let checked = check_source(
+        &mut *source,
+        &Pool::new(settings.threads),
+        |refusals| none_refused(&name, refusals),
+        |_, position| bar.set_position(position),
+    );
+    bar.finish_and_clear();
+    checked?;
+    Ok(())
+}
+
+fn source(verb: &Import, settings: &Settings) -> anyhow::Result<(Box<dyn Source>, EncoderId)> {
+    if let (Some(path), Some(encoder)) = (
+        verb.source
+            .file
+            .as_ref()
+            .or(verb.source.embeddings.as_ref()),
+        &verb.encoder,
+    ) {
+        let source = open_source(path, verb.classes.as_deref(), verb.times.as_deref())?;
+        let encoder = EncoderId::parse(encoder, source.dimension())?;
+        return Ok((source, encoder));
+    }
+    let faces = Arc::new(open::faces(settings)?);
+    let encoder = faces.profile().encoder().clone();
+    let source = match &verb.source.manifest {
+        Some(manifest) => picture_source::of_manifest(manifest, faces)?,
+        None => picture_source::of_folders(&verb.source.pictures, faces)?,
+    };
+    Ok((source, encoder))
+}
+
+/// The report of a source, beside it.
+fn default_report(source: &Path) -> PathBuf {
+    let whole = source.canonicalize();
+    let mut name = whole.unwrap_or_else(|_| source.to_owned()).into_os_string();
+    name.push(".refused.jsonl");
+    name.into()
+}
+
+fn print(
+    verb: &Import,
+    encoder: &EncoderId,
+    imported: &Imported,
+    report: Option<&Path>,
+) -> anyhow::Result<Exit> {
+    let (id, report) = (
+        &verb.partition,
+        report.map(|path| path.display().to_string()),
+    );
+    let report = report.filter(|_| imported.refused > 0);
+    let Imported {
+        items,
+        accepted,
+        refused,
+        earlier,
+    } = imported;
     if verb.json {
-        let encoder = encoder.to_string();
         output::json_line(&serde_json::json!({
-            "partition": verb.partition.to_string(), "imported": imported, "encoder": encoder,
+            "partition": id.to_string(),
+            "encoder": encoder.to_string(),
+            "items": items,
+            "imported": accepted,
+            "refused": refused,
+            "earlier": earlier,
+            "report": report,
+            "dry_run": verb.dry_run,
         }))?;
     } else {
-        eprintln!(
-            "imported {imported} embeddings of `{encoder}` into {}",
-            verb.partition
-        );
+        let done = if verb.dry_run {
+            "would import"
+        } else {
+            "imported"
+        };
+        let before = match earlier {
+            0 => String::new(),
+            _ if earlier == items => ", all of them in an earlier run".to_owned(),
+            _ => format!(", {earlier} of {items} items in an earlier run"),
+        };
+        eprintln!("{done} {accepted} embeddings of `{encoder}` into {id}{before}");
+        if *refused > 0 {
+            let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
+            eprintln!("refused {refused} of {items} items{place}");
+        }
     }
-    Ok(Exit::Success)
+    Ok(if *refused == 0 {
+        Exit::Success
+    } else {
+        Exit::No
+    })
 }

@@ -3,9 +3,11 @@
 mod compact;
 mod duplicates;
 mod erase;
+mod export;
 mod import;
 mod info;
 mod list;
+mod picture_source;
 mod repair;
 mod restore;
 mod snapshot;
@@ -18,6 +20,7 @@ use crate::config::Settings;
 pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
     match verb {
         Gallery::Import(verb) => import::run(verb, settings),
+        Gallery::Export(verb) => export::run(verb, settings),
         Gallery::List(verb) => list::run(verb, settings),
         Gallery::Repair(verb) => repair::run(verb, settings),
         Gallery::Verify(verb) => verify::run(verb, settings),

@@ -1,0 +1,29 @@
+//! `vultus gallery export`
+
+use crate::cli::args::Export;
+use crate::cli::exit::Exit;
+use crate::cli::{open, output};
+use crate::config::Settings;
+
+pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
+    let engine = open::reading_engine(settings)?;
+    let partition = open::partition(&engine, &verb.partition)?;
+    let (id, encoder) = (partition.id(), partition.encoder());
+    let bar = output::progress(partition.snapshot().templates(), "exporting");
+    let exported = engine.export(id, &verb.output, verb.overwrite, |done| {
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let (exported, file) = (exported?, verb.output.display());
+    if verb.json {
+        output::json_line(&serde_json::json!({
+            "partition": id.to_string(),
+            "encoder": encoder.to_string(),
+            "exported": exported,
+            "file": file.to_string(),
+        }))?;
+    } else {
+        eprintln!("exported {exported} embeddings of `{encoder}` from {id} to `{file}`");
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,319 @@
+//! JSON lines: `{"class": 7, "embedding": [0.1, -0.2], "time": 1700000000000, "quality": 0.9}`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::error::Category;
+
+use super::{
+    ExchangeError, ITEMS_PER_PIECE, Job, Length, Piece, Record, Refused, Source, file_facts,
+    items_per_commit,
+};
+use crate::exchange::npy;
+use crate::types::{ClassId, Embedding, Timestamp};
+
+/// The longest line that is read. The largest embedding takes a fifth of it in full digits.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Lines of so many bytes are read together.
+const BYTES_PER_PIECE: usize = 1 << 22;
+
+/// A line, which may be none to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes, without those that end it.
+    Whole(&'a [u8]),
+    /// It is longer than any is that could be of use.
+    TooLong,
+}
+
+/// The lines of a file, from first to last, however long they are: one that is too long is passed
+/// over, and never kept.
+#[derive(Debug)]
+pub struct LineReader {
+    path: PathBuf,
+    reader: BufReader<File>,
+    bytes: u64,
+    position: u64,
+    line_bytes_max: usize,
+    buffer: Vec<u8>,
+}
+
+impl LineReader {
+    /// Opens a file. Lines of more than `line_bytes_max` bytes are too long.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn open(path: &Path, line_bytes_max: usize) -> Result<LineReader, ExchangeError> {
+        let (reader, bytes) = npy::open(path)?;
+        Ok(LineReader {
+            path: path.to_owned(),
+            reader,
+            bytes,
+            position: 0,
+            line_bytes_max,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How long the file was when it was opened.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How much of it is read.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next line, or `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn next_line(&mut self) -> Result<Option<Line<'_>>, ExchangeError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let read = self.append(&mut buffer);
+        self.buffer = buffer;
+        Ok(read?.map(|fits| {
+            if fits {
+                Line::Whole(&self.buffer)
+            } else {
+                Line::TooLong
+            }
+        }))
+    }
+
+    /// Appends the next line to `buffer` and says whether it was one to be kept; if not, nothing is
+    /// appended.
+    fn append(&mut self, buffer: &mut Vec<u8>) -> Result<Option<bool>, ExchangeError> {
+        let start = buffer.len();
+        let most = self.line_bytes_max as u64 + 2;
+        let read = (&mut self.reader).take(most).read_until(b'\n', buffer);
+        let read = read.map_err(ExchangeError::io("read", &self.path))?;
+        self.position += read as u64;
+        if read == 0 {
+            return Ok(None);
+        }
+        let ended = buffer.ends_with(b"\n");
+        if ended {
+            buffer.pop();
+            if buffer.len() > start && buffer.ends_with(b"\r") {
+                buffer.pop();
+            }
+        }
+        if buffer.len() - start <= self.line_bytes_max {
+            return Ok(Some(true));
+        }
+        buffer.truncate(start);
+        if !ended {
+            let passed = pass_line(&mut self.reader);
+            self.position += passed.map_err(ExchangeError::io("read", &self.path))?;
+        }
+        Ok(Some(false))
+    }
+
+    fn rewind(&mut self) -> Result<(), ExchangeError> {
+        let moved = self.reader.rewind();
+        self.position = 0;
+        moved.map_err(ExchangeError::io("read", &self.path))
+    }
+}
+
+/// Passes over the rest of a line, and returns how long it was.
+fn pass_line(reader: &mut impl BufRead) -> io::Result<u64> {
+    let mut passed = 0;
+    loop {
+        let buffer = reader.fill_buf()?;
+        let end = buffer.iter().position(|&byte| byte == b'\n');
+        let count = end.map_or(buffer.len(), |end| end + 1);
+        reader.consume(count);
+        passed += count as u64;
+        if end.is_some() || count == 0 {
+            return Ok(passed);
+        }
+    }
+}
+
+/// Opens a file of JSON lines. The first that can be read decides on the dimension.
+pub(super) fn open_lines(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
+    let facts = file_facts(path)?;
+    let mut lines = LineReader::open(path, LINE_BYTES_MAX)?;
+    let mut count = 0_u64;
+    let dimension = loop {
+        match lines.next_line()? {
+            None => {
+                return Err(ExchangeError::Contents {
+                    path: path.to_owned(),
+                    expected: "a line with a class and an embedding".to_owned(),
+                    found: format!("none in {count} lines"),
+                });
+            }
+            Some(Line::Whole(line)) => {
+                if let Ok(item) = parse(line)
+                    && Embedding::check(&item.embedding).is_ok()
+                {
+                    break item.embedding.len();
+                }
+            }
+            Some(Line::TooLong) => {}
+        }
+        count += 1;
+    };
+    lines.rewind()?;
+    Ok(Box::new(LineSource {
+        lines,
+        facts,
+        dimension,
+        next_line: 0,
+    }))
+}
+
+struct LineSource {
+    lines: LineReader,
+    facts: String,
+    dimension: usize,
+    next_line: u64,
+}
+
+impl Source for LineSource {
+    fn name(&self) -> &Path {
+        self.lines.path()
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn length(&self) -> Length {
+        Length::Bytes(self.lines.bytes())
+    }
+
+    fn position(&self) -> u64 {
+        self.lines.position()
+    }
+
+    fn describe(&self, job: Job) -> Job {
+        job.with("file", &self.facts)
+    }
+
+    fn items_per_commit(&self) -> u64 {
+        items_per_commit(self.dimension)
+    }
+
+    fn skip(&mut self, items: u64) -> Result<(), ExchangeError> {
+        for passed in 0..items {
+            if self.lines.next_line()?.is_none() {
+                let what = format!("{items} lines were imported, it has {passed}");
+                return Err(ExchangeError::malformed(self.name(), ".jsonl", what));
+            }
+        }
+        self.next_line += items;
+        Ok(())
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Box<dyn Piece>>, ExchangeError> {
+        let mut piece = LinePiece {
+            first_line: self.next_line,
+            dimension: self.dimension,
+            bytes: Vec::new(),
+            lines: Vec::new(),
+        };
+        while piece.lines.len() < ITEMS_PER_PIECE && piece.bytes.len() < BYTES_PER_PIECE {
+            let start = piece.bytes.len();
+            let Some(fits) = self.lines.append(&mut piece.bytes)? else {
+                break;
+            };
+            let line = start..piece.bytes.len();
+            piece.lines.push(fits.then_some(line));
+        }
+        self.next_line += piece.lines.len() as u64;
+        Ok(if piece.lines.is_empty() {
+            None
+        } else {
+            Some(Box::new(piece))
+        })
+    }
+}
+
+/// Lines that nobody has read yet.
+struct LinePiece {
+    first_line: u64,
+    dimension: usize,
+    bytes: Vec<u8>,
+    /// Where each lies; `None` if it is too long.
+    lines: Vec<Option<Range<usize>>>,
+}
+
+impl Piece for LinePiece {
+    fn items(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
+        let line = self.first_line + at as u64 + 1;
+        let record = self.parse(at, scratch);
+        let record = record.and_then(|record| record.check(self.dimension));
+        record.map_err(|refused| refused.at_line(line))
+    }
+}
+
+impl LinePiece {
+    fn parse<'a>(&self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
+        let Some(line) = &self.lines[at] else {
+            return Err(Refused::new(format!(
+                "the line has more than {LINE_BYTES_MAX} bytes"
+            )));
+        };
+        let item = parse(&self.bytes[line.clone()]).map_err(Refused::new)?;
+        *scratch = item.embedding;
+        Ok(Record {
+            class: ClassId(item.class),
+            values: scratch,
+            enrolled: item
+                .time
+                .map(|unix_milliseconds| Timestamp { unix_milliseconds }),
+            quality: item.quality.unwrap_or(f32::NAN),
+        })
+    }
+}
+
+/// A line as it is written. Members of other names are passed over.
+#[derive(Deserialize)]
+struct Item {
+    class: i64,
+    /// Read in double precision and then rounded: what other programs print of single precision in
+    /// double comes back exactly.
+    embedding: Vec<f32>,
+    time: Option<i64>,
+    quality: Option<f32>,
+}
+
+/// Reads a line, or says what is wrong with it. What the parser says is not passed on where it
+/// might show a value.
+fn parse(line: &[u8]) -> Result<Item, String> {
+    serde_json::from_slice(line).map_err(|error| {
+        let text = error.to_string();
+        let shown = text.split(" at line ").next().unwrap_or_default();
+        let column = error.column();
+        match error.classify() {
+            Category::Data if shown.starts_with("missing field") => shown.to_owned(),
+            Category::Data if shown.starts_with("duplicate field") => shown.to_owned(),
+            Category::Data => format!(
+                "what ends in column {column} is not of the kind that it must be (`class` and `time` are whole numbers, `embedding` is a list of numbers, `quality` is a number)"
+            ),
+            Category::Eof if line.is_empty() => "the line is empty".to_owned(),
+            Category::Eof => "the line ends too early".to_owned(),
+            Category::Syntax | Category::Io => format!("column {column} is no JSON"),
+        }
+    })
+}

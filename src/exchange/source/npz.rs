@@ -1,0 +1,350 @@
+//! NumPy's `.npz` files: `.npy` files in a ZIP archive, as `numpy.savez` and
+//! `numpy.savez_compressed` write them.
+//!
+//! The arrays are read side by side, each from its own place, so that nothing has to be kept. What a
+//! member is said to hold is compared with the header of the array; no more of it is read, whatever it
+//! inflates to, and what it inflates to is compared with its checksum at the end.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
+use std::path::Path;
+
+use crc_fast::{CrcAlgorithm, Digest};
+use flate2::bufread::DeflateDecoder;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::matrix::{Arrays, Forward, MatrixSource};
+use super::{ExchangeError, Source, file_facts};
+use crate::exchange::npy::{List, Matrix};
+
+const FORMAT: &str = ".npz";
+
+/// Opens an archive with the arrays `embeddings` and `classes`, and `times` and `qualities` if they
+/// are there.
+pub(super) fn open_npz(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
+    let file = File::open(path).map_err(ExchangeError::io("open", path))?;
+    let mut archive = ZipArchive::new(BufReader::new(file))
+        .map_err(|error| ExchangeError::malformed(path, FORMAT, error.to_string()))?;
+    let member = |archive: &mut _, name| open_member(path, archive, name);
+    let needed = |archive: &mut _, name| {
+        let names = "arrays `embeddings` and `classes`";
+        member(archive, name)?.ok_or_else(|| ExchangeError::Contents {
+            path: path.to_owned(),
+            expected: names.to_owned(),
+            found: format!("no array `{name}`"),
+        })
+    };
+    let label = |name: &str| path.join(format!("{name}.npy"));
+    let (reader, bytes) = needed(&mut archive, "embeddings")?;
+    let embeddings = Matrix::new(&label("embeddings"), reader, bytes)?;
+    let (reader, bytes) = needed(&mut archive, "classes")?;
+    let classes = List::integers(&label("classes"), reader, bytes)?;
+    let times = member(&mut archive, "times")?
+        .map(|(reader, bytes)| List::integers(&label("times"), reader, bytes))
+        .transpose()?;
+    let qualities = member(&mut archive, "qualities")?
+        .map(|(reader, bytes)| List::singles(&label("qualities"), reader, bytes))
+        .transpose()?;
+    let rows = embeddings.rows;
+    let lists = [
+        ("classes", Some(&classes)),
+        ("times", times.as_ref()),
+        ("qualities", qualities.as_ref()),
+    ];
+    for (name, list) in lists {
+        if let Some(list) = list.filter(|list| list.rows != rows) {
+            return Err(ExchangeError::Contents {
+                path: label(name),
+                expected: format!("one number for each of {rows} rows"),
+                found: format!("{} of them", list.rows),
+            });
+        }
+    }
+    let arrays = Arrays {
+        embeddings,
+        classes: Some(classes),
+        times,
+        qualities,
+    };
+    let files = vec![("file".to_owned(), file_facts(path)?)];
+    Ok(MatrixSource::boxed(path, files, arrays))
+}
+
+type Opened = (Box<dyn Forward>, u64);
+
+/// A reader of its own for an array, and how many bytes it is said to give.
+fn open_member(
+    path: &Path,
+    archive: &mut ZipArchive<BufReader<File>>,
+    name: &str,
+) -> Result<Option<Opened>, ExchangeError> {
+    let malformed = |what: String| ExchangeError::malformed(path, FORMAT, what);
+    let Some(index) = archive.index_for_name(&format!("{name}.npy")) else {
+        return Ok(None);
+    };
+    let entry = archive
+        .by_index_raw(index)
+        .map_err(|error| malformed(error.to_string()))?;
+    if entry.encrypted() {
+        return Err(malformed(format!("array `{name}` is encrypted")));
+    }
+    let (method, bytes, crc) = (entry.compression(), entry.size(), entry.crc32());
+    let start = entry
+        .data_start()
+        .ok_or_else(|| malformed(format!("array `{name}` has no place")))?;
+    let stored = entry.compressed_size();
+    let mut file = File::open(path).map_err(ExchangeError::io("open", path))?;
+    file.seek(SeekFrom::Start(start))
+        .map_err(ExchangeError::io("read", path))?;
+    let file = BufReader::with_capacity(1 << 18, file.take(stored));
+    let content = match method {
+        CompressionMethod::Stored => Content::Stored(file),
+        CompressionMethod::DEFLATE => Content::Deflated(DeflateDecoder::new(file)),
+        other => {
+            return Err(malformed(format!(
+                "array `{name}` is stored in a way that is not known ({other:?}): use `numpy.savez` or `numpy.savez_compressed`"
+            )));
+        }
+    };
+    let member = Member {
+        content,
+        left: bytes,
+        digest: Digest::new(CrcAlgorithm::Crc32IsoHdlc),
+        crc,
+    };
+    Ok(Some((Box::new(member), bytes)))
+}
+
+enum Content {
+    Stored(BufReader<Take<File>>),
+    Deflated(DeflateDecoder<BufReader<Take<File>>>),
+}
+
+/// The bytes of an array, as many as it is said to have, with a checksum over all.
+struct Member {
+    content: Content,
+    left: u64,
+    digest: Digest,
+    crc: u32,
+}
+
+impl Read for Member {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let buffer = &mut buffer[..most];
+        let read = match &mut self.content {
+            Content::Stored(file) => file.read(buffer)?,
+            Content::Deflated(inflated) => inflated.read(buffer)?,
+        };
+        self.digest.update(&buffer[..read]);
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Forward for Member {
+    fn forward(&mut self, bytes: u64) -> io::Result<()> {
+        // All bytes are read for the checksum, and a deflated member has no other way.
+        let passed = io::copy(&mut self.take(bytes), &mut io::sink())?;
+        if passed == bytes {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let found = self.digest.finalize();
+        if self.left == 0 && found == u64::from(self.crc) {
+            return Ok(());
+        }
+        let (expected, left) = (self.crc, self.left);
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "an array has checksum {found:08x} and {left} bytes too few, and {expected:08x} and none are expected"
+            ),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::DeflateEncoder;
+
+    use super::*;
+
+    struct Array {
+        name: &'static str,
+        bytes: Vec<u8>,
+        deflated: bool,
+        crc_off: u32,
+    }
+
+    fn array(name: &'static str, descr: &str, shape: &str, values: &[u8]) -> Array {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(values);
+        Array {
+            name,
+            bytes,
+            deflated: false,
+            crc_off: 0,
+        }
+    }
+
+    fn gallery(rows: usize) -> Vec<Array> {
+        let values: Vec<f32> = (0..rows * 16).map(|at| at as f32 + 0.5).collect();
+        let classes: Vec<i64> = (0..rows as i64).map(|row| -row).collect();
+        let list = format!("({rows},)");
+        vec![
+            array(
+                "embeddings.npy",
+                "<f4",
+                &format!("({rows}, 16)"),
+                bytemuck::cast_slice(&values),
+            ),
+            array("classes.npy", "<i8", &list, bytemuck::cast_slice(&classes)),
+        ]
+    }
+
+    /// An archive as PKWARE's description of the format says, without anything optional.
+    fn archive(arrays: &[Array]) -> Vec<u8> {
+        let (mut file, mut directory) = (Vec::new(), Vec::new());
+        for array in arrays {
+            let mut stored = array.bytes.clone();
+            if array.deflated {
+                let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(&array.bytes).unwrap();
+                stored = encoder.finish().unwrap();
+            }
+            let crc = crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, &array.bytes) as u32;
+            let mut common = Vec::new();
+            for number in [20_u16, 0, if array.deflated { 8 } else { 0 }, 0, 33] {
+                common.extend_from_slice(&number.to_le_bytes());
+            }
+            for number in [
+                crc ^ array.crc_off,
+                stored.len() as u32,
+                array.bytes.len() as u32,
+            ] {
+                common.extend_from_slice(&number.to_le_bytes());
+            }
+            common.extend_from_slice(&(array.name.len() as u16).to_le_bytes());
+            common.extend_from_slice(&[0, 0]);
+            directory.extend_from_slice(b"PK\x01\x02\x14\x00");
+            directory.extend_from_slice(&common);
+            directory.extend_from_slice(&[0; 10]);
+            directory.extend_from_slice(&(file.len() as u32).to_le_bytes());
+            directory.extend_from_slice(array.name.as_bytes());
+            file.extend_from_slice(b"PK\x03\x04");
+            file.extend_from_slice(&common);
+            file.extend_from_slice(array.name.as_bytes());
+            file.extend_from_slice(&stored);
+        }
+        let start = file.len() as u32;
+        file.extend_from_slice(&directory);
+        file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+        for _ in 0..2 {
+            file.extend_from_slice(&(arrays.len() as u16).to_le_bytes());
+        }
+        file.extend_from_slice(&(directory.len() as u32).to_le_bytes());
+        file.extend_from_slice(&start.to_le_bytes());
+        file.extend_from_slice(&[0, 0]);
+        file
+    }
+
+    /// The classes, after `skipped` rows.
+    fn read(bytes: &[u8], skipped: u64) -> Result<Vec<i64>, ExchangeError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.npz");
+        fs::write(&path, bytes).unwrap();
+        let mut source = open_npz(&path)?;
+        source.skip(skipped)?;
+        let (mut classes, mut scratch) = (Vec::new(), Vec::new());
+        while let Some(piece) = source.next_piece()? {
+            for at in 0..piece.items() {
+                // Damaged values may be none, before the damage is found.
+                let record = piece.read(at, &mut scratch);
+                classes.push(record.map_or(0, |record| record.class.0));
+            }
+        }
+        Ok(classes)
+    }
+
+    #[test]
+    fn arrays_are_read_side_by_side_from_any_row() {
+        for deflated in [false, true] {
+            let mut arrays = gallery(20_000);
+            arrays
+                .iter_mut()
+                .for_each(|array| array.deflated = deflated);
+            let bytes = archive(&arrays);
+            for skipped in [0, 1, 19_999, 20_000] {
+                let expected: Vec<i64> = (skipped..20_000).map(|row| -row).collect();
+                assert_eq!(read(&bytes, skipped as u64).unwrap(), expected);
+            }
+            assert!(read(&bytes, 20_001).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_too_much_or_damaged_is_said() {
+        let with = |change: fn(&mut Vec<Array>)| {
+            let mut arrays = gallery(5);
+            change(&mut arrays);
+            let error = read(&archive(&arrays), 0).unwrap_err();
+            format!(
+                "{error}: {:?}",
+                std::error::Error::source(&error).map(ToString::to_string)
+            )
+        };
+        for (said, change) in [
+            (
+                "no array `embeddings`",
+                (|arrays| drop(arrays.remove(0))) as fn(&mut Vec<Array>),
+            ),
+            ("no array `classes`", |arrays| drop(arrays.pop())),
+            ("one number for each of 5 rows", |arrays| {
+                arrays.push(array("times.npy", "<i8", "(4,)", &[0; 32]));
+            }),
+            ("a list of `<f4`", |arrays| {
+                arrays.push(array("qualities.npy", "<f8", "(5,)", &[0; 40]));
+            }),
+            ("needs", |arrays| arrays[0].bytes.truncate(100)),
+            ("checksum", |arrays| arrays[1].crc_off = 1),
+            ("checksum", |arrays| {
+                arrays[0].deflated = true;
+                arrays[0].crc_off = 0x0800_0000;
+            }),
+        ] {
+            let error = with(change);
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn deflated_garbage_is_an_error() {
+        let mut arrays = gallery(2_000);
+        arrays[0].deflated = true;
+        let whole = archive(&arrays);
+        let start = whole
+            .windows(14)
+            .position(|bytes| bytes == b"embeddings.npy")
+            .unwrap()
+            + 14;
+        // Beyond the header, so that the file opens.
+        for at in (start + 200..start + 4_000).step_by(97) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            assert!(read(&damaged, 0).is_err(), "{at}");
+        }
+    }
+}

@@ -1,0 +1,911 @@
+//! Parquet tables with the columns `class`, `embedding`, and `time` and `quality` if they are there.
+//!
+//! The library that reads columns believes what the header of a page says of its size, and keeps a
+//! page and the values of a row in memory. [`Pages`] therefore looks at every header first, and
+//! [`Limited`] at what a page holds.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use parquet::data_type::{DataType, FloatType};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length as HasLength};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::ColumnDescriptor;
+
+use super::{
+    ExchangeError, Job, Length, Piece, Record, Refused, Source, file_facts, items_per_commit,
+    items_per_piece,
+};
+use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Timestamp};
+
+const FORMAT: &str = ".parquet";
+/// The most bytes of a page, packed or not. Common writers make pages of 1 MB, some of 100 MB.
+const PAGE_BYTES_MAX: u64 = 1 << 27;
+/// The most values, nulls included, that are kept for one piece.
+const LEVELS_MAX: usize = 1 << 25;
+
+/// Opens a table. The first embedding that can be one decides on the dimension.
+pub(super) fn open_table(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
+    let facts = file_facts(path)?;
+    let file = File::open(path).map_err(ExchangeError::io("open", path))?;
+    let table = Table::open(path, file)?;
+    let rows = table.rows()?;
+    if rows == 0 {
+        return Err(ExchangeError::Contents {
+            path: path.to_owned(),
+            expected: "one row or more".to_owned(),
+            found: "none".to_owned(),
+        });
+    }
+    let mut source = TableSource {
+        path: path.to_owned(),
+        facts,
+        table,
+        rows,
+        dimension: DIMENSION_MAX,
+        group: 0,
+        open: None,
+        next_row: 0,
+    };
+    source.dimension = source.first_dimension()?;
+    source.rewind();
+    Ok(Box::new(source))
+}
+
+/// A table whose columns are known.
+struct Table {
+    path: PathBuf,
+    file: Arc<Pages>,
+    metadata: ParquetMetaData,
+    columns: Columns,
+}
+
+/// Which columns are read: their numbers among all.
+#[derive(Clone, Copy)]
+struct Columns {
+    embedding: usize,
+    /// What stands in the levels of a value that is there; less is a null, or a list without values.
+    embedding_level: i16,
+    class: usize,
+    time: Option<(usize, Unit)>,
+    quality: Option<usize>,
+}
+
+/// What a time is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+impl Table {
+    fn open(path: &Path, file: File) -> Result<Table, ExchangeError> {
+        let malformed =
+            |error: ParquetError| ExchangeError::malformed(path, FORMAT, error.to_string());
+        let metadata = calm(|| ParquetMetaDataReader::new().parse_and_finish(&file));
+        let metadata = metadata.map_err(malformed)?;
+        let columns = find_columns(path, &metadata)?;
+        Ok(Table {
+            path: path.to_owned(),
+            file: Arc::new(Pages(file)),
+            metadata,
+            columns,
+        })
+    }
+
+    fn rows(&self) -> Result<u64, ExchangeError> {
+        let groups = self.metadata.row_groups().iter();
+        let counts = groups.map(|group| u64::try_from(group.num_rows()).ok());
+        let rows = counts.sum::<Option<u64>>();
+        rows.ok_or_else(|| self.malformed("a group has fewer than no rows"))
+    }
+
+    fn open_group(&self, group: usize) -> Result<Group, ExchangeError> {
+        let group = self.metadata.row_group(group);
+        let levels = Arc::new(AtomicUsize::new(0));
+        let open = |column| self.open_column(group, column, &levels);
+        let time = self.columns.time;
+        Ok(Group {
+            embedding: typed(open(self.columns.embedding)?)
+                .ok_or_else(|| self.malformed("a column is not of its type"))?,
+            class: open(self.columns.class)?,
+            time: time.map(|(column, _)| open(column)).transpose()?,
+            quality: self.columns.quality.map(open).transpose()?,
+            left: u64::try_from(group.num_rows()).unwrap_or(0),
+            levels,
+        })
+    }
+
+    fn open_column(
+        &self,
+        group: &RowGroupMetaData,
+        column: usize,
+        levels: &Arc<AtomicUsize>,
+    ) -> Result<ColumnReader, ExchangeError> {
+        let chunk = group.column(column);
+        let packed = chunk.compression();
+        if !matches!(packed, Compression::UNCOMPRESSED | Compression::SNAPPY) {
+            return Err(ExchangeError::Contents {
+                path: self.path.clone(),
+                expected: "a table packed with SNAPPY or not at all".to_owned(),
+                found: format!("a column packed with {packed}"),
+            });
+        }
+        let rows = usize::try_from(group.num_rows());
+        let rows = rows.map_err(|_| self.malformed("a group has fewer than no rows"))?;
+        let start = chunk
+            .dictionary_page_offset()
+            .unwrap_or(chunk.data_page_offset());
+        let end = start.checked_add(chunk.compressed_size());
+        let file_bytes = self.file.len();
+        if start < 0 || chunk.compressed_size() < 0 || end.is_none_or(|end| end as u64 > file_bytes)
+        {
+            return Err(self.malformed(format!(
+                "a column of {} bytes at {start} is past its end at {file_bytes}",
+                chunk.compressed_size()
+            )));
+        }
+        let pages = SerializedPageReader::new(self.file.clone(), chunk, rows, None);
+        let pages = Limited {
+            pages: pages.map_err(|error| self.malformed(error.to_string()))?,
+            levels: levels.clone(),
+        };
+        Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
+    }
+
+    fn malformed(&self, what: impl Into<String>) -> ExchangeError {
+        ExchangeError::malformed(&self.path, FORMAT, what)
+    }
+}
+
+/// Finds the columns and makes sure that they hold what they must.
+fn find_columns(path: &Path, metadata: &ParquetMetaData) -> Result<Columns, ExchangeError> {
+    let unexpected = |expected: String, found: String| ExchangeError::Contents {
+        path: path.to_owned(),
+        expected,
+        found,
+    };
+    let schema = metadata.file_metadata().schema_descr();
+    let find = |name: &str| -> Result<Option<(usize, &ColumnDescriptor)>, ExchangeError> {
+        let columns = schema.columns().iter().enumerate();
+        let mut of_name = columns.filter(|(_, column)| column.path().parts()[0] == name);
+        let first = of_name.next().map(|(at, column)| (at, &**column));
+        if of_name.next().is_some() {
+            let found = format!("several columns below `{name}`");
+            return Err(unexpected(format!("one column `{name}`"), found));
+        }
+        Ok(first)
+    };
+    let needed = |name: &str| {
+        let found = || format!("no column `{name}`");
+        find(name)?.ok_or_else(|| unexpected("columns `class` and `embedding`".to_owned(), found()))
+    };
+    let described = |column: &ColumnDescriptor| {
+        format!(
+            "a column `{}` of {} ({}, {} levels of lists)",
+            column.path().string(),
+            column.physical_type(),
+            column.converted_type(),
+            column.max_rep_level()
+        )
+    };
+    let (embedding, column) = needed("embedding")?;
+    if column.physical_type() != Physical::FLOAT || column.max_rep_level() != 1 {
+        let expected = "a column `embedding` of lists of FLOAT (cast lists of DOUBLE to float32)";
+        return Err(unexpected(expected.to_owned(), described(column)));
+    }
+    let embedding_level = column.max_def_level();
+    let (class, column) = needed("class")?;
+    if !is_plain_integer(column) {
+        let expected = "a column `class` of INT64 or INT32, signed".to_owned();
+        return Err(unexpected(expected, described(column)));
+    }
+    let time = match find("time")? {
+        None => None,
+        Some((at, column)) => Some((
+            at,
+            unit_of(column).ok_or_else(|| {
+                let expected = "a column `time` of INT64 (milliseconds since 1970) or TIMESTAMP";
+                unexpected(expected.to_owned(), described(column))
+            })?,
+        )),
+    };
+    let quality = match find("quality")? {
+        None => None,
+        Some((at, column))
+            if column.physical_type() == Physical::FLOAT && column.max_rep_level() == 0 =>
+        {
+            Some(at)
+        }
+        Some((_, column)) => {
+            return Err(unexpected(
+                "a column `quality` of FLOAT".to_owned(),
+                described(column),
+            ));
+        }
+    };
+    Ok(Columns {
+        embedding,
+        embedding_level,
+        class,
+        time,
+        quality,
+    })
+}
+
+/// Whether a column has signed whole numbers, which stand for nothing else.
+fn is_plain_integer(column: &ColumnDescriptor) -> bool {
+    let signed = match column.logical_type_ref() {
+        None => matches!(
+            column.converted_type(),
+            ConvertedType::NONE
+                | ConvertedType::INT_64
+                | ConvertedType::INT_32
+                | ConvertedType::INT_16
+                | ConvertedType::INT_8
+        ),
+        Some(LogicalType::Integer(integer)) => integer.is_signed,
+        Some(_) => false,
+    };
+    let whole = matches!(column.physical_type(), Physical::INT64 | Physical::INT32);
+    signed && whole && column.max_rep_level() == 0
+}
+
+fn unit_of(column: &ColumnDescriptor) -> Option<Unit> {
+    if column.physical_type() != Physical::INT64 || column.max_rep_level() != 0 {
+        return None;
+    }
+    match column.logical_type_ref() {
+        Some(LogicalType::Timestamp(time)) => Some(match time.unit {
+            TimeUnit::MILLIS => Unit::Milliseconds,
+            TimeUnit::MICROS => Unit::Microseconds,
+            TimeUnit::NANOS => Unit::Nanoseconds,
+        }),
+        None if column.converted_type() == ConvertedType::TIMESTAMP_MILLIS => {
+            Some(Unit::Milliseconds)
+        }
+        None if column.converted_type() == ConvertedType::TIMESTAMP_MICROS => {
+            Some(Unit::Microseconds)
+        }
+        _ => is_plain_integer(column).then_some(Unit::Milliseconds),
+    }
+}
+
+impl Unit {
+    /// Rounds down, before 1970 as after.
+    fn milliseconds(self, time: i64) -> i64 {
+        match self {
+            Unit::Milliseconds => time,
+            Unit::Microseconds => time.div_euclid(1_000),
+            Unit::Nanoseconds => time.div_euclid(1_000_000),
+        }
+    }
+}
+
+struct TableSource {
+    path: PathBuf,
+    facts: String,
+    table: Table,
+    rows: u64,
+    dimension: usize,
+    /// The group to be opened next.
+    group: usize,
+    open: Option<Group>,
+    next_row: u64,
+}
+
+impl TableSource {
+    /// The next rows, unless a group ends before: then those before its end.
+    fn next_rows(&mut self) -> Result<Option<TablePiece>, ExchangeError> {
+        loop {
+            if self.open.as_ref().is_none_or(|group| group.left == 0) {
+                if self.group == self.table.metadata.num_row_groups() {
+                    return Ok(None);
+                }
+                self.open = Some(self.table.open_group(self.group)?);
+                self.group += 1;
+            }
+            let most = items_per_piece(self.dimension) as u64;
+            let Some(group) = self.open.as_mut().filter(|group| group.left > 0) else {
+                continue;
+            };
+            let rows = most.min(group.left) as usize;
+            let read = calm(|| group.read(rows, self.table.columns));
+            let mut piece = read.map_err(|error| self.table.malformed(error.to_string()))?;
+            piece.dimension = self.dimension;
+            self.next_row += rows as u64;
+            return Ok(Some(piece));
+        }
+    }
+
+    fn first_dimension(&mut self) -> Result<usize, ExchangeError> {
+        let dimensions = DIMENSION_MIN..=DIMENSION_MAX;
+        while let Some(piece) = self.next_rows()? {
+            let lengths = piece.ends.iter().scan(0, |start, &end| {
+                let length = end - *start;
+                *start = end;
+                Some(length)
+            });
+            let rows = lengths.zip(&piece.nulls);
+            let mut good = rows.filter(|(length, null)| !**null && dimensions.contains(length));
+            if let Some((dimension, _)) = good.next() {
+                return Ok(dimension);
+            }
+        }
+        Err(ExchangeError::Contents {
+            path: self.path.clone(),
+            expected: format!("a row of {DIMENSION_MIN} to {DIMENSION_MAX} values"),
+            found: "none".to_owned(),
+        })
+    }
+
+    fn rewind(&mut self) {
+        self.group = 0;
+        self.open = None;
+        self.next_row = 0;
+    }
+}
+
+impl Source for TableSource {
+    fn name(&self) -> &Path {
+        &self.path
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn length(&self) -> Length {
+        Length::Items(self.rows)
+    }
+
+    fn position(&self) -> u64 {
+        self.next_row
+    }
+
+    fn describe(&self, job: Job) -> Job {
+        job.with("file", &self.facts)
+    }
+
+    fn items_per_commit(&self) -> u64 {
+        items_per_commit(self.dimension)
+    }
+
+    fn skip(&mut self, items: u64) -> Result<(), ExchangeError> {
+        let mut left = items;
+        // Whole groups need not be read.
+        while self.open.is_none() && self.group < self.table.metadata.num_row_groups() {
+            let rows = self.table.metadata.row_group(self.group).num_rows();
+            match u64::try_from(rows) {
+                Ok(rows) if rows <= left => left -= rows,
+                _ => break,
+            }
+            self.group += 1;
+        }
+        self.next_row = items - left;
+        if left == 0 {
+            return Ok(());
+        }
+        if self.group == self.table.metadata.num_row_groups() {
+            let what = format!("{items} rows were imported, it has {}", self.rows);
+            return Err(self.table.malformed(what));
+        }
+        let mut group = self.table.open_group(self.group)?;
+        self.group += 1;
+        while left > 0 {
+            let rows = left.min(items_per_piece(self.dimension) as u64) as usize;
+            let read = calm(|| group.read(rows, self.table.columns));
+            read.map_err(|error| self.table.malformed(error.to_string()))?;
+            left -= rows as u64;
+            self.next_row += rows as u64;
+        }
+        self.open = Some(group);
+        Ok(())
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Box<dyn Piece>>, ExchangeError> {
+        let piece = self.next_rows()?;
+        Ok(piece.map(|piece| Box::new(piece) as Box<dyn Piece>))
+    }
+}
+
+/// The columns of a group of rows, in the middle of being read.
+struct Group {
+    embedding: ColumnReaderImpl<FloatType>,
+    class: ColumnReader,
+    time: Option<ColumnReader>,
+    quality: Option<ColumnReader>,
+    left: u64,
+    /// Values that were read since this was last put back to zero.
+    levels: Arc<AtomicUsize>,
+}
+
+impl Group {
+    fn read(&mut self, rows: usize, columns: Columns) -> Result<TablePiece, ParquetError> {
+        let mut piece = TablePiece {
+            dimension: 0,
+            values: Vec::new(),
+            ends: Vec::new(),
+            nulls: Vec::new(),
+            classes: Vec::new(),
+            times: None,
+            qualities: None,
+        };
+        self.levels.store(0, Ordering::Relaxed);
+        self.read_embeddings(rows, columns, &mut piece)?;
+        self.levels.store(0, Ordering::Relaxed);
+        piece.classes = integers(&mut self.class, rows)?;
+        if let (Some(reader), Some((_, unit))) = (&mut self.time, columns.time) {
+            let times = integers(reader, rows)?.into_iter();
+            piece.times = Some(times.map(|time| Some(unit.milliseconds(time?))).collect());
+        }
+        if let Some(ColumnReader::FloatColumnReader(reader)) = &mut self.quality {
+            piece.qualities = Some(flat(reader, rows)?);
+        }
+        self.left -= rows as u64;
+        Ok(piece)
+    }
+
+    fn read_embeddings(
+        &mut self,
+        rows: usize,
+        columns: Columns,
+        piece: &mut TablePiece,
+    ) -> Result<(), ParquetError> {
+        let (mut present, mut continued) = (Vec::new(), Vec::new());
+        let reader = &mut self.embedding;
+        let (found, ..) = reader.read_records(
+            rows,
+            Some(&mut present),
+            Some(&mut continued),
+            &mut piece.values,
+        )?;
+        if found != rows {
+            return Err(too_few("embedding", rows, found));
+        }
+        let whole = columns.embedding_level;
+        let mut values = 0;
+        for (&present, &continued) in present.iter().zip(&continued) {
+            if continued == 0 {
+                if !piece.nulls.is_empty() {
+                    piece.ends.push(values);
+                }
+                piece.nulls.push(false);
+            }
+            if present == whole {
+                values += 1;
+            } else if let Some(null) = piece.nulls.last_mut() {
+                *null = true;
+            }
+        }
+        piece.ends.push(values);
+        if piece.ends.len() != rows || piece.nulls.len() != rows || values != piece.values.len() {
+            return Err(too_few("embedding", rows, piece.nulls.len()));
+        }
+        Ok(())
+    }
+}
+
+fn typed(reader: ColumnReader) -> Option<ColumnReaderImpl<FloatType>> {
+    match reader {
+        ColumnReader::FloatColumnReader(reader) => Some(reader),
+        _ => None,
+    }
+}
+
+/// The next whole numbers of a column, `None` where there is a null.
+fn integers(reader: &mut ColumnReader, rows: usize) -> Result<Vec<Option<i64>>, ParquetError> {
+    match reader {
+        ColumnReader::Int64ColumnReader(reader) => flat(reader, rows),
+        ColumnReader::Int32ColumnReader(reader) => {
+            let narrow = flat(reader, rows)?.into_iter();
+            Ok(narrow.map(|number| number.map(i64::from)).collect())
+        }
+        _ => Err(ParquetError::General(
+            "a column is not of its type".to_owned(),
+        )),
+    }
+}
+
+/// The next values of a column without lists, `None` where there is a null.
+fn flat<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
+) -> Result<Vec<Option<T::T>>, ParquetError> {
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    let (found, ..) = reader.read_records(rows, Some(&mut levels), None, &mut values)?;
+    if found != rows {
+        return Err(too_few("a column", rows, found));
+    }
+    if values.len() == rows {
+        return Ok(values.into_iter().map(Some).collect());
+    }
+    // Fewer values than rows: those with the highest level are there.
+    let whole = levels.iter().copied().max().unwrap_or(0);
+    let whole = if values.is_empty() { whole + 1 } else { whole };
+    let mut values = values.into_iter();
+    let each = |level: &i16| if *level == whole { values.next() } else { None };
+    Ok(levels.iter().map(each).collect())
+}
+
+fn too_few(column: &str, expected: usize, found: usize) -> ParquetError {
+    ParquetError::General(format!(
+        "{column} has {found} of the {expected} rows that its group announces"
+    ))
+}
+
+/// Runs the library, and takes a panic of it for what it is: a file that it cannot read.
+fn calm<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    // What a panic leaves half done is not used again: the error ends the import.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(ParquetError::General("it is damaged".to_owned())))
+}
+
+/// The file, with a look at the header of each page before the library reads it.
+struct Pages(File);
+
+impl HasLength for Pages {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = BufReader<File>;
+
+    fn get_read(&self, start: u64) -> Result<BufReader<File>, ParquetError> {
+        let mut header = Vec::new();
+        let mut reader = self.0.get_read(start)?;
+        (&mut reader).take(32).read_to_end(&mut header)?;
+        // A read that is not at a header comes only after one that was.
+        if let Some(bytes) = page_bytes(&header).filter(|bytes| *bytes > PAGE_BYTES_MAX) {
+            return Err(ParquetError::General(format!(
+                "a page has {bytes} bytes, more than {PAGE_BYTES_MAX}: write it in smaller ones"
+            )));
+        }
+        self.0.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.0.len()) {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} are past its end"
+            )));
+        }
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// The larger of the two sizes, packed and not, that a page's header begins with: after its kind,
+/// three numbers in Thrift's compact form, each after a byte that says so. Bytes of another form are
+/// no header: then `None`.
+fn page_bytes(header: &[u8]) -> Option<u64> {
+    let mut rest = header;
+    let mut numbers = [0; 3];
+    for number in &mut numbers {
+        rest = rest.strip_prefix(&[0x15])?;
+        let length = 1 + rest.iter().position(|byte| byte & 0x80 == 0)?;
+        if length > 5 {
+            return None;
+        }
+        let (digits, after) = rest.split_at(length);
+        let digits = digits.iter().rev();
+        let zigzag = digits.fold(0_u64, |sum, digit| sum << 7 | u64::from(digit & 0x7f));
+        *number = zigzag >> 1;
+        rest = after;
+    }
+    Some(numbers[1].max(numbers[2]))
+}
+
+/// The pages of a column, as long as they do not hold more than is kept at once.
+struct Limited {
+    pages: SerializedPageReader<Pages>,
+    levels: Arc<AtomicUsize>,
+}
+
+impl PageReader for Limited {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        let page = self.pages.get_next_page()?;
+        if let Some(page) = &page {
+            let count = page.num_values() as usize;
+            let before = self.levels.fetch_add(count, Ordering::Relaxed);
+            if before.saturating_add(count) > LEVELS_MAX {
+                return Err(ParquetError::General(format!(
+                    "some rows have more than {LEVELS_MAX} values together"
+                )));
+            }
+        }
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.pages.skip_next_page()
+    }
+
+    fn at_record_boundary(&mut self) -> Result<bool, ParquetError> {
+        self.pages.at_record_boundary()
+    }
+}
+
+impl Iterator for Limited {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+struct TablePiece {
+    dimension: usize,
+    values: Vec<f32>,
+    /// Where the values of each row end.
+    ends: Vec<usize>,
+    /// Whether there is a null in the row, or no list.
+    nulls: Vec<bool>,
+    classes: Vec<Option<i64>>,
+    times: Option<Vec<Option<i64>>>,
+    qualities: Option<Vec<Option<f32>>>,
+}
+
+impl Piece for TablePiece {
+    fn items(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn read<'a>(&'a self, at: usize, _: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
+        if self.nulls[at] {
+            return Err(Refused::new("`embedding` is null or empty, or has a null"));
+        }
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let class = self.classes[at].ok_or_else(|| Refused::new("`class` is null"))?;
+        let time = self.times.as_ref().and_then(|times| times[at]);
+        let quality = self.qualities.as_ref().and_then(|list| list[at]);
+        let record = Record {
+            class: ClassId(class),
+            values: &self.values[start..self.ends[at]],
+            enrolled: time.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
+            quality: quality.unwrap_or(f32::NAN),
+        };
+        record.check(self.dimension)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::{DoubleType, Int32Type, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    /// Values of a column, how many levels each has, and where a list goes on.
+    enum Column {
+        Float(Vec<f32>, Vec<i16>, Vec<i16>),
+        Double(Vec<f64>, Vec<i16>, Vec<i16>),
+        Int64(Vec<i64>, Vec<i16>),
+        Int32(Vec<i32>, Vec<i16>),
+    }
+
+    fn write(schema: &str, columns: &[Column]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.parquet");
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = Arc::new(WriterProperties::builder().build());
+        let file = File::create(&path).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for column in columns {
+            let mut to = group.next_column().unwrap().unwrap();
+            let written = match column {
+                Column::Float(values, there, on) => {
+                    to.typed::<FloatType>()
+                        .write_batch(values, Some(there), Some(on))
+                }
+                Column::Double(values, there, on) => {
+                    to.typed::<DoubleType>()
+                        .write_batch(values, Some(there), Some(on))
+                }
+                Column::Int64(values, there) => {
+                    to.typed::<Int64Type>()
+                        .write_batch(values, Some(there), None)
+                }
+                Column::Int32(values, there) => {
+                    to.typed::<Int32Type>()
+                        .write_batch(values, Some(there), None)
+                }
+            };
+            written.unwrap();
+            to.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        (directory, path)
+    }
+
+    /// The class and the time of a row, or why it is refused.
+    type Row = Result<(i64, Option<i64>), String>;
+
+    fn read(path: &Path) -> Result<Vec<Row>, ExchangeError> {
+        let mut source = open_table(path)?;
+        let mut rows = Vec::new();
+        while let Some(piece) = source.next_piece()? {
+            let mut scratch = Vec::new();
+            for at in 0..piece.items() {
+                let record = piece.read(at, &mut scratch);
+                rows.push(match record {
+                    Ok(record) => Ok((
+                        record.class.0,
+                        record.enrolled.map(|time| time.unix_milliseconds),
+                    )),
+                    Err(refused) => Err(refused.reason),
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    const LISTS: &str =
+        "optional group embedding (LIST) { repeated group list { optional float element; } }";
+
+    /// Rows of 16 values, a null list, an empty list, 15 values and a null, and 17 values.
+    fn lists() -> Column {
+        let (mut values, mut there, mut on) = (Vec::new(), Vec::new(), Vec::new());
+        let mut row = |levels: &[i16]| {
+            for (at, &level) in levels.iter().enumerate() {
+                values.extend((level == 3).then_some(0.5));
+                there.push(level);
+                on.push(i16::from(at > 0));
+            }
+        };
+        row(&[3; 16]);
+        row(&[0]);
+        row(&[1]);
+        row(&[3, 3, 3, 3, 3, 3, 3, 2, 3, 3, 3, 3, 3, 3, 3, 3]);
+        row(&[3; 17]);
+        row(&[3; 16]);
+        Column::Float(values, there, on)
+    }
+
+    #[test]
+    fn nulls_and_other_lengths_are_refused_row_by_row() {
+        let schema = format!(
+            "message a {{ {LISTS} optional int32 class; optional int64 time (TIMESTAMP(MICROS,true)); }}"
+        );
+        let classes = Column::Int32(vec![7, -8, 9, 10, 11], vec![1, 1, 1, 1, 1, 0]);
+        let times = Column::Int64(vec![-1, 2000], vec![1, 1, 0, 0, 0, 0]);
+        let (_directory, path) = write(&schema, &[lists(), classes, times]);
+        let null = || Err("`embedding` is null or empty, or has a null".to_owned());
+        assert_eq!(
+            read(&path).unwrap(),
+            [
+                // Rounded down, before 1970 too.
+                Ok((7, Some(-1))),
+                null(),
+                null(),
+                null(),
+                Err("it has 17 values, and 16 are needed".to_owned()),
+                Err("`class` is null".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_of_another_kind_are_refused_by_name() {
+        let classes = || Column::Int64((0..6).collect(), vec![1; 6]);
+        let doubles = Column::Double(
+            vec![0.5; 96],
+            vec![3; 96],
+            (0..96).map(|at| i16::from(at % 16 > 0)).collect(),
+        );
+        let nested = "optional group embedding (LIST) { repeated group list { optional group element (LIST) { repeated group list { optional float element; } } } }";
+        for (schema, columns, said) in [
+            (
+                format!("message a {{ {LISTS} }}"),
+                vec![lists()],
+                "no column `class`",
+            ),
+            (
+                "message a { optional int64 class; }".to_owned(),
+                vec![classes()],
+                "no column `embedding`",
+            ),
+            (
+                format!(
+                    "message a {{ {} optional int64 class; }}",
+                    LISTS.replace("float", "double")
+                ),
+                vec![doubles, classes()],
+                "of DOUBLE",
+            ),
+            (
+                format!("message a {{ {nested} optional int64 class; }}"),
+                vec![
+                    Column::Float(vec![0.5; 6], vec![5; 6], vec![0; 6]),
+                    classes(),
+                ],
+                "2 levels of lists",
+            ),
+            (
+                format!("message a {{ {LISTS} optional int64 class (INTEGER(64,false)); }}"),
+                vec![lists(), classes()],
+                "signed",
+            ),
+            (
+                format!("message a {{ {LISTS} optional int64 class; optional int32 time; }}"),
+                vec![lists(), classes(), Column::Int32(vec![1; 6], vec![1; 6])],
+                "TIMESTAMP",
+            ),
+            (
+                format!("message a {{ {LISTS} optional int64 class; optional int64 quality; }}"),
+                vec![lists(), classes(), Column::Int64(vec![1; 6], vec![1; 6])],
+                "`quality` of FLOAT",
+            ),
+        ] {
+            let (_directory, path) = write(&schema, &columns);
+            let error = read(&path).unwrap_err().to_string();
+            assert!(
+                error.contains(said) && error.contains("a.parquet"),
+                "{said}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_at_any_row() {
+        let schema = format!("message a {{ {LISTS} optional int64 class; }}");
+        let (_directory, path) = write(
+            &schema,
+            &[lists(), Column::Int64((0..6).collect(), vec![1; 6])],
+        );
+        let all = read(&path).unwrap().len() as u64;
+        for skipped in 0..=all {
+            let mut source = open_table(&path).unwrap();
+            source.skip(skipped).unwrap();
+            assert_eq!(source.position(), skipped);
+            let piece = source.next_piece().unwrap();
+            assert_eq!(piece.map_or(0, |piece| piece.items() as u64), all - skipped);
+        }
+        assert!(open_table(&path).unwrap().skip(all + 1).is_err());
+    }
+
+    #[test]
+    fn the_sizes_of_a_page_are_seen_before_it_is_read() {
+        let schema = format!("message a {{ {LISTS} optional int64 class; }}");
+        let (_directory, path) = write(
+            &schema,
+            &[lists(), Column::Int64((0..6).collect(), vec![1; 6])],
+        );
+        let table = Table::open(&path, File::open(&path).unwrap()).unwrap();
+        let chunk = table.metadata.row_group(0).column(0);
+        let start = chunk.byte_range().0 as usize;
+        let bytes = std::fs::read(&path).unwrap();
+        let seen = page_bytes(&bytes[start..]).unwrap();
+        assert!(seen > 0 && seen < chunk.compressed_size() as u64, "{seen}");
+        // Kind 0, 2^31 - 2 bytes, packed into 5.
+        let huge = [0x15, 0, 0x15, 0xfc, 0xff, 0xff, 0xff, 0x0f, 0x15, 10];
+        assert_eq!(page_bytes(&huge), Some((1 << 31) - 2));
+        for length in 0..huge.len() {
+            assert_eq!(page_bytes(&huge[..length]), None);
+        }
+        let file = path.with_extension("huge");
+        std::fs::write(&file, huge).unwrap();
+        let error = Pages(File::open(&file).unwrap()).get_read(0).unwrap_err();
+        assert!(error.to_string().contains("more than 134217728"), "{error}");
+    }
+}

@@ -1,0 +1,289 @@
+//! `vultus gallery import` and `export`: reports, dry runs, killed processes, manifests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::cli::{embeddings, failure, json_lines, npy, random_rows, success, text, vultus};
+
+/// A directory for files, with a data directory that does not exist yet.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        Place { directory }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn import(&self, partition: &str, more: &[&str]) -> Output {
+        let data = self.at("data");
+        let common = ["gallery", "import", "--data-dir", text(&data), "--json"];
+        vultus(&[&common[..], &["--partition", partition], more].concat())
+    }
+
+    fn embeddings(&self, partition: &str, file: &str, more: &[&str]) -> Output {
+        let file = self.at(file);
+        let these = [text(&file), "--encoder", "test"];
+        self.import(partition, &[&these[..], more].concat())
+    }
+
+    fn info(&self, partition: &str) -> serde_json::Value {
+        let data = self.at("data");
+        let info = ["gallery", "info", "--data-dir", text(&data), "--json"];
+        json_lines(&success(&vultus(
+            &[&info[..], &["--partition", partition]].concat(),
+        )))
+        .remove(0)
+    }
+}
+
+/// Asserts that some was refused and the rest done, and returns what was said on stdout.
+fn partly(output: &Output) -> serde_json::Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    json_lines(&String::from_utf8(output.stdout.clone()).unwrap()).remove(0)
+}
+
+#[test]
+fn bad_rows_are_reported_and_the_others_come_in() {
+    let place = Place::new();
+    let mut rows = random_rows(50, 16, 1);
+    rows[7][3] = f32::NAN;
+    rows[20].fill(0.0);
+    embeddings(&place.at("rows.npy"), &rows);
+    let report = place.at("rows.npy.refused.jsonl");
+
+    let dry = partly(&place.embeddings("bws.1", "rows.npy", &["--dry-run"]));
+    assert_eq!((&dry["imported"], &dry["refused"]), (&48.into(), &2.into()));
+    assert!(!place.at("data").exists() && !report.exists(), "it was dry");
+
+    let done = partly(&place.embeddings("bws.1", "rows.npy", &[]));
+    assert_eq!(
+        (&done["imported"], &done["refused"]),
+        (&48.into(), &2.into())
+    );
+    assert_eq!(
+        fs::read_to_string(&report).unwrap(),
+        "{\"item\":7,\"reason\":\"value 3 is not a finite number\"}\n\
+         {\"item\":20,\"reason\":\"all values are zero\"}\n"
+    );
+    assert_eq!(place.info("bws.1")["templates"], 48);
+
+    let again = failure(&place.embeddings("bws.1", "rows.npy", &[]));
+    assert!(again.contains("refused.jsonl` exists"), "{again}");
+    let resumed = partly(&place.embeddings("bws.1", "rows.npy", &["--resume"]));
+    assert_eq!(resumed["earlier"], 50);
+    assert_eq!(place.info("bws.1")["templates"], 48);
+    let all = failure(&place.embeddings("bws.1", "rows.npy", &["--all-or-nothing"]));
+    assert!(all.contains("row 7 of"), "{all}");
+    let elsewhere = place.at("elsewhere.jsonl");
+    partly(&place.embeddings("bws.2", "rows.npy", &["--refused", text(&elsewhere)]));
+    assert_eq!(fs::read(&elsewhere).unwrap(), fs::read(&report).unwrap());
+    let rows = place.at("rows.npy");
+    let onto = ["--refused", text(&rows), "--overwrite"];
+    let said = failure(&place.embeddings("bws.3", "rows.npy", &onto));
+    assert!(said.contains("report to another file"), "{said}");
+    assert!(rows.exists());
+    // A dry run knows whose embeddings the gallery holds.
+    embeddings(&place.at("wide.npy"), &random_rows(5, 24, 1));
+    let other = failure(&place.embeddings("bws.1", "wide.npy", &["--dry-run"]));
+    assert!(other.contains("test@1/24"), "{other}");
+}
+
+#[test]
+fn classes_and_times_beside_a_matrix_go_out_in_every_format() {
+    let place = Place::new();
+    embeddings(&place.at("rows.npy"), &random_rows(3, 16, 1));
+    let numbers: [i64; 3] = [5, -1, i64::MAX];
+    npy(
+        &place.at("n.npy"),
+        "<i8",
+        "(3,)",
+        bytemuck::cast_slice(&numbers),
+    );
+    npy(
+        &place.at("short.npy"),
+        "<i8",
+        "(2,)",
+        bytemuck::cast_slice(&numbers[..2]),
+    );
+    let (numbers_path, short) = (place.at("n.npy"), place.at("short.npy"));
+    let said = failure(&place.embeddings("bws.1", "rows.npy", &["--times", text(&short)]));
+    assert!(said.contains("one time for each of 3 rows"), "{said}");
+    let lists = [
+        "--classes",
+        text(&numbers_path),
+        "--times",
+        text(&numbers_path),
+    ];
+    success(&place.embeddings("bws.1", "rows.npy", &lists));
+    let (data, output) = (place.at("data"), place.at("out.jsonl"));
+    let export = |output: &Path, more: &[&str]| {
+        let common = ["gallery", "export", "--data-dir", text(&data)];
+        let these = ["--partition", "bws.1", "--output", text(output)];
+        vultus(&[&common[..], &these, more].concat())
+    };
+    success(&export(&output, &[]));
+    let lines = json_lines(&fs::read_to_string(&output).unwrap());
+    let number = |line: &serde_json::Value, name: &str| line[name].as_i64().unwrap();
+    let found: Vec<_> = lines
+        .iter()
+        .map(|line| (number(line, "class"), number(line, "time")))
+        .collect();
+    assert_eq!(found, numbers.map(|number| (number, number)));
+    assert!(lines.iter().all(|line| line.get("quality").is_none()));
+    assert!(failure(&export(&output, &[])).contains("exists"));
+    success(&export(&output, &["--overwrite"]));
+    let said = failure(&export(&place.at("out.csv"), &[]));
+    assert!(said.contains("`.npz`, `.parquet` or `.jsonl`"), "{said}");
+}
+
+#[test]
+fn a_killed_import_goes_on() {
+    const ROWS: usize = 400_000;
+    let place = Place::new();
+    let path = place.at("rows.npy");
+    let values: Vec<f32> = (0..ROWS * 16).map(|at| (at % 977) as f32 - 400.5).collect();
+    npy(
+        &path,
+        "<f4",
+        &format!("({ROWS}, 16)"),
+        bytemuck::cast_slice(&values),
+    );
+    let data = place.at("data");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args([
+            "gallery",
+            "import",
+            "--data-dir",
+            text(&data),
+            "--partition",
+            "bws.1",
+        ])
+        .args(["--encoder", "test", text(&path)])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Two segments: the transaction that names the first is done, or the process is in it.
+    let segments = || -> usize {
+        let Ok(partitions) = fs::read_dir(data.join("segments")) else {
+            return 0;
+        };
+        let files = |partition: std::io::Result<fs::DirEntry>| {
+            fs::read_dir(partition.unwrap().path()).map_or(0, Iterator::count)
+        };
+        partitions.map(files).sum()
+    };
+    while segments() < 2 && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = place.embeddings("bws.1", "rows.npy", &["--resume"]);
+    let done = &json_lines(&success(&again))[0];
+    assert_eq!(
+        (&done["items"], &done["imported"]),
+        (&ROWS.into(), &ROWS.into())
+    );
+    let info = place.info("bws.1");
+    assert_eq!(
+        (&info["templates"], &info["classes"]),
+        (&ROWS.into(), &ROWS.into())
+    );
+    assert!(!place.at("rows.npy.refused.jsonl").exists());
+}
+
+#[test]
+fn pictures_come_from_folders_and_manifests() {
+    let place = Place::new();
+    let faces = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/faces");
+    fs::create_dir_all(place.at("people/s7")).unwrap();
+    for name in ["obama-portrait.jpg", "biden-portrait.jpg"] {
+        fs::copy(faces.join(name), place.at("people/s7").join(name)).unwrap();
+    }
+    fs::write(place.at("people/s7/broken.png"), b"no picture").unwrap();
+    let people = place.at("people");
+    let done = partly(&place.import("bws.1", &["--pictures", text(&people)]));
+    assert_eq!(
+        (&done["imported"], &done["refused"]),
+        (&2.into(), &1.into())
+    );
+    let report = json_lines(&fs::read_to_string(place.at("people.refused.jsonl")).unwrap());
+    assert_eq!((report.len(), &report[0]["item"]), (1, &1.into()));
+    assert!(
+        report[0]["picture"]
+            .as_str()
+            .unwrap()
+            .ends_with("broken.png")
+    );
+
+    let manifest = place.at("list.csv");
+    fs::write(
+        &manifest,
+        "\u{feff}class,picture,time\r\n\
+         3,\"people/s7/obama-portrait.jpg\",1234\r\n\
+         x,people/s7/obama-portrait.jpg,\n\
+         4\n\
+         5,people/s7/missing.jpg,\n\
+         6,people/s7/biden-portrait.jpg,later\n",
+    )
+    .unwrap();
+    let done = partly(&place.import("bws.2", &["--manifest", text(&manifest)]));
+    assert_eq!(
+        (&done["imported"], &done["refused"]),
+        (&1.into(), &4.into())
+    );
+    let report = json_lines(&fs::read_to_string(place.at("list.csv.refused.jsonl")).unwrap());
+    let lines: Vec<_> = report
+        .iter()
+        .map(|line| line["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines, [3, 4, 5, 6]);
+    let (data, output) = (place.at("data"), place.at("out.jsonl"));
+    success(&vultus(&[
+        "gallery",
+        "export",
+        "--data-dir",
+        text(&data),
+        "--partition",
+        "bws.2",
+        "--output",
+        text(&output),
+    ]));
+    let line = &json_lines(&fs::read_to_string(&output).unwrap())[0];
+    assert_eq!((&line["class"], &line["time"]), (&3.into(), &1234.into()));
+    assert!(line["quality"].as_f64().unwrap() > 0.0);
+
+    fs::write(&manifest, "file,person\n").unwrap();
+    let said = failure(&place.import("bws.2", &["--manifest", text(&manifest)]));
+    assert!(said.contains("picture,class"), "{said}");
+}
+
+#[test]
+fn what_is_imported_is_named_once() {
+    let place = Place::new();
+    embeddings(&place.at("rows.npy"), &random_rows(3, 16, 1));
+    let file = place.at("rows.npy");
+    for arguments in [
+        &["--encoder", "test"][..],
+        &[text(&file)],
+        &[text(&file), "--encoder", "test", "--manifest", "a.csv"],
+        &[text(&file), "--encoder", "test", "--embeddings", "b.npy"],
+        &["--manifest", "a.csv", "--encoder", "test"],
+        &["--pictures", "a", "--classes", "c.npy"],
+        &[text(&file), "--encoder", "test", "--resume", "--overwrite"],
+    ] {
+        assert_eq!(
+            place.import("bws.1", arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+    assert!(!place.at("data").exists());
+}

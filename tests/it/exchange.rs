@@ -1,0 +1,520 @@
+//! Galleries that go out and come in again, and files that are none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use vultus::engine::{Engine, EngineError, ImportOptions, Imported};
+use vultus::exchange::{
+    ExchangeError, Existing, Job, Length, Piece, Record, Refused, Source, open_source,
+};
+use vultus::partition::Store;
+use vultus::search::Pool;
+use vultus::types::{ClassId, EncoderId, PartitionId, Timestamp};
+
+const NOW: Timestamp = Timestamp {
+    unix_milliseconds: 1_700_000_000_000,
+};
+const DIMENSION: usize = 16;
+
+/// A template by its bits: class, values, time, quality.
+type Bits = (i64, Vec<u32>, i64, u32);
+
+fn engine(directory: &Path) -> Engine {
+    let store = Store::open(&directory.join("data")).unwrap();
+    Engine::new(Arc::new(store), Pool::new(2))
+}
+
+fn partition(number: i32) -> PartitionId {
+    format!("bws.{number}").parse().unwrap()
+}
+
+fn encoder() -> EncoderId {
+    EncoderId::new("test", "1", DIMENSION).unwrap()
+}
+
+fn formats() -> Vec<&'static str> {
+    let mut formats = vec!["jsonl"];
+    if cfg!(feature = "npz") {
+        formats.push("npz");
+    }
+    if cfg!(feature = "parquet") {
+        formats.push("parquet");
+    }
+    formats
+}
+
+/// All templates of a partition, in an order of their own.
+fn contents(engine: &Engine, id: &PartitionId) -> Vec<Bits> {
+    let mut all = Vec::new();
+    let Some(partition) = engine.store().partition(id).unwrap() else {
+        return all;
+    };
+    let snapshot = partition.snapshot();
+    for block in snapshot.blocks() {
+        for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+            let info = block.info(row).unwrap();
+            let values = block.values(row).unwrap().iter();
+            all.push((
+                block.class(row).unwrap().0,
+                values.map(|value| value.to_bits()).collect(),
+                info.enrolled_unix_milliseconds,
+                info.quality.to_bits(),
+            ));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// An item as a source gives it, or why it is refused.
+type Item = Result<(i64, Vec<f32>, Option<i64>, f32), String>;
+
+/// A source in memory, which may fail before one of its items.
+struct Made {
+    items: Vec<Item>,
+    next: usize,
+    fails_at: Option<usize>,
+    name: PathBuf,
+}
+
+struct MadePiece(Vec<Item>);
+
+impl Made {
+    fn new(items: &[Item], fails_at: Option<usize>) -> Made {
+        Made {
+            items: items.to_vec(),
+            next: 0,
+            fails_at,
+            name: "made".into(),
+        }
+    }
+}
+
+impl Source for Made {
+    fn name(&self) -> &Path {
+        &self.name
+    }
+    fn dimension(&self) -> usize {
+        DIMENSION
+    }
+    fn length(&self) -> Length {
+        Length::Items(self.items.len() as u64)
+    }
+    fn position(&self) -> u64 {
+        self.next as u64
+    }
+    fn describe(&self, job: Job) -> Job {
+        job.with("items", self.items.len())
+    }
+    fn items_per_commit(&self) -> u64 {
+        10
+    }
+    fn skip(&mut self, items: u64) -> Result<(), ExchangeError> {
+        self.next += items as usize;
+        Ok(())
+    }
+    fn next_piece(&mut self) -> Result<Option<Box<dyn Piece>>, ExchangeError> {
+        let end = self.items.len().min(self.next + 3);
+        if self.fails_at.is_some_and(|at| at < end) {
+            return Err(ExchangeError::SourceFormat {
+                path: "unplugged".into(),
+            });
+        }
+        let piece = MadePiece(self.items[self.next..end].to_vec());
+        self.next = end;
+        Ok((!piece.0.is_empty()).then(|| Box::new(piece) as Box<dyn Piece>))
+    }
+}
+
+impl Piece for MadePiece {
+    fn items(&self) -> usize {
+        self.0.len()
+    }
+    fn read<'a>(&'a self, at: usize, _: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
+        let (class, values, time, quality) = self.0[at].as_ref().map_err(Refused::new)?;
+        Ok(Record {
+            class: ClassId(*class),
+            values,
+            enrolled: time.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
+            quality: *quality,
+        })
+    }
+}
+
+fn import(
+    engine: &Engine,
+    id: &PartitionId,
+    source: &mut dyn Source,
+    existing: Existing,
+    refused: Option<&Path>,
+) -> Result<Imported, EngineError> {
+    let options = ImportOptions { existing, refused };
+    engine.import(id, &encoder(), source, options, NOW, |_, _| {})
+}
+
+fn good(class: i64) -> Item {
+    let mut values = vec![0.5; DIMENSION];
+    values[0] = class as f32;
+    Ok((class, values, Some(class * 10), 0.25))
+}
+
+/// Any embedding, made of bits and not of numbers.
+fn any_item() -> impl Strategy<Value = (i64, Vec<f32>, Option<i64>, f32)> {
+    let value = any::<u32>().prop_map(f32::from_bits);
+    let value = value.prop_filter("finite", |value| value.is_finite());
+    let values = prop::collection::vec(value, DIMENSION)
+        .prop_filter("no zero", |values| values.iter().any(|value| *value != 0.0));
+    let quality = prop_oneof![Just(f32::NAN), 0.0_f32..=1.0];
+    (any::<i64>(), values, any::<Option<i64>>(), quality)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn what_goes_out_comes_in_again_bit_by_bit(items in prop::collection::vec(any_item(), 1..60)) {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = engine(directory.path());
+        let items: Vec<Item> = items.into_iter().map(Ok).collect();
+        import(&engine, &partition(0), &mut Made::new(&items, None), Existing::Refuse, None).unwrap();
+        // A removed template stays away.
+        let gone = ClassId(items[0].as_ref().unwrap().0);
+        if items.len() > 1 {
+            engine.store().partition(&partition(0)).unwrap().unwrap().remove(gone).unwrap();
+        }
+        let before = contents(&engine, &partition(0));
+        prop_assume!(!before.is_empty());
+        for (number, format) in (1..).zip(formats()) {
+            let path = directory.path().join(format!("gallery.{format}"));
+            let count = engine.export(&partition(0), &path, false, |_| {}).unwrap();
+            prop_assert_eq!(count, before.len() as u64);
+            let mut source = open_source(&path, None, None).unwrap();
+            let done = import(&engine, &partition(number), &mut *source, Existing::Refuse, None).unwrap();
+            prop_assert_eq!((done.items, done.accepted, done.refused), (count, count, 0));
+            prop_assert_eq!(&contents(&engine, &partition(number)), &before, "{}", format);
+        }
+    }
+}
+
+#[test]
+fn an_import_that_stops_anywhere_goes_on_without_loss_or_repetition() {
+    let items: Vec<Item> = (0..47)
+        .map(|at| {
+            if at % 7 == 3 {
+                Err(format!("no {at}"))
+            } else {
+                good(at)
+            }
+        })
+        .collect();
+    let whole = tempfile::tempdir().unwrap();
+    let reference = engine(whole.path());
+    let report = whole.path().join("refused.jsonl");
+    let id = partition(1);
+    import(
+        &reference,
+        &id,
+        &mut Made::new(&items, None),
+        Existing::Refuse,
+        Some(&report),
+    )
+    .unwrap();
+    let (expected, expected_report) = (contents(&reference, &id), fs::read(&report).unwrap());
+    assert_eq!(expected.len(), 40);
+
+    for stop in 0..47 {
+        let directory = tempfile::tempdir().unwrap();
+        let report = directory.path().join("refused.jsonl");
+        let again = |fails_at, existing| {
+            // Each run is a process of its own: it opens the data directory anew.
+            let engine = engine(directory.path());
+            let mut source = Made::new(&items, fails_at);
+            let done = import(&engine, &id, &mut source, existing, Some(&report));
+            (done, contents(&engine, &id))
+        };
+        let (stopped, part) = again(Some(stop), Existing::Refuse);
+        assert!(matches!(stopped, Err(EngineError::Exchange(_))));
+        let items_done = if part.is_empty() {
+            0
+        } else {
+            // A crash after the report was written, and before the transaction.
+            let torn = [&fs::read(&report).unwrap_or_default()[..], b"{\"item\":4"].concat();
+            fs::write(&report, torn).unwrap();
+            let (refused, _) = again(None, Existing::Refuse);
+            let Err(EngineError::Unfinished { items, .. }) = refused else {
+                panic!("{refused:?}");
+            };
+            items
+        };
+        assert!(
+            items_done as usize <= stop && stop < items_done as usize + 12,
+            "{stop}"
+        );
+        // Stops once more, later.
+        let (_, _) = again(Some((stop + 20).min(46)), Existing::Resume);
+        let (done, all) = again(None, Existing::Resume);
+        let done = done.unwrap();
+        assert_eq!(
+            (done.items, done.accepted, done.refused),
+            (47, 40, 7),
+            "{stop}"
+        );
+        assert_eq!(all, expected, "{stop}");
+        assert_eq!(fs::read(&report).unwrap(), expected_report, "{stop}");
+        let (done, all) = again(None, Existing::Resume);
+        assert_eq!(done.unwrap().earlier, 47);
+        assert_eq!(all, expected, "resuming what is finished does nothing");
+    }
+}
+
+#[test]
+fn another_job_is_not_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let items: Vec<Item> = (0..40).map(good).collect();
+    let id = partition(1);
+    let mut stops = Made::new(&items, Some(25));
+    import(&engine, &id, &mut stops, Existing::Refuse, None).unwrap_err();
+    let changed = &mut Made::new(&items[..39], None);
+    let error = import(&engine, &id, changed, Existing::Resume, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("another `items`: then 40, now 39"),
+        "{error}"
+    );
+    // Into another partition it is another import.
+    import(
+        &engine,
+        &partition(2),
+        &mut Made::new(&items, None),
+        Existing::Refuse,
+        None,
+    )
+    .unwrap();
+    assert_eq!(contents(&engine, &partition(2)).len(), 40);
+    let before = contents(&engine, &id).len();
+    import(&engine, &id, changed, Existing::Overwrite, None).unwrap();
+    assert_eq!(contents(&engine, &id).len(), before + 39);
+}
+
+#[test]
+fn nothing_is_made_for_a_source_of_which_nothing_is_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let items: Vec<Item> = (0..30).map(|at| Err(format!("no {at}"))).collect();
+    let report = directory.path().join("refused.jsonl");
+    let source = &mut Made::new(&items, None);
+    let done = import(
+        &engine,
+        &partition(1),
+        source,
+        Existing::Refuse,
+        Some(&report),
+    )
+    .unwrap();
+    assert_eq!((done.accepted, done.refused), (0, 30));
+    assert!(engine.store().partitions().unwrap().is_empty());
+    let lines = fs::read_to_string(&report).unwrap();
+    assert_eq!(lines.lines().count(), 30);
+    assert!(
+        lines.starts_with("{\"item\":0,\"reason\":\"no 0\"}\n"),
+        "{lines}"
+    );
+    // Where none may be refused, the first is an error, and nothing is begun.
+    let source = &mut Made::new(&items, None);
+    let error = import(&engine, &partition(1), source, Existing::Overwrite, None).unwrap_err();
+    assert!(error.to_string().contains("row 0 of `made`"), "{error}");
+    assert!(engine.store().state_list("import").unwrap().is_empty());
+}
+
+/// Reads all of a file, whatever it is: the number of items and of refusals.
+fn read_all(path: &Path) -> Result<(usize, usize), ExchangeError> {
+    let mut source = open_source(path, None, None)?;
+    let (mut items, mut refused, mut scratch) = (0, 0, Vec::new());
+    while let Some(piece) = source.next_piece()? {
+        for at in 0..piece.items() {
+            items += 1;
+            refused += usize::from(piece.read(at, &mut scratch).is_err());
+        }
+    }
+    Ok((items, refused))
+}
+
+/// A small gallery in every format.
+fn small_files(directory: &Path) -> Vec<PathBuf> {
+    let engine = engine(directory);
+    let items: Vec<Item> = (0..5).map(good).collect();
+    let source = &mut Made::new(&items, None);
+    import(&engine, &partition(1), source, Existing::Refuse, None).unwrap();
+    let mut files = Vec::new();
+    for format in formats() {
+        let path = directory.join(format!("small.{format}"));
+        engine.export(&partition(1), &path, false, |_| {}).unwrap();
+        assert_eq!(read_all(&path).unwrap(), (5, 0));
+        files.push(path);
+    }
+    files
+}
+
+#[test]
+fn files_that_are_cut_off_are_refused_or_have_their_last_line_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in small_files(directory.path()) {
+        let whole = fs::read(&path).unwrap();
+        let extension = path.extension().unwrap().to_str().unwrap();
+        let cut = directory.path().join(format!("cut.{extension}"));
+        for length in 0..whole.len() {
+            fs::write(&cut, &whole[..length]).unwrap();
+            match read_all(&cut) {
+                Err(error) => assert!(error.to_string().contains("cut."), "{error}"),
+                // A line is a whole of its own, and so are those before it.
+                Ok((items, refused)) if extension == "jsonl" => {
+                    assert!(items <= 5 && refused <= 1, "{length}: {items} {refused}");
+                }
+                Ok(found) => panic!("{extension} of {length} bytes: {found:?}"),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn no_bytes_make_it_panic(
+        place in 0.0_f64..1.0,
+        bytes in prop::collection::vec(any::<u8>(), 1..6),
+        which in 0_usize..3,
+    ) {
+        use std::sync::OnceLock;
+        static FILES: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
+        let files = FILES.get_or_init(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let read = |path: PathBuf| { let bytes = fs::read(&path).unwrap(); (path, bytes) };
+            small_files(directory.path()).into_iter().map(read).collect()
+        });
+        let (path, whole) = &files[which % files.len()];
+        let mut damaged = whole.clone();
+        let start = (place * whole.len() as f64) as usize;
+        for (to, byte) in damaged[start..].iter_mut().zip(bytes) {
+            *to = byte;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(path.file_name().unwrap());
+        fs::write(&path, damaged).unwrap();
+        if let Ok((items, _)) = read_all(&path) {
+            prop_assert!(items <= 10);
+        }
+    }
+}
+
+#[test]
+fn lines_that_are_none_are_refused_one_by_one_and_show_no_value() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    let numbers = |count: usize| vec!["0.125"; count].join(",");
+    let line = |rest: &str| format!("{{\"class\":1,\"embedding\":[{}]{rest}}}", numbers(16));
+    let first = line("");
+    let cases: Vec<(String, &str)> = vec![
+        (line(",\"time\":5,\"quality\":null,\"more\":[{}]"), ""),
+        (String::new(), "empty"),
+        ("{\"class\":1".to_owned(), "too early"),
+        ("nonsense".to_owned(), "column 2 is no JSON"),
+        (first.replace("\"class\":1,", ""), "missing field `class`"),
+        (first.replace("1,", "1.5,"), "not of the kind"),
+        (
+            first.replace("1,", "9223372036854775808,"),
+            "not of the kind",
+        ),
+        (first.replace("1,", "null,"), "not of the kind"),
+        (
+            format!("{{\"class\":1,\"embedding\":[{}]}}", numbers(15)),
+            "it has 15 values, and 16",
+        ),
+        (
+            format!("{{\"class\":1,\"embedding\":[{},null]}}", numbers(15)),
+            "not of the kind",
+        ),
+        (
+            format!("{{\"class\":1,\"embedding\":[{},NaN]}}", numbers(15)),
+            "no JSON",
+        ),
+        (
+            format!("{{\"class\":1,\"embedding\":[{},1e39]}}", numbers(15)),
+            "not a finite number",
+        ),
+        (
+            format!("{{\"class\":1,\"embedding\":[{},1e999]}}", numbers(15)),
+            "no JSON",
+        ),
+        (first.replace("0.125", "0"), "all values are zero"),
+        (
+            format!("{{\"class\":1,\"embedding\":[[{}]]}}", numbers(16)),
+            "not of the kind",
+        ),
+        (line(",\"quality\":1.5"), "quality 1.5 is outside"),
+        (line(",\"time\":\"today\""), "not of the kind"),
+        (line(",\"class\":2"), "duplicate field"),
+        (format!("{first}{first}"), "no JSON"),
+        (
+            format!("{}{}", " ".repeat(1 << 20), first),
+            "more than 1048576 bytes",
+        ),
+        ("[".repeat(100_000), "no"),
+        (format!("{first}\r"), ""),
+    ];
+    let mut text = first.into_bytes();
+    for (line, _) in &cases {
+        text.push(b'\n');
+        text.extend_from_slice(line.as_bytes());
+    }
+    text.extend_from_slice(b"\n\xff\xfe\n");
+    fs::write(&path, text).unwrap();
+    let mut source = open_source(&path, None, None).unwrap();
+    let mut reasons = Vec::new();
+    let mut scratch = Vec::new();
+    while let Some(piece) = source.next_piece().unwrap() {
+        for at in 0..piece.items() {
+            let read = piece.read(at, &mut scratch);
+            let refused = read.err().map(|refused| {
+                assert_eq!(refused.line, Some(reasons.len() as u64 + 1));
+                refused.reason
+            });
+            reasons.push(refused.unwrap_or_default());
+        }
+    }
+    assert_eq!(reasons.len(), cases.len() + 2);
+    for ((_, expected), reason) in cases.iter().zip(&reasons[1..]) {
+        assert_eq!(
+            reason.is_empty(),
+            expected.is_empty(),
+            "{expected}: {reason}"
+        );
+        assert!(reason.contains(expected), "{expected}: {reason}");
+        assert!(!reason.contains("0.125"), "{reason}");
+    }
+    assert!(reasons[reasons.len() - 1].contains("no JSON"));
+}
+
+#[test]
+fn files_without_an_embedding_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, contents, said) in [
+        ("a.jsonl", "", "none in 0 lines"),
+        ("b.jsonl", "{}\n{}\n", "none in 2 lines"),
+        ("c.csv", "", "cannot tell the format"),
+        ("d", "", "cannot tell the format"),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, contents).unwrap();
+        let error = read_all(&path).unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains(name), "{error}");
+    }
+    let line = directory.path().join("e.jsonl");
+    fs::write(&line, "{}").unwrap();
+    let Err(error) = open_source(&line, Some(&line), None) else {
+        panic!("classes of a file that has its own");
+    };
+    assert!(error.to_string().contains("one too many"), "{error}");
+}
