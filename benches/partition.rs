@@ -29,6 +29,9 @@ use vultus::types::{ClassId, Clock, Embedding, EncoderId, Timestamp};
 const CALLERS: usize = 16;
 const DIMENSION: usize = 512;
 
+/// Measures, or only tries it out on little.
+type Section = fn(bool);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let small = arguments.iter().any(|argument| argument == "--test");
@@ -36,7 +39,7 @@ fn main() {
         .iter()
         .filter(|argument| !argument.starts_with("--"))
         .collect();
-    let sections: [(&str, fn(bool)); 5] = [
+    let sections: [(&str, Section); 5] = [
         ("enroll", enroll),
         ("compact", compact),
         ("search", search_beside_compaction),

@@ -24,12 +24,7 @@ pub(super) fn existing_engine(settings: &Settings) -> anyhow::Result<Engine> {
 
 /// The data directory, which must exist, to be read only: also while a service is changing it.
 pub(super) fn reading_engine(settings: &Settings) -> anyhow::Result<Engine> {
-    let store = match Store::open_read_only(&settings.data_dir) {
-        // A crash left it so, and nobody is using it: opening it mends it.
-        Err(StoreError::NotClosed { .. }) => Store::open_existing(&settings.data_dir),
-        store => store,
-    };
-    engine_of(settings, store)
+    engine_of(settings, Store::open_read_only(&settings.data_dir))
 }
 
 fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::Result<Engine> {

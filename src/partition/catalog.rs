@@ -5,14 +5,18 @@
 //! database is opened.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
+use redb::backends::InMemoryBackend;
 use redb::{
-    Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction,
-    ReadableDatabase, ReadableTable, TableDefinition,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageBackend, TableDefinition,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,10 @@ use crate::types::EncoderId;
 pub(super) const VERSION: u32 = 1;
 /// The oldest version that is read.
 const VERSION_OLDEST: u32 = 1;
+/// How often a copy of the catalog is made again if it is torn.
+const COPY_ATTEMPTS: usize = 20;
+/// How long a change waits for somebody who is copying the catalog.
+const QUIET_MILLISECONDS_MAX: usize = 1_000;
 /// What redb may keep of the file in memory. The tail is the bulk of it, and is read once.
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -77,12 +85,15 @@ pub(super) struct Contents {
 pub(super) struct Catalog {
     path: PathBuf,
     backing: Backing,
+    /// Whoever copies the file holds a lock on it meanwhile.
+    quiet: Option<File>,
 }
 
 enum Backing {
     /// Replaced as a whole when the file is written anew.
     Writable(RwLock<Arc<Database>>),
-    ReadOnly(ReadOnlyDatabase),
+    /// A copy in memory.
+    ReadOnly(Database),
 }
 
 impl Catalog {
@@ -98,22 +109,44 @@ impl Catalog {
             }
             Err(error) => return Err(StoreError::io("open", &path, error)),
         };
-        let backing = Backing::Writable(RwLock::new(Arc::new(database)));
-        Ok(Catalog { path, backing })
+        let quiet = quiet_lock(&path);
+        let created = File::options().create(true).append(true).open(&quiet);
+        let created = created.map_err(|error| StoreError::io("create", &quiet, error))?;
+        Ok(Catalog {
+            path,
+            backing: Backing::Writable(RwLock::new(Arc::new(database))),
+            quiet: Some(created),
+        })
     }
 
-    /// Opens the catalog in `directory` beside a process that may be changing it.
+    /// Reads the catalog in `directory` as it is now, beside a process that may be changing it. Takes as much
+    /// memory as the file is long.
     pub(super) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
-        let opened = guarded(&path, || {
-            let database = builder().open_read_only(&path);
-            database.map_err(|error| open_failure(&path, directory, error))
-        });
-        let backing = Backing::ReadOnly(opened?);
-        let catalog = Catalog { path, backing };
+        let backing = Backing::ReadOnly(copy_in_memory(&path)?);
+        let catalog = Catalog {
+            path,
+            backing,
+            quiet: None,
+        };
         let found = catalog.read(|tables| tables.number(META_VERSION))?;
         check_version(&catalog.path, found)?;
         Ok(catalog)
+    }
+
+    /// Gives a process that is copying the file a moment in which it does not change. It is not
+    /// waited for long: its copy shows by itself if it is torn.
+    pub(super) fn make_way(&self) {
+        for _ in 0..QUIET_MILLISECONDS_MAX {
+            match self.quiet.as_ref().map(File::try_lock_shared) {
+                Some(Ok(())) => {
+                    let _ = self.quiet.as_ref().map(File::unlock);
+                    return;
+                }
+                Some(Err(TryLockError::WouldBlock)) => thread::sleep(Duration::from_millis(1)),
+                Some(Err(TryLockError::Error(_))) | None => return,
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -335,16 +368,69 @@ fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Dat
     Ok(database)
 }
 
+/// A copy of a database file in memory, at one moment.
+///
+/// redb could share a file between a writer and readers in other processes, but then every commit
+/// takes two syncs instead of one. While the copy is made no commit begins, and one that is under way
+/// changes no page of the last; if a writer would not wait, the copy may be torn, does not pass
+/// the check of all pages, and is made again.
+pub(super) fn copy_in_memory(path: &Path) -> Result<Database, StoreError> {
+    let lock = File::open(quiet_lock(path)).ok();
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        // Where there is no such file or lock, nobody is likely to be writing.
+        let locked = lock.as_ref().map(File::lock);
+        let copy = copy_once(path);
+        if let (Some(lock), Some(Ok(()))) = (&lock, locked) {
+            let _ = lock.unlock();
+        }
+        match copy {
+            Err(StoreError::Catalog { .. }) if attempts < COPY_ATTEMPTS => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            copy => return copy,
+        }
+    }
+}
+
+fn copy_once(path: &Path) -> Result<Database, StoreError> {
+    let failed = |error| StoreError::io("read", path, error);
+    let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+    let copy = InMemoryBackend::new();
+    fill(&copy, &mut file).map_err(failed)?;
+    guarded(path, || {
+        let database = builder().create_with_backend(copy);
+        database.map_err(|error| failure("open", path, error))
+    })
+}
+
+fn fill(copy: &InMemoryBackend, file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    copy.set_len(length)?;
+    let mut chunk = vec![0; 1 << 20];
+    let mut done = 0;
+    while done < length {
+        let count = chunk.len().min((length - done) as usize);
+        file.read_exact(&mut chunk[..count])?;
+        copy.write(done, &chunk[..count])?;
+        done += count as u64;
+    }
+    Ok(())
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
         .set_cache_size(CACHE_BYTES)
-        // Other processes may look on.
-        .set_concurrency_mode(ConcurrencyMode::SingleWriter)
         // A page that was changed behind our back is damage when it is found here, and a wrong
         // answer or a panic when it is found later.
         .set_check_integrity_on_open(true);
     builder
+}
+
+fn quiet_lock(path: &Path) -> PathBuf {
+    path.with_extension("lock")
 }
 
 fn path_in(directory: &Path) -> PathBuf {
@@ -354,9 +440,6 @@ fn path_in(directory: &Path) -> PathBuf {
 fn open_failure(path: &Path, directory: &Path, error: DatabaseError) -> StoreError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
-            path: directory.to_owned(),
-        },
-        DatabaseError::RepairAborted => StoreError::NotClosed {
             path: directory.to_owned(),
         },
         error => failure("open", path, error),
@@ -452,9 +535,11 @@ pub(super) fn damage(path: &Path, what: String) -> StoreError {
     }
 }
 
-/// Turns a panic of redb into an error: a file that is opened for reading beside a writer is not
-/// verified first, and redb trusts its pages.
-fn guarded<T>(path: &Path, look: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+/// Turns a panic of redb into an error: it trusts its pages once they are verified.
+pub(super) fn guarded<T>(
+    path: &Path,
+    look: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     // Nothing that `look` leaves half done is used again after a panic: it only reads.
     catch_unwind(AssertUnwindSafe(look))
         .unwrap_or_else(|_| Err(damage(path, "its pages contradict each other".to_owned())))

@@ -173,6 +173,7 @@ impl Commits {
         let path = self.catalog.path();
         let failed = |error: redb::Error| failure("write", path, error);
         let database = self.catalog.database()?;
+        self.catalog.make_way();
         let transaction = database.begin_write().map_err(|e| failed(e.into()))?;
         let mut group = Group {
             path,

@@ -100,14 +100,6 @@ pub enum StoreError {
         /// The catalog file.
         path: PathBuf,
     },
-    /// The data directory is looked at without changing it, and needs to be mended first.
-    #[error(
-        "data directory `{path}` was not closed in order: open it once with a command that changes it, such as `vultus gallery compact`"
-    )]
-    NotClosed {
-        /// The data directory.
-        path: PathBuf,
-    },
     /// Not all templates of a partition can be read, so that it gives no answers: they could be
     /// wrong.
     #[error(

@@ -92,8 +92,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If there is no data directory, it was not closed in order, is damaged, or is newer than this
-    /// build.
+    /// If there is no data directory, it is damaged, or is newer than this build.
     pub fn open_read_only(directory: &Path) -> Result<Store, StoreError> {
         must_exist(directory)?;
         // Before the catalog is read: what it names must not go.

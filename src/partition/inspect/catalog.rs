@@ -1,20 +1,16 @@
 //! What is in a catalog: counts, and values that are not what was written.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{
-    Builder, ConcurrencyMode, DatabaseError, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    ReadableTable, TableDefinition,
-};
+use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use super::{DamagedBytes, StoreError};
 use crate::partition::catalog::{
     META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE, SegmentEntry, TAIL,
-    TOMBSTONES, check_version, damage, failure, key_of_name, key_of_numbers, key_of_state,
-    unsealed,
+    TOMBSTONES, check_version, copy_in_memory, failure, guarded, key_of_name, key_of_numbers,
+    key_of_state, unsealed,
 };
 
 /// What a catalog is found to be.
@@ -66,23 +62,13 @@ pub struct StateReport {
     pub bytes: u64,
 }
 
-/// Opens a catalog to read it, beside a process that may be changing it.
+/// Reads a catalog, beside a process that may be changing it.
 pub(super) fn inspect(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
-    // A file that is opened for reading is not verified first, and redb trusts its pages. Nothing
-    // that is left half done is used after a panic.
-    catch_unwind(AssertUnwindSafe(|| read(path, bytes)))
-        .unwrap_or_else(|_| Err(damage(path, "its pages contradict each other".to_owned())))
+    guarded(path, || read(path, bytes))
 }
 
 fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
-    let mut builder = Builder::new();
-    builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
-    let database = builder.open_read_only(path).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
-            path: path.to_owned(),
-        },
-        error => failure("open", path, error),
-    })?;
+    let database = copy_in_memory(path)?;
     let transaction = database
         .begin_read()
         .map_err(|e| failure("read", path, e))?;
