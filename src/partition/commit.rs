@@ -438,14 +438,15 @@ impl<T> Ticket<T> {
         std::mem::replace(&mut *place, state)
     }
 
-    /// The result, once.
+    /// The result, once. Whoever leads may be settling it at the same time.
     fn result(&self) -> Option<Result<T, StoreError>> {
-        match self.replace(State::Taken) {
-            State::Settled(result) => Some(result),
-            state => {
-                self.replace(state);
-                None
-            }
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*place {
+            State::Settled(_) => match std::mem::replace(&mut *place, State::Taken) {
+                State::Settled(result) => Some(result),
+                State::Waiting(_) | State::Taken => unreachable!("it was settled a moment ago"),
+            },
+            State::Waiting(_) | State::Taken => None,
         }
     }
 }
@@ -542,6 +543,29 @@ mod tests {
         assert!(matches!(results[1], Err(StoreError::Interrupted)));
         let listed = commits.catalog.read(|tables| tables.state_list("area"));
         assert_eq!(listed.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn many_at_once_are_each_made_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = Arc::new(open(directory.path()).unwrap());
+        let count = |value: Option<&[u8]>| {
+            let before = value.map_or(0, |value| u16::from_le_bytes([value[0], value[1]]));
+            (Some((before + 1).to_le_bytes().to_vec()), before + 1)
+        };
+        let callers = [(); 16].map(|()| {
+            let commits = commits.clone();
+            std::thread::spawn(move || -> Vec<u16> {
+                let one = |_| commits.commit(move |group| group.update_state("a", "k", count));
+                (0..200).map(one).collect::<Result<_, _>>().unwrap()
+            })
+        });
+        let mut told: Vec<u16> = callers
+            .into_iter()
+            .flat_map(|it| it.join().unwrap())
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, (1..=3200).collect::<Vec<u16>>());
     }
 
     #[test]
