@@ -354,6 +354,12 @@ impl Store {
         &self.common.alarm
     }
 
+    /// How many partitions are open.
+    #[cfg(test)]
+    pub(super) fn open_partitions(&self) -> usize {
+        self.opened().len()
+    }
+
     pub(super) fn common(&self) -> &Common {
         &self.common
     }

@@ -19,6 +19,8 @@ mod cli_exchange;
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_snapshot;
+#[cfg(feature = "web")]
+mod cli_upkeep;
 mod duplicates;
 mod exchange;
 #[cfg(feature = "face")]

@@ -7,4 +7,5 @@ mod crash;
 mod faults;
 mod faulty;
 mod repair;
+mod upkeep;
 mod workload;

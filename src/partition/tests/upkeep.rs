@@ -1,0 +1,282 @@
+//! Erasing, the background, and many partitions.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::workload::Operation::{AddBatch, Compact, Enroll, Remove, Seal};
+use super::workload::{Model, encoder, open};
+use crate::partition::disk::{Disk, RealDisk};
+use crate::partition::snapshot::Source;
+use crate::partition::{
+    Block, Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, StoreError,
+};
+use crate::types::{ClassId, Embedding, PartitionId, Timestamp};
+
+const ALL: usize = usize::MAX;
+const NOW: Timestamp = Timestamp {
+    unix_milliseconds: 0,
+};
+
+fn store(directory: &Path) -> Store {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    open(&disk, directory).unwrap()
+}
+
+fn partition(store: &Store) -> Arc<Partition> {
+    let id = "bws.0".parse().unwrap();
+    store.partition_for(&id, &encoder(), NOW).unwrap()
+}
+
+/// Values that nothing else looks like.
+fn secret() -> Vec<f32> {
+    (0..16).map(|at| 0.123_456_7 + at as f32 / 7.0).collect()
+}
+
+fn enroll_secret(partition: &Partition, class: i64) {
+    let template = NewTemplate {
+        embedding: Embedding::new(secret()).unwrap(),
+        quality: 0.5,
+    };
+    partition
+        .enroll(ClassId(class), &encoder(), &[template], ALL, NOW)
+        .unwrap();
+}
+
+/// Whether any file of a data directory holds the values.
+fn holds_secret(directory: &Path) -> bool {
+    let values = secret();
+    let bytes: &[u8] = bytemuck::cast_slice(&values);
+    fs::read_dir(directory).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return holds_secret(&path);
+        }
+        let found = fs::read(&path).unwrap();
+        found.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+#[test]
+fn what_is_erased_is_in_no_file_any_more() {
+    for sealed in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path());
+        let mut model = Model::default();
+        AddBatch(0, 5).run(&store, &mut model).unwrap();
+        let partition = partition(&store);
+        enroll_secret(&partition, 7);
+        assert!(holds_secret(directory.path()), "or this test shows nothing");
+        if sealed {
+            Seal(0).run(&store, &mut model).unwrap();
+        }
+        let erased = store
+            .erase(&partition, ClassId(7), &Pace::unlimited())
+            .unwrap();
+        assert!(erased.was_enrolled && erased.overwritten);
+        assert!(!holds_secret(directory.path()), "sealed: {sealed}");
+        assert!(model.is_held_by(&Model::of(&store).unwrap()));
+        let again = store
+            .erase(&partition, ClassId(7), &Pace::unlimited())
+            .unwrap();
+        assert!(!again.was_enrolled && again.overwritten);
+    }
+}
+
+#[test]
+fn what_was_removed_is_overwritten_by_the_next_compaction() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let partition = partition(&store);
+    enroll_secret(&partition, 7);
+    partition.seal().unwrap();
+    partition.remove(ClassId(7)).unwrap();
+    assert!(holds_secret(directory.path()));
+    let pace = Pace::unlimited();
+    while store.compact_once(&pace).unwrap() {}
+    assert!(!holds_secret(directory.path()));
+}
+
+#[test]
+fn while_others_look_on_old_files_stay_and_the_eraser_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = store(directory.path());
+    let partition = partition(&writer);
+    enroll_secret(&partition, 7);
+    partition.seal().unwrap();
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    let erased = writer
+        .erase(&partition, ClassId(7), &Pace::unlimited())
+        .unwrap();
+    assert!(erased.was_enrolled && !erased.overwritten);
+    // The reader sees the gallery as it was when it began to look.
+    let seen = reader
+        .partition(partition.id())
+        .unwrap()
+        .unwrap()
+        .snapshot();
+    assert_eq!(seen.blocks()[0].values(0).unwrap(), secret());
+    let error = seen_partition(&reader).remove(ClassId(7)).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    drop((seen, reader));
+    let erased = writer
+        .erase(&partition, ClassId(7), &Pace::unlimited())
+        .unwrap();
+    assert!(erased.overwritten);
+    assert!(!holds_secret(directory.path()));
+}
+
+fn seen_partition(reader: &Store) -> Arc<Partition> {
+    reader
+        .partition(&"bws.0".parse().unwrap())
+        .unwrap()
+        .unwrap()
+}
+
+#[test]
+fn old_segments_stay_while_a_snapshot_reads_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let mut model = Model::default();
+    for operation in [AddBatch(0, 5), AddBatch(0, 4), Remove(0, 101)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    let before = partition(&store).snapshot();
+    Compact(0).run(&store, &mut model).unwrap();
+    assert_eq!(store.files().collect().unwrap(), 2, "both are being read");
+    let live = |block: &Block| block.rows() - block.removed_rows();
+    assert_eq!(before.blocks().iter().map(live).sum::<usize>(), 7);
+    drop(before);
+    assert_eq!(store.files().collect().unwrap(), 0);
+    let files = fs::read_dir(directory.path().join("segments/1")).unwrap();
+    assert_eq!(files.count(), 1);
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
+}
+
+#[test]
+fn a_merge_that_is_stopped_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let mut model = Model::default();
+    for operation in [AddBatch(0, 5), AddBatch(0, 4)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    // So slow that it would take years.
+    let pace = Arc::new(Pace::new(Some(1)));
+    let (merging, partition) = (pace.clone(), partition(&store));
+    let thread = thread::spawn(move || partition.compact(&merging));
+    thread::sleep(Duration::from_millis(50));
+    pace.stop();
+    let stopped = thread.join().unwrap();
+    assert!(
+        matches!(stopped, Err(StoreError::Interrupted)),
+        "{stopped:?}"
+    );
+    let files = fs::read_dir(directory.path().join("segments/1")).unwrap();
+    assert_eq!(files.count(), 2);
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
+}
+
+#[test]
+fn the_background_seals_a_long_tail_and_ends_when_it_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(store(directory.path()));
+    let options = MaintenanceOptions {
+        compaction_bytes_per_second: None,
+        ..MaintenanceOptions::default()
+    };
+    let maintenance = Maintenance::start(&store, &options).unwrap();
+    let mut model = Model::default();
+    for class in 0..2 {
+        Enroll(0, class, 10_000, ALL)
+            .run(&store, &mut model)
+            .unwrap();
+    }
+    let partition = partition(&store);
+    while !matches!(partition.snapshot().blocks()[0].source, Source::Segment(..)) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
+    drop(maintenance);
+    drop(partition);
+    assert!(Arc::try_unwrap(store).is_ok(), "nobody holds it any more");
+}
+
+#[test]
+fn the_scrub_finds_what_changed_after_it_was_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let mut model = Model::default();
+    AddBatch(0, 5).run(&store, &mut model).unwrap();
+    let snapshot = partition(&store).snapshot();
+    snapshot.blocks()[0].scan(0..5).unwrap();
+    let segments = fs::read_dir(directory.path().join("segments/1")).unwrap();
+    let path = segments.map(|entry| entry.unwrap().path()).next().unwrap();
+    let file = RealDisk.modify(&path).unwrap();
+    file.write_at(&[0xff; 8], 4096).unwrap();
+    store.scrub(&Pace::unlimited()).unwrap();
+    let error = snapshot.blocks()[0].scan(0..5).unwrap_err();
+    assert!(
+        matches!(error, StoreError::Damaged { offset: 4096, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn hundreds_of_partitions_are_opened_on_demand() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let ids = (0..300).map(|number| format!("bws.{number}").parse::<PartitionId>().unwrap());
+    let ids: Vec<PartitionId> = ids.collect();
+    for id in &ids {
+        let partition = store.partition_for(id, &encoder(), NOW).unwrap();
+        enroll_secret(&partition, 1);
+    }
+    let files = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let before = files();
+    for id in &ids {
+        let partition = store.partition(id).unwrap().unwrap();
+        assert_eq!(partition.snapshot().templates(), 1);
+    }
+    assert!(
+        store.open_partitions() <= 257,
+        "{} are open",
+        store.open_partitions()
+    );
+    // Other tests of this process open files, too, but not one for each partition here.
+    assert!(files() < before + 150);
+}
+
+#[test]
+fn a_changed_byte_of_the_catalog_is_an_error_or_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut model = Model::default();
+    let writer = store(directory.path());
+    for operation in [Enroll(0, 1, 2, ALL), AddBatch(0, 3), Remove(0, 101)] {
+        operation.run(&writer, &mut model).unwrap();
+    }
+    drop(writer);
+    let path = directory.path().join("catalog.redb");
+    let bytes = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for at in (0..bytes.len()).step_by(37) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x41;
+        fs::write(&path, &damaged).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        for found in [
+            open(&disk, directory.path()).and_then(|store| Model::of(&store)),
+            Store::open_read_only(directory.path()).and_then(|store| Model::of(&store)),
+        ] {
+            match found {
+                Ok(found) => assert!(model.is_held_by(&found), "byte {at}: {found:?}"),
+                Err(_) => refused += 1,
+            }
+            // An open for writing may have mended what a crash could have left.
+            fs::write(&path, &damaged).unwrap();
+        }
+    }
+    assert!(refused > 20, "only {refused} changes were noticed");
+}
