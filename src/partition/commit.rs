@@ -136,6 +136,10 @@ impl Commits {
         &self,
         change: impl FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.catalog.is_read_only() {
+            let path = self.catalog.path().to_owned();
+            return Err(StoreError::ReadOnly { path });
+        }
         let ticket = Arc::new(Ticket(Mutex::new(State::Waiting(Box::new(change)))));
         let mut queue = self.queue();
         queue.waiting.push(ticket.clone());
@@ -217,7 +221,9 @@ impl Commits {
         } = group;
         if !changed {
             // Nothing to make durable: all were refused, or asked for what is so already.
-            return transaction.abort().map_err(|e| failed(e.into()));
+            transaction.abort().map_err(|e| failed(e.into()))?;
+            waiting.iter().for_each(|ticket| ticket.settle());
+            return Ok(());
         }
         let mut reserved = lead.reserved;
         if next_number > reserved {
@@ -230,6 +236,8 @@ impl Commits {
         for (shared, snapshot) in snapshots {
             shared.publish(snapshot);
         }
+        // Not before: whoever is told believes that it is durable, and that everybody sees it.
+        waiting.iter().for_each(|ticket| ticket.settle());
         Ok(())
     }
 
@@ -415,8 +423,10 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 
 /// A change in the queue, whatever its result is.
 trait Waiting: std::fmt::Debug + Send + Sync {
-    /// Makes the change; an error ends the whole group.
+    /// Makes the change, and keeps the result to itself; an error ends the whole group.
     fn run(&self, group: &mut Group<'_>) -> Result<(), StoreError>;
+    /// Tells the result, once the group is durable.
+    fn settle(&self);
     /// Ends the change with an error that ended its group.
     fn fail(&self, error: StoreError);
 }
@@ -429,6 +439,8 @@ enum State<T> {
     Waiting(Make<T>),
     /// Also while it is being made.
     Taken,
+    /// The group is not durable yet, and may fail.
+    Made(Result<T, StoreError>),
     Settled(Result<T, StoreError>),
 }
 
@@ -444,9 +456,9 @@ impl<T> Ticket<T> {
         match &*place {
             State::Settled(_) => match std::mem::replace(&mut *place, State::Taken) {
                 State::Settled(result) => Some(result),
-                State::Waiting(_) | State::Taken => unreachable!("it was settled a moment ago"),
+                _ => unreachable!("it was settled a moment ago"),
             },
-            State::Waiting(_) | State::Taken => None,
+            _ => None,
         }
     }
 }
@@ -461,8 +473,15 @@ impl<T: Send> Waiting for Ticket<T> {
             Err(Halt::Refused(error)) => Err(error),
             Err(Halt::Broken(error)) => return Err(error),
         };
-        self.replace(State::Settled(result));
+        self.replace(State::Made(result));
         Ok(())
+    }
+
+    fn settle(&self) {
+        let State::Made(result) = self.replace(State::Taken) else {
+            unreachable!("a change is settled after it was made");
+        };
+        self.replace(State::Settled(result));
     }
 
     fn fail(&self, error: StoreError) {
@@ -478,6 +497,8 @@ impl<T> std::fmt::Debug for Ticket<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::partition::disk::RealDisk;
 
@@ -543,6 +564,37 @@ mod tests {
         assert!(matches!(results[1], Err(StoreError::Interrupted)));
         let listed = commits.catalog.read(|tables| tables.state_list("area"));
         assert_eq!(listed.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn nobody_is_told_before_the_group_is_durable() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = Arc::new(open(directory.path()).unwrap());
+        commits.queue().led = true;
+        let told = Arc::new(AtomicUsize::new(0));
+        let put = |key: &'static str| {
+            let (commits, told) = (commits.clone(), told.clone());
+            let (waking, told_meanwhile) = (commits.clone(), told.clone());
+            std::thread::spawn(move || {
+                let done = commits.commit(move |group| {
+                    // Whoever is not leading gets every chance to go on.
+                    waking.done.notify_all();
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    assert_eq!(told_meanwhile.load(Ordering::SeqCst), 0);
+                    group.update_state("area", key, |_| (Some(vec![1]), ()))
+                });
+                told.fetch_add(1, Ordering::SeqCst);
+                done
+            })
+        };
+        let threads = [put("a"), put("b"), put("c")];
+        while commits.queue().waiting.len() < 3 {
+            std::thread::yield_now();
+        }
+        drop(Led(&commits));
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
     }
 
     #[test]

