@@ -259,7 +259,7 @@ impl Partition {
             group.publish(&shared, snapshot);
             Ok(())
         })?;
-        self.alert();
+        self.alert(true);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::format::{PAGE_BYTES, Plan, Plane, TemplateInfo, checksum};
 use super::segment::Segment;
 use super::tail::TailBlock;
 use super::writer::{SegmentName, SegmentWriter};
-use crate::code::{Layout, Planes};
+use crate::code::Layout;
 use crate::types::{ClassId, EncoderId, Timestamp};
 
 const DIMENSION: usize = 24;
@@ -67,21 +67,19 @@ fn valid_segment(path: &Path) -> Vec<u8> {
         },
     };
     let mut writer = SegmentWriter::create(Arc::new(RealDisk), path, name, ROWS).unwrap();
-    let mut planes = Planes::new(DIMENSION);
-    let mut infos = Vec::new();
+    let mut rows = TailBlock::new(DIMENSION);
     for (row, class) in [5, -1, 5, 9, 5].into_iter().enumerate() {
         let values: Vec<f32> = (0..DIMENSION)
             .map(|at| (row * 24 + at) as f32 - 30.5)
             .collect();
-        planes.push(ClassId(class), &values);
-        infos.push(TemplateInfo {
+        let info = TemplateInfo {
             template: row as u64,
             enrolled_unix_milliseconds: -5,
             quality: f32::NAN,
             reserved: 0,
-        });
+        };
+        rows.push(ClassId(class), info, &values);
     }
-    let rows = TailBlock { planes, infos };
     writer.append(&rows.stored(0..ROWS)).unwrap();
     writer.finish().unwrap();
     fs::read(path).unwrap()

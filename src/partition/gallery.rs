@@ -187,7 +187,7 @@ impl Partition {
         if enrolled.removed > 0 {
             self.common.catalog_is_stale.store(true, Ordering::Relaxed);
         }
-        self.alert();
+        self.alert(enrolled.removed > 0);
         Ok(enrolled)
     }
 
@@ -213,7 +213,7 @@ impl Partition {
             Ok(true)
         })?;
         self.common.catalog_is_stale.store(true, Ordering::Relaxed);
-        self.alert();
+        self.alert(true);
         Ok(removed)
     }
 
@@ -278,15 +278,19 @@ impl Partition {
         }
     }
 
-    /// After a change: has somebody put the partition in order, if it is due.
-    pub(super) fn alert(&self) {
+    /// After a change that left something to do, or a longer tail: has somebody put the partition in
+    /// order.
+    pub(super) fn alert(&self, is_due: bool) {
         let rows = tail_rows(&self.snapshot());
-        let attended = self.common.alarm.raise();
-        let due = match attended {
+        let alarm = &self.common.alarm;
+        if is_due || rows >= TAIL_ROWS_MAX {
+            alarm.raise();
+        }
+        let bearable = match alarm.is_attended() {
             true => TAIL_ROWS_MAX * TAIL_PATIENCE,
             false => TAIL_ROWS_MAX,
         };
-        if rows >= due
+        if rows >= bearable
             // The change is already durable, so that a failure to seal is not its failure.
             && let Err(error) = self.seal()
         {

@@ -101,10 +101,14 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Says that something changed. Returns whether anybody listens.
-    pub(super) fn raise(&self) -> bool {
+    /// Says that there may be something to do.
+    pub(super) fn raise(&self) {
         *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_attended(&self) -> bool {
         self.attendants.load(Ordering::Relaxed) > 0
     }
 

@@ -367,7 +367,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::code::Planes;
     use crate::partition::disk::RealDisk;
     use crate::partition::tail::TailBlock;
     use crate::partition::writer::{SegmentName, SegmentWriter};
@@ -385,17 +384,15 @@ mod tests {
         let mut writer =
             SegmentWriter::create(Arc::new(RealDisk), path, name, classes.len()).unwrap();
         for (row, &class) in classes.iter().enumerate() {
-            let mut planes = Planes::new(24);
+            let mut rows = TailBlock::new(24);
             let values: Vec<f32> = (0..24).map(|at| (row * 24 + at) as f32 - 30.5).collect();
-            planes.push(ClassId(class), &values);
             let info = TemplateInfo {
                 template: row as u64,
                 enrolled_unix_milliseconds: -5,
                 quality: 0.5,
                 reserved: 0,
             };
-            let infos = vec![info];
-            let rows = TailBlock { planes, infos };
+            rows.push(ClassId(class), info, &values);
             writer.append(&rows.stored(0..1)).unwrap();
         }
         writer.finish().unwrap()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use bytemuck::{Pod, Zeroable};
 
@@ -88,7 +89,12 @@ impl TailTemplate {
 pub(super) struct TailBlock {
     pub(super) planes: Planes,
     pub(super) infos: Vec<TemplateInfo>,
+    /// The rows by rising class and row, from when it is first asked for.
+    order: OnceLock<Vec<u32>>,
 }
+
+/// With fewer rows than this, looking at all is faster than making an order.
+const ORDERED_ROWS_MIN: usize = 64;
 
 impl TailBlock {
     /// A block without rows.
@@ -96,6 +102,7 @@ impl TailBlock {
         TailBlock {
             planes: Planes::new(dimension),
             infos: Vec::new(),
+            order: OnceLock::new(),
         }
     }
 
@@ -111,18 +118,21 @@ impl TailBlock {
 
     /// Codes a template and appends it.
     pub(super) fn push(&mut self, class: ClassId, info: TemplateInfo, values: &[f32]) {
+        self.order.take();
         self.planes.push(class, values);
         self.infos.push(info);
     }
 
     /// Appends some rows of another block, as they are.
     pub(super) fn append(&mut self, other: &TailBlock, rows: Range<usize>) {
+        self.order.take();
         self.planes.append(&other.planes, rows.clone());
         self.infos.extend_from_slice(&other.infos[rows]);
     }
 
     /// Forgets all rows and keeps the memory.
     pub(super) fn clear(&mut self) {
+        self.order.take();
         self.planes.clear();
         self.infos.clear();
     }
@@ -143,12 +153,23 @@ impl TailBlock {
         }
     }
 
+    /// The rows of a class, rising.
     pub(super) fn rows_of(&self, class: ClassId) -> Vec<usize> {
-        let classes = self.planes.classes().iter().enumerate();
-        classes
-            .filter(|(_, found)| **found == class.0)
-            .map(|(row, _)| row)
-            .collect()
+        let classes = self.planes.classes();
+        if classes.len() < ORDERED_ROWS_MIN {
+            let rows = 0..classes.len();
+            return rows.filter(|row| classes[*row] == class.0).collect();
+        }
+        let order = self.order.get_or_init(|| {
+            let mut order: Vec<u32> = (0..).take(classes.len()).collect();
+            order.sort_unstable_by_key(|row| (classes[*row as usize], *row));
+            order
+        });
+        let class_at = |row: &u32| classes[*row as usize];
+        let first = order.partition_point(|row| class_at(row) < class.0);
+        let rows = order[first..].iter();
+        let rows = rows.take_while(|row| class_at(row) == class.0);
+        rows.map(|row| *row as usize).collect()
     }
 }
 
@@ -183,6 +204,21 @@ mod tests {
         let read = TailTemplate::from_bytes(42, &written.to_bytes()).unwrap();
         assert_eq!((read.class, read.info), (written.class, written.info));
         assert_eq!(read.embedding, written.embedding);
+    }
+
+    #[test]
+    fn classes_are_found_however_many_rows_there_are() {
+        let mut block = TailBlock::new(16);
+        for row in 0..200_usize {
+            let class = ClassId((row * 7 % 10) as i64 - 5);
+            block.push(class, template().info, &[1.0; 16]);
+            for class in -6..6 {
+                let expected: Vec<usize> = (0..=row)
+                    .filter(|row| (row * 7 % 10) as i64 - 5 == class)
+                    .collect();
+                assert_eq!(block.rows_of(ClassId(class)), expected, "{class} in {row}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use redb::TableDefinition;
 
 use super::*;
-use crate::code::Planes;
 use crate::partition::archive::ArchiveDraft;
 use crate::partition::backup::{BackupFile, write_archive};
 use crate::partition::disk::RealDisk;
@@ -28,19 +27,17 @@ fn write_segment(path: &Path) -> Vec<u8> {
         created: NOW,
     };
     let mut writer = SegmentWriter::create(Arc::new(RealDisk), path, name, ROWS).unwrap();
-    let mut planes = Planes::new(128);
+    let mut rows = TailBlock::new(128);
     for row in 0..ROWS {
         let values: Vec<f32> = (0..128).map(|at| (row * 128 + at) as f32 + 0.5).collect();
-        planes.push(ClassId(row as i64), &values);
+        let info = TemplateInfo {
+            template: row as u64,
+            enrolled_unix_milliseconds: 5,
+            quality: 0.5,
+            reserved: 0,
+        };
+        rows.push(ClassId(row as i64), info, &values);
     }
-    let info = |row| TemplateInfo {
-        template: row,
-        enrolled_unix_milliseconds: 5,
-        quality: 0.5,
-        reserved: 0,
-    };
-    let infos: Vec<TemplateInfo> = (0..ROWS as u64).map(info).collect();
-    let rows = TailBlock { planes, infos };
     writer.append(&rows.stored(0..ROWS)).unwrap();
     writer.finish().unwrap();
     fs::read(path).unwrap()
