@@ -36,7 +36,7 @@ pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
             false => "was not enrolled",
         };
         let bytes = match erased.overwritten {
-            true => "what was stored is overwritten",
+            true => "nothing of it is left here",
             false => {
                 "what was stored is still being read by another process: run this again when it is done"
             }
