@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::commit::initialize;
 use super::disk::Disk;
-use super::format::checksum;
+use super::format::{ROWS_MAX, checksum};
 use super::tail::TailTemplate;
-use crate::types::EncoderId;
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
 
 /// The version of the catalog that is written.
 pub(super) const VERSION: u32 = 1;
@@ -87,6 +87,8 @@ pub(super) struct Catalog {
     backing: Backing,
     /// Whoever copies the file holds a lock on it meanwhile.
     quiet: Option<File>,
+    /// Locked for as long as this process may change the catalog.
+    _writer: Option<File>,
 }
 
 enum Backing {
@@ -102,6 +104,7 @@ impl Catalog {
     /// Verifies the checksum of every page.
     pub(super) fn open(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
+        let writer = lock_for_writing(directory)?;
         let database = match disk.open(&path) {
             Ok(_) => open_database(&path, directory, disk)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -109,6 +112,9 @@ impl Catalog {
             }
             Err(error) => return Err(StoreError::io("open", &path, error)),
         };
+        // Whoever gave the file its name may not have come to the sync.
+        let synced = disk.sync_directory(directory);
+        synced.map_err(|error| StoreError::io("sync", directory, error))?;
         let quiet = quiet_lock(&path);
         let created = File::options().create(true).append(true).open(&quiet);
         let created = created.map_err(|error| StoreError::io("create", &quiet, error))?;
@@ -116,6 +122,7 @@ impl Catalog {
             path,
             backing: Backing::Writable(RwLock::new(Arc::new(database))),
             quiet: Some(created),
+            _writer: Some(writer),
         })
     }
 
@@ -128,6 +135,7 @@ impl Catalog {
             path,
             backing,
             quiet: None,
+            _writer: None,
         };
         let found = catalog.read(|tables| tables.number(META_VERSION))?;
         check_version(&catalog.path, found)?;
@@ -221,7 +229,7 @@ impl Tables<'_> {
     pub(super) fn partition(&self, name: &str) -> Result<Option<PartitionEntry>, StoreError> {
         let table = self.table(PARTITIONS)?;
         let value = table.get(name).map_err(|error| self.failed(error))?;
-        let entry = value.map(|value| self.parse(&key_of_name(name), value.value()));
+        let entry = value.map(|value| self.partition_entry(name, value.value()));
         entry.transpose()
     }
 
@@ -231,7 +239,7 @@ impl Tables<'_> {
         for item in table.iter().map_err(|error| self.failed(error))? {
             let (name, value) = item.map_err(|error| self.failed(error))?;
             let name = name.value();
-            let entry = self.parse(&key_of_name(name), value.value())?;
+            let entry = self.partition_entry(name, value.value())?;
             partitions.insert(name.to_owned(), entry);
         }
         Ok(partitions)
@@ -257,7 +265,12 @@ impl Tables<'_> {
         for item in table.range(all).map_err(|error| self.failed(error))? {
             let (key, value) = item.map_err(|error| self.failed(error))?;
             let segment = key.value().1;
-            let entry = self.parse(&key_of_numbers(&[partition, segment]), value.value())?;
+            let entry: SegmentEntry =
+                self.parse(&key_of_numbers(&[partition, segment]), value.value())?;
+            if entry.rows > ROWS_MAX as u64 {
+                let what = format!("segment {segment} has {} rows", entry.rows);
+                return Err(damage(self.path, what));
+            }
             contents.segments.insert(segment, entry);
         }
         let table = self.table(TOMBSTONES)?;
@@ -311,6 +324,16 @@ impl Tables<'_> {
     ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
         let table = self.transaction.open_table(definition);
         table.map_err(|error| self.failed(error))
+    }
+
+    fn partition_entry(&self, name: &str, value: &[u8]) -> Result<PartitionEntry, StoreError> {
+        let entry: PartitionEntry = self.parse(&key_of_name(name), value)?;
+        let dimension = entry.encoder.dimension();
+        if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
+            let what = format!("the encoder of `{name}` makes {dimension} values");
+            return Err(damage(self.path, what));
+        }
+        Ok(entry)
     }
 
     fn value<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
@@ -427,6 +450,21 @@ fn builder() -> Builder {
         // answer or a panic when it is found later.
         .set_check_integrity_on_open(true);
     builder
+}
+
+/// Keeps other writers out. redb's own lock is on a file that loses its name when the catalog is
+/// written anew, and somebody may have opened that file just before.
+fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("writer.lock");
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|error| StoreError::io("create", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
+            path: directory.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+    }
 }
 
 fn quiet_lock(path: &Path) -> PathBuf {

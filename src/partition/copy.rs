@@ -2,9 +2,6 @@
 //! still hold.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use redb::{
     Database, Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction,
@@ -51,9 +48,9 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 }
 
 impl Commits {
-    /// Writes the catalog anew, without what was once in it, and overwrites the old file. Changes wait
-    /// meanwhile; its size is that of the templates not yet sealed. Returns whether the old file was
-    /// overwritten: it is left alone, and only loses its name, if somebody is reading it.
+    /// Writes the catalog anew, without what was once in it. Changes wait meanwhile; its size is that
+    /// of the templates not yet sealed. [`Files::collect`] overwrites the old file when nobody reads
+    /// it any more.
     ///
     /// What a crash leaves: before the rename, the old catalog and a file that the next open
     /// deletes; after it, the new one, which says the same.
@@ -61,7 +58,7 @@ impl Commits {
     /// # Errors
     ///
     /// If the disk fails.
-    pub(super) fn renew(&self, files: &Files) -> Result<bool, StoreError> {
+    pub(super) fn renew(&self, files: &Files) -> Result<(), StoreError> {
         let path = self.catalog().path();
         let new_path = path.with_extension("redb.new");
         self.pause(|| {
@@ -77,39 +74,12 @@ impl Commits {
             let synced = files.disk().sync_directory(files.directory());
             synced
                 .map_err(|error| Halt::Broken(StoreError::io("sync", files.directory(), error)))?;
-            let Some(old) = self.catalog().replace_database(database) else {
-                return Ok(false);
-            };
-            if !close(old) {
-                return Ok(false);
+            if let Some(old) = self.catalog().replace_database(database) {
+                files.discard_catalog(old, old_file);
             }
-            let overwritten = files.unless_read(|| {
-                let zeros = vec![0; 1 << 20];
-                let length = old_file.length();
-                let length = length.map_err(|error| StoreError::io("read", path, error))?;
-                for start in (0..length).step_by(zeros.len()) {
-                    let count = zeros.len().min((length - start) as usize);
-                    let written = old_file.write_at(&zeros[..count], start);
-                    written.map_err(|error| StoreError::io("overwrite", path, error))?;
-                }
-                let synced = old_file.sync();
-                synced.map_err(|error| StoreError::io("overwrite", path, error))
-            })?;
-            Ok(overwritten)
+            Ok(())
         })
     }
-}
-
-/// Closes a database as soon as nobody in this process reads it, and gives up after a while.
-fn close(mut database: Arc<Database>) -> bool {
-    for _ in 0..1000 {
-        match Arc::try_unwrap(database) {
-            Ok(_closed) => return true,
-            Err(still_read) => database = still_read,
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    false
 }
 
 /// Deletes what a crash left of a copy.

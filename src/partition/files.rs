@@ -5,15 +5,19 @@
 //! do. When nobody reads it any more, the removed rows of a segment are overwritten, and the file
 //! is deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use redb::Database;
 
 use super::StoreError;
 use super::catalog::SegmentEntry;
 use super::dead::DeadRows;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::segment::Segment;
 use super::writer::{SegmentName, SegmentWriter, sync_directory_of};
 
@@ -29,6 +33,23 @@ pub(super) struct Files {
     /// Held shared by whoever in this process wants all files to stay.
     keeping: RwLock<()>,
     obsolete: Mutex<Vec<Obsolete>>,
+    old_catalogs: Mutex<Vec<OldCatalog>>,
+    /// Partitions whose directory was looked through. Only before this process has changed one can it be
+    /// told what a crash left from what is on its way.
+    tidied: Mutex<HashSet<u64>>,
+}
+
+/// A catalog file that has no name any more.
+struct OldCatalog {
+    /// Until nobody in this process reads it.
+    database: Option<Arc<Database>>,
+    file: Box<dyn DiskFile>,
+}
+
+impl fmt::Debug for OldCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OldCatalog")
+    }
 }
 
 /// A segment that no later snapshot has.
@@ -65,7 +86,7 @@ impl Files {
                 Some(file)
             }
             // Nobody has changed this directory since the file was left out of a copy of it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(StoreError::io("open", &path, error)),
         };
         Ok(Files::with(directory, disk, readers))
@@ -78,6 +99,8 @@ impl Files {
             readers,
             keeping: RwLock::new(()),
             obsolete: Mutex::default(),
+            old_catalogs: Mutex::default(),
+            tidied: Mutex::default(),
         }
     }
 
@@ -132,17 +155,24 @@ impl Files {
         let directory = self.partition(name.partition);
         let created = self.disk.create_directory(&directory);
         created.map_err(|error| StoreError::io("create", &directory, error))?;
+        // Also if it was there: whoever made it may not have come to the sync.
+        sync_directory_of(&*self.disk, &directory)?;
+        sync_directory_of(&*self.disk, &self.directory.join("segments"))?;
         let path = self.path(name.partition, name.segment);
         SegmentWriter::create(self.disk.clone(), &path, name, rows)
     }
 
     /// Deletes what a crash left between writing a segment and naming it, or between naming another
-    /// in its place and deleting it.
+    /// in its place and deleting it. Does so once for each partition.
     pub(super) fn remove_unnamed(
         &self,
         partition: u64,
         named: &BTreeMap<u64, SegmentEntry>,
     ) -> Result<(), StoreError> {
+        let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tidied.insert(partition) {
+            return Ok(());
+        }
         let directory = self.partition(partition);
         let listed = self.disk.list(&directory);
         let listed = listed.map_err(|error| StoreError::io("read", &directory, error))?;
@@ -180,23 +210,91 @@ impl Files {
         self.obsolete().push(obsolete);
     }
 
-    /// Overwrites and deletes the discarded segments that nobody reads any more. Returns how many
+    /// Overwrites a catalog file that has lost its name, as soon as nobody reads it.
+    pub(super) fn discard_catalog(&self, database: Arc<Database>, file: Box<dyn DiskFile>) {
+        let database = Some(database);
+        self.old_catalogs().push(OldCatalog { database, file });
+    }
+
+    /// Overwrites and deletes the discarded files that nobody reads any more. Returns how many
     /// are still left.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, after everything else was tried.
     pub(super) fn collect(&self) -> Result<usize, StoreError> {
+        let segments = self.collect_segments();
+        let catalogs = self.collect_catalogs();
+        Ok(segments? + catalogs?)
+    }
+
+    /// As [`Files::collect`], but waits a second for readers in this process.
+    pub(super) fn collect_patiently(&self) -> Result<usize, StoreError> {
+        for _ in 0..100 {
+            if self.collect()? == 0 {
+                return Ok(0);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.collect()
+    }
+
+    fn collect_segments(&self) -> Result<usize, StoreError> {
         let mut obsolete = self.obsolete();
         // The one reference counted is our own; nobody can take another from a segment that no
         // snapshot has.
         let unread = |obsolete: &Obsolete| Arc::strong_count(&obsolete.segment) == 1;
+        let mut failure = None;
         if obsolete.iter().any(unread) {
             self.unless_read(|| {
-                while let Some(at) = obsolete.iter().position(unread) {
-                    self.destroy(&obsolete[at])?;
-                    obsolete.swap_remove(at);
-                }
+                obsolete.retain(|obsolete| {
+                    if !unread(obsolete) {
+                        return true;
+                    }
+                    let destroyed = self.destroy(obsolete);
+                    let failed = destroyed.is_err();
+                    if let Err(error) = destroyed {
+                        failure.get_or_insert(error);
+                    }
+                    failed
+                });
                 Ok(())
             })?;
         }
-        Ok(obsolete.len())
+        failure.map_or(Ok(obsolete.len()), Err)
+    }
+
+    fn collect_catalogs(&self) -> Result<usize, StoreError> {
+        let mut old = self.old_catalogs();
+        for catalog in old.iter_mut() {
+            // Dropping the last reference closes the database, which writes to the file.
+            if catalog
+                .database
+                .as_ref()
+                .is_some_and(|it| Arc::strong_count(it) == 1)
+            {
+                catalog.database = None;
+            }
+        }
+        let mut failure = None;
+        if old.iter().any(|catalog| catalog.database.is_none()) {
+            self.unless_read(|| {
+                old.retain(|catalog| {
+                    if catalog.database.is_some() {
+                        return true;
+                    }
+                    let overwritten = overwrite(&*catalog.file);
+                    let failed = overwritten.is_err();
+                    if let Err(error) = overwritten {
+                        let path = self.directory.join("catalog.redb");
+                        failure.get_or_insert(StoreError::io("overwrite", &path, error));
+                    }
+                    failed
+                });
+                Ok(())
+            })?;
+        }
+        failure.map_or(Ok(old.len()), Err)
     }
 
     /// Keeps all files where they are until the guard is dropped.
@@ -235,26 +333,51 @@ impl Files {
     fn destroy(&self, obsolete: &Obsolete) -> Result<(), StoreError> {
         let path = &obsolete.path;
         if obsolete.dead.count() > 0 {
-            let file = self.disk.modify(path);
+            let file = match self.disk.modify(path) {
+                // Somebody else deleted it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                file => file,
+            };
             let overwritten = file.and_then(|file| {
                 obsolete.segment.overwrite(&obsolete.dead, &*file)?;
                 file.sync()
             });
             overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
         }
-        let removed = self.disk.remove(path);
-        removed.map_err(|error| StoreError::io("remove", path, error))?;
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::io("remove", path, error));
+            }
+            _ => {}
+        }
         sync_directory_of(&*self.disk, path)
+    }
+
+    fn old_catalogs(&self) -> MutexGuard<'_, Vec<OldCatalog>> {
+        self.old_catalogs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn partition(&self, partition: u64) -> PathBuf {
         self.directory.join("segments").join(partition.to_string())
     }
 
-    fn obsolete(&self) -> std::sync::MutexGuard<'_, Vec<Obsolete>> {
+    fn obsolete(&self) -> MutexGuard<'_, Vec<Obsolete>> {
         // The list is changed by one push or one removal at a time.
         self.obsolete.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes zeros over a whole file.
+fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    let length = file.length()?;
+    for start in (0..length).step_by(zeros.len()) {
+        let count = zeros.len().min((length - start) as usize);
+        file.write_at(&zeros[..count], start)?;
+    }
+    file.sync()
 }
 
 impl Drop for Files {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::StoreError;
-use super::catalog::{Contents, PartitionEntry, SegmentEntry};
+use super::catalog::{Contents, PartitionEntry, SegmentEntry, damage};
 use super::commit::{Change, Commits, Group, Halt};
 use super::compaction::TAIL_ROWS_MAX;
 use super::dead::DeadRows;
@@ -81,11 +81,12 @@ impl Partition {
         let number = entry.partition;
         let catalog = common.commits.catalog();
         let contents = catalog.read(|tables| tables.contents(number))?;
+        let blocks = open_blocks(&common.files, number, &entry.encoder, &contents);
+        let blocks = blocks.map_err(|source| incomplete(&id, &contents, source))?;
+        // Not before everything that is named was opened: what is not may be all that is left.
         if !catalog.is_read_only() {
             common.files.remove_unnamed(number, &contents.segments)?;
         }
-        let blocks = open_blocks(&common.files, number, &entry.encoder, &contents);
-        let blocks = blocks.map_err(|source| incomplete(&id, &contents, source))?;
         let partition = Partition::without_blocks(id, entry, common);
         let blocks = Arc::new(blocks);
         let snapshot = partition.snapshot();
@@ -215,6 +216,12 @@ impl Partition {
         self.common.catalog_is_stale.store(true, Ordering::Relaxed);
         self.alert(true);
         Ok(removed)
+    }
+
+    /// Whether somebody holds a snapshot.
+    pub(super) fn is_read(&self) -> bool {
+        // Every snapshot shares the name; one is ours, and one is that of the current snapshot.
+        Arc::strong_count(&self.id) > 2
     }
 
     pub(super) fn commits(&self) -> &Commits {
@@ -450,6 +457,21 @@ fn open_blocks(
             source: Source::Segment(segment, Arc::new(reader)),
             dead: dead.remove(&segment).unwrap_or_default(),
         });
+    }
+    if let Some(template) = contents
+        .tail
+        .iter()
+        .find(|template| template.embedding.dimension() != encoder.dimension())
+    {
+        return Err(damage(
+            &files.directory().join("catalog.redb"),
+            format!(
+                "template {} has {} values, and encoder `{encoder}` makes {}",
+                template.info.template,
+                template.embedding.dimension(),
+                encoder.dimension()
+            ),
+        ));
     }
     push_tail(
         &mut blocks,

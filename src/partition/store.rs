@@ -297,9 +297,7 @@ impl Store {
         let was_enrolled = partition.remove(class)?;
         // Also if it was not: it may have been removed earlier, and not erased.
         partition.rewrite_removed(pace)?;
-        let files = &self.common.files;
-        let catalog = self.renew_catalog()?;
-        let overwritten = files.collect()? == 0 && catalog;
+        let overwritten = self.renew_catalog()?;
         Ok(Erased {
             was_enrolled,
             overwritten,
@@ -317,11 +315,12 @@ impl Store {
         let stale = &self.common.catalog_is_stale;
         // Before the work: what is removed meanwhile is work for the next time.
         stale.store(false, Ordering::Relaxed);
-        let renewed = self.common.commits.renew(&self.common.files);
-        if renewed.is_err() {
+        let files = &self.common.files;
+        if let Err(error) = self.common.commits.renew(files) {
             stale.store(true, Ordering::Relaxed);
+            return Err(error);
         }
-        renewed
+        Ok(files.collect_patiently()? == 0)
     }
 
     /// Does the one thing that is due next in each partition that is open, and deletes what nobody
@@ -390,7 +389,7 @@ impl Store {
         let partition = Arc::new(Partition::open(id.clone(), entry, &self.common)?);
         if opened.len() >= UNUSED_PARTITIONS_MAX {
             // Nobody can begin to use one meanwhile, since all come from this map.
-            opened.retain(|_, partition| Arc::strong_count(partition) > 1);
+            opened.retain(|_, partition| Arc::strong_count(partition) > 1 || partition.is_read());
         }
         opened.insert(id.clone(), partition.clone());
         Ok(partition)
