@@ -234,6 +234,10 @@ fn hundreds_of_partitions_are_opened_on_demand() {
         let partition = store.partition_for(id, &encoder(), NOW).unwrap();
         enroll_secret(&partition, 1);
     }
+    let first = store.partition(&ids[0]).unwrap().unwrap();
+    first.seal().unwrap();
+    let held = first.snapshot();
+    drop(first);
     let files = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let before = files();
     for id in &ids {
@@ -247,6 +251,13 @@ fn hundreds_of_partitions_are_opened_on_demand() {
     );
     // Other tests of this process open files, too, but not one for each partition here.
     assert!(files() < before + 150);
+    // A snapshot keeps what it reads, whatever became of its partition.
+    let first = store.partition(&ids[0]).unwrap().unwrap();
+    let erased = store.erase(&first, ClassId(1), &Pace::unlimited()).unwrap();
+    assert!(erased.was_enrolled && !erased.overwritten);
+    assert_eq!(held.blocks()[0].values(0).unwrap(), secret());
+    drop(held);
+    assert_eq!(store.files().collect().unwrap(), 0);
 }
 
 #[test]
