@@ -228,9 +228,9 @@ impl Files {
         Ok(segments? + catalogs?)
     }
 
-    /// As [`Files::collect`], but waits a second for readers in this process.
+    /// As [`Files::collect`], but waits a moment for readers in this process.
     pub(super) fn collect_patiently(&self) -> Result<usize, StoreError> {
-        for _ in 0..100 {
+        for _ in 0..10 {
             if self.collect()? == 0 {
                 return Ok(0);
             }
