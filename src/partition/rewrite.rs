@@ -291,6 +291,8 @@ fn replaced(
     for block in now.blocks() {
         match &block.source {
             Source::Segment(number, _) if segments.contains(number) => {}
+            // There is nothing to seal of such a block, and it would be due for ever.
+            Source::Tail(tail) if block.removed_rows() == tail.rows() => {}
             Source::Tail(tail) if !sealed.is_empty() => {
                 push_tail(&mut blocks, left_of(block, tail, sealed));
             }

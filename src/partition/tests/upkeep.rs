@@ -156,6 +156,18 @@ fn old_segments_stay_while_a_snapshot_reads_them() {
 }
 
 #[test]
+fn a_tail_of_which_all_is_removed_is_sealed_into_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let partition = partition(&store);
+    enroll_secret(&partition, 7);
+    partition.remove(ClassId(7)).unwrap();
+    let compacted = partition.compact(&Pace::unlimited()).unwrap();
+    assert_eq!((compacted.segments_written, compacted.rows_removed), (0, 1));
+    assert!(partition.snapshot().blocks().is_empty());
+}
+
+#[test]
 fn a_merge_that_is_stopped_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
