@@ -6,17 +6,24 @@
 //! * [`Tokens`] issues and checks the signed texts that an app hands to its users' devices. A token
 //!   names one class, one [`Task`] and how often it may be tried, for ten minutes.
 //! * [`Attempts`] counts those tries, durably and exactly, however many arrive at once.
+//! * [`ApiKeys`] are what programs of the native API show. Each has [`Scopes`] and a [`Reach`]; of them,
+//!   too, only a keyed hash is kept.
 //!
 //! [`ServerKey`] keys the hashes and signs the tokens. Time and randomness come in as arguments.
 //! Nothing here knows HTTP, and nothing here prints a secret, a token or a key: their `Debug` shows
 //! that they are there, no more.
 
+mod api_keys;
 mod apps;
 mod attempts;
 mod challenge;
 mod server_key;
 mod tokens;
 
+pub use api_keys::{
+    ApiKey, ApiKeyError, ApiKeyId, ApiKeyProof, ApiKeySecret, ApiKeys, NewApiKey,
+    ParseApiKeyIdError, ParseScopeError, Reach, Scope, Scopes,
+};
 pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError, Direction};

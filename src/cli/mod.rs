@@ -11,6 +11,7 @@ mod exit;
 mod gallery;
 mod identify;
 mod inspect;
+mod key;
 mod open;
 mod output;
 mod pictures;
@@ -47,6 +48,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Demo(verb) => demo::run(&verb, &settings),
         Verb::Serve(_) => serve::run(&settings),
         Verb::App(verb) => app::run(&verb, &settings),
+        Verb::Key(verb) => key::run(&verb, &settings),
         Verb::Enroll(verb) => enroll::run(&verb, &settings),
         Verb::Identify(verb) => identify::run(&verb, &settings),
         Verb::Gallery(verb) => gallery::run(&verb, &settings),

@@ -63,6 +63,7 @@ pub(super) fn state(
         body_bytes_max: settings.body_bytes_max,
         workers: settings.workers,
         origins,
+        snapshot_dir: settings.snapshot_dir.clone(),
         ..web::Settings::new(&public_url)
     };
     Ok(AppState::new(

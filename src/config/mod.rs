@@ -42,6 +42,8 @@ pub struct Layer {
     pub workers: Option<usize>,
     /// The largest request body in bytes. `VULTUS_BODY_BYTES_MAX`, default 20 MiB.
     pub body_bytes_max: Option<usize>,
+    /// Where the native API makes snapshots. `VULTUS_SNAPSHOT_DIR`, default: nowhere, they are refused.
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 /// What holds in the end.
@@ -65,6 +67,8 @@ pub struct Settings {
     pub workers: usize,
     /// See [`Layer::body_bytes_max`].
     pub body_bytes_max: usize,
+    /// See [`Layer::snapshot_dir`].
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 /// Why the settings cannot be used.
@@ -129,7 +133,7 @@ pub enum ConfigError {
 const PREFIX: &str = "VULTUS_";
 /// Variables that others read: the log filter, and the name of the settings file.
 const FOREIGN: [&str; 2] = ["VULTUS_LOG", "VULTUS_CONFIG"];
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "VULTUS_DATA_DIR",
     "VULTUS_THREADS",
     "VULTUS_ISA",
@@ -140,6 +144,7 @@ const VARIABLES: [&str; 10] = [
     "VULTUS_CORS_ORIGINS",
     "VULTUS_WORKERS",
     "VULTUS_BODY_BYTES_MAX",
+    "VULTUS_SNAPSHOT_DIR",
 ];
 
 impl Layer {
@@ -198,6 +203,7 @@ impl Layer {
                 "VULTUS_BODY_BYTES_MAX" => {
                     layer.body_bytes_max = Some(parse(&name, value, "a number of bytes")?);
                 }
+                "VULTUS_SNAPSHOT_DIR" => layer.snapshot_dir = Some(value.into()),
                 _ => {
                     let known = VARIABLES.join(", ");
                     return Err(ConfigError::UnknownVariable { name, known });
@@ -221,6 +227,7 @@ impl Layer {
             cors_origins: self.cors_origins.or(lower.cors_origins),
             workers: self.workers.or(lower.workers),
             body_bytes_max: self.body_bytes_max.or(lower.body_bytes_max),
+            snapshot_dir: self.snapshot_dir.or(lower.snapshot_dir),
         }
     }
 
@@ -251,6 +258,7 @@ impl Layer {
             cors_origins: self.cors_origins,
             workers: at_least_one("workers", self.workers, processors)?,
             body_bytes_max: at_least_one("body-bytes-max", self.body_bytes_max, 20 << 20)?,
+            snapshot_dir: self.snapshot_dir,
         })
     }
 }

@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod identify;
 mod import;
+mod list;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub use batch::{Batch, PROBES_PER_PASS};
 pub use error::{EngineError, Fault};
 pub use identify::{Identification, IdentifyOptions, fuse};
 pub use import::{ImportOptions, Imported, check_source, none_refused};
+pub use list::{ClassSummary, Contents};
 
 use crate::kernel::Kernel;
 use crate::partition::{Enrolled, NewTemplate, Store};

@@ -75,7 +75,7 @@ impl FromRequestParts<AppState> for Caller {
 }
 
 /// What follows one of the `schemes`, written in any letter case, in the header `Authorization`.
-fn credentials<'a>(headers: &'a HeaderMap, schemes: &[&str]) -> Option<&'a [u8]> {
+pub(super) fn credentials<'a>(headers: &'a HeaderMap, schemes: &[&str]) -> Option<&'a [u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
     let end = value.iter().position(u8::is_ascii_whitespace)?;
     let (scheme, rest) = value.split_at(end);

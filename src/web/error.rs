@@ -102,7 +102,7 @@ impl IntoResponse for Error {
 }
 
 /// An error and all that caused it, on one line.
-struct Chain<'a>(&'a (dyn StdError + 'static));
+pub(super) struct Chain<'a>(pub(super) &'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

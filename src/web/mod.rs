@@ -1,4 +1,4 @@
-//! The BWS Web API over HTTP.
+//! The BWS Web API and the native API over HTTP.
 //!
 //! [`router`] is the whole service as a value, usable without a socket; [`serve`] runs it on one.
 //! [`AppState`] is what the handlers share.
@@ -10,6 +10,8 @@
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
 //!
+//! The native API, in `native`, is a second door to the same engine, under `/v1`.
+//!
 //! Only this folder knows HTTP, JSON and the words of the BWS API. `docs/http-api.md` is the
 //! description for those who call it.
 
@@ -18,6 +20,7 @@ mod data_url;
 mod error;
 mod jobs;
 mod layers;
+mod native;
 mod parameters;
 mod render;
 mod routes;

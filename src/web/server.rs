@@ -17,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::Error;
 use super::layers;
+use super::native;
 use super::routes::{delete_class, enroll, identify, is_enrolled, status, token, upload};
 use super::state::{AppState, Settings};
 
@@ -38,6 +39,7 @@ pub fn router(state: AppState) -> Router {
         .route("/extension/isenrolled", get(is_enrolled))
         .route("/extension/deleteclass", delete(delete_class))
         .route("/extension/status", get(status))
+        .nest("/v1", native::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(settings.body_bytes_max))

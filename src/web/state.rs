@@ -1,12 +1,14 @@
 //! What all handlers share, and what an operator can set.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use tokio::sync::Semaphore;
 
 use super::jobs::Jobs;
-use crate::access::{Apps, Attempts, ServerKey, Tokens};
+use crate::access::{ApiKeys, Apps, Attempts, ServerKey, Tokens};
 use crate::engine::Engine;
 use crate::face::FacePipeline;
 use crate::samples::{Limits, WaitingRoom};
@@ -21,10 +23,13 @@ struct Parts {
     engine: Arc<Engine>,
     faces: Arc<FacePipeline>,
     apps: Arc<Apps>,
+    api_keys: ApiKeys,
     tokens: Tokens,
     attempts: Attempts,
     samples: Arc<WaitingRoom>,
     jobs: Jobs,
+    /// One permit: a second snapshot at the same time would only be slower.
+    snapshot_turn: Arc<Semaphore>,
     clock: Clock,
     settings: Settings,
 }
@@ -49,6 +54,8 @@ pub struct Settings {
     pub queue_wait: Duration,
     /// How many samples may wait for their task.
     pub samples: Limits,
+    /// Where the native API makes snapshots; nowhere unless given.
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -82,6 +89,7 @@ impl Settings {
             // Clients give a task up after 30 seconds, counted from the first picture.
             queue_wait: Duration::from_secs(10),
             samples: Limits::default(),
+            snapshot_dir: None,
         }
     }
 }
@@ -120,10 +128,12 @@ impl AppState {
         let store = engine.store().clone();
         AppState(Arc::new(Parts {
             apps: Arc::new(Apps::new(store.clone(), key)),
+            api_keys: ApiKeys::new(store.clone(), key),
             tokens: Tokens::new(key, &settings.public_url),
             attempts: Attempts::new(store),
             samples: Arc::new(WaitingRoom::new(settings.samples)),
             jobs: Jobs::new(settings.workers, settings.queue_max, settings.queue_wait),
+            snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
             faces,
             clock,
@@ -139,6 +149,11 @@ impl AppState {
     /// The apps that may call.
     pub fn apps(&self) -> &Arc<Apps> {
         &self.0.apps
+    }
+
+    /// The keys of the native API.
+    pub fn api_keys(&self) -> &ApiKeys {
+        &self.0.api_keys
     }
 
     /// The samples that wait for their task.
@@ -166,6 +181,10 @@ impl AppState {
 
     pub(super) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    pub(super) fn snapshot_turn(&self) -> &Arc<Semaphore> {
+        &self.0.snapshot_turn
     }
 
     pub(super) fn jobs(&self) -> &Jobs {

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod gallery;
+mod key;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ pub(in crate::cli) use self::gallery::{
     Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
     Verify,
 };
+pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey};
 use crate::config::Layer;
 use crate::exchange::Existing;
 use crate::kernel::Isa;
@@ -64,6 +66,8 @@ pub(in crate::cli) enum Verb {
     Serve(Serve),
     #[command(subcommand)]
     App(App),
+    #[command(subcommand)]
+    Key(Key),
     Enroll(Enroll),
     Identify(Identify),
     #[command(subcommand)]
@@ -83,7 +87,7 @@ pub(in crate::cli) struct Demo {
     pub(in crate::cli) stay: bool,
 }
 
-/// Serve the BWS Web API
+/// Serve the BWS Web API, and the native API under /v1
 ///
 /// Prints one line of JSON with the address to stdout when it is ready. Stops on Ctrl-C or SIGTERM
 /// after the requests at hand are answered.
@@ -104,6 +108,9 @@ pub(in crate::cli) struct Serve {
     /// The largest request body in bytes [default: 20971520]
     #[arg(long, value_name = "BYTES")]
     body_bytes_max: Option<usize>,
+    /// Where the native API makes snapshots [default: nowhere, they are refused]
+    #[arg(long, value_name = "DIR")]
+    snapshot_dir: Option<PathBuf>,
 }
 
 /// Manage the client apps that may call the service
@@ -336,6 +343,7 @@ impl Arguments {
                 cors_origins: serve.cors_origins.clone(),
                 workers: serve.workers,
                 body_bytes_max: serve.body_bytes_max,
+                snapshot_dir: serve.snapshot_dir.clone(),
                 ..common
             },
             _ => common,

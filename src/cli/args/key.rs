@@ -1,0 +1,68 @@
+//! Flags of `vultus key`.
+
+use clap::{Args, Subcommand};
+
+use crate::access::{ApiKeyId, Scope};
+use crate::types::StorageName;
+
+/// Manage the keys that programs of the native API show
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Key {
+    Create(CreateKey),
+    List(ListKeys),
+    Revoke(RevokeKey),
+}
+
+/// Create a key; it is printed this once and cannot be shown again
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CreateKey {
+    /// A name for people
+    #[arg(long)]
+    pub(in crate::cli) name: String,
+    /// What it may be used for, separated by commas: enroll, identify, verify, read, delete, snapshot
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true)]
+    pub(in crate::cli) scopes: Vec<Scope>,
+    #[command(flatten)]
+    pub(in crate::cli) reach: KeyReach,
+    /// The only partition of that storage that it may be used on [default: all]
+    #[arg(
+        long,
+        requires = "storage",
+        conflicts_with = "everything",
+        allow_negative_numbers = true
+    )]
+    pub(in crate::cli) partition: Option<i32>,
+    /// How many days it is valid [default: until it is revoked]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) days: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// What a key can be used on.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(in crate::cli) struct KeyReach {
+    /// The storage that it may be used on
+    #[arg(long)]
+    pub(in crate::cli) storage: Option<StorageName>,
+    /// It may be used on all storages; the scope snapshot needs this
+    #[arg(long)]
+    pub(in crate::cli) everything: bool,
+}
+
+/// List all keys, without their secrets
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListKeys {
+    /// Print JSON, one key a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Revoke a key; it is refused from then on
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RevokeKey {
+    /// Its id, the 16 digits after `vk_`
+    pub(in crate::cli) id: ApiKeyId,
+}

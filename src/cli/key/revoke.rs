@@ -1,0 +1,18 @@
+//! `vultus key revoke`
+
+use anyhow::bail;
+
+use crate::cli::args::RevokeKey;
+use crate::cli::exit::Exit;
+use crate::cli::open;
+use crate::config::Settings;
+
+pub(super) fn run(verb: &RevokeKey, settings: &Settings) -> anyhow::Result<Exit> {
+    let engine = open::existing_engine(settings)?;
+    let id = verb.id;
+    if !super::keys_of(&engine)?.revoke(id)? {
+        bail!("there is no key `{id}`: `vultus key list` shows them");
+    }
+    eprintln!("revoked key {id}");
+    Ok(Exit::Success)
+}

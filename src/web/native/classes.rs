@@ -1,0 +1,47 @@
+//! `GET /v1/partitions/{partition}/classes`: who is enrolled?
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::super::render;
+use super::super::state::AppState;
+use super::class::ClassAnswer;
+use super::key::Key;
+use super::page::Page;
+use super::partitions;
+use super::path::PartitionPath;
+use super::problem::Problem;
+use crate::access::Scope;
+use crate::types::ClassId;
+
+/// A part of the list of classes.
+#[derive(Serialize)]
+pub(in super::super) struct ClassesPage {
+    /// In order of their numbers.
+    classes: Vec<ClassAnswer>,
+    /// The cursor of the next page; null on the last.
+    next: Option<String>,
+}
+
+/// Lists the classes of a partition.
+pub(in super::super) async fn list(
+    State(state): State<AppState>,
+    key: Key,
+    PartitionPath(partition): PartitionPath,
+    page: Page<ClassId>,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Read, &partition)?;
+    let (engine, id) = (state.engine().clone(), partition.clone());
+    let (after, count) = (page.after, page.limit + 1);
+    let work = move || engine.classes(&id, after, count);
+    let classes = state.jobs().run(work).await??;
+    let mut classes = classes.ok_or_else(|| partitions::missing(&partition))?;
+    let next = page.cut(&mut classes, |class| class.class.to_string());
+    let answer = ClassesPage {
+        classes: classes.iter().map(ClassAnswer::new).collect(),
+        next,
+    };
+    Ok(render::json(StatusCode::OK, &answer))
+}

@@ -1,0 +1,141 @@
+//! `POST /v1/partitions/{partition}/identify`: who in the partition is this?
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::super::render;
+use super::super::state::AppState;
+use super::body::{self, CallBody};
+use super::key::Key;
+use super::partitions;
+use super::path::PartitionPath;
+use super::problem::Problem;
+use super::samples::{GivenPicture, GivenSamples, SampleReport, Samples, check_threshold};
+use crate::access::Scope;
+use crate::engine::IdentifyOptions;
+use crate::types::PartitionId;
+
+const LIMIT_DEFAULT: usize = 20;
+const LIMIT_MAX: usize = 1000;
+
+/// Samples of one person, who is to be found.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct IdentifyRequest {
+    /// Pictures of the person, in base64, bare or as data-URLs.
+    #[serde(default)]
+    pictures: Vec<GivenPicture>,
+    /// Ready embeddings of the person.
+    #[serde(default)]
+    embeddings: Vec<Vec<f32>>,
+    /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    encoder: Option<String>,
+    /// The most people in the answer; 20 unless given.
+    limit: Option<usize>,
+    /// People with a lower similarity are left out. Unless given, it is where this service takes two
+    /// faces for one person; for the embeddings of another encoder, nobody is left out.
+    threshold: Option<f64>,
+}
+
+/// The people that the samples most likely show.
+#[derive(Serialize)]
+pub(in super::super) struct IdentifyAnswer {
+    /// The best classes, best first, equal ones in the order of their numbers. Nobody here means that the
+    /// person is not known.
+    matches: Vec<Candidate>,
+    /// The threshold that was used; null if none was.
+    threshold: Option<f64>,
+    /// How many templates were compared.
+    templates_searched: usize,
+    /// What made the embeddings.
+    encoder: String,
+    /// One for each sample.
+    samples: Vec<SampleReport>,
+}
+
+/// An enrolled person, and how alike the samples are.
+#[derive(Serialize)]
+pub(in super::super) struct Candidate {
+    /// The class.
+    class: String,
+    /// The cosine between the samples and the most similar template, from -1 to 1.
+    similarity: f64,
+    /// The same as a score from 0 to 1; null for the embeddings of another encoder.
+    score: Option<f64>,
+}
+
+/// What is asked, besides of whom.
+pub(super) struct Options {
+    limit: usize,
+    threshold: Option<f64>,
+}
+
+impl CallBody for IdentifyRequest {
+    type Options = Options;
+
+    fn split(self) -> (GivenSamples, Options) {
+        let samples = GivenSamples {
+            pictures: self.pictures,
+            embeddings: self.embeddings,
+            encoder: self.encoder,
+        };
+        let options = Options {
+            limit: self.limit.unwrap_or(LIMIT_DEFAULT),
+            threshold: self.threshold,
+        };
+        (samples, options)
+    }
+}
+
+/// Lists the people most like those in the samples, best first.
+pub(in super::super) async fn identify(
+    State(state): State<AppState>,
+    key: Key,
+    PartitionPath(partition): PartitionPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Identify, &partition)?;
+    let (given, options) = body::read::<IdentifyRequest>(&state, request).await?;
+    given.check_count(&state)?;
+    check_threshold(options.threshold)?;
+    if !(1..=LIMIT_MAX).contains(&options.limit) {
+        return Err(Problem::invalid_parameter(format!(
+            "`limit` must be a whole number from 1 to {LIMIT_MAX}"
+        )));
+    }
+    let shared = state.clone();
+    let work = move || search(&shared, &partition, &given.prepare(&shared)?, &options);
+    let answer = state.jobs().run(work).await??;
+    Ok(render::json(StatusCode::OK, &answer))
+}
+
+fn search(
+    state: &AppState,
+    partition: &PartitionId,
+    samples: &Samples,
+    options: &Options,
+) -> Result<IdentifyAnswer, Problem> {
+    let options = IdentifyOptions {
+        count: options.limit,
+        threshold: samples.threshold(options.threshold),
+    };
+    let (engine, embeddings) = (state.engine(), samples.embeddings());
+    let found = engine.identify(partition, &samples.encoder, &embeddings, &options)?;
+    if found.certificate.is_none() {
+        return Err(partitions::missing(partition));
+    }
+    let candidates = found.matches.iter().map(|found| Candidate {
+        class: found.class.to_string(),
+        similarity: found.similarity,
+        score: samples.score(found.similarity),
+    });
+    Ok(IdentifyAnswer {
+        matches: candidates.collect(),
+        threshold: options.threshold,
+        templates_searched: found.templates,
+        encoder: samples.encoder_name(),
+        samples: samples.reports(),
+    })
+}

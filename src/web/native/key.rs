@@ -1,0 +1,57 @@
+//! Who calls: the holder of an API key.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::super::auth::credentials;
+use super::super::state::AppState;
+use super::problem::{Code, Problem};
+use crate::access::{ApiKey, ApiKeyProof, Scope};
+use crate::types::PartitionId;
+
+/// A key that is valid now.
+pub(super) struct Key(pub(super) ApiKey);
+
+impl Key {
+    /// Fails unless the key has `scope`.
+    pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
+        if self.0.scopes.contains(scope) {
+            return Ok(());
+        }
+        Err(Problem::scope_missing(scope))
+    }
+
+    /// Fails unless the key has `scope` and reaches `partition`.
+    pub(super) fn may_use(&self, scope: Scope, partition: &PartitionId) -> Result<(), Problem> {
+        self.may(scope)?;
+        if self.0.reach.permits(partition) {
+            return Ok(());
+        }
+        let detail = format!("the key may not be used on the partition `{partition}`");
+        Err(Problem::new(Code::PartitionNotAllowed, detail))
+    }
+}
+
+impl FromRequestParts<AppState> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Key, Problem> {
+        let text = credentials(&parts.headers, &["Bearer"])
+            .and_then(|text| str::from_utf8(text).ok())
+            .ok_or_else(|| {
+                let detail = "expected the header `Authorization: Bearer` with an API key";
+                Problem::unauthorized(Code::KeyMissing, detail)
+            })?;
+        match state.api_keys().authenticate(text, state.clock().now())? {
+            ApiKeyProof::Valid(key) => Ok(Key(key)),
+            ApiKeyProof::Expired(_) => {
+                let detail = "the time of the API key is over";
+                Err(Problem::unauthorized(Code::KeyExpired, detail))
+            }
+            ApiKeyProof::Nothing => {
+                let detail = "the API key is malformed, wrong or revoked";
+                Err(Problem::unauthorized(Code::KeyInvalid, detail))
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Long lists, a page at a time.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use super::problem::{Code, Problem};
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// Which part of a list is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct PageQuery {
+    /// The most entries in the answer.
+    limit: Option<usize>,
+    /// Where to go on: `next` of the page before. None begins at the start.
+    cursor: Option<String>,
+}
+
+/// A part of a list that exists: so many entries, after this one.
+pub(super) struct Page<T> {
+    pub(super) limit: usize,
+    pub(super) after: Option<T>,
+}
+
+impl<T, S> FromRequestParts<S> for Page<T>
+where
+    T: std::str::FromStr,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Page<T>, Problem> {
+        let wrong = "the parameters are `limit`, a whole number from 1 to 1000, and `cursor`, each at \
+                     most once";
+        let Query(query) = Query::<PageQuery>::try_from_uri(&parts.uri)
+            .map_err(|_rejection| Problem::invalid_parameter(wrong))?;
+        let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Problem::invalid_parameter(wrong));
+        }
+        let after = query.cursor.as_deref().map(read).transpose()?;
+        Ok(Page { limit, after })
+    }
+}
+
+impl<T> Page<T> {
+    /// Cuts `entries`, of which one more than wanted was looked for, to the page; returns what to ask
+    /// for next, if there is more.
+    pub(super) fn cut<E>(
+        &self,
+        entries: &mut Vec<E>,
+        name: impl Fn(&E) -> String,
+    ) -> Option<String> {
+        if entries.len() <= self.limit {
+            return None;
+        }
+        entries.truncate(self.limit);
+        let last = entries.last()?;
+        Some(BASE64_URL_SAFE_NO_PAD.encode(name(last)))
+    }
+}
+
+fn read<T: std::str::FromStr>(cursor: &str) -> Result<T, Problem> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let after = text.and_then(|text| text.parse().ok());
+    after.ok_or_else(|| {
+        let detail = "the cursor is not the `next` of another page of this list";
+        Problem::new(Code::InvalidCursor, detail)
+    })
+}

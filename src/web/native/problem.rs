@@ -1,0 +1,342 @@
+//! How failures of the native API are told: problem details, RFC 9457.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::super::error::Chain;
+use super::super::jobs::Busy;
+use crate::access::{ApiKeyError, Scope};
+use crate::engine::{EngineError, Fault};
+use crate::face::FaceError;
+use crate::partition::StoreError;
+
+/// The cause of a failure. Codes stay what they are: programs decide by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in super::super) enum Code {
+    InvalidParameter,
+    InvalidCursor,
+    MalformedBody,
+    NoSamples,
+    TooManySamples,
+    KeyMissing,
+    KeyInvalid,
+    KeyExpired,
+    ScopeMissing,
+    PartitionNotAllowed,
+    NotFound,
+    PartitionNotFound,
+    ClassNotFound,
+    SnapshotsNotConfigured,
+    MethodNotAllowed,
+    BodyTimeout,
+    EncoderMismatch,
+    SnapshotRunning,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    InvalidBase64,
+    InvalidPicture,
+    NoFaceFound,
+    MultipleFacesFound,
+    InvalidEmbedding,
+    ContradictingSamples,
+    Internal,
+    Busy,
+}
+
+impl Code {
+    pub(super) const ALL: [Code; 28] = [
+        Code::InvalidParameter,
+        Code::InvalidCursor,
+        Code::MalformedBody,
+        Code::NoSamples,
+        Code::TooManySamples,
+        Code::KeyMissing,
+        Code::KeyInvalid,
+        Code::KeyExpired,
+        Code::ScopeMissing,
+        Code::PartitionNotAllowed,
+        Code::NotFound,
+        Code::PartitionNotFound,
+        Code::ClassNotFound,
+        Code::SnapshotsNotConfigured,
+        Code::MethodNotAllowed,
+        Code::BodyTimeout,
+        Code::EncoderMismatch,
+        Code::SnapshotRunning,
+        Code::BodyTooLarge,
+        Code::UnsupportedMediaType,
+        Code::InvalidBase64,
+        Code::InvalidPicture,
+        Code::NoFaceFound,
+        Code::MultipleFacesFound,
+        Code::InvalidEmbedding,
+        Code::ContradictingSamples,
+        Code::Internal,
+        Code::Busy,
+    ];
+
+    /// The word in answers, the status, and a title, which is the same for every occurrence.
+    fn facts(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Code::InvalidParameter => ("invalid_parameter", 400, "A parameter is wrong"),
+            Code::InvalidCursor => ("invalid_cursor", 400, "The cursor is not one of ours"),
+            Code::MalformedBody => ("malformed_body", 400, "The body cannot be read"),
+            Code::NoSamples => (
+                "no_samples",
+                400,
+                "There is neither a picture nor an embedding",
+            ),
+            Code::TooManySamples => ("too_many_samples", 400, "There are too many samples"),
+            Code::KeyMissing => ("key_missing", 401, "There is no API key"),
+            Code::KeyInvalid => ("key_invalid", 401, "The API key is wrong or revoked"),
+            Code::KeyExpired => ("key_expired", 401, "The time of the API key is over"),
+            Code::ScopeMissing => ("scope_missing", 403, "The API key may not be used for this"),
+            Code::PartitionNotAllowed => (
+                "partition_not_allowed",
+                403,
+                "The API key may not be used on this partition",
+            ),
+            Code::NotFound => ("not_found", 404, "There is nothing at this path"),
+            Code::PartitionNotFound => (
+                "partition_not_found",
+                404,
+                "Nobody was ever enrolled in this partition",
+            ),
+            Code::ClassNotFound => ("class_not_found", 404, "This class is not enrolled"),
+            Code::SnapshotsNotConfigured => (
+                "snapshots_not_configured",
+                404,
+                "The service has no directory for snapshots",
+            ),
+            Code::MethodNotAllowed => (
+                "method_not_allowed",
+                405,
+                "The path does not have this method",
+            ),
+            Code::BodyTimeout => ("body_timeout", 408, "The body took too long to arrive"),
+            Code::EncoderMismatch => (
+                "encoder_mismatch",
+                409,
+                "Embeddings of different encoders cannot be compared",
+            ),
+            Code::SnapshotRunning => ("snapshot_running", 409, "Another snapshot is being made"),
+            Code::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
+            Code::UnsupportedMediaType => {
+                ("unsupported_media_type", 415, "The body is of another type")
+            }
+            Code::InvalidBase64 => ("invalid_base64", 422, "A picture is not base64"),
+            Code::InvalidPicture => ("invalid_picture", 422, "A picture cannot be decoded"),
+            Code::NoFaceFound => ("no_face_found", 422, "A picture shows no face"),
+            Code::MultipleFacesFound => (
+                "multiple_faces_found",
+                422,
+                "A picture shows several people",
+            ),
+            Code::InvalidEmbedding => ("invalid_embedding", 422, "Some numbers are no embedding"),
+            Code::ContradictingSamples => (
+                "contradicting_samples",
+                422,
+                "The samples cancel each other out",
+            ),
+            Code::Internal => ("internal", 500, "The server failed"),
+            Code::Busy => ("busy", 503, "The server is too busy"),
+        }
+    }
+}
+
+/// A failure: its code, and what it was this time.
+#[derive(Debug)]
+pub(in super::super) struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    sample: Option<usize>,
+    /// A header that belongs to the status.
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Why a call was not done (RFC 9457).
+#[derive(Serialize)]
+pub(in super::super) struct ProblemDetails {
+    /// Where the code is explained.
+    pub(super) r#type: String,
+    /// What the code means, the same each time.
+    pub(super) title: &'static str,
+    /// The status of the answer.
+    pub(super) status: u16,
+    /// The cause, for programs.
+    pub(super) code: Code,
+    /// What it was this time, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
+    /// Which sample is at fault, from 0: pictures first, then embeddings, each in the order given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sample: Option<usize>,
+}
+
+impl ProblemDetails {
+    /// What can be said of a code in general.
+    pub(super) fn of(code: Code) -> ProblemDetails {
+        let (word, status, title) = code.facts();
+        ProblemDetails {
+            r#type: format!("/v1/problems#{word}"),
+            title,
+            status,
+            code,
+            detail: None,
+            sample: None,
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem {
+            code,
+            detail: detail.into(),
+            sample: None,
+            header: None,
+        }
+    }
+
+    pub(super) fn invalid_parameter(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(Code::InvalidParameter, detail)
+    }
+
+    pub(super) fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(Code::MalformedBody, detail)
+    }
+
+    /// There is no key that proves something. The header is that of RFC 6750.
+    pub(super) fn unauthorized(code: Code, detail: &'static str) -> Problem {
+        let challenge = if code == Code::KeyMissing {
+            r#"Bearer realm="Vultus""#
+        } else {
+            r#"Bearer realm="Vultus", error="invalid_token""#
+        };
+        let value = HeaderValue::from_static(challenge);
+        Problem::new(code, detail).with(header::WWW_AUTHENTICATE, value)
+    }
+
+    /// The key is right, and does not have this scope.
+    pub(super) fn scope_missing(scope: Scope) -> Problem {
+        let challenge =
+            format!(r#"Bearer realm="Vultus", error="insufficient_scope", scope="{scope}""#);
+        let value = HeaderValue::try_from(challenge).expect("scopes are words of ASCII");
+        let detail = format!("the key does not have the scope `{scope}`");
+        Problem::new(Code::ScopeMissing, detail).with(header::WWW_AUTHENTICATE, value)
+    }
+
+    /// Our fault. The cause is logged; the caller learns only that there was one.
+    pub(super) fn internal(doing: &'static str, cause: &(dyn StdError + 'static)) -> Problem {
+        tracing::error!(error = %Chain(cause), "failed {doing}");
+        Problem::new(Code::Internal, "the server failed; its log says why")
+    }
+
+    /// A panic was caught. The panic hook has logged where.
+    pub(super) fn panicked() -> Problem {
+        tracing::error!("a request handler panicked");
+        Problem::new(Code::Internal, "the server failed; its log says why")
+    }
+
+    /// The same, said of one sample.
+    pub(super) fn of_sample(self, sample: usize) -> Problem {
+        Problem {
+            sample: Some(sample),
+            ..self
+        }
+    }
+
+    fn with(self, name: HeaderName, value: HeaderValue) -> Problem {
+        Problem {
+            header: Some((name, value)),
+            ..self
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemDetails {
+            detail: Some(self.detail.into_owned()),
+            sample: self.sample,
+            ..ProblemDetails::of(self.code)
+        };
+        let status = StatusCode::from_u16(body.status).expect("codes have statuses of HTTP");
+        let text = serde_json::to_string(&body).expect("texts and numbers become JSON");
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(header::CONTENT_TYPE, kind)], text).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(Busy: Busy) -> Problem {
+        let detail = "the server is too busy; try again in a moment";
+        Problem::new(Code::Busy, detail).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+}
+
+impl From<ApiKeyError> for Problem {
+    fn from(error: ApiKeyError) -> Problem {
+        Problem::internal("to look up an API key", &error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        EngineError::Store(error).into()
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Problem {
+        let code = match &error {
+            EngineError::NoSamples => Code::NoSamples,
+            EngineError::NoPartition { .. } => Code::PartitionNotFound,
+            EngineError::Dimension { .. } => Code::InvalidEmbedding,
+            EngineError::Contradiction => Code::ContradictingSamples,
+            EngineError::Store(StoreError::Encoder { .. }) => Code::EncoderMismatch,
+            error if error.fault() == Fault::Caller => Code::InvalidParameter,
+            error => return Problem::internal("to read or write templates", error),
+        };
+        Problem::new(code, error.to_string())
+    }
+}
+
+impl From<FaceError> for Problem {
+    fn from(error: FaceError) -> Problem {
+        let code = match &error {
+            FaceError::NoFaceFound | FaceError::TooSmall { .. } => Code::NoFaceFound,
+            FaceError::MultipleFacesFound { .. } => Code::MultipleFacesFound,
+            error if error.is_callers_fault() => Code::InvalidPicture,
+            error => return Problem::internal("to find a face", error),
+        };
+        Problem::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_once_and_written_as_it_is_named() {
+        for (at, code) in Code::ALL.into_iter().enumerate() {
+            let written = serde_json::to_value(code).unwrap();
+            assert_eq!(written, code.facts().0);
+            assert!(!Code::ALL[..at].contains(&code), "{code:?}");
+            let status = StatusCode::from_u16(code.facts().1).unwrap();
+            assert!(status.is_client_error() || status.is_server_error());
+        }
+        // The last one: if another is added behind it, the list must grow.
+        assert_eq!(Code::ALL.len(), Code::Busy as usize + 1);
+    }
+}
