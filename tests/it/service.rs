@@ -12,36 +12,54 @@ use serde_json::Value;
 
 use super::cli::{json_lines, success, text, vultus};
 
-/// The credentials of an app for storage `bws`.
+/// The credentials of an app.
 pub(super) struct App {
     id: String,
+    secret: String,
     basic: String,
 }
 
 impl App {
-    /// Creates it in a data directory, which nobody may be using.
+    /// Creates one for storage `bws` in a data directory, which nobody may be using.
     pub(super) fn create(data: &Path) -> App {
+        App::create_for(data, "bws", None)
+    }
+
+    /// Creates one for a storage, or one partition of it.
+    pub(super) fn create_for(data: &Path, storage: &str, partition: Option<i32>) -> App {
         let verb = [
             "app",
             "create",
             "--name",
             "demo",
             "--storage",
-            "bws",
+            storage,
             "--json",
+            "--data-dir",
+            text(data),
         ];
-        let directory = ["--data-dir", text(data)];
-        let app = json_lines(&success(&vultus(&[&verb[..], &directory].concat()))).remove(0);
+        let number = partition.map(|number| format!("--partition={number}"));
+        let arguments: Vec<&str> = verb.into_iter().chain(number.as_deref()).collect();
+        let app = json_lines(&success(&vultus(&arguments))).remove(0);
         assert_eq!(
             (&app["storage"], &app["partition"]),
-            (&"bws".into(), &Value::Null)
+            (&storage.into(), &partition.into())
         );
         let (id, secret) = (app["id"].as_str().unwrap(), app["secret"].as_str().unwrap());
         let pair = BASE64_STANDARD.encode(format!("{id}:{secret}"));
         App {
             id: id.to_owned(),
+            secret: secret.to_owned(),
             basic: format!("Basic {pair}"),
         }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
     }
 }
 
@@ -73,6 +91,16 @@ impl Server {
             agent: config.into(),
             url: ready["listening"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// Where it is, `http://` and an address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The address alone.
+    pub(super) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
     }
 
     /// Ends the process as a power cut would: it gets no chance to do anything.

@@ -263,9 +263,12 @@ pub(super) fn nobody() -> String {
 }
 
 pub(super) fn png(picture: &RgbImage) -> String {
+    encoded(&DynamicImage::ImageRgb8(picture.clone()), ImageFormat::Png)
+}
+
+/// A picture in a format, as data-URL.
+pub(super) fn encoded(picture: &DynamicImage, format: ImageFormat) -> String {
     let mut bytes = Cursor::new(Vec::new());
-    DynamicImage::ImageRgb8(picture.clone())
-        .write_to(&mut bytes, ImageFormat::Png)
-        .unwrap();
-    data_url("image/png", bytes.get_ref())
+    picture.write_to(&mut bytes, format).unwrap();
+    data_url(format.to_mime_type(), bytes.get_ref())
 }

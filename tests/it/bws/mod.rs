@@ -3,9 +3,12 @@
 
 mod app;
 mod bad_input;
+mod clients;
+mod facts;
 mod failures;
 mod life_cycle;
 mod races;
 mod rules;
 mod socket;
 mod tokens;
+mod wire;

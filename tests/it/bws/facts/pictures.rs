@@ -1,0 +1,62 @@
+//! Pictures, made once.
+
+use std::sync::LazyLock;
+
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageFormat};
+
+use super::super::app;
+
+/// A picture, as data-URL.
+macro_rules! picture {
+    ($name:ident, $make:expr) => {
+        pub(super) fn $name() -> &'static str {
+            static MADE: LazyLock<String> = LazyLock::new(|| $make);
+            &MADE
+        }
+    };
+}
+
+picture!(obama, app::obama());
+picture!(obama_again, app::obama_again());
+picture!(biden, app::biden());
+picture!(nobody, app::nobody());
+picture!(two_people, app::two_people());
+picture!(blurred, blur());
+picture!(small, shrink());
+picture!(canvas, written_as("image/png"));
+picture!(
+    grey,
+    app::encoded(
+        &DynamicImage::ImageLuma8(portrait().to_luma8()),
+        ImageFormat::Png
+    )
+);
+
+/// 360 x 480, as a canvas has it.
+fn portrait() -> DynamicImage {
+    let picture = image::load_from_memory(&app::file("obama-portrait")).unwrap();
+    picture.resize_to_fill(360, 480, FilterType::Triangle)
+}
+
+/// So blurred that it is accepted with a warning.
+fn blur() -> String {
+    app::png(&image::imageops::blur(&portrait().to_rgb8(), 4.0))
+}
+
+/// With a face of few pixels.
+fn shrink() -> String {
+    let picture = portrait().resize_exact(120, 160, FilterType::Triangle);
+    app::png(&picture.to_rgb8())
+}
+
+/// The portrait in the format of a media type, with an alpha channel where there can be one.
+pub(super) fn written_as(kind: &str) -> String {
+    let format = ImageFormat::from_mime_type(kind).unwrap();
+    let picture = portrait();
+    let picture = match format {
+        ImageFormat::Jpeg => picture,
+        _ => DynamicImage::ImageRgba8(picture.to_rgba8()),
+    };
+    app::encoded(&picture, format)
+}
