@@ -53,6 +53,9 @@ pub mod search;
 #[cfg(feature = "face")]
 pub mod face;
 
+#[cfg(feature = "face")]
+pub mod liveness;
+
 pub mod exchange;
 
 pub mod engine;

@@ -1,23 +1,9 @@
 //! Head movements that a token demands.
 
-use std::fmt;
-
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// A movement of the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Chin up.
-    Up,
-    /// Chin down.
-    Down,
-    /// To the left, as seen on the preview.
-    Left,
-    /// To the right, as seen on the preview.
-    Right,
-}
+use crate::types::Direction;
 
 /// One sequence of movements for every try that a token allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,27 +19,6 @@ pub struct Challenge(Vec<Vec<Direction>>);
 pub struct ChallengeError {
     /// How many were asked for.
     pub found: usize,
-}
-
-impl Direction {
-    /// All directions.
-    pub const ALL: [Direction; 4] = [
-        Direction::Up,
-        Direction::Down,
-        Direction::Left,
-        Direction::Right,
-    ];
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Direction::Up => "up",
-            Direction::Down => "down",
-            Direction::Left => "left",
-            Direction::Right => "right",
-        })
-    }
 }
 
 impl Challenge {

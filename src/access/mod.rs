@@ -26,6 +26,6 @@ pub use api_keys::{
 };
 pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
-pub use challenge::{Challenge, ChallengeError, Direction};
+pub use challenge::{Challenge, ChallengeError};
 pub use server_key::{ServerKey, ServerKeyError};
 pub use tokens::{Claims, Grant, Task, Token, TokenError, Tokens, Trait, Traits};

@@ -33,6 +33,8 @@ pub use align::{AlignedFace, Similarity};
 pub use decode::{DecodeLimits, Picture};
 pub use detect::{Bounds, Canvas, Detection, Landmarks, Point};
 pub use error::{FaceError, FaceSetupError};
+// For the other networks that look at a face.
+pub(crate) use network::{Lanes, Network};
 pub use pipeline::{EmbedderSource, Face, FacePipeline, PipelineOptions};
 pub use profile::{ChannelOrder, EncoderProfile, ProfileError, ScoreMap};
 pub use quality::{Quality, Warning};

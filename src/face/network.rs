@@ -13,13 +13,14 @@ use super::error::{FaceError, FaceSetupError};
 /// A pool of one thread shared by all would let one request run at a time, whatever the number of
 /// processors. So each run borrows a pool of its own, and there come to be as many pools as there
 /// were runs at once. An idle pool costs a sleeping thread for each of its threads.
-pub(super) struct Lanes {
+#[derive(Debug)]
+pub(crate) struct Lanes {
     threads: usize,
     idle: Mutex<Vec<Arc<ThreadPool>>>,
 }
 
 impl Lanes {
-    pub(super) fn new(threads: usize) -> Lanes {
+    pub(crate) fn new(threads: usize) -> Lanes {
         Lanes {
             threads,
             idle: Mutex::new(Vec::new()),
@@ -44,7 +45,7 @@ impl Lanes {
 }
 
 /// A loaded network with one input.
-pub(super) struct Network {
+pub(crate) struct Network {
     name: &'static str,
     model: Model,
     input: NodeId,
@@ -54,7 +55,7 @@ pub(super) struct Network {
 impl Network {
     /// Loads `onnx`, which came from `origin`, with the outputs called `outputs` in that order, or
     /// with all that it has if none is named.
-    pub(super) fn load(
+    pub(crate) fn load(
         name: &'static str,
         onnx: Vec<u8>,
         origin: &str,
@@ -96,7 +97,7 @@ impl Network {
     }
 
     /// The sides of its input if it fixes all of them.
-    pub(super) fn input_shape(&self) -> Option<Vec<usize>> {
+    pub(crate) fn input_shape(&self) -> Option<Vec<usize>> {
         let shape = self.model.node_info(self.input)?.shape()?;
         shape
             .into_iter()
@@ -108,7 +109,7 @@ impl Network {
     }
 
     /// Runs it on `values` of `shape` and returns its outputs, each with its shape.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         shape: &[usize],
         values: Vec<f32>,
@@ -135,7 +136,7 @@ impl Network {
             .collect()
     }
 
-    pub(super) fn failed(&self, reason: String) -> FaceError {
+    pub(crate) fn failed(&self, reason: String) -> FaceError {
         FaceError::Inference {
             network: self.name,
             reason,

@@ -1,5 +1,5 @@
 //! The words everyone shares: who ([`Bcid`]), what ([`Embedding`], made by an [`EncoderId`]), how
-//! alike ([`Match`], [`Pair`]), and when ([`Clock`]).
+//! alike ([`Match`], [`Pair`]), which way a head turns ([`Direction`]), and when ([`Clock`]).
 //!
 //! Values of these types are valid by construction: text and bytes from outside are checked once,
 //! here, and nothing further in asks again. Nothing here reads a file, a socket or the time of day
@@ -7,6 +7,7 @@
 
 mod bcid;
 mod clock;
+mod direction;
 mod embedding;
 mod encoder;
 mod matches;
@@ -14,6 +15,7 @@ mod pair;
 
 pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
 pub use clock::{Clock, Timestamp};
+pub use direction::{Direction, ParseDirectionError};
 pub use embedding::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError};
 pub use encoder::{EncoderError, EncoderId};
 pub use matches::Match;

@@ -28,6 +28,8 @@ mod face;
 mod format;
 #[cfg(feature = "web")]
 mod kills;
+#[cfg(feature = "face")]
+mod liveness;
 mod naive;
 mod search;
 #[cfg(feature = "web")]

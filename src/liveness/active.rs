@@ -1,0 +1,284 @@
+//! The decisions about one picture and about several.
+
+use super::decision::{Decision, Failure, Motion, Parts, Reason, SamplePart};
+use super::observation::Observation;
+use super::parallax::parallax;
+use super::thresholds::Thresholds;
+
+/// Whether one picture is of a live person, by its texture alone.
+///
+/// Refused with [`Failure::LiveDetectionFailed`] if its passive score is below
+/// [`Thresholds::passive_score_min`].
+pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
+    let score = f64::from(observation.passive_score);
+    let mut parts = Parts {
+        score: Some(score),
+        samples: describe(&[observation]),
+        ..Parts::default()
+    };
+    // Written so that NaN is refused.
+    if score >= thresholds.passive_score_min {
+        return Decision::live(parts);
+    }
+    parts.samples[0].fault = Some(Reason::Texture);
+    Decision::refused(Failure::LiveDetectionFailed, Reason::Texture, parts)
+}
+
+/// Whether several pictures are of one live person whose head moves.
+///
+/// In this order:
+///
+/// 1. None is [`Failure::NotEnoughSamples`]; one can never pass.
+/// 2. All must show one person: every two have a similarity of at least
+///    [`Thresholds::similarity_min`].
+/// 3. No two may be one picture: every two have a correlation below
+///    [`Thresholds::same_picture_correlation`].
+/// 4. Two must differ by a turn of at least [`Thresholds::turn_degrees_min`].
+/// 5. Of those that do, the pair with the best score must reach [`Thresholds::active_score_min`]. The
+///    score weighs turn, parallax, correlation and the passive scores together; `docs/liveness.md` has
+///    the formula.
+///
+/// All failures but the first are [`Failure::LiveDetectionFailed`], with a [`Reason`] of their own.
+pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decision {
+    let mut parts = Parts {
+        samples: describe(observations),
+        ..Parts::default()
+    };
+    match observations {
+        [] => return Decision::refused(Failure::NotEnoughSamples, Reason::NoSamples, parts),
+        [_] => return refuse(Reason::OneSample, &[0], parts),
+        _ => {}
+    }
+    let pairs: Vec<(usize, usize)> = (1..observations.len())
+        .flat_map(|second| (0..second).map(move |first| (first, second)))
+        .collect();
+    let similarity =
+        |&(first, second): &(usize, usize)| observations[first].similarity(observations[second]);
+    let similarities: Vec<f64> = pairs.iter().map(similarity).collect();
+    parts.similarity = similarities.iter().copied().reduce(f64::min);
+    let stranger = similarities
+        .iter()
+        .position(|&similarity| similarity < thresholds.similarity_min);
+    if let Some(at) = stranger {
+        let (first, second) = pairs[at];
+        return refuse(Reason::DifferentPeople, &[first, second], parts);
+    }
+
+    let motions: Vec<Motion> = pairs
+        .iter()
+        .map(|&(first, second)| motion(observations, first, second))
+        .collect();
+    let best = motions
+        .iter()
+        .copied()
+        .max_by(|a, b| a.score.total_cmp(&b.score))
+        .expect("two samples make a pair");
+    parts.motion = Some(best);
+    let same = motions
+        .iter()
+        .find(|motion| motion.correlation >= thresholds.same_picture_correlation);
+    if let Some(&same) = same {
+        parts.motion = Some(same);
+        return refuse(Reason::SamePicture, &[same.first, same.second], parts);
+    }
+    let moved = motions
+        .iter()
+        .copied()
+        .filter(|motion| motion.turn >= thresholds.turn_degrees_min)
+        .max_by(|a, b| a.score.total_cmp(&b.score));
+    let Some(best) = moved else {
+        let all: Vec<usize> = (0..observations.len()).collect();
+        return refuse(Reason::NoMotion, &all, parts);
+    };
+    parts.motion = Some(best);
+    parts.score = Some(best.score);
+    if best.score >= thresholds.active_score_min {
+        return Decision::live(parts);
+    }
+    let both = [best.first, best.second];
+    if best.passive < thresholds.passive_score_min {
+        refuse(Reason::Texture, &both, parts)
+    } else {
+        refuse(Reason::FlatMotion, &both, parts)
+    }
+}
+
+fn refuse(reason: Reason, samples: &[usize], mut parts: Parts) -> Decision {
+    for &sample in samples {
+        parts.samples[sample].fault = Some(reason);
+    }
+    Decision::refused(Failure::LiveDetectionFailed, reason, parts)
+}
+
+pub(super) fn describe(observations: &[&Observation]) -> Vec<SamplePart> {
+    observations
+        .iter()
+        .map(|observation| SamplePart {
+            passive_score: observation.passive_score,
+            yaw: observation.pose.yaw,
+            pitch: observation.pose.pitch,
+            fault: None,
+        })
+        .collect()
+}
+
+fn motion(observations: &[&Observation], first: usize, second: usize) -> Motion {
+    let (a, b) = (observations[first], observations[second]);
+    let mut motion = Motion {
+        first,
+        second,
+        turn: f64::from(a.pose.turn(&b.pose)),
+        parallax: parallax(a.landmarks(), b.landmarks()),
+        correlation: a.thumbnail.correlation(&b.thumbnail),
+        passive: logistic(passive_logit(observations)),
+        score: 0.0,
+    };
+    motion.score = score(&motion, passive_logit(observations));
+    motion
+}
+
+const WEIGHT_START: f64 = -3.0;
+const WEIGHT_PARALLAX: f64 = 60.0;
+const WEIGHT_TURN: f64 = 0.1;
+const WEIGHT_PASSIVE: f64 = 0.6;
+
+/// All measures together.
+fn score(motion: &Motion, passive_logit: f64) -> f64 {
+    logistic(
+        WEIGHT_START
+            + WEIGHT_PARALLAX * motion.parallax.min(0.15)
+            + WEIGHT_TURN * motion.turn.min(20.0)
+            + WEIGHT_PASSIVE * passive_logit,
+    )
+}
+
+/// The mean of the logits of all passive scores, each between -4.6 and 4.6: one picture that is
+/// certain must not outweigh all others.
+fn passive_logit(observations: &[&Observation]) -> f64 {
+    let logit = |observation: &&Observation| {
+        let share = f64::from(observation.passive_score).clamp(0.01, 0.99);
+        (share / (1.0 - share)).ln()
+    };
+    observations.iter().map(logit).sum::<f64>() / observations.len() as f64
+}
+
+fn logistic(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::observation::tests::sample;
+    use super::*;
+
+    const USUAL: f32 = 0.97;
+
+    fn decide(samples: &[Observation]) -> Decision {
+        let all: Vec<&Observation> = samples.iter().collect();
+        active(&all, &Thresholds::default())
+    }
+
+    fn assert_refused(decision: &Decision, reason: Reason) {
+        assert!(!decision.live);
+        assert_eq!(decision.parts.reason, Some(reason), "{decision:?}");
+        let failure = match reason {
+            Reason::NoSamples => Failure::NotEnoughSamples,
+            _ => Failure::LiveDetectionFailed,
+        };
+        assert_eq!(decision.failure, Some(failure));
+    }
+
+    #[test]
+    fn a_picture_passes_by_its_passive_score() {
+        let thresholds = Thresholds {
+            passive_score_min: 0.6,
+            ..Thresholds::default()
+        };
+        for (score, live) in [(0.6, true), (0.59, false), (f32::NAN, false)] {
+            let decision = passive(&sample(0, 1.0, 0.0, 0.0, score), &thresholds);
+            assert_eq!(decision.live, live, "{score}");
+            assert_eq!(decision.failure.is_none(), live);
+            assert_eq!(decision.parts.samples[0].fault.is_none(), live);
+        }
+    }
+
+    #[test]
+    fn none_are_not_enough_and_one_never_passes() {
+        assert_refused(&decide(&[]), Reason::NoSamples);
+        assert_refused(&decide(&[sample(0, 1.0, 0.0, 0.0, 1.0)]), Reason::OneSample);
+    }
+
+    #[test]
+    fn a_head_that_turns_passes() {
+        for (yaw, pitch) in [(6.0, 0.0), (-6.0, 0.0), (0.0, 8.0), (20.0, 5.0)] {
+            let decision = decide(&[
+                sample(0, 1.0, 0.0, 0.0, USUAL),
+                sample(0, 1.0, yaw, pitch, USUAL),
+            ]);
+            assert!(decision.live, "{yaw} {pitch} {decision:?}");
+            assert_eq!(decision.failure, None);
+        }
+    }
+
+    #[test]
+    fn a_photo_that_turns_does_not() {
+        let decision = decide(&[
+            sample(0, 0.0, 0.0, 0.0, 0.3),
+            // The scene is made to differ, so that it is not taken for the same picture.
+            Observation {
+                thumbnail: sample(0, 1.0, 10.0, 0.0, USUAL).thumbnail,
+                ..sample(0, 0.0, 10.0, 0.0, 0.3)
+            },
+        ]);
+        assert_refused(&decision, Reason::Texture);
+    }
+
+    #[test]
+    fn two_people_do_not_pass() {
+        let decision = decide(&[
+            sample(0, 1.0, 0.0, 0.0, USUAL),
+            sample(0, 1.0, 9.0, 0.0, USUAL),
+            sample(1, 1.0, 9.0, 4.0, USUAL),
+        ]);
+        assert_refused(&decision, Reason::DifferentPeople);
+    }
+
+    #[test]
+    fn one_picture_twice_does_not_pass_whatever_comes_with_it() {
+        let one = sample(0, 1.0, 0.0, 0.0, 1.0);
+        assert_refused(&decide(&[one.clone(), one.clone()]), Reason::SamePicture);
+        let turned = sample(0, 1.0, 12.0, 0.0, 1.0);
+        assert_refused(&decide(&[one.clone(), turned, one]), Reason::SamePicture);
+    }
+
+    #[test]
+    fn a_head_that_keeps_still_has_no_motion() {
+        let still = Thresholds {
+            same_picture_correlation: 1.0,
+            ..Thresholds::default()
+        };
+        let samples = [sample(0, 1.0, 0.0, 0.0, 1.0), sample(0, 1.0, 1.0, 0.5, 1.0)];
+        let decision = active(&samples.each_ref(), &still);
+        assert_refused(&decision, Reason::NoMotion);
+        assert!(
+            decision
+                .parts
+                .samples
+                .iter()
+                .all(|s| s.fault == Some(Reason::NoMotion))
+        );
+    }
+
+    #[test]
+    fn the_pair_that_shows_most_counts() {
+        let decision = decide(&[
+            sample(0, 1.0, 0.0, 0.0, USUAL),
+            sample(0, 1.0, 4.0, 0.0, USUAL),
+            sample(0, 1.0, 18.0, 0.0, USUAL),
+        ]);
+        let motion = decision.parts.motion.unwrap();
+        assert!(decision.live);
+        assert_eq!((motion.first, motion.second), (0, 2));
+        assert_eq!(decision.parts.score, Some(motion.score));
+    }
+}

@@ -1,0 +1,208 @@
+//! The three networks that look at a face, and how each is fed.
+
+use super::crop::{Window, luma, planes};
+use super::observation::{LANDMARKS, Observation, Pose};
+use super::thumbnail::Thumbnail;
+use crate::face::{Bounds, Face, FaceError, FaceSetupError, Lanes, Network, Picture, Point};
+
+/// Runs the networks. Made once, shared by all threads.
+#[derive(Debug)]
+pub struct LivenessDetector {
+    texture: Network,
+    landmarks: Network,
+    pose: Network,
+    lanes: Lanes,
+}
+
+const TEXTURE_SIDE: usize = 128;
+/// How much wider than the face the texture network looks: it wants to see edges of paper and
+/// screens.
+const TEXTURE_FACTOR: f32 = 2.7;
+
+const LANDMARK_SIDE: usize = 64;
+
+const POSE_SIDE: usize = 224;
+const POSE_FACTOR: f32 = 1.5;
+/// The mean and standard deviation of ImageNet's channels, red first, with which the backbone of the
+/// pose network was trained.
+const POSE_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const POSE_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+/// Yaw, pitch, roll.
+const POSE_OUTPUTS: [&str; 3] = ["output", "617", "618"];
+/// Bins of three degrees from -99, as in Hopenet (Ruiz, Chong and Rehg 2018).
+const POSE_BINS: usize = 66;
+const POSE_BIN_DEGREES: f32 = 3.0;
+const POSE_FIRST_DEGREES: f32 = -99.0;
+
+impl LivenessDetector {
+    /// Loads the networks, which are part of the program. Each call of
+    /// [`LivenessDetector::observe`] runs them on `threads` threads of its own.
+    ///
+    /// # Errors
+    ///
+    /// If `threads` is 0, or a network cannot be run.
+    pub fn new(threads: usize) -> Result<LivenessDetector, FaceSetupError> {
+        const TEXTURE: &[u8] = include_bytes!("../../data/models/fr_liveness.onnx");
+        const LANDMARK: &[u8] = include_bytes!("../../data/models/fr_landmark.onnx");
+        const POSE: &[u8] = include_bytes!("../../data/models/fr_pose.onnx");
+        if threads == 0 {
+            return Err(FaceSetupError::NoThreads);
+        }
+        let load = |name, onnx: &[u8], outputs: &[&str]| {
+            Network::load(name, onnx.to_vec(), &format!("built-in {name}"), outputs)
+        };
+        Ok(LivenessDetector {
+            texture: load("fr_liveness", TEXTURE, &[])?,
+            landmarks: load("fr_landmark", LANDMARK, &[])?,
+            pose: load("fr_pose", POSE, &POSE_OUTPUTS)?,
+            lanes: Lanes::new(threads),
+        })
+    }
+
+    /// Looks at `face`, which was found in `picture`. Takes about 15 ms.
+    ///
+    /// # Errors
+    ///
+    /// If a network fails.
+    pub fn observe(&self, picture: &Picture, face: &Face) -> Result<Observation, FaceError> {
+        Ok(Observation {
+            embedding: face.embedding.clone(),
+            passive_score: self.passive_score(picture, &face.bounds)?,
+            pose: self.pose(picture, &face.bounds)?,
+            landmarks: self.landmarks(picture, &face.bounds)?,
+            thumbnail: Thumbnail::cut(picture, &face.landmarks),
+        })
+    }
+
+    /// See [`Observation::passive_score`]. Blue, green, red, 0 to 255; the first of three classes is
+    /// live.
+    fn passive_score(&self, picture: &Picture, bounds: &Bounds) -> Result<f32, FaceError> {
+        let window = Window::inside(picture, bounds, TEXTURE_FACTOR);
+        let pixels = window.resized(picture, TEXTURE_SIDE);
+        let values = planes(&pixels, [2, 1, 0], |_, value| value);
+        let logits = self.run_one(&self.texture, 3, TEXTURE_SIDE, values, 3)?;
+        let shares = softmax(&logits);
+        if !shares[0].is_finite() {
+            return Err(self.texture.failed("its output is no number".to_owned()));
+        }
+        Ok(shares[0])
+    }
+
+    /// Grey over 256; the points are shares of the sides of the crop.
+    fn landmarks(
+        &self,
+        picture: &Picture,
+        bounds: &Bounds,
+    ) -> Result<Box<[Point; LANDMARKS]>, FaceError> {
+        let window = Window::clipped(picture, bounds, 1.0);
+        let pixels = window.resized(picture, LANDMARK_SIDE);
+        let values = pixels
+            .into_iter()
+            .map(|pixel| luma(pixel).round() / 256.0)
+            .collect();
+        let shares = self.run_one(&self.landmarks, 1, LANDMARK_SIDE, values, 2 * LANDMARKS)?;
+        let mut points = Box::new([Point::default(); LANDMARKS]);
+        for (point, share) in points.iter_mut().zip(shares.chunks_exact(2)) {
+            let (x, y) = window.place(share[0], share[1]);
+            *point = Point { x, y };
+        }
+        if !points.iter().all(|p| p.x.is_finite() && p.y.is_finite()) {
+            return Err(self.landmarks.failed("its output is no number".to_owned()));
+        }
+        Ok(points)
+    }
+
+    /// ImageNet's red, green, blue; each angle is the mean of its bins.
+    fn pose(&self, picture: &Picture, bounds: &Bounds) -> Result<Pose, FaceError> {
+        let window = Window::clipped(picture, bounds, POSE_FACTOR);
+        let pixels = window.resized(picture, POSE_SIDE);
+        let values = planes(&pixels, [0, 1, 2], |plane, value| {
+            (value / 255.0 - POSE_MEAN[plane]) / POSE_DEVIATION[plane]
+        });
+        let shape = [1, 3, POSE_SIDE, POSE_SIDE];
+        let outputs = self.pose.run(&shape, values, &self.lanes)?;
+        let [yaw, pitch, roll] = outputs.as_slice() else {
+            let found = outputs.len();
+            return Err(self.pose.failed(format!("{found} outputs, expected 3")));
+        };
+        let angle = |logits: &Vec<f32>| {
+            let angle = mean_degrees(logits);
+            let whole = logits.len() == POSE_BINS && angle.is_finite();
+            whole.then_some(angle).ok_or_else(|| {
+                let found = logits.len();
+                self.pose.failed(format!(
+                    "{found} bins, expected {POSE_BINS} that are numbers"
+                ))
+            })
+        };
+        Ok(Pose {
+            yaw: angle(yaw)?,
+            pitch: angle(pitch)?,
+            roll: angle(roll)?,
+        })
+    }
+
+    /// Runs a network with one square picture in and one row of `expected` numbers out.
+    fn run_one(
+        &self,
+        network: &Network,
+        channels: usize,
+        side: usize,
+        values: Vec<f32>,
+        expected: usize,
+    ) -> Result<Vec<f32>, FaceError> {
+        let outputs = network.run(&[1, channels, side, side], values, &self.lanes)?;
+        let row = outputs.into_iter().next().unwrap_or_default();
+        if row.len() != expected {
+            let found = row.len();
+            return Err(network.failed(format!("{found} numbers, expected {expected}")));
+        }
+        Ok(row)
+    }
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shares: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let sum: f32 = shares.iter().sum();
+    shares.into_iter().map(|share| share / sum).collect()
+}
+
+fn mean_degrees(logits: &[f32]) -> f32 {
+    let shares = softmax(logits);
+    let bin: f32 = shares
+        .iter()
+        .enumerate()
+        .map(|(bin, share)| bin as f32 * share)
+        .sum();
+    bin * POSE_BIN_DEGREES + POSE_FIRST_DEGREES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_sum_to_one_however_large_the_logits_are() {
+        for logits in [[0.0, 1.0, 2.0], [1e4, 0.0, -1e4], [-1e30, -1e30, -1e30]] {
+            let shares = softmax(&logits);
+            assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        }
+        assert!((softmax(&[0.0, 3.0_f32.ln()])[1] - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_angle_is_the_mean_of_its_bins() {
+        let mut logits = [-1e9; POSE_BINS];
+        logits[33] = 0.0;
+        assert_eq!(mean_degrees(&logits), 0.0);
+        logits[34] = 0.0;
+        assert_eq!(mean_degrees(&logits), 1.5);
+    }
+
+    #[test]
+    fn no_threads_are_refused() {
+        let refused = LivenessDetector::new(0).unwrap_err();
+        assert!(matches!(refused, FaceSetupError::NoThreads));
+    }
+}

@@ -1,0 +1,31 @@
+//! Presence: whether samples are of a live person, or of a print, a screen or a waved photo.
+//!
+//! ```text
+//! Picture, Face -> Observation    LivenessDetector: three networks and a thumbnail
+//! Observation   -> Decision       passive: one picture, by its texture
+//! Observations  -> Decision       active: two or more, by the motion between them as well
+//! Tagged        -> Decision       challenge: whether the head moved where it was asked to
+//! ```
+//!
+//! Networks run once for each sample; decisions are arithmetic, and the same samples always get the
+//! same one. `docs/liveness.md` says how good they are, and how that was measured.
+//!
+//! Nothing here knows tokens, uploads or HTTP. No `Debug` shows what was seen of a face.
+
+mod active;
+mod challenge;
+mod crop;
+mod decision;
+mod detector;
+mod least_squares;
+mod observation;
+mod parallax;
+mod thresholds;
+mod thumbnail;
+
+pub use active::{active, passive};
+pub use challenge::{Tagged, challenge};
+pub use decision::{Decision, Failure, Motion, Movement, Parts, Reason, SamplePart};
+pub use detector::LivenessDetector;
+pub use observation::{Observation, Pose};
+pub use thresholds::{ThresholdError, Thresholds};

@@ -1,0 +1,236 @@
+//! A small grey picture of the face, by which the same picture is recognised when it comes again.
+
+use super::least_squares::LeastSquares;
+use crate::face::{AlignedFace, Landmarks, Picture};
+
+/// Pixels on each side.
+const SIDE: usize = 48;
+/// The face is cut out this many times larger and averaged, so that fine detail does not depend on
+/// where pixels fall.
+const REDUCTION: usize = 4;
+/// Pixels at each border that are not compared, since they may have come from elsewhere.
+const MARGIN: usize = 4;
+/// Steps towards the best fit; more change nothing.
+const STEPS_MAX: usize = 20;
+/// The least share of the pixels that must lie in both pictures.
+const OVERLAP_MIN: f64 = 0.6;
+
+/// See the module.
+#[derive(Clone, PartialEq)]
+pub(super) struct Thumbnail {
+    /// Brightness, 0 to 255, row by row.
+    pixels: Vec<f32>,
+}
+
+impl Thumbnail {
+    /// Of the face with these landmarks. Black if they are all in one place.
+    pub(super) fn cut(picture: &Picture, landmarks: &Landmarks) -> Thumbnail {
+        let mut pixels = vec![0.0; SIDE * SIDE];
+        if let Some(face) = AlignedFace::cut(picture, landmarks, SIDE * REDUCTION) {
+            let share = 1.0 / (REDUCTION * REDUCTION) as f32;
+            for (at, pixel) in face.rgb().chunks_exact(3).enumerate() {
+                let (x, y) = (at % (SIDE * REDUCTION), at / (SIDE * REDUCTION));
+                let rgb = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+                pixels[y / REDUCTION * SIDE + x / REDUCTION] += share * super::crop::luma(rgb);
+            }
+        }
+        Thumbnail { pixels }
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_pixels(pixel: impl Fn(f32, f32) -> f32) -> Thumbnail {
+        let pixels = (0..SIDE * SIDE).map(|at| pixel((at % SIDE) as f32, (at / SIDE) as f32));
+        Thumbnail {
+            pixels: pixels.collect(),
+        }
+    }
+
+    /// The largest correlation between this picture and any affine map of the other that is near
+    /// enough to be found from where they are: 1 for a picture and its copy, however it was shifted,
+    /// scaled, turned, brightened or encoded; less if the scene itself has changed.
+    ///
+    /// Found by Gauss and Newton's method (Lucas and Kanade 1981), both pictures at mean 0 and
+    /// deviation 1. 0 if either is of one colour.
+    pub(super) fn correlation(&self, other: &Thumbnail) -> f64 {
+        // What this one shows at x, y the other shows at x, y and a few pixels more.
+        let mut map = Affine([0.0; 6]);
+        let mut best = 0.0_f64;
+        for _ in 0..STEPS_MAX {
+            let Some(fit) = self.fit(other, &map) else {
+                break;
+            };
+            best = best.max(fit.correlation);
+            let Some(step) = fit.step else { break };
+            let moved = step.iter().fold(0.0_f64, |most, s| most.max(s.abs()));
+            map.0.iter_mut().zip(step).for_each(|(p, s)| *p += s);
+            if moved < 1e-4 {
+                break;
+            }
+        }
+        best
+    }
+
+    /// How alike the two are under `map`, and how to change it to make them more so. `None` if hardly
+    /// anything lies in both.
+    fn fit(&self, other: &Thumbnail, map: &Affine) -> Option<Fit> {
+        let middle = SIDE as f64 / 2.0;
+        let mut pairs = Vec::with_capacity(SIDE * SIDE);
+        for y in MARGIN..SIDE - MARGIN {
+            for x in MARGIN..SIDE - MARGIN {
+                // In half sides about the middle, so that all six numbers are of like size.
+                let (u, v) = ((x as f64 - middle) / middle, (y as f64 - middle) / middle);
+                let (dx, dy) = map.shift(u, v);
+                if let Some(seen) = other.at(x as f64 + dx, y as f64 + dy) {
+                    let ours = f64::from(self.pixels[y * SIDE + x]);
+                    pairs.push(Pair { u, v, ours, seen });
+                }
+            }
+        }
+        let all = (SIDE - 2 * MARGIN).pow(2) as f64;
+        if (pairs.len() as f64) < OVERLAP_MIN * all {
+            return None;
+        }
+        let ours = Spread::of(pairs.iter().map(|pair| pair.ours));
+        let theirs = Spread::of(pairs.iter().map(|pair| pair.seen.value));
+        if ours.deviation < 1.0 || theirs.deviation < 1.0 {
+            return None;
+        }
+        let mut correlation = 0.0;
+        let mut equations = LeastSquares::<6>::new();
+        for Pair {
+            u,
+            v,
+            ours: a,
+            seen,
+        } in &pairs
+        {
+            let a = (a - ours.mean) / ours.deviation;
+            let b = (seen.value - theirs.mean) / theirs.deviation;
+            correlation += a * b;
+            let (gx, gy) = (
+                seen.gradient.0 / theirs.deviation,
+                seen.gradient.1 / theirs.deviation,
+            );
+            equations.add(&[gx, gx * u, gx * v, gy, gy * u, gy * v], a - b);
+        }
+        Some(Fit {
+            correlation: correlation / pairs.len() as f64,
+            step: equations.solve(),
+        })
+    }
+
+    /// What lies at x, y, between four pixels in proportion, and how it changes there.
+    fn at(&self, x: f64, y: f64) -> Option<Seen> {
+        let last = (SIDE - 1) as f64;
+        if !(0.0..last).contains(&x) || !(0.0..last).contains(&y) {
+            return None;
+        }
+        let (left, top) = (x as usize, y as usize);
+        let (right_share, bottom_share) = (x - left as f64, y - top as f64);
+        let pixel = |dx: usize, dy: usize| f64::from(self.pixels[(top + dy) * SIDE + left + dx]);
+        let [a, b, c, d] = [pixel(0, 0), pixel(1, 0), pixel(0, 1), pixel(1, 1)];
+        let mix = |a: f64, b: f64, share: f64| a + (b - a) * share;
+        Some(Seen {
+            value: mix(mix(a, b, right_share), mix(c, d, right_share), bottom_share),
+            gradient: (
+                mix(b - a, d - c, bottom_share),
+                mix(c - a, d - b, right_share),
+            ),
+        })
+    }
+}
+
+/// By how much x and y change, each: a constant, a share of u and a share of v.
+struct Affine([f64; 6]);
+
+impl Affine {
+    fn shift(&self, u: f64, v: f64) -> (f64, f64) {
+        let p = &self.0;
+        (p[0] + p[1] * u + p[2] * v, p[3] + p[4] * u + p[5] * v)
+    }
+}
+
+struct Fit {
+    correlation: f64,
+    step: Option<[f64; 6]>,
+}
+
+struct Pair {
+    u: f64,
+    v: f64,
+    ours: f64,
+    seen: Seen,
+}
+
+struct Seen {
+    value: f64,
+    gradient: (f64, f64),
+}
+
+struct Spread {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Spread {
+        let n = values.clone().count() as f64;
+        let mean = values.clone().sum::<f64>() / n;
+        let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / n;
+        Spread {
+            mean,
+            deviation: variance.sqrt(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene(x: f32, y: f32) -> f32 {
+        128.0 + 50.0 * (x / 5.0).sin() * (y / 7.0).cos() + 30.0 * (x / 11.0 + y / 6.0).sin()
+    }
+
+    #[test]
+    fn a_copy_is_recognised_however_it_was_moved_and_brightened() {
+        let original = Thumbnail::from_pixels(scene);
+        for (scale, turn, dx, dy, gain) in [
+            (1.0, 0.0, 0.0, 0.0, 1.0),
+            (1.06, 0.0, 0.5, -1.0, 0.7),
+            (0.95, 0.05, 1.2, 0.8, 1.1),
+        ] {
+            let copy = Thumbnail::from_pixels(|x, y| {
+                let (u, v) = (x - 24.0, y - 24.0);
+                let (x, y) = (
+                    scale * u + turn * v + 24.0 + dx,
+                    scale * v - turn * u + 24.0 + dy,
+                );
+                5.0 + gain * scene(x, y)
+            });
+            let correlation = original.correlation(&copy);
+            assert!(correlation > 0.999, "{correlation} at {scale}");
+        }
+    }
+
+    #[test]
+    fn another_scene_is_not_a_copy() {
+        let original = Thumbnail::from_pixels(scene);
+        let other = Thumbnail::from_pixels(|x, y| scene(y, x));
+        assert!(original.correlation(&other) < 0.9);
+        // The middle moves, the rest stays: no map brings both along.
+        let parallax = Thumbnail::from_pixels(|x, y| {
+            let near = 1.0 - ((x - 24.0).hypot(y - 24.0) / 20.0).min(1.0);
+            scene(x + 6.0 * near, y)
+        });
+        let correlation = original.correlation(&parallax);
+        assert!((0.7..0.99).contains(&correlation), "{correlation}");
+    }
+
+    #[test]
+    fn one_colour_is_like_nothing() {
+        let plain = Thumbnail::from_pixels(|_, _| 77.0);
+        assert_eq!(plain.correlation(&plain), 0.0);
+        assert_eq!(plain.correlation(&Thumbnail::from_pixels(scene)), 0.0);
+    }
+}
