@@ -11,6 +11,10 @@
 //! is ln(99) over the distance from there to the median pair of one person, which gives such a pair
 //! a score of 0.99.
 //!
+//! The two tables below are for the thresholds of a profile. *Class*: the mean of some samples against the
+//! best of some templates, as in a verification. *Photo*: the mean of two pictures against a third, as
+//! with an identity photo. Of every person the pictures are taken in turns.
+//!
 //! Every file in a person's folder must show that person. The ORL folder in the package that
 //! `scripts/golden.sh` fetches has a stray `s10/target.jpg` of someone else; the script leaves it
 //! out.
@@ -90,11 +94,32 @@ fn main() -> Result<(), Box<dyn Error>> {
             pairs[pairs.len() - 1],
         );
     }
+    print_rates("pairs", &[1e-2, 1e-3, 1e-4], &same, &different);
+    for (templates, samples) in [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2), (5, 3)] {
+        let (own, others) = classes(&people, templates, samples);
+        let name = format!("class: {samples} of {templates}");
+        print_rates(&name, &[1e-2, 1e-3, 1e-4], &own, &others);
+    }
+    let (own, others) = photos(&people);
+    print_rates("photo", &[0.1, 0.05, 0.025, 0.01, 0.001], &own, &others);
+    Ok(())
+}
+
+/// The thresholds for some false match rates, and what is missed there. Both lists rise.
+fn print_rates(name: &str, rates: &[f64], same: &[f64], different: &[f64]) {
+    if same.is_empty() || different.is_empty() {
+        return;
+    }
     println!(
-        "{:<10} {:>10} {:>10} {:>10}",
-        "FMR", "similarity", "matches", "FNMR"
+        "\n{name}: {} right, {} wrong\n{:<10} {:>10} {:>10} {:>10}",
+        same.len(),
+        different.len(),
+        "FMR",
+        "similarity",
+        "matches",
+        "FNMR"
     );
-    for rate in [1e-2, 1e-3, 1e-4] {
+    for rate in rates {
         let allowed = (rate * different.len() as f64).floor() as usize;
         // The lowest threshold that no more than `allowed` pairs of different people exceed.
         let threshold = different[different.len() - 1 - allowed];
@@ -104,7 +129,79 @@ fn main() -> Result<(), Box<dyn Error>> {
             100.0 * missed as f64 / same.len() as f64
         );
     }
-    Ok(())
+}
+
+/// The similarities of the mean of `samples` pictures to the best of `templates` others, of the same and of
+/// different people.
+fn classes(people: &[Vec<Embedding>], templates: usize, samples: usize) -> (Vec<f64>, Vec<f64>) {
+    compared(people, |probed, class, turn| {
+        let count = probed.len().min(class.len());
+        let picture = |person: &[Embedding], number: usize| person[(turn + number) % count].clone();
+        let probe: Vec<Embedding> = (templates..templates + samples)
+            .map(|number| picture(probed, number))
+            .collect();
+        let probe = mean(&probe);
+        (count >= templates + samples).then(|| {
+            let template = (0..templates).map(|number| cosine(&probe, &picture(class, number)));
+            template.fold(f64::NEG_INFINITY, f64::max)
+        })
+    })
+}
+
+/// The similarities of the mean of two pictures to a third.
+fn photos(people: &[Vec<Embedding>]) -> (Vec<f64>, Vec<f64>) {
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for gap in 1..5 {
+        let (some, more) = compared(people, |probed, photographed, turn| {
+            let count = probed.len().min(photographed.len());
+            (count > 2 * gap).then(|| {
+                let picture = |number: usize| probed[(turn + number) % count].clone();
+                let live = mean(&[picture(0), picture(gap)]);
+                cosine(&live, &photographed[(turn + 2 * gap) % count])
+            })
+        });
+        own.extend(some);
+        others.extend(more);
+    }
+    own.sort_by(f64::total_cmp);
+    others.sort_by(f64::total_cmp);
+    (own, others)
+}
+
+/// What `compare` says of every person and every other in every turn, rising.
+fn compared(
+    people: &[Vec<Embedding>],
+    compare: impl Fn(&[Embedding], &[Embedding], usize) -> Option<f64>,
+) -> (Vec<f64>, Vec<f64>) {
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for (p, probed) in people.iter().enumerate() {
+        for (c, class) in people.iter().enumerate() {
+            let found = (0..probed.len()).filter_map(|turn| compare(probed, class, turn));
+            if p == c {
+                own.extend(found);
+            } else {
+                others.extend(found);
+            }
+        }
+    }
+    own.sort_by(f64::total_cmp);
+    others.sort_by(f64::total_cmp);
+    (own, others)
+}
+
+fn mean(embeddings: &[Embedding]) -> Embedding {
+    let dimension = embeddings[0].dimension();
+    let values: Vec<f32> = (0..dimension)
+        .map(|at| {
+            embeddings
+                .iter()
+                .map(|embedding| embedding.values()[at])
+                .sum()
+        })
+        .collect();
+    let length = values.iter().map(|v| v * v).sum::<f32>().sqrt();
+    let unit: Vec<f32> = values.iter().map(|value| value / length).collect();
+    Embedding::new(unit).expect("pictures of one person do not cancel each other out")
 }
 
 fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

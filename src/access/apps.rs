@@ -234,7 +234,8 @@ impl Apps {
 
     /// The app that `id` and `secret` prove, or `None` if they prove nothing.
     ///
-    /// The time this takes does not depend on how much of the secret is right.
+    /// The time this takes does not depend on how much of the secret is right, and hardly on whether
+    /// there is such an app.
     ///
     /// # Errors
     ///
@@ -244,6 +245,9 @@ impl Apps {
             return Ok(None);
         };
         let Some((app, record)) = self.record(id)? else {
+            // As much work as for an app that exists, so that the time does not tell which do.
+            let nothing = self.hash(id, secret).verify_slice(&[0; 32]);
+            debug_assert!(nothing.is_err());
             return Ok(None);
         };
         let expected = BASE64_STANDARD

@@ -8,6 +8,7 @@
 //! * [`Attempts`] counts those tries, durably and exactly, however many arrive at once.
 //! * [`ApiKeys`] are what programs of the native API show. Each has [`Scopes`] and a [`Reach`]; of them,
 //!   too, only a keyed hash is kept.
+//! * [`Results`] keeps what came of a token's last task, for the app that issued it.
 //!
 //! [`ServerKey`] keys the hashes and signs the tokens. Time and randomness come in as arguments.
 //! Nothing here knows HTTP, and nothing here prints a secret, a token or a key: their `Debug` shows
@@ -17,6 +18,7 @@ mod api_keys;
 mod apps;
 mod attempts;
 mod challenge;
+mod results;
 mod server_key;
 mod tokens;
 
@@ -27,5 +29,6 @@ pub use api_keys::{
 pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError};
-pub use server_key::{ServerKey, ServerKeyError};
+pub use results::{Candidate, Outcome, Results};
+pub use server_key::{Retire, ServerKey, ServerKeyError};
 pub use tokens::{Claims, Grant, Task, Token, TokenError, Tokens, Trait, Traits};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fmt::Write;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -12,6 +13,7 @@ use rand::{CryptoRng, RngExt};
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
+use super::server_key::RetiredKey;
 use super::{App, AppError, AppId, Apps, Challenge, ServerKey};
 use crate::types::{Bcid, ClassId, PartitionId, Timestamp};
 
@@ -65,7 +67,7 @@ pub struct Traits(u8);
 /// What an app asks a token for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The class the token is for. Not looked at for [`Task::LivenessDetection`].
+    /// The class the token is for. For [`Task::LivenessDetection`] it need not be there, nor be of use.
     pub bcid: Option<Bcid>,
     /// What it may be used for.
     pub task: Task,
@@ -121,9 +123,16 @@ pub struct Token {
 /// Issues tokens and checks them.
 pub struct Tokens {
     audience: String,
+    validation: Validation,
+    keys: RwLock<Arc<Keys>>,
+}
+
+/// The keys that sign and check.
+struct Keys {
     signing: EncodingKey,
     checking: DecodingKey,
-    validation: Validation,
+    /// Keys that only check, and what is known of each.
+    retired: Vec<(DecodingKey, RetiredKey)>,
 }
 
 /// Why a token is not issued or not accepted. The text names the cause and never shows the token.
@@ -321,10 +330,15 @@ impl Tokens {
         validation.validate_nbf = false;
         Tokens {
             audience: audience.to_owned(),
-            signing: EncodingKey::from_secret(key.for_tokens()),
-            checking: DecodingKey::from_secret(key.for_tokens()),
             validation,
+            keys: RwLock::new(Arc::new(Keys::new(key))),
         }
+    }
+
+    /// Signs with `key` from now on. What it has retired is still good for what it signed.
+    pub fn renew(&self, key: &ServerKey) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *keys = Arc::new(Keys::new(key));
     }
 
     /// Issues a token to `app` for what `grant` asks, valid from `now`.
@@ -379,24 +393,69 @@ impl Tokens {
     ///
     /// If any of this is not so. [`TokenError::Apps`] alone is no fault of the token.
     pub fn check(&self, text: &str, apps: &Apps, now: Timestamp) -> Result<Claims, TokenError> {
-        let payload = jsonwebtoken::decode::<Payload>(text, &self.checking, &self.validation)
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidSignature => TokenError::Signature,
-                ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => TokenError::Foreign,
-                _ => TokenError::Malformed,
-            })?;
-        let claims = payload.claims.into_claims().ok_or(TokenError::Malformed)?;
+        let claims = self.read(text, now)?;
         if now >= claims.expires {
             return Err(TokenError::Expired);
-        }
-        if now.after(CLOCK_SET_BACK_MAX) < claims.not_before {
-            return Err(TokenError::NotYetValid);
         }
         let app = apps.find(claims.app)?.ok_or(TokenError::NoSuchApp)?;
         if !app.permits(&claims.bcid.partition) {
             return Err(TokenError::NotPermitted { bcid: claims.bcid });
         }
         Ok(claims)
+    }
+
+    /// What the token `text` says, if it is one of ours and its time has come. It may be over, and the app
+    /// may be gone.
+    ///
+    /// # Errors
+    ///
+    /// If any of this is not so.
+    pub fn read(&self, text: &str, now: Timestamp) -> Result<Claims, TokenError> {
+        let claims = self.verified(text, now)?;
+        if now.after(CLOCK_SET_BACK_MAX) < claims.not_before {
+            return Err(TokenError::NotYetValid);
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a token that one of our keys signed, while it could.
+    fn verified(&self, text: &str, now: Timestamp) -> Result<Claims, TokenError> {
+        let keys = self.keys();
+        match self.decoded(text, &keys.checking) {
+            Err(TokenError::Signature) => {}
+            found => return found,
+        }
+        for (checking, retired) in &keys.retired {
+            if !retired.is_good(now) {
+                continue;
+            }
+            match self.decoded(text, checking) {
+                Err(TokenError::Signature) => {}
+                // Whoever came to know an old key can say anything with it, but not for long.
+                Ok(claims) if !retired.can_have_signed(claims.expires) => {
+                    return Err(TokenError::Signature);
+                }
+                found => return found,
+            }
+        }
+        Err(TokenError::Signature)
+    }
+
+    fn decoded(&self, text: &str, key: &DecodingKey) -> Result<Claims, TokenError> {
+        let payload =
+            jsonwebtoken::decode::<Payload>(text, key, &self.validation).map_err(|error| {
+                match error.kind() {
+                    ErrorKind::InvalidSignature => TokenError::Signature,
+                    ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => TokenError::Foreign,
+                    _ => TokenError::Malformed,
+                }
+            })?;
+        payload.claims.into_claims().ok_or(TokenError::Malformed)
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
     }
 
     fn sign(&self, claims: &Claims) -> String {
@@ -406,11 +465,24 @@ impl Tokens {
         text.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(escape(&json), &mut text);
         let signature =
-            jsonwebtoken::crypto::sign(text.as_bytes(), &self.signing, Algorithm::HS256)
+            jsonwebtoken::crypto::sign(text.as_bytes(), &self.keys().signing, Algorithm::HS256)
                 .expect("the key is one for this algorithm");
         text.push('.');
         text.push_str(&signature);
         text
+    }
+}
+
+impl Keys {
+    fn new(key: &ServerKey) -> Keys {
+        let retired = key.retired().iter();
+        Keys {
+            signing: EncodingKey::from_secret(key.for_tokens()),
+            checking: DecodingKey::from_secret(key.for_tokens()),
+            retired: retired
+                .map(|retired| (DecodingKey::from_secret(&retired.key), retired.clone()))
+                .collect(),
+        }
     }
 }
 
@@ -477,12 +549,20 @@ impl Payload {
     }
 }
 
-/// The class that a token names: the one asked for, or for liveness alone, where clients send
-/// anything, class 0 of what the app may use.
+/// The class that a token names: the one asked for. For liveness alone clients send anything, so that what
+/// is of no use there is replaced by class 0 of what the app may use.
 fn class_of(app: &App, grant: &Grant) -> Result<Bcid, TokenError> {
     if grant.task == Task::LivenessDetection {
-        let partition = PartitionId::new(app.storage.clone(), app.partition.unwrap_or(0));
-        return Ok(Bcid::new(partition, ClassId(0)));
+        let usable = |bcid: &&Bcid| app.permits(&bcid.partition);
+        return Ok(grant
+            .bcid
+            .as_ref()
+            .filter(usable)
+            .cloned()
+            .unwrap_or_else(|| {
+                let partition = PartitionId::new(app.storage.clone(), app.partition.unwrap_or(0));
+                Bcid::new(partition, ClassId(0))
+            }));
     }
     let bcid = grant.bcid.clone().ok_or(TokenError::NoBcid)?;
     if !app.permits(&bcid.partition) {
@@ -514,11 +594,10 @@ fn escape(json: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    use super::super::Retire;
     use super::super::apps::tests::store;
     use super::*;
     use crate::partition::Store;
@@ -824,6 +903,42 @@ pub(super) mod tests {
             .unwrap();
         assert_eq!(payload(token.expose())["bcid"], "bws/0/0");
         assert!(f.tokens.check(token.expose(), &f.apps, NOW).is_ok());
+    }
+
+    #[test]
+    fn a_rotated_key_goes_on_serving_its_tokens_and_nothing_else() {
+        let mut f = fixture();
+        let directory = f._directory.path().to_owned();
+        f.key = ServerKey::open_or_create(&directory, &mut rand::rng()).unwrap();
+        f.tokens = Tokens::new(&f.key, URL);
+        let issue = |tokens: &Tokens, now| {
+            let issued = tokens.issue(&f.app, &grant(Task::Identify), now, &mut rand::rng());
+            issued.unwrap().expose().to_owned()
+        };
+        let seconds = |seconds| NOW.after(Duration::from_secs(seconds));
+        let old = issue(&f.tokens, NOW);
+        let new_key = ServerKey::rotate(&directory, Retire::Keep, NOW, &mut rand::rng()).unwrap();
+        // A service that has not looked yet still signs with the old key.
+        let late = issue(&f.tokens, seconds(59));
+        let forged = issue(&f.tokens, seconds(62));
+        f.tokens.renew(&new_key);
+        let new = issue(&f.tokens, NOW);
+        for good in [&old, &late, &new] {
+            assert!(f.tokens.check(good, &f.apps, seconds(60)).is_ok());
+        }
+        let refused = f.tokens.check(&forged, &f.apps, seconds(62));
+        assert!(matches!(refused, Err(TokenError::Signature)));
+        // Its result can be read for an hour more, as long as the key is kept.
+        assert!(f.tokens.read(&old, seconds(600 + 3600)).is_ok());
+        assert!(f.tokens.read(&old, seconds(60 + 600 + 3600)).is_err());
+        assert!(f.tokens.read(&new, seconds(60 + 600 + 3600)).is_ok());
+        let forgotten =
+            ServerKey::rotate(&directory, Retire::Forget, NOW, &mut rand::rng()).unwrap();
+        f.tokens.renew(&forgotten);
+        for bad in [&old, &late, &new] {
+            let refused = f.tokens.check(bad, &f.apps, NOW);
+            assert!(matches!(refused, Err(TokenError::Signature)));
+        }
     }
 
     #[test]

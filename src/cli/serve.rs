@@ -12,6 +12,7 @@ use crate::access::ServerKey;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::face::FacePipeline;
+use crate::liveness::LivenessDetector;
 use crate::partition::{Maintenance, MaintenanceOptions};
 use crate::types::Clock;
 use crate::web::{self, AppState, Origins};
@@ -64,11 +65,17 @@ pub(super) fn state(
         workers: settings.workers,
         origins,
         snapshot_dir: settings.snapshot_dir.clone(),
+        verification: web::VerificationSettings {
+            threshold: settings.verification_threshold,
+            partitions: settings.verification_thresholds.clone(),
+        },
         ..web::Settings::new(&public_url)
     };
+    let liveness = LivenessDetector::new(1).context("loading the networks for liveness")?;
     Ok(AppState::new(
         engine,
         faces,
+        Arc::new(liveness),
         &key,
         web_settings,
         Clock::System,

@@ -4,6 +4,7 @@
 //! command-line flags. Every layer can set the same things under the same names; [`Layer`] lists
 //! them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::kernel::{Isa, Kernel};
+use crate::types::{ParseBcidError, PartitionId};
 
 /// What one layer sets. In a file the names are written with hyphens, `data-dir`; as variables with
 /// the prefix `VULTUS_` in capitals, `VULTUS_DATA_DIR`; as flags with two hyphens, `--data-dir`.
@@ -44,6 +46,12 @@ pub struct Layer {
     pub body_bytes_max: Option<usize>,
     /// Where the native API makes snapshots. `VULTUS_SNAPSHOT_DIR`, default: nowhere, they are refused.
     pub snapshot_dir: Option<PathBuf>,
+    /// The similarity, -1 to 1, from which on a verification succeeds. `VULTUS_VERIFICATION_THRESHOLD`,
+    /// default: that of the encoder's profile.
+    pub verification_threshold: Option<f64>,
+    /// The same for single partitions, a table such as `{ "bws.112" = 0.5 }`, and as a variable
+    /// `bws.112=0.5,bws.113=0.6`. `VULTUS_VERIFICATION_THRESHOLDS`.
+    pub verification_thresholds: Option<BTreeMap<String, f64>>,
 }
 
 /// What holds in the end.
@@ -69,6 +77,10 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// See [`Layer::snapshot_dir`].
     pub snapshot_dir: Option<PathBuf>,
+    /// See [`Layer::verification_threshold`]; `None` stands for that of the encoder.
+    pub verification_threshold: Option<f64>,
+    /// See [`Layer::verification_thresholds`].
+    pub verification_thresholds: BTreeMap<PartitionId, f64>,
 }
 
 /// Why the settings cannot be used.
@@ -125,6 +137,17 @@ pub enum ConfigError {
         /// What there is.
         available: String,
     },
+    /// A threshold is no cosine.
+    #[error("`{name}` is {found}, and a similarity from -1 to 1 is needed")]
+    Threshold {
+        /// The setting.
+        name: String,
+        /// Its value.
+        found: f64,
+    },
+    /// A threshold is for something that is no partition.
+    #[error("`verification-thresholds` has an entry that names no partition such as `bws.112`")]
+    Partition(#[from] ParseBcidError),
     /// One of the two embedder settings is missing.
     #[error("`embedder` and `embedder-profile` are needed together")]
     HalfAnEmbedder,
@@ -133,7 +156,7 @@ pub enum ConfigError {
 const PREFIX: &str = "VULTUS_";
 /// Variables that others read: the log filter, and the name of the settings file.
 const FOREIGN: [&str; 2] = ["VULTUS_LOG", "VULTUS_CONFIG"];
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 13] = [
     "VULTUS_DATA_DIR",
     "VULTUS_THREADS",
     "VULTUS_ISA",
@@ -145,6 +168,8 @@ const VARIABLES: [&str; 11] = [
     "VULTUS_WORKERS",
     "VULTUS_BODY_BYTES_MAX",
     "VULTUS_SNAPSHOT_DIR",
+    "VULTUS_VERIFICATION_THRESHOLD",
+    "VULTUS_VERIFICATION_THRESHOLDS",
 ];
 
 impl Layer {
@@ -204,6 +229,12 @@ impl Layer {
                     layer.body_bytes_max = Some(parse(&name, value, "a number of bytes")?);
                 }
                 "VULTUS_SNAPSHOT_DIR" => layer.snapshot_dir = Some(value.into()),
+                "VULTUS_VERIFICATION_THRESHOLD" => {
+                    layer.verification_threshold = Some(parse(&name, value, "a number")?);
+                }
+                "VULTUS_VERIFICATION_THRESHOLDS" => {
+                    layer.verification_thresholds = Some(thresholds(&name, &value)?);
+                }
                 _ => {
                     let known = VARIABLES.join(", ");
                     return Err(ConfigError::UnknownVariable { name, known });
@@ -228,6 +259,10 @@ impl Layer {
             workers: self.workers.or(lower.workers),
             body_bytes_max: self.body_bytes_max.or(lower.body_bytes_max),
             snapshot_dir: self.snapshot_dir.or(lower.snapshot_dir),
+            verification_threshold: self.verification_threshold.or(lower.verification_threshold),
+            verification_thresholds: self
+                .verification_thresholds
+                .or(lower.verification_thresholds),
         }
     }
 
@@ -246,6 +281,15 @@ impl Layer {
             (None, None) => None,
             _ => return Err(ConfigError::HalfAnEmbedder),
         };
+        let verification_threshold = self
+            .verification_threshold
+            .map(|threshold| cosine("verification-threshold", threshold))
+            .transpose()?;
+        let mut verification_thresholds = BTreeMap::new();
+        for (partition, threshold) in self.verification_thresholds.unwrap_or_default() {
+            let threshold = cosine(&format!("verification-thresholds.{partition}"), threshold)?;
+            verification_thresholds.insert(partition.parse()?, threshold);
+        }
         Ok(Settings {
             data_dir: self.data_dir.unwrap_or_else(|| "vultus-data".into()),
             threads: at_least_one("threads", self.threads, processors)?,
@@ -259,6 +303,8 @@ impl Layer {
             workers: at_least_one("workers", self.workers, processors)?,
             body_bytes_max: at_least_one("body-bytes-max", self.body_bytes_max, 20 << 20)?,
             snapshot_dir: self.snapshot_dir,
+            verification_threshold,
+            verification_thresholds,
         })
     }
 }
@@ -271,6 +317,31 @@ fn kernel(isa: Option<Isa>) -> Result<Kernel, ConfigError> {
         let available: Vec<String> = Isa::available().map(|isa| isa.to_string()).collect();
         let available = available.join(", ");
         ConfigError::Isa { isa, available }
+    })
+}
+
+/// `threshold` if it is one.
+fn cosine(name: &str, threshold: f64) -> Result<f64, ConfigError> {
+    if (-1.0..=1.0).contains(&threshold) {
+        return Ok(threshold);
+    }
+    Err(ConfigError::Threshold {
+        name: name.to_owned(),
+        found: threshold,
+    })
+}
+
+/// Reads `bws.112=0.5,bws.113=0.6`.
+fn thresholds(name: &str, value: &str) -> Result<BTreeMap<String, f64>, ConfigError> {
+    let entries = value.split(',').map(|entry| {
+        let (partition, threshold) = entry.split_once('=')?;
+        Some((partition.trim().to_owned(), threshold.trim().parse().ok()?))
+    });
+    let entries: Option<BTreeMap<String, f64>> = entries.collect();
+    entries.ok_or_else(|| ConfigError::Variable {
+        name: name.to_owned(),
+        found: value.to_owned(),
+        expected: "a list such as `bws.112=0.5,bws.113=0.6`",
     })
 }
 
@@ -340,6 +411,7 @@ mod tests {
             let value = match name {
                 "VULTUS_LISTEN" => "127.0.0.1:1",
                 "VULTUS_ISA" => "scalar",
+                "VULTUS_VERIFICATION_THRESHOLDS" => "bws.1=0.5",
                 _ => "1",
             };
             assert_ne!(
@@ -352,6 +424,35 @@ mod tests {
             variables(&[("VULTUS_LOG", "x"), ("HOME", "y")]).unwrap(),
             Layer::default()
         );
+    }
+
+    #[test]
+    fn thresholds_may_differ_between_partitions() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vultus.toml");
+        let text = "verification-threshold = 0.4\n[verification-thresholds]\n\"bws.-7\" = 0.55\n";
+        fs::write(&path, text).unwrap();
+        let settings = Layer::from_file(&path).unwrap().resolve(1).unwrap();
+        assert_eq!(settings.verification_threshold, Some(0.4));
+        let expected = BTreeMap::from([("bws.-7".parse().unwrap(), 0.55)]);
+        assert_eq!(settings.verification_thresholds, expected);
+        let name = "VULTUS_VERIFICATION_THRESHOLDS";
+        let layer = variables(&[(name, "bws.-7 = 0.55")]).unwrap();
+        assert_eq!(layer.resolve(1).unwrap().verification_thresholds, expected);
+        for bad in ["", "bws.1", "bws.1=", "bws.1=x"] {
+            assert!(variables(&[(name, bad)]).is_err(), "{bad}");
+        }
+        for bad in ["bws=0.5", "bws.1=1.5", "bws.1=NaN"] {
+            assert!(
+                variables(&[(name, bad)]).unwrap().resolve(1).is_err(),
+                "{bad}"
+            );
+        }
+        let beyond = variables(&[("VULTUS_VERIFICATION_THRESHOLD", "-1.01")]).unwrap();
+        assert!(matches!(
+            beyond.resolve(1),
+            Err(ConfigError::Threshold { .. })
+        ));
     }
 
     #[test]

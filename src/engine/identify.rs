@@ -81,7 +81,8 @@ impl Engine {
         Ok(answers.into_iter().map(identification).collect())
     }
 
-    fn snapshot_for(
+    /// The partition at this moment; `None` if nobody was ever enrolled in it.
+    pub(super) fn snapshot_for(
         &self,
         id: &PartitionId,
         encoder: &EncoderId,

@@ -1,4 +1,4 @@
-//! What the product does: enrol, identify, remove. No HTTP, nothing asynchronous.
+//! What the product does: enrol, verify, identify, remove. No HTTP, nothing asynchronous.
 //!
 //! The service, the command line, examples and tests are equal callers. An engine is cheap to
 //! clone and to share between threads.
@@ -10,6 +10,7 @@ mod export;
 mod identify;
 mod import;
 mod list;
+mod verify;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use error::{EngineError, Fault};
 pub use identify::{Identification, IdentifyOptions, fuse};
 pub use import::{ImportOptions, Imported, check_source, none_refused};
 pub use list::{ClassSummary, Contents};
+pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 
 use crate::kernel::Kernel;
 use crate::partition::{Enrolled, NewTemplate, Store};

@@ -129,7 +129,7 @@ impl Picture {
         Picture { width, height, rgb }
     }
 
-    fn from_image(image: DynamicImage) -> Picture {
+    pub(super) fn from_image(image: DynamicImage) -> Picture {
         let has_alpha = image.color().has_alpha();
         let (width, height) = (image.width() as usize, image.height() as usize);
         let rgb = if has_alpha {
@@ -193,7 +193,7 @@ fn over_white(rgba: &[u8]) -> Vec<u8> {
 }
 
 /// The format of `bytes`, and what people call it.
-fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
+pub(super) fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
     // Telephones take these; whoever sends one should read more than "no picture".
     if bytes.len() >= 12 && &bytes[4..8] == b"ftyp" {
         let format = match &bytes[8..12] {
@@ -201,6 +201,16 @@ fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
             b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => "HEIF",
             _ => "this kind of media file",
         };
+        return Err(FaceError::UnsupportedFormat {
+            format: format.to_owned(),
+        });
+    }
+    let video = match bytes {
+        [0x1A, 0x45, 0xDF, 0xA3, ..] => Some("WebM or Matroska"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', ..] => Some("this kind of AVI"),
+        _ => None,
+    };
+    if let Some(format) = video {
         return Err(FaceError::UnsupportedFormat {
             format: format.to_owned(),
         });
@@ -224,7 +234,7 @@ fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
     Ok((format, name))
 }
 
-fn too_many_pixels(width: u32, height: u32, limits: &DecodeLimits) -> FaceError {
+pub(super) fn too_many_pixels(width: u32, height: u32, limits: &DecodeLimits) -> FaceError {
     FaceError::TooManyPixels {
         width,
         height,
@@ -233,7 +243,7 @@ fn too_many_pixels(width: u32, height: u32, limits: &DecodeLimits) -> FaceError 
     }
 }
 
-fn fault(
+pub(super) fn fault(
     source: ImageError,
     format: &'static str,
     found: usize,
@@ -278,32 +288,33 @@ fn ends_early(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// Whether a JPEG goes on to its end marker.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    jpeg_length(bytes).is_some()
+}
+
+/// How many bytes a JPEG has up to its end marker; `None` if it ends early.
 ///
 /// Segments before the coded data are skipped by their length, so the end marker of a thumbnail
 /// inside one does not count.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
+pub(super) fn jpeg_length(bytes: &[u8]) -> Option<usize> {
     const END: u8 = 0xD9;
     let mut at = 2;
     loop {
         // To the next marker: 0xFF and something that is neither a stuffed zero, a restart marker
         // nor filling.
-        let Some(rest) = bytes.get(at..) else {
-            return false;
-        };
+        let rest = bytes.get(at..)?;
         let marker = rest.windows(2).position(|pair| {
             pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xD0..=0xD7 | 0xFF)
         });
-        let Some(offset) = marker else { return false };
+        let offset = marker?;
         let kind = rest[offset + 1];
         at += offset + 2;
         match kind {
-            END => return true,
+            END => return Some(at),
             // A second start of image does not occur in a sound file; its length would be noise.
             0xD8 => {}
             _ => {
-                let Some(length) = bytes.get(at..at + 2) else {
-                    return false;
-                };
+                let length = bytes.get(at..at + 2)?;
                 at += (usize::from(length[0]) << 8) + usize::from(length[1]);
                 // Coded data follows the segment of a scan, and the search above passes over it.
             }

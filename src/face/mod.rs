@@ -24,8 +24,10 @@ mod decode;
 mod detect;
 mod embed;
 mod error;
+mod frames;
 mod network;
 mod pipeline;
+mod portrait;
 mod profile;
 mod quality;
 
@@ -36,5 +38,6 @@ pub use error::{FaceError, FaceSetupError};
 // For the other networks that look at a face.
 pub(crate) use network::{Lanes, Network};
 pub use pipeline::{EmbedderSource, Face, FacePipeline, PipelineOptions};
-pub use profile::{ChannelOrder, EncoderProfile, ProfileError, ScoreMap};
+pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
+pub use profile::{ChannelOrder, EncoderProfile, PhotoThresholds, ProfileError, ScoreMap};
 pub use quality::{Quality, Warning};

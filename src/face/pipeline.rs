@@ -9,6 +9,7 @@ use super::decode::{DecodeLimits, Picture};
 use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks, Point};
 use super::embed::Embedder;
 use super::error::{FaceError, FaceSetupError};
+use super::frames::decode_frames;
 use super::network::Lanes;
 use super::profile::EncoderProfile;
 use super::quality::{Quality, Warning, roll};
@@ -189,6 +190,18 @@ impl FacePipeline {
     /// As [`Picture::decode`].
     pub fn decode(&self, picture: &[u8]) -> Result<Picture, FaceError> {
         Picture::decode(picture, &self.limits)
+    }
+
+    /// Reads at most `count` pictures of a short video within the limits of this pipeline, spread evenly
+    /// over its length: of an animated GIF, PNG or WebP, or of motion JPEG, bare or in an AVI file. A
+    /// still picture is a video of one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Picture::decode`]; also if the pictures together have more than six times the pixels that one
+    /// may have.
+    pub fn decode_frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
+        decode_frames(video, &self.limits, count)
     }
 
     /// One look at the whole picture, without any of the rules above: the surest face first.

@@ -16,7 +16,13 @@ pub struct EncoderProfile {
     mean: [f32; 3],
     scale: [f32; 3],
     score_map: ScoreMap,
+    verification_threshold: f64,
+    photo_thresholds: PhotoThresholds,
 }
+
+/// The similarities of an identity photo to a live picture that reach the levels 1 to 5, none below the
+/// one before it.
+pub type PhotoThresholds = [f64; 5];
 
 /// In which order a network takes the three colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -111,6 +117,22 @@ impl EncoderProfile {
             steepness,
             "more than 0, at most 1000",
         )?;
+        let cosine = |key, found: f64| number(key, (-1.0..=1.0).contains(&found), found, "-1 to 1");
+        // What one in a thousand strangers reach is a sound decision where nothing else is said.
+        let verification_threshold = file.verification.map_or(midpoint, |table| table.threshold);
+        cosine("verification.threshold", verification_threshold)?;
+        let photo_thresholds = file.photo.map_or([midpoint; 5], |table| table.thresholds);
+        let mut least = -1.0;
+        for threshold in photo_thresholds {
+            cosine("photo.thresholds", threshold)?;
+            number(
+                "photo.thresholds",
+                threshold >= least,
+                threshold,
+                "no less than the one before it",
+            )?;
+            least = threshold;
+        }
         Ok(EncoderProfile {
             encoder,
             side,
@@ -118,6 +140,8 @@ impl EncoderProfile {
             mean: file.input.mean,
             scale: file.input.scale,
             score_map: file.score,
+            verification_threshold,
+            photo_thresholds,
         })
     }
 
@@ -129,6 +153,16 @@ impl EncoderProfile {
     /// How its similarities become scores.
     pub fn score_map(&self) -> ScoreMap {
         self.score_map
+    }
+
+    /// The similarity from which on a verification succeeds, unless settings say otherwise.
+    pub fn verification_threshold(&self) -> f64 {
+        self.verification_threshold
+    }
+
+    /// The similarities from which on an identity photo is accepted at the levels 1 to 5.
+    pub fn photo_thresholds(&self) -> &PhotoThresholds {
+        &self.photo_thresholds
     }
 
     /// Pixels on each side of the aligned face that it takes.
@@ -201,6 +235,20 @@ struct ProfileFile {
     dimension: usize,
     input: InputTable,
     score: ScoreMap,
+    verification: Option<VerificationTable>,
+    photo: Option<PhotoTable>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerificationTable {
+    threshold: f64,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhotoTable {
+    thresholds: PhotoThresholds,
 }
 
 #[derive(serde::Deserialize)]
@@ -230,6 +278,16 @@ mod tests {
                 steepness: 10.0
             }
         );
+        assert_eq!(profile.verification_threshold(), 0.41);
+        assert_eq!(profile.photo_thresholds(), &[0.21, 0.25, 0.28, 0.31, 0.39]);
+    }
+
+    #[test]
+    fn thresholds_that_nobody_measured_are_the_midpoint() {
+        let (text, _thresholds) = SFACE.split_once("[verification]").unwrap();
+        let profile = EncoderProfile::parse(text).unwrap();
+        assert_eq!(profile.verification_threshold(), 0.373);
+        assert_eq!(profile.photo_thresholds(), &[0.373; 5]);
     }
 
     #[test]
@@ -274,6 +332,16 @@ mod tests {
                 "`score.steepness` is inf",
             ),
             ("dimension = 128", "dimension = 3", "dimension 3"),
+            (
+                "threshold = 0.41",
+                "threshold = 1.5",
+                "`verification.threshold` is 1.5, expected -1 to 1",
+            ),
+            (
+                "0.28, 0.31",
+                "0.28, 0.27",
+                "`photo.thresholds` is 0.27, expected no less",
+            ),
             (
                 "name = \"sface\"",
                 "name = \"s face\"",

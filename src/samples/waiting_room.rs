@@ -6,15 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use crate::liveness::Observation;
 use crate::types::{Embedding, Timestamp};
 
 /// What is kept of one uploaded picture.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Sample {
     /// The face.
     pub embedding: Embedding,
     /// How suitable the picture is, from 0 to 1.
     pub quality: f32,
+    /// What tells whether the picture shows a live person; `None` if nobody looked.
+    pub observation: Option<Observation>,
     /// The head movement that the client says the picture shows, in its own words.
     pub tag: Option<String>,
     /// Where the client puts the sample in the order of its samples.
@@ -76,7 +79,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             per_token: 32,
-            // About 5 MB of embeddings with 128 values.
+            // About 5 MB of embeddings with 128 values, and as much again of what liveness needs.
             total: 10_000,
         }
     }
@@ -246,6 +249,7 @@ mod tests {
         Sample {
             embedding: Embedding::new(vec![number; 16]).unwrap(),
             quality: 0.5,
+            observation: None,
             tag: None,
             index,
         }

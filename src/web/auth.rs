@@ -5,8 +5,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
+use uuid::Uuid;
 
 use super::error::Error;
+use super::parameters::Parameters;
 use super::state::AppState;
 use crate::access::{App, Claims, Task};
 use crate::types::Bcid;
@@ -16,6 +18,9 @@ pub(super) struct Client(pub(super) App);
 
 /// A device that has shown a valid token.
 pub(super) struct Caller(pub(super) Claims);
+
+/// Somebody who may read the result of a token: the app that it was issued to, or who holds it.
+pub(super) struct Reader(pub(super) Uuid);
 
 impl Client {
     /// Fails unless the app may use the class.
@@ -71,6 +76,37 @@ impl FromRequestParts<AppState> for Caller {
             .tokens()
             .check(token, state.apps(), state.clock().now())?;
         Ok(Caller(claims))
+    }
+}
+
+impl FromRequestParts<AppState> for Reader {
+    type Rejection = Error;
+
+    /// An app names the token in the parameter `access_token`; old clients send the token alone, as if to
+    /// use it. Either way the token may have expired.
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Reader, Error> {
+        let now = state.clock().now();
+        let parameters = Parameters::of(&parts.uri);
+        if let Some(token) = credentials(&parts.headers, &["Bearer", "JWT"]) {
+            let token = str::from_utf8(token).unwrap_or_default();
+            return Ok(Reader(state.tokens().read(token, now)?.id));
+        }
+        let client = Client::from_request_parts(parts, state).await?;
+        let token = parameters
+            .text("access_token")
+            .ok_or_else(|| Error::bad_request("the parameter `access_token` is missing"))?;
+        let claims = state.tokens().read(token, now).map_err(|error| {
+            // The credentials of the app are right: what is wrong is a parameter.
+            Error::bad_request(format!(
+                "the parameter `access_token` is of no use: {error}"
+            ))
+        })?;
+        if claims.app == client.0.id {
+            return Ok(Reader(claims.id));
+        }
+        Err(Error::forbidden(
+            "the token was issued to another app than the caller",
+        ))
     }
 }
 

@@ -32,9 +32,9 @@ pub(super) struct Error {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Body<'a> {
-    message: &'a str,
+#[serde(rename = "Error", rename_all = "PascalCase")]
+struct Body {
+    message: Cow<'static, str>,
 }
 
 impl Error {
@@ -78,6 +78,11 @@ impl Error {
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_TEXT)
     }
 
+    /// The server is too busy.
+    pub(super) fn busy() -> Error {
+        Error::try_again(StatusCode::SERVICE_UNAVAILABLE, BUSY_TEXT)
+    }
+
     fn try_again(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Error {
         Error::new(status, message).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
@@ -91,9 +96,9 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let body = Body {
-            message: &self.message,
+            message: self.message,
         };
-        let mut response = render::json(self.status, &body);
+        let mut response = render::answer(self.status, body);
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
@@ -188,6 +193,6 @@ impl From<FaceError> for Error {
 
 impl From<Busy> for Error {
     fn from(Busy: Busy) -> Error {
-        Error::try_again(StatusCode::SERVICE_UNAVAILABLE, BUSY_TEXT)
+        Error::busy()
     }
 }

@@ -16,6 +16,7 @@
 //! description for those who call it.
 
 mod auth;
+mod body;
 mod data_url;
 mod error;
 mod jobs;
@@ -28,4 +29,4 @@ mod server;
 mod state;
 
 pub use server::{router, serve};
-pub use state::{AppState, OriginError, Origins, Settings};
+pub use state::{AppState, OriginError, Origins, Settings, VerificationSettings};

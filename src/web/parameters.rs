@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::Uri;
 use axum::http::request::Parts;
 
 use super::error::Error;
@@ -19,13 +20,18 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Parameters, Infallible> {
-        // Every query is a list of pairs, so this cannot fail; if it did, nothing was given.
-        let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
-        Ok(Parameters(pairs.unwrap_or_default()))
+        Ok(Parameters::of(&parts.uri))
     }
 }
 
 impl Parameters {
+    /// Those of a request to `uri`.
+    pub(super) fn of(uri: &Uri) -> Parameters {
+        // Every query is a list of pairs, so this cannot fail; if it did, nothing was given.
+        let pairs = Query::try_from_uri(uri).map(|Query(pairs)| pairs);
+        Parameters(pairs.unwrap_or_default())
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let mut values = self
             .0
@@ -96,8 +102,6 @@ impl Parameters {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Uri;
-
     use super::*;
     use crate::types::ClassId;
 

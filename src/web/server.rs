@@ -18,9 +18,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::Error;
 use super::layers;
 use super::native;
-use super::routes::{delete_class, enroll, identify, is_enrolled, status, token, upload};
+use super::render;
+use super::routes::{
+    delete_class, enroll, identify, is_enrolled, live_detection, liveness_detection,
+    passive_live_detection, photo_verify, photo_verify_2, quality_check, result, status, token,
+    upload, verify, video_live_detection,
+};
 use super::state::{AppState, Settings};
 
+/// How often it is looked whether the key for tokens was replaced. Well below
+/// [`crate::access::ServerKey::RENEWED_WITHIN`].
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// How often samples of expired tokens are looked for when nobody uploads any.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -32,13 +40,28 @@ pub fn router(state: AppState) -> Router {
         .route("/extension/upload", post(upload))
         // A HEAD request must not use up a try, as it would if GET answered it.
         .route("/extension/enroll", get(enroll).head(method_not_allowed))
+        .route("/extension/verify", get(verify).head(method_not_allowed))
         .route(
             "/extension/identify",
             get(identify).head(method_not_allowed),
         )
+        .route(
+            "/extension/livenessdetection",
+            get(liveness_detection).head(method_not_allowed),
+        )
+        .route("/extension/result", get(result))
         .route("/extension/isenrolled", get(is_enrolled))
         .route("/extension/deleteclass", delete(delete_class))
         .route("/extension/status", get(status))
+        .route("/extension/qualitycheck", post(quality_check))
+        .route("/extension/livedetection", post(live_detection))
+        .route(
+            "/extension/passivelivedetection",
+            post(passive_live_detection),
+        )
+        .route("/extension/videolivedetection", post(video_live_detection))
+        .route("/extension/photoverify", post(photo_verify))
+        .route("/extension/photoverify2", post(photo_verify_2))
         .nest("/v1", native::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -56,6 +79,7 @@ fn layered(api: Router, settings: &Settings) -> Router {
         .layer(CatchPanicLayer::custom(|_payload| {
             Error::panicked().into_response()
         }))
+        .layer(from_fn(render::write))
         .layer(layers::cors(&settings.origins))
         .layer(from_fn(layers::forbid_caching))
         .layer(from_fn(layers::log))
@@ -76,6 +100,7 @@ pub async fn serve(
     tokio::select! {
         served = async { serving.await } => served,
         never = sweep(&state) => match never {},
+        never = renew(&state) => match never {},
     }
 }
 
@@ -86,6 +111,20 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
     loop {
         ticks.tick().await;
         state.samples().sweep(state.clock().now());
+    }
+}
+
+/// Goes on with the key for tokens that is in the data directory, for ever.
+async fn renew(state: &AppState) -> std::convert::Infallible {
+    let mut ticks = time::interval(RENEW_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let state = state.clone();
+        let renewed = tokio::task::spawn_blocking(move || state.renew_key()).await;
+        if let Ok(Err(error)) = renewed {
+            tracing::error!(%error, "goes on with the key for tokens that it has");
+        }
     }
 }
 

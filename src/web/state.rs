@@ -1,5 +1,6 @@
 //! What all handlers share, and what an operator can set.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use axum::http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use super::jobs::Jobs;
-use crate::access::{ApiKeys, Apps, Attempts, ServerKey, Tokens};
+use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::FacePipeline;
+use crate::liveness::{LivenessDetector, Thresholds};
 use crate::samples::{Limits, WaitingRoom};
-use crate::types::Clock;
+use crate::types::{Clock, PartitionId};
 
 /// The parts of a running service. Clones share them.
 #[derive(Clone, Debug)]
@@ -22,10 +24,13 @@ pub struct AppState(Arc<Parts>);
 struct Parts {
     engine: Arc<Engine>,
     faces: Arc<FacePipeline>,
+    liveness: Arc<LivenessDetector>,
     apps: Arc<Apps>,
     api_keys: ApiKeys,
     tokens: Tokens,
     attempts: Attempts,
+    results: Results,
+    key: ServerKey,
     samples: Arc<WaitingRoom>,
     jobs: Jobs,
     /// One permit: a second snapshot at the same time would only be slower.
@@ -56,6 +61,19 @@ pub struct Settings {
     pub samples: Limits,
     /// Where the native API makes snapshots; nowhere unless given.
     pub snapshot_dir: Option<PathBuf>,
+    /// How alike a person must be to be recognised.
+    pub verification: VerificationSettings,
+    /// What samples must reach to be those of a live person.
+    pub liveness: Thresholds,
+}
+
+/// How alike a person must be to be recognised, as the cosine of two embeddings from -1 to 1.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VerificationSettings {
+    /// In all partitions; the encoder's own value if there is none.
+    pub threshold: Option<f64>,
+    /// In these partitions instead.
+    pub partitions: BTreeMap<PartitionId, f64>,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -90,6 +108,8 @@ impl Settings {
             queue_wait: Duration::from_secs(10),
             samples: Limits::default(),
             snapshot_dir: None,
+            verification: VerificationSettings::default(),
+            liveness: Thresholds::default(),
         }
     }
 }
@@ -117,10 +137,12 @@ impl Origins {
 }
 
 impl AppState {
-    /// A service that keeps people in `engine`, sees with `faces` and proves things with `key`.
+    /// A service that keeps people in `engine`, sees with `faces` and `liveness`, and proves things
+    /// with `key`.
     pub fn new(
         engine: Arc<Engine>,
         faces: Arc<FacePipeline>,
+        liveness: Arc<LivenessDetector>,
         key: &ServerKey,
         settings: Settings,
         clock: Clock,
@@ -130,12 +152,15 @@ impl AppState {
             apps: Arc::new(Apps::new(store.clone(), key)),
             api_keys: ApiKeys::new(store.clone(), key),
             tokens: Tokens::new(key, &settings.public_url),
-            attempts: Attempts::new(store),
+            attempts: Attempts::new(store.clone()),
+            results: Results::new(store),
+            key: key.clone(),
             samples: Arc::new(WaitingRoom::new(settings.samples)),
             jobs: Jobs::new(settings.workers, settings.queue_max, settings.queue_wait),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
             faces,
+            liveness,
             clock,
             settings,
         }))
@@ -175,6 +200,10 @@ impl AppState {
         &self.0.faces
     }
 
+    pub(super) fn liveness(&self) -> &LivenessDetector {
+        &self.0.liveness
+    }
+
     pub(super) fn tokens(&self) -> &Tokens {
         &self.0.tokens
     }
@@ -185,6 +214,35 @@ impl AppState {
 
     pub(super) fn snapshot_turn(&self) -> &Arc<Semaphore> {
         &self.0.snapshot_turn
+    }
+
+    pub(super) fn results(&self) -> &Results {
+        &self.0.results
+    }
+
+    /// The similarity from which on a person of `partition` is recognised.
+    pub(super) fn verification_threshold(&self, partition: &PartitionId) -> f64 {
+        let settings = &self.settings().verification;
+        let own = settings.partitions.get(partition).copied();
+        own.or(settings.threshold)
+            .unwrap_or_else(|| self.faces().profile().verification_threshold())
+    }
+
+    /// Goes on with the key for tokens that is in the data directory now. Tells whether there is one. The
+    /// key of another installation, with other app secrets, counts as none.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is damaged. The service goes on with the key it has.
+    pub fn renew_key(&self) -> Result<bool, ServerKeyError> {
+        let Some(key) = ServerKey::open(self.engine().store().directory())? else {
+            return Ok(false);
+        };
+        if !key.knows_secrets_of(&self.0.key) {
+            return Ok(false);
+        }
+        self.tokens().renew(&key);
+        Ok(true)
     }
 
     pub(super) fn jobs(&self) -> &Jobs {

@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 use crate::access::{ApiKeyId, Scope};
 use crate::types::StorageName;
 
-/// Manage the keys that programs of the native API show
+/// Manage the keys that programs of the native API show, and the key that signs tokens
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Key {
+    Rotate(RotateKey),
     Create(CreateKey),
     List(ListKeys),
     Revoke(RevokeKey),
@@ -50,6 +51,17 @@ pub(in crate::cli) struct KeyReach {
     /// It may be used on all storages; the scope snapshot needs this
     #[arg(long)]
     pub(in crate::cli) everything: bool,
+}
+
+/// Sign the tokens of the BWS API with a new key from now on
+///
+/// Tokens that were issued before stay valid until they expire, and apps keep their secrets. A
+/// service may run meanwhile: it takes the new key within a few seconds.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RotateKey {
+    /// Make all tokens that were issued before worthless, since somebody else may know the key
+    #[arg(long)]
+    pub(in crate::cli) forget: bool,
 }
 
 /// List all keys, without their secrets

@@ -12,7 +12,7 @@ pub(in crate::cli) use self::gallery::{
     Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
     Verify,
 };
-pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey};
+pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};
 use crate::config::Layer;
 use crate::exchange::Existing;
 use crate::kernel::Isa;
@@ -111,6 +111,10 @@ pub(in crate::cli) struct Serve {
     /// Where the native API makes snapshots [default: nowhere, they are refused]
     #[arg(long, value_name = "DIR")]
     snapshot_dir: Option<PathBuf>,
+    /// The similarity from which on a verification succeeds, -1 to 1; a settings file can have one for
+    /// each partition [default: that of the encoder's profile]
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
+    verification_threshold: Option<f64>,
 }
 
 /// Manage the client apps that may call the service
@@ -344,6 +348,7 @@ impl Arguments {
                 workers: serve.workers,
                 body_bytes_max: serve.body_bytes_max,
                 snapshot_dir: serve.snapshot_dir.clone(),
+                verification_threshold: serve.verification_threshold,
                 ..common
             },
             _ => common,

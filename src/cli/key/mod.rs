@@ -3,6 +3,7 @@
 mod create;
 mod list;
 mod revoke;
+mod rotate;
 
 use super::args::Key;
 use super::exit::Exit;
@@ -12,6 +13,7 @@ use crate::engine::Engine;
 
 pub(super) fn run(verb: &Key, settings: &Settings) -> anyhow::Result<Exit> {
     match verb {
+        Key::Rotate(verb) => rotate::run(verb, settings),
         Key::Create(verb) => create::run(verb, settings),
         Key::List(verb) => list::run(verb, settings),
         Key::Revoke(verb) => revoke::run(verb, settings),

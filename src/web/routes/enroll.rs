@@ -10,15 +10,16 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
-use super::task::{self, Failure};
+use super::task::{self, Done, Failure};
 use crate::access::{Claims, Task};
-use crate::partition::NewTemplate;
 use crate::samples::Sample;
 
+/// Whether the person is enrolled now.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct EnrollResult {
+pub(in super::super) struct EnrollResult {
     success: bool,
+    /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
 }
@@ -30,27 +31,21 @@ pub(in super::super) async fn enroll(
     parameters: Parameters,
 ) -> Result<Response, Error> {
     caller.may(Task::Enroll)?;
-    let live = parameters.boolean("livedetection")?.unwrap_or(false) || caller.0.live;
+    let live = task::live(&caller, &parameters)?;
     let done = task::run(&state, caller.0, live, add_templates).await?;
     let result = EnrollResult {
-        success: done.is_ok(),
-        error: done.err(),
+        success: done.success,
+        error: done.error,
     };
-    Ok(render::json(StatusCode::OK, &result))
+    Ok(render::answer(StatusCode::OK, result))
 }
 
-fn add_templates(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<(), Error> {
-    let templates: Vec<NewTemplate> = samples
-        .into_iter()
-        .map(|sample| NewTemplate {
-            embedding: sample.embedding,
-            quality: sample.quality,
-        })
-        .collect();
+fn add_templates(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Done, Error> {
+    let templates = task::templates(samples);
     let encoder = state.faces().profile().encoder();
     let now = state.clock().now();
     state
         .engine()
         .enroll(&claims.bcid, encoder, &templates, now)?;
-    Ok(())
+    Ok(Done::succeeded())
 }

@@ -10,31 +10,31 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
-use super::task::{self, Failure};
-use crate::access::{Claims, Task};
+use super::task::{self, Done, Failure};
+use crate::access::{Candidate, Claims, Task};
 use crate::engine::IdentifyOptions;
 use crate::samples::Sample;
-use crate::types::Embedding;
+use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
 const RESULTS_MAX: usize = 1000;
 
 /// Whether the search could be carried out, not whether somebody was found.
 #[derive(Serialize)]
-#[serde(untagged)]
-enum IdentifyResult {
-    #[serde(rename_all = "PascalCase")]
-    Done {
-        success: bool,
-        matches: Vec<ScoredClass>,
-    },
-    #[serde(rename_all = "PascalCase")]
-    Failed { success: bool, error: Failure },
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct IdentifyResult {
+    success: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+    /// The people, best first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matches: Option<Vec<ScoredClass>>,
 }
 
 /// One person, with the fields in the order that clients have seen.
 #[derive(Serialize)]
-struct ScoredClass {
+pub(in super::super) struct ScoredClass {
     #[serde(rename = "Score")]
     score: f64,
     #[serde(rename = "Storage")]
@@ -52,7 +52,7 @@ pub(in super::super) async fn identify(
     parameters: Parameters,
 ) -> Result<Response, Error> {
     caller.may(Task::Identify)?;
-    let live = parameters.boolean("livedetection")?.unwrap_or(false) || caller.0.live;
+    let live = task::live(&caller, &parameters)?;
     let count = parameters
         .integer("maxResults", 1..=RESULTS_MAX)?
         .unwrap_or(RESULTS_DEFAULT);
@@ -60,17 +60,25 @@ pub(in super::super) async fn identify(
         search(state, claims, &samples, count)
     })
     .await?;
-    let result = match done.and_then(|found| found) {
-        Ok(matches) => IdentifyResult::Done {
-            success: true,
-            matches,
-        },
-        Err(error) => IdentifyResult::Failed {
-            success: false,
-            error,
-        },
+    let matches = done.matches.into_iter().map(ScoredClass::from).collect();
+    let result = IdentifyResult {
+        success: done.success,
+        error: done.error,
+        matches: done.success.then_some(matches),
     };
-    Ok(render::json(StatusCode::OK, &result))
+    Ok(render::answer(StatusCode::OK, result))
+}
+
+impl From<Candidate> for ScoredClass {
+    fn from(candidate: Candidate) -> ScoredClass {
+        let Candidate { bcid, score } = candidate;
+        ScoredClass {
+            score,
+            storage: bcid.partition.storage.to_string(),
+            partition: bcid.partition.number,
+            class: bcid.class.0,
+        }
+    }
 }
 
 fn search(
@@ -78,7 +86,7 @@ fn search(
     claims: &Claims,
     samples: &[Sample],
     count: usize,
-) -> Result<Result<Vec<ScoredClass>, Failure>, Error> {
+) -> Result<Done, Error> {
     let partition = &claims.bcid.partition;
     let profile = state.faces().profile();
     let samples: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
@@ -91,13 +99,14 @@ fn search(
         .engine()
         .identify(partition, profile.encoder(), &samples, &options)?;
     if found.templates == 0 {
-        return Ok(Err(Failure::NoTemplateAvailable));
+        return Ok(Done::failed(Failure::NoTemplateAvailable));
     }
-    let scored = found.matches.iter().map(|found| ScoredClass {
+    let candidates = found.matches.iter().map(|found| Candidate {
+        bcid: Bcid::new(partition.clone(), found.class),
         score: profile.score_map().score(found.similarity),
-        storage: partition.storage.to_string(),
-        partition: partition.number,
-        class: found.class.0,
     });
-    Ok(Ok(scored.collect()))
+    Ok(Done {
+        matches: candidates.collect(),
+        ..Done::succeeded()
+    })
 }

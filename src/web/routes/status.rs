@@ -15,12 +15,19 @@ const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION_MINOR")
 );
 const LABEL: &str = concat!("Vultus ", env!("CARGO_PKG_VERSION"));
-/// What there is, in the words of the API.
-const FEATURES: [&str; 2] = ["Enrollment", "Identification"];
+/// What there is, in the words of the API, and whether it is about people in a storage.
+const FEATURES: [(&str, bool); 6] = [
+    ("QualityCheck", false),
+    ("LiveDetection", false),
+    ("Enrollment", true),
+    ("Verification", true),
+    ("Identification", true),
+    ("PhotoVerify", false),
+];
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct StatusResult {
+pub(in super::super) struct StatusResult {
     version: &'static str,
     label: &'static str,
     features: Vec<Feature>,
@@ -28,26 +35,28 @@ struct StatusResult {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Feature {
+pub(in super::super) struct Feature {
     name: &'static str,
     traits: &'static str,
-    storage: String,
+    /// `null` for what needs none.
+    storage: Option<String>,
     /// `null` if the app may use all partitions of the storage.
     partitions: Option<String>,
 }
 
 /// Lists the features that the calling app may use.
 pub(in super::super) async fn status(Client(app): Client) -> Result<Response, Error> {
-    let features = FEATURES.map(|name| Feature {
+    let partitions = app.partition.map(|number| number.to_string());
+    let features = FEATURES.map(|(name, of_people)| Feature {
         name,
         traits: "Face",
-        storage: app.storage.to_string(),
-        partitions: app.partition.map(|number| number.to_string()),
+        storage: of_people.then(|| app.storage.to_string()),
+        partitions: partitions.clone().filter(|_| of_people),
     });
     let result = StatusResult {
         version: VERSION,
         label: LABEL,
         features: features.into(),
     };
-    Ok(render::json(StatusCode::OK, &result))
+    Ok(render::answer(StatusCode::OK, result))
 }

@@ -1,7 +1,6 @@
 //! `GET /extension/token`: a permission for a device.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::super::auth::Client;
@@ -16,7 +15,6 @@ pub(in super::super) async fn token(
     State(state): State<AppState>,
     client: Client,
     parameters: Parameters,
-    headers: HeaderMap,
 ) -> Result<Response, Error> {
     check_id(&client, &parameters)?;
     let grant = grant(&parameters)?;
@@ -24,7 +22,7 @@ pub(in super::super) async fn token(
     let token = state
         .tokens()
         .issue(&client.0, &grant, now, &mut rand::rng())?;
-    Ok(render::text(&headers, token.expose()))
+    Ok(render::text(token.expose()))
 }
 
 /// The parameter `id` says who calls, as the credentials do.
@@ -51,7 +49,7 @@ fn grant(parameters: &Parameters) -> Result<Grant, Error> {
     };
     let bcid = match task {
         // Clients send anything here.
-        Task::LivenessDetection => None,
+        Task::LivenessDetection => parameters.bcid().ok(),
         _ => Some(parameters.bcid()?),
     };
     let traits = parameters.traits("traits")?;

@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use vultus::access::{AppId, ServerKey};
 use vultus::engine::Engine;
 use vultus::face::{FacePipeline, PipelineOptions};
+use vultus::liveness::LivenessDetector;
 use vultus::partition::Store;
 use vultus::search::Pool;
 use vultus::types::{Clock, Timestamp};
@@ -206,7 +207,7 @@ pub(super) fn basic(id: &str, secret: &str) -> String {
 
 fn state(store: &Arc<Store>, key: &ServerKey, settings: Settings, clock: &Clock) -> AppState {
     let engine = Arc::new(Engine::new(store.clone(), Pool::Here));
-    AppState::new(engine, faces(), key, settings, clock.clone())
+    AppState::new(engine, faces(), liveness(), key, settings, clock.clone())
 }
 
 /// Loading the networks takes long, and they do not change.
@@ -214,6 +215,13 @@ fn faces() -> Arc<FacePipeline> {
     static FACES: OnceLock<Arc<FacePipeline>> = OnceLock::new();
     FACES
         .get_or_init(|| Arc::new(FacePipeline::new(&PipelineOptions::default()).unwrap()))
+        .clone()
+}
+
+fn liveness() -> Arc<LivenessDetector> {
+    static LIVENESS: OnceLock<Arc<LivenessDetector>> = OnceLock::new();
+    LIVENESS
+        .get_or_init(|| Arc::new(LivenessDetector::new(1).unwrap()))
         .clone()
 }
 

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use serde_json::Value;
 
 use super::app::{TestApp, data_url, file, nobody, obama};
 
@@ -12,10 +13,19 @@ async fn rule_1_paths_methods_repeated_slashes_and_letter_case_of_parameters() {
         (Method::GET, "token"),
         (Method::POST, "upload"),
         (Method::GET, "enroll"),
+        (Method::GET, "verify"),
         (Method::GET, "identify"),
+        (Method::GET, "livenessdetection"),
+        (Method::GET, "result"),
         (Method::GET, "isenrolled"),
         (Method::DELETE, "deleteclass"),
         (Method::GET, "status"),
+        (Method::POST, "qualitycheck"),
+        (Method::POST, "livedetection"),
+        (Method::POST, "passivelivedetection"),
+        (Method::POST, "videolivedetection"),
+        (Method::POST, "photoverify"),
+        (Method::POST, "photoverify2"),
     ] {
         for other in [Method::GET, Method::POST, Method::DELETE, Method::PUT] {
             let answer = app
@@ -64,7 +74,10 @@ async fn rule_2_booleans_in_any_letter_case() {
         let refused = app
             .task(&token, &format!("enroll?livedetection={yes}"))
             .await;
-        refused.says(501, "livedetection=false");
+        assert_eq!(
+            refused.body,
+            r#"{"Success":false,"Error":"LiveDetectionFailed"}"#
+        );
     }
     let token = app.ready("bcid=bws.1.1&task=enroll").await;
     app.task(&token, "enroll?livedetection=perhaps")
@@ -157,17 +170,20 @@ async fn rule_5_names_are_pascal_case_and_json_says_so() {
     let version = json["Version"].as_str().unwrap();
     assert!(version.parse::<f64>().is_ok(), "{version}");
     assert!(json["Label"].as_str().unwrap().starts_with("Vultus "));
-    for (feature, name) in json["Features"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(["Enrollment", "Identification"])
-    {
+    let expected = [
+        ("QualityCheck", Value::Null),
+        ("LiveDetection", Value::Null),
+        ("Enrollment", "bws".into()),
+        ("Verification", "bws".into()),
+        ("Identification", "bws".into()),
+        ("PhotoVerify", Value::Null),
+    ];
+    let features = json["Features"].as_array().unwrap();
+    assert_eq!(features.len(), expected.len());
+    for (feature, (name, storage)) in features.iter().zip(expected) {
         assert_eq!(feature["Name"], name);
-        assert_eq!(
-            (&feature["Traits"], &feature["Storage"]),
-            (&"Face".into(), &"bws".into())
-        );
+        assert_eq!(feature["Traits"], "Face");
+        assert_eq!(feature["Storage"], storage);
         assert!(feature["Partitions"].is_null());
     }
     app.ask(Method::GET, "/extension/token")

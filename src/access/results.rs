@@ -1,0 +1,247 @@
+//! What came of a token's last task, for the app that issued it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Claims, Task};
+use crate::partition::{Store, StoreError};
+use crate::types::{Bcid, Timestamp};
+
+/// Where results are kept in the store.
+const AREA: &str = "results";
+/// How often results that are too old are looked for.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Keeps the outcome of the last task of every token, durably.
+#[derive(Debug)]
+pub struct Results {
+    store: Arc<Store>,
+    next_purge_unix_milliseconds: AtomicI64,
+}
+
+/// What came of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Which task it was.
+    pub task: Task,
+    /// The class of the token.
+    pub bcid: Bcid,
+    /// Whether it could be carried out; for a verification, whether the person was recognised.
+    pub success: bool,
+    /// Why not, as a code that clients know.
+    pub error: Option<String>,
+    /// The people that an identification listed, best first.
+    pub matches: Vec<Candidate>,
+}
+
+/// One person in the outcome of an identification.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Who.
+    pub bcid: Bcid,
+    /// How alike, from 0 to 1.
+    pub score: f64,
+}
+
+/// A result as it is stored. Field names are part of the file format.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    task: String,
+    bcid: String,
+    success: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    matches: Vec<(String, f64)>,
+    readable_until_unix_milliseconds: i64,
+}
+
+impl Results {
+    /// How long a result can be read after its token has expired. Whoever sent a user to another
+    /// page asks when the user is back; an outcome is about a person and is not kept for longer than that
+    /// takes.
+    pub const READABLE_AFTER_EXPIRY: Duration = Duration::from_secs(3600);
+
+    /// The results kept in `store`.
+    pub fn new(store: Arc<Store>) -> Results {
+        Results {
+            store,
+            next_purge_unix_milliseconds: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Keeps `outcome` as that of the token's last task. It is on disk when this returns.
+    ///
+    /// From time to time a call also removes results that are too old to be read.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn put(
+        &self,
+        claims: &Claims,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.purge_when_due(now)?;
+        let until = claims.expires.after(Results::READABLE_AFTER_EXPIRY);
+        let value = serde_json::to_vec(&Record::new(outcome, until))
+            .expect("texts and finite numbers become JSON");
+        self.store.state_put(AREA, &key(claims.id), &value)
+    }
+
+    /// The outcome of the last task of a token, if there was one and it can still be read.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn last(&self, token: Uuid, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        let key = key(token);
+        let Some(value) = self.store.state_get(AREA, &key)? else {
+            return Ok(None);
+        };
+        let Some((outcome, until)) = parse(&value) else {
+            tracing::warn!(token = key, "the result of this token is unreadable");
+            return Ok(None);
+        };
+        Ok((now < until).then_some(outcome))
+    }
+
+    fn purge_when_due(&self, now: Timestamp) -> Result<(), StoreError> {
+        let due = self.next_purge_unix_milliseconds.load(Ordering::Relaxed);
+        let next = now.after(PURGE_INTERVAL).unix_milliseconds;
+        let mine = now.unix_milliseconds >= due
+            && self
+                .next_purge_unix_milliseconds
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if !mine {
+            return Ok(());
+        }
+        for (key, value) in self.store.state_list(AREA)? {
+            if parse(&value).is_none_or(|(_, until)| until <= now) {
+                self.store.state_remove(AREA, &key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    fn new(outcome: &Outcome, until: Timestamp) -> Record {
+        let matches = outcome.matches.iter();
+        Record {
+            task: outcome.task.to_string(),
+            bcid: outcome.bcid.to_string(),
+            success: outcome.success,
+            error: outcome.error.clone(),
+            matches: matches
+                .map(|found| (found.bcid.to_string(), found.score))
+                .collect(),
+            readable_until_unix_milliseconds: until.unix_milliseconds,
+        }
+    }
+}
+
+/// A stored result and until when it can be read; `None` if it is damaged.
+fn parse(value: &[u8]) -> Option<(Outcome, Timestamp)> {
+    let record: Record = serde_json::from_slice(value).ok()?;
+    let matches = record.matches.iter().map(|(bcid, score)| {
+        let bcid = bcid.parse().ok()?;
+        Some(Candidate {
+            bcid,
+            score: *score,
+        })
+    });
+    let outcome = Outcome {
+        task: record.task.parse().ok()?,
+        bcid: record.bcid.parse().ok()?,
+        success: record.success,
+        error: record.error,
+        matches: matches.collect::<Option<_>>()?,
+    };
+    let until = Timestamp {
+        unix_milliseconds: record.readable_until_unix_milliseconds,
+    };
+    Some((outcome, until))
+}
+
+fn key(token: Uuid) -> String {
+    token.hyphenated().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::apps::tests::store;
+    use super::super::tokens::tests::claims;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp {
+        unix_milliseconds: 1_000_000,
+    };
+
+    fn outcome(task: Task) -> Outcome {
+        Outcome {
+            task,
+            bcid: "bws.1.-2".parse().unwrap(),
+            success: true,
+            error: None,
+            matches: vec![Candidate {
+                bcid: "bws.1.7".parse().unwrap(),
+                // No short decimal fraction: it must come back as it was.
+                score: 0.1 + 0.2,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_last_result_is_there_after_a_restart() {
+        let (_directory, store) = store();
+        let claims = claims(NOW, 3);
+        let results = Results::new(store.clone());
+        assert_eq!(results.last(claims.id, NOW).unwrap(), None);
+        let failed = Outcome {
+            success: false,
+            error: Some("NoTemplateAvailable".to_owned()),
+            matches: Vec::new(),
+            ..outcome(Task::Verify)
+        };
+        results.put(&claims, &failed, NOW).unwrap();
+        let last = outcome(Task::LivenessDetection);
+        results.put(&claims, &last, NOW).unwrap();
+        let found = Results::new(store).last(claims.id, NOW).unwrap();
+        assert_eq!(found, Some(last));
+    }
+
+    #[test]
+    fn a_result_outlives_its_token_by_an_hour_and_is_then_removed() {
+        let (_directory, store) = store();
+        let results = Results::new(store.clone());
+        let old = claims(NOW, 3);
+        results.put(&old, &outcome(Task::Identify), NOW).unwrap();
+        let end = old.expires.after(Results::READABLE_AFTER_EXPIRY);
+        let last = Timestamp {
+            unix_milliseconds: end.unix_milliseconds - 1,
+        };
+        assert!(results.last(old.id, last).unwrap().is_some());
+        assert!(results.last(old.id, end).unwrap().is_none());
+        let new = claims(end, 3);
+        results.put(&new, &outcome(Task::Identify), end).unwrap();
+        let kept = store.state_list(AREA).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].0, key(new.id));
+    }
+
+    #[test]
+    fn a_damaged_result_is_none() {
+        let (_directory, store) = store();
+        let claims = claims(NOW, 3);
+        store.state_put(AREA, &key(claims.id), b"{}").unwrap();
+        let found = Results::new(store).last(claims.id, NOW).unwrap();
+        assert_eq!(found, None);
+    }
+}

@@ -1,0 +1,208 @@
+//! Is this the person of the class?
+
+use super::{Engine, EngineError, fuse};
+use crate::code::{Probe, length};
+use crate::partition::NewTemplate;
+use crate::types::{Bcid, Embedding, EncoderId};
+
+/// How suitable a picture must be to become a template unasked, from 0 to 1.
+pub const IMPROVING_QUALITY_MIN: f32 = 0.5;
+
+/// How alike samples and a class are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verification {
+    /// The cosine between the fused samples and the most similar template of the class, from -1 to 1, in
+    /// double precision: what [`Engine::identify`] would say of this class.
+    pub similarity: f64,
+    /// How many templates the class has.
+    pub templates: usize,
+}
+
+impl Engine {
+    /// Compares samples, all of one person, with the templates of a class. `None` if the class has none.
+    ///
+    /// Several samples are fused first, see [`fuse`]. Only the templates of the class are read, found by
+    /// the order of classes in each segment.
+    ///
+    /// # Errors
+    ///
+    /// If there are no samples, they are of another encoder than the partition's, or a segment is
+    /// damaged.
+    pub fn verify(
+        &self,
+        bcid: &Bcid,
+        encoder: &EncoderId,
+        samples: &[&Embedding],
+    ) -> Result<Option<Verification>, EngineError> {
+        let probe = Probe::new(&fuse(encoder, samples)?);
+        let Some(snapshot) = self.snapshot_for(&bcid.partition, encoder)? else {
+            return Ok(None);
+        };
+        let mut found: Option<Verification> = None;
+        for block in snapshot.blocks() {
+            let incomplete = |error| EngineError::from(snapshot.incomplete(error));
+            for row in block.rows_of(bcid.class).map_err(incomplete)? {
+                let values = block.values(row).map_err(incomplete)?;
+                let length = block.length(row).map_err(incomplete)?;
+                let similarity = probe.similarity(values, length);
+                let best = found.get_or_insert(Verification {
+                    similarity,
+                    templates: 0,
+                });
+                best.similarity = best.similarity.max(similarity);
+                best.templates += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The samples of a recognised person that may become templates of the class: those that are good
+    /// enough in themselves, and would each have been recognised alone.
+    ///
+    /// So neither a poor picture nor one of somebody else that slipped in beside good ones moves the
+    /// class away from its person.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::verify`].
+    pub fn improving<'a>(
+        &self,
+        bcid: &Bcid,
+        encoder: &EncoderId,
+        samples: &'a [NewTemplate],
+        threshold: f64,
+    ) -> Result<Vec<&'a NewTemplate>, EngineError> {
+        let mut improving = Vec::new();
+        for sample in samples {
+            let alone = self.verify(bcid, encoder, &[&sample.embedding])?;
+            let recognised = alone.is_some_and(|alone| alone.similarity >= threshold);
+            if recognised && sample.quality >= IMPROVING_QUALITY_MIN {
+                improving.push(sample);
+            }
+        }
+        Ok(improving)
+    }
+}
+
+/// How alike live samples, all of one person, and a photo are: the cosine between the fused samples and the
+/// photo, from -1 to 1, in double precision.
+///
+/// # Errors
+///
+/// If there are no samples, or an embedding is of another encoder.
+pub fn photo_similarity(
+    encoder: &EncoderId,
+    samples: &[&Embedding],
+    photo: &Embedding,
+) -> Result<f64, EngineError> {
+    let probe = Probe::new(&fuse(encoder, samples)?);
+    let photo = fuse(encoder, &[photo])?;
+    Ok(probe.similarity(photo.values(), length(photo.values())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::engine::IdentifyOptions;
+    use crate::partition::Store;
+    use crate::search::Pool;
+    use crate::types::{ClassId, Match, Timestamp};
+
+    fn encoder() -> EncoderId {
+        EncoderId::new("test", "1", 32).unwrap()
+    }
+
+    fn random(rng: &mut impl rand::Rng) -> Embedding {
+        let values: Vec<f32> = (0..32).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Embedding::new(values).unwrap()
+    }
+
+    fn engine() -> (tempfile::TempDir, Engine) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        (directory, Engine::new(Arc::new(store), Pool::Here))
+    }
+
+    fn enroll(engine: &Engine, bcid: &str, embedding: &Embedding, quality: f32) {
+        let template = NewTemplate {
+            embedding: embedding.clone(),
+            quality,
+        };
+        let now = Timestamp::from_unix_seconds(1);
+        let bcid = bcid.parse().unwrap();
+        engine.enroll(&bcid, &encoder(), &[template], now).unwrap();
+    }
+
+    #[test]
+    fn a_verification_says_bit_by_bit_what_an_identification_says() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        let (_directory, engine) = engine();
+        for class in 0..40 {
+            for _ in 0..1 + class % 4 {
+                enroll(&engine, &format!("bws.1.{class}"), &random(&mut rng), 1.0);
+            }
+        }
+        let probe = [random(&mut rng), random(&mut rng)];
+        let samples: Vec<&Embedding> = probe.iter().collect();
+        let all = IdentifyOptions {
+            count: 100,
+            threshold: None,
+        };
+        let partition = "bws.1".parse().unwrap();
+        let listed = engine
+            .identify(&partition, &encoder(), &samples, &all)
+            .unwrap();
+        assert_eq!(listed.matches.len(), 40);
+        for Match { class, similarity } in listed.matches {
+            let bcid = Bcid::new(partition.clone(), class);
+            let found = engine.verify(&bcid, &encoder(), &samples).unwrap().unwrap();
+            assert_eq!(found.similarity.to_bits(), similarity.to_bits(), "{class}");
+            assert_eq!(found.templates as i64, 1 + class.0 % 4);
+        }
+        let stranger = Bcid::new(partition, ClassId(41));
+        let none = engine.verify(&stranger, &encoder(), &samples).unwrap();
+        assert_eq!(none, None);
+        let nowhere: Bcid = "bws.2.1".parse().unwrap();
+        let none = engine.verify(&nowhere, &encoder(), &samples).unwrap();
+        assert_eq!(none, None);
+        let nothing = engine.verify(&nowhere, &encoder(), &[]);
+        assert!(matches!(nothing, Err(EngineError::NoSamples)));
+    }
+
+    #[test]
+    fn only_good_samples_of_the_person_improve_a_class() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(2);
+        let (_directory, engine) = engine();
+        let (person, other) = (random(&mut rng), random(&mut rng));
+        enroll(&engine, "bws.1.1", &person, 1.0);
+        let sample = |embedding: &Embedding, quality| NewTemplate {
+            embedding: embedding.clone(),
+            quality,
+        };
+        let samples = [
+            sample(&person, 0.5),
+            sample(&person, 0.49),
+            sample(&person, f32::NAN),
+            sample(&other, 1.0),
+        ];
+        let bcid = "bws.1.1".parse().unwrap();
+        let good = engine.improving(&bcid, &encoder(), &samples, 0.9).unwrap();
+        let qualities: Vec<f32> = good.iter().map(|sample| sample.quality).collect();
+        assert_eq!(qualities, [0.5]);
+    }
+
+    #[test]
+    fn a_photo_is_compared_with_the_mean_of_the_live_pictures() {
+        let mut values = [[0.0; 32]; 3];
+        (values[0][0], values[1][1], values[2][0]) = (1.0, 5.0, 3.0);
+        let [a, b, photo] = values.map(|values| Embedding::new(values).unwrap());
+        let alone = photo_similarity(&encoder(), &[&a], &photo).unwrap();
+        assert_eq!(alone, 1.0);
+        let both = photo_similarity(&encoder(), &[&a, &b], &photo).unwrap();
+        assert!((both - 0.5_f64.sqrt()).abs() < 1e-12);
+    }
+}

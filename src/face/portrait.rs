@@ -1,0 +1,340 @@
+//! Whether a picture would do for a document, and what it would look like there.
+
+use super::align::{AlignedFace, Outside, Similarity, warp};
+use super::decode::Picture;
+use super::pipeline::Face;
+use super::quality::Warning;
+
+/// What a picture for a document must reach. All are as in the recommendations for machine-readable travel
+/// documents (ICAO 9303 and ISO/IEC 19794-5) where those give a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PortraitRules {
+    /// The least distance of the eyes in pixels.
+    pub eye_distance_min: f32,
+}
+
+/// Something in a picture that a document does not allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortraitFault {
+    /// The code that BWS clients know.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub message: &'static str,
+    /// What was measured and what is allowed.
+    pub details: String,
+}
+
+impl PortraitRules {
+    /// Those of travel documents: 90 pixels between the eyes.
+    pub const ICAO: PortraitRules = PortraitRules {
+        eye_distance_min: 90.0,
+    };
+    /// Those of the original service for pictures of documents: 240 pixels.
+    pub const BIOID: PortraitRules = PortraitRules {
+        eye_distance_min: 240.0,
+    };
+}
+
+/// The line between the eyes may be tilted by so many degrees (ISO/IEC 19794-5, 7.2.2).
+const ROLL_MAX: f32 = 8.0;
+/// How far off the middle the tip of the nose may be: about 10 degrees of turning, on the scale of
+/// [`super::Quality::turn`].
+const TURN_MAX: f32 = 0.12;
+const NOSE_HEIGHT: std::ops::RangeInclusive<f32> = 0.4..=0.72;
+/// The most of the face that may be white or black, in percent.
+const EXTREME_PERCENT_MAX: f64 = 1.0;
+const WHITE_FROM: f64 = 250.0;
+const BLACK_TO: f64 = 5.0;
+/// Between which the standard deviation of the brightness of the face may lie. Sound pictures have 25 to 60.
+const CONTRAST: std::ops::RangeInclusive<f64> = 12.0..=85.0;
+/// Of a face cut off at the border, not all of the portrait can be shown.
+const OUTSIDE_PERCENT_MAX: f64 = 5.0;
+
+/// The height of a portrait in pixels; its width is three quarters of that.
+const HEIGHT: usize = 480;
+const WIDTH: usize = 360;
+/// The distance of the eyes is a quarter of the width, and they stand at 0.6 of the width from the top
+/// (the geometry of ISO/IEC 19794-5, token image).
+const EYE_DISTANCE: f64 = 90.0;
+const EYES_FROM_TOP: f64 = 216.0;
+
+/// What of `face` in `picture`, cut out as `aligned`, `rules` do not allow.
+pub fn portrait_faults(
+    picture: &Picture,
+    face: &Face,
+    aligned: &AlignedFace,
+    rules: &PortraitRules,
+) -> Vec<PortraitFault> {
+    let quality = &face.quality;
+    let mut faults = Vec::new();
+    let mut fault = |wrong: bool, code, message, details: String| {
+        if wrong {
+            faults.push(PortraitFault {
+                code,
+                message,
+                details,
+            });
+        }
+    };
+    fault(
+        quality.eye_distance < rules.eye_distance_min,
+        "ImageTooSmall",
+        "the face is too small",
+        format!(
+            "the eyes are {:.0} pixels apart, at least {:.0} are needed",
+            quality.eye_distance, rules.eye_distance_min
+        ),
+    );
+    fault(
+        quality.roll.abs() > ROLL_MAX,
+        "HeadRotatedTooFar",
+        "the head is tilted too far",
+        format!(
+            "the head is tilted by {:.0} degrees, at most {ROLL_MAX:.0} are allowed",
+            quality.roll.abs()
+        ),
+    );
+    fault(
+        quality.turn.abs() > TURN_MAX || !NOSE_HEIGHT.contains(&quality.nose_height),
+        "WrongViewingDirection",
+        "the face does not look into the camera",
+        format!(
+            "the nose is {:.2} to a side and {:.2} down, at most {TURN_MAX} and {} to {} are allowed",
+            quality.turn.abs(),
+            quality.nose_height,
+            NOSE_HEIGHT.start(),
+            NOSE_HEIGHT.end()
+        ),
+    );
+    let light = Light::of(aligned);
+    fault(
+        light.white_percent > EXTREME_PERCENT_MAX,
+        "ImageOverExposure",
+        "the face is over-exposed",
+        format!(
+            "{:.1} percent of the face is white, at most {EXTREME_PERCENT_MAX} is allowed",
+            light.white_percent
+        ),
+    );
+    fault(
+        light.black_percent > EXTREME_PERCENT_MAX,
+        "ImageUnderExposure",
+        "the face is under-exposed",
+        format!(
+            "{:.1} percent of the face is black, at most {EXTREME_PERCENT_MAX} is allowed",
+            light.black_percent
+        ),
+    );
+    let contrast = |low| {
+        let (code, message) = if low {
+            ("FaceContrastTooLow", "the face has too little contrast")
+        } else {
+            ("FaceContrastTooHigh", "the face has too much contrast")
+        };
+        let details = format!(
+            "the brightness deviates by {:.0}, {} to {} are allowed",
+            light.deviation,
+            CONTRAST.start(),
+            CONTRAST.end()
+        );
+        (code, message, details)
+    };
+    let (code, message, details) = contrast(light.deviation < *CONTRAST.start());
+    fault(!CONTRAST.contains(&light.deviation), code, message, details);
+    let outside = outside_percent(picture, face);
+    fault(
+        outside > OUTSIDE_PERCENT_MAX,
+        "CannotCropImage",
+        "the picture does not show enough around the face",
+        format!(
+            "{outside:.0} percent of the portrait lies outside the picture, at most \
+             {OUTSIDE_PERCENT_MAX:.0} are allowed"
+        ),
+    );
+    // What is wrong with any picture, unless it has been said in stricter words.
+    for warning in &face.warnings {
+        if matches!(
+            warning,
+            Warning::FaceTooDark | Warning::FaceTooBright | Warning::ImageTooBlurry
+        ) {
+            fault(true, warning.code(), warning.message(), String::new());
+        }
+    }
+    faults
+}
+
+/// The face as a document would show it: upright, 360 x 480 pixels, as a BMP file.
+pub fn portrait_bmp(picture: &Picture, face: &Face) -> Vec<u8> {
+    let upright = placement(face);
+    let square = warp(picture, &upright, HEIGHT, Outside::Nearest);
+    let left = (HEIGHT - WIDTH) / 2;
+    let mut rows = Vec::with_capacity(WIDTH * HEIGHT * 3);
+    // A BMP file goes from the bottom up, and its colours from blue to red. Rows of 360 pixels need no filling.
+    for row in square.rgb().chunks_exact(3 * HEIGHT).rev() {
+        for pixel in row[3 * left..3 * (left + WIDTH)].chunks_exact(3) {
+            rows.extend([pixel[2], pixel[1], pixel[0]]);
+        }
+    }
+    bmp(&rows)
+}
+
+/// Brings the eyes to where a portrait has them, in a square around it.
+fn placement(face: &Face) -> Similarity {
+    let [a, b, ..] = face.landmarks;
+    let middle = (f64::from(a.x + b.x) / 2.0, f64::from(a.y + b.y) / 2.0);
+    let distance = f64::from(face.quality.eye_distance).max(1.0);
+    Similarity::about(
+        -f64::from(face.quality.roll),
+        EYE_DISTANCE / distance,
+        middle,
+        (HEIGHT as f64 / 2.0, EYES_FROM_TOP),
+    )
+}
+
+fn outside_percent(picture: &Picture, face: &Face) -> f64 {
+    let back = placement(face).inverse();
+    let left = (HEIGHT - WIDTH) / 2;
+    let (mut outside, mut count) = (0, 0);
+    for y in (0..HEIGHT).step_by(8) {
+        for x in (left..left + WIDTH).step_by(8) {
+            let (u, v) = back.apply((x as f64, y as f64));
+            let inside = (0.0..picture.width() as f64).contains(&u)
+                && (0.0..picture.height() as f64).contains(&v);
+            outside += u32::from(!inside);
+            count += 1;
+        }
+    }
+    100.0 * f64::from(outside) / f64::from(count)
+}
+
+/// How bright the middle of a face is, from the brows to the mouth.
+struct Light {
+    white_percent: f64,
+    black_percent: f64,
+    deviation: f64,
+}
+
+impl Light {
+    fn of(aligned: &AlignedFace) -> Light {
+        let side = aligned.side();
+        let share = |part: usize| side * part / 112;
+        let (mut white, mut black, mut sum, mut squares, mut count) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for y in share(38)..share(98) {
+            for x in share(28)..share(84) {
+                let at = (y * side + x) * 3;
+                let [red, green, blue] = [0, 1, 2].map(|c| f64::from(aligned.rgb()[at + c]));
+                let luma = 0.299 * red + 0.587 * green + 0.114 * blue;
+                white += f64::from(u8::from(luma >= WHITE_FROM));
+                black += f64::from(u8::from(luma <= BLACK_TO));
+                sum += luma;
+                squares += luma * luma;
+                count += 1.0;
+            }
+        }
+        let mean: f64 = sum / count;
+        Light {
+            white_percent: 100.0 * white / count,
+            black_percent: 100.0 * black / count,
+            deviation: (squares / count - mean * mean).max(0.0).sqrt(),
+        }
+    }
+}
+
+/// A BMP file of [`WIDTH`] x [`HEIGHT`] pixels with these rows.
+fn bmp(rows: &[u8]) -> Vec<u8> {
+    const HEADER_BYTES: u32 = 14 + 40;
+    let mut file = b"BM".to_vec();
+    let bytes = rows.len() as u32;
+    for word in [
+        HEADER_BYTES + bytes,
+        0,
+        HEADER_BYTES,
+        40,
+        WIDTH as u32,
+        HEIGHT as u32,
+    ] {
+        file.extend(word.to_le_bytes());
+    }
+    // One plane of 24 bits, not compressed.
+    for half in [1_u16, 24] {
+        file.extend(half.to_le_bytes());
+    }
+    for word in [0, bytes, 0, 0, 0, 0] {
+        file.extend(u32::to_le_bytes(word));
+    }
+    file.extend(rows);
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::{DecodeLimits, FacePipeline, PipelineOptions};
+
+    fn pipeline() -> FacePipeline {
+        FacePipeline::new(&PipelineOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn a_portrait_shows_the_face_where_a_document_has_it() {
+        let faces = pipeline();
+        let bytes = include_bytes!("../../data/faces/obama-portrait.jpg");
+        let picture = faces.decode(bytes).unwrap().with_border(200);
+        let face = faces.only_face_in(&picture).unwrap();
+        let bmp = portrait_bmp(&picture, &face);
+        let portrait = Picture::decode(&bmp, &DecodeLimits::default()).unwrap();
+        assert_eq!((portrait.width(), portrait.height()), (360, 480));
+        let again = faces.only_face_in(&portrait).unwrap();
+        let [a, b, ..] = again.landmarks;
+        // Where the detector sees eyes moves by some pixels with the size of the face.
+        for (found, expected) in [
+            (again.quality.eye_distance, 90.0),
+            ((a.x + b.x) / 2.0, 180.0),
+            ((a.y + b.y) / 2.0, 216.0),
+        ] {
+            assert!((found - expected).abs() < 9.0, "{found} is not {expected}");
+        }
+        // The colours are in their places.
+        let mean = |picture: &Picture, channel: usize| {
+            let values = picture.rgb()[channel..].iter().step_by(3);
+            values.map(|&value| f64::from(value)).sum::<f64>()
+                / (picture.width() * picture.height()) as f64
+        };
+        assert!(
+            mean(&portrait, 0) > mean(&portrait, 2),
+            "red and blue are exchanged"
+        );
+    }
+
+    #[test]
+    fn each_fault_is_named_with_what_was_measured() {
+        let faces = pipeline();
+        let bytes = include_bytes!("../../data/faces/obama-portrait.jpg");
+        let whole = faces.decode(bytes).unwrap();
+        let picture = whole.with_border(200);
+        let codes = |picture: &Picture, rules| {
+            let face = faces.only_face_in(picture).unwrap();
+            let aligned = faces.align(picture, &face.landmarks).unwrap();
+            let faults = portrait_faults(picture, &face, &aligned, rules);
+            let codes: Vec<&str> = faults.iter().map(|fault| fault.code).collect();
+            codes
+        };
+        assert_eq!(codes(&picture, &PortraitRules::ICAO), Vec::<&str>::new());
+        // The hair nearly touches the upper edge.
+        assert_eq!(codes(&whole, &PortraitRules::ICAO), ["CannotCropImage"]);
+        assert!(codes(&picture, &PortraitRules::BIOID).contains(&"ImageTooSmall"));
+        let change = |change: fn(u8) -> u8| {
+            let rgb = picture.rgb().iter().map(|&value| change(value)).collect();
+            Picture::from_rgb(picture.width(), picture.height(), rgb)
+        };
+        let bright = change(|value| value.saturating_add(150));
+        assert!(codes(&bright, &PortraitRules::ICAO).contains(&"ImageOverExposure"));
+        let flat = change(|value| 110 + value / 8);
+        assert!(codes(&flat, &PortraitRules::ICAO).contains(&"FaceContrastTooLow"));
+        let side = picture.width().min(picture.height());
+        let middle = (side as f64 / 2.0, side as f64 / 2.0);
+        let tilt = Similarity::about(15.0, 1.0, middle, middle);
+        let tilted = warp(&picture, &tilt, side, Outside::Nearest);
+        assert!(codes(&tilted, &PortraitRules::ICAO).contains(&"HeadRotatedTooFar"));
+    }
+}

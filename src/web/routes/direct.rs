@@ -1,0 +1,306 @@
+//! What the calls have in common that bring their pictures with them.
+//!
+//! A picture that is missing or cannot be read is answered with 400 and a code as its `Message`, since
+//! clients compare that. One that shows no face, or two, is as well where the answer would be a bare
+//! `true` or `false`; where it is an object, that says so among the errors of the sample.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::super::data_url::{DataUrl, DataUrlError};
+use super::super::error::Error;
+use super::super::state::AppState;
+use crate::face::{Face, FaceError, Picture};
+use crate::liveness::{Decision, Observation, Reason};
+
+/// What is wrong with a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not there.
+    MissingData,
+    /// It cannot be read.
+    InvalidSampleData,
+    /// It is something else than a picture.
+    SampleNotOfExpectedType,
+    NoFaceFound,
+    MultipleFacesFound,
+}
+
+impl Fault {
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Fault::MissingData => "MissingData",
+            Fault::InvalidSampleData => "InvalidSampleData",
+            Fault::SampleNotOfExpectedType => "SampleNotOfExpectedType",
+            Fault::NoFaceFound => "NoFaceFound",
+            Fault::MultipleFacesFound => "MultipleFacesFound",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Fault::MissingData => "the picture is missing",
+            Fault::InvalidSampleData => "the picture cannot be read",
+            Fault::SampleNotOfExpectedType => "the sample is no picture",
+            Fault::NoFaceFound => "there is no face in the picture",
+            Fault::MultipleFacesFound => "there are several faces in the picture",
+        }
+    }
+
+    /// Whether the picture was read, and only what it shows is wrong.
+    fn is_of_faces(self) -> bool {
+        matches!(self, Fault::NoFaceFound | Fault::MultipleFacesFound)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        Error::bad_request(fault.code())
+    }
+}
+
+/// A picture of one face.
+pub(super) struct Seen {
+    pub(super) picture: Picture,
+    pub(super) face: Face,
+}
+
+/// What came of looking at a picture: a face, or what is wrong with what it shows.
+pub(super) type Look = Result<Seen, Fault>;
+
+/// A picture, as the text of a data-URL. `data:,` is one that is missing, as is none.
+pub(super) fn picture(state: &AppState, text: Option<&[u8]>) -> Result<Picture, Error> {
+    let text = text.ok_or(Fault::MissingData)?;
+    let url = DataUrl::parse(text).map_err(|error| match error {
+        DataUrlError::Empty | DataUrlError::NoData => Fault::MissingData,
+        DataUrlError::NotBase64 if is_missing(text) => Fault::MissingData,
+        _ => Fault::InvalidSampleData,
+    })?;
+    if !url.media_type.is_empty() && !url.media_type.starts_with("image/") {
+        return Err(Fault::SampleNotOfExpectedType.into());
+    }
+    decode(state, &url.data)
+}
+
+/// Whether a text stands for no picture: nothing, or the empty data-URL that some clients send.
+pub(super) fn is_missing(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    text.is_empty() || text.eq_ignore_ascii_case(b"data:,")
+}
+
+fn decode(state: &AppState, bytes: &[u8]) -> Result<Picture, Error> {
+    state.faces().decode(bytes).map_err(|error| match error {
+        // Told apart from a damaged one so that a user who holds the camera too far off is told so.
+        FaceError::TooSmall { .. } => Fault::NoFaceFound.into(),
+        error if error.is_callers_fault() => Fault::InvalidSampleData.into(),
+        error => error.into(),
+    })
+}
+
+/// The only face in a picture.
+pub(super) fn look(state: &AppState, picture: Picture) -> Result<Look, Error> {
+    Ok(match state.faces().only_face_in(&picture) {
+        Ok(face) => Ok(Seen { picture, face }),
+        Err(FaceError::NoFaceFound) => Err(Fault::NoFaceFound),
+        Err(FaceError::MultipleFacesFound { .. }) => Err(Fault::MultipleFacesFound),
+        Err(error) => return Err(error.into()),
+    })
+}
+
+/// What the liveness decisions need of a picture.
+pub(super) fn observe(state: &AppState, seen: &Seen) -> Result<Observation, Error> {
+    Ok(state.liveness().observe(&seen.picture, &seen.face)?)
+}
+
+/// A new GUID for an answer, by which it can be spoken of.
+pub(super) fn job() -> String {
+    Uuid::from_bytes(rand::random()).hyphenated().to_string()
+}
+
+/// What is said of one picture.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct Sample {
+    /// There even when empty: clients go through it.
+    errors: Vec<SampleError>,
+    eye_centers: Option<EyeCenters>,
+}
+
+/// What could be better, or what is wrong.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename = "Error", rename_all = "PascalCase")]
+pub(in super::super) struct SampleError {
+    code: &'static str,
+    message: &'static str,
+    details: String,
+}
+
+/// Where the eyes are, in pixels. Right and left are those of the person.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct EyeCenters {
+    right_eye_x: f64,
+    right_eye_y: f64,
+    left_eye_x: f64,
+    left_eye_y: f64,
+}
+
+impl Sample {
+    /// A picture with what its quality and the liveness decision say of it.
+    pub(super) fn new(look: &Look, fault: Option<Reason>) -> Sample {
+        let errors = match look {
+            Err(fault) => vec![SampleError::of_fault(*fault)],
+            Ok(seen) => {
+                let liveness = fault.map(|reason| SampleError {
+                    code: reason.sample_code(),
+                    message: reason.message(),
+                    details: String::new(),
+                });
+                liveness
+                    .into_iter()
+                    .chain(SampleError::of_quality(&seen.face))
+                    .collect()
+            }
+        };
+        Sample {
+            errors,
+            eye_centers: look.as_ref().ok().map(|seen| EyeCenters::of(&seen.face)),
+        }
+    }
+}
+
+impl SampleError {
+    pub(super) fn new(code: &'static str, message: &'static str, details: String) -> SampleError {
+        SampleError {
+            code,
+            message,
+            details,
+        }
+    }
+
+    pub(super) fn of_fault(fault: Fault) -> SampleError {
+        debug_assert!(fault.is_of_faces());
+        SampleError::new(fault.code(), fault.message(), String::new())
+    }
+
+    /// What could be better about a face.
+    pub(super) fn of_quality(face: &Face) -> impl Iterator<Item = SampleError> {
+        let warnings = face.warnings.iter();
+        warnings.map(|warning| SampleError::new(warning.code(), warning.message(), String::new()))
+    }
+
+    /// Why samples are not live; none if they are.
+    pub(super) fn of_decision(decision: &Decision) -> Option<SampleError> {
+        let failure = decision.failure?;
+        let reason = decision.parts.reason;
+        Some(SampleError::new(
+            failure.code(),
+            reason.map_or("the samples do not show a live person", Reason::message),
+            String::new(),
+        ))
+    }
+}
+
+impl EyeCenters {
+    pub(super) fn of(face: &Face) -> EyeCenters {
+        // The eye on the left of the picture is the person's right one.
+        let [right, left, ..] = face.landmarks;
+        EyeCenters {
+            right_eye_x: rounded(right.x),
+            right_eye_y: rounded(right.y),
+            left_eye_x: rounded(left.x),
+            left_eye_y: rounded(left.y),
+        }
+    }
+}
+
+/// Hundredths of a pixel are more than anybody can tell.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 100.0).round() / 100.0
+}
+
+/// What a decision about liveness came from, for `state=details`. What was not looked at is left
+/// out. `docs/liveness.md` explains the numbers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct Liveness {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    score_min: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similarity: Option<f64>,
+    similarity_min: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    motion: Option<LivenessMotion>,
+    turn_min: f64,
+    samples: Vec<LivenessSample>,
+}
+
+/// The two samples that show most of a solid head, and how they differ.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct LivenessMotion {
+    first: usize,
+    second: usize,
+    turn: f64,
+    parallax: f64,
+    correlation: f64,
+    passive: f64,
+}
+
+/// One sample alone.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct LivenessSample {
+    passive_score: f32,
+    yaw: f32,
+    pitch: f32,
+}
+
+impl Liveness {
+    /// The parts of `decision` if `state` asks for them.
+    pub(super) fn asked(
+        service: &AppState,
+        state: Option<&str>,
+        decision: Option<&Decision>,
+    ) -> Option<Liveness> {
+        let asked = state.is_some_and(|state| state.eq_ignore_ascii_case("details"));
+        decision
+            .filter(|_| asked)
+            .map(|decision| Liveness::of(service, decision))
+    }
+
+    fn of(service: &AppState, decision: &Decision) -> Liveness {
+        let parts = &decision.parts;
+        let thresholds = &service.settings().liveness;
+        let samples = parts.samples.iter();
+        Liveness {
+            reason: parts.reason.map(Reason::message),
+            score: parts.score,
+            score_min: match parts.samples.len() {
+                1 => thresholds.passive_score_min,
+                _ => thresholds.active_score_min,
+            },
+            similarity: parts.similarity,
+            similarity_min: thresholds.similarity_min,
+            motion: parts.motion.map(|motion| LivenessMotion {
+                first: motion.first,
+                second: motion.second,
+                turn: motion.turn,
+                parallax: motion.parallax,
+                correlation: motion.correlation,
+                passive: motion.passive,
+            }),
+            turn_min: thresholds.turn_degrees_min,
+            samples: samples
+                .map(|sample| LivenessSample {
+                    passive_score: sample.passive_score,
+                    yaw: sample.yaw,
+                    pitch: sample.pitch,
+                })
+                .collect(),
+        }
+    }
+}

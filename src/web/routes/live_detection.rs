@@ -1,0 +1,188 @@
+//! `POST /extension/livedetection`, `passivelivedetection` and `videolivedetection`: do these pictures
+//! show a live person?
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::super::auth::Client;
+use super::super::body::Received;
+use super::super::error::Error;
+use super::super::parameters::Parameters;
+use super::super::render;
+use super::super::state::AppState;
+use super::direct::{self, Fault, Liveness, Look, Sample, SampleError};
+use crate::face::FaceError;
+use crate::liveness::{Decision, Observation, active, passive};
+
+/// The decision, with what it came from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct LiveDetectionResult {
+    success: bool,
+    /// Only for a video: whether no picture of it shows one face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_to_acquire: Option<bool>,
+    #[serde(rename = "JobID")]
+    job: String,
+    /// What the caller wrote there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    samples: Vec<Sample>,
+    /// Why the pictures are not live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<SampleError>>,
+    /// What the decision came from, if `state` is `details`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness: Option<Liveness>,
+}
+
+/// Two pictures of a head that moves. Without `state` the answer is `true` or `false`.
+pub(in super::super) async fn live_detection(
+    State(state): State<AppState>,
+    _client: Client,
+    parameters: Parameters,
+    request: Request,
+) -> Result<Response, Error> {
+    let echo = parameters.text("state").map(str::to_owned);
+    let received = Received::whole(&state, request).await?;
+    let named = received.named(["liveimage1", "liveimage2"]).await?;
+    let shared = state.clone();
+    let detailed = echo.is_some();
+    let seen = move || {
+        let looks = named.0.map(|text| {
+            let picture = direct::picture(&shared, text.as_deref())?;
+            direct::look(&shared, picture)
+        });
+        let looks = looks.into_iter().collect::<Result<Vec<Look>, Error>>()?;
+        if !detailed && let Some(fault) = looks.iter().find_map(|look| look.as_ref().err()) {
+            return Err(Error::from(*fault));
+        }
+        LiveDetectionResult::new(&shared, &looks, echo, decide_active)
+    };
+    let result = state.jobs().run(seen).await??;
+    if detailed {
+        return Ok(render::answer(StatusCode::OK, result));
+    }
+    Ok(render::answer(StatusCode::OK, result.success))
+}
+
+/// One picture.
+pub(in super::super) async fn passive_live_detection(
+    State(state): State<AppState>,
+    _client: Client,
+    parameters: Parameters,
+    request: Request,
+) -> Result<Response, Error> {
+    let echo = parameters.text("state").map(str::to_owned);
+    let text = Received::whole(&state, request).await?.sample().await?;
+    let shared = state.clone();
+    let seen = move || {
+        let picture = direct::picture(&shared, Some(&text))?;
+        let looks = [direct::look(&shared, picture)?];
+        LiveDetectionResult::new(&shared, &looks, echo, decide_passive)
+    };
+    let result = state.jobs().run(seen).await??;
+    Ok(render::answer(StatusCode::OK, result))
+}
+
+/// A short video: an animation, or pictures one after the other.
+pub(in super::super) async fn video_live_detection(
+    State(state): State<AppState>,
+    _client: Client,
+    parameters: Parameters,
+    request: Request,
+) -> Result<Response, Error> {
+    let echo = parameters.text("state").map(str::to_owned);
+    let video = Received::whole(&state, request).await?.stream().await?;
+    let shared = state.clone();
+    let seen = move || {
+        let frames = shared.faces().decode_frames(&video, FRAMES_MAX);
+        let frames = frames.map_err(|error| match error {
+            FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. } => {
+                Fault::SampleNotOfExpectedType.into()
+            }
+            FaceError::Empty => Fault::MissingData.into(),
+            error if error.is_callers_fault() => Fault::InvalidSampleData.into(),
+            error => Error::from(error),
+        })?;
+        let mut looks = Vec::new();
+        for frame in frames {
+            looks.push(direct::look(&shared, frame)?);
+        }
+        let acquired = looks.iter().any(Result::is_ok);
+        // Of a video not every picture need show the face: hands and blinks pass by.
+        if acquired {
+            looks.retain(Result::is_ok);
+        }
+        let mut result = LiveDetectionResult::new(&shared, &looks, echo, decide_active)?;
+        result.failed_to_acquire = Some(!acquired);
+        Ok::<_, Error>(result)
+    };
+    let result = state.jobs().run(seen).await??;
+    Ok(render::answer(StatusCode::OK, result))
+}
+
+/// How many pictures of a video are looked at, spread over its length.
+const FRAMES_MAX: usize = 6;
+
+fn decide_active(state: &AppState, observations: &[&Observation]) -> Decision {
+    active(observations, &state.settings().liveness)
+}
+
+fn decide_passive(state: &AppState, observations: &[&Observation]) -> Decision {
+    passive(observations[0], &state.settings().liveness)
+}
+
+impl LiveDetectionResult {
+    /// Decides about `looks` if each shows one face.
+    fn new(
+        service: &AppState,
+        looks: &[Look],
+        state: Option<String>,
+        decide: fn(&AppState, &[&Observation]) -> Decision,
+    ) -> Result<LiveDetectionResult, Error> {
+        let decision = decision(service, looks, decide)?;
+        let faults = decision.as_ref().map(|decision| &decision.parts.samples);
+        let samples = looks.iter().enumerate().map(|(number, look)| {
+            let part = faults.and_then(|parts| parts.get(number));
+            Sample::new(look, part.and_then(|part| part.fault))
+        });
+        Ok(LiveDetectionResult {
+            success: decision.as_ref().is_some_and(|decision| decision.live),
+            failed_to_acquire: None,
+            job: direct::job(),
+            samples: samples.collect(),
+            errors: decision
+                .as_ref()
+                .and_then(SampleError::of_decision)
+                .map(|error| vec![error]),
+            liveness: Liveness::asked(service, state.as_deref(), decision.as_ref()),
+            state,
+        })
+    }
+}
+
+/// What is decided about pictures that show one face each; `None` if one does not.
+pub(super) fn decision(
+    state: &AppState,
+    looks: &[Look],
+    decide: fn(&AppState, &[&Observation]) -> Decision,
+) -> Result<Option<Decision>, Error> {
+    let mut observations = Vec::new();
+    for look in looks {
+        let Ok(seen) = look else { return Ok(None) };
+        observations.push(direct::observe(state, seen)?);
+    }
+    let observations: Vec<&Observation> = observations.iter().collect();
+    Ok(Some(decide(state, &observations)))
+}
+
+/// Decides about one or more pictures: by their motion if there are several, by its texture if there is one.
+pub(super) fn decide_all(state: &AppState, observations: &[&Observation]) -> Decision {
+    match observations.len() {
+        1 => decide_passive(state, observations),
+        _ => decide_active(state, observations),
+    }
+}

@@ -1,0 +1,69 @@
+//! What a token demands of a live person.
+
+use super::super::state::AppState;
+use super::task::Failure;
+use crate::access::{Attempt, Claims};
+use crate::liveness::{self, Decision, Observation, Tagged, active, challenge};
+use crate::samples::Sample;
+use crate::types::Direction;
+
+/// Why samples are not those of a live person who did what the token demands; `None` if they are.
+///
+/// `samples` are in the order of their index.
+pub(super) fn failure(
+    state: &AppState,
+    claims: &Claims,
+    attempt: Attempt,
+    samples: &[Sample],
+) -> Option<Failure> {
+    let thresholds = &state.settings().liveness;
+    // Nobody looked at a sample only if it came another way than by an upload.
+    let tagged: Option<Vec<Tagged<'_>>> = samples.iter().map(tagged).collect();
+    let Some(tagged) = tagged else {
+        return Some(Failure::LiveDetectionFailed);
+    };
+    let observations: Vec<&Observation> = tagged.iter().map(|sample| sample.observation).collect();
+    // Who it is comes first, and then what was done. So one picture is no live person, challenge or
+    // not: browsers end the session when there are not enough samples, although tries are left.
+    failed(&active(&observations, thresholds)).or_else(|| {
+        let demanded = claims.challenge.as_ref()?.sequences();
+        failed(&moved(&tagged, demanded, attempt, thresholds))
+    })
+}
+
+fn tagged(sample: &Sample) -> Option<Tagged<'_>> {
+    Some(Tagged {
+        observation: sample.observation.as_ref()?,
+        tag: sample.tag.as_deref(),
+        index: sample.index,
+    })
+}
+
+/// Whether the head moved as one of the token's sequences demands: that of this try, or another one, since a
+/// page that was loaded again counts its tries anew.
+fn moved(
+    samples: &[Tagged<'_>],
+    sequences: &[Vec<Direction>],
+    attempt: Attempt,
+    thresholds: &liveness::Thresholds,
+) -> Decision {
+    let own = usize::from(attempt.number).saturating_sub(1);
+    let own = sequences.get(own).map(Vec::as_slice);
+    let first = challenge(samples, own, thresholds);
+    if first.live {
+        return first;
+    }
+    let others = sequences.iter().map(Vec::as_slice);
+    let other = others
+        .map(|sequence| challenge(samples, Some(sequence), thresholds))
+        .find(|decision| decision.live);
+    other.unwrap_or(first)
+}
+
+fn failed(decision: &Decision) -> Option<Failure> {
+    decision.failure.map(|failure| match failure {
+        liveness::Failure::LiveDetectionFailed => Failure::LiveDetectionFailed,
+        liveness::Failure::ChallengeResponseFailed => Failure::ChallengeResponseFailed,
+        liveness::Failure::NotEnoughSamples => Failure::NotEnoughSamples,
+    })
+}

@@ -1,0 +1,38 @@
+//! `GET /extension/livenessdetection`: do the token's samples show a live person?
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::super::auth::Caller;
+use super::super::error::Error;
+use super::super::render;
+use super::super::state::AppState;
+use super::task::{self, Done, Failure};
+use crate::access::Task;
+
+/// Whether the samples show a live person.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct LivenessDetectionResult {
+    success: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+}
+
+/// Decides whether the token's samples show a live person.
+pub(in super::super) async fn liveness_detection(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Response, Error> {
+    caller.may(Task::LivenessDetection)?;
+    // What is asked has been answered before the work begins.
+    let done = task::run(&state, caller.0, true, |_, _, _| Ok(Done::succeeded())).await?;
+    let result = LivenessDetectionResult {
+        success: done.success,
+        error: done.error,
+    };
+    Ok(render::answer(StatusCode::OK, result))
+}

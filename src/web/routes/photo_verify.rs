@@ -1,0 +1,178 @@
+//! `POST /extension/photoverify` and `photoverify2`: is the live person the one on the identity photo?
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::super::auth::Client;
+use super::super::body::{Named, Received};
+use super::super::error::Error;
+use super::super::parameters::Parameters;
+use super::super::render;
+use super::super::state::AppState;
+use super::direct::{self, Fault, Liveness, Look, Sample, SampleError};
+use super::live_detection::{decide_all, decision};
+use crate::engine::photo_similarity;
+use crate::types::Embedding;
+
+const LEVEL_DEFAULT: u8 = 4;
+const LEVEL_MAX: u8 = 5;
+const NAMES: [&str; 3] = ["liveimage1", "liveimage2", "idphoto"];
+
+/// The decision, with what it came from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct PhotoVerifyResult {
+    success: bool,
+    #[serde(rename = "JobID")]
+    job: String,
+    /// The strictest level that the photo meets, 0 if it meets none or the person is not live.
+    accuracy_level: u8,
+    /// What the caller wrote there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    /// The live pictures, and then the photo.
+    samples: Vec<Sample>,
+    /// Why the live pictures are not live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<SampleError>>,
+    /// What the decision came from, if `state` is `details`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness: Option<Liveness>,
+}
+
+/// Two live pictures and a photo; the answer is `true` or `false`.
+pub(in super::super) async fn photo_verify(
+    State(state): State<AppState>,
+    _client: Client,
+    parameters: Parameters,
+    request: Request,
+) -> Result<Response, Error> {
+    let accuracy = accuracy(&parameters)?;
+    let named = Received::whole(&state, request).await?.named(NAMES).await?;
+    let shared = state.clone();
+    let seen = move || {
+        let pictures = looks(&shared, named)?;
+        if let Some(fault) = pictures.iter().find_map(|look| look.as_ref().err()) {
+            return Err(Error::from(*fault));
+        }
+        let result = PhotoVerifyResult::new(&shared, accuracy, &pictures, None)?;
+        // Not to be live is no answer to the question whether the photo is of this person.
+        if result.errors.is_some() {
+            return Err(Error::bad_request("LiveDetectionFailed"));
+        }
+        Ok(result.success)
+    };
+    let success = state.jobs().run(seen).await??;
+    Ok(render::answer(StatusCode::OK, success))
+}
+
+/// One or two live pictures and a photo; the answer is an object.
+pub(in super::super) async fn photo_verify_2(
+    State(state): State<AppState>,
+    _client: Client,
+    parameters: Parameters,
+    request: Request,
+) -> Result<Response, Error> {
+    let accuracy = accuracy(&parameters)?;
+    let echo = parameters.text("state").map(str::to_owned);
+    let mut named = Received::whole(&state, request).await?.named(NAMES).await?;
+    let second = &mut named.0[1];
+    let without_second = second.as_deref().is_none_or(direct::is_missing);
+    let shared = state.clone();
+    let seen = move || {
+        let pictures = if without_second {
+            let [first, _, photo] = named.0;
+            looks(&shared, Named([first, photo]))?
+        } else {
+            looks(&shared, named)?
+        };
+        PhotoVerifyResult::new(&shared, accuracy, &pictures, echo)
+    };
+    let result = state.jobs().run(seen).await??;
+    Ok(render::answer(StatusCode::OK, result))
+}
+
+/// The level asked for. One client leaves the braces of a template around it.
+fn accuracy(parameters: &Parameters) -> Result<u8, Error> {
+    let Some(text) = parameters.text("accuracy") else {
+        return Ok(LEVEL_DEFAULT);
+    };
+    let bare = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+        .unwrap_or(text);
+    let level = bare
+        .parse()
+        .ok()
+        .filter(|level| (1..=LEVEL_MAX).contains(level));
+    level.ok_or_else(|| {
+        Error::bad_request(format!(
+            "the parameter `accuracy` must be a whole number from 1 to {LEVEL_MAX}"
+        ))
+    })
+}
+
+fn looks<const N: usize>(state: &AppState, named: Named<N>) -> Result<Vec<Look>, Error> {
+    // All must be there before the first is looked at.
+    for text in &named.0 {
+        if text.as_deref().is_none_or(direct::is_missing) {
+            return Err(Fault::MissingData.into());
+        }
+    }
+    let looks = named.0.map(|text| {
+        let picture = direct::picture(state, text.as_deref())?;
+        direct::look(state, picture)
+    });
+    looks.into_iter().collect()
+}
+
+impl PhotoVerifyResult {
+    /// Decides about live pictures and the photo behind them.
+    fn new(
+        service: &AppState,
+        accuracy: u8,
+        looks: &[Look],
+        state: Option<String>,
+    ) -> Result<PhotoVerifyResult, Error> {
+        let (photo, live) = looks.split_last().expect("there is at least the photo");
+        let decision = decision(service, live, decide_all)?;
+        let is_live = decision.as_ref().is_some_and(|decision| decision.live);
+        let accuracy_level = match photo {
+            Ok(photo) if is_live => level(service, live, &photo.face.embedding)?,
+            _ => 0,
+        };
+        let parts = decision.as_ref().map(|decision| &decision.parts.samples);
+        let samples = looks.iter().enumerate().map(|(number, look)| {
+            let part = parts.and_then(|parts| parts.get(number));
+            Sample::new(look, part.and_then(|part| part.fault))
+        });
+        Ok(PhotoVerifyResult {
+            success: accuracy_level >= accuracy,
+            job: direct::job(),
+            accuracy_level,
+            samples: samples.collect(),
+            errors: decision
+                .as_ref()
+                .and_then(SampleError::of_decision)
+                .map(|error| vec![error]),
+            liveness: Liveness::asked(service, state.as_deref(), decision.as_ref()),
+            state,
+        })
+    }
+}
+
+/// How many of the levels the photo reaches.
+fn level(state: &AppState, live: &[Look], photo: &Embedding) -> Result<u8, Error> {
+    let profile = state.faces().profile();
+    let live: Vec<&Embedding> = live
+        .iter()
+        .flatten()
+        .map(|seen| &seen.face.embedding)
+        .collect();
+    let similarity = photo_similarity(profile.encoder(), &live, photo)?;
+    let thresholds = profile.photo_thresholds().iter();
+    let reached = thresholds.take_while(|&&threshold| similarity >= threshold);
+    Ok(reached.count() as u8)
+}

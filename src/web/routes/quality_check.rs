@@ -1,0 +1,105 @@
+//! `POST /extension/qualitycheck`: is this picture good enough?
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde::Serialize;
+
+use super::super::auth::Client;
+use super::super::body::Received;
+use super::super::error::Error;
+use super::super::parameters::Parameters;
+use super::super::render;
+use super::super::state::AppState;
+use super::direct::{self, EyeCenters, SampleError, Seen};
+use crate::face::{PortraitRules, portrait_bmp, portrait_faults};
+
+/// What is wrong with a picture, if anything.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct QualityCheckResult {
+    success: bool,
+    /// Only with a state.
+    #[serde(rename = "JobID", skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
+    /// What the caller wrote there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    /// After a success, what could be better.
+    errors: Vec<SampleError>,
+    eye_centers: Option<EyeCenters>,
+    /// The portrait that a document would show, as a data-URL, after a full check that succeeded.
+    processed_sample: String,
+}
+
+/// Checks a picture as an upload would, or with `full` as an issuer of documents would.
+pub(in super::super) async fn quality_check(
+    State(state): State<AppState>,
+    _client: Client,
+    parameters: Parameters,
+    request: Request,
+) -> Result<Response, Error> {
+    let full = parameters.boolean("full")?.unwrap_or(false);
+    let rules = full.then(|| rules(parameters.text("issuer")));
+    let echo = parameters.text("state").map(str::to_owned);
+    let text = Received::whole(&state, request).await?.sample().await?;
+    let shared = state.clone();
+    let checked = move || {
+        let picture = direct::picture(&shared, Some(&text))?;
+        let mut result = match direct::look(&shared, picture)? {
+            Ok(seen) => check(&shared, &seen, rules)?,
+            Err(fault) => QualityCheckResult {
+                success: false,
+                job: None,
+                state: None,
+                errors: vec![SampleError::of_fault(fault)],
+                eye_centers: None,
+                processed_sample: String::new(),
+            },
+        };
+        result.job = echo.is_some().then(direct::job);
+        result.state = echo;
+        Ok::<_, Error>(result)
+    };
+    let result = state.jobs().run(checked).await??;
+    Ok(render::answer(StatusCode::OK, result))
+}
+
+/// The rules of an issuer. Countries have those of travel documents, as has everybody else.
+fn rules(issuer: Option<&str>) -> PortraitRules {
+    match issuer {
+        Some(issuer) if issuer.eq_ignore_ascii_case("BioID") => PortraitRules::BIOID,
+        _ => PortraitRules::ICAO,
+    }
+}
+
+fn check(
+    state: &AppState,
+    seen: &Seen,
+    rules: Option<PortraitRules>,
+) -> Result<QualityCheckResult, Error> {
+    let Seen { picture, face } = seen;
+    let mut result = QualityCheckResult {
+        success: true,
+        job: None,
+        state: None,
+        errors: SampleError::of_quality(face).collect(),
+        eye_centers: Some(EyeCenters::of(face)),
+        processed_sample: String::new(),
+    };
+    if let Some(rules) = rules {
+        let aligned = state.faces().align(picture, &face.landmarks)?;
+        let faults = portrait_faults(picture, face, &aligned, &rules);
+        result.success = faults.is_empty();
+        if result.success {
+            let portrait = BASE64_STANDARD.encode(portrait_bmp(picture, face));
+            result.processed_sample = format!("data:image/bmp;base64,{portrait}");
+        }
+        let errors = faults
+            .into_iter()
+            .map(|fault| SampleError::new(fault.code, fault.message, fault.details));
+        result.errors = errors.collect();
+    }
+    Ok(result)
+}

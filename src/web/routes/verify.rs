@@ -1,0 +1,80 @@
+//! `GET /extension/verify`: is this the person of the class?
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::super::auth::Caller;
+use super::super::error::Error;
+use super::super::parameters::Parameters;
+use super::super::render;
+use super::super::state::AppState;
+use super::task::{self, Done, Failure};
+use crate::access::{Claims, Task};
+use crate::partition::NewTemplate;
+use crate::samples::Sample;
+use crate::types::Embedding;
+
+/// Whether the person was recognised.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in super::super) struct VerifyResult {
+    success: bool,
+    /// Why nothing could be said. Absent if the person was just not recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+}
+
+/// Compares the token's samples with the templates of its class.
+pub(in super::super) async fn verify(
+    State(state): State<AppState>,
+    caller: Caller,
+    parameters: Parameters,
+) -> Result<Response, Error> {
+    caller.may(Task::Verify)?;
+    let live = task::live(&caller, &parameters)?;
+    let done = task::run(&state, caller.0, live, compare).await?;
+    let result = VerifyResult {
+        success: done.success,
+        error: done.error,
+    };
+    Ok(render::answer(StatusCode::OK, result))
+}
+
+fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Done, Error> {
+    let encoder = state.faces().profile().encoder();
+    let templates = task::templates(samples);
+    let faces: Vec<&Embedding> = templates
+        .iter()
+        .map(|template| &template.embedding)
+        .collect();
+    let Some(verification) = state.engine().verify(&claims.bcid, encoder, &faces)? else {
+        return Ok(Done::failed(Failure::NoTemplateAvailable));
+    };
+    let threshold = state.verification_threshold(&claims.bcid.partition);
+    if verification.similarity < threshold {
+        return Ok(Done::default());
+    }
+    if claims.auto_enroll {
+        improve(state, claims, &templates, threshold)?;
+    }
+    Ok(Done::succeeded())
+}
+
+/// Makes templates of the samples of a recognised person that are good enough.
+fn improve(
+    state: &AppState,
+    claims: &Claims,
+    samples: &[NewTemplate],
+    threshold: f64,
+) -> Result<(), Error> {
+    let (engine, encoder) = (state.engine(), state.faces().profile().encoder());
+    let good = engine.improving(&claims.bcid, encoder, samples, threshold)?;
+    if good.is_empty() {
+        return Ok(());
+    }
+    let good: Vec<NewTemplate> = good.into_iter().cloned().collect();
+    engine.enroll(&claims.bcid, encoder, &good, state.clock().now())?;
+    Ok(())
+}

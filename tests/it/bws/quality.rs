@@ -1,0 +1,94 @@
+//! Is this picture good enough?
+
+use axum::http::Method;
+use image::{RgbImage, imageops};
+use serde_json::Value;
+
+use super::app::{TestApp, file, nobody, obama, png, portrait, two_people};
+
+/// The portrait with a wall around it, as a document needs it.
+fn with_room() -> String {
+    let picture = image::load_from_memory(&file("obama-portrait"))
+        .unwrap()
+        .to_rgb8();
+    let mut room = RgbImage::from_pixel(
+        picture.width() + 400,
+        picture.height() + 400,
+        image::Rgb([150; 3]),
+    );
+    imageops::replace(&mut room, &picture, 200, 200);
+    png(&room)
+}
+
+async fn check(app: &TestApp, query: &str, picture: String) -> Value {
+    let path = format!("/extension/qualitycheck{query}");
+    let answer = app.call(Method::POST, &path, &app.basic(), picture).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.json()
+}
+
+#[tokio::test]
+async fn a_picture_is_checked_as_an_upload_checks_it() {
+    let app = TestApp::new();
+    let good = check(&app, "", obama()).await;
+    assert_eq!(good["Success"], true);
+    assert_eq!(good["Errors"], Value::Array(Vec::new()));
+    assert_eq!(good["ProcessedSample"], "");
+    assert!(good["EyeCenters"]["LeftEyeY"].is_number());
+    assert!(good.get("JobID").is_none() && good.get("State").is_none());
+    let none = check(&app, "?state=s", nobody()).await;
+    assert_eq!(none["Success"], false);
+    assert_eq!(none["Errors"][0]["Code"], "NoFaceFound");
+    assert!(none["Errors"][0]["Message"].is_string());
+    assert!(none["Errors"][0]["Details"].is_string());
+    assert_eq!(none["EyeCenters"], Value::Null);
+    assert_eq!(none["State"], "s");
+    assert!(none["JobID"].is_string());
+    let two = check(&app, "", two_people()).await;
+    assert_eq!(two["Errors"][0]["Code"], "MultipleFacesFound");
+}
+
+#[tokio::test]
+async fn a_full_check_has_the_rules_of_an_issuer_and_gives_a_portrait() {
+    let app = TestApp::new();
+    for issuer in ["", "&issuer=ICAO", "&issuer=de", "&issuer=nobody"] {
+        let good = check(&app, &format!("?full=True{issuer}"), with_room()).await;
+        assert_eq!(good["Success"], true, "{issuer} {}", good["Errors"]);
+        let portrait = good["ProcessedSample"].as_str().unwrap();
+        assert!(portrait.starts_with("data:image/bmp;base64,Qk"));
+        // What comes out can go in again.
+        let again = check(&app, "", portrait.to_owned()).await;
+        assert_eq!(again["Success"], true);
+    }
+    let strict = check(&app, "?full=true&issuer=BioID", with_room()).await;
+    assert_eq!(strict["Success"], false);
+    assert_eq!(strict["Errors"][0]["Code"], "ImageTooSmall");
+    let details = strict["Errors"][0]["Details"].as_str().unwrap();
+    assert!(details.contains("240"), "{details}");
+    assert_eq!(strict["ProcessedSample"], "");
+    // A picture without room around the face may be uploaded, and so may one of somebody who looks
+    // aside; neither is a portrait.
+    let close = check(&app, "?full=true", obama()).await;
+    assert_eq!(close["Errors"][0]["Code"], "CannotCropImage");
+    let aside = portrait("obama-white-house");
+    assert_eq!(check(&app, "", aside.clone()).await["Success"], true);
+    assert_eq!(check(&app, "?full=true", aside).await["Success"], false);
+}
+
+#[tokio::test]
+async fn what_is_no_picture_is_answered_with_a_code() {
+    let app = TestApp::new();
+    for (body, code) in [
+        ("", "MissingData"),
+        ("hello", "InvalidSampleData"),
+        ("data:image/png;base64,AAAA", "InvalidSampleData"),
+        ("data:audio/wav;base64,AAAA", "SampleNotOfExpectedType"),
+    ] {
+        let path = "/extension/qualitycheck";
+        let answer = app.call(Method::POST, path, &app.basic(), body).await;
+        assert_eq!(answer.message(400), code);
+    }
+    let path = "/extension/qualitycheck?full=maybe";
+    let answer = app.call(Method::POST, path, &app.basic(), obama()).await;
+    answer.says(400, "`full`");
+}
