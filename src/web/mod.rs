@@ -22,6 +22,7 @@ mod error;
 mod jobs;
 mod layers;
 mod native;
+mod openapi;
 mod parameters;
 mod render;
 mod routes;

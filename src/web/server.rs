@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::Error;
 use super::layers;
 use super::native;
+use super::openapi;
 use super::render;
 use super::routes::{
     delete_class, enroll, identify, is_enrolled, live_detection, liveness_detection,
@@ -35,7 +36,15 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 /// The whole service, with routes in the order of the API's own page.
 pub fn router(state: AppState) -> Router {
     let settings = state.settings().clone();
-    let api = Router::new()
+    let api = routes()
+        .layer(DefaultBodyLimit::max(settings.body_bytes_max))
+        .with_state(state);
+    layered(api, &settings)
+}
+
+/// All routes of both doors.
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
         .route("/extension/token", get(token))
         .route("/extension/upload", post(upload))
         // A HEAD request must not use up a try, as it would if GET answered it.
@@ -63,11 +72,9 @@ pub fn router(state: AppState) -> Router {
         .route("/extension/photoverify", post(photo_verify))
         .route("/extension/photoverify2", post(photo_verify_2))
         .nest("/v1", native::router())
+        .merge(openapi::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(settings.body_bytes_max))
-        .with_state(state);
-    layered(api, &settings)
 }
 
 /// `api` with what happens to every request and answer.

@@ -31,6 +31,8 @@ mod kills;
 #[cfg(feature = "face")]
 mod liveness;
 mod naive;
+#[cfg(feature = "web")]
+mod native;
 mod search;
 #[cfg(feature = "web")]
 mod service;

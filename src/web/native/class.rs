@@ -4,18 +4,19 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::key::Key;
-use super::path::ClassPath;
+use super::path::{ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use crate::access::Scope;
 use crate::engine::ClassSummary;
 use crate::types::Bcid;
 
 /// What there is of a class, without its templates: nobody gets those.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct ClassAnswer {
     /// The class.
     class: String,
@@ -30,7 +31,7 @@ pub(in super::super) struct ClassAnswer {
 }
 
 /// What became of a class.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct DeleteAnswer {
     /// Whether there was such a class. There is none now.
     was_enrolled: bool,
@@ -48,7 +49,18 @@ impl ClassAnswer {
     }
 }
 
-/// Tells what there is of one class.
+/// Describe a class
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    get,
+    path = "/v1/partitions/{partition}/classes/{class}",
+    tag = "native",
+    operation_id = "get_class",
+    params(PartitionParameter, ClassParameter),
+    responses((status = 200, description = "What there is", body = ClassAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn get(
     State(state): State<AppState>,
     key: Key,
@@ -58,10 +70,21 @@ pub(in super::super) async fn get(
     let (engine, class) = (state.engine().clone(), bcid.clone());
     let summary = state.jobs().run(move || engine.class(&class)).await??;
     let summary = summary.ok_or_else(|| missing(&bcid))?;
-    Ok(render::json(StatusCode::OK, &ClassAnswer::new(&summary)))
+    Ok(answer::json(StatusCode::OK, &ClassAnswer::new(&summary)))
 }
 
-/// Removes a class, so that no search finds it. May be repeated.
+/// Delete a class
+///
+/// No search finds it any more when the answer comes. May be repeated. Needs the scope `delete`.
+#[utoipa::path(
+    delete,
+    path = "/v1/partitions/{partition}/classes/{class}",
+    tag = "native",
+    operation_id = "delete_class",
+    params(PartitionParameter, ClassParameter),
+    responses((status = 200, description = "The class is not enrolled now", body = DeleteAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn delete(
     State(state): State<AppState>,
     key: Key,
@@ -71,7 +94,7 @@ pub(in super::super) async fn delete(
     let engine = state.engine().clone();
     let work = move || engine.delete_class(&bcid);
     let was_enrolled = state.jobs().run(work).await??;
-    Ok(render::json(StatusCode::OK, &DeleteAnswer { was_enrolled }))
+    Ok(answer::json(StatusCode::OK, &DeleteAnswer { was_enrolled }))
 }
 
 /// It is not enrolled.

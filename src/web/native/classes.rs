@@ -4,20 +4,21 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::class::ClassAnswer;
 use super::key::Key;
-use super::page::Page;
+use super::page::{Page, PageQuery};
 use super::partitions;
-use super::path::PartitionPath;
+use super::path::{PartitionParameter, PartitionPath};
 use super::problem::Problem;
 use crate::access::Scope;
 use crate::types::ClassId;
 
 /// A part of the list of classes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct ClassesPage {
     /// In order of their numbers.
     classes: Vec<ClassAnswer>,
@@ -25,7 +26,18 @@ pub(in super::super) struct ClassesPage {
     next: Option<String>,
 }
 
-/// Lists the classes of a partition.
+/// List the classes of a partition
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    get,
+    path = "/v1/partitions/{partition}/classes",
+    tag = "native",
+    operation_id = "list_classes",
+    params(PartitionParameter, PageQuery),
+    responses((status = 200, description = "A page of the list", body = ClassesPage)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn list(
     State(state): State<AppState>,
     key: Key,
@@ -43,5 +55,5 @@ pub(in super::super) async fn list(
         classes: classes.iter().map(ClassAnswer::new).collect(),
         next,
     };
-    Ok(render::json(StatusCode::OK, &answer))
+    Ok(answer::json(StatusCode::OK, &answer))
 }

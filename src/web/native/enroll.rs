@@ -4,12 +4,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::body::{self, CallBody};
 use super::key::Key;
-use super::path::ClassPath;
+use super::path::{ClassParameter, ClassPath, PartitionParameter};
 use super::problem::Problem;
 use super::samples::{GivenPicture, GivenSamples, SampleReport, Samples};
 use crate::access::Scope;
@@ -17,24 +18,45 @@ use crate::partition::NewTemplate;
 use crate::types::Bcid;
 
 /// Samples of one person, to be recognised by later.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct EnrollRequest {
     /// Pictures of the person, in base64, bare or as data-URLs.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pictures: Vec<GivenPicture>,
-    /// Ready embeddings of the person.
+    /// Ready embeddings of the person, 16 to 4096 values each.
     #[serde(default)]
     embeddings: Vec<Vec<f32>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    #[schema(example = "sface@2021dec")]
     encoder: Option<String>,
     /// Replace all templates of the class, instead of adding to them.
     #[serde(default)]
     replace: bool,
 }
 
+/// The same as a form.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "forms are read field by field; this is their description"
+)]
+pub(in super::super) struct EnrollForm {
+    /// Pictures of the person, as they are; may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    picture: Vec<Vec<u8>>,
+    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    embedding: Vec<Vec<u8>>,
+    /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    encoder: Option<String>,
+    /// Replace all templates of the class, instead of adding to them.
+    replace: Option<bool>,
+}
+
 /// What an enrolment did. It is on disk, and the next search finds it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct EnrollAnswer {
     /// The class.
     class: String,
@@ -64,7 +86,24 @@ impl CallBody for EnrollRequest {
     }
 }
 
-/// Makes the samples templates of the class: all of them, or none if one is of no use.
+/// Make samples templates of a class
+///
+/// All of them, or none if one is of no use. The partition and the class come into being with the first. When
+/// the answer comes, the templates are on disk and the next search finds them. The oldest templates of a class
+/// that has more than ten give way. Needs the scope `enroll`.
+#[utoipa::path(
+    post,
+    path = "/v1/partitions/{partition}/classes/{class}/enroll",
+    tag = "native",
+    operation_id = "enroll",
+    params(PartitionParameter, ClassParameter),
+    request_body(content(
+        (EnrollRequest = "application/json"),
+        (EnrollForm = "multipart/form-data"),
+    )),
+    responses((status = 200, description = "The person is enrolled", body = EnrollAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn enroll(
     State(state): State<AppState>,
     key: Key,
@@ -77,7 +116,7 @@ pub(in super::super) async fn enroll(
     let shared = state.clone();
     let work = move || add(&shared, &bcid, &given.prepare(&shared)?, replace);
     let answer = state.jobs().run(work).await??;
-    Ok(render::json(StatusCode::OK, &answer))
+    Ok(answer::json(StatusCode::OK, &answer))
 }
 
 fn add(

@@ -4,13 +4,14 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::body::{self, CallBody};
 use super::key::Key;
 use super::partitions;
-use super::path::PartitionPath;
+use super::path::{PartitionParameter, PartitionPath};
 use super::problem::Problem;
 use super::samples::{GivenPicture, GivenSamples, SampleReport, Samples, check_threshold};
 use crate::access::Scope;
@@ -21,26 +22,53 @@ const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 1000;
 
 /// Samples of one person, who is to be found.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct IdentifyRequest {
     /// Pictures of the person, in base64, bare or as data-URLs.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pictures: Vec<GivenPicture>,
-    /// Ready embeddings of the person.
+    /// Ready embeddings of the person, 16 to 4096 values each.
     #[serde(default)]
     embeddings: Vec<Vec<f32>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    #[schema(example = "sface@2021dec")]
     encoder: Option<String>,
-    /// The most people in the answer; 20 unless given.
+    /// The most people in the answer.
+    #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
     /// People with a lower similarity are left out. Unless given, it is where this service takes two
     /// faces for one person; for the embeddings of another encoder, nobody is left out.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// The same as a form.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "forms are read field by field; this is their description"
+)]
+pub(in super::super) struct IdentifyForm {
+    /// Pictures of the person, as they are; may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    picture: Vec<Vec<u8>>,
+    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    embedding: Vec<Vec<u8>>,
+    /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    encoder: Option<String>,
+    /// The most people in the answer.
+    #[schema(minimum = 1, maximum = 1000, default = 20)]
+    limit: Option<usize>,
+    /// People with a lower similarity are left out, as in JSON.
+    #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
 }
 
 /// The people that the samples most likely show.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct IdentifyAnswer {
     /// The best classes, best first, equal ones in the order of their numbers. Nobody here means that the
     /// person is not known.
@@ -56,7 +84,7 @@ pub(in super::super) struct IdentifyAnswer {
 }
 
 /// An enrolled person, and how alike the samples are.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct Candidate {
     /// The class.
     class: String,
@@ -89,7 +117,24 @@ impl CallBody for IdentifyRequest {
     }
 }
 
-/// Lists the people most like those in the samples, best first.
+/// Find a person in a partition
+///
+/// All samples are of one person and are searched for together. The answer lists the people most like them,
+/// best first, one entry for each however many templates they have. An empty list means that the person is not
+/// known. Needs the scope `identify`.
+#[utoipa::path(
+    post,
+    path = "/v1/partitions/{partition}/identify",
+    tag = "native",
+    operation_id = "identify",
+    params(PartitionParameter),
+    request_body(content(
+        (IdentifyRequest = "application/json"),
+        (IdentifyForm = "multipart/form-data"),
+    )),
+    responses((status = 200, description = "The search was carried out", body = IdentifyAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn identify(
     State(state): State<AppState>,
     key: Key,
@@ -108,7 +153,7 @@ pub(in super::super) async fn identify(
     let shared = state.clone();
     let work = move || search(&shared, &partition, &given.prepare(&shared)?, &options);
     let answer = state.jobs().run(work).await??;
-    Ok(render::json(StatusCode::OK, &answer))
+    Ok(answer::json(StatusCode::OK, &answer))
 }
 
 fn search(

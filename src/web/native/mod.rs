@@ -6,10 +6,12 @@
 //! (`problem`, RFC 9457), one stable code for each cause. `docs/native-api.md` is the description for
 //! those who call it.
 
+mod answer;
 mod body;
 mod class;
 mod classes;
 mod enroll;
+mod failures;
 mod identify;
 mod key;
 mod page;
@@ -25,9 +27,36 @@ use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
 
-use self::problem::{Code, Problem};
+use self::failures::Failures;
+use self::problem::{Code, Problem, ProblemDetails};
 use super::state::AppState;
+
+/// What the native API says of itself. [`Failures`] adds what can go wrong.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        status::status,
+        problems::problems,
+        partitions::list,
+        partitions::one,
+        identify::identify,
+        classes::list,
+        class::get,
+        class::delete,
+        enroll::enroll,
+        snapshots::list,
+        snapshots::create,
+    ),
+    components(schemas(ProblemDetails)),
+    modifiers(&Failures),
+    tags((
+        name = "native",
+        description = "Whole calls over JSON, for programs that hold an API key"
+    ))
+)]
+pub(super) struct Description;
 
 /// All routes of the native API, to be nested under `/v1`.
 pub(super) fn router() -> Router<AppState> {

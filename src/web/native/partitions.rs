@@ -4,19 +4,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::key::Key;
-use super::page::Page;
-use super::path::PartitionPath;
+use super::page::{Page, PageQuery};
+use super::path::{PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::samples::encoder_name;
 use crate::access::Scope;
 use crate::types::PartitionId;
 
 /// A part of the list of partitions.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct PartitionsPage {
     /// In order of storage and number.
     partitions: Vec<PartitionName>,
@@ -25,7 +26,7 @@ pub(in super::super) struct PartitionsPage {
 }
 
 /// The name of a partition.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct PartitionName {
     /// Storage and number, as calls name it.
     partition: String,
@@ -36,7 +37,7 @@ pub(in super::super) struct PartitionName {
 }
 
 /// What there is of a partition.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct PartitionAnswer {
     /// Storage and number, as calls name it.
     partition: String,
@@ -50,7 +51,18 @@ pub(in super::super) struct PartitionAnswer {
     templates: usize,
 }
 
-/// Lists the partitions in which somebody was ever enrolled, and which the key reaches.
+/// List partitions
+///
+/// Those in which somebody was ever enrolled, and which the key reaches. Needs the scope `read`.
+#[utoipa::path(
+    get,
+    path = "/v1/partitions",
+    tag = "native",
+    operation_id = "list_partitions",
+    params(PageQuery),
+    responses((status = 200, description = "A page of the list", body = PartitionsPage)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn list(
     State(state): State<AppState>,
     key: Key,
@@ -72,10 +84,21 @@ pub(in super::super) async fn list(
         partitions: partitions.into_iter().map(name).collect(),
         next,
     };
-    Ok(render::json(StatusCode::OK, &answer))
+    Ok(answer::json(StatusCode::OK, &answer))
 }
 
-/// Tells what there is of one partition.
+/// Describe a partition
+///
+/// Reads every class number: about eight bytes a template. Needs the scope `read`.
+#[utoipa::path(
+    get,
+    path = "/v1/partitions/{partition}",
+    tag = "native",
+    operation_id = "get_partition",
+    params(PartitionParameter),
+    responses((status = 200, description = "What there is", body = PartitionAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn one(
     State(state): State<AppState>,
     key: Key,
@@ -92,7 +115,7 @@ pub(in super::super) async fn one(
         classes: contents.classes,
         templates: contents.templates,
     };
-    Ok(render::json(StatusCode::OK, &answer))
+    Ok(answer::json(StatusCode::OK, &answer))
 }
 
 /// Nobody was ever enrolled there.

@@ -3,9 +3,37 @@
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::problem::Problem;
 use crate::types::{Bcid, ClassId, ParseBcidError, PartitionId};
+
+/// What stands for `{partition}` in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(
+    dead_code,
+    reason = "paths are read by other types; this is their description"
+)]
+pub(in super::super) struct PartitionParameter {
+    /// Storage and number, such as `bws.112`: 1 to 64 ASCII letters, digits, `-` or `_`, and a signed 32-bit
+    /// number. `/` and `:` may stand for the dot, escaped.
+    #[param(example = "bws.112")]
+    partition: String,
+}
+
+/// What stands for `{class}` in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(
+    dead_code,
+    reason = "paths are read by other types; this is their description"
+)]
+pub(in super::super) struct ClassParameter {
+    /// A signed 64-bit number. In answers it is a text: JavaScript rounds numbers of more than 53 bits.
+    #[param(example = "4711")]
+    class: String,
+}
 
 /// `/partitions/{partition}`, such as `bws.112`.
 pub(super) struct PartitionPath(pub(super) PartitionId);

@@ -6,6 +6,7 @@ use std::error::Error as StdError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::error::Chain;
 use super::super::jobs::Busy;
@@ -15,8 +16,9 @@ use crate::face::FaceError;
 use crate::partition::StoreError;
 
 /// The cause of a failure. Codes stay what they are: programs decide by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ProblemCode)]
 pub(in super::super) enum Code {
     InvalidParameter,
     InvalidCursor,
@@ -160,10 +162,12 @@ pub(in super::super) struct Problem {
 }
 
 /// Why a call was not done (RFC 9457).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(in super::super) struct ProblemDetails {
     /// Where the code is explained.
-    pub(super) r#type: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
     /// What the code means, the same each time.
     pub(super) title: &'static str,
     /// The status of the answer.
@@ -183,7 +187,7 @@ impl ProblemDetails {
     pub(super) fn of(code: Code) -> ProblemDetails {
         let (word, status, title) = code.facts();
         ProblemDetails {
-            r#type: format!("/v1/problems#{word}"),
+            kind: format!("/v1/problems#{word}"),
             title,
             status,
             code,

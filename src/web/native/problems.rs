@@ -3,19 +3,30 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::render;
+use super::answer;
 use super::problem::{Code, ProblemDetails};
 
 /// All causes of failures.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct Problems {
     /// One for each code.
     problems: Vec<ProblemDetails>,
 }
 
-/// Lists all codes of failures with their status and meaning. Needs no key.
+/// List all codes of failures
+///
+/// With the status and the meaning of each. Needs no key.
+#[utoipa::path(
+    get,
+    path = "/v1/problems",
+    tag = "native",
+    operation_id = "problems",
+    responses((status = 200, description = "All codes", body = Problems)),
+    security(())
+)]
 pub(in super::super) async fn problems() -> Response {
     let problems = Code::ALL.map(ProblemDetails::of).into();
-    render::json(StatusCode::OK, &Problems { problems })
+    answer::json(StatusCode::OK, &Problems { problems })
 }

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::data_url::DataUrl;
 use super::super::state::AppState;
@@ -46,7 +47,7 @@ pub(super) struct Sample {
 }
 
 /// What was seen in a sample.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(in super::super) struct SampleReport {
     /// How suitable the picture is, from 0 to 1; null for an embedding.
     quality: Option<f32>,

@@ -11,9 +11,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::key::Key;
 use super::problem::{Code, Problem};
 use crate::access::Scope;
@@ -25,7 +26,7 @@ const PREFIX: &str = "vultus-";
 const ENDING: &str = ".tar.zst";
 
 /// A snapshot in the directory of the service.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct SnapshotAnswer {
     /// The name of the file.
     name: String,
@@ -36,13 +37,24 @@ pub(in super::super) struct SnapshotAnswer {
 }
 
 /// The snapshots in the directory of the service.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct SnapshotsAnswer {
     /// The newest first.
     snapshots: Vec<SnapshotAnswer>,
 }
 
-/// Makes a snapshot of everything, as it is at one moment, and answers when it is whole.
+/// Make a snapshot of everything
+///
+/// As it is at one moment, in the directory `snapshot-dir` of the service; others may go on calling. The answer
+/// comes when the file is whole. Needs the scope `snapshot`.
+#[utoipa::path(
+    post,
+    path = "/v1/snapshots",
+    tag = "native",
+    operation_id = "create_snapshot",
+    responses((status = 201, description = "The snapshot is whole", body = SnapshotAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn create(
     State(state): State<AppState>,
     key: Key,
@@ -69,10 +81,20 @@ pub(in super::super) async fn create(
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(error) => return Err(Problem::internal("to make a snapshot", &error)),
     };
-    Ok(render::json(StatusCode::CREATED, &made))
+    Ok(answer::json(StatusCode::CREATED, &made))
 }
 
-/// Lists the snapshots in the directory of the service.
+/// List the snapshots in the directory of the service
+///
+/// Needs the scope `snapshot`.
+#[utoipa::path(
+    get,
+    path = "/v1/snapshots",
+    tag = "native",
+    operation_id = "list_snapshots",
+    responses((status = 200, description = "All snapshots", body = SnapshotsAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn list(
     State(state): State<AppState>,
     key: Key,
@@ -81,7 +103,7 @@ pub(in super::super) async fn list(
     check_directory(&state)?;
     let shared = state.clone();
     let snapshots = state.jobs().run(move || found(&shared)).await??;
-    Ok(render::json(StatusCode::OK, &SnapshotsAnswer { snapshots }))
+    Ok(answer::json(StatusCode::OK, &SnapshotsAnswer { snapshots }))
 }
 
 fn check_directory(state: &AppState) -> Result<&Path, Problem> {
@@ -100,10 +122,8 @@ fn make(state: &AppState) -> Result<SnapshotAnswer, Problem> {
     let path = directory.join(&name);
     let store = state.engine().store();
     match store.snapshot_to(&path, false, created, &mut |_, _| {}) {
-        // Two in one millisecond.
-        Err(StoreError::Io { source, .. })
-            if source.kind() == std::io::ErrorKind::AlreadyExists =>
-        {
+        // Two within a millisecond, or the clock was set back.
+        Err(StoreError::Exists { .. }) => {
             let detail = "a snapshot of this moment exists already";
             return Err(Problem::new(Code::SnapshotRunning, detail));
         }

@@ -4,14 +4,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::render;
 use super::super::state::AppState;
+use super::answer;
 use super::key::Key;
 use super::samples::encoder_name;
 
 /// The service and the calling key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct StatusAnswer {
     /// The version of the program.
     version: &'static str,
@@ -26,7 +27,7 @@ pub(in super::super) struct StatusAnswer {
 }
 
 /// A key, without its secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct KeyAnswer {
     /// Its public name.
     id: String,
@@ -40,7 +41,17 @@ pub(in super::super) struct KeyAnswer {
     expires_unix_milliseconds: Option<i64>,
 }
 
-/// Tells what this service is. Any key will do.
+/// Describe the service and the key
+///
+/// Any valid key will do.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    tag = "native",
+    operation_id = "status",
+    responses((status = 200, description = "The service and the key", body = StatusAnswer)),
+    security(("api_key" = []))
+)]
 pub(in super::super) async fn status(State(state): State<AppState>, Key(key): Key) -> Response {
     let profile = state.faces().profile();
     let answer = StatusAnswer {
@@ -56,5 +67,5 @@ pub(in super::super) async fn status(State(state): State<AppState>, Key(key): Ke
             name: key.name,
         },
     };
-    render::json(StatusCode::OK, &answer)
+    answer::json(StatusCode::OK, &answer)
 }

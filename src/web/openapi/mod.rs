@@ -1,0 +1,150 @@
+//! The description of both doors, OpenAPI 3.1, made from the types and functions that serve them, and a
+//! page to browse it with.
+
+mod page;
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi};
+use utoipa::{Modify, OpenApi as _};
+
+use super::native;
+
+/// What is said of the whole.
+#[derive(utoipa::OpenApi)]
+#[openapi(modifiers(&Security))]
+struct Head;
+
+/// How callers prove who they are.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_with(Components::new);
+        let scheme = |scheme, format: Option<&str>, description: &str| {
+            let mut http = Http::new(scheme);
+            http.bearer_format = format.map(str::to_owned);
+            http.description = Some(description.to_owned());
+            SecurityScheme::Http(http)
+        };
+        components.add_security_scheme(
+            "api_key",
+            scheme(
+                HttpAuthScheme::Bearer,
+                Some("vk_"),
+                "A key of the native API, made by `vultus key create`",
+            ),
+        );
+        components.add_security_scheme(
+            "app",
+            scheme(
+                HttpAuthScheme::Basic,
+                None,
+                "App-ID and App-Secret, made by `vultus app create`",
+            ),
+        );
+        components.add_security_scheme(
+            "bws_token",
+            scheme(
+                HttpAuthScheme::Bearer,
+                Some("JWT"),
+                "A token of `GET /extension/token`; `JWT` instead of `Bearer` means the same",
+            ),
+        );
+    }
+}
+
+/// The whole description.
+pub(super) fn document() -> OpenApi {
+    let mut document = Head::openapi();
+    document.info = InfoBuilder::new()
+        .title("Vultus")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Who is this? Exact face identification, over the classic BWS Web API and over a native \
+             API under `/v1`.",
+        ))
+        .license(Some(
+            LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build(),
+        ))
+        .build();
+    document.merge(native::Description::openapi());
+    document
+}
+
+/// The description and its page.
+pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/openapi.json", get(async || json()))
+        .route("/docs", get(async || page::file("index.html")))
+        .route("/docs/{file}", get(page::named))
+}
+
+fn json() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        document()
+            .to_pretty_json()
+            .expect("a description has texts, numbers and lists only")
+    });
+    let kind = HeaderValue::from_static("application/json");
+    (
+        StatusCode::OK,
+        [(header::CONTENT_TYPE, kind)],
+        TEXT.as_str(),
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::server;
+    use super::*;
+
+    /// Served, but no calls of an API.
+    const PAGES: [&str; 3] = ["/openapi.json", "/docs", "/docs/{file}"];
+
+    /// All paths that the router knows, from what it shows of itself.
+    fn routes() -> BTreeSet<String> {
+        let shown = format!("{:?}", server::routes());
+        let (_, paths) = shown.split_once("paths: {").unwrap();
+        // Between quotation marks are paths, and after the last of them the map ends.
+        let parts: Vec<&str> = paths.split('"').collect();
+        let pairs = parts.chunks_exact(2);
+        let more = pairs.take_while(|pair| !pair[0].contains('}'));
+        let paths = more.map(|pair| pair[1].to_owned());
+        paths
+            .filter(|path| !PAGES.contains(&path.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let described: BTreeSet<String> = document().paths.paths.into_keys().collect();
+        let mut routes = routes();
+        routes.retain(|path| path.starts_with("/v1/"));
+        assert!(routes.len() > 8);
+        assert_eq!(routes, described);
+    }
+
+    #[test]
+    fn every_call_has_a_summary_and_a_name_of_its_own() {
+        let mut names = BTreeSet::new();
+        for (path, item) in document().paths.paths {
+            for operation in [item.get, item.post, item.delete].into_iter().flatten() {
+                assert!(
+                    operation.summary.is_some_and(|text| !text.is_empty()),
+                    "{path}"
+                );
+                assert!(names.insert(operation.operation_id.unwrap()), "{path}");
+                assert!(operation.security.is_some(), "{path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Bodies that are wrong, each in its own way.
+
+use serde_json::{Value, json};
+
+use super::app::{Sent, Service, axis, base64, bytes_of, portrait};
+
+const IDENTIFY: &str = "partitions/bws.1/identify";
+const ENROLL: &str = "partitions/bws.1/classes/1/enroll";
+
+#[tokio::test]
+async fn a_malformed_body_is_refused_and_never_repeated() {
+    let service = Service::new();
+    let text = |body: &str| Sent::text("application/json", body);
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "\"text\"",
+        r#"{"pictures":"secret-sample"}"#,
+        r#"{"pictures":[17]}"#,
+        r#"{"pictures":[null]}"#,
+        r#"{"embeddings":["secret-sample"]}"#,
+        r#"{"embeddings":[[1,null]]}"#,
+        r#"{"embeddings":[[1,NaN]]}"#,
+        r#"{"embeddings":[[1,1e999]]}"#,
+        r#"{"limit":-1}"#,
+        r#"{"limit":1.5}"#,
+        r#"{"limit":"secret-sample"}"#,
+        r#"{"threshold":"secret-sample"}"#,
+        r#"{"encoder":7}"#,
+        r#"{"limit":1,"limit":2}"#,
+        r#"{"limit":1} {}"#,
+        "\u{0}",
+    ] {
+        let answer = service.post(IDENTIFY, text(body)).await;
+        answer.problem(400, "malformed_body");
+        assert!(!answer.body.contains("secret-sample"), "{}", answer.body);
+    }
+    let deep = format!(r#"{{"embeddings":{}"#, "[".repeat(100_000));
+    service
+        .post(IDENTIFY, text(&deep))
+        .await
+        .problem(400, "malformed_body");
+    // A slip in a name is told by name.
+    let answer = service.post(IDENTIFY, json!({ "treshold": 0.4 })).await;
+    let problem = answer.problem(400, "malformed_body");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("`treshold`"),
+        "{problem}"
+    );
+    let long = "x".repeat(100_000);
+    let answer = service.post(IDENTIFY, json!({ long: 1 })).await;
+    assert!(answer.body.len() < 1000);
+}
+
+#[tokio::test]
+async fn a_malformed_form_is_refused() {
+    let service = Service::new();
+    let kind = "multipart/form-data; boundary=frontier";
+    for (kind, body) in [
+        ("multipart/form-data", "--frontier--\r\n"),
+        (kind, ""),
+        (kind, "--frontier\r\n"),
+        (
+            kind,
+            "--frontier\r\nContent-Disposition: form-data; name=\"picture\"\r\n\r\nabc",
+        ),
+        (kind, "no form at all"),
+    ] {
+        let answer = service.post(IDENTIFY, Sent::text(kind, body)).await;
+        answer.problem(400, "malformed_body");
+    }
+    let long = [b'e'; 5000];
+    let forms: [&[(&str, &[u8])]; 7] = [
+        &[("unknown", b"1")],
+        &[("limit", b"many")],
+        &[("limit", b"1"), ("limit", b"2")],
+        &[("limit", b"\xff")],
+        &[("encoder", &long)],
+        &[("pictures", b"abc")],
+        &[("", b"abc")],
+    ];
+    for fields in forms {
+        let answer = service.post(IDENTIFY, Sent::form(fields)).await;
+        answer.problem(400, "malformed_body");
+    }
+    let fields: &[(&str, &[u8])] = &[("encoder", b"test"), ("embedding", b"12345")];
+    let answer = service.post(IDENTIFY, Sent::form(fields)).await;
+    answer.problem(422, "invalid_embedding");
+    let empty = service.post(IDENTIFY, Sent::form(&[])).await;
+    empty.problem(400, "no_samples");
+    // A name of digits is a name, in a form too.
+    let values = bytes_of(&axis(0));
+    let fields: &[(&str, &[u8])] = &[("encoder", b"7"), ("embedding", &values)];
+    let answer = service.post(ENROLL, Sent::form(fields)).await;
+    assert_eq!(answer.json()["encoder"], "7@1");
+}
+
+#[tokio::test]
+async fn other_types_of_bodies_are_refused() {
+    let service = Service::new();
+    for kind in [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json5",
+    ] {
+        let answer = service.post(IDENTIFY, Sent::text(kind, "{}")).await;
+        answer.problem(415, "unsupported_media_type");
+    }
+    let kind = "Application/JSON; charset=utf-8";
+    let answer = service.post(IDENTIFY, Sent::text(kind, "{}")).await;
+    answer.problem(400, "no_samples");
+}
+
+#[tokio::test]
+async fn each_fault_of_a_picture_has_a_code_and_a_place() {
+    let service = Service::new();
+    let good = base64(&portrait("obama-portrait"));
+    let wall = image::RgbImage::from_pixel(320, 240, image::Rgb([128; 3]));
+    let mut png = std::io::Cursor::new(Vec::new());
+    wall.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let cut = base64(&portrait("obama-portrait")[..2000]);
+    for (bad, code) in [
+        ("", "invalid_picture"),
+        ("not base64!", "invalid_base64"),
+        ("data:image/png;base64,%", "invalid_base64"),
+        ("data:image/png,abc", "invalid_base64"),
+        (&base64(b"no picture"), "invalid_picture"),
+        (&cut, "invalid_picture"),
+        (&base64(png.get_ref()), "no_face_found"),
+    ] {
+        for path in [IDENTIFY, ENROLL] {
+            let body = json!({ "pictures": [good, bad] });
+            let problem = service.post(path, body).await.problem(422, code);
+            assert_eq!(problem["sample"], 1, "{problem}");
+        }
+    }
+    service
+        .get("partitions/bws.1")
+        .await
+        .problem(404, "partition_not_found");
+}
+
+#[tokio::test]
+async fn what_is_no_embedding_is_refused() {
+    let service = Service::new();
+    service.enroll("bws.1", 1, &axis(0)).await;
+    let call = async |embeddings: Value| {
+        let body = json!({ "embeddings": embeddings, "encoder": "test" });
+        let mut answers = Vec::new();
+        for path in [IDENTIFY, ENROLL] {
+            answers.push(service.post(path, body.clone()).await);
+        }
+        answers
+    };
+    let with = |value: Value| {
+        let mut values = json!(axis(0));
+        values[15] = value;
+        values
+    };
+    for bad in [
+        json!([]),
+        json!([1.0]),
+        json!(vec![1.0; 15]),
+        json!(vec![1.0; 4097]),
+        json!(vec![0.0; 16]),
+        // Finite in double precision, infinite in single.
+        with(json!(1e39)),
+        with(json!(-1e300)),
+    ] {
+        for answer in call(json!([bad])).await {
+            assert_eq!(answer.problem(422, "invalid_embedding")["sample"], 0);
+        }
+        for answer in call(json!([axis(0), bad])).await {
+            assert_eq!(answer.problem(422, "invalid_embedding")["sample"], 1);
+        }
+    }
+    // Another length than the partition's is another encoder.
+    for answer in call(json!([vec![1.0; 17]])).await {
+        answer.problem(409, "encoder_mismatch");
+    }
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut values = axis(0);
+        values[3] = value;
+        let bytes = bytes_of(&values);
+        let fields: &[(&str, &[u8])] = &[("encoder", b"test"), ("embedding", &bytes)];
+        let answer = service.post(ENROLL, Sent::form(fields)).await;
+        answer.problem(422, "invalid_embedding");
+    }
+    let mut opposite = axis(0);
+    opposite.iter_mut().for_each(|value| *value = -*value);
+    let body = json!({ "embeddings": [axis(0), opposite], "encoder": "test" });
+    let answer = service.post(IDENTIFY, body).await;
+    answer.problem(422, "contradicting_samples");
+    let class = service.get("partitions/bws.1/classes/1").await.json();
+    assert_eq!(class["templates"], 1);
+}
+
+#[tokio::test]
+async fn embeddings_come_with_the_name_of_their_encoder() {
+    let service = Service::new();
+    let answer = service
+        .post(ENROLL, json!({ "embeddings": [axis(0)] }))
+        .await;
+    answer.problem(400, "invalid_parameter");
+    for name in ["", "a b", "a@", "@1", "\u{fc}", &"n".repeat(65)] {
+        let body = json!({ "embeddings": [axis(0)], "encoder": name });
+        service
+            .post(ENROLL, body)
+            .await
+            .problem(400, "invalid_parameter");
+    }
+    service.enroll("bws.1", 1, &axis(0)).await;
+    for (name, path) in [("test@2", ENROLL), ("other", ENROLL), ("other", IDENTIFY)] {
+        let body = json!({ "embeddings": [axis(0)], "encoder": name });
+        service
+            .post(path, body)
+            .await
+            .problem(409, "encoder_mismatch");
+    }
+    // Pictures are of the encoder of the service, whatever is said of them.
+    let picture = base64(&portrait("obama-portrait"));
+    let body = json!({ "pictures": [picture], "encoder": "test" });
+    service
+        .post(ENROLL, body)
+        .await
+        .problem(409, "encoder_mismatch");
+    let body = json!({ "pictures": [picture] });
+    service
+        .post(ENROLL, body)
+        .await
+        .problem(409, "encoder_mismatch");
+    let body = json!({ "pictures": [picture], "encoder": "sface@2021dec" });
+    let answer = service
+        .post("partitions/bws.2/classes/1/enroll", body)
+        .await
+        .json();
+    assert_eq!(answer["added"], 1);
+}
+
+#[tokio::test]
+async fn numbers_have_bounds() {
+    let service = Service::new();
+    service.enroll("bws.1", 1, &axis(0)).await;
+    let ask = async |name: &str, value: Value| {
+        let mut body = json!({ "embeddings": [axis(0)], "encoder": "test" });
+        body[name] = value;
+        service.post(IDENTIFY, body).await
+    };
+    for (name, value) in [
+        ("limit", json!(0)),
+        ("limit", json!(1001)),
+        ("limit", json!(u64::MAX)),
+        ("threshold", json!(-1.001)),
+        ("threshold", json!(1.001)),
+        ("threshold", json!(1e300)),
+    ] {
+        ask(name, value).await.problem(400, "invalid_parameter");
+    }
+    for (name, value, found) in [
+        ("limit", json!(1), 1),
+        ("limit", json!(1000), 1),
+        ("threshold", json!(-1), 1),
+        ("threshold", json!(0.99), 1),
+    ] {
+        let answer = ask(name, value).await.json();
+        assert_eq!(answer["matches"].as_array().unwrap().len(), found, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_so_many_samples_and_a_body_so_many_bytes() {
+    let service = Service::with(|settings| {
+        settings.samples.per_token = 3;
+        settings.body_bytes_max = 10_000;
+    });
+    service.enroll("bws.1", 1, &axis(0)).await;
+    let body = |count: usize| {
+        let embeddings: Vec<_> = (0..count).map(|_| axis(0)).collect();
+        json!({ "embeddings": embeddings, "encoder": "test" })
+    };
+    service.post(IDENTIFY, body(3)).await.json();
+    service
+        .post(IDENTIFY, body(4))
+        .await
+        .problem(400, "too_many_samples");
+    let answer = service
+        .post(IDENTIFY, json!({ "embeddings": [], "pictures": [] }))
+        .await;
+    answer.problem(400, "no_samples");
+    for length in [10_001, 100_000] {
+        let text = format!("{{\"encoder\":\"{}\"}}", "e".repeat(length));
+        let answer = service
+            .post(IDENTIFY, Sent::text("application/json", &text))
+            .await;
+        answer.problem(413, "body_too_large");
+        let picture = vec![0; length];
+        let answer = service
+            .post(IDENTIFY, Sent::form(&[("picture", &picture)]))
+            .await;
+        answer.problem(413, "body_too_large");
+    }
+}

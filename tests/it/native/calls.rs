@@ -1,0 +1,176 @@
+//! What each call does when all is well, in both forms of bodies.
+
+use serde_json::json;
+
+use super::app::{Sent, Service, axis, base64, bytes_of, portrait};
+
+const OBAMA: &str = "partitions/bws.1/classes/44";
+
+#[tokio::test]
+async fn a_person_is_enrolled_and_found_with_pictures_as_json() {
+    let service = Service::new();
+    let (obama, biden) = (portrait("obama-portrait"), portrait("biden-portrait"));
+    for (class, picture) in [(44, &obama), (46, &biden)] {
+        let path = format!("partitions/bws.1/classes/{class}/enroll");
+        let body = json!({ "pictures": [base64(picture)] });
+        let answer = service.post(&path, body).await.json();
+        assert_eq!(answer["class"], class.to_string());
+        assert_eq!(answer["added"], 1);
+        assert_eq!(answer["templates"], 1);
+        assert!(answer["samples"][0]["quality"].as_f64().unwrap() > 0.0);
+        assert!(answer["samples"][0]["warnings"].is_array());
+    }
+    let again = base64(&portrait("obama-white-house"));
+    for picture in [again.clone(), format!("data:image/jpeg;base64,{again}")] {
+        let body = json!({ "pictures": [picture], "threshold": -1 });
+        let answer = service.post("partitions/bws.1/identify", body).await.json();
+        assert_eq!(answer["matches"].as_array().unwrap().len(), 2);
+        assert_eq!(answer["matches"][0]["class"], "44");
+        let score = answer["matches"][0]["score"].as_f64().unwrap();
+        assert!((0.5..=1.0).contains(&score), "{score}");
+        assert_eq!(answer["templates_searched"], 2);
+        assert_eq!(answer["threshold"], -1.0);
+    }
+    // Without a threshold, that of the service leaves strangers out.
+    let body = json!({ "pictures": [again] });
+    let answer = service.post("partitions/bws.1/identify", body).await.json();
+    assert_eq!(answer["matches"].as_array().unwrap().len(), 1);
+    let status = service.get("status").await.json();
+    assert_eq!(answer["threshold"], status["threshold"]);
+    assert_eq!(answer["encoder"], status["encoder"]);
+}
+
+#[tokio::test]
+async fn forms_do_the_same_as_json() {
+    let service = Service::new();
+    let (obama, again) = (portrait("obama-portrait"), portrait("obama-white-house"));
+    let form = Sent::form(&[("picture", &obama), ("picture", &again)]);
+    let answer = service.post(&format!("{OBAMA}/enroll"), form).await.json();
+    assert_eq!(answer["added"], 2);
+    let form = Sent::form(&[("replace", b"true"), ("picture", &obama)]);
+    let answer = service.post(&format!("{OBAMA}/enroll"), form).await.json();
+    assert_eq!(
+        (&answer["removed"], &answer["templates"]),
+        (&json!(2), &json!(1))
+    );
+
+    let form = Sent::form(&[("limit", b"1"), ("threshold", b"0.2"), ("picture", &again)]);
+    let by_form = service.post("partitions/bws.1/identify", form).await.json();
+    let body = json!({ "limit": 1, "threshold": 0.2, "pictures": [base64(&again)] });
+    let by_json = service.post("partitions/bws.1/identify", body).await.json();
+    assert_eq!(by_form, by_json);
+    assert_eq!(by_form["matches"][0]["class"], "44");
+}
+
+#[tokio::test]
+async fn ready_embeddings_of_any_encoder_are_compared_exactly() {
+    let service = Service::new();
+    service.enroll("bws.2", 1, &axis(0)).await;
+    service.enroll("bws.2", 2, &axis(1)).await;
+    let body = json!({ "embeddings": [axis(0)], "encoder": "test@1" });
+    let answer = service.post("partitions/bws.2/identify", body).await.json();
+    let matches = answer["matches"].as_array().unwrap();
+    assert_eq!(matches.len(), 2, "no threshold is known for this encoder");
+    assert_eq!(answer["threshold"], json!(null));
+    assert_eq!(matches[0]["class"], "1");
+    assert!((matches[0]["similarity"].as_f64().unwrap() - 1.0).abs() < 1e-12);
+    // Cosine of (1, 0.25, 0) and (0, 1, 0.25): 0.25 over 1.0625.
+    let expected = 0.25 / 1.0625;
+    assert!((matches[1]["similarity"].as_f64().unwrap() - expected).abs() < 1e-12);
+    assert_eq!(matches[1]["score"], json!(null));
+
+    let bytes = bytes_of(&axis(0));
+    let form = Sent::form(&[("encoder", b"test"), ("embedding", &bytes)]);
+    let by_form = service.post("partitions/bws.2/identify", form).await.json();
+    assert_eq!(by_form, answer);
+}
+
+#[tokio::test]
+async fn samples_of_one_person_are_fused() {
+    let service = Service::new();
+    for class in 0..3 {
+        let at = usize::try_from(class).unwrap();
+        service.enroll("bws.2", class, &axis(5 * at)).await;
+    }
+    let body = json!({ "embeddings": [axis(0), axis(5)], "encoder": "test", "limit": 2 });
+    let answer = service.post("partitions/bws.2/identify", body).await.json();
+    let matches = answer["matches"].as_array().unwrap();
+    assert_eq!([&matches[0]["class"], &matches[1]["class"]], ["0", "1"]);
+    // Each is half of the way.
+    let similarity = matches[0]["similarity"].as_f64().unwrap();
+    assert!((similarity - 0.5_f64.sqrt()).abs() < 1e-6, "{similarity}");
+    assert_eq!(answer["samples"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_enrolment_is_all_or_nothing() {
+    let service = Service::new();
+    let body = json!({ "embeddings": [axis(0), vec![0.0; 16]], "encoder": "test" });
+    let answer = service.post(&format!("{OBAMA}/enroll"), body).await;
+    let problem = answer.problem(422, "invalid_embedding");
+    assert_eq!(problem["sample"], 1);
+    service.get(OBAMA).await.problem(404, "class_not_found");
+    service
+        .get("partitions/bws.1")
+        .await
+        .problem(404, "partition_not_found");
+}
+
+#[tokio::test]
+async fn a_class_is_described_and_deleted() {
+    let service = Service::new();
+    service.enroll("bws.1", 44, &axis(0)).await;
+    service.clock.advance(std::time::Duration::from_secs(5));
+    service.enroll("bws.1", 44, &axis(1)).await;
+    let class = service.get(OBAMA).await.json();
+    let expected = json!({
+        "class": "44", "templates": 2,
+        "first_enrolled_unix_milliseconds": 1_700_000_000_000_i64,
+        "last_enrolled_unix_milliseconds": 1_700_000_005_000_i64,
+        "best_quality": null,
+    });
+    assert_eq!(class, expected);
+    let deleted = service.delete(OBAMA).await.json();
+    assert_eq!(deleted, json!({ "was_enrolled": true }));
+    let deleted = service.delete(OBAMA).await.json();
+    assert_eq!(deleted, json!({ "was_enrolled": false }));
+    service.get(OBAMA).await.problem(404, "class_not_found");
+}
+
+#[tokio::test]
+async fn class_numbers_keep_all_their_64_bits() {
+    let service = Service::new();
+    // Two neighbours that are the same number in double precision.
+    let numbers = [i64::MIN, i64::MIN + 1, 9_007_199_254_740_993, i64::MAX];
+    for number in numbers {
+        service.enroll("bws.1", number, &axis(0)).await;
+        let class = service
+            .get(&format!("partitions/bws.1/classes/{number}"))
+            .await;
+        assert_eq!(class.json()["class"], number.to_string());
+    }
+    let listed = service.get("partitions/bws.1/classes").await.json();
+    let listed: Vec<&str> = listed["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| class["class"].as_str().unwrap())
+        .collect();
+    assert_eq!(listed, numbers.map(|number| number.to_string()));
+    let body = json!({ "embeddings": [axis(0)], "encoder": "test" });
+    let found = service.post("partitions/bws.1/identify", body).await.json();
+    assert_eq!(found["matches"][0]["class"], i64::MIN.to_string());
+    for wrong in [
+        "9223372036854775808",
+        "-9223372036854775809",
+        "1.0",
+        "+1",
+        "%C3%BC",
+        "%FF",
+    ] {
+        let answer = service
+            .get(&format!("partitions/bws.1/classes/{wrong}"))
+            .await;
+        answer.problem(400, "invalid_parameter");
+    }
+}

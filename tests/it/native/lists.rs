@@ -1,0 +1,122 @@
+//! Long lists, a page at a time.
+
+use serde_json::Value;
+
+use super::app::{Service, axis};
+
+/// All pages, and how many there were.
+async fn pages(service: &Service, path: &str, list: &str, limit: usize) -> (Vec<Value>, usize) {
+    let (mut all, mut count, mut cursor) = (Vec::new(), 0, String::new());
+    loop {
+        let page = service
+            .get(&format!("{path}?limit={limit}{cursor}"))
+            .await
+            .json();
+        let entries = page[list].as_array().unwrap();
+        assert!(entries.len() <= limit);
+        all.extend(entries.iter().cloned());
+        count += 1;
+        match &page["next"] {
+            Value::Null => return (all, count),
+            // A page that promises more is full.
+            Value::String(next) => {
+                assert_eq!(entries.len(), limit);
+                cursor = format!("&cursor={next}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn classes_come_in_order_whatever_the_length_of_pages() {
+    let service = Service::new();
+    let numbers = [5, -3, 0, i64::MAX, i64::MIN, 12];
+    for number in numbers {
+        service.enroll("bws.1", number, &axis(0)).await;
+    }
+    let mut expected = numbers;
+    expected.sort_unstable();
+    let path = "partitions/bws.1/classes";
+    for (limit, count) in [(1, 6), (2, 3), (3, 2), (5, 2), (6, 1), (7, 1), (1000, 1)] {
+        let (all, found) = pages(&service, path, "classes", limit).await;
+        let names: Vec<String> = all
+            .iter()
+            .map(|one| one["class"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, expected.map(|number| number.to_string()), "{limit}");
+        assert_eq!(found, count, "{limit}");
+    }
+    // What was deleted meanwhile does no harm to a cursor.
+    let first = service.get(&format!("{path}?limit=2")).await.json();
+    service.delete("partitions/bws.1/classes/-3").await.json();
+    let next = first["next"].as_str().unwrap();
+    let second = service
+        .get(&format!("{path}?limit=2&cursor={next}"))
+        .await
+        .json();
+    assert_eq!(second["classes"][0]["class"], "0");
+}
+
+#[tokio::test]
+async fn partitions_come_in_order_of_storage_and_number() {
+    let service = Service::new();
+    let names = ["b.10", "b.9", "a.1", "b.-1", "a-b.1"];
+    for name in names {
+        service.enroll(name, 1, &axis(0)).await;
+    }
+    for limit in [1, 2, 5, 6] {
+        let (all, _) = pages(&service, "partitions", "partitions", limit).await;
+        let found: Vec<&str> = all
+            .iter()
+            .map(|one| one["partition"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, ["a.1", "a-b.1", "b.-1", "b.9", "b.10"], "{limit}");
+    }
+    let one = service.get("partitions/b.9").await.json();
+    assert_eq!(one["encoder"], "test@1");
+    assert_eq!(
+        (&one["dimension"], &one["classes"], &one["templates"]),
+        (&16.into(), &1.into(), &1.into())
+    );
+}
+
+#[tokio::test]
+async fn nobody_at_all_is_an_empty_page() {
+    let service = Service::new();
+    let page = service.get("partitions").await.json();
+    assert_eq!(page, serde_json::json!({ "partitions": [], "next": null }));
+    service
+        .get("partitions/bws.1/classes")
+        .await
+        .problem(404, "partition_not_found");
+    service.enroll("bws.1", 1, &axis(0)).await;
+    service.delete("partitions/bws.1/classes/1").await.json();
+    let page = service.get("partitions/bws.1/classes").await.json();
+    assert_eq!(page, serde_json::json!({ "classes": [], "next": null }));
+}
+
+#[tokio::test]
+async fn what_is_no_page_is_refused() {
+    let service = Service::new();
+    service.enroll("bws.1", 1, &axis(0)).await;
+    for path in ["partitions", "partitions/bws.1/classes"] {
+        for query in [
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "limit=x",
+            "limit=",
+            "offset=1",
+            "limit=1&limit=2",
+        ] {
+            let answer = service.get(&format!("{path}?{query}")).await;
+            answer.problem(400, "invalid_parameter");
+        }
+        // Of no form, of another list, and made up.
+        for cursor in ["", "%", "*", "eA", "AAAA", "_____"] {
+            let answer = service.get(&format!("{path}?cursor={cursor}")).await;
+            answer.problem(400, "invalid_cursor");
+        }
+    }
+}
