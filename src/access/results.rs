@@ -13,8 +13,8 @@ use crate::types::{Bcid, Timestamp};
 
 /// Where results are kept in the store.
 const AREA: &str = "results";
-/// How often results that are too old are looked for.
-const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often results that are too old are looked for, which reads them all.
+const PURGE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Keeps the outcome of the last task of every token, durably.
 #[derive(Debug)]

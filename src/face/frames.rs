@@ -11,7 +11,8 @@ use image::{AnimationDecoder, Frames, ImageDecoder, ImageFormat, Limits};
 use super::decode::{DecodeLimits, Picture, fault, format_of, too_many_pixels};
 use super::error::FaceError;
 
-/// The most pictures that a video may have: half a minute at twenty a second.
+/// The most pictures of a video that are read: half a minute at twenty a second. What follows is passed
+/// over.
 const PICTURES_MAX: usize = 600;
 /// How many pixels all pictures of an animation may have together, as a multiple of what one may have. Each
 /// of them has to be decoded to know the next.
@@ -67,9 +68,7 @@ pub(super) fn decode_frames(
     let (width, height) = (first.width() as u32, first.height() as u32);
     let pixels = u64::from(width) * u64::from(height);
     let most = limits.pixels_max.saturating_mul(ANIMATION_PIXELS_FACTOR) / pixels.max(1);
-    let most = usize::try_from(most)
-        .unwrap_or(usize::MAX)
-        .min(PICTURES_MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     Spread::new(count)
         .of(frames, most)
         .map_err(|error| error.map_or_else(|| too_many_pixels(width, height, limits), fault))
@@ -98,7 +97,7 @@ impl Spread {
         frames: Frames<'_>,
         most: usize,
     ) -> Result<Vec<Picture>, Option<image::ImageError>> {
-        for (number, frame) in frames.enumerate() {
+        for (number, frame) in frames.take(PICTURES_MAX).enumerate() {
             if number == most {
                 return Err(None);
             }

@@ -66,6 +66,19 @@ impl Error {
         Error::new(StatusCode::FORBIDDEN, message)
     }
 
+    /// The path has other methods. The router says which, in the header `Allow`.
+    pub(super) fn wrong_method() -> Error {
+        Error::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this path does not have that method",
+        )
+    }
+
+    /// The path has the method GET alone.
+    pub(super) fn only_get() -> Error {
+        Error::wrong_method().with(header::ALLOW, HeaderValue::from_static("GET"))
+    }
+
     /// Our fault. The cause is logged; the caller learns only that there was one.
     pub(super) fn internal(doing: &'static str, cause: &(dyn StdError + 'static)) -> Error {
         tracing::error!(error = %Chain(cause), "failed {doing}");

@@ -48,15 +48,12 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/extension/token", get(token))
         .route("/extension/upload", post(upload))
         // A HEAD request must not use up a try, as it would if GET answered it.
-        .route("/extension/enroll", get(enroll).head(method_not_allowed))
-        .route("/extension/verify", get(verify).head(method_not_allowed))
-        .route(
-            "/extension/identify",
-            get(identify).head(method_not_allowed),
-        )
+        .route("/extension/enroll", get(enroll).head(head_not_allowed))
+        .route("/extension/verify", get(verify).head(head_not_allowed))
+        .route("/extension/identify", get(identify).head(head_not_allowed))
         .route(
             "/extension/livenessdetection",
-            get(liveness_detection).head(method_not_allowed),
+            get(liveness_detection).head(head_not_allowed),
         )
         .route("/extension/result", get(result))
         .route("/extension/isenrolled", get(is_enrolled))
@@ -139,11 +136,13 @@ async fn not_found() -> Error {
     Error::new(StatusCode::NOT_FOUND, "there is nothing at this path")
 }
 
+/// For calls that a GET makes once only, such as one that uses up a try.
+async fn head_not_allowed() -> Error {
+    Error::only_get()
+}
+
 async fn method_not_allowed() -> Error {
-    Error::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "this path does not have that method",
-    )
+    Error::wrong_method()
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ mod cli_exchange;
 #[cfg(feature = "web")]
 mod cli_inspect;
 #[cfg(feature = "web")]
+mod cli_key_rotate;
+#[cfg(feature = "web")]
 mod cli_snapshot;
 #[cfg(feature = "web")]
 mod cli_upkeep;

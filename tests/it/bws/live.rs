@@ -379,6 +379,8 @@ async fn these_calls_are_for_apps_and_have_one_method() {
             let answer = app.call(Method::POST, &path, authorization, obama()).await;
             answer.message(401);
         }
-        app.ask(Method::GET, &path).await.message(405);
+        let other = app.ask(Method::GET, &path).await;
+        other.message(405);
+        assert_eq!(other.headers[header::ALLOW], "POST");
     }
 }

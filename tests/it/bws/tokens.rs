@@ -322,6 +322,7 @@ async fn a_head_request_uses_nothing_up() {
         .call(Method::HEAD, "/extension/enroll", &bearer, Body::empty())
         .await;
     assert_eq!(head.status, 405);
+    assert_eq!(head.headers[header::ALLOW], "GET");
     assert_eq!(app.task(&token, "enroll").await.status, 200);
 }
 

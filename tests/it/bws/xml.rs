@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 
-use super::app::{Answer, TestApp, nobody, obama};
+use super::app::{Answer, TestApp, nobody, obama, obama_again};
 
 const ROOT: &str = "xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" \
                     xmlns=\"http://schemas.bioid.com/2011/12/bws\"";
@@ -194,8 +194,32 @@ async fn answers_are_as_the_schema_says() {
     }
     let token = app.token("bcid=bws.1.7").await;
     let bearer = format!("Bearer {token}");
-    for body in [obama(), nobody(), "nonsense".to_owned()] {
-        let answer = ask(&app, Method::POST, "upload", &bearer, XML, body).await;
+    let pictures = |second: &str| {
+        let (first, photo) = (obama(), obama());
+        format!(r#"{{"liveimage1":"{first}","liveimage2":"{second}","idphoto":"{photo}"}}"#)
+    };
+    for (path, authorization, body) in [
+        ("upload", &bearer, obama()),
+        ("upload", &bearer, nobody()),
+        ("upload", &bearer, "nonsense".to_owned()),
+        ("qualitycheck?full=true&state=%1F%3C", &basic, obama()),
+        ("qualitycheck", &basic, nobody()),
+        ("passivelivedetection?state=details", &basic, obama()),
+        ("livedetection", &basic, pictures(&obama_again())),
+        (
+            "livedetection?state=details",
+            &basic,
+            pictures(&obama_again()),
+        ),
+        ("livedetection?state=details", &basic, pictures(&obama())),
+        ("livedetection?state=1", &basic, pictures(&nobody())),
+        ("photoverify", &basic, pictures(&obama_again())),
+        ("photoverify2?state=details", &basic, pictures(&obama())),
+        ("photoverify2", &basic, pictures("data:,")),
+        ("photoverify2", &basic, String::new()),
+    ] {
+        let answer = ask(&app, Method::POST, path, authorization, XML, body).await;
         validate(&answer.body);
+        assert!(answer.body.starts_with("<?xml"), "{path}");
     }
 }

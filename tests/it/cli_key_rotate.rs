@@ -1,0 +1,47 @@
+//! `vultus key rotate`, beside a service that runs.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::cli::{failure, success, text, vultus};
+use super::service::{App, Server};
+
+fn refused(server: &Server, token: &str) -> bool {
+    matches!(
+        server.task(token, "identify"),
+        Err(ureq::Error::StatusCode(401))
+    )
+}
+
+#[test]
+fn a_service_that_runs_takes_the_new_key_and_honours_the_old_one_unless_it_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let app = App::create(data);
+    let server = Server::start(data);
+    let old = server.token(&app, 0, "identify").unwrap();
+    let rotate = ["key", "rotate", "--data-dir", text(data)];
+    success(&vultus(&rotate));
+    assert!(!refused(&server, &old));
+    success(&vultus(&[&rotate[..], &["--forget"]].concat()));
+    // The service looks at the file every few seconds; a minute is more than it has.
+    let begun = Instant::now();
+    while !refused(&server, &old) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the old key is still good"
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+    // The secret of the app is not touched.
+    let new = server.token(&app, 0, "identify").unwrap();
+    assert!(!refused(&server, &new));
+}
+
+#[test]
+fn without_a_key_there_is_nothing_to_replace() {
+    let directory = tempfile::tempdir().unwrap();
+    let rotate = ["key", "rotate", "--data-dir", text(directory.path())];
+    let said = failure(&vultus(&rotate));
+    assert!(said.contains("server.key"), "{said}");
+}
