@@ -35,6 +35,8 @@ mod liveness;
 mod naive;
 #[cfg(feature = "web")]
 mod native;
+#[cfg(feature = "web")]
+mod networks;
 mod search;
 #[cfg(feature = "web")]
 mod service;

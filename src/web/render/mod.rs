@@ -55,12 +55,6 @@ pub(super) fn answer<T: Serialize + Send + Sync + 'static>(
     pending(status, Pending::Value(Arc::new(body)))
 }
 
-/// `body` as JSON whatever the client prefers: the native API speaks nothing else.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let kind = HeaderValue::from_static("application/json; charset=utf-8");
-    (status, [(header::CONTENT_TYPE, kind)], body.json()).into_response()
-}
-
 /// A bare text, or the same as JSON or XML for a client that wants that more.
 pub(super) fn text(body: &str) -> Response {
     pending(StatusCode::OK, Pending::Text(body.into()))

@@ -1,7 +1,7 @@
 //! A service for one test, and the pictures it is shown.
 
 use std::io::Cursor;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use vultus::access::{AppId, ServerKey};
 use vultus::engine::Engine;
-use vultus::face::{FacePipeline, PipelineOptions};
-use vultus::liveness::LivenessDetector;
 use vultus::partition::Store;
 use vultus::search::Pool;
 use vultus::types::{Clock, Timestamp};
 use vultus::web::{AppState, Settings, router};
+
+use super::super::networks::{faces, liveness};
 
 pub(super) const URL: &str = "https://faces.example.org";
 
@@ -208,21 +208,6 @@ pub(super) fn basic(id: &str, secret: &str) -> String {
 fn state(store: &Arc<Store>, key: &ServerKey, settings: Settings, clock: &Clock) -> AppState {
     let engine = Arc::new(Engine::new(store.clone(), Pool::Here));
     AppState::new(engine, faces(), liveness(), key, settings, clock.clone())
-}
-
-/// Loading the networks takes long, and they do not change.
-fn faces() -> Arc<FacePipeline> {
-    static FACES: OnceLock<Arc<FacePipeline>> = OnceLock::new();
-    FACES
-        .get_or_init(|| Arc::new(FacePipeline::new(&PipelineOptions::default()).unwrap()))
-        .clone()
-}
-
-fn liveness() -> Arc<LivenessDetector> {
-    static LIVENESS: OnceLock<Arc<LivenessDetector>> = OnceLock::new();
-    LIVENESS
-        .get_or_init(|| Arc::new(LivenessDetector::new(1).unwrap()))
-        .clone()
 }
 
 pub(super) fn obama() -> String {

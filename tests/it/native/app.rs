@@ -1,6 +1,6 @@
 //! A service for one test, and what is sent to it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,11 +12,12 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use vultus::access::{ApiKeyId, NewApiKey, Reach, Scope, ServerKey};
 use vultus::engine::Engine;
-use vultus::face::{FacePipeline, PipelineOptions};
 use vultus::partition::Store;
 use vultus::search::Pool;
 use vultus::types::{Clock, Timestamp};
 use vultus::web::{AppState, Settings, router};
+
+use super::super::networks::{faces, liveness};
 
 /// A service with one key that may do everything.
 pub(super) struct Service {
@@ -58,7 +59,14 @@ impl Service {
         settings.snapshot_dir = Some(directory.path().join("snapshots"));
         change(&mut settings);
         let engine = Arc::new(Engine::new(store, Pool::Here));
-        let state = AppState::new(engine, faces(), &server_key, settings, clock.clone());
+        let state = AppState::new(
+            engine,
+            faces(),
+            liveness(),
+            &server_key,
+            settings,
+            clock.clone(),
+        );
         let mut service = Service {
             directory,
             router: router(state.clone()),
@@ -213,14 +221,6 @@ impl Sent {
             bytes,
         }
     }
-}
-
-/// Loading the networks takes long, and they do not change.
-fn faces() -> Arc<FacePipeline> {
-    static FACES: OnceLock<Arc<FacePipeline>> = OnceLock::new();
-    FACES
-        .get_or_init(|| Arc::new(FacePipeline::new(&PipelineOptions::default()).unwrap()))
-        .clone()
 }
 
 /// The bytes of a portrait.

@@ -1,0 +1,20 @@
+//! The networks, loaded once for all tests: that takes long, and they do not change.
+
+use std::sync::{Arc, OnceLock};
+
+use vultus::face::{FacePipeline, PipelineOptions};
+use vultus::liveness::LivenessDetector;
+
+pub(super) fn faces() -> Arc<FacePipeline> {
+    static FACES: OnceLock<Arc<FacePipeline>> = OnceLock::new();
+    FACES
+        .get_or_init(|| Arc::new(FacePipeline::new(&PipelineOptions::default()).unwrap()))
+        .clone()
+}
+
+pub(super) fn liveness() -> Arc<LivenessDetector> {
+    static LIVENESS: OnceLock<Arc<LivenessDetector>> = OnceLock::new();
+    LIVENESS
+        .get_or_init(|| Arc::new(LivenessDetector::new(1).unwrap()))
+        .clone()
+}
