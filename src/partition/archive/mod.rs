@@ -1,4 +1,4 @@
-//! A whole data directory in one file: a tar stream, compressed with zstd.
+//! A whole data directory in one file: a tar stream in zstd frames.
 //!
 //! ```text
 //! frame 1   manifest.json             what follows: every name and length
@@ -15,6 +15,7 @@
 mod ahead;
 mod read;
 mod restore;
+mod stored;
 mod write;
 
 use std::collections::BTreeSet;

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use crc_fast::{CrcAlgorithm, Digest};
 use zstd::stream::write::Encoder;
 
+use super::stored::StoredFrame;
 use super::{
     ALGORITHM, CHECKSUMS, CHUNK_BYTES, ChecksumOf, Checksums, MANIFEST, Manifest, TAR_BLOCK_BYTES,
     beside, header, padding, parent_of, sync_directory,
@@ -16,9 +17,8 @@ use super::{
 use crate::partition::StoreError;
 use crate::partition::format::checksum;
 
-/// Templates hardly compress: level 1 saves 8 to 17 % at a third of the speed. This level looks for
-/// nothing but runs, which the empty pages of a catalog are.
-const LEVEL: i32 = -1;
+/// Of the manifest. What comes after it is stored as it is.
+const LEVEL: i32 = 1;
 /// Written bytes that may wait to be synced: the disk works while the processor does, and a sync at
 /// the end has little left to do.
 const UNSYNCED_BYTES_MAX: usize = 32 << 20;
@@ -202,19 +202,20 @@ pub(super) enum AddError {
 /// The bytes of an archive, wherever they go.
 pub(super) struct ArchiveStream<W: Write> {
     manifest: Manifest,
-    encoder: Encoder<'static, W>,
+    frame: StoredFrame<W>,
     checksums: Vec<ChecksumOf>,
 }
 
 impl<W: Write> ArchiveStream<W> {
     pub(super) fn begin(out: W, manifest: Manifest) -> io::Result<ArchiveStream<W>> {
         let json = serde_json::to_vec(&manifest)?;
-        let mut frame = encoder(out)?;
-        write_entry(&mut frame, &manifest, MANIFEST, &json)?;
-        let encoder = encoder(frame.finish()?)?;
+        let mut first = Encoder::new(out, LEVEL)?;
+        first.include_checksum(true)?;
+        write_entry(&mut first, &manifest, MANIFEST, &json)?;
+        let frame = StoredFrame::begin(first.finish()?)?;
         Ok(ArchiveStream {
             manifest,
-            encoder,
+            frame,
             checksums: vec![checksum_of(MANIFEST, json.len() as u64, checksum(&json))],
         })
     }
@@ -277,23 +278,14 @@ impl<W: Write> ArchiveStream<W> {
             entries: self.checksums,
         };
         let json = serde_json::to_vec(&checksums)?;
-        write_entry(&mut self.encoder, &self.manifest, CHECKSUMS, &json)?;
-        self.encoder.write_all(&[0; 2 * TAR_BLOCK_BYTES])?;
-        self.encoder.finish()
+        write_entry(&mut self.frame, &self.manifest, CHECKSUMS, &json)?;
+        self.frame.write_all(&[0; 2 * TAR_BLOCK_BYTES])?;
+        self.frame.finish()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), AddError> {
-        self.encoder.write_all(bytes).map_err(AddError::Write)
+        self.frame.write_all(bytes).map_err(AddError::Write)
     }
-}
-
-/// Begins a frame that ends with a checksum.
-fn encoder<W: Write>(out: W) -> io::Result<Encoder<'static, W>> {
-    let mut encoder = Encoder::new(out, LEVEL)?;
-    encoder.include_checksum(true)?;
-    // Compresses beside the thread that reads.
-    encoder.multithread(1)?;
-    Ok(encoder)
 }
 
 fn write_entry(
