@@ -28,7 +28,8 @@ pub(in crate::cli) enum Gallery {
 ///
 /// FILE is .npy (a matrix, with --classes and --times beside it), .npz, .parquet or .jsonl; the
 /// formats are described in docs/exchange.md. --pictures reads folders of class folders, --manifest
-/// a CSV file with the columns picture, class and, if there is one, time (milliseconds since 1970).
+/// a CSV file with the columns picture, class and, if there is one, time (milliseconds since 1970,
+/// or as in 2026-11-24T22:04:03Z).
 ///
 /// Items are added piece by piece, each durable before the next. One that is no embedding, or no
 /// picture of one face, is refused and the others come in: the exit code is then 1, and a report has

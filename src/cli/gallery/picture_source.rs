@@ -290,10 +290,12 @@ fn entry(line: &[u8], columns: Columns, folder: &Path, number: u64) -> Result<Pi
         // A picture without a time has that of its import.
         None | Some(Err(_)) => None,
         Some(Ok(time)) => {
-            let time = time.parse::<i64>();
-            let unix_milliseconds =
-                time.map_err(|_| "`time` is not a whole number of milliseconds".to_owned())?;
-            Some(Timestamp { unix_milliseconds })
+            let milliseconds = time.parse().ok();
+            let time = milliseconds
+                .map(|unix_milliseconds| Timestamp { unix_milliseconds })
+                .or_else(|| Timestamp::from_rfc3339(time));
+            let expected = "milliseconds since 1970 or a time as in 2026-11-24T22:04:03Z";
+            Some(time.ok_or_else(|| format!("`time` is not {expected}"))?)
         }
     };
     Ok(Picture {

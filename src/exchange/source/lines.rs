@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::{
@@ -279,9 +280,7 @@ impl LinePiece {
         Ok(Record {
             class: ClassId(item.class),
             values: scratch,
-            enrolled: item
-                .time
-                .map(|unix_milliseconds| Timestamp { unix_milliseconds }),
+            enrolled: item.time,
             quality: item.quality.unwrap_or(f32::NAN),
         })
     }
@@ -294,8 +293,27 @@ struct Item {
     /// Read in double precision and then rounded: what other programs print of single precision in
     /// double comes back exactly.
     embedding: Vec<f32>,
-    time: Option<i64>,
+    #[serde(default, deserialize_with = "time")]
+    time: Option<Timestamp>,
     quality: Option<f32>,
+}
+
+/// Milliseconds since 1970, or text as RFC 3339 has it.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Time {
+        Milliseconds(i64),
+        Text(String),
+    }
+    match Option::<Time>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Time::Milliseconds(unix_milliseconds)) => Ok(Some(Timestamp { unix_milliseconds })),
+        Some(Time::Text(text)) => {
+            let time = Timestamp::from_rfc3339(&text);
+            time.map(Some).ok_or_else(|| D::Error::custom("no time"))
+        }
+    }
 }
 
 /// Reads a line, or says what is wrong with it. What the parser says is not passed on where it
@@ -309,7 +327,7 @@ fn parse(line: &[u8]) -> Result<Item, String> {
             Category::Data if shown.starts_with("missing field") => shown.to_owned(),
             Category::Data if shown.starts_with("duplicate field") => shown.to_owned(),
             Category::Data => format!(
-                "what ends in column {column} is not of the kind that it must be (`class` and `time` are whole numbers, `embedding` is a list of numbers, `quality` is a number)"
+                "what ends in column {column} is not of the kind that it must be (`class` is a whole number, `time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", `embedding` is a list of numbers, `quality` is a number)"
             ),
             Category::Eof if line.is_empty() => "the line is empty".to_owned(),
             Category::Eof => "the line ends too early".to_owned(),
