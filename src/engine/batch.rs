@@ -85,7 +85,8 @@ impl Batch<'_> {
     pub fn job(&self) -> Result<Job, EngineError> {
         let (rows, values) = (self.probes.rows(), self.probes.dimension());
         let snapshot = self.partition.snapshot();
-        let (templates, gallery) = (snapshot.templates(), checksum(&snapshot)?);
+        let (templates, gallery) = (snapshot.templates(), checksum(&snapshot));
+        let gallery = gallery.map_err(|error| snapshot.incomplete(error))?;
         let job = Job::new()
             .with(
                 "probes",

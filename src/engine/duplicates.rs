@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Engine, EngineError, PROBES_PER_PASS};
 use crate::code::Probe;
-use crate::partition::Block;
+use crate::partition::{Block, Snapshot};
 use crate::search::{Answer, Options, search};
 use crate::types::{ClassId, Embedding, Pair, PartitionId};
 
@@ -43,7 +43,7 @@ impl Engine {
             if pass.is_empty() {
                 break;
             }
-            let (classes, probes) = probes(&pass)?;
+            let (classes, probes) = probes(&snapshot, &pass)?;
             let answers = search(&snapshot, &probes, &options, &self.pool)?;
             for (class, answer) in classes.into_iter().zip(&answers) {
                 keep(class, answer, &mut found);
@@ -63,11 +63,18 @@ impl Engine {
 }
 
 /// Templates of the gallery as probes, and their classes.
-fn probes(rows: &[(&Block, usize)]) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
+fn probes(
+    snapshot: &Snapshot,
+    rows: &[(&Block, usize)],
+) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
     let probe = |&(block, row): &(&Block, usize)| {
-        let embedding = Embedding::new(block.values(row)?);
+        let read = block
+            .values(row)
+            .and_then(|values| Ok((values, block.class(row)?)));
+        let (values, class) = read.map_err(|error| snapshot.incomplete(error))?;
+        let embedding = Embedding::new(values);
         let embedding = embedding.map_err(|source| EngineError::Template { source })?;
-        Ok((block.class(row)?, Probe::new(&embedding)))
+        Ok((class, Probe::new(&embedding)))
     };
     rows.iter().map(probe).collect()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Engine, EngineError};
 use crate::exchange::{Record, write_gallery};
-use crate::partition::Snapshot;
+use crate::partition::{Block, Snapshot, StoreError};
 use crate::types::{PartitionId, Timestamp};
 
 /// Values that are read before the memory that shows them is given back: 64 MiB of them.
@@ -48,6 +48,18 @@ impl Engine {
     }
 }
 
+fn record(block: &Block, row: usize) -> Result<Record<'_>, StoreError> {
+    let info = block.info(row)?;
+    Ok(Record {
+        class: block.class(row)?,
+        values: block.values(row)?,
+        enrolled: Some(Timestamp {
+            unix_milliseconds: info.enrolled_unix_milliseconds,
+        }),
+        quality: info.quality,
+    })
+}
+
 fn each_template(
     snapshot: &Snapshot,
     visit: &mut dyn FnMut(&Record<'_>) -> Result<(), EngineError>,
@@ -58,15 +70,8 @@ fn each_template(
             if row % rows_per_release == 0 {
                 block.release();
             }
-            let info = block.info(row)?;
-            visit(&Record {
-                class: block.class(row)?,
-                values: block.values(row)?,
-                enrolled: Some(Timestamp {
-                    unix_milliseconds: info.enrolled_unix_milliseconds,
-                }),
-                quality: info.quality,
-            })?;
+            let record = record(block, row);
+            visit(&record.map_err(|error| snapshot.incomplete(error))?)?;
         }
         block.release();
     }

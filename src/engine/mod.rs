@@ -22,7 +22,7 @@ pub use list::{ClassSummary, Contents};
 pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 
 use crate::kernel::Kernel;
-use crate::partition::{Enrolled, NewTemplate, Store};
+use crate::partition::{Enrolled, Health, NewTemplate, Store};
 use crate::search::Pool;
 use crate::types::{Bcid, EncoderId, Timestamp};
 
@@ -117,6 +117,16 @@ impl Engine {
             Some(partition) => Ok(partition.snapshot().contains(bcid.class)?),
             None => Ok(false),
         }
+    }
+
+    /// What is known to be wrong with the data directory: damage in a partition, or a failed write after
+    /// which nothing is changed any more. Cheap; for a service to tell its operator.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn health(&self) -> Result<Health, EngineError> {
+        Ok(self.store.health()?)
     }
 
     /// Removes a class. Returns whether there was one.

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::commit::initialize;
 use super::disk::Disk;
+use super::fill::FilledAhead;
 use super::format::{ROWS_MAX, checksum};
 use super::tail::TailTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
@@ -355,7 +356,7 @@ pub(super) fn open_database(
     directory: &Path,
     disk: &dyn Disk,
 ) -> Result<Database, StoreError> {
-    let backend = disk.database(path);
+    let backend = disk.database(path).and_then(FilledAhead::new);
     let backend = backend.map_err(|error| StoreError::io("open", path, error))?;
     guarded(path, || {
         let database = builder().create_with_backend(backend);

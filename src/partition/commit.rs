@@ -182,6 +182,14 @@ impl Commits {
         }
     }
 
+    /// Why nothing can be changed any more, if that is so.
+    pub(super) fn failure(&self) -> Option<StoreError> {
+        match self.lead.lock() {
+            Ok(lead) => lead.broken.as_ref().map(|cause| self.stopped(Some(cause))),
+            Err(_) => Some(self.stopped(None)),
+        }
+    }
+
     fn make(&self, lead: &mut Lead, waiting: &[Arc<dyn Waiting>]) {
         if let Some(cause) = &lead.broken {
             for ticket in waiting {

@@ -62,9 +62,13 @@ impl Disk for RealDisk {
             self.create_directory(parent)?;
         }
         match fs::create_dir(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
-                return Err(error);
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_dir() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotADirectory,
+                    "there is a file of this name",
+                ));
             }
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
         self.sync_directory(parent.unwrap_or(Path::new(".")))

@@ -11,6 +11,7 @@ use super::compaction::TAIL_ROWS_MAX;
 use super::dead::DeadRows;
 use super::files::Files;
 use super::format::TemplateInfo;
+use super::health::Findings;
 use super::maintenance::Alarm;
 use super::pace::Pace;
 use super::segment::Segment;
@@ -58,6 +59,7 @@ pub(super) struct Common {
     pub(super) alarm: Arc<Alarm>,
     /// Whether free pages of the catalog may hold templates that were removed.
     pub(super) catalog_is_stale: Arc<AtomicBool>,
+    pub(super) findings: Arc<Findings>,
 }
 
 /// The templates of one gallery, all of one encoder.
@@ -69,6 +71,10 @@ pub struct Partition {
     shared: Arc<Shared>,
     /// Held by whoever replaces segments: one at a time, or both would replace the same.
     pub(super) rewriting: Mutex<()>,
+    /// Held by whoever seals the tail, for the same reason. Not the same lock: a merge may take minutes,
+    /// and enrolments that the tail has no more room for would wait for it. Whoever takes both
+    /// takes this one last.
+    pub(super) sealing: Mutex<()>,
 }
 
 impl Partition {
@@ -82,7 +88,11 @@ impl Partition {
         let catalog = common.commits.catalog();
         let contents = catalog.read(|tables| tables.contents(number))?;
         let blocks = open_blocks(&common.files, number, &entry.encoder, &contents);
-        let blocks = blocks.map_err(|source| incomplete(&id, &contents, source))?;
+        let blocks = blocks.map_err(|source| {
+            common.findings.not_opened(&id, &source);
+            incomplete(&id, &contents, source)
+        })?;
+        common.findings.opened(&id);
         // Not before everything that is named was opened: what is not may be all that is left.
         if !catalog.is_read_only() {
             common.files.remove_unnamed(number, &contents.segments)?;
@@ -105,6 +115,7 @@ impl Partition {
             partition: id.clone(),
             encoder: encoder.clone(),
             blocks: Arc::default(),
+            findings: common.findings.clone(),
         };
         let (number, current) = (entry.partition, RwLock::new(snapshot));
         Partition {
@@ -113,6 +124,7 @@ impl Partition {
             common: common.clone(),
             shared: Arc::new(Shared { number, current }),
             rewriting: Mutex::new(()),
+            sealing: Mutex::new(()),
         }
     }
 
@@ -334,16 +346,17 @@ struct Location {
 
 /// The templates of a class, the newest first.
 fn templates_of(snapshot: &Snapshot, class: ClassId) -> Result<Vec<Location>, StoreError> {
-    let mut locations = Vec::new();
-    for (at, block) in snapshot.blocks().iter().enumerate() {
-        for row in block.rows_of(class)? {
-            locations.push(Location {
-                block: at,
-                row,
-                info: block.info(row)?,
-            });
+    let locate = || {
+        let mut locations = Vec::new();
+        for (block, of) in snapshot.blocks().iter().enumerate() {
+            for row in of.rows_of(class)? {
+                let info = of.info(row)?;
+                locations.push(Location { block, row, info });
+            }
         }
-    }
+        Ok(locations)
+    };
+    let mut locations = locate().map_err(|error| snapshot.incomplete(error))?;
     locations.sort_by_key(|location| {
         let info = location.info;
         std::cmp::Reverse((info.enrolled_unix_milliseconds, info.template))

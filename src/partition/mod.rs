@@ -29,10 +29,12 @@ mod dead;
 mod disk;
 mod error;
 mod files;
+mod fill;
 mod format;
 #[cfg(test)]
 mod fuzz;
 mod gallery;
+mod health;
 mod inspect;
 mod maintenance;
 mod map;
@@ -55,6 +57,7 @@ pub use check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableRep
 pub use error::StoreError;
 pub use format::TemplateInfo;
 pub use gallery::{Enrolled, NewTemplate, Partition};
+pub use health::{Health, PartitionHealth};
 pub use inspect::{
     CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
 };

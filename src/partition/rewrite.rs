@@ -50,12 +50,14 @@ impl Partition {
     ///
     /// If the disk fails. All templates are where they were then.
     pub fn seal(&self) -> Result<(), StoreError> {
-        let _alone = self
-            .rewriting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.rewrite(&Choice::Seal, &Pace::unlimited())?;
+        self.seal_tail(&Pace::unlimited())?;
         Ok(())
+    }
+
+    fn seal_tail(&self, pace: &Pace) -> Result<Compacted, StoreError> {
+        let sealing = self.sealing.lock();
+        let _alone = sealing.unwrap_or_else(PoisonError::into_inner);
+        self.rewrite(&Choice::Seal, pace)
     }
 
     /// Does the one thing that is due next, and returns what it did; `None` if nothing is due.
@@ -106,11 +108,12 @@ impl Partition {
         let snapshot = self.snapshot();
         match choose(tail_rows(&snapshot), &stats(&snapshot)) {
             Choice::Nothing => Ok(None),
+            Choice::Seal => self.seal_tail(pace).map(Some),
             choice => self.rewrite(&choice, pace).map(Some),
         }
     }
 
-    /// Writes the live rows of what was chosen into a new segment. The caller holds `rewriting`.
+    /// Writes the live rows of what was chosen into a new segment. The caller holds the lock for it.
     fn rewrite(&self, choice: &Choice, pace: &Pace) -> Result<Compacted, StoreError> {
         let inputs = inputs(&self.snapshot(), choice);
         let live = |block: &Block| block.rows() - block.removed_rows();
@@ -143,14 +146,15 @@ impl Partition {
     }
 
     fn write_segment(&self, inputs: &[Block], rows: usize, pace: &Pace) -> Result<New, StoreError> {
+        let unreadable = |error| self.snapshot().incomplete(error);
         let number = self.commits().take_numbers(1)?;
-        let created = newest(inputs)?;
+        let created = newest(inputs).map_err(unreadable)?;
         let mut writer = self.new_segment(number, rows, created)?;
         for block in inputs {
             let row_bytes = block.row_bytes();
             for run in block.live_runs(RUN_ROWS) {
                 let count = run.len();
-                writer.append(&block.stored(run)?)?;
+                writer.append(&block.stored(run).map_err(unreadable)?)?;
                 pace.spend(count * row_bytes)?;
             }
         }

@@ -1,5 +1,6 @@
 //! Reading a sealed segment through a memory map.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -225,26 +226,59 @@ impl Segment {
         pace: &Pace,
         mut damaged: impl FnMut(StoreError),
     ) -> Result<u64, StoreError> {
-        let failed = |error| StoreError::io("read", &self.path, error);
-        let file = disk.open(&self.path).map_err(failed)?;
-        let mut block = vec![0; BLOCK_BYTES];
+        let file = self.reopen(disk)?;
         let mut total = 0;
-        for plane in Plane::ALL {
-            let entry = self.header.plan.plane(plane);
-            for at in 0..entry.length.div_ceil(BLOCK_BYTES) {
-                let range = self.block_range(plane, at);
-                let bytes = &mut block[..range.len()];
-                file.read_exact_at(bytes, range.start as u64)
-                    .map_err(failed)?;
-                match self.compare(plane, at, bytes) {
-                    Ok(()) => self.mark_verified(entry.first_block + at),
-                    Err(error) => damaged(error),
-                }
-                total += range.len() as u64;
-                pace.spend(range.len())?;
-            }
+        for block in 0..self.blocks() {
+            let (bytes, compared) = self.verify_block(&file, block)?;
+            compared.unwrap_or_else(&mut damaged);
+            total += bytes as u64;
+            pace.spend(bytes)?;
         }
         Ok(total)
+    }
+
+    /// The file, to be read not through the memory map.
+    pub(super) fn reopen(&self, disk: &dyn Disk) -> Result<File, StoreError> {
+        let opened = disk.open(&self.path);
+        opened.map_err(|error| StoreError::io("read", &self.path, error))
+    }
+
+    /// How many blocks there are in all planes.
+    pub(super) fn blocks(&self) -> usize {
+        self.header.plan.table.len() / size_of::<u64>()
+    }
+
+    /// Reads one block from [`Segment::reopen`]'s file. Returns its length, and whether it is as it
+    /// was written.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such block.
+    pub(super) fn verify_block(
+        &self,
+        file: &File,
+        block: usize,
+    ) -> Result<(usize, Result<(), StoreError>), StoreError> {
+        assert!(block < self.blocks(), "block {block} is past the end");
+        let first_block = |plane: &Plane| self.header.plan.plane(*plane).first_block;
+        let mut planes = Plane::ALL.into_iter().rev();
+        let plane = planes.find(|plane| first_block(plane) <= block);
+        let plane = plane.expect("the first plane begins with the first block");
+        let at = block - first_block(&plane);
+        let range = self.block_range(plane, at);
+        let mut buffer = [0; BLOCK_BYTES];
+        let bytes = &mut buffer[..range.len()];
+        let read = file.read_exact_at(bytes, range.start as u64);
+        read.map_err(|error| StoreError::io("read", &self.path, error))?;
+        let compared = self.compare(plane, at, bytes);
+        if compared.is_ok() {
+            self.mark_verified(block);
+        }
+        Ok((range.len(), compared))
     }
 
     /// Writes zeros over every block that says something of one of these rows. Only for a file that
@@ -363,7 +397,7 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
     use std::sync::Arc;
 
     use super::*;

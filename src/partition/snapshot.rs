@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::StoreError;
 use super::dead::DeadRows;
 use super::format::{Plane, TemplateInfo};
+use super::health::Findings;
 use super::segment::Segment;
 use super::tail::TailBlock;
 use crate::code::RowBlock;
@@ -22,6 +23,7 @@ pub struct Snapshot {
     pub(super) partition: Arc<PartitionId>,
     pub(super) encoder: Arc<EncoderId>,
     pub(super) blocks: Arc<Vec<Block>>,
+    pub(super) findings: Arc<Findings>,
 }
 
 /// A run of rows that lie together: a sealed segment, or a part of the tail.
@@ -59,6 +61,23 @@ impl Snapshot {
         &self.blocks
     }
 
+    /// A segment of it.
+    pub(super) fn segment(&self, number: u64) -> Option<&Segment> {
+        self.blocks.iter().find_map(|block| match &block.source {
+            Source::Segment(found, segment) if *found == number => Some(&**segment),
+            _ => None,
+        })
+    }
+
+    /// The numbers of its segments.
+    pub(super) fn segments(&self) -> Vec<u64> {
+        let number = |block: &Block| match &block.source {
+            Source::Segment(number, _) => Some(*number),
+            Source::Tail(_) => None,
+        };
+        self.blocks.iter().filter_map(number).collect()
+    }
+
     /// How many templates there are, removed ones not counted.
     pub fn templates(&self) -> usize {
         self.blocks
@@ -67,14 +86,18 @@ impl Snapshot {
             .sum()
     }
 
-    /// What a failure to read a row means for whoever asked: not one row less, but no answer.
+    /// What a failure to read a row means for whoever asked: not one row less, but no answer. Whoever
+    /// looks at the health of the partition from now on learns of it, too.
     pub fn incomplete(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::Damaged { .. } => StoreError::Incomplete {
-                partition: PartitionId::clone(&self.partition),
-                templates: self.templates() as u64,
-                source: Box::new(error),
-            },
+            StoreError::Damaged { .. } => {
+                self.findings.met(&self.partition, &error);
+                StoreError::Incomplete {
+                    partition: PartitionId::clone(&self.partition),
+                    templates: self.templates() as u64,
+                    source: Box::new(error),
+                }
+            }
             error => error,
         }
     }
@@ -85,13 +108,16 @@ impl Snapshot {
     ///
     /// If a segment is damaged.
     pub fn count_classes(&self) -> Result<usize, StoreError> {
-        let mut classes = HashSet::new();
-        for block in self.blocks() {
-            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-                classes.insert(block.class(row)?);
+        let count = || {
+            let mut classes = HashSet::new();
+            for block in self.blocks() {
+                for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
+                    classes.insert(block.class(row)?);
+                }
             }
-        }
-        Ok(classes.len())
+            Ok(classes.len())
+        };
+        count().map_err(|error| self.incomplete(error))
     }
 
     /// Whether `class` has a template.
@@ -101,7 +127,8 @@ impl Snapshot {
     /// If a segment is damaged.
     pub fn contains(&self, class: ClassId) -> Result<bool, StoreError> {
         for block in self.blocks() {
-            if !block.rows_of(class)?.is_empty() {
+            let rows = block.rows_of(class);
+            if !rows.map_err(|error| self.incomplete(error))?.is_empty() {
                 return Ok(true);
             }
         }

@@ -117,6 +117,7 @@ impl Store {
             alarm: Arc::default(),
             // What was removed before is not known.
             catalog_is_stale: Arc::new(AtomicBool::new(true)),
+            findings: Arc::default(),
         };
         Ok(Store {
             directory: directory.to_owned(),

@@ -192,6 +192,40 @@ fn a_merge_that_is_stopped_changes_nothing() {
 }
 
 #[test]
+fn a_tail_is_sealed_beside_a_merge() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let mut model = Model::default();
+    for operation in [AddBatch(0, 5), AddBatch(0, 4), Enroll(0, 1, 2, ALL)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    // A merge that takes years, once what must be sealed first is sealed.
+    Seal(0).run(&store, &mut model).unwrap();
+    let pace = Arc::new(Pace::new(Some(1)));
+    let (merging, merged) = (pace.clone(), partition(&store));
+    let thread = thread::spawn(move || merged.compact(&merging));
+    while fs::read_dir(directory.path().join("segments/1"))
+        .unwrap()
+        .count()
+        < 4
+    {
+        thread::sleep(Duration::from_millis(1));
+    }
+    Enroll(0, 2, 1, ALL).run(&store, &mut model).unwrap();
+    Seal(0).run(&store, &mut model).unwrap();
+    let snapshot = partition(&store).snapshot();
+    let tails = snapshot
+        .blocks()
+        .iter()
+        .filter(|block| matches!(block.source, Source::Tail(_)));
+    assert_eq!(tails.count(), 0);
+    pace.stop();
+    thread.join().unwrap().unwrap_err();
+    Compact(0).run(&store, &mut model).unwrap();
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
+}
+
+#[test]
 fn the_background_seals_a_long_tail_and_ends_when_it_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(store(directory.path()));
@@ -234,6 +268,126 @@ fn the_scrub_finds_what_changed_after_it_was_read() {
         matches!(error, StoreError::Damaged { offset: 4096, .. }),
         "{error}"
     );
+}
+
+#[test]
+fn the_scrub_keeps_nobody_from_erasing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(store(directory.path()));
+    let mut model = Model::default();
+    AddBatch(0, 5).run(&store, &mut model).unwrap();
+    // So slow that it takes years for what it has begun.
+    let pace = Arc::new(Pace::new(Some(1)));
+    let (scrubbed, slow) = (store.clone(), pace.clone());
+    let scrub = thread::spawn(move || scrubbed.scrub(&slow));
+    thread::sleep(Duration::from_millis(50));
+    let partition = partition(&store);
+    let erased = store.erase(&partition, ClassId(101), &Pace::unlimited());
+    let erased = erased.unwrap();
+    assert!(erased.was_enrolled && erased.overwritten);
+    pace.stop();
+    let stopped = scrub.join().unwrap();
+    assert!(
+        matches!(stopped, Err(StoreError::Interrupted)),
+        "{stopped:?}"
+    );
+}
+
+/// Changes a byte of the only segment of the first partition.
+fn damage_segment(directory: &Path, offset: u64) {
+    let segments = fs::read_dir(directory.join("segments/1")).unwrap();
+    let path = segments.map(|entry| entry.unwrap().path()).next().unwrap();
+    let file = RealDisk.modify(&path).unwrap();
+    file.write_at(&[0xff; 8], offset).unwrap();
+}
+
+/// The damage that is known of the first partition.
+fn known_damage(store: &Store) -> Option<String> {
+    let health = store.health().unwrap();
+    assert_eq!(health.is_good(), health.partitions[0].damage.is_none());
+    health.partitions[0].damage.clone()
+}
+
+#[test]
+fn every_read_of_a_damaged_partition_says_that_it_is_incomplete_and_its_health_tells_why() {
+    type Read = fn(&Partition) -> Result<(), StoreError>;
+    let reads: [(&str, Read); 5] = [
+        ("contains", |it| {
+            it.snapshot().contains(ClassId(101)).map(drop)
+        }),
+        ("count", |it| it.snapshot().count_classes().map(drop)),
+        ("remove", |it| it.remove(ClassId(101)).map(drop)),
+        ("enroll", |it| {
+            let template = NewTemplate {
+                embedding: Embedding::new(secret()).unwrap(),
+                quality: 0.5,
+            };
+            let enrolled = it.enroll(ClassId(101), &encoder(), &[template], 0, NOW);
+            enrolled.map(drop)
+        }),
+        ("compact", |it| it.compact(&Pace::unlimited()).map(drop)),
+    ];
+    for (name, read) in reads {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path());
+        let mut model = Model::default();
+        for operation in [AddBatch(0, 5), AddBatch(1, 5), Remove(0, 102)] {
+            operation.run(&store, &mut model).unwrap();
+        }
+        // The ten planes have a page each, and the table of checksums comes after them.
+        for page in 1..=10 {
+            damage_segment(directory.path(), page * 4096);
+        }
+        drop(store);
+        let store = self::store(directory.path());
+        assert_eq!(known_damage(&store), None, "nobody has looked yet");
+        let error = read(&partition(&store)).unwrap_err();
+        let StoreError::Incomplete {
+            templates: 4,
+            source,
+            ..
+        } = &error
+        else {
+            panic!("{name}: {error}");
+        };
+        assert!(matches!(**source, StoreError::Damaged { .. }), "{name}");
+        assert_eq!(known_damage(&store), Some(source.to_string()), "{name}");
+        let health = store.health().unwrap();
+        assert_eq!(
+            health.partitions[1].damage, None,
+            "{name}: the other is well"
+        );
+    }
+}
+
+#[test]
+fn the_health_of_a_partition_follows_the_scrub_and_the_next_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut model = Model::default();
+    let first = store(directory.path());
+    AddBatch(0, 5).run(&first, &mut model).unwrap();
+    let segments = directory.path().join("segments/1");
+    let path = fs::read_dir(&segments).unwrap().next().unwrap();
+    let path = path.unwrap().path();
+    let bytes = fs::read(&path).unwrap();
+    damage_segment(directory.path(), 4096);
+    first.scrub(&Pace::unlimited()).unwrap();
+    let damage = known_damage(&first).unwrap();
+    assert!(damage.contains("damaged at byte 4096"), "{damage}");
+    fs::write(&path, &bytes).unwrap();
+    first.scrub(&Pace::unlimited()).unwrap();
+    assert_eq!(known_damage(&first), None);
+    drop(first);
+
+    fs::rename(&path, directory.path().join("aside")).unwrap();
+    let again = store(directory.path());
+    let id: PartitionId = "bws.0".parse().unwrap();
+    again.partition(&id).unwrap_err();
+    let damage = known_damage(&again).unwrap();
+    assert!(damage.contains("cannot open"), "{damage}");
+    fs::rename(directory.path().join("aside"), &path).unwrap();
+    again.partition(&id).unwrap();
+    assert_eq!(known_damage(&again), None);
 }
 
 #[test]
