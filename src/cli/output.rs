@@ -81,6 +81,11 @@ pub(super) fn advance(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
     }
 }
 
+/// A number of things for people.
+pub(super) fn count(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// A time for people.
 pub(super) fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)

@@ -173,3 +173,44 @@ fn people_are_erased_and_galleries_compacted() {
     assert!(failure(&data.run(&["gallery", "verify", "--partition", "bws.9"])).contains("bws.9"));
     assert!(failure(&data.run(&["gallery", "compact", "--partition", "bws.9"])).contains("bws.9"));
 }
+
+#[test]
+fn a_damaged_gallery_does_not_hide_the_others() {
+    let data = Data::new();
+    let import = [
+        "gallery",
+        "import",
+        "--partition",
+        "bws.2",
+        "--encoder",
+        "test",
+    ];
+    success(&data.run(&[&import[..], &[text(&data.at("rows.npy"))]].concat()));
+    let segment = data.segment();
+    let length = std::fs::metadata(&segment).unwrap().len();
+    let file = std::fs::File::options().write(true).open(&segment).unwrap();
+    file.set_len(length - 5).unwrap();
+    let output = data.run(&["gallery", "info", "--json"]);
+    assert_eq!(code(&output), Some(1));
+    let listed = json_lines(std::str::from_utf8(&output.stdout).unwrap());
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["partition"], "bws.2");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("partition `bws.1` with 3000 templates is incomplete"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_gallery_that_is_not_there_is_not_called_whole() {
+    let data = Data::new();
+    for verb in ["verify", "repair", "compact", "info"] {
+        let output = data.run(&["gallery", verb, "--partition", "bws.9"]);
+        assert_eq!(code(&output), Some(2), "{verb}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("bws.9"),
+            "{verb}"
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! `vultus gallery erase`
 
+use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::args::Erase;
@@ -20,9 +21,14 @@ pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
     let partition = open::partition(&engine, &verb.partition)?;
     let mut exit = Exit::Success;
     for class in &verb.class {
-        let erased = engine
-            .store()
-            .erase(&partition, *class, &Pace::unlimited())?;
+        let erased = engine.store().erase(&partition, *class, &Pace::unlimited());
+        let erased = erased.with_context(|| match partition.snapshot().contains(*class) {
+            Ok(false) => format!(
+                "class {class} of {} is in no answer any more, and what is stored of it is not overwritten yet: run this again when the cause is gone",
+                verb.partition
+            ),
+            _ => format!("class {class} of {} is not erased", verb.partition),
+        })?;
         if !erased.was_enrolled || !erased.overwritten {
             exit = Exit::No;
         }

@@ -25,14 +25,25 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
         "MB",
     ];
     let mut table = output::table(&columns);
+    let mut exit = Exit::Success;
     for id in &ids {
-        let Some(partition) = store.partition(id)? else {
-            bail!(
+        let summary = store.partition(id).and_then(|partition| {
+            let summary = partition.map(|partition| store.summary(&partition));
+            summary.transpose()
+        });
+        let summary = match summary {
+            Ok(Some(summary)) => summary,
+            Ok(None) => bail!(
                 "there is no partition `{id}` in `{}`",
                 settings.data_dir.display()
-            );
+            ),
+            // The others are still worth to be listed.
+            Err(error) => {
+                eprintln!("error: {:#}", anyhow::Error::from(error));
+                exit = Exit::No;
+                continue;
+            }
         };
-        let summary = store.summary(&partition)?;
         if verb.json {
             output::json_line(&summary)?;
             continue;
@@ -56,5 +67,5 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
     } else if !verb.json {
         output::line(table.to_string())?;
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }

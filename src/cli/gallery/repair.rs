@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::cli::args::Repair;
 use crate::cli::exit::Exit;
@@ -11,14 +11,22 @@ use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::partition::{RepairedSegment, Store, restore_archive};
 
+/// More classes than this are not listed for people.
+const CLASSES_SHOWN_MAX: usize = 20;
+
 pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::existing_engine(settings)?;
+    let only = verb.partition.as_ref();
+    if let Some(id) = only
+        && !engine.store().partitions()?.contains(id)
+    {
+        bail!("nobody was ever enrolled in `{id}`: `vultus gallery list` lists what there is");
+    }
     let unpacked = match &verb.from {
         Some(archive) => Some(unpack(archive, &settings.data_dir)?),
         None => None,
     };
     let snapshot = unpacked.as_ref().map(|(_, store)| store);
-    let only = verb.partition.as_ref();
     let repaired = engine.store().repair(only, snapshot, verb.accept_loss)?;
     for segment in &repaired {
         if verb.json {
@@ -49,9 +57,14 @@ fn describe(segment: &RepairedSegment) -> String {
     let found = format!(
         "{partition}: `{file}`: {from_segment} templates are whole, {from_snapshot} came from the snapshot, {lost} are lost"
     );
-    let classes: Vec<String> = lost_classes.iter().map(i64::to_string).collect();
-    let lost = match classes.len() {
+    let shown = lost_classes.iter().take(CLASSES_SHOWN_MAX);
+    let classes: Vec<String> = shown.map(i64::to_string).collect();
+    let lost = match lost_classes.len() {
         0 => found,
+        count if count > CLASSES_SHOWN_MAX => format!(
+            "{found}, of {count} classes (--json lists all): {} ...",
+            classes.join(", ")
+        ),
         _ => format!("{found}, of classes {}", classes.join(", ")),
     };
     match mended {

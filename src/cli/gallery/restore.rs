@@ -20,8 +20,9 @@ pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
         output::json_line(&manifest)?;
         return Ok(Exit::Success);
     }
-    let (templates, galleries) = (manifest.templates(), manifest.partitions.len());
-    let found = format!("{templates} templates in {galleries} galleries");
+    let templates = manifest.templates();
+    let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");
+    let found = format!("{templates} templates of {galleries}");
     if verb.check {
         eprintln!("`{}` is whole: {found}", verb.from.display());
     } else {

@@ -18,9 +18,9 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
         output::json_line(&manifest)?;
     } else {
         let templates = manifest.templates();
-        let galleries = manifest.partitions.len();
+        let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");
         let path = verb.to.display();
-        eprintln!("copied {templates} templates in {galleries} galleries to `{path}`");
+        eprintln!("copied {templates} templates of {galleries} to `{path}`");
     }
     Ok(Exit::Success)
 }

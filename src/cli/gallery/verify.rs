@@ -29,9 +29,9 @@ pub(super) fn run(verb: &Verify, settings: &Settings) -> anyhow::Result<Exit> {
             output::line(format!("{}: {}", damage.partition, damage.what))?;
         }
         eprintln!(
-            "read {} templates in {} segments, {:.1} MB: {}",
+            "read {} templates in {}, {:.1} MB: {}",
             verified.templates,
-            verified.segments,
+            output::count(verified.segments, "segment", "segments"),
             verified.bytes as f64 / 1e6,
             match verified.damage.len() {
                 0 => "all is as it was written".to_owned(),
