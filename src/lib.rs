@@ -61,6 +61,9 @@ pub mod exchange;
 pub mod engine;
 
 #[cfg(feature = "web")]
+pub mod eval;
+
+#[cfg(feature = "web")]
 pub mod access;
 
 #[cfg(feature = "web")]

@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod demo;
 mod enroll;
+mod evaluate;
 mod exit;
 mod gallery;
 mod identify;
@@ -53,6 +54,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Identify(verb) => identify::run(&verb, &settings),
         Verb::Gallery(verb) => gallery::run(&verb, &settings),
         Verb::Inspect(verb) => inspect::run(&verb),
+        Verb::Evaluate(verb) => evaluate::run(&verb, &settings),
         Verb::Bench(verb) => bench::run(&verb, &settings),
     }
 }

@@ -126,7 +126,7 @@ fn is_folder(path: &Path) -> anyhow::Result<bool> {
     Ok(metadata.is_dir())
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let extension = path
         .extension()
         .and_then(|extension| extension.to_str())
@@ -135,7 +135,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// What a folder holds, numbers in names compared as numbers: `2.jpg` before `10.jpg`.
-fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let context = || format!("cannot read folder `{}`", folder.display());
     let read = fs::read_dir(folder).with_context(context)?;
     let mut entries: Vec<PathBuf> = Vec::new();

@@ -69,6 +69,7 @@ pub(super) fn state(
             threshold: settings.verification_threshold,
             partitions: settings.verification_thresholds.clone(),
         },
+        liveness: settings.liveness,
         ..web::Settings::new(&public_url)
     };
     let liveness = LivenessDetector::new(1).context("loading the networks for liveness")?;

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::kernel::{Isa, Kernel};
+use crate::liveness::{ThresholdError, Thresholds};
 use crate::types::{ParseBcidError, PartitionId};
 
 /// What one layer sets. In a file the names are written with hyphens, `data-dir`; as variables with
@@ -52,6 +53,9 @@ pub struct Layer {
     /// The same for single partitions, a table such as `{ "bws.112" = 0.5 }`, and as a variable
     /// `bws.112=0.5,bws.113=0.6`. `VULTUS_VERIFICATION_THRESHOLDS`.
     pub verification_thresholds: Option<BTreeMap<String, f64>>,
+    /// What samples must reach to be of a live person: the table `[liveness]` of a file, and nowhere else.
+    /// [`Thresholds`] lists its names. Default: [`Thresholds::default`].
+    pub liveness: Option<Thresholds>,
 }
 
 /// What holds in the end.
@@ -81,6 +85,8 @@ pub struct Settings {
     pub verification_threshold: Option<f64>,
     /// See [`Layer::verification_thresholds`].
     pub verification_thresholds: BTreeMap<PartitionId, f64>,
+    /// See [`Layer::liveness`].
+    pub liveness: Thresholds,
 }
 
 /// Why the settings cannot be used.
@@ -137,6 +143,9 @@ pub enum ConfigError {
         /// What there is.
         available: String,
     },
+    /// A threshold of `[liveness]` is out of range.
+    #[error("in `[liveness]`, {0}")]
+    Liveness(#[from] ThresholdError),
     /// A threshold is no cosine.
     #[error("`{name}` is {found}, and a similarity from -1 to 1 is needed")]
     Threshold {
@@ -263,6 +272,7 @@ impl Layer {
             verification_thresholds: self
                 .verification_thresholds
                 .or(lower.verification_thresholds),
+            liveness: self.liveness.or(lower.liveness),
         }
     }
 
@@ -290,6 +300,8 @@ impl Layer {
             let threshold = cosine(&format!("verification-thresholds.{partition}"), threshold)?;
             verification_thresholds.insert(partition.parse()?, threshold);
         }
+        let liveness = self.liveness.unwrap_or_default();
+        liveness.validate()?;
         Ok(Settings {
             data_dir: self.data_dir.unwrap_or_else(|| "vultus-data".into()),
             threads: at_least_one("threads", self.threads, processors)?,
@@ -305,6 +317,7 @@ impl Layer {
             snapshot_dir: self.snapshot_dir,
             verification_threshold,
             verification_thresholds,
+            liveness,
         })
     }
 }
@@ -492,5 +505,31 @@ mod tests {
             .resolve(1),
             Err(ConfigError::HalfAnEmbedder)
         ));
+    }
+
+    #[test]
+    fn the_table_for_liveness_sets_what_it_names_and_is_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vultus.toml");
+        let resolve = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Layer::from_file(&path)?.resolve(1)
+        };
+        let settings = resolve("[liveness]\nactive-score-min = 0.7\nmirrored = false\n").unwrap();
+        let expected = Thresholds {
+            active_score_min: 0.7,
+            mirrored: false,
+            ..Thresholds::default()
+        };
+        assert_eq!(settings.liveness, expected);
+        assert_eq!(resolve("").unwrap().liveness, Thresholds::default());
+        for (text, named) in [
+            ("[liveness]\nactive-score-min = 1.5\n", "active-score-min"),
+            ("[liveness]\nsimilarity-min = nan\n", "similarity-min"),
+            ("[liveness]\nscore = 1.0\n", "score"),
+        ] {
+            let error = resolve(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
     }
 }

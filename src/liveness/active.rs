@@ -131,6 +131,7 @@ fn motion(observations: &[&Observation], first: usize, second: usize) -> Motion 
         parallax: parallax(a.landmarks(), b.landmarks()),
         correlation: a.thumbnail.correlation(&b.thumbnail),
         passive: logistic(passive_logit(observations)),
+        fringes: f64::midpoint(a.fringes, b.fringes),
         score: 0.0,
     };
     motion.score = score(&motion, passive_logit(observations));

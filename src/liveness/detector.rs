@@ -1,6 +1,7 @@
 //! The three networks that look at a face, and how each is fed.
 
 use super::crop::{Window, luma, planes};
+use super::fringes::fringes;
 use super::observation::{LANDMARKS, Observation, Pose};
 use super::thumbnail::Thumbnail;
 use crate::face::{Bounds, Face, FaceError, FaceSetupError, Lanes, Network, Picture, Point};
@@ -70,6 +71,7 @@ impl LivenessDetector {
             passive_score: self.passive_score(picture, &face.bounds)?,
             pose: self.pose(picture, &face.bounds)?,
             landmarks: self.landmarks(picture, &face.bounds)?,
+            fringes: fringes(picture, &face.landmarks),
             thumbnail: Thumbnail::cut(picture, &face.landmarks),
         })
     }

@@ -17,6 +17,7 @@ mod challenge;
 mod crop;
 mod decision;
 mod detector;
+mod fringes;
 mod least_squares;
 mod observation;
 mod parallax;

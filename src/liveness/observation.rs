@@ -38,6 +38,8 @@ pub struct Observation {
     pub(super) pose: Pose,
     /// In pixels of the picture.
     pub(super) landmarks: Box<[Point; LANDMARKS]>,
+    /// See [`super::fringes`].
+    pub(super) fringes: f64,
     pub(super) thumbnail: Thumbnail,
 }
 
@@ -113,6 +115,7 @@ pub(super) mod tests {
                 roll: 0.0,
             },
             landmarks: Box::new(points.try_into().unwrap()),
+            fringes: 0.25,
             thumbnail,
         }
     }

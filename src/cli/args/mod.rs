@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod evaluate;
 mod gallery;
 mod key;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(in crate::cli) use self::evaluate::Evaluate;
 pub(in crate::cli) use self::gallery::{
     Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
     Verify,
@@ -73,6 +75,8 @@ pub(in crate::cli) enum Verb {
     #[command(subcommand)]
     Gallery(Gallery),
     Inspect(Inspect),
+    #[command(subcommand)]
+    Evaluate(Evaluate),
     Bench(Bench),
 }
 
