@@ -35,7 +35,7 @@ impl Default for Thresholds {
             active_score_min: 0.5,
             similarity_min: 0.45,
             same_picture_correlation: 0.993,
-            turn_degrees_min: 2.5,
+            turn_degrees_min: 2.0,
             movement_degrees_min: 3.0,
             mirrored: true,
         }
