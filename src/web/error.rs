@@ -7,6 +7,7 @@ use std::fmt;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::jobs::Busy;
 use super::render;
@@ -31,9 +32,11 @@ pub(super) struct Error {
     header: Option<(header::HeaderName, HeaderValue)>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
 #[serde(rename = "Error", rename_all = "PascalCase")]
-struct Body {
+pub(super) struct Body {
+    /// The cause.
     message: Cow<'static, str>,
 }
 

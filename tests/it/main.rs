@@ -6,6 +6,8 @@ mod bws;
 #[cfg(feature = "web")]
 mod cli;
 #[cfg(feature = "web")]
+mod cli_api_keys;
+#[cfg(feature = "web")]
 mod cli_bad_files;
 #[cfg(feature = "web")]
 mod cli_batch;

@@ -12,7 +12,7 @@ use super::body::{self, CallBody};
 use super::key::Key;
 use super::path::{ClassParameter, ClassPath, PartitionParameter};
 use super::problem::Problem;
-use super::samples::{GivenPicture, GivenSamples, SampleReport, Samples};
+use super::samples::{GivenPicture, GivenSamples, Liveness, SampleReport, Samples};
 use crate::access::Scope;
 use crate::partition::NewTemplate;
 use crate::types::Bcid;
@@ -31,6 +31,8 @@ pub(in super::super) struct EnrollRequest {
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     #[schema(example = "sface@2021dec")]
     encoder: Option<String>,
+    /// Refuse pictures that are not of a live person.
+    liveness: Option<Liveness>,
     /// Replace all templates of the class, instead of adding to them.
     #[serde(default)]
     replace: bool,
@@ -51,6 +53,8 @@ pub(in super::super) struct EnrollForm {
     embedding: Vec<Vec<u8>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     encoder: Option<String>,
+    /// Refuse pictures that are not of a live person.
+    liveness: Option<Liveness>,
     /// Replace all templates of the class, instead of adding to them.
     replace: Option<bool>,
 }
@@ -81,6 +85,7 @@ impl CallBody for EnrollRequest {
             pictures: self.pictures,
             embeddings: self.embeddings,
             encoder: self.encoder,
+            liveness: self.liveness,
         };
         (samples, self.replace)
     }

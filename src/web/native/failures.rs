@@ -60,6 +60,9 @@ fn codes(path: &str, method: &HttpMethod, operation: &Operation) -> Vec<Code> {
     ) {
         codes.push(Code::InvalidCursor);
     }
+    if path.ends_with("/verify") {
+        codes.push(Code::ThresholdUnknown);
+    }
     if operation.request_body.is_some() {
         codes.extend([
             Code::MalformedBody,
@@ -75,6 +78,7 @@ fn codes(path: &str, method: &HttpMethod, operation: &Operation) -> Vec<Code> {
             Code::MultipleFacesFound,
             Code::InvalidEmbedding,
             Code::ContradictingSamples,
+            Code::NotLive,
         ]);
     }
     match (path, method) {

@@ -13,7 +13,9 @@ use super::key::Key;
 use super::partitions;
 use super::path::{PartitionParameter, PartitionPath};
 use super::problem::Problem;
-use super::samples::{GivenPicture, GivenSamples, SampleReport, Samples, check_threshold};
+use super::samples::{
+    GivenPicture, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
+};
 use crate::access::Scope;
 use crate::engine::IdentifyOptions;
 use crate::types::PartitionId;
@@ -35,6 +37,8 @@ pub(in super::super) struct IdentifyRequest {
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     #[schema(example = "sface@2021dec")]
     encoder: Option<String>,
+    /// Refuse pictures that are not of a live person.
+    liveness: Option<Liveness>,
     /// The most people in the answer.
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
@@ -59,6 +63,8 @@ pub(in super::super) struct IdentifyForm {
     embedding: Vec<Vec<u8>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     encoder: Option<String>,
+    /// Refuse pictures that are not of a live person.
+    liveness: Option<Liveness>,
     /// The most people in the answer.
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
@@ -108,6 +114,7 @@ impl CallBody for IdentifyRequest {
             pictures: self.pictures,
             embeddings: self.embeddings,
             encoder: self.encoder,
+            liveness: self.liveness,
         };
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
@@ -164,7 +171,7 @@ fn search(
 ) -> Result<IdentifyAnswer, Problem> {
     let options = IdentifyOptions {
         count: options.limit,
-        threshold: samples.threshold(options.threshold),
+        threshold: samples.threshold(state, partition, options.threshold),
     };
     let (engine, embeddings) = (state.engine(), samples.embeddings());
     let found = engine.identify(partition, &samples.encoder, &embeddings, &options)?;

@@ -22,6 +22,7 @@ mod problems;
 mod samples;
 mod snapshots;
 mod status;
+mod verify;
 
 use axum::Router;
 use axum::response::IntoResponse;
@@ -46,6 +47,7 @@ use super::state::AppState;
         class::get,
         class::delete,
         enroll::enroll,
+        verify::verify,
         snapshots::list,
         snapshots::create,
     ),
@@ -74,6 +76,10 @@ pub(super) fn router() -> Router<AppState> {
         .route(
             "/partitions/{partition}/classes/{class}/enroll",
             post(enroll::enroll),
+        )
+        .route(
+            "/partitions/{partition}/classes/{class}/verify",
+            post(verify::verify),
         )
         .route("/snapshots", get(snapshots::list).post(snapshots::create))
         .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))

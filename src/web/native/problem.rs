@@ -46,12 +46,14 @@ pub(in super::super) enum Code {
     MultipleFacesFound,
     InvalidEmbedding,
     ContradictingSamples,
+    NotLive,
+    ThresholdUnknown,
     Internal,
     Busy,
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 28] = [
+    pub(super) const ALL: [Code; 30] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -78,6 +80,8 @@ impl Code {
         Code::MultipleFacesFound,
         Code::InvalidEmbedding,
         Code::ContradictingSamples,
+        Code::NotLive,
+        Code::ThresholdUnknown,
         Code::Internal,
         Code::Busy,
     ];
@@ -144,6 +148,12 @@ impl Code {
                 "contradicting_samples",
                 422,
                 "The samples cancel each other out",
+            ),
+            Code::NotLive => ("not_live", 422, "The pictures are not of a live person"),
+            Code::ThresholdUnknown => (
+                "threshold_unknown",
+                422,
+                "There is no threshold for this encoder, and none was given",
             ),
             Code::Internal => ("internal", 500, "The server failed"),
             Code::Busy => ("busy", 503, "The server is too busy"),

@@ -10,7 +10,8 @@ use super::super::data_url::DataUrl;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use crate::face::ScoreMap;
-use crate::types::{Embedding, EncoderId};
+use crate::liveness::{self, Decision, Observation, Reason};
+use crate::types::{Embedding, EncoderId, PartitionId};
 
 /// The samples of a call, as they came.
 #[derive(Default)]
@@ -18,6 +19,17 @@ pub(super) struct GivenSamples {
     pub(super) pictures: Vec<GivenPicture>,
     pub(super) embeddings: Vec<Vec<f32>>,
     pub(super) encoder: Option<String>,
+    pub(super) liveness: Option<Liveness>,
+}
+
+/// What is demanded of a live person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in super::super) enum Liveness {
+    /// Each picture by itself has the texture of a live face.
+    Passive,
+    /// Two or more pictures show one head that moves and is solid.
+    Active,
 }
 
 /// A picture, as it came.
@@ -96,6 +108,14 @@ impl GivenSamples {
             let detail = format!("{found} samples came, and a call may have {most}");
             return Err(Problem::new(Code::TooManySamples, detail));
         }
+        if self.liveness.is_some() && !self.embeddings.is_empty() {
+            let detail = "liveness is seen in pictures, and there are embeddings";
+            return Err(Problem::invalid_parameter(detail));
+        }
+        if self.liveness == Some(Liveness::Active) && self.pictures.len() < 2 {
+            let detail = "active liveness is seen in two pictures or more";
+            return Err(Problem::invalid_parameter(detail));
+        }
         Ok(())
     }
 
@@ -103,10 +123,15 @@ impl GivenSamples {
     pub(super) fn prepare(self, state: &AppState) -> Result<Samples, Problem> {
         let profile = state.faces().profile();
         let encoder = self.encoder(profile.encoder())?;
-        let mut samples = Vec::new();
+        let (mut samples, mut observations) = (Vec::new(), Vec::new());
         for (at, picture) in self.pictures.into_iter().enumerate() {
-            let sample = look(state, picture).map_err(|problem| problem.of_sample(at))?;
-            samples.push(sample);
+            let observe = self.liveness.is_some();
+            let seen = look(state, picture, observe).map_err(|problem| problem.of_sample(at))?;
+            samples.push(seen.0);
+            observations.extend(seen.1);
+        }
+        if let Some(kind) = self.liveness {
+            demand(state, kind, &observations)?;
         }
         for values in self.embeddings {
             let at = samples.len();
@@ -160,10 +185,18 @@ impl Samples {
             .collect()
     }
 
-    /// The similarity from which on two faces count as one person, unless the caller says otherwise;
-    /// none for an encoder that this service knows nothing of.
-    pub(super) fn threshold(&self, given: Option<f64>) -> Option<f64> {
-        given.or(self.score_map.map(|map| map.midpoint))
+    /// The similarity from which on two faces count as one person in `partition`, unless the caller says
+    /// otherwise; none for an encoder that this service knows nothing of.
+    pub(super) fn threshold(
+        &self,
+        state: &AppState,
+        partition: &PartitionId,
+        given: Option<f64>,
+    ) -> Option<f64> {
+        let own = self
+            .score_map
+            .map(|_| state.verification_threshold(partition));
+        given.or(own)
     }
 
     /// A similarity as a score from 0 to 1, where that is known.
@@ -192,18 +225,58 @@ pub(super) fn check_threshold(threshold: Option<f64>) -> Result<(), Problem> {
     ))
 }
 
-fn look(state: &AppState, picture: GivenPicture) -> Result<Sample, Problem> {
-    let face = state.faces().only_face(&picture.bytes()?)?;
+/// A picture, and what the liveness decisions need of it if that is wanted.
+fn look(
+    state: &AppState,
+    picture: GivenPicture,
+    observe: bool,
+) -> Result<(Sample, Option<Observation>), Problem> {
+    let picture = state.faces().decode(&picture.bytes()?)?;
+    let face = state.faces().only_face_in(&picture)?;
+    let observation = observe
+        .then(|| state.liveness().observe(&picture, &face))
+        .transpose()?;
     let quality = face.quality.score();
     let warnings = face.warnings.iter().map(|warning| warning.code());
-    Ok(Sample {
-        embedding: face.embedding,
+    let sample = Sample {
         quality,
         report: SampleReport {
             quality: Some(quality),
             warnings: warnings.collect(),
         },
-    })
+        embedding: face.embedding,
+    };
+    Ok((sample, observation))
+}
+
+/// Fails unless the pictures are of a live person.
+fn demand(state: &AppState, kind: Liveness, seen: &[Observation]) -> Result<(), Problem> {
+    let thresholds = &state.settings().liveness;
+    let fail = |decision: &Decision| {
+        let reason = decision
+            .parts
+            .reason
+            .map_or("the person is not live", Reason::message);
+        Err(Problem::new(Code::NotLive, reason))
+    };
+    match kind {
+        Liveness::Active => {
+            let all: Vec<&Observation> = seen.iter().collect();
+            let decision = liveness::active(&all, thresholds);
+            if decision.live {
+                Ok(())
+            } else {
+                fail(&decision)
+            }
+        }
+        Liveness::Passive => seen.iter().enumerate().try_for_each(|(at, one)| {
+            let decision = liveness::passive(one, thresholds);
+            if decision.live {
+                return Ok(());
+            }
+            fail(&decision).map_err(|problem| problem.of_sample(at))
+        }),
+    }
 }
 
 fn ready(values: Vec<f32>, encoder: &EncoderId) -> Result<Sample, Problem> {

@@ -20,7 +20,8 @@ pub(in super::super) struct StatusAnswer {
     encoder: String,
     /// How many values such an embedding has.
     dimension: usize,
-    /// The similarity from which on two faces count as one person, unless a call says otherwise.
+    /// The similarity from which on two faces count as one person, unless the operator or a call says
+    /// otherwise.
     threshold: f64,
     /// The key that was shown.
     key: KeyAnswer,
@@ -58,7 +59,7 @@ pub(in super::super) async fn status(State(state): State<AppState>, Key(key): Ke
         version: env!("CARGO_PKG_VERSION"),
         encoder: encoder_name(profile.encoder()),
         dimension: profile.encoder().dimension(),
-        threshold: profile.score_map().midpoint,
+        threshold: profile.verification_threshold(),
         key: KeyAnswer {
             id: key.id.to_string(),
             scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),

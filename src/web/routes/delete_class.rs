@@ -10,6 +10,20 @@ use super::super::state::AppState;
 
 /// Removes all templates of a class. When it answers 200 the class is not enrolled, whether or not
 /// it was before.
+#[utoipa::path(
+    delete,
+    path = "/extension/deleteclass",
+    tag = "bws",
+    operation_id = "bws_deleteclass",
+    summary = "Delete a class",
+    params(
+        ("bcid" = String, Query, description = "Storage, partition and class; partition and class are signed 32-bit numbers", example = "bws.112.4711"),
+    ),
+    responses(
+        (status = 200, description = "It is not enrolled now, whether or not it was before"),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn delete_class(
     State(state): State<AppState>,
     client: Client,

@@ -5,6 +5,7 @@
 //! `true` or `false`; where it is an object, that says so among the errors of the sample.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::data_url::{DataUrl, DataUrlError};
@@ -12,6 +13,57 @@ use super::super::error::Error;
 use super::super::state::AppState;
 use crate::face::{Face, FaceError, Picture};
 use crate::liveness::{Decision, Observation, Reason};
+
+/// A form with one sample.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "forms are read field by field; this is their description"
+)]
+pub(super) struct SampleForm {
+    /// The sample as a data-URL. The name does not matter, and may be empty.
+    sample: String,
+}
+
+/// A form with one video.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "forms are read field by field; this is their description"
+)]
+pub(super) struct VideoForm {
+    /// The bytes of the video. The name does not matter.
+    #[schema(value_type = String, format = Binary)]
+    video: Vec<u8>,
+}
+
+/// Two live pictures, as data-URLs.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "bodies are read member by member; this is their description"
+)]
+pub(super) struct LiveImages {
+    /// The head looks straight ahead.
+    liveimage1: String,
+    /// It has turned or nodded a little.
+    liveimage2: String,
+}
+
+/// Live pictures and an identity photo, as data-URLs.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "bodies are read member by member; this is their description"
+)]
+pub(super) struct PhotoImages {
+    /// A live picture.
+    liveimage1: String,
+    /// A second one, needed by `photoverify`.
+    liveimage2: Option<String>,
+    /// The photo.
+    idphoto: String,
+}
 
 /// What is wrong with a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +170,7 @@ pub(super) fn job() -> String {
 }
 
 /// What is said of one picture.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct Sample {
     /// There even when empty: clients go through it.
@@ -127,7 +179,7 @@ pub(in super::super) struct Sample {
 }
 
 /// What could be better, or what is wrong.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename = "Error", rename_all = "PascalCase")]
 pub(in super::super) struct SampleError {
     code: &'static str,
@@ -136,7 +188,7 @@ pub(in super::super) struct SampleError {
 }
 
 /// Where the eyes are, in pixels. Right and left are those of the person.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct EyeCenters {
     right_eye_x: f64,
@@ -221,7 +273,7 @@ fn rounded(value: f32) -> f64 {
 
 /// What a decision about liveness came from, for `state=details`. What was not looked at is left
 /// out. `docs/liveness.md` explains the numbers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct Liveness {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -239,7 +291,7 @@ pub(in super::super) struct Liveness {
 }
 
 /// The two samples that show most of a solid head, and how they differ.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct LivenessMotion {
     first: usize,
@@ -251,7 +303,7 @@ pub(in super::super) struct LivenessMotion {
 }
 
 /// One sample alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct LivenessSample {
     passive_score: f32,

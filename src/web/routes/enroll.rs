@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Caller;
 use super::super::error::Error;
@@ -15,7 +16,7 @@ use crate::access::{Claims, Task};
 use crate::samples::Sample;
 
 /// Whether the person is enrolled now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct EnrollResult {
     success: bool,
@@ -25,6 +26,20 @@ pub(in super::super) struct EnrollResult {
 }
 
 /// Makes the token's samples templates of its class.
+#[utoipa::path(
+    get,
+    path = "/extension/enroll",
+    tag = "bws",
+    operation_id = "bws_enroll",
+    summary = "Enrol with the samples of a token",
+    params(
+        ("livedetection" = Option<bool>, Query, description = "Demand liveness even if the token does not; `false` has no effect"),
+    ),
+    responses(
+        (status = 200, description = "What became of the task", body = EnrollResult),
+    ),
+    security(("bws_token" = []))
+)]
 pub(in super::super) async fn enroll(
     State(state): State<AppState>,
     caller: Caller,

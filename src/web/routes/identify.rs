@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Caller;
 use super::super::error::Error;
@@ -20,7 +21,7 @@ const RESULTS_DEFAULT: usize = 20;
 const RESULTS_MAX: usize = 1000;
 
 /// Whether the search could be carried out, not whether somebody was found.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct IdentifyResult {
     success: bool,
@@ -33,7 +34,7 @@ pub(in super::super) struct IdentifyResult {
 }
 
 /// One person, with the fields in the order that clients have seen.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in super::super) struct ScoredClass {
     #[serde(rename = "Score")]
     score: f64,
@@ -46,6 +47,21 @@ pub(in super::super) struct ScoredClass {
 }
 
 /// Lists the people most like those in the token's samples, best first.
+#[utoipa::path(
+    get,
+    path = "/extension/identify",
+    tag = "bws",
+    operation_id = "bws_identify",
+    summary = "Identify with the samples of a token",
+    params(
+        ("livedetection" = Option<bool>, Query, description = "Demand liveness even if the token does not; `false` has no effect"),
+        ("maxResults" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "The most people in the answer; 20 unless given"),
+    ),
+    responses(
+        (status = 200, description = "What became of the task", body = IdentifyResult),
+    ),
+    security(("bws_token" = []))
+)]
 pub(in super::super) async fn identify(
     State(state): State<AppState>,
     caller: Caller,

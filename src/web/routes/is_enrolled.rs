@@ -10,6 +10,21 @@ use super::super::state::AppState;
 use crate::access::Trait;
 
 /// 200 without a body if the class has a template of all the traits asked for, 404 if not.
+#[utoipa::path(
+    get,
+    path = "/extension/isenrolled",
+    tag = "bws",
+    operation_id = "bws_isenrolled",
+    summary = "Ask whether a class has a template",
+    params(
+        ("bcid" = String, Query, description = "Storage, partition and class; partition and class are signed 32-bit numbers", example = "bws.112.4711"),
+        ("trait" = Option<String>, Query, description = "List of `face`, `periocular` and `voice`; `face` unless given"),
+    ),
+    responses(
+        (status = 200, description = "It has"),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn is_enrolled(
     State(state): State<AppState>,
     client: Client,

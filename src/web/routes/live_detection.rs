@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Client;
 use super::super::body::Received;
@@ -17,7 +18,7 @@ use crate::face::FaceError;
 use crate::liveness::{Decision, Observation, active, passive};
 
 /// The decision, with what it came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct LiveDetectionResult {
     success: bool,
@@ -38,7 +39,43 @@ pub(in super::super) struct LiveDetectionResult {
     liveness: Option<Liveness>,
 }
 
+/// `true` or `false`, or an object if a state was given.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "each is answered by itself; this is the description of both"
+)]
+pub(in super::super) enum LiveDetectionAnswer {
+    /// Whether the pictures are live.
+    Plain(bool),
+    /// The same with details.
+    Object(LiveDetectionResult),
+}
+
 /// Two pictures of a head that moves. Without `state` the answer is `true` or `false`.
+#[utoipa::path(
+    post,
+    path = "/extension/livedetection",
+    tag = "bws",
+    operation_id = "bws_livedetection",
+    summary = "Decide whether two pictures are live",
+    params(
+        ("state" = Option<String>, Query, description = "Any text: the answer is an object then. With `details` it has the numbers that the decision came from"),
+    ),
+    request_body(
+        content(
+            (direct::LiveImages = "application/json"),
+            (direct::LiveImages = "application/x-www-form-urlencoded"),
+            (direct::LiveImages = "multipart/form-data"),
+        ),
+        description = "The pictures, as data-URLs"
+    ),
+    responses(
+        (status = 200, description = "`true` or `false`, or with `state` an object", body = LiveDetectionAnswer),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn live_detection(
     State(state): State<AppState>,
     _client: Client,
@@ -69,6 +106,27 @@ pub(in super::super) async fn live_detection(
 }
 
 /// One picture.
+#[utoipa::path(
+    post,
+    path = "/extension/passivelivedetection",
+    tag = "bws",
+    operation_id = "bws_passivelivedetection",
+    summary = "Decide whether a picture is live",
+    params(
+        ("state" = Option<String>, Query, description = "Any text, which is in the answer. With `details` it has the numbers that the decision came from"),
+    ),
+    request_body(
+        content(
+            (String = "text/plain"),
+            (direct::SampleForm = "multipart/form-data"),
+        ),
+        description = "One data-URL with base64 data, as for upload"
+    ),
+    responses(
+        (status = 200, description = "The decision", body = LiveDetectionResult),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn passive_live_detection(
     State(state): State<AppState>,
     _client: Client,
@@ -88,6 +146,25 @@ pub(in super::super) async fn passive_live_detection(
 }
 
 /// A short video: an animation, or pictures one after the other.
+#[utoipa::path(
+    post,
+    path = "/extension/videolivedetection",
+    tag = "bws",
+    operation_id = "bws_videolivedetection",
+    summary = "Decide whether a short video is live",
+    params(
+        ("state" = Option<String>, Query, description = "Any text, which is in the answer. With `details` it has the numbers that the decision came from"),
+    ),
+    request_body(
+        content = direct::VideoForm,
+        content_type = "multipart/form-data",
+        description = "An animated GIF, PNG or WebP, or motion JPEG, in the only field of a form"
+    ),
+    responses(
+        (status = 200, description = "The decision", body = LiveDetectionResult),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn video_live_detection(
     State(state): State<AppState>,
     _client: Client,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Caller;
 use super::super::error::Error;
@@ -13,7 +14,7 @@ use super::task::{self, Done, Failure};
 use crate::access::Task;
 
 /// Whether the samples show a live person.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct LivenessDetectionResult {
     success: bool,
@@ -23,6 +24,17 @@ pub(in super::super) struct LivenessDetectionResult {
 }
 
 /// Decides whether the token's samples show a live person.
+#[utoipa::path(
+    get,
+    path = "/extension/livenessdetection",
+    tag = "bws",
+    operation_id = "bws_livenessdetection",
+    summary = "Decide whether the samples of a token are live",
+    responses(
+        (status = 200, description = "What became of the task", body = LivenessDetectionResult),
+    ),
+    security(("bws_token" = []))
+)]
 pub(in super::super) async fn liveness_detection(
     State(state): State<AppState>,
     caller: Caller,

@@ -3,6 +3,7 @@
 mod delete_class;
 mod direct;
 mod enroll;
+mod failures;
 mod identify;
 mod is_enrolled;
 mod live_detection;
@@ -16,6 +17,43 @@ mod task;
 mod token;
 mod upload;
 mod verify;
+
+use utoipa::OpenApi;
+
+use self::failures::Failures;
+use super::error;
+
+/// What this API says of itself. [`Failures`] adds what can go wrong.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        token::token,
+        upload::upload,
+        enroll::enroll,
+        verify::verify,
+        identify::identify,
+        liveness_detection::liveness_detection,
+        result::result,
+        is_enrolled::is_enrolled,
+        delete_class::delete_class,
+        status::status,
+        quality_check::quality_check,
+        live_detection::live_detection,
+        live_detection::passive_live_detection,
+        live_detection::video_live_detection,
+        photo_verify::photo_verify,
+        photo_verify::photo_verify_2,
+    ),
+    components(schemas(error::Body)),
+    modifiers(&Failures),
+    tags((
+        name = "bws",
+        description = "The classic BWS Web API. Answers are JSON, or XML for a client that prefers it, with the \
+                       same names in the same order. Names of parameters and booleans have no letter case, and \
+                       unknown parameters are ignored"
+    ))
+)]
+pub(super) struct Description;
 
 pub(super) use delete_class::delete_class;
 pub(super) use enroll::enroll;

@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Client;
 use super::super::body::{Named, Received};
@@ -21,7 +22,7 @@ const LEVEL_MAX: u8 = 5;
 const NAMES: [&str; 3] = ["liveimage1", "liveimage2", "idphoto"];
 
 /// The decision, with what it came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct PhotoVerifyResult {
     success: bool,
@@ -43,6 +44,28 @@ pub(in super::super) struct PhotoVerifyResult {
 }
 
 /// Two live pictures and a photo; the answer is `true` or `false`.
+#[utoipa::path(
+    post,
+    path = "/extension/photoverify",
+    tag = "bws",
+    operation_id = "bws_photoverify",
+    summary = "Compare live pictures with an identity photo",
+    params(
+        ("accuracy" = Option<u8>, Query, minimum = 1, maximum = 5, description = "The level that the photo must reach; 4 unless given"),
+    ),
+    request_body(
+        content(
+            (direct::PhotoImages = "application/json"),
+            (direct::PhotoImages = "application/x-www-form-urlencoded"),
+            (direct::PhotoImages = "multipart/form-data"),
+        ),
+        description = "The pictures, as data-URLs"
+    ),
+    responses(
+        (status = 200, description = "Whether it is the same person", body = bool),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn photo_verify(
     State(state): State<AppState>,
     _client: Client,
@@ -69,6 +92,29 @@ pub(in super::super) async fn photo_verify(
 }
 
 /// One or two live pictures and a photo; the answer is an object.
+#[utoipa::path(
+    post,
+    path = "/extension/photoverify2",
+    tag = "bws",
+    operation_id = "bws_photoverify2",
+    summary = "Compare live pictures with an identity photo, with details",
+    params(
+        ("accuracy" = Option<u8>, Query, minimum = 1, maximum = 5, description = "The level that the photo must reach; 4 unless given"),
+        ("state" = Option<String>, Query, description = "Any text, which is in the answer. With `details` it has the numbers that the decision came from"),
+    ),
+    request_body(
+        content(
+            (direct::PhotoImages = "application/json"),
+            (direct::PhotoImages = "application/x-www-form-urlencoded"),
+            (direct::PhotoImages = "multipart/form-data"),
+        ),
+        description = "The pictures, as data-URLs"
+    ),
+    responses(
+        (status = 200, description = "The decision", body = PhotoVerifyResult),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn photo_verify_2(
     State(state): State<AppState>,
     _client: Client,

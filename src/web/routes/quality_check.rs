@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Client;
 use super::super::body::Received;
@@ -16,7 +17,7 @@ use super::direct::{self, EyeCenters, SampleError, Seen};
 use crate::face::{PortraitRules, portrait_bmp, portrait_faults};
 
 /// What is wrong with a picture, if anything.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct QualityCheckResult {
     success: bool,
@@ -34,6 +35,29 @@ pub(in super::super) struct QualityCheckResult {
 }
 
 /// Checks a picture as an upload would, or with `full` as an issuer of documents would.
+#[utoipa::path(
+    post,
+    path = "/extension/qualitycheck",
+    tag = "bws",
+    operation_id = "bws_qualitycheck",
+    summary = "Check the quality of a picture",
+    params(
+        ("full" = Option<bool>, Query, description = "Check against the rules of an issuer of documents; `false` unless given"),
+        ("issuer" = Option<String>, Query, description = "`ICAO`, `BioID`, or the two letters of a country; `ICAO` unless given"),
+        ("state" = Option<String>, Query, description = "Any text; `JobID` and `State` are in the answer then"),
+    ),
+    request_body(
+        content(
+            (String = "text/plain"),
+            (direct::SampleForm = "multipart/form-data"),
+        ),
+        description = "One data-URL with base64 data, as for upload"
+    ),
+    responses(
+        (status = 200, description = "What is wrong with the picture", body = QualityCheckResult),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn quality_check(
     State(state): State<AppState>,
     _client: Client,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Reader;
 use super::super::error::Error;
@@ -13,7 +14,7 @@ use super::task;
 use crate::access::{Candidate, Outcome};
 
 /// What came of the last task of a token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct OperationResult {
     success: bool,
@@ -31,7 +32,8 @@ pub(in super::super) struct OperationResult {
 }
 
 /// One person, by BCID, unlike in the answer of the identification itself.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResultMatch)]
 pub(in super::super) struct Match {
     #[serde(rename = "BCID")]
     bcid: String,
@@ -40,6 +42,21 @@ pub(in super::super) struct Match {
 }
 
 /// The outcome of the last task of the token, or 204 if there was none.
+#[utoipa::path(
+    get,
+    path = "/extension/result",
+    tag = "bws",
+    operation_id = "bws_result",
+    summary = "Read what came of a token",
+    params(
+        ("access_token" = Option<String>, Query, description = "The token; required with Basic credentials"),
+    ),
+    responses(
+        (status = 200, description = "What came of the last task call", body = OperationResult),
+        (status = 204, description = "No task call was carried out"),
+    ),
+    security(("app" = []), ("bws_token" = []))
+)]
 pub(in super::super) async fn result(
     State(state): State<AppState>,
     Reader(token): Reader,

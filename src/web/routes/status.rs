@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Client;
 use super::super::error::Error;
@@ -25,7 +26,7 @@ const FEATURES: [(&str, bool); 6] = [
     ("PhotoVerify", false),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct StatusResult {
     version: &'static str,
@@ -33,7 +34,7 @@ pub(in super::super) struct StatusResult {
     features: Vec<Feature>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct Feature {
     name: &'static str,
@@ -45,6 +46,17 @@ pub(in super::super) struct Feature {
 }
 
 /// Lists the features that the calling app may use.
+#[utoipa::path(
+    get,
+    path = "/extension/status",
+    tag = "bws",
+    operation_id = "bws_status",
+    summary = "List the features of the service",
+    responses(
+        (status = 200, description = "The features that the app may use", body = StatusResult),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn status(Client(app): Client) -> Result<Response, Error> {
     let partitions = app.partition.map(|number| number.to_string());
     let features = FEATURES.map(|(name, of_people)| Feature {

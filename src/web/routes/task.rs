@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 use super::super::auth::Caller;
 use super::super::error::Error;
@@ -13,7 +14,7 @@ use crate::partition::NewTemplate;
 use crate::samples::Sample;
 
 /// Why a task could not be carried out although the call was right. Answered with status 200.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) enum Failure {
     /// The samples do not show a live person.
     LiveDetectionFailed,

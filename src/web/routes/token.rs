@@ -11,6 +11,28 @@ use super::super::state::AppState;
 use crate::access::{AppId, Challenge, Grant, Task, Trait};
 
 /// Issues a token to the calling app.
+#[utoipa::path(
+    get,
+    path = "/extension/token",
+    tag = "bws",
+    operation_id = "bws_token",
+    summary = "Issue a token",
+    params(
+        ("id" = String, Query, description = "The App-ID of the caller"),
+        ("bcid" = Option<String>, Query, description = "The class the token is for, such as `bws.112.4711`. Required but for `livenessdetection`; for `identify` its class does not matter"),
+        ("task" = Option<String>, Query, description = "`verify`, `identify`, `enroll` or `livenessdetection`, in any letter case; `verify` unless given"),
+        ("maxtries" = Option<u8>, Query, minimum = 1, maximum = 15, description = "How often the task may be tried; 3 unless given"),
+        ("livedetection" = Option<bool>, Query, description = "Whether the person must be shown to be alive; `true` unless given"),
+        ("challenge" = Option<bool>, Query, description = "Whether head movements are demanded; `false` unless given, and only with liveness"),
+        ("challenges" = Option<usize>, Query, minimum = 2, maximum = 7, description = "How many; 3 unless given"),
+        ("autoenroll" = Option<bool>, Query, description = "Only for `verify`: after a success, samples become templates; `false` unless given"),
+        ("traits" = Option<String>, Query, description = "List of `face` and `periocular`; `face` unless given. `voice` is refused"),
+    ),
+    responses(
+        (status = 200, description = "The token, a JSON web token", body = String, content_type = "text/plain"),
+    ),
+    security(("app" = []))
+)]
 pub(in super::super) async fn token(
     State(state): State<AppState>,
     client: Client,

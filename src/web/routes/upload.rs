@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Caller;
 use super::super::body::Received;
@@ -20,7 +21,7 @@ use crate::samples::Sample;
 const TAG_WORDS: [&str; 5] = ["any", "up", "down", "left", "right"];
 
 /// What the client learns of its picture.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct UploadResult {
     accepted: bool,
@@ -34,7 +35,7 @@ pub(in super::super) struct UploadResult {
 }
 
 /// Why a picture is of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(in super::super) enum Refusal {
     NoFaceFound,
     MultipleFacesFound,
@@ -49,6 +50,29 @@ struct Labels {
 }
 
 /// Examines a picture and keeps what is needed of it until the token's task.
+#[utoipa::path(
+    post,
+    path = "/extension/upload",
+    tag = "bws",
+    operation_id = "bws_upload",
+    summary = "Upload a sample for the task of a token",
+    params(
+        ("index" = Option<i64>, Query, description = "Where the sample stands in the order; samples without come last"),
+        ("tag" = Option<String>, Query, description = "`any`, or one or more of `up`, `down`, `left`, `right`: the movement that the picture shows"),
+        ("trait" = Option<String>, Query, description = "List of `face`, `periocular` and `voice`; `face` unless given"),
+    ),
+    request_body(
+        content(
+            (String = "text/plain"),
+            (super::direct::SampleForm = "multipart/form-data"),
+        ),
+        description = "One data-URL with base64 data, whatever the content type, or a form with one in a field of any name"
+    ),
+    responses(
+        (status = 200, description = "What was made of the picture", body = UploadResult),
+    ),
+    security(("bws_token" = []))
+)]
 pub(in super::super) async fn upload(
     State(state): State<AppState>,
     Caller(claims): Caller,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::auth::Caller;
 use super::super::error::Error;
@@ -17,7 +18,7 @@ use crate::samples::Sample;
 use crate::types::Embedding;
 
 /// Whether the person was recognised.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub(in super::super) struct VerifyResult {
     success: bool,
@@ -27,6 +28,20 @@ pub(in super::super) struct VerifyResult {
 }
 
 /// Compares the token's samples with the templates of its class.
+#[utoipa::path(
+    get,
+    path = "/extension/verify",
+    tag = "bws",
+    operation_id = "bws_verify",
+    summary = "Verify with the samples of a token",
+    params(
+        ("livedetection" = Option<bool>, Query, description = "Demand liveness even if the token does not; `false` has no effect"),
+    ),
+    responses(
+        (status = 200, description = "What became of the task", body = VerifyResult),
+    ),
+    security(("bws_token" = []))
+)]
 pub(in super::super) async fn verify(
     State(state): State<AppState>,
     caller: Caller,

@@ -174,3 +174,121 @@ async fn class_numbers_keep_all_their_64_bits() {
         answer.problem(400, "invalid_parameter");
     }
 }
+
+#[tokio::test]
+async fn a_person_is_compared_with_one_class() {
+    let service = Service::new();
+    for (class, name) in [(44, "obama-portrait"), (46, "biden-portrait")] {
+        let path = format!("partitions/bws.1/classes/{class}/enroll");
+        let form = Sent::form(&[("picture", &portrait(name))]);
+        service.post(&path, form).await.json();
+    }
+    let again = portrait("obama-white-house");
+    let ask = async |class: i32, fields: &[(&str, &[u8])]| {
+        let path = format!("partitions/bws.1/classes/{class}/verify");
+        service.post(&path, Sent::form(fields)).await
+    };
+    let own = ask(44, &[("picture", &again)]).await.json();
+    assert_eq!(own["accepted"], true, "{own}");
+    assert_eq!(
+        own["threshold"],
+        service.get("status").await.json()["threshold"]
+    );
+    let strict = ask(44, &[("picture", &again), ("threshold", b"0.999")])
+        .await
+        .json();
+    assert_eq!(strict["accepted"], false);
+    assert_eq!(strict["similarity"], own["similarity"]);
+    let other = ask(46, &[("picture", &again)]).await.json();
+    assert_eq!(other["accepted"], false, "{other}");
+    // It is the same similarity that a search finds.
+    let found = Sent::form(&[("picture", &again)]);
+    let found = service
+        .post("partitions/bws.1/identify", found)
+        .await
+        .json();
+    assert_eq!(found["matches"][0]["similarity"], own["similarity"]);
+    ask(45, &[("picture", &again)])
+        .await
+        .problem(404, "class_not_found");
+    let wrong = ask(44, &[("picture", &again), ("threshold", b"1.5")]).await;
+    wrong.problem(400, "invalid_parameter");
+}
+
+#[tokio::test]
+async fn a_verification_needs_a_threshold_that_somebody_knows() {
+    let service = Service::with(|settings| {
+        let partition = "bws.1".parse().unwrap();
+        settings.verification.partitions.insert(partition, 0.9999);
+    });
+    service.enroll("bws.2", 1, &axis(0)).await;
+    let path = "partitions/bws.2/classes/1/verify";
+    let mut body = json!({ "embeddings": [axis(0)], "encoder": "test" });
+    let answer = service.post(path, body.clone()).await;
+    answer.problem(422, "threshold_unknown");
+    body["threshold"] = json!(0.9);
+    let answer = service.post(path, body.clone()).await.json();
+    assert_eq!(
+        (&answer["accepted"], &answer["templates"]),
+        (&json!(true), &json!(1))
+    );
+    body["embeddings"] = json!([axis(1)]);
+    let answer = service.post(path, body).await.json();
+    assert_eq!(answer["accepted"], false);
+
+    // The operator's threshold of the partition holds for both calls.
+    let form = || Sent::form(&[("picture", &portrait("obama-portrait"))]);
+    service
+        .post(&format!("{OBAMA}/enroll"), form())
+        .await
+        .json();
+    let again = || Sent::form(&[("picture", &portrait("obama-white-house"))]);
+    let answer = service
+        .post(&format!("{OBAMA}/verify"), again())
+        .await
+        .json();
+    assert_eq!(
+        (&answer["accepted"], &answer["threshold"]),
+        (&json!(false), &json!(0.9999))
+    );
+    let answer = service
+        .post("partitions/bws.1/identify", again())
+        .await
+        .json();
+    assert_eq!(answer["matches"], json!([]));
+}
+
+#[tokio::test]
+async fn liveness_is_demanded_in_the_same_call() {
+    // Thresholds that everybody passes, or nobody, so that this test does not depend on the networks.
+    let with = |score: f64| {
+        Service::with(move |settings| {
+            settings.liveness.passive_score_min = score;
+        })
+    };
+    let (lax, strict) = (with(0.0), with(2.0));
+    let picture = portrait("obama-portrait");
+    let form = |kind: &'static [u8]| Sent::form(&[("liveness", kind), ("picture", &picture)]);
+    let path = format!("{OBAMA}/enroll");
+    lax.post(&path, form(b"passive")).await.json();
+    let refused = strict.post(&path, form(b"passive")).await;
+    assert_eq!(refused.problem(422, "not_live")["sample"], 0);
+    strict.get(OBAMA).await.problem(404, "class_not_found");
+    // The same picture twice is nobody who moved.
+    let twice = Sent::form(&[
+        ("liveness", b"active"),
+        ("picture", &picture),
+        ("picture", &picture),
+    ]);
+    lax.post(&path, twice).await.problem(422, "not_live");
+    lax.post(&path, form(b"active"))
+        .await
+        .problem(400, "invalid_parameter");
+    lax.post(&path, form(b"none"))
+        .await
+        .problem(400, "malformed_body");
+    let body = json!({ "embeddings": [axis(0)], "encoder": "test", "liveness": "passive" });
+    lax.post(&path, body)
+        .await
+        .problem(400, "invalid_parameter");
+}

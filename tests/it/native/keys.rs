@@ -8,9 +8,10 @@ use vultus::access::{NewApiKey, Reach, Scope};
 use super::app::{Answer, Service, axis};
 
 /// Every call that needs a scope, with the scope.
-const CALLS: [(Scope, &str, &str); 8] = [
+const CALLS: [(Scope, &str, &str); 9] = [
     (Scope::Enroll, "POST", "partitions/bws.1/classes/1/enroll"),
     (Scope::Identify, "POST", "partitions/bws.1/identify"),
+    (Scope::Verify, "POST", "partitions/bws.1/classes/1/verify"),
     (Scope::Read, "GET", "partitions"),
     (Scope::Read, "GET", "partitions/bws.1"),
     (Scope::Read, "GET", "partitions/bws.1/classes"),
@@ -25,7 +26,10 @@ fn challenge(answer: &Answer) -> &str {
 
 async fn call(service: &Service, key: &str, method: &str, path: &str) -> Answer {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    let body = json!({ "embeddings": [axis(0)], "encoder": "test" });
+    let mut body = json!({ "embeddings": [axis(0)], "encoder": "test" });
+    if path.ends_with("/verify") {
+        body["threshold"] = json!(0.5);
+    }
     service.call(key, method, path, body).await
 }
 

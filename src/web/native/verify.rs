@@ -1,0 +1,155 @@
+//! `POST /v1/partitions/{partition}/classes/{class}/verify`: is this the person of the class?
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::state::AppState;
+use super::answer;
+use super::body::{self, CallBody};
+use super::class;
+use super::key::Key;
+use super::path::{ClassParameter, ClassPath, PartitionParameter};
+use super::problem::{Code, Problem};
+use super::samples::{
+    GivenPicture, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
+};
+use crate::access::Scope;
+use crate::types::Bcid;
+
+/// Samples of one person, to be compared with a class.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct VerifyRequest {
+    /// Pictures of the person, in base64, bare or as data-URLs.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pictures: Vec<GivenPicture>,
+    /// Ready embeddings of the person, 16 to 4096 values each.
+    #[serde(default)]
+    embeddings: Vec<Vec<f32>>,
+    /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    #[schema(example = "sface@2021dec")]
+    encoder: Option<String>,
+    /// Refuse pictures that are not of a live person.
+    liveness: Option<Liveness>,
+    /// The similarity from which on it is the same person. Unless given, it is where this service takes
+    /// two faces for one person; for the embeddings of another encoder it must be given.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// The same as a form.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "forms are read field by field; this is their description"
+)]
+pub(in super::super) struct VerifyForm {
+    /// Pictures of the person, as they are; may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    picture: Vec<Vec<u8>>,
+    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    embedding: Vec<Vec<u8>>,
+    /// What made the embeddings, `name` or `name@version`; needed with embeddings.
+    encoder: Option<String>,
+    /// Refuse pictures that are not of a live person.
+    liveness: Option<Liveness>,
+    /// The similarity from which on it is the same person, as in JSON.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// Whether the samples are of the person of the class.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct VerifyAnswer {
+    /// Whether the similarity reaches the threshold.
+    accepted: bool,
+    /// The cosine between the samples and the most similar template of the class, from -1 to 1.
+    similarity: f64,
+    /// The same as a score from 0 to 1; null for the embeddings of another encoder.
+    score: Option<f64>,
+    /// The threshold that was used.
+    threshold: f64,
+    /// How many templates the class has.
+    templates: usize,
+    /// What made the embeddings.
+    encoder: String,
+    /// One for each sample.
+    samples: Vec<SampleReport>,
+}
+
+impl CallBody for VerifyRequest {
+    /// The threshold.
+    type Options = Option<f64>;
+
+    fn split(self) -> (GivenSamples, Option<f64>) {
+        let samples = GivenSamples {
+            pictures: self.pictures,
+            embeddings: self.embeddings,
+            encoder: self.encoder,
+            liveness: self.liveness,
+        };
+        (samples, self.threshold)
+    }
+}
+
+/// Compare samples with a class
+///
+/// All samples are of one person and are compared together. Needs the scope `verify`.
+#[utoipa::path(
+    post,
+    path = "/v1/partitions/{partition}/classes/{class}/verify",
+    tag = "native",
+    operation_id = "verify",
+    params(PartitionParameter, ClassParameter),
+    request_body(content(
+        (VerifyRequest = "application/json"),
+        (VerifyForm = "multipart/form-data"),
+    )),
+    responses((status = 200, description = "The samples were compared", body = VerifyAnswer)),
+    security(("api_key" = []))
+)]
+pub(in super::super) async fn verify(
+    State(state): State<AppState>,
+    key: Key,
+    ClassPath(bcid): ClassPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Verify, &bcid.partition)?;
+    let (given, threshold) = body::read::<VerifyRequest>(&state, request).await?;
+    given.check_count(&state)?;
+    check_threshold(threshold)?;
+    let shared = state.clone();
+    let work = move || compare(&shared, &bcid, &given.prepare(&shared)?, threshold);
+    let answer = state.jobs().run(work).await??;
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+fn compare(
+    state: &AppState,
+    bcid: &Bcid,
+    samples: &Samples,
+    threshold: Option<f64>,
+) -> Result<VerifyAnswer, Problem> {
+    let threshold = samples.threshold(state, &bcid.partition, threshold);
+    let threshold = threshold.ok_or_else(|| {
+        let detail = format!("there is no threshold for `{}`: give one", samples.encoder);
+        Problem::new(Code::ThresholdUnknown, detail)
+    })?;
+    let (engine, embeddings) = (state.engine(), samples.embeddings());
+    let found = engine.verify(bcid, &samples.encoder, &embeddings)?;
+    let found = found.ok_or_else(|| class::missing(bcid))?;
+    Ok(VerifyAnswer {
+        accepted: found.similarity >= threshold,
+        similarity: found.similarity,
+        score: samples.score(found.similarity),
+        threshold,
+        templates: found.templates,
+        encoder: samples.encoder_name(),
+        samples: samples.reports(),
+    })
+}
