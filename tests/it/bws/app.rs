@@ -1,6 +1,7 @@
 //! A service for one test, and the pictures it is shown.
 
 use std::io::Cursor;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) const URL: &str = "https://faces.example.org";
 
 /// A service with one app, which may use the storage `bws`.
 pub(super) struct TestApp {
-    _directory: Option<TempDir>,
+    directory: TempDir,
     pub(super) store: Arc<Store>,
     pub(super) key: ServerKey,
     pub(super) state: AppState,
@@ -69,7 +70,7 @@ impl TestApp {
             )
             .unwrap();
         TestApp {
-            _directory: Some(directory),
+            directory,
             router: router(state.clone()),
             id: app.id,
             secret: secret.expose().to_owned(),
@@ -84,6 +85,11 @@ impl TestApp {
     pub(super) fn restarted(&mut self) {
         self.state = state(&self.store, &self.key, Settings::new(URL), &self.clock);
         self.router = router(self.state.clone());
+    }
+
+    /// Where everything is kept.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// `Authorization` of the app.

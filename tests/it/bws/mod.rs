@@ -6,6 +6,7 @@ mod bad_input;
 mod clients;
 mod facts;
 mod failures;
+mod hostile;
 mod keys;
 mod life_cycle;
 mod live;

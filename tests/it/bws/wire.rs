@@ -61,6 +61,11 @@ impl Wire {
         self.0.get_mut().write_all(bytes).unwrap();
     }
 
+    /// Sends what the server may refuse to read. Returns whether it was taken.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_mut().write_all(bytes).is_ok()
+    }
+
     /// Sends a request and reads its answer.
     pub(super) fn ask(&mut self, request: &str) -> Seen {
         self.send(request.as_bytes());
