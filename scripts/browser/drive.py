@@ -39,11 +39,12 @@ class Service:
         self.url = json.loads(self.process.stdout.readline())["listening"]
         self.api = self.url + "/extension/"
 
-    def ask(self, path, method="GET"):
+    def ask(self, path, body=None):
         """A call of the integrator's own server. Returns status and text."""
         pair = f"{self.app['id']}:{self.app['secret']}".encode()
-        headers = {"Authorization": "Basic " + base64.b64encode(pair).decode()}
-        request = urllib.request.Request(self.api + path, headers=headers, method=method)
+        headers = {"Authorization": "Basic " + base64.b64encode(pair).decode(), "Content-Type": "text/plain"}
+        data = None if body is None else body.encode()
+        request = urllib.request.Request(self.api + path, data, headers)
         try:
             with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
                 return answer.status, answer.read().decode()
@@ -199,6 +200,91 @@ def without_liveness(run):
     equal([match["ClassID"] for match in report["tasks"][0]["Matches"]], [2], "the only match asked for")
 
 
+def liveness(run):
+    """With a head that moves: the pictures are frames of one video, which shows one man talking."""
+    service = run.service
+    live = {"Success": True}
+    failed = {"Success": False, "Error": "LiveDetectionFailed"}
+    token = service.token(bcid="bws.113.7", task="enroll")
+    report = run.visit(token, ["franck_01829.jpg", "franck_02683.jpg", "franck_04000.jpg"])
+    equal((report["claims"]["task"], report["errors"]), (0x123, []), "an enrolment that demands liveness")
+    equal(report["tasks"], [live], "enrolment with three pictures")
+
+    # Verification is what a token is for unless it says otherwise. A head turns by 6 degrees until the page
+    # takes its second picture; before that somebody holds up a photograph.
+    token = service.token(bcid="bws.113.7")
+    report = run.visit(token, ["franck_04035.jpg"] * 2, ["franck_04035.jpg", "franck_02221.jpg"])
+    equal((report["tasks"], report["errors"]), ([failed, live], []), "two tries of a verification")
+    status, text = service.ask("result?access_token=" + token)
+    result = {"Success": True, "Action": "verification", "BCID": "bws/113/7"}
+    equal((status, json.loads(text)), (200, result), "what the integrator's server is told")
+    report = run.visit(service.token(bcid="bws.113.7"), ["obama-portrait.jpg", "obama-white-house.jpg"])
+    equal(report["tasks"], [{"Success": False}], "somebody else, alive, is not recognised")
+    token = service.token(bcid="xxx", task="livenessdetection")
+    report = run.visit(token, ["franck_02159.jpg", "franck_02888.jpg"])
+    equal((report["claims"]["task"], report["tasks"]), (0x183, [live]), "liveness alone")
+    token = service.token(bcid="bws.113.0", task="identify")
+    report = run.visit(token, ["franck_02159.jpg", "franck_02888.jpg"])
+    equal([match["ClassID"] for match in report["tasks"][0]["Matches"]], [7], "who it is")
+
+
+def poses(run):
+    """How far the head is turned to the left and up in each picture as the page sends it, mirrored."""
+    found = {}
+    names = [path.name for folder in Pages.folders for path in sorted(folder.glob("franck_*.jpg"))]
+    for name in names:
+        path = next(folder / name for folder in Pages.folders if (folder / name).is_file())
+        picture = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+        _, text = run.service.ask("passivelivedetection?state=details", picture)
+        sample = json.loads(text)["Liveness"]["Samples"][0]
+        found[name] = (-sample["Yaw"], sample["Pitch"])
+    return found
+
+
+def moves(poses, sequence, names=()):
+    """Different pictures between which the head moves as the sequence demands, or nothing."""
+    if len(names) > len(sequence):
+        return list(names)
+    for name, (yaw, pitch) in poses.items():
+        if name in names:
+            continue
+        if names:
+            before = poses[names[-1]]
+            left, up = yaw - before[0], pitch - before[1]
+            along, across = {
+                "left": (left, up), "right": (-left, up), "up": (up, left), "down": (-up, left)
+            }[sequence[len(names) - 1]]
+            # With room to spare: the page cuts and shrinks the pictures.
+            if along < 5 or along < 1.5 * abs(across):
+                continue
+        path = moves(poses, sequence, (*names, name))
+        if path:
+            return path
+    return None
+
+
+def challenges(run):
+    """The page shows arrows, and the head follows them, or does not."""
+    service, found = run.service, poses(run)
+    opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}
+    # There are eleven pictures: not every sequence can be made of them.
+    for _ in range(200):
+        token = service.token(bcid="bws.113.7", challenge="true", challenges="2", maxtries="2")
+        payload = json.loads(base64.b64decode(token.split(".")[1] + "=="))
+        first, second = json.loads(payload["challenge"])
+        wrong = moves(found, [opposite[direction] for direction in first])
+        right = moves(found, second)
+        # Neither sequence of the token may be what is shown at first.
+        if wrong and right and [opposite[direction] for direction in first] != second:
+            break
+    else:
+        sys.exit("no sequence can be made of the pictures")
+    report = run.visit(token, wrong, right)
+    refused = {"Success": False, "Error": "ChallengeResponseFailed"}
+    equal(report["errors"], [], "errors of a challenge")
+    equal(report["tasks"], [refused, {"Success": True}], f"not {first}, but {second}: {wrong}, {right}")
+
+
 def refusals(run):
     """What the page sees when a picture or a call is refused: never less than the reason phrase."""
     service = run.service
@@ -236,7 +322,7 @@ def preflights(run):
     """The browser asked before each kind of call, without credentials, and was answered."""
     requests = run.service.requests()
     asked = [(path, int(status)) for method, path, status in requests if method == "OPTIONS"]
-    for name in ["upload", "identify", "enroll"]:
+    for name in ["upload", "identify", "enroll", "verify", "livenessdetection"]:
         answers = [status for path, status in asked if path == f"/extension/{name}"]
         check(answers and all(200 <= status < 300 for status in answers), f"preflights of {name}: {answers}")
     return len(asked)
@@ -277,6 +363,8 @@ def main():
         stack.callback(browser.stop)
         run = Run(service, browser, f"http://localhost:{web.server_port}", arguments.screenshots)
         without_liveness(run)
+        liveness(run)
+        challenges(run)
         refusals(run)
         asked = preflights(run)
         seconds = time.monotonic() - started
