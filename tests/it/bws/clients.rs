@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
-use super::app::{biden, data_url, file, obama, obama_again};
+use super::app::{biden, data_url, file, obama, obama_again, portrait};
 use super::wire::{Live, Seen, Wire};
 
 const OK: &str = "HTTP/1.1 200 OK";
@@ -136,6 +136,8 @@ Accept-Encoding: gzip, deflate",
     assert_eq!(matches[0]["ClassID"], 123);
     assert!(matches[0]["Score"].is_f64());
 
+    verify_and_read_the_result(&mut client);
+
     for (head, status_line) in [
         (
             "GET /extension/isenrolled?bcid=bws.112.123&trait=face HTTP/1.1",
@@ -160,6 +162,193 @@ Accept-Encoding: gzip, deflate",
     ] {
         let head = format!("{head}\nHost: {{HOST}}\nAuthorization: Basic {{BASIC}}");
         client.ask(&head, "").is(status_line);
+    }
+}
+
+/// What BWS-cli does with a person that it has enrolled.
+fn verify_and_read_the_result(client: &mut Client) {
+    client.take_token(
+        "
+GET /extension/token?id={ID}&bcid=bws.112.123&livedetection=False HTTP/1.1
+Host: {HOST}
+Authorization: Basic {BASIC}
+Accept-Encoding: gzip, deflate",
+    );
+    let result = "
+GET /extension/result?access_token={TOKEN} HTTP/1.1
+Host: {HOST}
+Authorization: Basic {BASIC}
+Accept-Encoding: gzip, deflate";
+    client.ask(result, "").is("HTTP/1.1 204 No Content");
+    for (picture, expected) in [
+        (biden(), json!({"Success": false})),
+        (obama_again(), json!({"Success": true})),
+    ] {
+        accepted(&client.ask(CLI_UPLOAD, &picture));
+        let verified = client.ask(
+            "
+GET /extension/verify HTTP/1.1
+Host: {HOST}
+Authorization: Bearer {TOKEN}
+Accept-Encoding: gzip, deflate",
+            "",
+        );
+        assert_eq!(verified.is(OK).json(), expected);
+    }
+    let last = client.ask(result, "");
+    let expected = json!({"Success": true, "Action": "verification", "BCID": "bws/112/123"});
+    assert_eq!(last.is(OK).json(), expected);
+    // A client of 2014 shows the token itself.
+    let last = client.ask(
+        "
+GET /extension/result?access_token={TOKEN} HTTP/1.1
+Host: {HOST}
+Authorization: Bearer {TOKEN}",
+        "",
+    );
+    assert_eq!(last.is(OK).json(), expected);
+}
+
+/// A value of a form as .NET and Java write it.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            escaped.push(char::from(byte));
+        } else {
+            write!(escaped, "%{byte:02X}").unwrap();
+        }
+    }
+    escaped
+}
+
+/// BWS-cli: the calls that bring their pictures with them, as forms.
+#[test]
+fn bws_cli_without_a_token() {
+    let mut client = Client::new();
+    let [one, two, photo, other] =
+        [obama(), obama_again(), portrait("obama-speech"), biden()].map(|it| escaped(&it));
+    let form = "
+POST /extension/PATH HTTP/1.1
+Host: {HOST}
+Authorization: Basic {BASIC}
+Content-Type: application/x-www-form-urlencoded
+Accept-Encoding: gzip, deflate
+Content-Length: {LENGTH}";
+    for (path, body, word) in [
+        (
+            "livedetection",
+            format!("liveimage1={one}&liveimage2={two}"),
+            "true",
+        ),
+        (
+            "livedetection",
+            format!("liveimage1={one}&liveimage2={one}"),
+            "false",
+        ),
+        (
+            "photoverify?accuracy=5",
+            format!("idphoto={photo}&liveimage1={one}&liveimage2={two}"),
+            "true",
+        ),
+        (
+            "photoverify",
+            format!("idphoto={other}&liveimage1={one}&liveimage2={two}"),
+            "false",
+        ),
+    ] {
+        let seen = client.ask(&form.replace("PATH", path), &body);
+        // It compares the exact text.
+        assert_eq!(seen.is(OK).body, word, "{path}");
+    }
+    let refused = client.ask(&form.replace("PATH", "livedetection"), "liveimage1=");
+    refused.is("HTTP/1.1 400 Bad Request");
+    assert_eq!(refused.json(), json!({"Message": "MissingData"}));
+    let checked = client.ask(
+        "
+POST /extension/qualitycheck?full=True&issuer=ICAO HTTP/1.1
+Host: {HOST}
+Authorization: Basic {BASIC}
+Content-Type: text/plain
+Accept-Encoding: gzip, deflate
+Content-Length: {LENGTH}",
+        &obama(),
+    );
+    let checked = checked.is(OK).json();
+    assert!(
+        checked["Errors"].is_array() && checked["Success"].is_boolean(),
+        "{checked}"
+    );
+}
+
+/// FaceLivenessDetection (.NET) and the vendor's Go samples: JSON with two or three pictures.
+#[test]
+fn samples_that_send_json() {
+    let mut client = Client::new();
+    let photo = portrait("obama-speech");
+    let head = "
+POST /extension/PATH HTTP/1.1
+Host: {HOST}
+User-Agent: Go-http-client/1.1
+Content-Length: {LENGTH}
+Authorization: Basic {BASIC}
+Content-Type: application/json;charset=utf-8
+Accept-Encoding: gzip";
+    let pair = json!({"liveimage1": obama(), "liveimage2": obama_again()}).to_string();
+    for state in ["details", "true"] {
+        let path = format!("livedetection?state={state}");
+        let seen = client.ask(&head.replace("PATH", &path), &pair);
+        let found = seen.is(OK).json();
+        assert_eq!(
+            (&found["Success"], &found["State"]),
+            (&json!(true), &json!(state))
+        );
+        // One of them flattens the errors of all samples.
+        let samples = found["Samples"].as_array().unwrap();
+        assert!(
+            samples.iter().all(|sample| sample["Errors"].is_array()),
+            "{found}"
+        );
+    }
+    for (path, second) in [
+        ("photoverify2", None),
+        ("photoverify2", Some("data:,".to_owned())),
+        ("photoverify2?accuracy={4}", Some(obama_again())),
+    ] {
+        let mut body = json!({"idphoto": photo, "liveimage1": obama()});
+        if let Some(second) = second {
+            body["liveimage2"] = second.into();
+        }
+        // Braces are part of what one client sends.
+        let seen = client.ask(&head.replace("PATH", path), &body.to_string());
+        let found = seen.is(OK).json();
+        assert_eq!(found["Success"], true, "{path}: {found}");
+        assert!(found["AccuracyLevel"].as_u64().unwrap() >= 4, "{found}");
+        assert_eq!(found["Samples"][0]["Errors"], json!([]));
+    }
+}
+
+/// Janssen: a token and a call that both demand liveness.
+#[test]
+fn janssen() {
+    let mut client = Client::new();
+    for task in ["enroll", "verify"] {
+        let head = "
+GET /extension/token?id={ID}&bcid=bws.12345.-987&task=TASK&livedetection=true HTTP/1.1
+Authorization: Basic {BASIC}
+Host: {HOST}
+Connection: Keep-Alive
+User-Agent: Apache-HttpClient/4.5.13 (Java/11.0.15)";
+        client.take_token(&head.replace("TASK", task));
+        accepted(&client.ask(CLI_UPLOAD, &obama()));
+        accepted(&client.ask(&CLI_UPLOAD.replace("index=1", "index=2"), &obama_again()));
+        let head = "
+GET /extension/TASK?livedetection=true HTTP/1.1
+Authorization: Bearer {TOKEN}
+Host: {HOST}
+Connection: Keep-Alive";
+        let done = client.ask(&head.replace("TASK", task), "");
+        assert_eq!(done.is(OK).json(), json!({"Success": true}), "{task}");
     }
 }
 

@@ -51,14 +51,14 @@ fn s1_3_a_class_can_be_enrolled_again(scene: &Scene) {
 }
 
 fn s1_7_without_samples_it_is_400(scene: &Scene) {
-    for task in ["enroll", "identify"] {
+    for task in ["enroll", "verify", "identify"] {
         let token = scene.token(&format!("bcid={{p}}.1&task={task}"));
         scene.task(&token, task).refuses(400, "no samples");
     }
 }
 
 fn s1_7_without_tries_it_is_403(scene: &Scene) {
-    for task in ["enroll", "identify"] {
+    for task in ["enroll", "verify", "identify"] {
         let token = scene.ready(&format!("bcid={{p}}.1&task={task}&maxtries=1"));
         assert_eq!(scene.task(&token, task).status(), 200);
         scene.accepted(&token, pictures::obama());
@@ -67,14 +67,14 @@ fn s1_7_without_tries_it_is_403(scene: &Scene) {
 }
 
 fn s1_7_without_a_token_it_is_401(scene: &Scene) {
-    for task in ["enroll", "identify"] {
+    for task in ["enroll", "verify", "identify"] {
         scene.task("", task).refuses(401, "");
         scene.task("a.b.c", task).refuses(401, "");
     }
 }
 
 fn s1_7_a_boolean_must_be_one(scene: &Scene) {
-    for task in ["enroll", "identify"] {
+    for task in ["enroll", "verify", "identify"] {
         let token = scene.ready(&format!("bcid={{p}}.1&task={task}&maxtries=1"));
         scene
             .task(&token, &format!("{task}?livedetection=perhaps"))

@@ -10,16 +10,24 @@ mod common;
 mod deleteclass;
 mod door;
 mod enroll;
+mod formats;
 mod identify;
 mod isenrolled;
+mod livedetection;
+mod liveness;
 mod memory;
+mod photoverify;
 mod pictures;
+mod qualitycheck;
+mod result;
 mod scene;
 mod socket;
 mod status;
 mod token;
 mod upload;
+mod verify;
 
+use answers::Answer;
 use door::{Call, Door, Reply};
 use scene::{Format, Scene};
 
@@ -37,6 +45,8 @@ enum Kind {
     Both,
     /// With answers in JSON: nothing about it depends on the format.
     Json,
+    /// With answers in XML: it is about them.
+    Xml,
     /// Where the clock can be set, which is in memory.
     Clock,
 }
@@ -49,6 +59,27 @@ macro_rules! facts {
             $(super::Fact { name: stringify!($name), kind: super::Kind::$kind, check: $name },)*
         ];
         $(facts!(@test $kind $name);)*
+    };
+    (@test Both $name:ident) => {
+        mod $name {
+            #[test]
+            fn json() {
+                super::super::memory::check(super::super::Format::Json, super::$name);
+            }
+
+            #[test]
+            fn xml() {
+                super::super::memory::check(super::super::Format::Xml, super::$name);
+            }
+        }
+    };
+    (@test Xml $name:ident) => {
+        mod $name {
+            #[test]
+            fn xml() {
+                super::super::memory::check(super::super::Format::Xml, super::$name);
+            }
+        }
     };
     (@test $_kind:ident $name:ident) => {
         mod $name {
@@ -68,10 +99,17 @@ fn all() -> impl Iterator<Item = &'static Fact> {
         token::FACTS,
         upload::FACTS,
         enroll::FACTS,
+        verify::FACTS,
         identify::FACTS,
+        liveness::FACTS,
+        result::FACTS,
         isenrolled::FACTS,
         deleteclass::FACTS,
+        qualitycheck::FACTS,
         status::FACTS,
+        livedetection::FACTS,
+        photoverify::FACTS,
+        formats::FACTS,
         claims::FACTS,
     ]
     .into_iter()

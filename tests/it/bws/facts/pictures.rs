@@ -19,6 +19,9 @@ macro_rules! picture {
 
 picture!(obama, app::obama());
 picture!(obama_again, app::obama_again());
+// Between the portrait and this one the head turns to the left of the picture.
+picture!(obama_left, app::portrait("obama-speech"));
+picture!(obama_right, mirrored("obama-speech"));
 picture!(biden, app::biden());
 picture!(nobody, app::nobody());
 picture!(two_people, app::two_people());
@@ -37,6 +40,12 @@ picture!(
 fn portrait() -> DynamicImage {
     let picture = image::load_from_memory(&app::file("obama-portrait")).unwrap();
     picture.resize_to_fill(360, 480, FilterType::Triangle)
+}
+
+/// A portrait as a mirror shows it.
+fn mirrored(name: &str) -> String {
+    let picture = image::load_from_memory(&app::file(name)).unwrap();
+    app::png(&picture.fliph().to_rgb8())
 }
 
 /// So blurred that it is accepted with a warning.

@@ -151,6 +151,8 @@ fn root(path: &str) -> &'static str {
         "result" => "OperationResult",
         "status" => "StatusResult",
         "qualitycheck" => "QualityCheckResult",
+        "livedetection" | "passivelivedetection" | "videolivedetection" => "LiveDetectionResult",
+        "photoverify2" => "PhotoVerifyResult",
         _ => "Error",
     }
 }

@@ -70,7 +70,9 @@ fn all_facts_hold_for_the_real_program_on_a_socket() {
     let mut runs: Vec<(&Fact, Format)> = Vec::new();
     for fact in all() {
         match fact.kind {
-            Kind::Both | Kind::Json => runs.push((fact, Format::Json)),
+            Kind::Both => runs.extend([(fact, Format::Json), (fact, Format::Xml)]),
+            Kind::Json => runs.push((fact, Format::Json)),
+            Kind::Xml => runs.push((fact, Format::Xml)),
             Kind::Clock => {}
         }
     }

@@ -37,7 +37,7 @@ fn s1_12_each_feature_has_name_traits_storage_and_partitions(scene: &Scene) {
             assert!(value.is_string() || value.is_null(), "{member} is {value}");
         }
     }
-    for name in ["Enrollment", "Identification"] {
+    for name in ["Enrollment", "Verification", "Identification"] {
         let feature = features
             .iter()
             .find(|feature| feature["Name"] == name)
