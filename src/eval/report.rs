@@ -188,8 +188,14 @@ fn equal_point(curves: &[Curve]) -> Option<EqualPoint> {
         let apcer = attacks.iter().map(|a| a.rates[step]).fold(0.0, f64::max);
         (step, bpcer, apcer)
     });
-    let (step, bpcer, apcer) =
-        rates.min_by(|a, b| (a.1 - a.2).abs().total_cmp(&(b.1 - b.2).abs()))?;
+    // Of thresholds that are equally good the one with fewer errors.
+    let apart = |(_, bpcer, apcer): &(usize, f64, f64)| (bpcer - apcer).abs();
+    let sum = |(_, bpcer, apcer): &(usize, f64, f64)| bpcer + apcer;
+    let (step, bpcer, apcer) = rates.min_by(|a, b| {
+        apart(a)
+            .total_cmp(&apart(b))
+            .then(sum(a).total_cmp(&sum(b)))
+    })?;
     Some(EqualPoint {
         threshold: step as f64 * Curve::STEP,
         rate: f64::midpoint(bpcer, apcer),
