@@ -50,7 +50,7 @@ pub(in super::super) enum LiveDetectionAnswer {
     /// Whether the pictures are live.
     Plain(bool),
     /// The same with details.
-    Object(LiveDetectionResult),
+    Object(Box<LiveDetectionResult>),
 }
 
 /// Two pictures of a head that moves. Without `state` the answer is `true` or `false`.
