@@ -9,7 +9,10 @@ use utoipa::ToSchema;
 use super::super::state::AppState;
 use super::answer;
 use super::key::Key;
+use super::problem::Problem;
 use super::samples::encoder_name;
+use crate::access::Reach;
+use crate::partition::{Health, PartitionHealth};
 
 /// The service and the calling key.
 #[derive(Serialize, ToSchema)]
@@ -23,8 +26,47 @@ pub(in super::super) struct StatusAnswer {
     /// The similarity from which on two faces count as one person, unless the operator or a call says
     /// otherwise.
     threshold: f64,
+    /// Whether galleries can be searched and changed.
+    storage: StorageAnswer,
     /// The key that was shown.
     key: KeyAnswer,
+}
+
+/// The state of the data directory, as far as the service has seen it.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct StorageAnswer {
+    /// Whether changes are taken and no gallery is known to be damaged.
+    good: bool,
+    /// Why nothing can be enrolled or removed until the service is restarted. Only told to a key for
+    /// everything, since it names files of the machine; null to others, and while changes are taken.
+    stopped: Option<String>,
+    /// The galleries in which damage was met. Only told to a key for everything; empty to others.
+    damaged: Vec<DamagedPartition>,
+}
+
+/// A gallery that answers no searches, since part of it cannot be read.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct DamagedPartition {
+    /// Its name.
+    partition: String,
+    /// The file, the place, what was expected there and what was found.
+    damage: String,
+}
+
+impl StorageAnswer {
+    fn new(health: Health, to_operator: bool) -> StorageAnswer {
+        let good = health.is_good();
+        let told = |partition: PartitionHealth| {
+            let (partition, damage) = (partition.partition, partition.damage?);
+            Some(DamagedPartition { partition, damage })
+        };
+        let damaged = health.partitions.into_iter().filter_map(told);
+        StorageAnswer {
+            good,
+            stopped: health.stopped.filter(|_| to_operator),
+            damaged: damaged.filter(|_| to_operator).collect(),
+        }
+    }
 }
 
 /// A key, without its secret.
@@ -53,13 +95,19 @@ pub(in super::super) struct KeyAnswer {
     responses((status = 200, description = "The service and the key", body = StatusAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn status(State(state): State<AppState>, Key(key): Key) -> Response {
+pub(in super::super) async fn status(
+    State(state): State<AppState>,
+    Key(key): Key,
+) -> Result<Response, Problem> {
+    let engine = state.engine().clone();
+    let health = state.jobs().run(move || engine.health()).await??;
     let profile = state.faces().profile();
     let answer = StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
         encoder: encoder_name(profile.encoder()),
         dimension: profile.encoder().dimension(),
         threshold: profile.verification_threshold(),
+        storage: StorageAnswer::new(health, key.reach == Reach::Everything),
         key: KeyAnswer {
             id: key.id.to_string(),
             scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
@@ -68,5 +116,34 @@ pub(in super::super) async fn status(State(state): State<AppState>, Key(key): Ke
             name: key.name,
         },
     };
-    answer::json(StatusCode::OK, &answer)
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_to_all_and_its_place_to_the_operator() {
+        let health = || Health {
+            stopped: Some("the disk is full".to_owned()),
+            partitions: vec![
+                PartitionHealth {
+                    partition: "bws.1".to_owned(),
+                    damage: None,
+                },
+                PartitionHealth {
+                    partition: "bws.2".to_owned(),
+                    damage: Some("segment `/data/2.vseg` is damaged".to_owned()),
+                },
+            ],
+        };
+        let operator = StorageAnswer::new(health(), true);
+        assert!(!operator.good && operator.stopped.is_some());
+        let named: Vec<&str> = operator.damaged.iter().map(|d| &*d.partition).collect();
+        assert_eq!(named, ["bws.2"]);
+        let other = serde_json::to_value(StorageAnswer::new(health(), false)).unwrap();
+        let expected = serde_json::json!({ "good": false, "stopped": null, "damaged": [] });
+        assert_eq!(other, expected);
+    }
 }
