@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use vultus::face::{Canvas, FacePipeline, PipelineOptions};
-use vultus::liveness::{LivenessDetector, Thresholds, active};
+use vultus::liveness::{FaceView, LivenessDetector, Thresholds, active};
 
 fn steps(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/faces");
@@ -62,14 +62,16 @@ fn steps(criterion: &mut Criterion) {
     let detector = LivenessDetector::new(1).expect("the models are built in");
     let face = pipeline.only_face_in(&picture).expect("one face");
     group.bench_function("observe", |b| {
-        b.iter(|| detector.observe(black_box(&picture), &face));
+        b.iter(|| detector.observe(&FaceView::new(black_box(&picture), &face)));
     });
     let other = read("obama-speech.jpg");
     let other = pipeline.decode(&other).expect("a portrait is a picture");
     let other_face = pipeline.only_face_in(&other).expect("one face");
-    let seen = detector.observe(&picture, &face).expect("the networks run");
+    let seen = detector
+        .observe(&FaceView::new(&picture, &face))
+        .expect("the networks run");
     let other_seen = detector
-        .observe(&other, &other_face)
+        .observe(&FaceView::new(&other, &other_face))
         .expect("the networks run");
     group.bench_function("decide about two", |b| {
         b.iter(|| active(black_box(&[&seen, &other_seen]), &Thresholds::default()));

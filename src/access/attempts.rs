@@ -1,13 +1,14 @@
 //! How often a token has been tried.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::Claims;
-use crate::partition::{Store, StoreError};
+use crate::partition::{StateValue, Store, StoreError};
 use crate::types::Timestamp;
 
 /// Where attempts are kept in the store.
@@ -18,14 +19,27 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(600);
 
 /// Counts the tries of every token, durably: a restart gives none back.
+///
+/// A try is granted in memory and written with its result, so that a task waits for the disk once. Whoever is granted
+/// one must therefore count it before anybody learns what came of it. If the process dies in between, the try is
+/// as if it had never been, and so is its answer.
 #[derive(Debug)]
 pub struct Attempts {
     store: Arc<Store>,
+    granted: Mutex<HashMap<Uuid, Granted>>,
     next_purge_unix_milliseconds: AtomicI64,
 }
 
-/// A try that has been counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The tries of a token of which some are not on disk yet.
+#[derive(Debug)]
+struct Granted {
+    entry: Entry,
+    unwritten: u8,
+}
+
+/// A try that has been granted, to be counted by [`Attempts::count`] or [`Attempts::count_with`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a try that nobody counts is lost with the process"]
 pub struct Attempt {
     /// Which try of the token it is, from 1.
     pub number: u8,
@@ -60,15 +74,15 @@ impl Attempts {
     pub fn new(store: Arc<Store>) -> Attempts {
         Attempts {
             store,
+            granted: Mutex::default(),
             next_purge_unix_milliseconds: AtomicI64::new(i64::MIN),
         }
     }
 
-    /// Counts one more try of the token with these claims.
+    /// Grants one more try of the token with these claims.
     ///
-    /// However many calls come at once, no more than the allowed number succeed, and a try that was
-    /// granted is on disk when this returns. From time to time a call also removes the entries of
-    /// tokens that expired long before `now`.
+    /// However many calls come at once, no more than the allowed number are granted. From time to time a call also
+    /// removes the entries of tokens that expired long before `now`.
     ///
     /// # Errors
     ///
@@ -76,23 +90,54 @@ impl Attempts {
     pub fn take(&self, claims: &Claims, now: Timestamp) -> Result<Attempt, AttemptError> {
         self.purge_when_due(now)?;
         let of = claims.max_tries;
-        let expires = claims.expires;
-        let taken = self
-            .store
-            .state_update(AREA, &key(claims.id), move |value| {
-                let before = value
-                    .and_then(Entry::from_bytes)
-                    .map_or(0, |entry| entry.taken);
-                if before >= of {
-                    return (value.map(<[u8]>::to_vec), None);
-                }
-                let taken = before + 1;
-                (Some(Entry { taken, expires }.to_bytes()), Some(taken))
-            })?;
-        match taken {
-            Some(number) => Ok(Attempt { number, of }),
-            None => Err(AttemptError::UsedUp { of }),
+        // Held while the disk is asked, so that no try is counted on disk and dropped here in between.
+        let mut granted = self.granted();
+        let (taken, unwritten) = match granted.get(&claims.id) {
+            Some(known) => (known.entry.taken, known.unwritten),
+            None => (self.taken_on_disk(claims.id)?, 0),
+        };
+        if taken >= of {
+            return Err(AttemptError::UsedUp { of });
         }
+        let number = taken + 1;
+        let entry = Entry {
+            taken: number,
+            expires: claims.expires,
+        };
+        let unwritten = unwritten + 1;
+        granted.insert(claims.id, Granted { entry, unwritten });
+        Ok(Attempt { number, of })
+    }
+
+    /// Counts a try. It is on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. The try stays counted until the process ends.
+    pub fn count(&self, claims: &Claims, attempt: Attempt) -> Result<(), StoreError> {
+        let id = key(claims.id);
+        self.store
+            .state_update(AREA, &id, counting(claims, &attempt))?;
+        self.is_written(claims.id, attempt);
+        Ok(())
+    }
+
+    /// As [`Attempts::count`], and keeps a value in the same write.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails; then neither is kept.
+    pub fn count_with(
+        &self,
+        claims: &Claims,
+        attempt: Attempt,
+        with: StateValue,
+    ) -> Result<(), StoreError> {
+        let id = key(claims.id);
+        self.store
+            .state_update_with(AREA, &id, counting(claims, &attempt), with)?;
+        self.is_written(claims.id, attempt);
+        Ok(())
     }
 
     /// Fails if no try is left, and counts nothing.
@@ -101,14 +146,38 @@ impl Attempts {
     ///
     /// If the tries are used up or the store fails.
     pub fn check(&self, claims: &Claims) -> Result<(), AttemptError> {
-        let value = self.store.state_get(AREA, &key(claims.id))?;
-        let entry = value.as_deref().and_then(Entry::from_bytes);
-        match entry {
-            Some(entry) if entry.taken >= claims.max_tries => Err(AttemptError::UsedUp {
+        let granted = self.granted();
+        let taken = match granted.get(&claims.id) {
+            Some(known) => known.entry.taken,
+            None => self.taken_on_disk(claims.id)?,
+        };
+        if taken >= claims.max_tries {
+            return Err(AttemptError::UsedUp {
                 of: claims.max_tries,
-            }),
-            _ => Ok(()),
+            });
         }
+        Ok(())
+    }
+
+    fn taken_on_disk(&self, token: Uuid) -> Result<u8, StoreError> {
+        let value = self.store.state_get(AREA, &key(token))?;
+        let entry = value.as_deref().and_then(Entry::from_bytes);
+        Ok(entry.map_or(0, |entry| entry.taken))
+    }
+
+    fn is_written(&self, token: Uuid, _attempt: Attempt) {
+        let mut granted = self.granted();
+        if let Some(known) = granted.get_mut(&token) {
+            known.unwritten -= 1;
+            if known.unwritten == 0 {
+                granted.remove(&token);
+            }
+        }
+    }
+
+    fn granted(&self) -> MutexGuard<'_, HashMap<Uuid, Granted>> {
+        // Every change of the map is whole: a panic elsewhere leaves no half of one.
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn purge_when_due(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -122,6 +191,8 @@ impl Attempts {
         if !mine {
             return Ok(());
         }
+        self.granted()
+            .retain(|_, known| known.entry.expires.after(KEPT_AFTER_EXPIRY) > now);
         for (key, value) in self.store.state_list(AREA)? {
             let stale = match Entry::from_bytes(&value) {
                 Some(entry) => entry.expires.after(KEPT_AFTER_EXPIRY) <= now,
@@ -155,6 +226,19 @@ impl Entry {
     }
 }
 
+/// What becomes of an entry on disk when `attempt` is counted. Two of one token may be written in any order.
+fn counting(
+    claims: &Claims,
+    attempt: &Attempt,
+) -> impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, ()) + Send + 'static {
+    let (number, expires) = (attempt.number, claims.expires);
+    move |value| {
+        let before = value.and_then(Entry::from_bytes);
+        let taken = before.map_or(0, |entry| entry.taken).max(number);
+        (Some(Entry { taken, expires }.to_bytes()), ())
+    }
+}
+
 fn key(token: Uuid) -> String {
     token.hyphenated().to_string()
 }
@@ -180,6 +264,10 @@ mod tests {
             attempts.check(&claims).unwrap();
             let attempt = attempts.take(&claims, NOW).unwrap();
             assert_eq!(attempt, Attempt { number, of: 3 });
+            // The second stays in memory, and counts all the same.
+            if number != 2 {
+                attempts.count(&claims, attempt).unwrap();
+            }
         }
         for _ in 0..2 {
             assert!(attempts.check(&claims).is_err());
@@ -191,9 +279,22 @@ mod tests {
     #[test]
     fn a_restart_gives_no_try_back() {
         let (_directory, store) = store();
-        let claims = claims(NOW, 1);
-        Attempts::new(store.clone()).take(&claims, NOW).unwrap();
-        assert!(Attempts::new(store).take(&claims, NOW).is_err());
+        let claims = claims(NOW, 3);
+        let attempts = Attempts::new(store.clone());
+        let [first, second] = [(); 2].map(|()| attempts.take(&claims, NOW).unwrap());
+        // In the other order: the later number must stand.
+        let value = StateValue {
+            area: "results",
+            key: "one".to_owned(),
+            value: b"value".to_vec(),
+        };
+        attempts.count_with(&claims, second, value).unwrap();
+        attempts.count(&claims, first).unwrap();
+        let kept = store.state_get("results", "one").unwrap();
+        assert_eq!(kept.as_deref(), Some(&b"value"[..]));
+        let restarted = Attempts::new(store);
+        assert_eq!(restarted.take(&claims, NOW).unwrap().number, 3);
+        assert!(restarted.take(&claims, NOW).is_err());
     }
 
     #[test]
@@ -203,17 +304,24 @@ mod tests {
         let claims = claims(NOW, 5);
         let granted: Vec<u8> = thread::scope(|scope| {
             let calls: Vec<_> = (0..32)
-                .map(|_| scope.spawn(|| attempts.take(&claims, NOW).ok()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        let attempt = attempts.take(&claims, NOW).ok()?;
+                        let number = attempt.number;
+                        attempts.count(&claims, attempt).unwrap();
+                        Some(number)
+                    })
+                })
                 .collect();
             calls
                 .into_iter()
                 .filter_map(|call| call.join().unwrap())
-                .map(|attempt| attempt.number)
                 .collect()
         });
         let mut granted = granted;
         granted.sort_unstable();
         assert_eq!(granted, [1, 2, 3, 4, 5]);
+        assert!(attempts.granted().is_empty(), "all of them are on disk");
     }
 
     #[test]
@@ -221,8 +329,9 @@ mod tests {
         let (_directory, store) = store();
         let attempts = Attempts::new(store);
         let (one, two) = (claims(NOW, 1), claims(NOW, 1));
-        attempts.take(&one, NOW).unwrap();
-        attempts.take(&two, NOW).unwrap();
+        for claims in [&one, &two] {
+            assert_eq!(attempts.take(claims, NOW).unwrap().number, 1);
+        }
     }
 
     #[test]
@@ -230,17 +339,19 @@ mod tests {
         let (_directory, store) = store();
         let attempts = Attempts::new(store.clone());
         let old = claims(NOW, 1);
-        attempts.take(&old, NOW).unwrap();
+        let take = |claims: &Claims, now| {
+            let attempt = attempts.take(claims, now).unwrap();
+            attempts.count(claims, attempt).unwrap();
+        };
+        take(&old, NOW);
         let just_expired = old.expires.after(Duration::from_secs(1));
-        attempts
-            .take(&claims(just_expired, 1), just_expired)
-            .unwrap();
+        take(&claims(just_expired, 1), just_expired);
         assert!(
             attempts.take(&old, just_expired).is_err(),
             "the entry went too early"
         );
         let later = just_expired.after(KEPT_AFTER_EXPIRY);
-        attempts.take(&claims(later, 1), later).unwrap();
+        take(&claims(later, 1), later);
         let keys: Vec<String> = store
             .state_list(AREA)
             .unwrap()

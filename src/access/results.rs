@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Claims, Task};
-use crate::partition::{Store, StoreError};
+use super::{Attempt, Attempts, Claims, Task};
+use crate::partition::{StateValue, Store, StoreError};
 use crate::types::{Bcid, Timestamp};
 
 /// Where results are kept in the store.
@@ -88,10 +88,25 @@ impl Results {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.purge_when_due(now)?;
-        let until = claims.expires.after(Results::READABLE_AFTER_EXPIRY);
-        let value = serde_json::to_vec(&Record::new(outcome, until))
-            .expect("texts and finite numbers become JSON");
-        self.store.state_put(AREA, &key(claims.id), &value)
+        let StateValue { area, key, value } = state_value(claims, outcome);
+        self.store.state_put(area, &key, &value)
+    }
+
+    /// As [`Results::put`], and counts the try that led to it in the same write.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails; then neither is kept.
+    pub fn put_and_count(
+        &self,
+        claims: &Claims,
+        outcome: &Outcome,
+        attempts: &Attempts,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.purge_when_due(now)?;
+        attempts.count_with(claims, attempt, state_value(claims, outcome))
     }
 
     /// The outcome of the last task of a token, if there was one and it can still be read.
@@ -128,6 +143,16 @@ impl Results {
             }
         }
         Ok(())
+    }
+}
+
+fn state_value(claims: &Claims, outcome: &Outcome) -> StateValue {
+    let until = claims.expires.after(Results::READABLE_AFTER_EXPIRY);
+    StateValue {
+        area: AREA,
+        key: key(claims.id),
+        value: serde_json::to_vec(&Record::new(outcome, until))
+            .expect("texts and finite numbers become JSON"),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     let (paths, classes) = pictures_and_classes(verb)?;
     let engine = open::engine(settings)?;
     let faces = open::faces(settings)?;
-    let found = pictures::only_faces(&faces, settings.threads, &paths)?;
+    let found = pictures::only_faces(&faces, settings.threads, &paths);
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {

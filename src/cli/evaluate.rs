@@ -6,17 +6,16 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::Evaluate;
 use super::exit::Exit;
 use super::pictures::{self, Refusal};
-use super::{open, output};
+use super::{open, output, parallel};
 use crate::config::Settings;
 use crate::eval::{self, LivenessReport, Outcome, Presentation, Rate, Truth};
 use crate::face::FacePipeline;
-use crate::liveness::{LivenessDetector, Observation, active, passive};
+use crate::liveness::{FaceView, LivenessDetector, Observation, active, passive};
 
 /// What is shown: its truth, and its pictures.
 struct Shown {
@@ -180,10 +179,7 @@ fn decide(shown: &[Shown], settings: &Settings) -> anyhow::Result<Vec<Presentati
             outcome,
         }
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads)
-        .build()?;
-    let decided = pool.install(|| shown.par_iter().map(decide).collect());
+    let decided = parallel::map(shown, settings.threads, decide);
     bar.finish_and_clear();
     Ok(decided)
 }
@@ -195,7 +191,7 @@ fn observe(
 ) -> Result<Observation, Refusal> {
     let picture = faces.decode(&fs::read(path)?)?;
     let face = faces.only_face_in(&picture)?;
-    Ok(detector.observe(&picture, &face)?)
+    Ok(detector.observe(&FaceView::new(&picture, &face))?)
 }
 
 fn write_details(decided: &[Presentation], path: &Path) -> anyhow::Result<()> {

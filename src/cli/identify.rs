@@ -131,7 +131,7 @@ fn identify_pictures(
     let paths = pictures::find(&verb.paths)?;
     let faces = open::faces(settings)?;
     let (encoder, scores) = (faces.profile().encoder(), faces.profile().score_map());
-    let found = pictures::only_faces(&faces, settings.threads, &paths)?;
+    let found = pictures::only_faces(&faces, settings.threads, &paths);
     if verb.fuse {
         let mut samples = Vec::new();
         for (path, face) in paths.iter().zip(&found) {

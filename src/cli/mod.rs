@@ -15,6 +15,7 @@ mod inspect;
 mod key;
 mod open;
 mod output;
+mod parallel;
 mod pictures;
 mod serve;
 mod temporary;

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rayon::prelude::*;
 
-use super::output;
+use super::{output, parallel};
 use crate::face::{Face, FaceError, FacePipeline};
 use crate::types::ClassId;
 
@@ -78,7 +77,7 @@ pub(super) fn only_faces(
     faces: &FacePipeline,
     threads: usize,
     pictures: &[PathBuf],
-) -> anyhow::Result<Vec<Result<Face, Refusal>>> {
+) -> Vec<Result<Face, Refusal>> {
     let bar = output::progress(pictures.len(), "reading pictures");
     let read = |path: &PathBuf| {
         let face = fs::read(path).map_err(Refusal::from);
@@ -86,12 +85,9 @@ pub(super) fn only_faces(
         bar.inc(1);
         face
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()?;
-    let found = pool.install(|| pictures.par_iter().map(read).collect());
+    let found = parallel::map(pictures, threads, read);
     bar.finish_and_clear();
-    Ok(found)
+    found
 }
 
 /// The class that the name of a folder gives: its number, with letters before it or without.

@@ -6,8 +6,9 @@ use super::observation::Observation;
 use super::thresholds::Thresholds;
 use crate::types::Direction;
 
-/// How much larger the movement asked for must be than the one across it.
-const DOMINANCE: f64 = 1.0;
+/// The movement asked for must be more than this share of the one across it. A head that looked left and is then to
+/// look up comes back to the middle on its way, so that it moves to the right by as much as up.
+const DOMINANCE: f64 = 0.5;
 
 /// A sample with what its client says about it.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub struct Tagged<'a> {
 /// direction demand nothing. The movements of `sequence` are demanded of the second sample and those
 /// that follow.
 ///
-/// A movement counts if it is at least [`Thresholds::movement_degrees_min`] and larger than the one
+/// A movement counts if it is at least [`Thresholds::movement_degrees_min`] and more than half of the one
 /// across it. This says nothing about the samples being live: ask [`super::active`] too.
 ///
 /// Refused with [`Failure::ChallengeResponseFailed`], also if there are fewer samples than movements;
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_movement_too_small_or_across_is_not_it() {
-        for (left, up) in [(2.0, 0.0), (4.0, 5.0), (0.0, 0.0)] {
+        for (left, up) in [(2.0, 0.0), (4.0, 8.5), (0.0, 0.0)] {
             let samples = [
                 (look(0.0, 0.0), None, None),
                 (look(left, up), Some("left"), None),
@@ -232,12 +233,13 @@ mod tests {
         let decision = ask(&samples, None, true);
         let order: Vec<usize> = decision.parts.movements.iter().map(|m| m.sample).collect();
         assert_eq!(order, [2, 0]);
-        // From left to the middle and up: nine degrees each way, so neither is larger.
+        // From left to the middle and up: nine degrees each way.
+        assert!(decision.live);
+        let mut lower = samples.clone();
+        lower[0].0 = look(0.0, 4.0);
+        let decision = ask(&lower, None, true);
         assert_eq!(decision.parts.reason, Some(Reason::WrongMovement));
         assert_eq!(decision.parts.samples[0].fault, Some(Reason::WrongMovement));
-        let mut higher = samples.clone();
-        higher[0].0 = look(3.0, 9.0);
-        assert!(ask(&higher, None, true).live);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Window {
     }
 
     /// Red, green and blue of the window at `side` x `side`, row by row, 0 to 255.
-    pub(super) fn resized(&self, picture: &Picture, side: usize) -> Vec<[f32; 3]> {
+    pub(super) fn resized(&self, picture: &Picture, side: usize) -> Vec<[u8; 3]> {
         let columns = taps(self.left, self.width(), side);
         let rows = taps(self.top, self.height(), side);
         let rgb = picture.rgb();
@@ -94,7 +94,7 @@ impl Window {
                         at(column.second, row.second, channel),
                         column.share,
                     );
-                    mix(above, below, row.share).round()
+                    mix(above, below, row.share).round() as u8
                 }));
             }
         }
@@ -131,13 +131,17 @@ fn mix(a: f32, b: f32, share: f32) -> f32 {
 /// Three planes of `side` x `side`, the channels in the order that `channels` says, each value through
 /// `map` with the number of its plane.
 pub(super) fn planes(
-    pixels: &[[f32; 3]],
+    pixels: &[[u8; 3]],
     channels: [usize; 3],
     map: impl Fn(usize, f32) -> f32,
 ) -> Vec<f32> {
     let mut values = Vec::with_capacity(pixels.len() * 3);
     for (plane, channel) in channels.into_iter().enumerate() {
-        values.extend(pixels.iter().map(|pixel| map(plane, pixel[channel])));
+        values.extend(
+            pixels
+                .iter()
+                .map(|pixel| map(plane, f32::from(pixel[channel]))),
+        );
     }
     values
 }
@@ -212,8 +216,8 @@ mod tests {
         let pixels = window.resized(&picture, 40);
         assert_eq!(pixels.len(), 1600);
         // Two columns and one row for each pixel: the middle of columns 10 and 11 is 10.5, rounded.
-        assert_eq!(pixels[0], [11.0, 20.0, 7.0]);
-        assert_eq!(pixels[40 * 39 + 39], [89.0, 59.0, 7.0]);
+        assert_eq!(pixels[0], [11, 20, 7]);
+        assert_eq!(pixels[40 * 39 + 39], [89, 59, 7]);
         let values = planes(&pixels, [2, 1, 0], |plane, value| {
             value + 100.0 * plane as f32
         });

@@ -56,7 +56,7 @@ pub enum Reason {
     OneSample,
     /// The samples do not show one and the same person.
     DifferentPeople,
-    /// One picture was sent twice.
+    /// One picture was sent twice, or the head kept so still that it comes to the same.
     SamePicture,
     /// The head hardly moved between the samples.
     NoMotion,
@@ -77,7 +77,7 @@ impl Reason {
             Reason::NoSamples => "there is no sample",
             Reason::OneSample => "one sample cannot show that a head moves: two are needed",
             Reason::DifferentPeople => "the samples do not show one and the same person",
-            Reason::SamePicture => "the same picture was sent twice",
+            Reason::SamePicture => "the pictures are the same, or nothing moved between them",
             Reason::NoMotion => "the head did not move between the samples",
             Reason::FlatMotion => "what moved between the samples is flat",
             Reason::Texture => "the picture looks like a print or a screen",
@@ -109,7 +109,7 @@ impl fmt::Display for Reason {
 pub struct Parts {
     /// Why the samples are not live.
     pub reason: Option<Reason>,
-    /// The number that was compared with the threshold, 0 to 1: of one sample its passive score, of
+    /// The number that was compared with the threshold, 0 to 1: of one sample that of its texture, of
     /// several the score of the pair that shows most.
     pub score: Option<f64>,
     /// Of each sample, in the order in which they came.

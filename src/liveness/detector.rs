@@ -1,10 +1,9 @@
-//! The three networks that look at a face, and how each is fed.
+//! The three networks that look at a face.
 
-use super::crop::{Window, luma, planes};
-use super::fringes::fringes;
+use super::crop::planes;
 use super::observation::{LANDMARKS, Observation, Pose};
-use super::thumbnail::Thumbnail;
-use crate::face::{Bounds, Face, FaceError, FaceSetupError, Lanes, Network, Picture, Point};
+use super::view::{FaceView, LANDMARK_SIDE, POSE_SIDE, TEXTURE_SIDE};
+use crate::face::{FaceError, FaceSetupError, Lanes, Network, Point};
 
 /// Runs the networks. Made once, shared by all threads.
 #[derive(Debug)]
@@ -15,15 +14,6 @@ pub struct LivenessDetector {
     lanes: Lanes,
 }
 
-const TEXTURE_SIDE: usize = 128;
-/// How much wider than the face the texture network looks: it wants to see edges of paper and
-/// screens.
-const TEXTURE_FACTOR: f32 = 2.7;
-
-const LANDMARK_SIDE: usize = 64;
-
-const POSE_SIDE: usize = 224;
-const POSE_FACTOR: f32 = 1.5;
 /// The mean and standard deviation of ImageNet's channels, red first, with which the backbone of the
 /// pose network was trained.
 const POSE_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -60,28 +50,26 @@ impl LivenessDetector {
         })
     }
 
-    /// Looks at `face`, which was found in `picture`. Takes about 15 ms.
+    /// What the networks see in `view`. Takes about 15 ms.
     ///
     /// # Errors
     ///
     /// If a network fails.
-    pub fn observe(&self, picture: &Picture, face: &Face) -> Result<Observation, FaceError> {
+    pub fn observe(&self, view: &FaceView) -> Result<Observation, FaceError> {
         Ok(Observation {
-            embedding: face.embedding.clone(),
-            passive_score: self.passive_score(picture, &face.bounds)?,
-            pose: self.pose(picture, &face.bounds)?,
-            landmarks: self.landmarks(picture, &face.bounds)?,
-            fringes: fringes(picture, &face.landmarks),
-            thumbnail: Thumbnail::cut(picture, &face.landmarks),
+            embedding: view.embedding.clone(),
+            passive_score: self.passive_score(view)?,
+            pose: self.pose(view)?,
+            landmarks: self.landmarks(view)?,
+            fringes: view.fringes,
+            thumbnail: view.thumbnail.clone(),
         })
     }
 
     /// See [`Observation::passive_score`]. Blue, green, red, 0 to 255; the first of three classes is
     /// live.
-    fn passive_score(&self, picture: &Picture, bounds: &Bounds) -> Result<f32, FaceError> {
-        let window = Window::inside(picture, bounds, TEXTURE_FACTOR);
-        let pixels = window.resized(picture, TEXTURE_SIDE);
-        let values = planes(&pixels, [2, 1, 0], |_, value| value);
+    fn passive_score(&self, view: &FaceView) -> Result<f32, FaceError> {
+        let values = planes(&view.texture, [2, 1, 0], |_, value| value);
         let logits = self.run_one(&self.texture, 3, TEXTURE_SIDE, values, 3)?;
         let shares = softmax(&logits);
         if !shares[0].is_finite() {
@@ -91,21 +79,13 @@ impl LivenessDetector {
     }
 
     /// Grey over 256; the points are shares of the sides of the crop.
-    fn landmarks(
-        &self,
-        picture: &Picture,
-        bounds: &Bounds,
-    ) -> Result<Box<[Point; LANDMARKS]>, FaceError> {
-        let window = Window::clipped(picture, bounds, 1.0);
-        let pixels = window.resized(picture, LANDMARK_SIDE);
-        let values = pixels
-            .into_iter()
-            .map(|pixel| luma(pixel).round() / 256.0)
-            .collect();
+    fn landmarks(&self, view: &FaceView) -> Result<Box<[Point; LANDMARKS]>, FaceError> {
+        let grey = view.landmarks.iter();
+        let values = grey.map(|&value| f32::from(value) / 256.0).collect();
         let shares = self.run_one(&self.landmarks, 1, LANDMARK_SIDE, values, 2 * LANDMARKS)?;
         let mut points = Box::new([Point::default(); LANDMARKS]);
         for (point, share) in points.iter_mut().zip(shares.chunks_exact(2)) {
-            let (x, y) = window.place(share[0], share[1]);
+            let (x, y) = view.landmark_window.place(share[0], share[1]);
             *point = Point { x, y };
         }
         if !points.iter().all(|p| p.x.is_finite() && p.y.is_finite()) {
@@ -115,10 +95,8 @@ impl LivenessDetector {
     }
 
     /// ImageNet's red, green, blue; each angle is the mean of its bins.
-    fn pose(&self, picture: &Picture, bounds: &Bounds) -> Result<Pose, FaceError> {
-        let window = Window::clipped(picture, bounds, POSE_FACTOR);
-        let pixels = window.resized(picture, POSE_SIDE);
-        let values = planes(&pixels, [0, 1, 2], |plane, value| {
+    fn pose(&self, view: &FaceView) -> Result<Pose, FaceError> {
+        let values = planes(&view.pose, [0, 1, 2], |plane, value| {
             (value / 255.0 - POSE_MEAN[plane]) / POSE_DEVIATION[plane]
         });
         let shape = [1, 3, POSE_SIDE, POSE_SIDE];

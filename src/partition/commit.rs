@@ -394,6 +394,17 @@ impl<'a> Group<'a> {
         Ok(result)
     }
 
+    /// Keeps a value of the layers above, whatever was there before.
+    pub(super) fn put_state(&mut self, area: &str, key: &str, value: &[u8]) -> Result<(), Halt> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(STATE)?;
+            table.insert((area, key), &*sealed(&key_of_state(area, key), value))?;
+            Ok(())
+        })?;
+        self.changed = true;
+        Ok(())
+    }
+
     fn write<T>(
         &self,
         write: impl FnOnce(&'a WriteTransaction) -> Result<T, redb::Error>,

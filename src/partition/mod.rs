@@ -66,5 +66,5 @@ pub use pace::Pace;
 pub use repair::RepairedSegment;
 pub use rewrite::Compacted;
 pub use snapshot::{Block, Snapshot};
-pub use store::{Erased, PartitionSummary, Store};
+pub use store::{Erased, PartitionSummary, StateValue, Store};
 pub use verify::{Damage, Verified};

@@ -22,6 +22,17 @@ use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 /// mapped.
 const UNUSED_PARTITIONS_MAX: usize = 256;
 
+/// A value that a layer above keeps.
+#[derive(Debug)]
+pub struct StateValue {
+    /// Which layer it belongs to.
+    pub area: &'static str,
+    /// Its name there.
+    pub key: String,
+    /// What is kept.
+    pub value: Vec<u8>,
+}
+
 /// A data directory, open in this process. Other processes are kept from changing it, but may look on.
 #[derive(Debug)]
 pub struct Store {
@@ -277,6 +288,28 @@ impl Store {
         let (area, key) = (area.to_owned(), key.to_owned());
         let commits = &self.common.commits;
         commits.commit(move |group| group.update_state(&area, &key, change))
+    }
+
+    /// As [`Store::state_update`], and keeps another value in the same write: both are kept or neither.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be written.
+    pub fn state_update_with<T: Send + 'static>(
+        &self,
+        area: &str,
+        key: &str,
+        change: impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, T) + Send + 'static,
+        with: StateValue,
+    ) -> Result<T, StoreError> {
+        let (area, key) = (area.to_owned(), key.to_owned());
+        let commits = &self.common.commits;
+        commits.commit(move |group| {
+            // First, since it can be refused.
+            let result = group.update_state(&area, &key, change)?;
+            group.put_state(with.area, &with.key, &with.value)?;
+            Ok(result)
+        })
     }
 
     /// Removes a class and overwrites all that is stored of it before it returns: its segments are
@@ -733,6 +766,20 @@ mod tests {
         assert_eq!(keys("a"), ["x", "y"]);
         assert_eq!(keys("b"), ["x"]);
         assert_eq!(keys("c"), [""; 0]);
+        let with = |area, key: &str| StateValue {
+            area,
+            key: key.to_owned(),
+            value: b"4".to_vec(),
+        };
+        let before = store.state_update_with(
+            "a",
+            "y",
+            |present| (Some(b"5".to_vec()), present.map(<[u8]>::to_vec)),
+            with("c", "z"),
+        );
+        assert_eq!(before.unwrap(), Some(b"2".to_vec()));
+        assert_eq!(store.state_get("a", "y").unwrap(), Some(b"5".to_vec()));
+        assert_eq!(store.state_get("c", "z").unwrap(), Some(b"4".to_vec()));
         assert!(store.state_remove("a", "x").unwrap());
         assert!(!store.state_remove("a", "x").unwrap());
         assert_eq!(store.state_get("b", "x").unwrap(), Some(b"3".to_vec()));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::liveness::Observation;
+use crate::liveness::{FaceView, Observation};
 use crate::types::{Embedding, Timestamp};
 
 /// What is kept of one uploaded picture.
@@ -16,12 +16,21 @@ pub struct Sample {
     pub embedding: Embedding,
     /// How suitable the picture is, from 0 to 1.
     pub quality: f32,
-    /// What tells whether the picture shows a live person; `None` if nobody looked.
-    pub observation: Option<Observation>,
+    /// What tells whether the picture shows a live person.
+    pub presence: Option<Presence>,
     /// The head movement that the client says the picture shows, in its own words.
     pub tag: Option<String>,
     /// Where the client puts the sample in the order of its samples.
     pub index: Option<i64>,
+}
+
+/// What tells whether a picture shows a live person.
+#[derive(Clone, Debug)]
+pub enum Presence {
+    /// Nobody has looked yet: most tasks never ask.
+    Unseen(Box<FaceView>),
+    /// What was seen. Smaller by a factor of twenty.
+    Seen(Box<Observation>),
 }
 
 /// How many samples may wait.
@@ -31,6 +40,8 @@ pub struct Limits {
     pub per_token: usize,
     /// For all tokens together.
     pub total: usize,
+    /// From so many samples on, new ones should be looked at before they are kept; see [`WaitingRoom::is_crowded`].
+    pub unseen: usize,
 }
 
 /// Why a sample is not kept.
@@ -79,8 +90,10 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             per_token: 32,
-            // About 5 MB of embeddings with 128 values, and as much again of what liveness needs.
+            // About 5 MB of embeddings with 128 values, and 100 MB of what liveness needs.
             total: 10_000,
+            // 110 MB.
+            unseen: 500,
         }
     }
 }
@@ -168,6 +181,11 @@ impl WaitingRoom {
         self.state().total
     }
 
+    /// Whether so many samples wait that there is no room for what has not been looked at.
+    pub fn is_crowded(&self) -> bool {
+        self.len() >= self.limits.unseen
+    }
+
     /// Whether no sample waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -249,7 +267,7 @@ mod tests {
         Sample {
             embedding: Embedding::new(vec![number; 16]).unwrap(),
             quality: 0.5,
-            observation: None,
+            presence: None,
             tag: None,
             index,
         }
@@ -333,10 +351,13 @@ mod tests {
         let room = WaitingRoom::new(Limits {
             per_token: 2,
             total: 3,
+            unseen: 2,
         });
         let put = |number, now| room.put(token(number), expiry(), sample(0.5, None), now);
         put(1, NOW).unwrap();
+        assert!(!room.is_crowded());
         put(1, NOW).unwrap();
+        assert!(room.is_crowded());
         assert_eq!(put(1, NOW), Err(SampleError::TokenFull { limit: 2 }));
         put(2, NOW).unwrap();
         assert_eq!(put(2, NOW), Err(SampleError::Full { limit: 3 }));
@@ -355,6 +376,7 @@ mod tests {
         let room = WaitingRoom::new(Limits {
             per_token: 1,
             total: 1,
+            unseen: 0,
         });
         for _ in 0..3 {
             room.put(token(1), expiry(), sample(1.0, None), NOW)

@@ -10,7 +10,7 @@ use super::super::data_url::DataUrl;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use crate::face::ScoreMap;
-use crate::liveness::{self, Decision, Observation, Reason};
+use crate::liveness::{self, Decision, FaceView, Observation, Reason};
 use crate::types::{Embedding, EncoderId, PartitionId};
 
 /// The samples of a call, as they came.
@@ -234,7 +234,7 @@ fn look(
     let picture = state.faces().decode(&picture.bytes()?)?;
     let face = state.faces().only_face_in(&picture)?;
     let observation = observe
-        .then(|| state.liveness().observe(&picture, &face))
+        .then(|| state.liveness().observe(&FaceView::new(&picture, &face)))
         .transpose()?;
     let quality = face.quality.score();
     let warnings = face.warnings.iter().map(|warning| warning.code());

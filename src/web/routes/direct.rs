@@ -12,7 +12,7 @@ use super::super::data_url::{DataUrl, DataUrlError};
 use super::super::error::Error;
 use super::super::state::AppState;
 use crate::face::{Face, FaceError, Picture};
-use crate::liveness::{Decision, Observation, Reason};
+use crate::liveness::{Decision, FaceView, Observation, Reason};
 
 /// A form with one sample.
 #[derive(ToSchema)]
@@ -161,7 +161,9 @@ pub(super) fn look(state: &AppState, picture: Picture) -> Result<Look, Error> {
 
 /// What the liveness decisions need of a picture.
 pub(super) fn observe(state: &AppState, seen: &Seen) -> Result<Observation, Error> {
-    Ok(state.liveness().observe(&seen.picture, &seen.face)?)
+    Ok(state
+        .liveness()
+        .observe(&FaceView::new(&seen.picture, &seen.face))?)
 }
 
 /// A new GUID for an answer, by which it can be spoken of.
@@ -287,6 +289,8 @@ pub(in super::super) struct Liveness {
     #[serde(skip_serializing_if = "Option::is_none")]
     motion: Option<LivenessMotion>,
     turn_min: f64,
+    /// From here on two samples are one picture.
+    same_picture_correlation: f64,
     samples: Vec<LivenessSample>,
 }
 
@@ -300,6 +304,7 @@ pub(in super::super) struct LivenessMotion {
     parallax: f64,
     correlation: f64,
     passive: f64,
+    fringes: f64,
 }
 
 /// One sample alone.
@@ -344,8 +349,10 @@ impl Liveness {
                 parallax: motion.parallax,
                 correlation: motion.correlation,
                 passive: motion.passive,
+                fringes: motion.fringes,
             }),
             turn_min: thresholds.turn_degrees_min,
+            same_picture_correlation: thresholds.same_picture_correlation,
             samples: samples
                 .map(|sample| LivenessSample {
                     passive_score: sample.passive_score,

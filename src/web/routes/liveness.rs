@@ -1,10 +1,13 @@
 //! What a token demands of a live person.
 
+use std::borrow::Cow;
+
+use super::super::error::Error;
 use super::super::state::AppState;
 use super::task::Failure;
 use crate::access::{Attempt, Claims};
 use crate::liveness::{self, Decision, Observation, Tagged, active, challenge};
-use crate::samples::Sample;
+use crate::samples::{Presence, Sample};
 use crate::types::Direction;
 
 /// Why samples are not those of a live person who did what the token demands; `None` if they are.
@@ -13,30 +16,35 @@ use crate::types::Direction;
 pub(super) fn failure(
     state: &AppState,
     claims: &Claims,
-    attempt: Attempt,
+    attempt: &Attempt,
     samples: &[Sample],
-) -> Option<Failure> {
+) -> Result<Option<Failure>, Error> {
     let thresholds = &state.settings().liveness;
-    // Nobody looked at a sample only if it came another way than by an upload.
-    let tagged: Option<Vec<Tagged<'_>>> = samples.iter().map(tagged).collect();
-    let Some(tagged) = tagged else {
-        return Some(Failure::LiveDetectionFailed);
-    };
-    let observations: Vec<&Observation> = tagged.iter().map(|sample| sample.observation).collect();
+    let mut seen = Vec::with_capacity(samples.len());
+    for sample in samples {
+        seen.push(match &sample.presence {
+            Some(Presence::Seen(observation)) => Cow::Borrowed(&**observation),
+            Some(Presence::Unseen(view)) => Cow::Owned(state.liveness().observe(view)?),
+            // It came another way than by an upload.
+            None => return Ok(Some(Failure::LiveDetectionFailed)),
+        });
+    }
+    let observations: Vec<&Observation> = seen.iter().map(Cow::as_ref).collect();
     // Who it is comes first, and then what was done. So one picture is no live person, challenge or
     // not: browsers end the session when there are not enough samples, although tries are left.
-    failed(&active(&observations, thresholds)).or_else(|| {
+    let failure = failed(&active(&observations, thresholds)).or_else(|| {
         let demanded = claims.challenge.as_ref()?.sequences();
+        let tagged = samples.iter().zip(&observations);
+        let tagged: Vec<Tagged<'_>> = tagged
+            .map(|(sample, observation)| Tagged {
+                observation,
+                tag: sample.tag.as_deref(),
+                index: sample.index,
+            })
+            .collect();
         failed(&moved(&tagged, demanded, attempt, thresholds))
-    })
-}
-
-fn tagged(sample: &Sample) -> Option<Tagged<'_>> {
-    Some(Tagged {
-        observation: sample.observation.as_ref()?,
-        tag: sample.tag.as_deref(),
-        index: sample.index,
-    })
+    });
+    Ok(failure)
 }
 
 /// Whether the head moved as one of the token's sequences demands: that of this try, or another one, since a
@@ -44,7 +52,7 @@ fn tagged(sample: &Sample) -> Option<Tagged<'_>> {
 fn moved(
     samples: &[Tagged<'_>],
     sequences: &[Vec<Direction>],
-    attempt: Attempt,
+    attempt: &Attempt,
     thresholds: &liveness::Thresholds,
 ) -> Decision {
     let own = usize::from(attempt.number).saturating_sub(1);

@@ -87,17 +87,10 @@ pub(super) async fn run(
     let (shared, late) = (state.clone(), claims.clone());
     let job = state.jobs().run(move || {
         let (samples, attempt) = begin(&shared, &claims)?;
-        let failure = if live {
-            liveness::failure(&shared, &claims, attempt, &samples)
-        } else {
-            None
-        };
-        let done = match failure {
-            Some(failure) => Done::failed(failure),
-            None => work(&shared, &claims, samples)?,
-        };
-        keep(&shared, &claims, &done)?;
-        Ok(done)
+        let done = attempted(&shared, &claims, live, &attempt, samples, work);
+        // Before anybody learns what came of it.
+        keep(&shared, &claims, done.as_ref().ok(), Some(attempt))?;
+        done
     });
     if let Ok(done) = job.await {
         return done;
@@ -106,7 +99,7 @@ pub(super) async fn run(
     let kept = spawn_blocking(move || {
         shared.samples().take(late.id, shared.clock().now());
         let done = Done::failed(Failure::ExecutionOfJobTimedOut);
-        keep(&shared, &late, &done)?;
+        keep(&shared, &late, Some(&done), None)?;
         Ok(done)
     });
     // The runtime is shutting down: nobody waits for this answer.
@@ -128,19 +121,45 @@ fn begin(state: &AppState, claims: &Claims) -> Result<(Vec<Sample>, Attempt), Er
     Ok((samples, attempt))
 }
 
-fn keep(state: &AppState, claims: &Claims, done: &Done) -> Result<(), Error> {
-    let outcome = Outcome {
+fn attempted(
+    state: &AppState,
+    claims: &Claims,
+    live: bool,
+    attempt: &Attempt,
+    samples: Vec<Sample>,
+    work: impl FnOnce(&AppState, &Claims, Vec<Sample>) -> Result<Done, Error>,
+) -> Result<Done, Error> {
+    if live && let Some(failure) = liveness::failure(state, claims, attempt, &samples)? {
+        return Ok(Done::failed(failure));
+    }
+    work(state, claims, samples)
+}
+
+/// Keeps what came of a task, unless it failed for a reason of ours, and counts the attempt, if it is one.
+fn keep(
+    state: &AppState,
+    claims: &Claims,
+    done: Option<&Done>,
+    attempt: Option<Attempt>,
+) -> Result<(), Error> {
+    let outcome = done.map(|done| Outcome {
         task: claims.task,
         bcid: claims.bcid.clone(),
         success: done.success,
         error: done.error.map(|error| error.code().to_owned()),
         matches: done.matches.clone(),
-    };
+    });
     let now = state.clock().now();
-    state
-        .results()
-        .put(claims, &outcome, now)
-        .map_err(|error| Error::internal("to keep the result of a task", &error))
+    let (results, attempts) = (state.results(), state.attempts());
+    let kept = match (outcome, attempt) {
+        (Some(outcome), Some(attempt)) => {
+            results.put_and_count(claims, &outcome, attempts, attempt, now)
+        }
+        (Some(outcome), None) => results.put(claims, &outcome, now),
+        (None, Some(attempt)) => attempts.count(claims, attempt),
+        (None, None) => Ok(()),
+    };
+    kept.map_err(|error| Error::internal("to keep the result of a task", &error))
 }
 
 /// Samples as templates.

@@ -15,7 +15,8 @@ use super::super::render;
 use super::super::state::AppState;
 use crate::access::{Claims, Trait, Traits};
 use crate::face::FaceError;
-use crate::samples::Sample;
+use crate::liveness::FaceView;
+use crate::samples::{Presence, Sample};
 
 /// The words that a tag is made of.
 const TAG_WORDS: [&str; 5] = ["any", "up", "down", "left", "right"];
@@ -140,12 +141,18 @@ fn examine(
         Ok(found) => found,
         Err(error) => return refuse(error).map(UploadResult::refused),
     };
-    // Of every picture: whether liveness is demanded may be said as late as in the task call.
-    let observation = state.liveness().observe(&picture, &face)?;
+    // Whether liveness is demanded may be said as late as in the task call: the networks look then, or now if too
+    // many pictures would have to wait for that.
+    let view = FaceView::new(&picture, &face);
+    let presence = if state.samples().is_crowded() {
+        Presence::Seen(Box::new(state.liveness().observe(&view)?))
+    } else {
+        Presence::Unseen(Box::new(view))
+    };
     let sample = Sample {
         embedding: face.embedding,
         quality: face.quality.score(),
-        observation: Some(observation),
+        presence: Some(presence),
         tag: labels.tag,
         index: labels.index,
     };

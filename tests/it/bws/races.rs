@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::http::header;
 use tokio::task::JoinSet;
 
+use vultus::types::Bcid;
+
 use super::app::{Answer, TestApp, obama};
 
 /// The answers to `count` requests that begin together.
@@ -45,42 +47,59 @@ async fn of_64_uploads_of_one_token_as_many_are_kept_as_it_may_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_identifications_with_the_same_samples_one_gets_them() {
+async fn of_two_tasks_with_the_same_samples_one_gets_them() {
     let app = Arc::new(TestApp::new());
     app.enroll("bws.1.1", &obama()).await;
-    for _ in 0..8 {
-        let token = app.ready("bcid=bws.1.1&task=identify").await;
-        let answers = at_once(2, |_| {
-            let (app, token) = (app.clone(), token.clone());
-            async move { app.task(&token, "identify").await }
-        })
-        .await;
-        assert_eq!((count(&answers, 200), count(&answers, 400)), (1, 1));
+    for task in ["verify", "identify", "enroll", "livenessdetection"] {
+        for _ in 0..6 {
+            let token = app.ready(&format!("bcid=bws.1.1&task={task}")).await;
+            let answers = at_once(2, |_| {
+                let (app, token) = (app.clone(), token.clone());
+                async move { app.task(&token, task).await }
+            })
+            .await;
+            assert_eq!(
+                (count(&answers, 200), count(&answers, 400)),
+                (1, 1),
+                "{task}"
+            );
+        }
     }
+    let bcid: Bcid = "bws.1.1".parse().unwrap();
+    let partition = app.store.partition(&bcid.partition).unwrap().unwrap();
+    let templates = partition.snapshot().templates();
+    assert_eq!(
+        templates, 7,
+        "one of the first enrolment and six of the races"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tries_are_never_exceeded_in_a_race() {
     let app = Arc::new(TestApp::new());
     app.enroll("bws.1.1", &obama()).await;
-    let token = app.token("bcid=bws.1.1&task=identify&maxtries=3").await;
     let picture = Arc::new(obama());
-    let answers = at_once(24, |_| {
-        let (app, token, picture) = (app.clone(), token.clone(), picture.clone());
-        async move {
-            app.upload(&token, &picture).await;
-            app.task(&token, "identify").await
+    for task in ["identify", "verify", "livenessdetection"] {
+        let token = app
+            .token(&format!("bcid=bws.1.1&task={task}&maxtries=3"))
+            .await;
+        let answers = at_once(16, |_| {
+            let (app, token, picture) = (app.clone(), token.clone(), picture.clone());
+            async move {
+                app.upload(&token, &picture).await;
+                app.task(&token, task).await
+            }
+        })
+        .await;
+        // Whatever order they came in, all tries can be used and no more.
+        let mut granted = count(&answers, 200);
+        assert!(granted <= 3, "{task}: {granted}");
+        for _ in 0..4 {
+            app.refill(&token).await;
+            granted += usize::from(app.task(&token, task).await.status == 200);
         }
-    })
-    .await;
-    assert!(count(&answers, 200) <= 3, "{}", count(&answers, 200));
-    // Whatever order they came in, all tries can be used and no more.
-    let mut granted = count(&answers, 200);
-    for _ in 0..4 {
-        app.refill(&token).await;
-        granted += usize::from(app.task(&token, "identify").await.status == 200);
+        assert_eq!(granted, 3, "{task}");
     }
-    assert_eq!(granted, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
