@@ -83,7 +83,8 @@ impl Window {
         let mut values = Vec::with_capacity(side * side);
         for row in &rows {
             for column in &columns {
-                values.push([0, 1, 2].map(|channel| {
+                let mut pixel = [0; 3];
+                for (channel, value) in pixel.iter_mut().enumerate() {
                     let above = mix(
                         at(column.first, row.first, channel),
                         at(column.second, row.first, channel),
@@ -94,8 +95,10 @@ impl Window {
                         at(column.second, row.second, channel),
                         column.share,
                     );
-                    mix(above, below, row.share).round() as u8
-                }));
+                    // Rounded, without a function call.
+                    *value = (mix(above, below, row.share) + 0.5) as u8;
+                }
+                values.push(pixel);
             }
         }
         values

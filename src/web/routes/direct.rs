@@ -4,12 +4,15 @@
 //! clients compare that. One that shows no face, or two, is as well where the answer would be a bare
 //! `true` or `false`; where it is an object, that says so among the errors of the sample.
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::data_url::{DataUrl, DataUrlError};
 use super::super::error::Error;
+use super::super::render;
 use super::super::state::AppState;
 use crate::face::{Face, FaceError, Picture};
 use crate::liveness::{Decision, FaceView, Observation, Reason};
@@ -166,6 +169,16 @@ pub(super) fn observe(state: &AppState, seen: &Seen) -> Result<Observation, Erro
         .observe(&FaceView::new(&seen.picture, &seen.face))?)
 }
 
+/// Answers with what `work` makes of the pictures, when its turn comes.
+pub(super) async fn answer<T: Serialize + Send + Sync + 'static>(
+    state: &AppState,
+    work: impl FnOnce(&AppState) -> Result<T, Error> + Send + 'static,
+) -> Result<Response, Error> {
+    let shared = state.clone();
+    let result = state.jobs().run(move || work(&shared)).await??;
+    Ok(render::answer(StatusCode::OK, result))
+}
+
 /// A new GUID for an answer, by which it can be spoken of.
 pub(super) fn job() -> String {
     Uuid::from_bytes(rand::random()).hyphenated().to_string()
@@ -189,6 +202,38 @@ pub(in super::super) struct SampleError {
     details: String,
 }
 
+/// What an answer says of a liveness decision, or of why there is none.
+pub(super) struct Explained {
+    /// One for each picture.
+    pub(super) samples: Vec<Sample>,
+    /// Why the pictures are not live.
+    pub(super) errors: Option<Vec<SampleError>>,
+    /// What the decision came from, if `state` asks for it.
+    pub(super) liveness: Option<Liveness>,
+}
+
+impl Explained {
+    /// The decision is about the first of the pictures, as many as it has samples.
+    pub(super) fn new(
+        service: &AppState,
+        looks: &[Look],
+        decision: Option<&Decision>,
+        state: Option<&str>,
+    ) -> Explained {
+        let parts = decision.map(|decision| &decision.parts.samples);
+        let samples = looks.iter().enumerate().map(|(number, look)| {
+            let part = parts.and_then(|parts| parts.get(number));
+            Sample::new(look, part.and_then(|part| part.fault))
+        });
+        let error = decision.and_then(SampleError::of_decision);
+        Explained {
+            samples: samples.collect(),
+            errors: error.map(|error| vec![error]),
+            liveness: Liveness::asked(service, state, decision),
+        }
+    }
+}
+
 /// Where the eyes are, in pixels. Right and left are those of the person.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -201,7 +246,7 @@ pub(in super::super) struct EyeCenters {
 
 impl Sample {
     /// A picture with what its quality and the liveness decision say of it.
-    pub(super) fn new(look: &Look, fault: Option<Reason>) -> Sample {
+    fn new(look: &Look, fault: Option<Reason>) -> Sample {
         let errors = match look {
             Err(fault) => vec![SampleError::of_fault(*fault)],
             Ok(seen) => {
@@ -244,7 +289,7 @@ impl SampleError {
     }
 
     /// Why samples are not live; none if they are.
-    pub(super) fn of_decision(decision: &Decision) -> Option<SampleError> {
+    fn of_decision(decision: &Decision) -> Option<SampleError> {
         let failure = decision.failure?;
         let reason = decision.parts.reason;
         Some(SampleError::new(
@@ -318,7 +363,7 @@ pub(in super::super) struct LivenessSample {
 
 impl Liveness {
     /// The parts of `decision` if `state` asks for them.
-    pub(super) fn asked(
+    fn asked(
         service: &AppState,
         state: Option<&str>,
         decision: Option<&Decision>,

@@ -13,7 +13,7 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
-use super::direct::{self, Fault, Liveness, Look, Sample, SampleError};
+use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
 use crate::face::FaceError;
 use crate::liveness::{Decision, Observation, active, passive};
 
@@ -135,14 +135,12 @@ pub(in super::super) async fn passive_live_detection(
 ) -> Result<Response, Error> {
     let echo = parameters.text("state").map(str::to_owned);
     let text = Received::whole(&state, request).await?.sample().await?;
-    let shared = state.clone();
-    let seen = move || {
-        let picture = direct::picture(&shared, Some(&text))?;
-        let looks = [direct::look(&shared, picture)?];
-        LiveDetectionResult::new(&shared, &looks, echo, decide_passive)
-    };
-    let result = state.jobs().run(seen).await??;
-    Ok(render::answer(StatusCode::OK, result))
+    direct::answer(&state, move |state| {
+        let picture = direct::picture(state, Some(&text))?;
+        let looks = [direct::look(state, picture)?];
+        LiveDetectionResult::new(state, &looks, echo, decide_passive)
+    })
+    .await
 }
 
 /// A short video: an animation, or pictures one after the other.
@@ -173,9 +171,8 @@ pub(in super::super) async fn video_live_detection(
 ) -> Result<Response, Error> {
     let echo = parameters.text("state").map(str::to_owned);
     let video = Received::whole(&state, request).await?.stream().await?;
-    let shared = state.clone();
-    let seen = move || {
-        let frames = shared.faces().decode_frames(&video, FRAMES_MAX);
+    direct::answer(&state, move |state| {
+        let frames = state.faces().decode_frames(&video, FRAMES_MAX);
         let frames = frames.map_err(|error| match error {
             FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. } => {
                 Fault::SampleNotOfExpectedType.into()
@@ -186,19 +183,18 @@ pub(in super::super) async fn video_live_detection(
         })?;
         let mut looks = Vec::new();
         for frame in frames {
-            looks.push(direct::look(&shared, frame)?);
+            looks.push(direct::look(state, frame)?);
         }
         let acquired = looks.iter().any(Result::is_ok);
         // Of a video not every picture need show the face: hands and blinks pass by.
         if acquired {
             looks.retain(Result::is_ok);
         }
-        let mut result = LiveDetectionResult::new(&shared, &looks, echo, decide_active)?;
+        let mut result = LiveDetectionResult::new(state, &looks, echo, decide_active)?;
         result.failed_to_acquire = Some(!acquired);
-        Ok::<_, Error>(result)
-    };
-    let result = state.jobs().run(seen).await??;
-    Ok(render::answer(StatusCode::OK, result))
+        Ok(result)
+    })
+    .await
 }
 
 /// How many pictures of a video are looked at, spread over its length.
@@ -221,21 +217,14 @@ impl LiveDetectionResult {
         decide: fn(&AppState, &[&Observation]) -> Decision,
     ) -> Result<LiveDetectionResult, Error> {
         let decision = decision(service, looks, decide)?;
-        let faults = decision.as_ref().map(|decision| &decision.parts.samples);
-        let samples = looks.iter().enumerate().map(|(number, look)| {
-            let part = faults.and_then(|parts| parts.get(number));
-            Sample::new(look, part.and_then(|part| part.fault))
-        });
+        let explained = Explained::new(service, looks, decision.as_ref(), state.as_deref());
         Ok(LiveDetectionResult {
             success: decision.as_ref().is_some_and(|decision| decision.live),
             failed_to_acquire: None,
             job: direct::job(),
-            samples: samples.collect(),
-            errors: decision
-                .as_ref()
-                .and_then(SampleError::of_decision)
-                .map(|error| vec![error]),
-            liveness: Liveness::asked(service, state.as_deref(), decision.as_ref()),
+            samples: explained.samples,
+            errors: explained.errors,
+            liveness: explained.liveness,
             state,
         })
     }

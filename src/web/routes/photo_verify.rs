@@ -1,7 +1,6 @@
 //! `POST /extension/photoverify` and `photoverify2`: is the live person the one on the identity photo?
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,9 +9,8 @@ use super::super::auth::Client;
 use super::super::body::{Named, Received};
 use super::super::error::Error;
 use super::super::parameters::Parameters;
-use super::super::render;
 use super::super::state::AppState;
-use super::direct::{self, Fault, Liveness, Look, Sample, SampleError};
+use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
 use super::live_detection::{decide_all, decision};
 use crate::engine::photo_similarity;
 use crate::types::Embedding;
@@ -74,21 +72,19 @@ pub(in super::super) async fn photo_verify(
 ) -> Result<Response, Error> {
     let accuracy = accuracy(&parameters)?;
     let named = Received::whole(&state, request).await?.named(NAMES).await?;
-    let shared = state.clone();
-    let seen = move || {
-        let pictures = looks(&shared, named)?;
+    direct::answer(&state, move |state| {
+        let pictures = looks(state, named)?;
         if let Some(fault) = pictures.iter().find_map(|look| look.as_ref().err()) {
             return Err(Error::from(*fault));
         }
-        let result = PhotoVerifyResult::new(&shared, accuracy, &pictures, None)?;
+        let result = PhotoVerifyResult::new(state, accuracy, &pictures, None)?;
         // Not to be live is no answer to the question whether the photo is of this person.
         if result.errors.is_some() {
             return Err(Error::bad_request("LiveDetectionFailed"));
         }
         Ok(result.success)
-    };
-    let success = state.jobs().run(seen).await??;
-    Ok(render::answer(StatusCode::OK, success))
+    })
+    .await
 }
 
 /// One or two live pictures and a photo; the answer is an object.
@@ -126,18 +122,16 @@ pub(in super::super) async fn photo_verify_2(
     let mut named = Received::whole(&state, request).await?.named(NAMES).await?;
     let second = &mut named.0[1];
     let without_second = second.as_deref().is_none_or(direct::is_missing);
-    let shared = state.clone();
-    let seen = move || {
+    direct::answer(&state, move |state| {
         let pictures = if without_second {
             let [first, _, photo] = named.0;
-            looks(&shared, Named([first, photo]))?
+            looks(state, Named([first, photo]))?
         } else {
-            looks(&shared, named)?
+            looks(state, named)?
         };
-        PhotoVerifyResult::new(&shared, accuracy, &pictures, echo)
-    };
-    let result = state.jobs().run(seen).await??;
-    Ok(render::answer(StatusCode::OK, result))
+        PhotoVerifyResult::new(state, accuracy, &pictures, echo)
+    })
+    .await
 }
 
 /// The level asked for. One client leaves the braces of a template around it.
@@ -189,21 +183,14 @@ impl PhotoVerifyResult {
             Ok(photo) if is_live => level(service, live, &photo.face.embedding)?,
             _ => 0,
         };
-        let parts = decision.as_ref().map(|decision| &decision.parts.samples);
-        let samples = looks.iter().enumerate().map(|(number, look)| {
-            let part = parts.and_then(|parts| parts.get(number));
-            Sample::new(look, part.and_then(|part| part.fault))
-        });
+        let explained = Explained::new(service, looks, decision.as_ref(), state.as_deref());
         Ok(PhotoVerifyResult {
             success: accuracy_level >= accuracy,
             job: direct::job(),
             accuracy_level,
-            samples: samples.collect(),
-            errors: decision
-                .as_ref()
-                .and_then(SampleError::of_decision)
-                .map(|error| vec![error]),
-            liveness: Liveness::asked(service, state.as_deref(), decision.as_ref()),
+            samples: explained.samples,
+            errors: explained.errors,
+            liveness: explained.liveness,
             state,
         })
     }

@@ -1,7 +1,6 @@
 //! `POST /extension/qualitycheck`: is this picture good enough?
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
@@ -11,7 +10,6 @@ use super::super::auth::Client;
 use super::super::body::Received;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
-use super::super::render;
 use super::super::state::AppState;
 use super::direct::{self, EyeCenters, SampleError, Seen};
 use crate::face::{PortraitRules, portrait_bmp, portrait_faults};
@@ -68,11 +66,10 @@ pub(in super::super) async fn quality_check(
     let rules = full.then(|| rules(parameters.text("issuer")));
     let echo = parameters.text("state").map(str::to_owned);
     let text = Received::whole(&state, request).await?.sample().await?;
-    let shared = state.clone();
-    let checked = move || {
-        let picture = direct::picture(&shared, Some(&text))?;
-        let mut result = match direct::look(&shared, picture)? {
-            Ok(seen) => check(&shared, &seen, rules)?,
+    direct::answer(&state, move |state| {
+        let picture = direct::picture(state, Some(&text))?;
+        let mut result = match direct::look(state, picture)? {
+            Ok(seen) => check(state, &seen, rules)?,
             Err(fault) => QualityCheckResult {
                 success: false,
                 job: None,
@@ -84,10 +81,9 @@ pub(in super::super) async fn quality_check(
         };
         result.job = echo.is_some().then(direct::job);
         result.state = echo;
-        Ok::<_, Error>(result)
-    };
-    let result = state.jobs().run(checked).await??;
-    Ok(render::answer(StatusCode::OK, result))
+        Ok(result)
+    })
+    .await
 }
 
 /// The rules of an issuer. Countries have those of travel documents, as has everybody else.
