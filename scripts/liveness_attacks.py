@@ -2,13 +2,14 @@
 """Makes presentations for `vultus evaluate liveness` out of videos of people: pairs of frames in which
 a head turned, and simulated attacks on the same faces.
 
-usage: liveness_attacks.py [--pairs N] [--seed N] MODEL OUTPUT PERSON=VIDEO...
+usage: liveness_attacks.py [--pairs N] [--seed N] [--half first|second] MODEL OUTPUT PERSON=VIDEO...
 
 MODEL is YuNet as an ONNX file: only frames with one face are taken. Where a head turned is told by the 468
 points in space of MediaPipe's face mesh, which takes no part in the decision that is to be measured. PERSON names who
 the video shows. OUTPUT gets one folder for each person, with live/ and attack/KIND/ inside, and the
 folder `strangers` with pairs of two people. Everything is seeded: the same input gives the same
-pictures. `--pairs` is how many there are of each kind for each person, 32 unless given.
+pictures. `--pairs` is how many there are of each kind for each person, 32 unless given; `--half` takes one half of each
+video only.
 """
 import argparse
 import pathlib
@@ -28,8 +29,8 @@ BONE = [1, 4, 5, 6, 168, 195, 197, 33, 133, 263, 362, 50, 101, 117, 118, 280, 33
 class Video:
     """The frames of a video that show one face, and which way it looks: yaw and pitch in degrees."""
 
-    def __init__(self, detector, path):
-        self.frames, self.times, shapes = [], [], []
+    def __init__(self, detector, path, half):
+        self.frames, self.times, self.boxes, shapes = [], [], [], []
         capture = cv2.VideoCapture(str(path))
         rate = capture.get(cv2.CAP_PROP_FPS)
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -43,11 +44,20 @@ class Video:
                     continue
                 frame = capture.retrieve()[1]
                 shape = shape_of(mesh, frame)
-                if shape is None or faces(detector, frame) != 1:
+                found = faces(detector, frame)
+                if shape is None or len(found) != 1:
                     continue
                 self.frames.append(frame)
                 self.times.append(number / rate)
+                self.boxes.append(found[0][:4])
                 shapes.append(shape)
+        # One half of the time is for fitting and the other for measuring, so that no frame is in both.
+        if half is not None:
+            middle = self.times[len(self.times) // 2]
+            kept = [at for at, time in enumerate(self.times) if (time < middle) == (half == "first")]
+            for name in ("frames", "times", "boxes"):
+                setattr(self, name, [getattr(self, name)[at] for at in kept])
+            shapes = [shapes[at] for at in kept]
         looks = looks_of(np.array(shapes))
         # The median of five frames: one frame's points may be off by a degree.
         self.looks = np.array([np.median(looks[max(0, at - 2):at + 3], axis=0) for at in range(len(looks))])
@@ -81,11 +91,11 @@ def rotation(model, shape):
 
 
 def faces(detector, frame):
-    """How many there are."""
+    """What YuNet says of each."""
     height, width = frame.shape[:2]
     detector.setInputSize((width, height))
     found = detector.detect(frame)[1]
-    return 0 if found is None else int((found[:, 14] > 0.8).sum())
+    return [] if found is None else [face for face in found if face[14] > 0.8]
 
 
 def turned_pairs(video, rng, count, least, most, seconds=5.0):
@@ -222,6 +232,32 @@ def copy_of(frame, rng, style):
     return jpeg(cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), 88)
 
 
+def cropped(frame, rng, box):
+    """The same picture, cut off through the face at one or two sides, and as it is."""
+    height, width = frame.shape[:2]
+    x, y, w, h = box
+    left, top = int(max(0, x + rng.uniform(-0.1, 0.2) * w)), int(max(0, y + rng.uniform(0, 0.25) * h))
+    right, bottom = int(min(width, x + w * rng.uniform(1.0, 1.5))), int(min(height, y + h * rng.uniform(1.0, 1.5)))
+    return jpeg(frame[top:bottom, left:right].astype(np.float64), rng.uniform(75, 95))
+
+
+def mirrored(frame, rng):
+    """The same picture in a mirror, coded anew."""
+    return jpeg(frame[:, ::-1].astype(np.float64), rng.uniform(75, 95))
+
+
+def shaded(frame, rng, size):
+    """A flawless print, held a little otherwise, and lit from one side or half in shadow."""
+    sheet = cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC).astype(np.float64)
+    picture = hold(np.clip(sheet, 0, 255), rng, size, 1.15, 15, 5)
+    if rng.uniform() < 0.5:
+        return noise(uneven_light(picture, rng, rng.uniform(0.2, 0.6)), rng, 2)
+    width = size[0]
+    edge = rng.uniform(0.35, 0.65) * width
+    shadow = 1 / (1 + np.exp(-(np.arange(width) - edge) / (0.04 * width)))
+    return noise(picture * (0.5 + 0.5 * shadow)[None, :, None], rng, 2)
+
+
 def write(folder, number, pictures):
     place = folder / f"{number:03}"
     place.mkdir(parents=True, exist_ok=True)
@@ -233,6 +269,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--pairs", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--half", choices=["first", "second"])
     parser.add_argument("model")
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("videos", nargs="+")
@@ -242,7 +279,7 @@ def main():
     people = {}
     for number, named in enumerate(given.videos):
         person, path = named.split("=", 1)
-        people.setdefault(person, []).append((number, Video(detector, path)))
+        people.setdefault(person, []).append((number, Video(detector, path, given.half)))
     for person, shown in people.items():
         folder = output / person
         for part, (number, video) in enumerate(shown):
@@ -263,6 +300,14 @@ def main():
                 write(folder / "attack" / "print", at + i, [photographed_print(sheet, rng, size) for _ in range(2)])
                 write(folder / "attack" / "waved", at + i, [waved(frame, rng, size) for _ in range(2)])
                 write(folder / "attack" / "same", at + i, [frame, copy_of(frame, rng, i % 6)])
+            rng = np.random.default_rng(3000 + given.seed + number)
+            for i in range(share):
+                at_frame = rng.integers(len(video.frames))
+                frame, box = video.frames[at_frame], video.boxes[at_frame]
+                write(folder / "attack" / "cropped", at + i, [frame, cropped(frame, rng, box)])
+                write(folder / "attack" / "mirrored", at + i, [frame, mirrored(frame, rng)])
+                write(folder / "attack" / "shaded", at + i, [shaded(frame, rng, size) for _ in range(2)])
+            rng = np.random.default_rng(4000 + given.seed + number)
             for i, (a, b) in enumerate(pairs):
                 style = rng.uniform(0.9, 1.25), rng.uniform(0, 0.06), rng.uniform(0.3, 0.8)
                 screens = [displayed(video.frames[at], rng, style) for at in (a, b)]

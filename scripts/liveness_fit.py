@@ -29,7 +29,7 @@ def read(path):
             "person": name[-3 if live else -4],
             "kind": "live" if live else name[-2],
             "parallax": np.log(max(motion["parallax"], 0.005)),
-            "difference": np.log(max(1 - motion["correlation"], 0.002)),
+            "difference": np.log(np.clip(1 - motion["correlation"], 0.002, 0.15)),
             "passive": np.mean(np.log(shares / (1 - shares))),
             "fringes": motion["fringes"],
         })
@@ -63,7 +63,7 @@ def errors(rows, features, weights):
 
 rows = read(sys.argv[1])
 for name, features, attacks in [
-    ("solid", ["parallax", "difference", "passive"], ["print", "waved", "same"]),
+    ("solid", ["parallax", "difference", "passive"], ["print", "waved", "same", "cropped", "mirrored", "shaded"]),
     ("natural", ["fringes", "passive"], ["screen"]),
 ]:
     part = [row for row in rows if row["kind"] in ["live", *attacks]]

@@ -1,7 +1,6 @@
 //! How often a token has been tried.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,21 +12,18 @@ use crate::types::Timestamp;
 
 /// Where attempts are kept in the store.
 const AREA: &str = "attempts";
-/// How often entries of expired tokens are looked for.
-const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long an entry outlives its token, so that a clock set back does not give tries away.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(600);
 
 /// Counts the tries of every token, durably: a restart gives none back.
 ///
-/// A try is granted in memory and written with its result, so that a task waits for the disk once. Whoever is granted
-/// one must therefore count it before anybody learns what came of it. If the process dies in between, the try is
-/// as if it had never been, and so is its answer.
+/// A try is granted in memory and can be written with its result, so that a task waits for the disk once. Whoever is
+/// granted one must therefore count it before anybody learns what came of it, and before a task changes anything
+/// itself. If the process dies before, the try is as if it had never been.
 #[derive(Debug)]
 pub struct Attempts {
     store: Arc<Store>,
     granted: Mutex<HashMap<Uuid, Granted>>,
-    next_purge_unix_milliseconds: AtomicI64,
 }
 
 /// The tries of a token of which some are not on disk yet.
@@ -75,20 +71,17 @@ impl Attempts {
         Attempts {
             store,
             granted: Mutex::default(),
-            next_purge_unix_milliseconds: AtomicI64::new(i64::MIN),
         }
     }
 
     /// Grants one more try of the token with these claims.
     ///
-    /// However many calls come at once, no more than the allowed number are granted. From time to time a call also
-    /// removes the entries of tokens that expired long before `now`.
+    /// However many calls come at once, no more than the allowed number are granted.
     ///
     /// # Errors
     ///
     /// If the tries are used up or the store fails.
-    pub fn take(&self, claims: &Claims, now: Timestamp) -> Result<Attempt, AttemptError> {
-        self.purge_when_due(now)?;
+    pub fn take(&self, claims: &Claims) -> Result<Attempt, AttemptError> {
         let of = claims.max_tries;
         // Held while the disk is asked, so that no try is counted on disk and dropped here in between.
         let mut granted = self.granted();
@@ -180,31 +173,25 @@ impl Attempts {
         self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn purge_when_due(&self, now: Timestamp) -> Result<(), StoreError> {
-        let due = self.next_purge_unix_milliseconds.load(Ordering::Relaxed);
-        let next = now.after(PURGE_INTERVAL).unix_milliseconds;
-        let mine = now.unix_milliseconds >= due
-            && self
-                .next_purge_unix_milliseconds
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if !mine {
-            return Ok(());
-        }
-        self.granted()
-            .retain(|_, known| known.entry.expires.after(KEPT_AFTER_EXPIRY) > now);
+    /// Forgets the tries of tokens that expired long before `now`. Reads all of them: for once a minute.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
+        let is_over = |entry: &Entry| entry.expires.after(KEPT_AFTER_EXPIRY) <= now;
+        self.granted().retain(|_, known| !is_over(&known.entry));
+        let mut stale = Vec::new();
         for (key, value) in self.store.state_list(AREA)? {
-            let stale = match Entry::from_bytes(&value) {
-                Some(entry) => entry.expires.after(KEPT_AFTER_EXPIRY) <= now,
-                None => {
-                    tracing::warn!(token = key, "removing an unreadable entry of attempts");
-                    true
-                }
-            };
-            if stale {
-                self.store.state_remove(AREA, &key)?;
+            let entry = Entry::from_bytes(&value);
+            if entry.is_none() {
+                tracing::warn!(token = key, "removing an unreadable entry of attempts");
+            }
+            if entry.as_ref().is_none_or(is_over) {
+                stale.push(key);
             }
         }
+        self.store.state_remove_all(AREA, stale)?;
         Ok(())
     }
 }
@@ -262,7 +249,7 @@ mod tests {
         let claims = claims(NOW, 3);
         for number in 1..=3 {
             attempts.check(&claims).unwrap();
-            let attempt = attempts.take(&claims, NOW).unwrap();
+            let attempt = attempts.take(&claims).unwrap();
             assert_eq!(attempt, Attempt { number, of: 3 });
             // The second stays in memory, and counts all the same.
             if number != 2 {
@@ -271,7 +258,7 @@ mod tests {
         }
         for _ in 0..2 {
             assert!(attempts.check(&claims).is_err());
-            let refused = attempts.take(&claims, NOW);
+            let refused = attempts.take(&claims);
             assert!(matches!(refused, Err(AttemptError::UsedUp { of: 3 })));
         }
     }
@@ -281,7 +268,7 @@ mod tests {
         let (_directory, store) = store();
         let claims = claims(NOW, 3);
         let attempts = Attempts::new(store.clone());
-        let [first, second] = [(); 2].map(|()| attempts.take(&claims, NOW).unwrap());
+        let [first, second] = [(); 2].map(|()| attempts.take(&claims).unwrap());
         // In the other order: the later number must stand.
         let value = StateValue {
             area: "results",
@@ -293,8 +280,8 @@ mod tests {
         let kept = store.state_get("results", "one").unwrap();
         assert_eq!(kept.as_deref(), Some(&b"value"[..]));
         let restarted = Attempts::new(store);
-        assert_eq!(restarted.take(&claims, NOW).unwrap().number, 3);
-        assert!(restarted.take(&claims, NOW).is_err());
+        assert_eq!(restarted.take(&claims).unwrap().number, 3);
+        assert!(restarted.take(&claims).is_err());
     }
 
     #[test]
@@ -306,7 +293,7 @@ mod tests {
             let calls: Vec<_> = (0..32)
                 .map(|_| {
                     scope.spawn(|| {
-                        let attempt = attempts.take(&claims, NOW).ok()?;
+                        let attempt = attempts.take(&claims).ok()?;
                         let number = attempt.number;
                         attempts.count(&claims, attempt).unwrap();
                         Some(number)
@@ -330,7 +317,7 @@ mod tests {
         let attempts = Attempts::new(store);
         let (one, two) = (claims(NOW, 1), claims(NOW, 1));
         for claims in [&one, &two] {
-            assert_eq!(attempts.take(claims, NOW).unwrap().number, 1);
+            assert_eq!(attempts.take(claims).unwrap().number, 1);
         }
     }
 
@@ -339,19 +326,19 @@ mod tests {
         let (_directory, store) = store();
         let attempts = Attempts::new(store.clone());
         let old = claims(NOW, 1);
-        let take = |claims: &Claims, now| {
-            let attempt = attempts.take(claims, now).unwrap();
+        let take = |claims: &Claims| {
+            let attempt = attempts.take(claims).unwrap();
             attempts.count(claims, attempt).unwrap();
         };
-        take(&old, NOW);
+        take(&old);
+        attempts.purge(NOW).unwrap();
         let just_expired = old.expires.after(Duration::from_secs(1));
-        take(&claims(just_expired, 1), just_expired);
-        assert!(
-            attempts.take(&old, just_expired).is_err(),
-            "the entry went too early"
-        );
+        take(&claims(just_expired, 1));
+        attempts.purge(just_expired).unwrap();
+        assert!(attempts.take(&old).is_err(), "the entry went too early");
         let later = just_expired.after(KEPT_AFTER_EXPIRY);
-        take(&claims(later, 1), later);
+        take(&claims(later, 1));
+        attempts.purge(later).unwrap();
         let keys: Vec<String> = store
             .state_list(AREA)
             .unwrap()

@@ -1,7 +1,6 @@
 //! What came of a token's last task, for the app that issued it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,14 +12,11 @@ use crate::types::{Bcid, Timestamp};
 
 /// Where results are kept in the store.
 const AREA: &str = "results";
-/// How often results that are too old are looked for, which reads them all.
-const PURGE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Keeps the outcome of the last task of every token, durably.
 #[derive(Debug)]
 pub struct Results {
     store: Arc<Store>,
-    next_purge_unix_milliseconds: AtomicI64,
 }
 
 /// What came of a task.
@@ -68,26 +64,15 @@ impl Results {
 
     /// The results kept in `store`.
     pub fn new(store: Arc<Store>) -> Results {
-        Results {
-            store,
-            next_purge_unix_milliseconds: AtomicI64::new(i64::MIN),
-        }
+        Results { store }
     }
 
     /// Keeps `outcome` as that of the token's last task. It is on disk when this returns.
     ///
-    /// From time to time a call also removes results that are too old to be read.
-    ///
     /// # Errors
     ///
     /// If the store fails.
-    pub fn put(
-        &self,
-        claims: &Claims,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.purge_when_due(now)?;
+    pub fn put(&self, claims: &Claims, outcome: &Outcome) -> Result<(), StoreError> {
         let StateValue { area, key, value } = state_value(claims, outcome);
         self.store.state_put(area, &key, &value)
     }
@@ -103,9 +88,7 @@ impl Results {
         outcome: &Outcome,
         attempts: &Attempts,
         attempt: Attempt,
-        now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.purge_when_due(now)?;
         attempts.count_with(claims, attempt, state_value(claims, outcome))
     }
 
@@ -126,22 +109,16 @@ impl Results {
         Ok((now < until).then_some(outcome))
     }
 
-    fn purge_when_due(&self, now: Timestamp) -> Result<(), StoreError> {
-        let due = self.next_purge_unix_milliseconds.load(Ordering::Relaxed);
-        let next = now.after(PURGE_INTERVAL).unix_milliseconds;
-        let mine = now.unix_milliseconds >= due
-            && self
-                .next_purge_unix_milliseconds
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if !mine {
-            return Ok(());
-        }
-        for (key, value) in self.store.state_list(AREA)? {
-            if parse(&value).is_none_or(|(_, until)| until <= now) {
-                self.store.state_remove(AREA, &key)?;
-            }
-        }
+    /// Removes results that are too old to be read at `now`. Reads all of them: for once a minute.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
+        let listed = self.store.state_list(AREA)?.into_iter();
+        let stale = listed.filter(|(_, value)| parse(value).is_none_or(|(_, until)| until <= now));
+        let stale = stale.map(|(key, _)| key).collect();
+        self.store.state_remove_all(AREA, stale)?;
         Ok(())
     }
 }
@@ -235,9 +212,9 @@ mod tests {
             matches: Vec::new(),
             ..outcome(Task::Verify)
         };
-        results.put(&claims, &failed, NOW).unwrap();
+        results.put(&claims, &failed).unwrap();
         let last = outcome(Task::LivenessDetection);
-        results.put(&claims, &last, NOW).unwrap();
+        results.put(&claims, &last).unwrap();
         let found = Results::new(store).last(claims.id, NOW).unwrap();
         assert_eq!(found, Some(last));
     }
@@ -247,7 +224,7 @@ mod tests {
         let (_directory, store) = store();
         let results = Results::new(store.clone());
         let old = claims(NOW, 3);
-        results.put(&old, &outcome(Task::Identify), NOW).unwrap();
+        results.put(&old, &outcome(Task::Identify)).unwrap();
         let end = old.expires.after(Results::READABLE_AFTER_EXPIRY);
         let last = Timestamp {
             unix_milliseconds: end.unix_milliseconds - 1,
@@ -255,7 +232,10 @@ mod tests {
         assert!(results.last(old.id, last).unwrap().is_some());
         assert!(results.last(old.id, end).unwrap().is_none());
         let new = claims(end, 3);
-        results.put(&new, &outcome(Task::Identify), end).unwrap();
+        results.put(&new, &outcome(Task::Identify)).unwrap();
+        results.purge(last).unwrap();
+        assert_eq!(store.state_list(AREA).unwrap().len(), 2);
+        results.purge(end).unwrap();
         let kept = store.state_list(AREA).unwrap();
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].0, key(new.id));

@@ -22,6 +22,9 @@ pub struct PortraitFault {
     pub message: &'static str,
     /// What was measured and what is allowed.
     pub details: String,
+    /// Whether no portrait can be made of the picture. Otherwise it could be better: the original
+    /// service answers such pictures with success and the portrait beside the fault.
+    pub fatal: bool,
 }
 
 impl PortraitRules {
@@ -50,13 +53,13 @@ const CONTRAST: std::ops::RangeInclusive<f64> = 12.0..=85.0;
 /// Of a face cut off at the border, not all of the portrait can be shown.
 const OUTSIDE_PERCENT_MAX: f64 = 5.0;
 
-/// The height of a portrait in pixels; its width is three quarters of that.
-const HEIGHT: usize = 480;
-const WIDTH: usize = 360;
-/// The distance of the eyes is a quarter of the width, and they stand at 0.6 of the width from the top
-/// (the geometry of ISO/IEC 19794-5, token image).
-const EYE_DISTANCE: f64 = 90.0;
-const EYES_FROM_TOP: f64 = 216.0;
+/// What makes a portrait impossible: one that is cut off, that does not look at us, or shows nothing.
+const FATAL: [&str; 4] = [
+    "CannotCropImage",
+    "HeadRotatedTooFar",
+    "ImageTooBlurry",
+    "WrongViewingDirection",
+];
 
 /// What of `face` in `picture`, cut out as `aligned`, `rules` do not allow.
 pub fn portrait_faults(
@@ -73,6 +76,7 @@ pub fn portrait_faults(
                 code,
                 message,
                 details,
+                fatal: FATAL.contains(&code),
             });
         }
     };
@@ -141,7 +145,7 @@ pub fn portrait_faults(
     };
     let (code, message, details) = contrast(light.deviation < *CONTRAST.start());
     fault(!CONTRAST.contains(&light.deviation), code, message, details);
-    let outside = outside_percent(picture, face);
+    let outside = outside_percent(picture, face, &Portrait::of(rules));
     fault(
         outside > OUTSIDE_PERCENT_MAX,
         "CannotCropImage",
@@ -163,40 +167,70 @@ pub fn portrait_faults(
     faults
 }
 
-/// The face as a document would show it: upright, 360 x 480 pixels, as a BMP file.
-pub fn portrait_bmp(picture: &Picture, face: &Face) -> Vec<u8> {
-    let upright = placement(face);
-    let square = warp(picture, &upright, HEIGHT, Outside::Nearest);
-    let left = (HEIGHT - WIDTH) / 2;
-    let mut rows = Vec::with_capacity(WIDTH * HEIGHT * 3);
-    // A BMP file goes from the bottom up, and its colours from blue to red. Rows of 360 pixels need no filling.
-    for row in square.rgb().chunks_exact(3 * HEIGHT).rev() {
-        for pixel in row[3 * left..3 * (left + WIDTH)].chunks_exact(3) {
+/// The size of a portrait in pixels: the eyes are as far apart as the rules demand, a quarter of the
+/// width, and stand at 0.6 of the width from the top (the geometry of ISO/IEC 19794-5, token image).
+struct Portrait {
+    width: usize,
+    height: usize,
+    eye_distance: f64,
+}
+
+impl Portrait {
+    fn of(rules: &PortraitRules) -> Portrait {
+        // Of rules that somebody else made, no picture of nothing and none of gigabytes.
+        let eye_distance = rules.eye_distance_min.clamp(30.0, 600.0).round();
+        let width = eye_distance as usize * 4;
+        Portrait {
+            width,
+            height: width * 4 / 3,
+            eye_distance: f64::from(eye_distance),
+        }
+    }
+
+    /// Brings the eyes to where a portrait has them, in a square around it.
+    fn placement(&self, face: &Face) -> Similarity {
+        let [a, b, ..] = face.landmarks;
+        let middle = (f64::from(a.x + b.x) / 2.0, f64::from(a.y + b.y) / 2.0);
+        let distance = f64::from(face.quality.eye_distance).max(1.0);
+        Similarity::about(
+            -f64::from(face.quality.roll),
+            self.eye_distance / distance,
+            middle,
+            (self.height as f64 / 2.0, 0.6 * self.width as f64),
+        )
+    }
+
+    /// Where it begins in the square around it.
+    fn left(&self) -> usize {
+        (self.height - self.width) / 2
+    }
+}
+
+/// The face as a document would show it: upright, as a BMP file, 360 x 480 pixels by the rules of ICAO
+/// and 960 x 1280 by those of BioID.
+pub fn portrait_bmp(picture: &Picture, face: &Face, rules: &PortraitRules) -> Vec<u8> {
+    let portrait = Portrait::of(rules);
+    let Portrait { width, height, .. } = portrait;
+    let upright = portrait.placement(face);
+    let square = warp(picture, &upright, height, Outside::Nearest);
+    let left = portrait.left();
+    let mut rows = Vec::with_capacity(width * height * 3);
+    // A BMP file goes from the bottom up, and its colours from blue to red. Rows whose pixels are a multiple of
+    // four need no filling.
+    for row in square.rgb().chunks_exact(3 * height).rev() {
+        for pixel in row[3 * left..3 * (left + width)].chunks_exact(3) {
             rows.extend([pixel[2], pixel[1], pixel[0]]);
         }
     }
-    bmp(&rows)
+    bmp(&rows, width, height)
 }
 
-/// Brings the eyes to where a portrait has them, in a square around it.
-fn placement(face: &Face) -> Similarity {
-    let [a, b, ..] = face.landmarks;
-    let middle = (f64::from(a.x + b.x) / 2.0, f64::from(a.y + b.y) / 2.0);
-    let distance = f64::from(face.quality.eye_distance).max(1.0);
-    Similarity::about(
-        -f64::from(face.quality.roll),
-        EYE_DISTANCE / distance,
-        middle,
-        (HEIGHT as f64 / 2.0, EYES_FROM_TOP),
-    )
-}
-
-fn outside_percent(picture: &Picture, face: &Face) -> f64 {
-    let back = placement(face).inverse();
-    let left = (HEIGHT - WIDTH) / 2;
+fn outside_percent(picture: &Picture, face: &Face, portrait: &Portrait) -> f64 {
+    let back = portrait.placement(face).inverse();
+    let left = portrait.left();
     let (mut outside, mut count) = (0, 0);
-    for y in (0..HEIGHT).step_by(8) {
-        for x in (left..left + WIDTH).step_by(8) {
+    for y in (0..portrait.height).step_by(8) {
+        for x in (left..left + portrait.width).step_by(8) {
             let (u, v) = back.apply((x as f64, y as f64));
             let inside = (0.0..picture.width() as f64).contains(&u)
                 && (0.0..picture.height() as f64).contains(&v);
@@ -240,8 +274,8 @@ impl Light {
     }
 }
 
-/// A BMP file of [`WIDTH`] x [`HEIGHT`] pixels with these rows.
-fn bmp(rows: &[u8]) -> Vec<u8> {
+/// A BMP file of so many pixels with these rows.
+fn bmp(rows: &[u8], width: usize, height: usize) -> Vec<u8> {
     const HEADER_BYTES: u32 = 14 + 40;
     let mut file = b"BM".to_vec();
     let bytes = rows.len() as u32;
@@ -250,8 +284,8 @@ fn bmp(rows: &[u8]) -> Vec<u8> {
         0,
         HEADER_BYTES,
         40,
-        WIDTH as u32,
-        HEIGHT as u32,
+        width as u32,
+        height as u32,
     ] {
         file.extend(word.to_le_bytes());
     }
@@ -281,7 +315,12 @@ mod tests {
         let bytes = include_bytes!("../../data/faces/obama-portrait.jpg");
         let picture = faces.decode(bytes).unwrap().with_border(200);
         let face = faces.only_face_in(&picture).unwrap();
-        let bmp = portrait_bmp(&picture, &face);
+        let [large, bmp] = [PortraitRules::BIOID, PortraitRules::ICAO]
+            .map(|rules| portrait_bmp(&picture, &face, &rules));
+        let large = Picture::decode(&large, &DecodeLimits::default()).unwrap();
+        assert_eq!((large.width(), large.height()), (960, 1280));
+        let eyes = faces.only_face_in(&large).unwrap().quality.eye_distance;
+        assert!((eyes - 240.0).abs() < 24.0, "{eyes}");
         let portrait = Picture::decode(&bmp, &DecodeLimits::default()).unwrap();
         assert_eq!((portrait.width(), portrait.height()), (360, 480));
         let again = faces.only_face_in(&portrait).unwrap();

@@ -31,7 +31,7 @@ pub struct Tagged<'a> {
 /// that follow.
 ///
 /// A movement counts if it is at least [`Thresholds::movement_degrees_min`] and more than half of the one
-/// across it. This says nothing about the samples being live: ask [`super::active`] too.
+/// across it, and if the later picture is not the earlier one, cut out otherwise. This says nothing about the samples being live: ask [`super::active`] too.
 ///
 /// Refused with [`Failure::ChallengeResponseFailed`], also if there are fewer samples than movements;
 /// with [`Failure::NotEnoughSamples`] if there are none.
@@ -68,7 +68,15 @@ pub fn challenge(
             };
             along >= thresholds.movement_degrees_min && along > DOMINANCE * across.abs()
         };
-        let met = (tag.is_empty() || tag.iter().copied().any(reached)) && token.is_none_or(reached);
+        let (first, second) = (observations[before], observations[sample]);
+        let demanded = !tag.is_empty() || token.is_some();
+        // The network takes a picture that is cropped otherwise for one of a head that moved.
+        let copied = demanded
+            && first.thumbnail.correlation(&second.thumbnail)
+                >= thresholds.same_picture_correlation;
+        let met = !copied
+            && (tag.is_empty() || tag.iter().copied().any(reached))
+            && token.is_none_or(reached);
         if !met {
             parts.samples[sample].fault = Some(Reason::WrongMovement);
         }

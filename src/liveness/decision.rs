@@ -56,7 +56,7 @@ pub enum Reason {
     OneSample,
     /// The samples do not show one and the same person.
     DifferentPeople,
-    /// One picture was sent twice, or the head kept so still that it comes to the same.
+    /// There is one picture only, sent several times; or the head kept so still that it comes to the same.
     SamePicture,
     /// The head hardly moved between the samples.
     NoMotion,
@@ -148,9 +148,10 @@ pub struct Motion {
     pub parallax: f64,
     /// How alike the two faces are when one is laid over the other, up to 1.
     pub correlation: f64,
-    /// The geometric mean of the odds of the passive scores of all samples, as a score: 0 to 1.
+    /// The geometric mean of the odds of the passive scores, as a score, 0 to 1: that of the two, or of all samples if
+    /// that is lower.
     pub passive: f64,
-    /// How strong coloured fringes are, as on a screen, the mean of the two; 0.1 to 0.4 for faces.
+    /// How strong coloured fringes are, as on a screen, the stronger of the two; 0.1 to 0.4 for faces.
     pub fringes: f64,
     /// All of it together, 0 to 1.
     pub score: f64,

@@ -16,10 +16,10 @@ const SIGMA: f64 = 2.0;
 const RADIUS: usize = 8;
 
 /// How strong fine detail is in colour, over how strong it is in brightness: 0.1 to 0.4 for faces before
-/// a camera. 0 if the landmarks are in one place.
+/// a camera. Infinite if the landmarks are in one place: what is no face is not natural.
 pub(super) fn fringes(picture: &Picture, landmarks: &Landmarks) -> f64 {
     let Some(face) = AlignedFace::cut(picture, landmarks, SIDE) else {
-        return 0.0;
+        return f64::INFINITY;
     };
     let (mut light, mut blue, mut red) = (Vec::new(), Vec::new(), Vec::new());
     for y in ROWS {

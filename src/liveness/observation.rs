@@ -101,8 +101,8 @@ pub(super) mod tests {
         let thumbnail = Thumbnail::from_pixels(|x, y| {
             let near = 1.0 - ((x - 24.0).hypot(y - 24.0) / 24.0).min(1.0);
             let (x, y) = (
-                x + (yaw * depth) as f32 / 2.0 * near,
-                y + (pitch * depth) as f32 / 2.0 * near,
+                x + (yaw * depth) as f32 * near,
+                y + (pitch * depth) as f32 * near,
             );
             128.0 + 60.0 * (x / 2.0).sin() * (y / 3.0).cos() + person as f32
         });

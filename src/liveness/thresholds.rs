@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Thresholds {
-    /// The least score of a single live picture, and passive score of several, 0 to 1.
+    /// The least score of a single live picture, 0 to 1.
     pub passive_score_min: f64,
     /// The least score of several pictures of a live person, 0 to 1.
     pub active_score_min: f64,
@@ -34,7 +34,7 @@ impl Default for Thresholds {
             passive_score_min: 0.5,
             active_score_min: 0.5,
             similarity_min: 0.45,
-            same_picture_correlation: 0.993,
+            same_picture_correlation: 0.98,
             turn_degrees_min: 1.0,
             movement_degrees_min: 3.0,
             mirrored: true,

@@ -15,52 +15,106 @@ const STEPS_MAX: usize = 20;
 /// The nearest that a part of the picture may come to the camera, over its distance before.
 const DEPTH_MIN: f64 = 0.3;
 /// The least share of the pixels that must lie in both pictures.
-const OVERLAP_MIN: f64 = 0.6;
+const OVERLAP_MIN: f64 = 0.3;
+/// Light that is coarser than this, in pixels, is taken out: a shadow that moves over a photo makes no other face.
+const LIGHT_SIGMA: f64 = 5.0;
+const LIGHT_RADIUS: usize = 12;
+/// What is taken for no contrast, in levels of brightness: noise of a camera must not become a picture.
+const CONTRAST_MIN: f64 = 6.0;
 
 /// See the module.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Thumbnail {
-    /// Brightness, 0 to 255, row by row.
+    /// Brightness over that of the surroundings, in local deviations, row by row. NaN where the picture does not
+    /// show the face.
     pixels: Vec<f32>,
 }
 
+impl PartialEq for Thumbnail {
+    fn eq(&self, other: &Thumbnail) -> bool {
+        let bits = |thumbnail: &Thumbnail| -> Vec<u32> {
+            thumbnail.pixels.iter().map(|p| p.to_bits()).collect()
+        };
+        bits(self) == bits(other)
+    }
+}
+
 impl Thumbnail {
-    /// Of the face with these landmarks. Black if they are all in one place.
+    /// Of the face with these landmarks. Nothing is seen if they are all in one place.
     pub(super) fn cut(picture: &Picture, landmarks: &Landmarks) -> Thumbnail {
-        let mut pixels = vec![0.0; SIDE * SIDE];
-        if let Some(face) = AlignedFace::cut(picture, landmarks, SIDE * REDUCTION) {
-            let share = 1.0 / (REDUCTION * REDUCTION) as f32;
-            for (at, pixel) in face.rgb().chunks_exact(3).enumerate() {
-                let (x, y) = (at % (SIDE * REDUCTION), at / (SIDE * REDUCTION));
-                let rgb = [pixel[0], pixel[1], pixel[2]].map(f32::from);
-                pixels[y / REDUCTION * SIDE + x / REDUCTION] += share * super::crop::luma(rgb);
-            }
+        let Some(face) = AlignedFace::cut(picture, landmarks, SIDE * REDUCTION) else {
+            return Thumbnail::of(&vec![f64::NAN; SIDE * SIDE]);
+        };
+        let mut brightness = vec![0.0; SIDE * SIDE];
+        let share = 1.0 / (REDUCTION * REDUCTION) as f64;
+        let back = face.transform().inverse();
+        let inside = |place: f64, length: usize| (0.0..=length as f64 - 1.0).contains(&place);
+        for (at, pixel) in face.rgb().chunks_exact(3).enumerate() {
+            let (x, y) = (at % (SIDE * REDUCTION), at / (SIDE * REDUCTION));
+            let rgb = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+            let (u, v) = back.apply((x as f64, y as f64));
+            let seen = inside(u, picture.width()) && inside(v, picture.height());
+            let value = f64::from(super::crop::luma(rgb));
+            brightness[y / REDUCTION * SIDE + x / REDUCTION] +=
+                share * if seen { value } else { f64::NAN };
         }
-        Thumbnail { pixels }
+        Thumbnail::of(&brightness)
     }
 
-    #[cfg(test)]
-    pub(super) fn from_pixels(pixel: impl Fn(f32, f32) -> f32) -> Thumbnail {
-        let pixels = (0..SIDE * SIDE).map(|at| pixel((at % SIDE) as f32, (at / SIDE) as f32));
+    /// Of brightness, 0 to 255, with NaN where nothing is seen.
+    fn of(brightness: &[f64]) -> Thumbnail {
+        let mean = blurred(brightness);
+        let detail: Vec<f64> = brightness.iter().zip(&mean).map(|(b, m)| b - m).collect();
+        let squares: Vec<f64> = detail.iter().map(|d| d * d).collect();
+        let spread = blurred(&squares);
+        let pixels = detail.iter().zip(&spread);
+        let pixels = pixels.map(|(d, s)| (d / (s + CONTRAST_MIN * CONTRAST_MIN).sqrt()) as f32);
         Thumbnail {
             pixels: pixels.collect(),
         }
     }
 
+    /// As in a mirror.
+    fn mirrored(&self) -> Thumbnail {
+        let rows = self.pixels.chunks_exact(SIDE);
+        Thumbnail {
+            pixels: rows.flat_map(|row| row.iter().rev().copied()).collect(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_pixels(pixel: impl Fn(f32, f32) -> f32) -> Thumbnail {
+        let pixels = (0..SIDE * SIDE).map(|at| pixel((at % SIDE) as f32, (at / SIDE) as f32));
+        Thumbnail::of(&pixels.map(f64::from).collect::<Vec<_>>())
+    }
+
+    /// How alike the two are when one is laid over the other, up to 1: the largest correlation that
+    /// [`Thumbnail::laid_over`] finds, either way round, and with one of them in a mirror. 1 if they cannot be compared:
+    /// what cannot be seen is no evidence of another scene.
+    pub(super) fn correlation(&self, other: &Thumbnail) -> f64 {
+        let ways = [
+            self.laid_over(other),
+            other.laid_over(self),
+            self.mirrored().laid_over(other),
+        ];
+        let all = ways.into_iter().collect::<Option<Vec<f64>>>();
+        all.map_or(1.0, |all| all.into_iter().fold(0.0, f64::max))
+    }
+
     /// The largest correlation between this picture and any perspective view of the other that is near
-    /// enough to be found from where they are: 1 for a picture and its copy, however it was shifted,
-    /// scaled, turned, tilted, brightened or encoded; less if the scene itself has changed.
+    /// enough to be found from where they are: 1 for a picture and its copy, however it was shifted, scaled, turned,
+    /// tilted by up to about 40 degrees, brightened, shaded or encoded; less if the scene itself has changed.
     ///
     /// Found by Gauss and Newton's method (Lucas and Kanade 1981), both pictures at mean 0 and
-    /// deviation 1. 0 if either is of one colour.
-    pub(super) fn correlation(&self, other: &Thumbnail) -> f64 {
+    /// deviation 1. `None` if either is of one colour, or too little lies in both.
+    fn laid_over(&self, other: &Thumbnail) -> Option<f64> {
         let mut map = Perspective([0.0; 8]);
-        let mut best = 0.0_f64;
+        let mut best = None;
         for _ in 0..STEPS_MAX {
             let Some(fit) = self.fit(other, &map) else {
                 break;
             };
-            best = best.max(fit.correlation);
+            best = Some(best.map_or(fit.correlation, |best: f64| best.max(fit.correlation)));
             let Some(step) = fit.step else { break };
             let moved = step.iter().fold(0.0_f64, |most, s| most.max(s.abs()));
             map.0.iter_mut().zip(step).for_each(|(p, s)| *p += s);
@@ -83,8 +137,11 @@ impl Thumbnail {
                 let Some(place) = map.place(u, v) else {
                     continue;
                 };
-                if let Some(seen) = other.at(middle + middle * place.u, middle + middle * place.v) {
-                    let ours = f64::from(self.pixels[y * SIDE + x]);
+                let ours = f64::from(self.pixels[y * SIDE + x]);
+                let seen = other.at(middle + middle * place.u, middle + middle * place.v);
+                if let Some(seen) = seen
+                    && !ours.is_nan()
+                {
                     pairs.push(Pair { place, ours, seen });
                 }
             }
@@ -95,7 +152,7 @@ impl Thumbnail {
         }
         let ours = Spread::of(pairs.iter().map(|pair| pair.ours));
         let theirs = Spread::of(pairs.iter().map(|pair| pair.seen.value));
-        if ours.deviation < 1.0 || theirs.deviation < 1.0 {
+        if ours.deviation < 0.05 || theirs.deviation < 0.05 {
             return None;
         }
         let mut correlation = 0.0;
@@ -127,6 +184,9 @@ impl Thumbnail {
         let (right_share, bottom_share) = (x - left as f64, y - top as f64);
         let pixel = |dx: usize, dy: usize| f64::from(self.pixels[(top + dy) * SIDE + left + dx]);
         let [a, b, c, d] = [pixel(0, 0), pixel(1, 0), pixel(0, 1), pixel(1, 1)];
+        if (a + b + c + d).is_nan() {
+            return None;
+        }
         let mix = |a: f64, b: f64, share: f64| a + (b - a) * share;
         Some(Seen {
             value: mix(mix(a, b, right_share), mix(c, d, right_share), bottom_share),
@@ -207,6 +267,35 @@ impl Spread {
     }
 }
 
+/// Blurs a picture by [`LIGHT_SIGMA`], across and down; what is not seen counts for nothing, and stays so.
+fn blurred(values: &[f64]) -> Vec<f64> {
+    let weights: [f64; LIGHT_RADIUS + 1] = std::array::from_fn(|distance| {
+        let distance = distance as f64;
+        (-distance * distance / (2.0 * LIGHT_SIGMA * LIGHT_SIGMA)).exp()
+    });
+    let along = |values: &[f64], step: usize, between: usize| {
+        let mut result = vec![f64::NAN; values.len()];
+        for line in 0..SIDE {
+            for at in 0..SIDE {
+                let (mut sum, mut weight_sum) = (0.0, 0.0);
+                for near in at.saturating_sub(LIGHT_RADIUS)..(at + LIGHT_RADIUS + 1).min(SIDE) {
+                    let value = values[line * between + near * step];
+                    if !value.is_nan() {
+                        let weight = weights[at.abs_diff(near)];
+                        sum += weight * value;
+                        weight_sum += weight;
+                    }
+                }
+                if weight_sum > 0.0 {
+                    result[line * between + at * step] = sum / weight_sum;
+                }
+            }
+        }
+        result
+    };
+    along(&along(values, 1, SIDE), SIDE, 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +325,7 @@ mod tests {
                 5.0 + gain * scene(x, y)
             });
             let correlation = original.correlation(&copy);
-            assert!(correlation > 0.999, "{correlation} at {scale}");
+            assert!(correlation > 0.995, "{correlation} at {scale}");
         }
     }
 
@@ -255,9 +344,41 @@ mod tests {
     }
 
     #[test]
-    fn one_colour_is_like_nothing() {
+    fn what_cannot_be_compared_is_no_evidence_of_another_scene() {
         let plain = Thumbnail::from_pixels(|_, _| 77.0);
-        assert_eq!(plain.correlation(&plain), 0.0);
-        assert_eq!(plain.correlation(&Thumbnail::from_pixels(scene)), 0.0);
+        assert_eq!(plain.correlation(&plain), 1.0);
+        assert_eq!(plain.correlation(&Thumbnail::from_pixels(scene)), 1.0);
+        let unseen = Thumbnail::from_pixels(|_, _| f32::NAN);
+        assert_eq!(unseen.correlation(&Thumbnail::from_pixels(scene)), 1.0);
+    }
+
+    #[test]
+    fn a_mirror_image_and_a_cropped_one_are_copies() {
+        let original = Thumbnail::from_pixels(scene);
+        let mirror = Thumbnail::from_pixels(|x, y| scene(47.0 - x, y));
+        assert!(original.correlation(&mirror) > 0.999);
+        assert!(mirror.correlation(&original) > 0.999);
+        for cut in [8.0, 16.0, 24.0] {
+            // Above and to the left nothing is seen, and the rest has moved a little.
+            let cropped = Thumbnail::from_pixels(|x, y| {
+                if y < cut || x < cut / 2.0 {
+                    return f32::NAN;
+                }
+                scene(x + 1.0, y - 0.5)
+            });
+            let correlation = original.correlation(&cropped);
+            assert!(correlation > 0.97, "{correlation} at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_shadow_makes_no_other_scene() {
+        let original = Thumbnail::from_pixels(scene);
+        for slope in [0.3, 0.6] {
+            let shaded =
+                Thumbnail::from_pixels(|x, y| scene(x, y) * (1.0 + slope * (x - 24.0) / 24.0));
+            let correlation = original.correlation(&shaded);
+            assert!(correlation > 0.98, "{correlation} at {slope}");
+        }
     }
 }

@@ -394,6 +394,20 @@ impl<'a> Group<'a> {
         Ok(result)
     }
 
+    /// Removes values of the layers above, whatever they are. Returns how many there were.
+    pub(super) fn remove_state(&mut self, area: &str, keys: &[String]) -> Result<usize, Halt> {
+        let removed = self.write(|transaction| {
+            let mut table = transaction.open_table(STATE)?;
+            let mut removed = 0;
+            for key in keys {
+                removed += usize::from(table.remove((area, key.as_str()))?.is_some());
+            }
+            Ok(removed)
+        })?;
+        self.changed |= removed > 0;
+        Ok(removed)
+    }
+
     /// Keeps a value of the layers above, whatever was there before.
     pub(super) fn put_state(&mut self, area: &str, key: &str, value: &[u8]) -> Result<(), Halt> {
         self.write(|transaction| {

@@ -273,6 +273,20 @@ impl Store {
         self.state_update(area, key, |present| (None, present.is_some()))
     }
 
+    /// Removes values in one write. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be written.
+    pub fn state_remove_all(&self, area: &str, keys: Vec<String>) -> Result<usize, StoreError> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let area = area.to_owned();
+        let commits = &self.common.commits;
+        commits.commit(move |group| group.remove_state(&area, &keys))
+    }
+
     /// Replaces a value by what `change` makes of it, and removes it for `None`. Nobody else changes
     /// it in between. Durable when this returns.
     ///
@@ -755,17 +769,13 @@ mod tests {
         store.state_put("b", "x", b"3").unwrap();
         drop(store);
         let store = Store::open(directory.path()).unwrap();
-        let keys = |area| -> Vec<String> {
-            store
-                .state_list(area)
-                .unwrap()
-                .into_iter()
-                .map(|(key, _)| key)
-                .collect()
+        let keys_of = |area, store: &Store| -> Vec<String> {
+            let listed = store.state_list(area).unwrap();
+            listed.into_iter().map(|(key, _)| key).collect()
         };
-        assert_eq!(keys("a"), ["x", "y"]);
-        assert_eq!(keys("b"), ["x"]);
-        assert_eq!(keys("c"), [""; 0]);
+        assert_eq!(keys_of("a", &store), ["x", "y"]);
+        assert_eq!(keys_of("b", &store), ["x"]);
+        assert_eq!(keys_of("c", &store), [""; 0]);
         let with = |area, key: &str| StateValue {
             area,
             key: key.to_owned(),
@@ -780,6 +790,9 @@ mod tests {
         assert_eq!(before.unwrap(), Some(b"2".to_vec()));
         assert_eq!(store.state_get("a", "y").unwrap(), Some(b"5".to_vec()));
         assert_eq!(store.state_get("c", "z").unwrap(), Some(b"4".to_vec()));
+        let keys = ["y", "nothing"].map(str::to_owned).to_vec();
+        assert_eq!(store.state_remove_all("a", keys).unwrap(), 1);
+        assert_eq!(keys_of("a", &store), ["x"]);
         assert!(store.state_remove("a", "x").unwrap());
         assert!(!store.state_remove("a", "x").unwrap());
         assert_eq!(store.state_get("b", "x").unwrap(), Some(b"3".to_vec()));

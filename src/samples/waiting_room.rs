@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -22,6 +23,8 @@ pub struct Sample {
     pub tag: Option<String>,
     /// Where the client puts the sample in the order of its samples.
     pub index: Option<i64>,
+    /// When it arrived, among all samples; see [`WaitingRoom::arrival`].
+    pub arrival: u64,
 }
 
 /// What tells whether a picture shows a live person.
@@ -68,6 +71,7 @@ pub enum SampleError {
 /// Holds samples until their token's task takes them or the token expires.
 pub struct WaitingRoom {
     limits: Limits,
+    arrivals: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -109,8 +113,15 @@ impl WaitingRoom {
     pub fn new(limits: Limits) -> WaitingRoom {
         WaitingRoom {
             limits,
+            arrivals: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The next number in the order of arrival. Taken when an upload begins: how long it is then looked at must not
+    /// put a picture behind one that came later.
+    pub fn arrival(&self) -> u64 {
+        self.arrivals.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether another sample of the token would be kept, so that nobody need examine a picture
@@ -167,7 +178,7 @@ impl WaitingRoom {
             return Vec::new();
         }
         let mut samples = waiting.samples;
-        samples.sort_by_key(|sample| (sample.index.is_none(), sample.index));
+        samples.sort_by_key(|sample| (sample.index.is_none(), sample.index, sample.arrival));
         samples
     }
 
@@ -270,7 +281,22 @@ mod tests {
             presence: None,
             tag: None,
             index,
+            arrival: 0,
         }
+    }
+
+    #[test]
+    fn of_one_index_the_first_to_arrive_comes_first_whatever_was_done_sooner() {
+        let room = WaitingRoom::new(Limits::default());
+        let [early, late] = [room.arrival(), room.arrival()];
+        for (number, arrival) in [(2.0, late), (1.0, early)] {
+            let sample = Sample {
+                arrival,
+                ..sample(number, Some(1))
+            };
+            room.put(token(1), expiry(), sample, NOW).unwrap();
+        }
+        assert_eq!(numbers(&room.take(token(1), NOW)), [1.0, 2.0]);
     }
 
     fn numbers(samples: &[Sample]) -> Vec<f32> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::error::Error;
 use super::parameters::Parameters;
 use super::state::AppState;
-use crate::access::{App, Claims, Task};
+use crate::access::{App, Claims, Task, TokenError};
 use crate::types::Bcid;
 
 /// An app that has proved itself with its secret.
@@ -89,7 +89,11 @@ impl FromRequestParts<AppState> for Reader {
         let parameters = Parameters::of(&parts.uri);
         if let Some(token) = credentials(&parts.headers, &["Bearer", "JWT"]) {
             let token = str::from_utf8(token).unwrap_or_default();
-            return Ok(Reader(state.tokens().read(token, now)?.id));
+            let claims = state.tokens().read(token, now)?;
+            if state.apps().find(claims.app)?.is_none() {
+                return Err(TokenError::NoSuchApp.into());
+            }
+            return Ok(Reader(claims.id));
         }
         let client = Client::from_request_parts(parts, state).await?;
         let token = parameters

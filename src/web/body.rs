@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use tokio::time;
 
 use super::data_url::{DataUrl, DataUrlError};
@@ -217,10 +217,6 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
             }
         }
         Ok(named)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Named<N>, E> {
-        Ok(Named([const { None }; N]))
     }
 }
 

@@ -72,6 +72,10 @@ pub(super) fn collapse_slashes<B>(mut request: axum::http::Request<B>) -> axum::
 /// `None` if there is nothing to change.
 fn collapsed(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
+    // Its own answer sends browsers to the page without the slash, to which the addresses in it are relative.
+    if path == "/docs/" {
+        return None;
+    }
     let trailing = path.len() > 1 && path.ends_with('/');
     if !trailing && !path.contains("//") {
         return None;
@@ -109,6 +113,7 @@ mod tests {
             ("//", Some("/")),
             ("/extension/token?a=//", None),
             ("/", None),
+            ("/docs/", None),
         ] {
             let uri: Uri = Uri::builder()
                 .path_and_query(given)

@@ -41,6 +41,16 @@ impl Parameters {
         value.filter(|value| !value.is_empty())
     }
 
+    /// A text that is only given back: as it is, blanks and all. An empty one is none.
+    pub(super) fn echo(&self, name: &str) -> Option<String> {
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value.to_string());
+        value.filter(|value| !value.is_empty())
+    }
+
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Error> {
         match self.text(name) {
             None => Ok(None),

@@ -32,6 +32,8 @@ use super::state::{AppState, Settings};
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// How often samples of expired tokens are looked for when nobody uploads any.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+/// Tries and results are read from disk for it, all of them: once a minute.
+const SWEEPS_PER_PURGE: u32 = 4;
 
 /// The whole service, with routes in the order of the API's own page.
 pub fn router(state: AppState) -> Router {
@@ -108,13 +110,28 @@ pub async fn serve(
     }
 }
 
-/// Removes the samples of expired tokens, for ever.
+/// Removes what is left of expired tokens, for ever: samples, tries and results.
 async fn sweep(state: &AppState) -> std::convert::Infallible {
     let mut ticks = time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        state.samples().sweep(state.clock().now());
+        for _ in 0..SWEEPS_PER_PURGE {
+            ticks.tick().await;
+            state.samples().sweep(state.clock().now());
+        }
+        let state = state.clone();
+        let purge = move || {
+            let now = state.clock().now();
+            state.attempts().purge(now)?;
+            state.results().purge(now)
+        };
+        // What cannot be removed now can the next time.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(purge).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot remove what is left of expired tokens"
+            );
+        }
     }
 }
 

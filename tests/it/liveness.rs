@@ -162,6 +162,48 @@ fn the_same_picture_is_recognised_smaller_and_cropped() {
     }
 }
 
+/// Each of these passed once: what was cut off was compared as if it were black, a mirror image is no affine map,
+/// and a shadow made another scene.
+#[test]
+fn one_still_does_not_pass_cut_off_mirrored_or_shaded() {
+    for golden in &PORTRAITS {
+        let bytes = portrait(golden.name);
+        let picture = PIPELINE.decode(&bytes).unwrap();
+        let bounds = PIPELINE.only_face_in(&picture).unwrap().bounds;
+        let (original, image) = (observe(&picture), image::load_from_memory(&bytes).unwrap());
+        let (width, height) = (image.width(), image.height());
+        let cut = |left: f32, top: f32| {
+            let left = (bounds.x + left * bounds.width).max(0.0) as u32;
+            let top = (bounds.y + top * bounds.height).max(0.0) as u32;
+            image.crop_imm(left, top, width - left, height - top)
+        };
+        let mut shaded = image.to_rgb8();
+        for (x, _, pixel) in shaded.enumerate_pixels_mut() {
+            let light = 0.4 + 0.6 * x as f32 / width as f32;
+            pixel.0 = pixel.0.map(|value| (f32::from(value) * light) as u8);
+        }
+        for (name, copy) in [
+            ("cut off at the forehead", cut(-1.0, 0.15)),
+            ("cut off further down", cut(-1.0, 0.22)),
+            ("cut off at the cheek", cut(0.12, -1.0)),
+            ("in a mirror", image.fliph()),
+            ("shaded", shaded.into()),
+        ] {
+            let mut png = std::io::Cursor::new(Vec::new());
+            copy.to_rgb8()
+                .write_to(&mut png, image::ImageFormat::Png)
+                .unwrap();
+            let copy = PIPELINE.decode(png.get_ref()).unwrap();
+            if PIPELINE.only_face_in(&copy).is_err() {
+                continue;
+            }
+            let decision = active(&[&original, &observe(&copy)], &Thresholds::default());
+            let name = format!("{}, {name}: {:?}", golden.name, decision.parts.motion);
+            assert!(!decision.live, "{name}");
+        }
+    }
+}
+
 #[test]
 fn in_a_mirror_a_head_looks_to_the_other_side() {
     for golden in &PORTRAITS {

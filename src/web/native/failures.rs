@@ -38,11 +38,12 @@ fn codes(path: &str, method: &HttpMethod, operation: &Operation) -> Vec<Code> {
         Code::KeyInvalid,
         Code::KeyExpired,
         Code::Internal,
+        Code::Busy,
     ];
     if path == "/v1/status" {
         return codes;
     }
-    codes.extend([Code::ScopeMissing, Code::Busy]);
+    codes.push(Code::ScopeMissing);
     let of_partition = path.contains("{partition}");
     if of_partition {
         codes.extend([Code::InvalidParameter, Code::PartitionNotAllowed]);

@@ -150,9 +150,15 @@ fn found(state: &AppState) -> Result<Vec<SnapshotAnswer>, Problem> {
         let Some((name, created)) = entry.file_name().to_str().and_then(parse) else {
             continue;
         };
+        let bytes = match entry.metadata() {
+            Ok(metadata) => metadata.len(),
+            // Somebody took it away in between.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error)),
+        };
         found.push(SnapshotAnswer {
             name,
-            bytes: entry.metadata().map_err(failed)?.len(),
+            bytes,
             created_unix_milliseconds: created.unix_milliseconds,
         });
     }

@@ -82,7 +82,8 @@ pub(super) fn document() -> OpenApi {
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/openapi.json", get(async || json()))
-        .route("/docs", get(async || page::file("index.html")))
+        .route("/docs", get(async || page::file(page::INDEX_NAME)))
+        .route("/docs/", get(async || page::without_slash()))
         .route("/docs/{file}", get(page::named))
 }
 
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     /// Served, but no calls of an API.
-    const PAGES: [&str; 3] = ["/openapi.json", "/docs", "/docs/{file}"];
+    const PAGES: [&str; 4] = ["/openapi.json", "/docs", "/docs/", "/docs/{file}"];
 
     /// All paths that the router knows, from what it shows of itself.
     fn routes() -> BTreeSet<String> {

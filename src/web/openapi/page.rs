@@ -32,6 +32,8 @@ const INDEX: &str = r#"<!DOCTYPE html>
 </html>
 "#;
 
+pub(super) const INDEX_NAME: &str = "index.html";
+
 const START: &str = r##"SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#page",
@@ -43,7 +45,17 @@ const START: &str = r##"SwaggerUIBundle({
 
 /// `GET /docs/{file}`: what the page consists of.
 pub(super) async fn named(Path(name): Path<String>) -> Response {
+    // Its addresses would be wrong there.
+    if name == INDEX_NAME {
+        return without_slash();
+    }
     file(&name)
+}
+
+/// Sends a browser to the page itself.
+pub(super) fn without_slash() -> Response {
+    let place = (header::LOCATION, HeaderValue::from_static("../docs"));
+    (StatusCode::PERMANENT_REDIRECT, [place]).into_response()
 }
 
 /// One of the files of the page, or 404.
@@ -59,7 +71,7 @@ pub(super) fn file(name: &str) -> Response {
         (StatusCode::OK, headers, body).into_response()
     };
     let kind = match name {
-        "index.html" => return answer("text/html; charset=utf-8", INDEX.into()),
+        INDEX_NAME => return answer("text/html; charset=utf-8", INDEX.into()),
         "start.js" => return answer("text/javascript; charset=utf-8", START.into()),
         "swagger-ui-bundle.js" => "text/javascript; charset=utf-8",
         "swagger-ui.css" => "text/css; charset=utf-8",

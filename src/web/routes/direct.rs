@@ -123,8 +123,8 @@ pub(super) struct Seen {
 /// What came of looking at a picture: a face, or what is wrong with what it shows.
 pub(super) type Look = Result<Seen, Fault>;
 
-/// A picture, as the text of a data-URL. `data:,` is one that is missing, as is none.
-pub(super) fn picture(state: &AppState, text: Option<&[u8]>) -> Result<Picture, Error> {
+/// The only face in a picture, which is the text of a data-URL. `data:,` is one that is missing, as is none.
+pub(super) fn look_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Error> {
     let text = text.ok_or(Fault::MissingData)?;
     let url = DataUrl::parse(text).map_err(|error| match error {
         DataUrlError::Empty | DataUrlError::NoData => Fault::MissingData,
@@ -134,22 +134,19 @@ pub(super) fn picture(state: &AppState, text: Option<&[u8]>) -> Result<Picture, 
     if !url.media_type.is_empty() && !url.media_type.starts_with("image/") {
         return Err(Fault::SampleNotOfExpectedType.into());
     }
-    decode(state, &url.data)
+    match state.faces().decode(&url.data) {
+        Ok(picture) => look(state, picture),
+        // What an upload says, too: so few pixels show no face.
+        Err(FaceError::TooSmall { .. }) => Ok(Err(Fault::NoFaceFound)),
+        Err(error) if error.is_callers_fault() => Err(Fault::InvalidSampleData.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether a text stands for no picture: nothing, or the empty data-URL that some clients send.
 pub(super) fn is_missing(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     text.is_empty() || text.eq_ignore_ascii_case(b"data:,")
-}
-
-fn decode(state: &AppState, bytes: &[u8]) -> Result<Picture, Error> {
-    state.faces().decode(bytes).map_err(|error| match error {
-        // Told apart from a damaged one so that a user who holds the camera too far off is told so.
-        FaceError::TooSmall { .. } => Fault::NoFaceFound.into(),
-        error if error.is_callers_fault() => Fault::InvalidSampleData.into(),
-        error => error.into(),
-    })
 }
 
 /// The only face in a picture.

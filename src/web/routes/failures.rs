@@ -31,11 +31,12 @@ fn failures(path: &str, operation: &Operation) -> Vec<(u16, &'static str)> {
             "There are no credentials, or they are wrong; `WWW-Authenticate` says what is wanted",
         ),
         (500, "The server failed; its log says why"),
-        (
-            503,
-            "The server is too busy, or holds as many samples as it can",
-        ),
     ];
+    let waits_for_nothing = ["/extension/token", "/extension/status", "/extension/result"];
+    if !waits_for_nothing.contains(&path) {
+        let why = "The server is too busy, or holds as many samples as it can";
+        failures.push((503, why));
+    }
     if path != "/extension/status" {
         let why = "A parameter or the body is missing or wrong, or no samples wait for the task. Calls that \
                    bring pictures say it with a code: `MissingData`, `InvalidSampleData`, \

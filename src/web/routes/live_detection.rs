@@ -82,16 +82,15 @@ pub(in super::super) async fn live_detection(
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
-    let echo = parameters.text("state").map(str::to_owned);
+    let echo = parameters.echo("state");
     let received = Received::whole(&state, request).await?;
     let named = received.named(["liveimage1", "liveimage2"]).await?;
     let shared = state.clone();
     let detailed = echo.is_some();
     let seen = move || {
-        let looks = named.0.map(|text| {
-            let picture = direct::picture(&shared, text.as_deref())?;
-            direct::look(&shared, picture)
-        });
+        let looks = named
+            .0
+            .map(|text| direct::look_at(&shared, text.as_deref()));
         let looks = looks.into_iter().collect::<Result<Vec<Look>, Error>>()?;
         if !detailed && let Some(fault) = looks.iter().find_map(|look| look.as_ref().err()) {
             return Err(Error::from(*fault));
@@ -133,11 +132,10 @@ pub(in super::super) async fn passive_live_detection(
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
-    let echo = parameters.text("state").map(str::to_owned);
+    let echo = parameters.echo("state");
     let text = Received::whole(&state, request).await?.sample().await?;
     direct::answer(&state, move |state| {
-        let picture = direct::picture(state, Some(&text))?;
-        let looks = [direct::look(state, picture)?];
+        let looks = [direct::look_at(state, Some(&text))?];
         LiveDetectionResult::new(state, &looks, echo, decide_passive)
     })
     .await
@@ -169,18 +167,21 @@ pub(in super::super) async fn video_live_detection(
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
-    let echo = parameters.text("state").map(str::to_owned);
+    let echo = parameters.echo("state");
     let video = Received::whole(&state, request).await?.stream().await?;
     direct::answer(&state, move |state| {
-        let frames = state.faces().decode_frames(&video, FRAMES_MAX);
-        let frames = frames.map_err(|error| match error {
-            FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. } => {
-                Fault::SampleNotOfExpectedType.into()
+        let frames = match state.faces().decode_frames(&video, FRAMES_MAX) {
+            Ok(frames) => frames,
+            Err(FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. }) => {
+                return Err(Fault::SampleNotOfExpectedType.into());
             }
-            FaceError::Empty => Fault::MissingData.into(),
-            error if error.is_callers_fault() => Fault::InvalidSampleData.into(),
-            error => Error::from(error),
-        })?;
+            Err(FaceError::Empty) => return Err(Fault::MissingData.into()),
+            Err(FaceError::TooSmall { .. }) => return Err(Fault::NoFaceFound.into()),
+            Err(error) if error.is_callers_fault() => {
+                return Err(Fault::InvalidSampleData.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut looks = Vec::new();
         for frame in frames {
             looks.push(direct::look(state, frame)?);

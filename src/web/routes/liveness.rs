@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use super::super::error::Error;
 use super::super::state::AppState;
 use super::task::Failure;
-use crate::access::{Attempt, Claims};
+use crate::access::Claims;
 use crate::liveness::{self, Decision, Observation, Tagged, active, challenge};
 use crate::samples::{Presence, Sample};
 use crate::types::Direction;
 
 /// Why samples are not those of a live person who did what the token demands; `None` if they are.
 ///
-/// `samples` are in the order of their index.
+/// `attempt` is the number of the try, from 1; `samples` are in the order of their index.
 pub(super) fn failure(
     state: &AppState,
     claims: &Claims,
-    attempt: &Attempt,
+    attempt: u8,
     samples: &[Sample],
 ) -> Result<Option<Failure>, Error> {
     let thresholds = &state.settings().liveness;
@@ -52,10 +52,10 @@ pub(super) fn failure(
 fn moved(
     samples: &[Tagged<'_>],
     sequences: &[Vec<Direction>],
-    attempt: &Attempt,
+    attempt: u8,
     thresholds: &liveness::Thresholds,
 ) -> Decision {
-    let own = usize::from(attempt.number).saturating_sub(1);
+    let own = usize::from(attempt).saturating_sub(1);
     let own = sequences.get(own).map(Vec::as_slice);
     let first = challenge(samples, own, thresholds);
     if first.live {

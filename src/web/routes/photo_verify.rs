@@ -118,16 +118,17 @@ pub(in super::super) async fn photo_verify_2(
     request: Request,
 ) -> Result<Response, Error> {
     let accuracy = accuracy(&parameters)?;
-    let echo = parameters.text("state").map(str::to_owned);
-    let mut named = Received::whole(&state, request).await?.named(NAMES).await?;
-    let second = &mut named.0[1];
-    let without_second = second.as_deref().is_none_or(direct::is_missing);
+    let echo = parameters.echo("state");
+    let named = Received::whole(&state, request).await?.named(NAMES).await?;
+    // One live picture is enough, whichever of the two it is.
+    let missing = |text: &Option<Vec<u8>>| text.as_deref().is_none_or(direct::is_missing);
+    let [first_missing, second_missing, _] = named.0.each_ref().map(missing);
     direct::answer(&state, move |state| {
-        let pictures = if without_second {
-            let [first, _, photo] = named.0;
-            looks(state, Named([first, photo]))?
-        } else {
-            looks(state, named)?
+        let [first, second, photo] = named.0;
+        let pictures = match (first_missing, second_missing) {
+            (false, false) => looks(state, Named([first, second, photo]))?,
+            (true, false) => looks(state, Named([second, photo]))?,
+            (_, true) => looks(state, Named([first, photo]))?,
         };
         PhotoVerifyResult::new(state, accuracy, &pictures, echo)
     })
@@ -161,10 +162,7 @@ fn looks<const N: usize>(state: &AppState, named: Named<N>) -> Result<Vec<Look>,
             return Err(Fault::MissingData.into());
         }
     }
-    let looks = named.0.map(|text| {
-        let picture = direct::picture(state, text.as_deref())?;
-        direct::look(state, picture)
-    });
+    let looks = named.0.map(|text| direct::look_at(state, text.as_deref()));
     looks.into_iter().collect()
 }
 

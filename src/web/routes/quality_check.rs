@@ -28,11 +28,11 @@ pub(in super::super) struct QualityCheckResult {
     /// After a success, what could be better.
     errors: Vec<SampleError>,
     eye_centers: Option<EyeCenters>,
-    /// The portrait that a document would show, as a data-URL, after a full check that succeeded.
+    /// The portrait that a document would show, as a data-URL, after a success.
     processed_sample: String,
 }
 
-/// Checks a picture as an upload would, or with `full` as an issuer of documents would.
+/// Checks a picture as an issuer of documents would, or with `full=false` as an upload would.
 #[utoipa::path(
     post,
     path = "/extension/qualitycheck",
@@ -40,7 +40,7 @@ pub(in super::super) struct QualityCheckResult {
     operation_id = "bws_qualitycheck",
     summary = "Check the quality of a picture",
     params(
-        ("full" = Option<bool>, Query, description = "Check against the rules of an issuer of documents; `false` unless given"),
+        ("full" = Option<bool>, Query, description = "Check against the rules of an issuer of documents, not only those of an upload; `true` unless given"),
         ("issuer" = Option<String>, Query, description = "`ICAO`, `BioID`, or the two letters of a country; `ICAO` unless given"),
         ("state" = Option<String>, Query, description = "Any text; `JobID` and `State` are in the answer then"),
     ),
@@ -62,14 +62,13 @@ pub(in super::super) async fn quality_check(
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
-    let full = parameters.boolean("full")?.unwrap_or(false);
-    let rules = full.then(|| rules(parameters.text("issuer")));
-    let echo = parameters.text("state").map(str::to_owned);
+    let full = parameters.boolean("full")?.unwrap_or(true);
+    let rules = rules(parameters.text("issuer"));
+    let echo = parameters.echo("state");
     let text = Received::whole(&state, request).await?.sample().await?;
     direct::answer(&state, move |state| {
-        let picture = direct::picture(state, Some(&text))?;
-        let mut result = match direct::look(state, picture)? {
-            Ok(seen) => check(state, &seen, rules)?,
+        let mut result = match direct::look_at(state, Some(&text))? {
+            Ok(seen) => check(state, &seen, full, rules)?,
             Err(fault) => QualityCheckResult {
                 success: false,
                 job: None,
@@ -94,32 +93,36 @@ fn rules(issuer: Option<&str>) -> PortraitRules {
     }
 }
 
+/// By the rules of documents if `full`, else by those of an upload. Either way a face gives a portrait.
 fn check(
     state: &AppState,
     seen: &Seen,
-    rules: Option<PortraitRules>,
+    full: bool,
+    rules: PortraitRules,
 ) -> Result<QualityCheckResult, Error> {
     let Seen { picture, face } = seen;
-    let mut result = QualityCheckResult {
-        success: true,
-        job: None,
-        state: None,
-        errors: SampleError::of_quality(face).collect(),
-        eye_centers: Some(EyeCenters::of(face)),
-        processed_sample: String::new(),
-    };
-    if let Some(rules) = rules {
+    let mut success = true;
+    let mut errors: Vec<SampleError> = SampleError::of_quality(face).collect();
+    if full {
         let aligned = state.faces().align(picture, &face.landmarks)?;
         let faults = portrait_faults(picture, face, &aligned, &rules);
-        result.success = faults.is_empty();
-        if result.success {
-            let portrait = BASE64_STANDARD.encode(portrait_bmp(picture, face));
-            result.processed_sample = format!("data:image/bmp;base64,{portrait}");
-        }
-        let errors = faults
-            .into_iter()
-            .map(|fault| SampleError::new(fault.code, fault.message, fault.details));
-        result.errors = errors.collect();
+        success = !faults.iter().any(|fault| fault.fatal);
+        let faults = faults.into_iter();
+        errors = faults
+            .map(|fault| SampleError::new(fault.code, fault.message, fault.details))
+            .collect();
     }
-    Ok(result)
+    let mut processed_sample = String::new();
+    if success {
+        let portrait = BASE64_STANDARD.encode(portrait_bmp(picture, face, &rules));
+        processed_sample = format!("data:image/bmp;base64,{portrait}");
+    }
+    Ok(QualityCheckResult {
+        success,
+        job: None,
+        state: None,
+        errors,
+        eye_centers: Some(EyeCenters::of(face)),
+        processed_sample,
+    })
 }

@@ -87,9 +87,10 @@ pub(super) async fn run(
     let (shared, late) = (state.clone(), claims.clone());
     let job = state.jobs().run(move || {
         let (samples, attempt) = begin(&shared, &claims)?;
-        let done = attempted(&shared, &claims, live, &attempt, samples, work);
+        let mut attempt = Some(attempt);
+        let done = attempted(&shared, &claims, live, &mut attempt, samples, work);
         // Before anybody learns what came of it.
-        keep(&shared, &claims, done.as_ref().ok(), Some(attempt))?;
+        keep(&shared, &claims, done.as_ref().ok(), attempt)?;
         done
     });
     if let Ok(done) = job.await {
@@ -97,7 +98,12 @@ pub(super) async fn run(
     }
     let shared = state.clone();
     let kept = spawn_blocking(move || {
-        shared.samples().take(late.id, shared.clock().now());
+        // Without samples, or tries, it is the same answer as ever, and no result.
+        let samples = shared.samples().take(late.id, shared.clock().now());
+        shared.attempts().check(&late)?;
+        if samples.is_empty() {
+            return Err(no_samples());
+        }
         let done = Done::failed(Failure::ExecutionOfJobTimedOut);
         keep(&shared, &late, Some(&done), None)?;
         Ok(done)
@@ -113,11 +119,9 @@ fn begin(state: &AppState, claims: &Claims) -> Result<(Vec<Sample>, Attempt), Er
     if samples.is_empty() {
         // Not counted, but a token that is used up says so rather than asking for samples.
         state.attempts().check(claims)?;
-        return Err(Error::bad_request(
-            "no samples have been uploaded with this token",
-        ));
+        return Err(no_samples());
     }
-    let attempt = state.attempts().take(claims, now)?;
+    let attempt = state.attempts().take(claims)?;
     Ok((samples, attempt))
 }
 
@@ -125,14 +129,33 @@ fn attempted(
     state: &AppState,
     claims: &Claims,
     live: bool,
-    attempt: &Attempt,
+    attempt: &mut Option<Attempt>,
     samples: Vec<Sample>,
     work: impl FnOnce(&AppState, &Claims, Vec<Sample>) -> Result<Done, Error>,
 ) -> Result<Done, Error> {
-    if live && let Some(failure) = liveness::failure(state, claims, attempt, &samples)? {
-        return Ok(Done::failed(failure));
+    if live {
+        let number = attempt.as_ref().map_or(1, |attempt| attempt.number);
+        if let Some(failure) = liveness::failure(state, claims, number, &samples)? {
+            return Ok(Done::failed(failure));
+        }
+    }
+    // What changes templates is a try from then on, whatever happens before its result is kept.
+    if claims.task == Task::Enroll || claims.auto_enroll {
+        count(state, claims, attempt.take())?;
     }
     work(state, claims, samples)
+}
+
+fn count(state: &AppState, claims: &Claims, attempt: Option<Attempt>) -> Result<(), Error> {
+    let Some(attempt) = attempt else {
+        return Ok(());
+    };
+    let counted = state.attempts().count(claims, attempt);
+    counted.map_err(|error| Error::internal("to count an attempt", &error))
+}
+
+fn no_samples() -> Error {
+    Error::bad_request("no samples have been uploaded with this token")
 }
 
 /// Keeps what came of a task, unless it failed for a reason of ours, and counts the attempt, if it is one.
@@ -149,15 +172,13 @@ fn keep(
         error: done.error.map(|error| error.code().to_owned()),
         matches: done.matches.clone(),
     });
-    let now = state.clock().now();
     let (results, attempts) = (state.results(), state.attempts());
     let kept = match (outcome, attempt) {
         (Some(outcome), Some(attempt)) => {
-            results.put_and_count(claims, &outcome, attempts, attempt, now)
+            results.put_and_count(claims, &outcome, attempts, attempt)
         }
-        (Some(outcome), None) => results.put(claims, &outcome, now),
-        (None, Some(attempt)) => attempts.count(claims, attempt),
-        (None, None) => Ok(()),
+        (Some(outcome), None) => results.put(claims, &outcome),
+        (None, attempt) => return count(state, claims, attempt),
     };
     kept.map_err(|error| Error::internal("to keep the result of a task", &error))
 }

@@ -48,6 +48,8 @@ struct Labels {
     tag: Option<String>,
     index: Option<i64>,
     traits: Traits,
+    /// See [`Sample::arrival`].
+    arrival: u64,
 }
 
 /// Examines a picture and keeps what is needed of it until the token's task.
@@ -80,7 +82,7 @@ pub(in super::super) async fn upload(
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
-    let labels = Labels::new(&parameters)?;
+    let labels = Labels::new(&parameters, state.samples().arrival())?;
     let now = state.clock().now();
     state.samples().check(claims.id, claims.expires, now)?;
     let body = Received::whole(&state, request).await?.sample().await?;
@@ -93,7 +95,7 @@ pub(in super::super) async fn upload(
 }
 
 impl Labels {
-    fn new(parameters: &Parameters) -> Result<Labels, Error> {
+    fn new(parameters: &Parameters, arrival: u64) -> Result<Labels, Error> {
         let tag = parameters
             .text("tag")
             .map(|tag| tag.to_ascii_lowercase().replace(',', " "));
@@ -107,6 +109,7 @@ impl Labels {
             tag,
             index: parameters.integer("index", i64::MIN..=i64::MAX)?,
             traits: parameters.traits("trait")?,
+            arrival,
         })
     }
 }
@@ -130,7 +133,9 @@ fn examine(
     let url = DataUrl::parse(body).map_err(|error| Error::bad_request(error.to_string()))?;
     let for_faces =
         labels.traits.contains(Trait::Face) || labels.traits.contains(Trait::Periocular);
-    if !url.media_type.starts_with("image/") || !for_faces {
+    // Without a type it may be a picture; its bytes tell.
+    let is_picture = url.media_type.is_empty() || url.media_type.starts_with("image/");
+    if !is_picture || !for_faces {
         return Ok(UploadResult::refused(Refusal::SampleNotOfExpectedType));
     }
     let found = state.faces().decode(&url.data).and_then(|picture| {
@@ -155,6 +160,7 @@ fn examine(
         presence: Some(presence),
         tag: labels.tag,
         index: labels.index,
+        arrival: labels.arrival,
     };
     let now = state.clock().now();
     state

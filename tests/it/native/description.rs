@@ -84,7 +84,12 @@ async fn all_references_lead_somewhere() {
 #[tokio::test]
 async fn the_page_is_whole_and_may_load_nothing_else() {
     let service = Service::new();
-    for path in ["/docs", "/docs/"] {
+    for path in ["/docs/", "/docs/index.html"] {
+        let page = get(&service, path).await;
+        assert_eq!(page.status, 308, "{path}");
+        assert_eq!(page.headers[header::LOCATION], "../docs");
+    }
+    for path in ["/docs", "//docs"] {
         let page = get(&service, path).await;
         assert_eq!(page.status, 200, "{path}");
         assert_eq!(
