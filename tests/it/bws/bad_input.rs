@@ -20,6 +20,7 @@ async fn each_bad_body_is_refused_with_its_cause_and_the_good_sample_stays() {
         ("data:image/png;base64,", "no data"),
         ("data:image/png;base64,***", "not base64"),
         ("data:,", "base64"),
+        ("data:;base64,AAAA", "no picture"),
         (&text, "no picture"),
         (&truncated, "truncated"),
     ] {
@@ -30,7 +31,6 @@ async fn each_bad_body_is_refused_with_its_cause_and_the_good_sample_stays() {
         (two_people(), "MultipleFacesFound"),
         (data_url("audio/wav", b"RIFF"), "SampleNotOfExpectedType"),
         (data_url("text/plain", b"hello"), "SampleNotOfExpectedType"),
-        ("data:;base64,AAAA".to_owned(), "SampleNotOfExpectedType"),
     ] {
         let answer = app.upload(&token, &body).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
