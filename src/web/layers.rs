@@ -1,15 +1,21 @@
 //! What happens to every request and answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::Request;
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::state::Origins;
+use super::error::Error;
+use super::jobs::Busy;
+use super::native::problem::Problem;
+use super::state::{Origins, Settings};
 
 /// The longest path that is written to the log.
 const LOGGED_PATH_BYTES_MAX: usize = 100;
@@ -31,6 +37,44 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         "answered"
     );
     response
+}
+
+/// Room for the bodies of all requests at hand.
+#[derive(Clone, Debug)]
+pub(super) struct BodyRoom {
+    free_kibibytes: Arc<Semaphore>,
+    body_bytes_max: usize,
+}
+
+impl BodyRoom {
+    pub(super) fn new(settings: &Settings) -> BodyRoom {
+        let kibibytes = (settings.body_bytes_total_max >> 10).min(Semaphore::MAX_PERMITS);
+        BodyRoom {
+            free_kibibytes: Arc::new(Semaphore::new(kibibytes)),
+            body_bytes_max: settings.body_bytes_max,
+        }
+    }
+}
+
+/// Lets a request in when there is room for its body, until it is answered. As many bodies as there are
+/// connections would take more memory than there is. One of unknown length may be as long as any.
+pub(super) async fn bound_bodies(
+    State(room): State<BodyRoom>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let upper = request.body().size_hint().upper();
+    let bytes = upper.map_or(room.body_bytes_max, |upper| {
+        usize::try_from(upper).map_or(room.body_bytes_max, |upper| upper.min(room.body_bytes_max))
+    });
+    let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    let Ok(_room) = room.free_kibibytes.try_acquire_many(kibibytes) else {
+        if request.uri().path().starts_with("/v1/") {
+            return Problem::from(Busy).into_response();
+        }
+        return Error::busy().into_response();
+    };
+    next.run(request).await
 }
 
 /// Nothing here may be kept on the way: answers are about people, or are tokens.

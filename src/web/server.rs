@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
@@ -40,6 +40,10 @@ pub fn router(state: AppState) -> Router {
     let settings = state.settings().clone();
     let api = routes()
         .layer(DefaultBodyLimit::max(settings.body_bytes_max))
+        .layer(from_fn_with_state(
+            layers::BodyRoom::new(&settings),
+            layers::bound_bodies,
+        ))
         .with_state(state);
     layered(api, &settings)
 }

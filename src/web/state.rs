@@ -47,6 +47,8 @@ pub struct Settings {
     pub public_url: String,
     /// The most bytes that the body of a request may have.
     pub body_bytes_max: usize,
+    /// The most bytes that all bodies at hand may have together; whoever comes then is told to come again.
+    pub body_bytes_total_max: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
     /// From where browsers may call.
@@ -100,6 +102,7 @@ impl Settings {
         Settings {
             public_url: public_url.trim_end_matches('/').to_owned(),
             body_bytes_max: 20 << 20,
+            body_bytes_total_max: 1 << 30,
             body_wait: Duration::from_secs(60),
             origins: Origins::Any,
             workers,

@@ -17,7 +17,7 @@ mod key;
 mod page;
 mod partitions;
 mod path;
-mod problem;
+pub(super) mod problem;
 mod problems;
 mod samples;
 mod snapshots;

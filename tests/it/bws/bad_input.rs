@@ -99,6 +99,25 @@ async fn a_body_beyond_the_limit_is_refused_as_too_large() {
 }
 
 #[tokio::test]
+async fn a_body_for_which_there_is_no_room_is_to_come_again() {
+    let app = TestApp::with(|settings| settings.body_bytes_total_max = 300_000);
+    let token = app.token("bcid=bws.1.1").await;
+    let large = data_url("image/png", &vec![0; 300_000]);
+    let answer = app.upload(&token, &large).await;
+    answer.says(503, "busy");
+    assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    // Room is given back, and calls without a body need none.
+    for _ in 0..8 {
+        assert_eq!(app.upload(&token, &obama()).await.status, 200);
+    }
+    assert_eq!(app.task(&token, "verify").await.status, 200);
+    let request = Request::post("/v1/partitions/bws.1/identify").body(Body::from(large));
+    let answer = app.send(request.unwrap()).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains(r#""code":"busy""#), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn twenty_mebibytes_are_allowed_by_default() {
     let app = TestApp::new();
     let token = app.token("bcid=bws.1.1").await;
