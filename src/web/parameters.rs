@@ -33,22 +33,21 @@ impl Parameters {
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        let value = values.next().map(|(_, value)| value.trim());
+        let value = self.value(name).map(str::trim);
         value.filter(|value| !value.is_empty())
     }
 
     /// A text that is only given back: as it is, blanks and all. An empty one is none.
     pub(super) fn echo(&self, name: &str) -> Option<String> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        let value = values.next().map(|(_, value)| value.to_string());
-        value.filter(|value| !value.is_empty())
+        let value = self.value(name).filter(|value| !value.is_empty());
+        value.map(str::to_owned)
+    }
+
+    /// What the first parameter of this name says, however the name is written.
+    fn value(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        let found = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
     }
 
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Error> {
