@@ -10,10 +10,12 @@ use tokio::time;
 
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
-use super::samples::{GivenPicture, GivenSamples};
+use super::samples::{GivenEmbeddings, GivenPicture, GivenPictures, GivenSamples, GivenValues};
 
 /// Far more than any field but the samples has.
 const FIELD_BYTES_MAX: usize = 4096;
+/// More than any call has, besides its samples.
+const SETTINGS_MAX: usize = 16;
 /// The longest part of what a reader says that is passed on.
 const DETAIL_CHARACTERS_MAX: usize = 200;
 
@@ -99,13 +101,19 @@ async fn form<T: CallBody>(
     let request = Request::from_parts(parts, Body::from(body));
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|_rejection| broken())?;
-    let (mut fields, mut pictures, mut embeddings) = (Map::new(), Vec::new(), Vec::new());
+    let (mut pictures, mut embeddings) = (GivenPictures::default(), GivenEmbeddings::default());
+    let mut fields = Map::new();
     while let Some(field) = form.next_field().await.map_err(|_rejection| broken())? {
         let name = field.name().unwrap_or_default().to_owned();
         let value = field.bytes().await.map_err(|_rejection| broken())?;
         match name.as_str() {
             "picture" => pictures.push(GivenPicture::Bytes(value)),
-            "embedding" => embeddings.push(values(&value, embeddings.len())?),
+            "embedding" => embeddings.push(values(&value, embeddings.count())?),
+            _ if fields.len() == SETTINGS_MAX => {
+                let detail =
+                    format!("the form has more than {SETTINGS_MAX} fields besides samples");
+                return Err(Problem::malformed(detail));
+            }
             _ => {
                 let value = setting(&name, &value)?;
                 if fields.insert(name, value).is_some() {
@@ -118,8 +126,8 @@ async fn form<T: CallBody>(
         Problem::malformed(format!("a field of the form is wrong{}", named(&error)))
     })?;
     let (mut samples, options) = call.split();
-    samples.pictures.append(&mut pictures);
-    samples.embeddings.append(&mut embeddings);
+    samples.pictures = pictures;
+    samples.embeddings = embeddings;
     Ok((samples, options))
 }
 
@@ -138,7 +146,7 @@ fn setting(name: &str, value: &[u8]) -> Result<Value, Problem> {
 }
 
 /// Single-precision numbers, the lowest byte first.
-fn values(bytes: &[u8], at: usize) -> Result<Vec<f32>, Problem> {
+fn values(bytes: &[u8], at: usize) -> Result<GivenValues, Problem> {
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
         let detail = format!(

@@ -14,7 +14,7 @@ use super::partitions;
 use super::path::{PartitionParameter, PartitionPath};
 use super::problem::Problem;
 use super::samples::{
-    GivenPicture, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
 };
 use crate::access::Scope;
 use crate::engine::IdentifyOptions;
@@ -30,10 +30,11 @@ pub(in super::super) struct IdentifyRequest {
     /// Pictures of the person, in base64, bare or as data-URLs.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
-    pictures: Vec<GivenPicture>,
+    pictures: GivenPictures,
     /// Ready embeddings of the person, 16 to 4096 values each.
     #[serde(default)]
-    embeddings: Vec<Vec<f32>>,
+    #[schema(value_type = Vec<Vec<f32>>)]
+    embeddings: GivenEmbeddings,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     #[schema(example = "sface@2021dec")]
     encoder: Option<String>,

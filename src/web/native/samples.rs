@@ -8,16 +8,31 @@ use utoipa::ToSchema;
 
 use super::super::data_url::DataUrl;
 use super::super::state::AppState;
+use super::listed::Listed;
 use super::problem::{Code, Problem};
 use crate::face::ScoreMap;
 use crate::liveness::{self, Decision, FaceView, Observation, Reason};
-use crate::types::{Embedding, EncoderId, PartitionId};
+use crate::types::{
+    DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError, EncoderId, PartitionId,
+};
+
+/// Far more than a call may have; see [`GivenSamples::check_count`].
+const LISTED_MAX: usize = 1000;
+
+/// The pictures of a call, as they came.
+pub(super) type GivenPictures = Listed<GivenPicture, LISTED_MAX>;
+
+/// The embeddings of a call, as they came.
+pub(super) type GivenEmbeddings = Listed<GivenValues, LISTED_MAX>;
+
+/// The values of an embedding, as they came.
+pub(super) type GivenValues = Listed<f32, DIMENSION_MAX>;
 
 /// The samples of a call, as they came.
 #[derive(Default)]
 pub(super) struct GivenSamples {
-    pub(super) pictures: Vec<GivenPicture>,
-    pub(super) embeddings: Vec<Vec<f32>>,
+    pub(super) pictures: GivenPictures,
+    pub(super) embeddings: GivenEmbeddings,
     pub(super) encoder: Option<String>,
     pub(super) liveness: Option<Liveness>,
 }
@@ -97,8 +112,8 @@ impl GivenSamples {
     /// Fails unless there are as many samples as a call may have. Looks at none of them.
     pub(super) fn check_count(&self, state: &AppState) -> Result<(), Problem> {
         let (found, most) = (
-            self.pictures.len() + self.embeddings.len(),
-            state.settings().samples.per_token,
+            self.pictures.count() + self.embeddings.count(),
+            state.settings().samples.per_token.min(LISTED_MAX),
         );
         if found == 0 {
             let detail = "expected at least one picture or one embedding";
@@ -108,11 +123,11 @@ impl GivenSamples {
             let detail = format!("{found} samples came, and a call may have {most}");
             return Err(Problem::new(Code::TooManySamples, detail));
         }
-        if self.liveness.is_some() && !self.embeddings.is_empty() {
+        if self.liveness.is_some() && self.embeddings.count() > 0 {
             let detail = "liveness is seen in pictures, and there are embeddings";
             return Err(Problem::invalid_parameter(detail));
         }
-        if self.liveness == Some(Liveness::Active) && self.pictures.len() < 2 {
+        if self.liveness == Some(Liveness::Active) && self.pictures.count() < 2 {
             let detail = "active liveness is seen in two pictures or more";
             return Err(Problem::invalid_parameter(detail));
         }
@@ -124,7 +139,7 @@ impl GivenSamples {
         let profile = state.faces().profile();
         let encoder = self.encoder(profile.encoder())?;
         let (mut samples, mut observations) = (Vec::new(), Vec::new());
-        for (at, picture) in self.pictures.into_iter().enumerate() {
+        for (at, picture) in self.pictures.into_kept().into_iter().enumerate() {
             let observe = self.liveness.is_some();
             let seen = look(state, picture, observe).map_err(|problem| problem.of_sample(at))?;
             samples.push(seen.0);
@@ -133,7 +148,7 @@ impl GivenSamples {
         if let Some(kind) = self.liveness {
             demand(state, kind, &observations)?;
         }
-        for values in self.embeddings {
+        for values in self.embeddings.into_kept() {
             let at = samples.len();
             samples.push(ready(values, &encoder).map_err(|problem| problem.of_sample(at))?);
         }
@@ -147,7 +162,7 @@ impl GivenSamples {
 
     /// The encoder of all samples.
     fn encoder(&self, own: &EncoderId) -> Result<EncoderId, Problem> {
-        let dimension = self.embeddings.first().map(Vec::len);
+        let dimension = self.embeddings.first().map(Listed::count);
         let Some(text) = &self.encoder else {
             return match dimension {
                 None => Ok(own.clone()),
@@ -157,12 +172,12 @@ impl GivenSamples {
             };
         };
         // What is no length of an embedding is found when the embedding is looked at.
-        let dimensions = crate::types::DIMENSION_MIN..=crate::types::DIMENSION_MAX;
+        let dimensions = DIMENSION_MIN..=DIMENSION_MAX;
         let known = dimension.filter(|dimension| dimensions.contains(dimension));
         let encoder = EncoderId::parse(text, known.unwrap_or(own.dimension()));
         let encoder = encoder
             .map_err(|error| Problem::invalid_parameter(format!("wrong `encoder`: {error}")))?;
-        if !self.pictures.is_empty() && encoder != *own {
+        if self.pictures.count() > 0 && encoder != *own {
             let detail = format!("pictures are encoded by `{own}` here, not by `{encoder}`");
             return Err(Problem::new(Code::EncoderMismatch, detail));
         }
@@ -279,9 +294,15 @@ fn demand(state: &AppState, kind: Liveness, seen: &[Observation]) -> Result<(), 
     }
 }
 
-fn ready(values: Vec<f32>, encoder: &EncoderId) -> Result<Sample, Problem> {
+fn ready(values: GivenValues, encoder: &EncoderId) -> Result<Sample, Problem> {
     let invalid = |detail: String| Problem::new(Code::InvalidEmbedding, detail);
-    let embedding = Embedding::new(values).map_err(|error| invalid(error.to_string()))?;
+    let found = values.count();
+    let embedding = if found <= DIMENSION_MAX {
+        Embedding::new(values.into_kept())
+    } else {
+        Err(EmbeddingError::Dimension { found })
+    };
+    let embedding = embedding.map_err(|error| invalid(error.to_string()))?;
     let (found, expected) = (embedding.dimension(), encoder.dimension());
     if found != expected {
         let detail = format!("the embedding has {found} values, and `{encoder}` makes {expected}");

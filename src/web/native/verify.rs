@@ -14,7 +14,7 @@ use super::key::Key;
 use super::path::{ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::samples::{
-    GivenPicture, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
 };
 use crate::access::Scope;
 use crate::types::Bcid;
@@ -26,10 +26,11 @@ pub(in super::super) struct VerifyRequest {
     /// Pictures of the person, in base64, bare or as data-URLs.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
-    pictures: Vec<GivenPicture>,
+    pictures: GivenPictures,
     /// Ready embeddings of the person, 16 to 4096 values each.
     #[serde(default)]
-    embeddings: Vec<Vec<f32>>,
+    #[schema(value_type = Vec<Vec<f32>>)]
+    embeddings: GivenEmbeddings,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     #[schema(example = "sface@2021dec")]
     encoder: Option<String>,

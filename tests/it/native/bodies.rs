@@ -272,6 +272,48 @@ async fn numbers_have_bounds() {
 }
 
 #[tokio::test]
+async fn millions_of_entries_are_counted_and_told() {
+    let service = Service::new();
+    let text = |body: &str| Sent::text("application/json", body);
+    let many = 2_000_000;
+    for (entry, list) in [
+        ("[],", "embeddings"),
+        ("\"\",", "pictures"),
+        ("0,", "pictures"),
+    ] {
+        // What follows the first thousand is not even looked at.
+        let first = if list == "pictures" { "\"\"," } else { "[]," };
+        let body = format!(
+            "{{\"{list}\":[{}{}{}]}}",
+            first.repeat(1000),
+            entry.repeat(many),
+            first.trim_end_matches(',')
+        );
+        let answer = service.post(IDENTIFY, text(&body)).await;
+        let problem = answer.problem(400, "too_many_samples");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("2001001 samples came"), "{detail}");
+    }
+    let body = format!(
+        "{{\"encoder\":\"test\",\"embeddings\":[[{}0]]}}",
+        "0,".repeat(many)
+    );
+    let answer = service.post(IDENTIFY, text(&body)).await;
+    let problem = answer.problem(422, "invalid_embedding");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("2000001"), "{detail}");
+    let names: Vec<String> = (0..17).map(|at| format!("field{at}")).collect();
+    let fields: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), &b"1"[..]))
+        .collect();
+    let answer = service.post(IDENTIFY, Sent::form(&fields)).await;
+    let problem = answer.problem(400, "malformed_body");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("more than 16 fields"), "{detail}");
+}
+
+#[tokio::test]
 async fn a_call_has_so_many_samples_and_a_body_so_many_bytes() {
     let service = Service::with(|settings| {
         settings.samples.per_token = 3;
