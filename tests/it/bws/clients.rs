@@ -70,6 +70,12 @@ fn accepted(seen: &Seen) {
     assert!(seen.json().get("Error").is_none(), "{}", seen.body);
 }
 
+/// A picture as the cameras of the vendor's apps take it.
+fn captured(name: &str) -> image::DynamicImage {
+    let picture = image::load_from_memory(&file(name)).unwrap();
+    picture.resize_to_fill(360, 480, image::imageops::FilterType::Triangle)
+}
+
 const CLI_UPLOAD: &str = "
 POST /extension/upload?index=1 HTTP/1.1
 Host: {HOST}
@@ -394,7 +400,7 @@ fn bws_capture_js() {
     // The page's server is written in PHP; with an empty trait.
     client.take_token(
         "
-GET /extension/token?id={ID}&bcid=bws.112.1&task=enroll&maxtries=5&livedetection=false HTTP/1.1
+GET /extension/token?id={ID}&bcid=bws.112.1&task=enroll&maxtries=5 HTTP/1.1
 Host: {HOST}
 Authorization: Basic {BASIC}
 Accept: */*",
@@ -402,7 +408,7 @@ Accept: */*",
     let claims = claims(&client.token);
     assert_eq!(
         (&claims["task"], &claims["traits"]),
-        (&json!(0x25), &json!(1))
+        (&json!(0x125), &json!(1))
     );
     for (index, path) in [
         "upload?tag=any&index=1&trait=FACE",
@@ -436,11 +442,10 @@ Accept-Encoding: gzip, deflate, br"
         ] {
             assert!(preflight.headers.contains(line), "{}", preflight.headers);
         }
-        let grey = image::load_from_memory(&file("obama-portrait")).unwrap();
-        let picture = grey.resize_to_fill(360, 480, image::imageops::FilterType::Triangle);
+        // The second shows the head turned.
         let picture = match index {
-            0 => image::DynamicImage::ImageLuma8(picture.to_luma8()),
-            _ => image::DynamicImage::ImageRgba8(picture.to_rgba8()),
+            0 => image::DynamicImage::ImageLuma8(captured("obama-portrait").to_luma8()),
+            _ => image::DynamicImage::ImageRgba8(captured("obama-white-house").to_rgba8()),
         };
         let uploaded = client.ask(
             &"
@@ -540,7 +545,7 @@ fn bws_android() {
     let mut client = Client::new();
     client.take_token(
         "
-GET /extension/token?bcid=bws.112.1&id={ID}&task=enroll&livedetection=false HTTP/1.1
+GET /extension/token?bcid=bws.112.1&id={ID}&task=enroll HTTP/1.1
 Authorization: Basic {BASIC}
 Accept: text/plain
 User-Agent: Dalvik/2.1.0 (Linux; U; Android 8.0.0; Pixel Build/OPR3.170623.013)
@@ -551,11 +556,14 @@ Accept-Encoding: gzip",
     // What it reads of the token, with three parts and no claim missing.
     assert_eq!(client.token.split('.').count(), 3);
     assert!(claims(&client.token)["traits"].is_u64());
-    let grey = image::load_from_memory(&file("obama-portrait")).unwrap();
-    let grey = grey.resize_to_fill(360, 480, image::imageops::FilterType::Triangle);
-    let grey = image::DynamicImage::ImageLuma8(grey.to_luma8());
-    let picture = super::app::encoded(&grey, image::ImageFormat::Png);
+    assert_eq!(claims(&client.token)["task"], 0x123);
+    let pictures = ["obama-portrait", "obama-white-house"].map(|name| {
+        let grey = image::DynamicImage::ImageLuma8(captured(name).to_luma8());
+        super::app::encoded(&grey, image::ImageFormat::Png)
+    });
     for index in 0..8 {
+        // Two of each position.
+        let picture = &pictures[index / 2 % 2];
         let head = "
 POST /extension/upload?index=INDEX&tag=any&trait=FACE HTTP/1.1
 Authorization: Bearer {TOKEN}
@@ -566,7 +574,7 @@ Host: {HOST}
 Connection: Keep-Alive
 Accept-Encoding: gzip
 Content-Length: {LENGTH}";
-        accepted(&client.ask(&head.replace("INDEX", &index.to_string()), &picture));
+        accepted(&client.ask(&head.replace("INDEX", &index.to_string()), picture));
     }
     let enrolled = client.ask(
         "
@@ -589,7 +597,7 @@ fn bws_ios() {
     let mut client = Client::new();
     client.take_token(
         "
-GET /extension/token?id={ID}&bcid=bws.112.1&task=enroll&maxtries=3&traits=Face,Periocular&livedetection=false HTTP/1.1
+GET /extension/token?id={ID}&bcid=bws.112.1&task=enroll&maxtries=3&traits=Face,Periocular HTTP/1.1
 Host: {HOST}
 Accept: */*
 Authorization: Basic {BASIC}

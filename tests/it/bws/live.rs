@@ -154,6 +154,50 @@ async fn a_challenge_demands_the_movements_of_the_tags_and_of_the_token() {
     }
 }
 
+/// A token for three tries, whose sequence of this number alone is what the three pictures show; none of
+/// them with `None`.
+async fn challenged_in(app: &TestApp, number: Option<usize>) -> String {
+    loop {
+        let query = "task=livenessdetection&challenge=true&challenges=2&maxtries=3";
+        let token = app.token(query).await;
+        let sequences = sequences(&token);
+        assert_eq!(sequences.len(), 3);
+        let shown = |at: usize| sequences[at] == ["left", "right"];
+        if (0..3).all(|at| shown(at) == (number == Some(at))) {
+            return token;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_later_try_has_a_challenge_of_its_own_and_a_page_loaded_anew_begins_with_the_first() {
+    let app = TestApp::new();
+    let failed = r#"{"Success":false,"Error":"ChallengeResponseFailed"}"#;
+    for (number, expected) in [
+        (Some(0), LIVE),
+        (Some(1), LIVE),
+        (Some(2), LIVE),
+        (None, failed),
+    ] {
+        let token = challenged_in(&app, number).await;
+        for picture in [obama(), obama_again()] {
+            upload(&app, &token, "index=1&tag=any", &picture).await;
+        }
+        let first = app.task(&token, "livenessdetection").await;
+        // Of two pictures with one index the newest counts, and one alone is nobody who moves.
+        assert_eq!(first.body, failed);
+        // The first tag of a later try is the last of the try before.
+        let tags = ["right", "left", "right"];
+        let pictures = [obama(), obama_left(), obama_again()];
+        for (at, (tag, picture)) in tags.iter().zip(&pictures).enumerate() {
+            let query = format!("index={}&tag={tag}", at + 1);
+            upload(&app, &token, &query, picture).await;
+        }
+        let second = app.task(&token, "livenessdetection").await;
+        assert_eq!(second.body, expected, "{number:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_challenge_is_not_met_by_too_few_pictures() {
     let app = TestApp::new();
