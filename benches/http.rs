@@ -2,7 +2,8 @@
 //! what the engine and the networks alone take.
 //!
 //! `cargo bench --bench http` measures all; names of sections after `--` choose some: `token`, `upload`,
-//! `liveness`, `identify`. `--test` does each once. Under `taskset --cpu-list 0` all of it, with the client, shares one
+//! `liveness`, `identify`. `--test` does each once. With `--features onnxruntime` and the
+//! path of its library in `VULTUS_ONNXRUNTIME`, faces are found by ONNX Runtime. Under `taskset --cpu-list 0` all of it, with the client, shares one
 //! core. Not with criterion: what counts are tails, and most calls use something up that the next one needs.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use vultus::access::ServerKey;
 use vultus::engine::{Engine, IdentifyOptions};
-use vultus::face::{FacePipeline, PipelineOptions};
+use vultus::face::{self, FacePipeline, PipelineOptions};
 use vultus::liveness::{FaceView, LivenessDetector, Thresholds, active};
 use vultus::partition::{NewTemplate, Store};
 use vultus::search::Pool;
@@ -78,7 +79,7 @@ impl Service {
         let sync = sync_times(directory.path());
         let store = Arc::new(Store::open(directory.path()).unwrap());
         let key = ServerKey::random(&mut rand::rng());
-        let faces = Arc::new(FacePipeline::new(&PipelineOptions::default()).unwrap());
+        let faces = Arc::new(FacePipeline::new(&options()).unwrap());
         let detector = Arc::new(LivenessDetector::new(1).unwrap());
         let settings = Settings {
             workers: 1,
@@ -321,6 +322,17 @@ impl std::fmt::Display for Times {
             f,
             "at least {least:.3}, median {half:.3}, 99th percentile {most:.3} ms"
         )
+    }
+}
+
+/// The built-in runtime, or ONNX Runtime from the library that `VULTUS_ONNXRUNTIME` names.
+fn options() -> PipelineOptions {
+    let library = std::env::var_os("VULTUS_ONNXRUNTIME");
+    PipelineOptions {
+        detector: library.map_or(face::Runtime::BuiltIn, |library| {
+            face::Runtime::OnnxRuntime(library.into())
+        }),
+        ..PipelineOptions::default()
     }
 }
 

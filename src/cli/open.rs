@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::face::{EmbedderSource, FacePipeline, PipelineOptions};
+use crate::face::{EmbedderSource, FacePipeline, PipelineOptions, Runtime};
 use crate::partition::{Partition, Store, StoreError};
 use crate::search::Pool;
 use crate::types::PartitionId;
@@ -56,6 +56,10 @@ pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
         .map(|(onnx, profile)| EmbedderSource { onnx, profile });
     let options = PipelineOptions {
         embedder,
+        detector: settings
+            .onnxruntime
+            .clone()
+            .map_or(Runtime::BuiltIn, Runtime::OnnxRuntime),
         threads: 1,
         ..PipelineOptions::default()
     };

@@ -32,6 +32,9 @@ pub struct Layer {
     pub embedder: Option<PathBuf>,
     /// What that network expects and gives, a TOML file. `VULTUS_EMBEDDER_PROFILE`.
     pub embedder_profile: Option<PathBuf>,
+    /// The shared library of ONNX Runtime, to find faces with instead of the built-in runtime.
+    /// `VULTUS_ONNXRUNTIME`. Needs a program built with the feature `onnxruntime`.
+    pub onnxruntime: Option<PathBuf>,
     /// Where the service listens. `VULTUS_LISTEN`, default `127.0.0.1:8040`.
     pub listen: Option<SocketAddr>,
     /// The URL under which clients reach the service. `VULTUS_PUBLIC_URL`, default: `http://` and the
@@ -69,6 +72,8 @@ pub struct Settings {
     pub kernel: Kernel,
     /// See [`Layer::embedder`] and [`Layer::embedder_profile`].
     pub embedder: Option<(PathBuf, PathBuf)>,
+    /// See [`Layer::onnxruntime`].
+    pub onnxruntime: Option<PathBuf>,
     /// See [`Layer::listen`].
     pub listen: SocketAddr,
     /// See [`Layer::public_url`]; `None` stands for the address that is listened on.
@@ -165,12 +170,13 @@ pub enum ConfigError {
 const PREFIX: &str = "VULTUS_";
 /// Variables that others read: the log filter, and the name of the settings file.
 const FOREIGN: [&str; 2] = ["VULTUS_LOG", "VULTUS_CONFIG"];
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "VULTUS_DATA_DIR",
     "VULTUS_THREADS",
     "VULTUS_ISA",
     "VULTUS_EMBEDDER",
     "VULTUS_EMBEDDER_PROFILE",
+    "VULTUS_ONNXRUNTIME",
     "VULTUS_LISTEN",
     "VULTUS_PUBLIC_URL",
     "VULTUS_CORS_ORIGINS",
@@ -224,6 +230,7 @@ impl Layer {
                 }
                 "VULTUS_EMBEDDER" => layer.embedder = Some(value.into()),
                 "VULTUS_EMBEDDER_PROFILE" => layer.embedder_profile = Some(value.into()),
+                "VULTUS_ONNXRUNTIME" => layer.onnxruntime = Some(value.into()),
                 "VULTUS_LISTEN" => {
                     let expected = "an address and a port like `127.0.0.1:8040`";
                     layer.listen = Some(parse(&name, value, expected)?);
@@ -262,6 +269,7 @@ impl Layer {
             isa: self.isa.or(lower.isa),
             embedder: self.embedder.or(lower.embedder),
             embedder_profile: self.embedder_profile.or(lower.embedder_profile),
+            onnxruntime: self.onnxruntime.or(lower.onnxruntime),
             listen: self.listen.or(lower.listen),
             public_url: self.public_url.or(lower.public_url),
             cors_origins: self.cors_origins.or(lower.cors_origins),
@@ -307,6 +315,7 @@ impl Layer {
             threads: at_least_one("threads", self.threads, processors)?,
             kernel: kernel(self.isa)?,
             embedder,
+            onnxruntime: self.onnxruntime,
             listen: self
                 .listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8040))),

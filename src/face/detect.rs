@@ -1,12 +1,14 @@
 //! Where the faces are: YuNet, its twelve outputs, and the overlap among its answers.
 
+use std::sync::Arc;
+
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::decode::Picture;
 use super::error::{FaceError, FaceSetupError};
-use super::network::{Lanes, Network};
+use super::network::{self, Inference, Lanes, Runtime};
 
 /// A place in a picture: pixels from its left and its top edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -128,14 +130,14 @@ const OUTPUTS: [&str; 12] = [
 /// YuNet.
 #[derive(Debug)]
 pub(super) struct Detector {
-    network: Network,
+    network: Box<dyn Inference>,
 }
 
 impl Detector {
-    pub(super) fn load() -> Result<Detector, FaceSetupError> {
+    pub(super) fn load(runtime: &Runtime, lanes: &Arc<Lanes>) -> Result<Detector, FaceSetupError> {
         const ONNX: &[u8] =
             include_bytes!("../../data/models/face_detection_yunet_2023mar_dynamic.onnx");
-        let network = Network::load("detection", ONNX.to_vec(), "built-in YuNet", &OUTPUTS)?;
+        let network = network::load(runtime, "detection", ONNX, &OUTPUTS, lanes)?;
         Ok(Detector { network })
     }
 
@@ -144,13 +146,12 @@ impl Detector {
         &self,
         picture: &Picture,
         canvas: Canvas,
-        lanes: &Lanes,
     ) -> Result<Vec<Detection>, FaceError> {
         let side = canvas.side();
         let scale = canvas.scale(picture);
         let outputs = self
             .network
-            .run(&[1, 3, side, side], on_canvas(picture, canvas), lanes)?;
+            .run(&[1, 3, side, side], on_canvas(picture, canvas))?;
         let expected = |stride: usize, per_cell: usize| (side / stride).pow(2) * per_cell;
         for (group, per_cell) in [1, 1, 4, 10].into_iter().enumerate() {
             for (level, stride) in STRIDES.into_iter().enumerate() {

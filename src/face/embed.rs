@@ -1,5 +1,7 @@
 //! An aligned face to a unit vector.
 
+use std::sync::Arc;
+
 use super::align::AlignedFace;
 use super::error::{FaceError, FaceSetupError};
 use super::network::{Lanes, Network};
@@ -15,7 +17,7 @@ pub(super) struct Embedder {
 
 impl Embedder {
     /// SFace.
-    pub(super) fn built_in(lanes: &Lanes) -> Result<Embedder, FaceSetupError> {
+    pub(super) fn built_in(lanes: &Arc<Lanes>) -> Result<Embedder, FaceSetupError> {
         const ONNX: &[u8] = include_bytes!("../../data/models/face_recognition_sface_2021dec.onnx");
         const PROFILE: &str = include_str!("../../data/models/face_recognition_sface_2021dec.toml");
         let profile = EncoderProfile::parse(PROFILE).map_err(|source| FaceSetupError::Profile {
@@ -32,9 +34,9 @@ impl Embedder {
         onnx: Vec<u8>,
         profile: EncoderProfile,
         origin: &str,
-        lanes: &Lanes,
+        lanes: &Arc<Lanes>,
     ) -> Result<Embedder, FaceSetupError> {
-        let network = Network::load("embedding", onnx, origin, &[])?;
+        let network = Network::load("embedding", onnx, origin, &[], lanes)?;
         let mismatch = |what, expected: String, found: String| FaceSetupError::Mismatch {
             origin: origin.to_owned(),
             what,
@@ -53,12 +55,13 @@ impl Embedder {
             ));
         }
         let black = profile.values(&vec![0; side * side * 3]);
-        let outputs = network
-            .run(&[1, 3, side, side], black, lanes)
-            .map_err(|error| FaceSetupError::Network {
-                origin: origin.to_owned(),
-                reason: error.to_string(),
-            })?;
+        let outputs =
+            network
+                .run(&[1, 3, side, side], black)
+                .map_err(|error| FaceSetupError::Network {
+                    origin: origin.to_owned(),
+                    reason: error.to_string(),
+                })?;
         let [values] = outputs.as_slice() else {
             return Err(mismatch(
                 "the number of outputs",
@@ -86,16 +89,16 @@ impl Embedder {
     /// # Panics
     ///
     /// Panics if the face does not have the size that the profile states.
-    pub(super) fn embed(&self, face: &AlignedFace, lanes: &Lanes) -> Result<Embedding, FaceError> {
+    pub(super) fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
         let side = self.profile.side();
         assert_eq!(
             face.side(),
             side,
             "a face is aligned to the size of its embedder"
         );
-        let outputs =
-            self.network
-                .run(&[1, 3, side, side], self.profile.values(face.rgb()), lanes)?;
+        let outputs = self
+            .network
+            .run(&[1, 3, side, side], self.profile.values(face.rgb()))?;
         let values = outputs.into_iter().next().unwrap_or_default();
         unit_vector(&values).ok_or_else(|| {
             self.network

@@ -150,6 +150,14 @@ pub enum FaceSetupError {
         /// What the network says.
         found: String,
     },
+    /// ONNX Runtime cannot be used.
+    #[error("cannot run networks with ONNX Runtime, from `{library}`: {reason}")]
+    OnnxRuntime {
+        /// The file of its shared library.
+        library: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// No thread at all was asked for.
     #[error("networks need at least 1 thread, found 0")]
     NoThreads,

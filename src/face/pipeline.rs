@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::align::{AlignedFace, Outside, Similarity, warp};
 use super::decode::{DecodeLimits, Picture};
@@ -10,7 +11,7 @@ use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks, Point};
 use super::embed::Embedder;
 use super::error::{FaceError, FaceSetupError};
 use super::frames::decode_frames;
-use super::network::Lanes;
+use super::network::{Lanes, Runtime};
 use super::profile::EncoderProfile;
 use super::quality::{Quality, Warning, roll};
 use crate::types::Embedding;
@@ -20,6 +21,8 @@ use crate::types::Embedding;
 pub struct PipelineOptions {
     /// The embedder to use instead of the built-in SFace.
     pub embedder: Option<EmbedderSource>,
+    /// What runs the network that finds faces.
+    pub detector: Runtime,
     /// On how many threads each call runs its networks. Calls at the same time run on threads of
     /// their own.
     pub threads: usize,
@@ -27,11 +30,12 @@ pub struct PipelineOptions {
     pub limits: DecodeLimits,
 }
 
-/// SFace, one thread for each call, the usual limits.
+/// SFace, all networks on the built-in runtime, one thread for each call, the usual limits.
 impl Default for PipelineOptions {
     fn default() -> PipelineOptions {
         PipelineOptions {
             embedder: None,
+            detector: Runtime::BuiltIn,
             threads: 1,
             limits: DecodeLimits::default(),
         }
@@ -68,7 +72,6 @@ pub struct Face {
 pub struct FacePipeline {
     detector: Detector,
     embedder: Embedder,
-    lanes: Lanes,
     limits: DecodeLimits,
 }
 
@@ -105,7 +108,8 @@ impl FacePipeline {
     ///
     /// # Errors
     ///
-    /// If the configured embedder cannot be read, cannot be run, or is not what its profile says.
+    /// If the configured embedder cannot be read, cannot be run, or is not what its profile says, or if
+    /// the library that is to find faces cannot be loaded.
     pub fn new(options: &PipelineOptions) -> Result<FacePipeline, FaceSetupError> {
         if options.threads == 0 {
             return Err(FaceSetupError::NoThreads);
@@ -116,9 +120,8 @@ impl FacePipeline {
             Some(source) => load_embedder(source, &lanes)?,
         };
         Ok(FacePipeline {
-            detector: Detector::load()?,
+            detector: Detector::load(&options.detector, &lanes)?,
             embedder,
-            lanes,
             limits: options.limits,
         })
     }
@@ -210,7 +213,7 @@ impl FacePipeline {
     ///
     /// If the network fails.
     pub fn detect(&self, picture: &Picture, canvas: Canvas) -> Result<Vec<Detection>, FaceError> {
-        self.detector.detect(picture, canvas, &self.lanes)
+        self.detector.detect(picture, canvas)
     }
 
     /// Cuts the face with these landmarks out of `picture`, as the embedder wants it.
@@ -240,7 +243,7 @@ impl FacePipeline {
     ///
     /// Panics if the face was aligned for an embedder of another size.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
-        self.embedder.embed(face, &self.lanes)
+        self.embedder.embed(face)
     }
 
     /// Looks on each canvas in turn until a face is found, then once more with a border around the
@@ -314,7 +317,7 @@ impl FacePipeline {
                 width: bounds.width * scale as f32,
                 height: bounds.height * scale as f32,
             };
-            let seen = self.detector.detect(&crop, Canvas::Close, &self.lanes)?;
+            let seen = self.detector.detect(&crop, Canvas::Close)?;
             let same = seen.into_iter().max_by(|a, b| {
                 a.bounds
                     .overlap(&expected)
@@ -366,7 +369,7 @@ impl fmt::Debug for FacePipeline {
     }
 }
 
-fn load_embedder(source: &EmbedderSource, lanes: &Lanes) -> Result<Embedder, FaceSetupError> {
+fn load_embedder(source: &EmbedderSource, lanes: &Arc<Lanes>) -> Result<Embedder, FaceSetupError> {
     let unreadable = |path: &PathBuf| {
         let path = path.clone();
         move |source| FaceSetupError::Read { path, source }

@@ -11,7 +11,6 @@ pub struct LivenessDetector {
     texture: Network,
     landmarks: Network,
     pose: Network,
-    lanes: Lanes,
 }
 
 /// The mean and standard deviation of ImageNet's channels, red first, with which the backbone of the
@@ -39,14 +38,15 @@ impl LivenessDetector {
         if threads == 0 {
             return Err(FaceSetupError::NoThreads);
         }
+        let lanes = Lanes::new(threads);
         let load = |name, onnx: &[u8], outputs: &[&str]| {
-            Network::load(name, onnx.to_vec(), &format!("built-in {name}"), outputs)
+            let origin = format!("built-in {name}");
+            Network::load(name, onnx.to_vec(), &origin, outputs, &lanes)
         };
         Ok(LivenessDetector {
             texture: load("fr_liveness", TEXTURE, &[])?,
             landmarks: load("fr_landmark", LANDMARK, &[])?,
             pose: load("fr_pose", POSE, &POSE_OUTPUTS)?,
-            lanes: Lanes::new(threads),
         })
     }
 
@@ -100,7 +100,7 @@ impl LivenessDetector {
             (value / 255.0 - POSE_MEAN[plane]) / POSE_DEVIATION[plane]
         });
         let shape = [1, 3, POSE_SIDE, POSE_SIDE];
-        let outputs = self.pose.run(&shape, values, &self.lanes)?;
+        let outputs = self.pose.run(&shape, values)?;
         let [yaw, pitch, roll] = outputs.as_slice() else {
             let found = outputs.len();
             return Err(self.pose.failed(format!("{found} outputs, expected 3")));
@@ -131,7 +131,7 @@ impl LivenessDetector {
         values: Vec<f32>,
         expected: usize,
     ) -> Result<Vec<f32>, FaceError> {
-        let outputs = network.run(&[1, channels, side, side], values, &self.lanes)?;
+        let outputs = network.run(&[1, channels, side, side], values)?;
         let row = outputs.into_iter().next().unwrap_or_default();
         if row.len() != expected {
             let found = row.len();

@@ -7,12 +7,23 @@ use std::sync::LazyLock;
 use image::{RgbImage, imageops};
 use vultus::face::{
     Canvas, DecodeLimits, Detection, EmbedderSource, FaceError, FacePipeline, FaceSetupError,
-    Picture, PipelineOptions, Warning,
+    Picture, PipelineOptions, Runtime, Warning,
 };
 use vultus::types::Embedding;
 
-static PIPELINE: LazyLock<FacePipeline> =
-    LazyLock::new(|| FacePipeline::new(&PipelineOptions::default()).unwrap());
+static PIPELINE: LazyLock<FacePipeline> = LazyLock::new(|| FacePipeline::new(&options()).unwrap());
+
+/// On the runtime that is named in the environment, as by `scripts/onnxruntime.sh`, or else on the
+/// built-in one: the numbers hold for both.
+fn options() -> PipelineOptions {
+    let library = std::env::var_os("VULTUS_ONNXRUNTIME");
+    PipelineOptions {
+        detector: library.map_or(Runtime::BuiltIn, |library| {
+            Runtime::OnnxRuntime(library.into())
+        }),
+        ..PipelineOptions::default()
+    }
+}
 
 fn portrait(name: &str) -> Vec<u8> {
     std::fs::read(
@@ -196,7 +207,7 @@ fn as_many_threads_as_asked_for_give_the_same_answer() {
     let expected = PIPELINE.only_face(&bytes).unwrap();
     let two = PipelineOptions {
         threads: 2,
-        ..PipelineOptions::default()
+        ..options()
     };
     let found = FacePipeline::new(&two).unwrap().only_face(&bytes).unwrap();
     assert!(cosine(&found.embedding, &expected.embedding) > 0.9999);
@@ -482,7 +493,7 @@ fn another_embedder_is_used_if_it_is_what_its_profile_says() {
         };
         FacePipeline::new(&PipelineOptions {
             embedder: Some(source),
-            ..Default::default()
+            ..options()
         })
     };
 
@@ -540,6 +551,90 @@ fn another_embedder_is_used_if_it_is_what_its_profile_says() {
     );
     let error = refused(&folder.path().join("missing.onnx"), &text);
     assert!(matches!(error, FaceSetupError::Read { .. }), "{error}");
+}
+
+// Another runtime.
+
+#[cfg(not(feature = "onnxruntime"))]
+#[test]
+fn a_program_without_another_runtime_says_so() {
+    let error = FacePipeline::new(&PipelineOptions {
+        detector: Runtime::OnnxRuntime("libonnxruntime.so".into()),
+        ..PipelineOptions::default()
+    });
+    let text = error.err().map(|error| error.to_string());
+    let text = text.expect("it was accepted");
+    assert!(text.contains("`libonnxruntime.so`"), "{text}");
+    assert!(text.contains("feature `onnxruntime`"), "{text}");
+}
+
+/// Needs the shared library; `scripts/onnxruntime.sh` fetches it.
+#[cfg(feature = "onnxruntime")]
+#[test]
+#[ignore = "needs the library of ONNX Runtime; scripts/onnxruntime.sh runs it"]
+fn onnx_runtime_finds_the_faces_that_the_built_in_one_finds() {
+    let library = std::env::var_os("VULTUS_ONNXRUNTIME").expect("the path of the library");
+    let pipeline = |library: &std::ffi::OsStr| {
+        FacePipeline::new(&PipelineOptions {
+            detector: Runtime::OnnxRuntime(library.into()),
+            ..PipelineOptions::default()
+        })
+    };
+    // What is no library is refused, and does not spoil the process for one that is.
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("libtext.so");
+    std::fs::write(&text, "no library").unwrap();
+    for wrong in [
+        text.as_path(),
+        &folder.path().join("missing.so"),
+        folder.path(),
+    ] {
+        let error = pipeline(wrong.as_os_str()).err().expect("it was accepted");
+        assert!(
+            matches!(error, FaceSetupError::OnnxRuntime { .. }),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains(&*wrong.to_string_lossy()),
+            "{error}"
+        );
+    }
+
+    let (built_in, other) = (
+        FacePipeline::new(&PipelineOptions::default()).unwrap(),
+        pipeline(&library).unwrap(),
+    );
+    for name in [
+        "obama-portrait",
+        "obama-white-house",
+        "obama-speech",
+        "biden-portrait",
+    ] {
+        let bytes = portrait(&format!("{name}.jpg"));
+        let expected = built_in.faces(&bytes).unwrap();
+        let found = other.faces(&bytes).unwrap();
+        assert!(!found.is_empty() && found.len() == expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found.detection_score - expected.detection_score).abs() < 1e-4,
+                "{name}"
+            );
+            for (a, b) in found.landmarks.iter().zip(&expected.landmarks) {
+                assert!((a.x - b.x).hypot(a.y - b.y) < 0.05, "{name}: {a:?}, {b:?}");
+            }
+            let cosine = cosine(&found.embedding, &expected.embedding);
+            assert!(cosine > 0.9999, "{name}: {cosine}");
+        }
+        // Many at once, each in a session of its own.
+        std::thread::scope(|scope| {
+            let callers = [(); 4].map(|()| scope.spawn(|| other.faces(&bytes).unwrap()));
+            for caller in callers {
+                assert_eq!(caller.join().unwrap(), found, "{name}");
+            }
+        });
+    }
+    let error = pipeline(text.as_os_str()).err().expect("it was accepted");
+    assert!(error.to_string().contains("already runs"), "{error}");
 }
 
 #[test]

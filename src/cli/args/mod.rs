@@ -60,6 +60,10 @@ pub(in crate::cli) struct Common {
     /// What that network expects and gives: a TOML file
     #[arg(long, global = true, value_name = "FILE")]
     embedder_profile: Option<PathBuf>,
+    /// Find faces with ONNX Runtime, which is several times as fast at it: the file of its shared
+    /// library. Needs a program built with the feature `onnxruntime`
+    #[arg(long, global = true, value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -342,6 +346,7 @@ impl Arguments {
             isa: self.common.isa,
             embedder: self.common.embedder.clone(),
             embedder_profile: self.common.embedder_profile.clone(),
+            onnxruntime: self.common.onnxruntime.clone(),
             ..Layer::default()
         };
         match &self.verb {

@@ -1,4 +1,4 @@
-//! Running networks, each on threads of its caller's choosing.
+//! rten, which is part of the program.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value};
 use rten_tensor::{AsView, Tensor};
 
-use super::error::{FaceError, FaceSetupError};
+use super::super::error::{FaceError, FaceSetupError};
+use super::Inference;
 
 /// Lends thread pools to runs of networks.
 ///
@@ -20,11 +21,16 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(threads: usize) -> Lanes {
-        Lanes {
+    pub(crate) fn new(threads: usize) -> Arc<Lanes> {
+        Arc::new(Lanes {
             threads,
             idle: Mutex::new(Vec::new()),
-        }
+        })
+    }
+
+    /// The threads of each run.
+    pub(super) fn threads(&self) -> usize {
+        self.threads
     }
 
     fn with<T>(&self, run: impl FnOnce(Arc<ThreadPool>) -> T) -> T {
@@ -50,16 +56,18 @@ pub(crate) struct Network {
     model: Model,
     input: NodeId,
     outputs: Vec<NodeId>,
+    lanes: Arc<Lanes>,
 }
 
 impl Network {
     /// Loads `onnx`, which came from `origin`, with the outputs called `outputs` in that order, or
-    /// with all that it has if none is named.
+    /// with all that it has if none is named. It will run on threads of `lanes`.
     pub(crate) fn load(
         name: &'static str,
         onnx: Vec<u8>,
         origin: &str,
         outputs: &[&str],
+        lanes: &Arc<Lanes>,
     ) -> Result<Network, FaceSetupError> {
         let refuse = |reason: String| FaceSetupError::Network {
             origin: origin.to_owned(),
@@ -93,6 +101,7 @@ impl Network {
             model,
             input,
             outputs,
+            lanes: Arc::clone(lanes),
         })
     }
 
@@ -113,10 +122,9 @@ impl Network {
         &self,
         shape: &[usize],
         values: Vec<f32>,
-        lanes: &Lanes,
     ) -> Result<Vec<Vec<f32>>, FaceError> {
         let input = Tensor::from_data(shape, values);
-        let outputs: Result<Vec<Value>, _> = lanes.with(|pool| {
+        let outputs: Result<Vec<Value>, _> = self.lanes.with(|pool| {
             let options = RunOptions::default().with_thread_pool(Some(pool));
             self.model.run(
                 vec![(self.input, input.into())],
@@ -141,6 +149,16 @@ impl Network {
             network: self.name,
             reason,
         }
+    }
+}
+
+impl Inference for Network {
+    fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError> {
+        Network::run(self, shape, values)
+    }
+
+    fn failed(&self, reason: String) -> FaceError {
+        Network::failed(self, reason)
     }
 }
 

@@ -1,0 +1,86 @@
+//! Running networks, each on threads of its caller's choosing.
+//!
+//! All networks run on rten, which is part of the program. Those that find faces can run on ONNX
+//! Runtime instead, which is several times as fast at them; see [`Runtime`].
+
+#[cfg(feature = "onnxruntime")]
+mod onnx_runtime;
+mod rten;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use self::rten::{Lanes, Network};
+use super::error::{FaceError, FaceSetupError};
+
+/// What runs the network that finds faces.
+///
+/// The embedder always runs on rten: there it is as fast as on ONNX Runtime, and embeddings of one
+/// gallery are then made by one program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// rten.
+    #[default]
+    BuiltIn,
+    /// ONNX Runtime 1.17 or newer, in the shared library of this path. It is loaded into the process,
+    /// which it can do anything with. Needs the feature `onnxruntime`.
+    OnnxRuntime(PathBuf),
+}
+
+/// A loaded network with one input of single-precision numbers.
+pub(super) trait Inference: Debug + Send + Sync {
+    /// Runs it on `values` of `shape` and returns its outputs, in the order that was asked for when it
+    /// was loaded.
+    fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError>;
+
+    /// The error that its output makes no sense.
+    fn failed(&self, reason: String) -> FaceError;
+}
+
+/// Loads a built-in network on `runtime`, to run on the threads of `lanes`; its outputs are those
+/// called `outputs`, in that order.
+pub(super) fn load(
+    runtime: &Runtime,
+    name: &'static str,
+    onnx: &'static [u8],
+    outputs: &[&'static str],
+    lanes: &Arc<Lanes>,
+) -> Result<Box<dyn Inference>, FaceSetupError> {
+    match runtime {
+        Runtime::BuiltIn => {
+            let origin = format!("built-in {name}");
+            let network = Network::load(name, onnx.to_vec(), &origin, outputs, lanes)?;
+            Ok(Box::new(network))
+        }
+        Runtime::OnnxRuntime(library) => {
+            load_elsewhere(library, name, onnx, outputs, lanes.threads())
+        }
+    }
+}
+
+#[cfg(feature = "onnxruntime")]
+fn load_elsewhere(
+    library: &Path,
+    name: &'static str,
+    onnx: &'static [u8],
+    outputs: &[&'static str],
+    threads: usize,
+) -> Result<Box<dyn Inference>, FaceSetupError> {
+    let network = onnx_runtime::Sessions::load(library, name, onnx, outputs, threads)?;
+    Ok(Box::new(network))
+}
+
+#[cfg(not(feature = "onnxruntime"))]
+fn load_elsewhere(
+    library: &Path,
+    _name: &'static str,
+    _onnx: &'static [u8],
+    _outputs: &[&'static str],
+    _threads: usize,
+) -> Result<Box<dyn Inference>, FaceSetupError> {
+    Err(FaceSetupError::OnnxRuntime {
+        library: library.to_owned(),
+        reason: "this program was built without the feature `onnxruntime`".to_owned(),
+    })
+}
