@@ -589,7 +589,7 @@ fn onnx_runtime_finds_the_faces_that_the_built_in_one_finds() {
         &folder.path().join("missing.so"),
         folder.path(),
     ] {
-        let error = pipeline(wrong.as_os_str()).err().expect("it was accepted");
+        let error = pipeline(wrong.as_os_str()).expect_err("it was accepted");
         assert!(
             matches!(error, FaceSetupError::OnnxRuntime { .. }),
             "{error}"
@@ -633,7 +633,7 @@ fn onnx_runtime_finds_the_faces_that_the_built_in_one_finds() {
             }
         });
     }
-    let error = pipeline(text.as_os_str()).err().expect("it was accepted");
+    let error = pipeline(text.as_os_str()).expect_err("it was accepted");
     assert!(error.to_string().contains("already runs"), "{error}");
 }
 
