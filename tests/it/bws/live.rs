@@ -120,12 +120,20 @@ fn shown(sequence: &[String]) -> Option<bool> {
     }
 }
 
-/// A token whose only sequence is, or is not, what the three pictures show.
-async fn challenged(app: &TestApp, wanted: bool) -> String {
+/// A token for as many tries as there are words, each of whose sequences is, or is not, what the three
+/// pictures show.
+async fn challenged(app: &TestApp, wanted: &[bool]) -> String {
+    let tries = wanted.len();
+    let query = format!("task=livenessdetection&challenge=true&challenges=2&maxtries={tries}");
     loop {
-        let query = "task=livenessdetection&challenge=true&challenges=2&maxtries=1";
-        let token = app.token(query).await;
-        if shown(&sequences(&token)[0]) == Some(wanted) {
+        let token = app.token(&query).await;
+        let found: Vec<_> = sequences(&token).iter().map(|one| shown(one)).collect();
+        assert_eq!(found.len(), tries);
+        if found
+            .iter()
+            .zip(wanted)
+            .all(|(found, wanted)| *found == Some(*wanted))
+        {
             return token;
         }
     }
@@ -152,7 +160,7 @@ async fn a_challenge_demands_the_movements_of_the_tags_and_of_the_token() {
             r#"{"Success":false,"Error":"ChallengeResponseFailed"}"#,
         ),
     ] {
-        let token = challenged(&app, wanted).await;
+        let token = challenged(&app, &[wanted]).await;
         // They arrive in another order than they were taken.
         for number in [2, 0, 1] {
             let tag = tags[number].replace(' ', "%20");
@@ -161,20 +169,6 @@ async fn a_challenge_demands_the_movements_of_the_tags_and_of_the_token() {
         }
         let answer = app.task(&token, "livenessdetection").await;
         assert_eq!(answer.body, expected, "{wanted} {tags:?}");
-    }
-}
-
-/// A token for three tries, whose sequence of this number alone is what the three pictures show; none of
-/// them with `None`.
-async fn challenged_in(app: &TestApp, number: Option<usize>) -> String {
-    loop {
-        let query = "task=livenessdetection&challenge=true&challenges=2&maxtries=3";
-        let token = app.token(query).await;
-        let sequences = sequences(&token);
-        assert_eq!(sequences.len(), 3);
-        if (0..3).all(|at| shown(&sequences[at]) == Some(number == Some(at))) {
-            return token;
-        }
     }
 }
 
@@ -188,7 +182,7 @@ async fn a_later_try_has_a_challenge_of_its_own_and_a_page_loaded_anew_begins_wi
         (Some(2), LIVE),
         (None, failed),
     ] {
-        let token = challenged_in(&app, number).await;
+        let token = challenged(&app, &[0, 1, 2].map(|at| number == Some(at))).await;
         for picture in [obama(), obama_again()] {
             upload(&app, &token, "index=1&tag=any", &picture).await;
         }
@@ -210,12 +204,12 @@ async fn a_later_try_has_a_challenge_of_its_own_and_a_page_loaded_anew_begins_wi
 #[tokio::test]
 async fn a_challenge_is_not_met_by_too_few_pictures() {
     let app = TestApp::new();
-    let token = challenged(&app, true).await;
+    let token = challenged(&app, &[true]).await;
     upload(&app, &token, "index=1&tag=any", &obama()).await;
     let one = app.task(&token, "livenessdetection").await;
     // Not `NotEnoughSamples`, with which a page gives up.
     assert_eq!(one.body, NOT_LIVE);
-    let token = challenged(&app, true).await;
+    let token = challenged(&app, &[true]).await;
     upload(&app, &token, "index=1&tag=any", &obama()).await;
     upload(&app, &token, "index=2&tag=left", &obama_left()).await;
     let two = app.task(&token, "livenessdetection").await;
