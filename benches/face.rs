@@ -84,11 +84,8 @@ fn steps(criterion: &mut Criterion) {
 
 /// The built-in runtime, or ONNX Runtime from the library that `VULTUS_ONNXRUNTIME` names.
 fn options() -> PipelineOptions {
-    let library = std::env::var_os("VULTUS_ONNXRUNTIME");
     PipelineOptions {
-        detector: library.map_or(Runtime::BuiltIn, |library| {
-            Runtime::OnnxRuntime(library.into())
-        }),
+        detector: Runtime::with(std::env::var_os("VULTUS_ONNXRUNTIME")),
         ..PipelineOptions::default()
     }
 }

@@ -327,11 +327,8 @@ impl std::fmt::Display for Times {
 
 /// The built-in runtime, or ONNX Runtime from the library that `VULTUS_ONNXRUNTIME` names.
 fn options() -> PipelineOptions {
-    let library = std::env::var_os("VULTUS_ONNXRUNTIME");
     PipelineOptions {
-        detector: library.map_or(face::Runtime::BuiltIn, |library| {
-            face::Runtime::OnnxRuntime(library.into())
-        }),
+        detector: face::Runtime::with(std::env::var_os("VULTUS_ONNXRUNTIME")),
         ..PipelineOptions::default()
     }
 }

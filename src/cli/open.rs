@@ -56,10 +56,7 @@ pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
         .map(|(onnx, profile)| EmbedderSource { onnx, profile });
     let options = PipelineOptions {
         embedder,
-        detector: settings
-            .onnxruntime
-            .clone()
-            .map_or(Runtime::BuiltIn, Runtime::OnnxRuntime),
+        detector: Runtime::with(settings.onnxruntime.clone()),
         threads: 1,
         ..PipelineOptions::default()
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::align::AlignedFace;
 use super::error::{FaceError, FaceSetupError};
-use super::network::{Lanes, Network};
+use super::network::{Inference, Lanes, Network};
 use super::profile::EncoderProfile;
 use crate::types::Embedding;
 

@@ -37,7 +37,7 @@ pub use detect::{Bounds, Canvas, Detection, Landmarks, Point};
 pub use error::{FaceError, FaceSetupError};
 // For the other networks that look at a face.
 pub use network::Runtime;
-pub(crate) use network::{Lanes, Network};
+pub(crate) use network::{Inference, Lanes, Network};
 pub use pipeline::{EmbedderSource, Face, FacePipeline, PipelineOptions};
 pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
 pub use profile::{ChannelOrder, EncoderProfile, PhotoThresholds, ProfileError, ScoreMap};

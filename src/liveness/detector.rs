@@ -3,7 +3,7 @@
 use super::crop::planes;
 use super::observation::{LANDMARKS, Observation, Pose};
 use super::view::{FaceView, LANDMARK_SIDE, POSE_SIDE, TEXTURE_SIDE};
-use crate::face::{FaceError, FaceSetupError, Lanes, Network, Point};
+use crate::face::{FaceError, FaceSetupError, Inference, Lanes, Network, Point};
 
 /// Runs the networks. Made once, shared by all threads.
 #[derive(Debug)]

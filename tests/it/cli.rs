@@ -266,6 +266,36 @@ fn what_cannot_be_done_is_said() {
     );
 }
 
+/// Flag, variable and file all reach the networks, which refuse a library that cannot be loaded whether or
+/// not the program was built for one.
+#[test]
+fn a_library_that_does_not_find_faces_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("missing.so");
+    let settings = folder.path().join("settings.toml");
+    let line = format!("onnxruntime = {:?}\n", text(&library));
+    std::fs::write(&settings, line).unwrap();
+    let data = folder.path().join("data");
+    let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/data/faces/obama-portrait.jpg");
+    let enroll = |flags: &[&str], variable: Option<&Path>| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_vultus"));
+        if let Some(library) = variable {
+            program.env("VULTUS_ONNXRUNTIME", library);
+        }
+        program.args(["--data-dir", text(&data)]).args(flags);
+        program.args(["enroll", "--partition", "bws.1", "--class", "1", picture]);
+        failure(&program.output().unwrap())
+    };
+    for said in [
+        enroll(&["--onnxruntime", text(&library)], None),
+        enroll(&[], Some(&library)),
+        enroll(&["--config", text(&settings)], None),
+    ] {
+        assert!(said.contains("ONNX Runtime"), "{said}");
+        assert!(said.contains(text(&library)), "{said}");
+    }
+}
+
 #[test]
 fn help_is_there_for_every_verb() {
     for verb in [

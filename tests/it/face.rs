@@ -16,11 +16,8 @@ static PIPELINE: LazyLock<FacePipeline> = LazyLock::new(|| FacePipeline::new(&op
 /// On the runtime that is named in the environment, as by `scripts/onnxruntime.sh`, or else on the
 /// built-in one: the numbers hold for both.
 fn options() -> PipelineOptions {
-    let library = std::env::var_os("VULTUS_ONNXRUNTIME");
     PipelineOptions {
-        detector: library.map_or(Runtime::BuiltIn, |library| {
-            Runtime::OnnxRuntime(library.into())
-        }),
+        detector: Runtime::with(std::env::var_os("VULTUS_ONNXRUNTIME")),
         ..PipelineOptions::default()
     }
 }
@@ -584,11 +581,15 @@ fn onnx_runtime_finds_the_faces_that_the_built_in_one_finds() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("libtext.so");
     std::fs::write(&text, "no library").unwrap();
-    for wrong in [
-        text.as_path(),
-        &folder.path().join("missing.so"),
-        folder.path(),
-    ] {
+    let whole = std::fs::read(&library).unwrap();
+    let cut = [0, 1000, whole.len() / 2, whole.len() - 1].map(|length| {
+        let path = folder.path().join(format!("lib{length}.so"));
+        std::fs::write(&path, &whole[..length]).unwrap();
+        path
+    });
+    let missing = folder.path().join("missing.so");
+    let others = [text.as_path(), &missing, folder.path()];
+    for wrong in others.into_iter().chain(cut.iter().map(AsRef::as_ref)) {
         let error = pipeline(wrong.as_os_str()).expect_err("it was accepted");
         assert!(
             matches!(error, FaceSetupError::OnnxRuntime { .. }),

@@ -3,12 +3,13 @@
 //! All networks run on rten, which is part of the program. Those that find faces can run on ONNX
 //! Runtime instead, which is several times as fast at them; see [`Runtime`].
 
+mod idle;
 #[cfg(feature = "onnxruntime")]
 mod onnx_runtime;
 mod rten;
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use self::rten::{Lanes, Network};
@@ -28,8 +29,17 @@ pub enum Runtime {
     OnnxRuntime(PathBuf),
 }
 
+impl Runtime {
+    /// ONNX Runtime if there is a library of it, or else the built-in one.
+    pub fn with(library: Option<impl Into<PathBuf>>) -> Runtime {
+        library.map_or(Runtime::BuiltIn, |library| {
+            Runtime::OnnxRuntime(library.into())
+        })
+    }
+}
+
 /// A loaded network with one input of single-precision numbers.
-pub(super) trait Inference: Debug + Send + Sync {
+pub(crate) trait Inference: Debug + Send + Sync {
     /// Runs it on `values` of `shape` and returns its outputs, in the order that was asked for when it
     /// was loaded.
     fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError>;
@@ -53,34 +63,16 @@ pub(super) fn load(
             let network = Network::load(name, onnx.to_vec(), &origin, outputs, lanes)?;
             Ok(Box::new(network))
         }
+        #[cfg(feature = "onnxruntime")]
         Runtime::OnnxRuntime(library) => {
-            load_elsewhere(library, name, onnx, outputs, lanes.threads())
+            let threads = lanes.threads();
+            let sessions = onnx_runtime::Sessions::load(library, name, onnx, outputs, threads)?;
+            Ok(Box::new(sessions))
         }
+        #[cfg(not(feature = "onnxruntime"))]
+        Runtime::OnnxRuntime(library) => Err(FaceSetupError::OnnxRuntime {
+            library: library.clone(),
+            reason: "this program was built without the feature `onnxruntime`".to_owned(),
+        }),
     }
-}
-
-#[cfg(feature = "onnxruntime")]
-fn load_elsewhere(
-    library: &Path,
-    name: &'static str,
-    onnx: &'static [u8],
-    outputs: &[&'static str],
-    threads: usize,
-) -> Result<Box<dyn Inference>, FaceSetupError> {
-    let network = onnx_runtime::Sessions::load(library, name, onnx, outputs, threads)?;
-    Ok(Box::new(network))
-}
-
-#[cfg(not(feature = "onnxruntime"))]
-fn load_elsewhere(
-    library: &Path,
-    _name: &'static str,
-    _onnx: &'static [u8],
-    _outputs: &[&'static str],
-    _threads: usize,
-) -> Result<Box<dyn Inference>, FaceSetupError> {
-    Err(FaceSetupError::OnnxRuntime {
-        library: library.to_owned(),
-        reason: "this program was built without the feature `onnxruntime`".to_owned(),
-    })
 }

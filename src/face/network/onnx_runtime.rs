@@ -1,27 +1,29 @@
 //! ONNX Runtime, in a shared library that is loaded when the program runs.
 
+use std::error::Error as _;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use object::{Object, ObjectSegment};
+use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::super::error::{FaceError, FaceSetupError};
 use super::Inference;
+use super::idle::Idle;
 
-/// One network, as often as it was ever run at once.
-///
-/// A session runs one input at a time, whatever the number of processors. So each run borrows a session
-/// of its own, and there come to be as many as there were runs at once.
+/// One network, as often as it was ever run at once: a session runs one input at a time.
 pub(super) struct Sessions {
     name: &'static str,
     onnx: &'static [u8],
     outputs: Vec<&'static str>,
     threads: usize,
     environment: Environment,
-    idle: Mutex<Vec<Session>>,
+    idle: Idle<Session>,
 }
 
 impl Sessions {
@@ -38,7 +40,7 @@ impl Sessions {
             outputs: outputs.to_vec(),
             threads,
             environment: environment(library)?,
-            idle: Mutex::new(Vec::new()),
+            idle: Idle::new(),
         };
         let refuse = |reason: String| FaceSetupError::Network {
             origin: format!("built-in {name}"),
@@ -53,7 +55,7 @@ impl Sessions {
         if let Some(missing) = outputs.iter().find(|name| !has(name)) {
             return Err(refuse(format!("it has no output `{missing}`")));
         }
-        sessions.give_back(first);
+        sessions.idle.give_back(first);
         Ok(sessions)
     }
 
@@ -61,23 +63,6 @@ impl Sessions {
         Session::builder(&self.environment)?
             .with_intra_threads(self.threads)?
             .commit_from_memory(self.onnx)
-    }
-
-    fn borrow(&self) -> Result<Session, ort::Error> {
-        // A panic elsewhere leaves at worst a session fewer in the list.
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        idle.map_or_else(|| self.open(), Ok)
-    }
-
-    fn give_back(&self, session: Session) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(session);
     }
 
     fn outputs_of(
@@ -100,10 +85,11 @@ impl Sessions {
 impl Inference for Sessions {
     fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError> {
         let failed = |error: ort::Error| self.failed(error.to_string());
-        let mut session = self.borrow().map_err(failed)?;
+        let idle = self.idle.take();
+        let mut session = idle.map_or_else(|| self.open(), Ok).map_err(failed)?;
         let outputs = self.outputs_of(&mut session, shape, &values);
         // A session that failed at one input is as good as before for another.
-        self.give_back(session);
+        self.idle.give_back(session);
         outputs.map_err(failed)
     }
 
@@ -130,28 +116,52 @@ fn environment(library: &Path) -> Result<Environment, FaceSetupError> {
         library: library.to_owned(),
         reason,
     };
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((path, environment)) = &*loaded {
-        return if path == library {
-            Ok(environment.clone())
-        } else {
-            Err(refuse(format!(
-                "this process already runs `{}`",
-                path.display()
-            )))
-        };
-    }
     // A path without a folder would be looked for among the libraries of the system.
     let path = library
         .canonicalize()
         .map_err(|error| refuse(error.to_string()))?;
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((running, environment)) = &*loaded {
+        if *running == path {
+            return Ok(environment.clone());
+        }
+        let running = running.display();
+        return Err(refuse(format!("this process already runs `{running}`")));
+    }
+    check_whole(&path).map_err(refuse)?;
     let environment = ort::init_from(&path)
-        .map_err(|error| refuse(error.to_string()))?
+        .map_err(|error| refuse(told(&error)))?
         .with_name("vultus")
         // The library of some vendors reports what it runs.
         .with_telemetry(false)
         .build()
         .map_err(|error| refuse(error.to_string()))?;
-    *loaded = Some((library.to_owned(), environment.clone()));
+    *loaded = Some((path, environment.clone()));
     Ok(environment)
+}
+
+/// Fails if the file is no library, or ends before it should: the system would map what is missing all
+/// the same, and the process would be killed when it came to it.
+fn check_whole(path: &Path) -> Result<(), String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let library = object::File::parse(&*bytes)
+        .map_err(|error| format!("it is not a whole library: {error}"))?;
+    for segment in library.segments() {
+        let (start, length) = segment.file_range();
+        let end = start.saturating_add(length);
+        if end > bytes.len() as u64 {
+            let found = bytes.len();
+            return Err(format!("it ends after {found} bytes, expected {end}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the system says of a library that it cannot load.
+fn told(error: &LoadDynamicError) -> String {
+    let cause = match error {
+        LoadDynamicError::Dlopen { error, .. } => error.source(),
+        _ => None,
+    };
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
 }

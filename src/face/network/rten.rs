@@ -1,51 +1,41 @@
 //! rten, which is part of the program.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value};
 use rten_tensor::{AsView, Tensor};
 
 use super::super::error::{FaceError, FaceSetupError};
 use super::Inference;
+use super::idle::Idle;
 
-/// Lends thread pools to runs of networks.
-///
-/// A pool of one thread shared by all would let one request run at a time, whatever the number of
-/// processors. So each run borrows a pool of its own, and there come to be as many pools as there
-/// were runs at once. An idle pool costs a sleeping thread for each of its threads.
+/// Lends thread pools to runs of networks. An idle pool costs a sleeping thread for each of its threads.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     threads: usize,
-    idle: Mutex<Vec<Arc<ThreadPool>>>,
+    idle: Idle<Arc<ThreadPool>>,
 }
 
 impl Lanes {
     pub(crate) fn new(threads: usize) -> Arc<Lanes> {
         Arc::new(Lanes {
             threads,
-            idle: Mutex::new(Vec::new()),
+            idle: Idle::new(),
         })
     }
 
     /// The threads of each run.
+    #[cfg(feature = "onnxruntime")]
     pub(super) fn threads(&self) -> usize {
         self.threads
     }
 
     fn with<T>(&self, run: impl FnOnce(Arc<ThreadPool>) -> T) -> T {
-        // A panic elsewhere leaves at worst a pool fewer in the list.
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let pool = idle.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(self.threads)));
+        let new = || Arc::new(ThreadPool::with_num_threads(self.threads));
+        let pool = self.idle.take().unwrap_or_else(new);
         let result = run(Arc::clone(&pool));
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(pool);
+        self.idle.give_back(pool);
         result
     }
 }
@@ -116,13 +106,10 @@ impl Network {
             })
             .collect()
     }
+}
 
-    /// Runs it on `values` of `shape` and returns its outputs, each with its shape.
-    pub(crate) fn run(
-        &self,
-        shape: &[usize],
-        values: Vec<f32>,
-    ) -> Result<Vec<Vec<f32>>, FaceError> {
+impl Inference for Network {
+    fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError> {
         let input = Tensor::from_data(shape, values);
         let outputs: Result<Vec<Value>, _> = self.lanes.with(|pool| {
             let options = RunOptions::default().with_thread_pool(Some(pool));
@@ -144,21 +131,11 @@ impl Network {
             .collect()
     }
 
-    pub(crate) fn failed(&self, reason: String) -> FaceError {
+    fn failed(&self, reason: String) -> FaceError {
         FaceError::Inference {
             network: self.name,
             reason,
         }
-    }
-}
-
-impl Inference for Network {
-    fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError> {
-        Network::run(self, shape, values)
-    }
-
-    fn failed(&self, reason: String) -> FaceError {
-        Network::failed(self, reason)
     }
 }
 
