@@ -46,6 +46,9 @@ fn steps(criterion: &mut Criterion) {
     group.bench_function("decode 720x900 JPEG", |b| {
         b.iter(|| pipeline.decode(black_box(&bytes)));
     });
+    group.bench_function("detect on 160", |b| {
+        b.iter(|| pipeline.detect(black_box(&picture), Canvas::Glance));
+    });
     group.bench_function("detect on 256", |b| {
         b.iter(|| pipeline.detect(black_box(&picture), Canvas::Close));
     });

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
@@ -194,16 +195,17 @@ fn upload(service: &mut Service, rounds: usize) {
         ("PNG of a canvas, 360 x 480", "image/png", png.into_inner()),
     ] {
         let picture = data_url(kind, &bytes);
-        let mut alone = Vec::new();
+        let (mut alone, mut idle) = (Vec::new(), Vec::new());
         let mut token = String::new();
         let mut round = 0;
-        // In turns, so that both see the same machine.
+        // In turns, so that all see the same machine.
         let times = Times::of(rounds, || {
             let started = Instant::now();
             let decoded = service.faces.decode(&bytes).unwrap();
             let face = service.faces.only_face_in(&decoded).unwrap();
             FaceView::new(&decoded, &face);
             alone.push(started.elapsed());
+            idle.push(counted());
             if round % 32 == 0 {
                 token = service.token("bcid=bws.1.1&task=enroll").0;
             }
@@ -212,7 +214,19 @@ fn upload(service: &mut Service, rounds: usize) {
         });
         println!("upload: {name}: {times}");
         println!("  decoding and networks alone: {}", Times::new(alone));
+        println!("  the machine, counting: {}", Times::new(idle));
     }
+}
+
+/// How long this processor takes to count, about as long as an upload takes. On an unloaded machine it is
+/// always the same: a tail here is of other programs, or of other machines that share the processor.
+fn counted() -> Duration {
+    let started = Instant::now();
+    let mut sum = 0_u64;
+    for number in 0..180_000_000_u64 {
+        sum = black_box(sum.wrapping_add(number));
+    }
+    started.elapsed()
 }
 
 fn liveness(service: &mut Service, rounds: usize) {

