@@ -1,3 +1,5 @@
+//! Moving eyes, nose and mouth to where an embedder expects them.
+
 use std::fmt;
 
 use super::decode::Picture;

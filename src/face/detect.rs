@@ -90,7 +90,7 @@ pub struct Detection {
 /// enlarged for it. The time a look takes grows with the square's area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Canvas {
-    /// 160 pixels: for a glance, which finds a face that is a quarter of the picture high.
+    /// 160 pixels: for a glance, which finds a face a quarter as high as the picture's longer side.
     Glance,
     /// 256 pixels: for a second look at one face.
     Close,
@@ -261,7 +261,7 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
 }
 
 /// The picture at `width` x `height`, every pixel of it taken into account.
-fn reduce(picture: &Picture, width: usize, height: usize) -> Picture {
+pub(super) fn reduce(picture: &Picture, width: usize, height: usize) -> Picture {
     let (from_width, from_height) = (picture.width() as u32, picture.height() as u32);
     // Typed: the untyped interface compiles the code of all pixel types into this crate, which
     // takes minutes.

@@ -206,8 +206,8 @@ impl Portrait {
 pub fn portrait_bmp(picture: &Picture, face: &Face, rules: &PortraitRules) -> Vec<u8> {
     let portrait = Portrait::of(rules);
     let Portrait { width, height, .. } = portrait;
-    let upright = portrait.placement(face);
-    let upright = warp(picture, &upright, (width, height), Outside::Nearest);
+    let placement = portrait.placement(face);
+    let upright = warp(picture, &placement, (width, height), Outside::Nearest);
     let mut rows = Vec::with_capacity(width * height * 3);
     // A BMP file goes from the bottom up, and its colours from blue to red. Rows whose pixels are a multiple of
     // four need no filling.

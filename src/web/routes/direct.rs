@@ -151,7 +151,7 @@ pub(super) fn is_missing(text: &[u8]) -> bool {
 
 /// The only face in a picture.
 pub(super) fn look(state: &AppState, picture: Picture) -> Result<Look, Error> {
-    Ok(match state.faces().only_face_in(&picture) {
+    Ok(match state.faces().only_face_closely_in(&picture) {
         Ok(face) => Ok(Seen { picture, face }),
         Err(FaceError::NoFaceFound) => Err(Fault::NoFaceFound),
         Err(FaceError::MultipleFacesFound { .. }) => Err(Fault::MultipleFacesFound),
