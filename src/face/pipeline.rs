@@ -517,6 +517,14 @@ fn is_second(picture: &Picture, first: &Detection, other: &Detection) -> bool {
 mod tests {
     use super::*;
 
+    /// The usual pipeline, and a portrait of 720 x 900 pixels.
+    fn with_portrait() -> (FacePipeline, Picture) {
+        let pipeline = FacePipeline::new(&PipelineOptions::default()).unwrap();
+        let portrait = include_bytes!("../../data/faces/obama-portrait.jpg");
+        let portrait = pipeline.decode(portrait).unwrap();
+        (pipeline, portrait)
+    }
+
     #[test]
     fn a_glance_suffices_for_a_large_face_that_is_surely_one() {
         for (score, area, expected) in [
@@ -532,9 +540,7 @@ mod tests {
 
     #[test]
     fn a_glance_finds_the_face_of_a_portrait_and_not_one_far_away() {
-        let pipeline = FacePipeline::new(&PipelineOptions::default()).unwrap();
-        let portrait = include_bytes!("../../data/faces/obama-portrait.jpg");
-        let portrait = pipeline.decode(portrait).unwrap();
+        let (pipeline, portrait) = with_portrait();
         let glance = pipeline.glance(&portrait).unwrap().unwrap();
         // The eyes are 91 pixels apart. Without the second look the mouth is 15 away.
         let thorough = pipeline.look(&portrait, &[Canvas::Many]).unwrap()[0];
@@ -563,9 +569,7 @@ mod tests {
 
     #[test]
     fn a_large_picture_gets_its_border_when_it_is_small() {
-        let pipeline = FacePipeline::new(&PipelineOptions::default()).unwrap();
-        let portrait = include_bytes!("../../data/faces/obama-portrait.jpg");
-        let portrait = pipeline.decode(portrait).unwrap();
+        let (pipeline, portrait) = with_portrait();
         // 1,260 x 1,440: shrunk before, by 0.44, and on the canvas of 320 again.
         let large = portrait.with_border(270);
         let (found, scale) = pipeline.find_with_border(&large).unwrap();
