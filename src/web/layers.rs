@@ -98,6 +98,7 @@ pub(super) fn cors(origins: &Origins) -> CorsLayer {
         .allow_headers([
             header::AUTHORIZATION,
             header::ACCEPT,
+            header::CACHE_CONTROL,
             header::CONTENT_TYPE,
             header::HeaderName::from_static("x-requested-with"),
         ])

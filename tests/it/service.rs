@@ -22,16 +22,21 @@ pub(super) struct App {
 impl App {
     /// Creates one for storage `bws` in a data directory, which nobody may be using.
     pub(super) fn create(data: &Path) -> App {
-        App::create_for(data, "bws", None)
+        App::create_for(data, "demo", "bws", None)
     }
 
     /// Creates one for a storage, or one partition of it.
-    pub(super) fn create_for(data: &Path, storage: &str, partition: Option<i32>) -> App {
+    pub(super) fn create_for(
+        data: &Path,
+        name: &str,
+        storage: &str,
+        partition: Option<i32>,
+    ) -> App {
         let verb = [
             "app",
             "create",
             "--name",
-            "demo",
+            name,
             "--storage",
             storage,
             "--json",

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header;
-use tokio::task::JoinSet;
+use axum::http::{Method, header};
+use image::{Rgb, RgbImage};
+use serde_json::json;
+use tokio::task::{JoinHandle, JoinSet};
 
 use vultus::types::Bcid;
 
-use super::app::{Answer, TestApp, obama};
+use super::app::{Answer, TestApp, nobody, obama, png};
 
 /// The answers to `count` requests that begin together.
 async fn at_once<F>(count: usize, request: impl Fn(usize) -> F) -> Vec<Answer>
@@ -124,6 +126,66 @@ async fn people_enrolled_at_once_are_all_found() {
     // All are equally alike, so they come in the order of their numbers.
     for (number, found) in classes.iter().enumerate() {
         assert_eq!(found["ClassID"], number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_task_that_was_not_begun_says_so_and_is_no_try() {
+    let app = Arc::new(TestApp::with(|settings| {
+        settings.workers = 1;
+        settings.queue_max = 0;
+    }));
+    let tasks = [
+        ("enroll", "enrollment"),
+        ("verify", "verification"),
+        ("identify", "identification"),
+        ("livenessdetection", "livenessdetection"),
+    ];
+    app.enroll("bws.1.7", &obama()).await;
+    let mut tokens = Vec::new();
+    for (task, _) in tasks {
+        let query = format!("bcid=bws.1.7&task={task}&maxtries=1");
+        tokens.push(app.ready(&query).await);
+    }
+    let held = hold(&app).await;
+    for ((task, action), token) in tasks.into_iter().zip(&tokens) {
+        let failed = r#"{"Success":false,"Error":"ExecutionOfJobTimedOut""#;
+        assert_eq!(app.task(token, task).await.body, format!("{failed}}}"));
+        let path = format!("/extension/result?access_token={token}");
+        let kept = format!(r#"{failed},"Action":"{action}","BCID":"bws/1/7"}}"#);
+        assert_eq!(app.ask(Method::GET, &path).await.body, kept);
+        // The sample is gone.
+        app.task(token, task).await.says(400, "no samples");
+    }
+    assert_eq!(held.await.unwrap().status, 200, "it ended too early");
+    for ((task, _), token) in tasks.into_iter().zip(&tokens) {
+        app.refill(token).await;
+        let answer = app.task(token, task).await;
+        assert_eq!(answer.status, 200, "{task}: {}", answer.body);
+        assert!(!answer.body.contains("TimedOut"), "{task}");
+        app.refill(token).await;
+        app.task(token, task).await.says(403, "attempts");
+    }
+}
+
+/// Gives the only worker so much to do that it takes seconds, and waits until it has begun.
+async fn hold(app: &Arc<TestApp>) -> JoinHandle<Answer> {
+    let wall = png(&RgbImage::from_pixel(5000, 5000, Rgb([128; 3])));
+    let body = json!({"liveimage1": wall, "liveimage2": wall, "idphoto": wall}).to_string();
+    let token = app.token("bcid=bws.1.1").await;
+    loop {
+        let (theirs, body) = (app.clone(), body.clone());
+        let held = tokio::spawn(async move {
+            let path = "/extension/photoverify2";
+            theirs.call(Method::POST, path, &theirs.basic(), body).await
+        });
+        // An upload that comes first takes the worker itself, and the other call is refused.
+        while !held.is_finished() {
+            if app.upload(&token, &nobody()).await.status == 503 && !held.is_finished() {
+                return held;
+            }
+        }
+        assert_eq!(held.await.unwrap().status, 503);
     }
 }
 

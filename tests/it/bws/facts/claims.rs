@@ -3,6 +3,7 @@
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
+use super::door::{NARROW_NAME, Who};
 use super::{Scene, facts, pictures};
 
 facts! {
@@ -17,6 +18,7 @@ facts! {
     Json s3_a_challenge_is_a_text_with_one_list_for_each_try,
     Json s3_directions_never_follow_themselves,
     Json s3_claims_can_be_read_as_plain_base64,
+    Json s3_the_name_of_an_app_may_have_any_letters,
     Json s3_a_success_does_not_end_a_token,
     Json s3_a_call_without_samples_is_no_try,
     Json s3_a_token_for_another_task_is_403_and_costs_nothing,
@@ -95,10 +97,7 @@ fn s3_every_claim_is_there(scene: &Scene) {
     let text = |name: &str| claims[name].as_str().unwrap().to_owned();
     assert_eq!(text("tokenid").len(), 36);
     assert!(!text("clnt").is_empty());
-    assert_eq!(
-        text("app"),
-        scene.door.credentials(super::door::Who::Main).id
-    );
+    assert_eq!(text("app"), scene.door.credentials(Who::Main).id);
     assert_eq!(text("bcid"), format!("bws/{}/-5", scene.partition));
     assert_eq!(claims["task"], 0x23);
     // One mobile client cannot do without.
@@ -180,6 +179,16 @@ fn s3_claims_can_be_read_as_plain_base64(scene: &Scene) {
         assert!(!part.contains(['-', '_', '=']), "{part}");
         assert!(BASE64_STANDARD_NO_PAD.decode(part).unwrap().is_ascii());
     }
+}
+
+fn s3_the_name_of_an_app_may_have_any_letters(scene: &Scene) {
+    let id = scene.door.credentials(Who::Narrow).id;
+    let query = format!("token?id={id}&bcid=bws.5.1");
+    let token = scene.ask_as(Who::Narrow, "GET", &query).reply.body;
+    let part = token.split('.').nth(1).unwrap();
+    assert!(!part.contains(['-', '_', '=']), "{part}");
+    assert!(BASE64_STANDARD_NO_PAD.decode(part).unwrap().is_ascii());
+    assert_eq!(payload(&token)["clnt"], NARROW_NAME);
 }
 
 fn s3_a_success_does_not_end_a_token(scene: &Scene) {

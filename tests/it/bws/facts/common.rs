@@ -1,5 +1,6 @@
 //! Section 0, the ten rules, and section 1.0, what all calls have in common.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::json;
 
 use super::door::Who;
@@ -24,6 +25,7 @@ facts! {
     Both s1_0_every_error_has_a_message,
     Json s1_0_calls_of_the_app_take_no_token,
     Json s1_0_calls_of_a_device_take_no_secret,
+    Json s1_0_credentials_may_be_in_any_encoding,
     Json s1_0_a_wrong_secret_is_401_and_a_foreign_class_403,
 }
 
@@ -172,6 +174,7 @@ fn s0_9_preflights_need_no_credentials(scene: &Scene) {
         // By the Fetch standard `*` would not cover it.
         assert!(list("access-control-allow-headers").contains("authorization"));
         assert!(list("access-control-allow-headers").contains("content-type"));
+        assert!(list("access-control-allow-headers").contains("cache-control"));
         assert!(list("access-control-allow-methods").contains(&method.to_ascii_lowercase()));
     }
 }
@@ -277,6 +280,22 @@ fn s1_0_calls_of_a_device_take_no_secret(scene: &Scene) {
         answer.refuses(401, "");
         let wanted = answer.header("www-authenticate");
         assert!(wanted.starts_with("Bearer "), "{name}: {wanted}");
+    }
+}
+
+fn s1_0_credentials_may_be_in_any_encoding(scene: &Scene) {
+    let app = scene.door.credentials(Who::Main);
+    let status = |pair: &[u8]| {
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
+        scene.send(Call::new("GET", "status").header("Authorization", basic))
+    };
+    // Ids and secrets are ASCII, so that a right pair has the same bytes in all of them.
+    let right = format!("{}:{}", app.id, app.secret);
+    assert!(right.is_ascii());
+    assert_eq!(status(right.as_bytes()).status(), 200);
+    for wrong in ["\u{fc}".as_bytes(), b"\xfc", b"\xff\xfe", b"\0"] {
+        status(&[right.as_bytes(), wrong].concat()).refuses(401, "");
+        status(&[wrong, right.as_bytes()].concat()).refuses(401, "");
     }
 }
 

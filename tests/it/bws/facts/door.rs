@@ -31,6 +31,9 @@ pub(super) enum Who {
     Stranger,
 }
 
+/// The name of [`Who::Narrow`], with all kinds of characters that a token must not hold as they are.
+pub(super) const NARROW_NAME: &str = "Gate ~?> \u{fc}ber \u{5317} \u{1f6aa}";
+
 /// An App-ID and its secret.
 #[derive(Clone)]
 pub(super) struct Credentials {

@@ -7,6 +7,7 @@ facts! {
     Both s1_9_none_is_404,
     Both s1_9_an_invalid_bcid_or_trait_is_400,
     Json s1_9_traits_have_no_letter_case,
+    Json s1_9_without_a_trait_it_is_the_face,
     Json s1_9_nobody_has_a_voice,
     Both s1_9_without_credentials_it_is_401,
     Both s1_9_a_foreign_class_is_403,
@@ -57,6 +58,15 @@ fn s1_9_traits_have_no_letter_case(scene: &Scene) {
             .ask("GET", &format!("isenrolled?bcid={{p}}.1&trait={traits}"))
             .is_empty(200);
     }
+}
+
+fn s1_9_without_a_trait_it_is_the_face(scene: &Scene) {
+    assert_eq!(scene.ask("GET", "isenrolled?bcid={p}.1").status(), 404);
+    scene.enroll(1, pictures::obama());
+    scene.ask("GET", "isenrolled?bcid={p}.1").is_empty(200);
+    scene
+        .ask("GET", "isenrolled?bcid={p}.1&trait=")
+        .is_empty(200);
 }
 
 fn s1_9_nobody_has_a_voice(scene: &Scene) {

@@ -5,7 +5,7 @@ use axum::http::Request;
 use tokio::runtime::Runtime;
 
 use super::super::app::{TestApp, URL};
-use super::door::{Credentials, Who};
+use super::door::{Credentials, NARROW_NAME, Who};
 use super::{Call, Door, Format, Reply, Scene};
 
 struct Memory {
@@ -24,12 +24,12 @@ impl Memory {
     fn new() -> Memory {
         let runtime = Runtime::new().unwrap();
         let app = TestApp::new();
-        let create = |storage: &str, partition| {
+        let create = |name, storage: &str, partition| {
             let now = app.clock.now();
             let storage = storage.parse().unwrap();
             let apps = app.state.apps();
             let (app, secret) = apps
-                .create("Other", storage, partition, now, &mut rand::rng())
+                .create(name, storage, partition, now, &mut rand::rng())
                 .unwrap();
             Credentials {
                 id: app.id.to_string(),
@@ -37,8 +37,8 @@ impl Memory {
             }
         };
         Memory {
-            narrow: create("bws", Some(5)),
-            stranger: create("other", None),
+            narrow: create(NARROW_NAME, "bws", Some(5)),
+            stranger: create("Other", "other", None),
             runtime,
             app,
         }

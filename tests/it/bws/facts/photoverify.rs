@@ -11,12 +11,13 @@ facts! {
     Json s1_15_another_photo_is_the_word_false,
     Json s1_15_a_form_says_the_same_as_json,
     Json s1_15_accuracy_goes_from_1_to_5,
+    Json s1_15_accuracy_is_4_unless_given,
     Json s1_15_accuracy_in_braces_is_tolerated,
     Json s1_15_pictures_that_are_not_live_are_400,
     Json s1_15_what_is_missing_or_no_picture_is_a_code,
     Both s1_15_the_second_call_answers_with_an_object,
     Json s1_15_level_0_is_a_reject,
-    Json s1_15_the_second_live_picture_may_be_missing,
+    Json s1_15_one_live_picture_may_be_missing,
     Json s1_15_without_credentials_it_is_401,
 }
 
@@ -76,6 +77,20 @@ fn s1_15_accuracy_goes_from_1_to_5(scene: &Scene) {
             let answer = post(scene, &format!("{name}?accuracy={level}"), &body);
             answer.refuses(400, "accuracy");
         }
+    }
+}
+
+fn s1_15_accuracy_is_4_unless_given(scene: &Scene) {
+    for (photo, level) in [(pictures::reaches_3(), 3), (pictures::reaches_4(), 4)] {
+        let body = with_photo(photo);
+        let found = post(scene, "photoverify2", &body).result();
+        assert_eq!(found["AccuracyLevel"], level, "{found}");
+        assert_eq!(found["Success"], level == 4, "{found}");
+        let unless_given = if level == 4 { "true" } else { "false" };
+        says(&post(scene, "photoverify", &body), unless_given);
+        let asked = |level| post(scene, &format!("photoverify?accuracy={level}"), &body);
+        says(&asked(level), "true");
+        says(&asked(level + 1), "false");
     }
 }
 
@@ -152,15 +167,21 @@ fn s1_15_level_0_is_a_reject(scene: &Scene) {
     assert_eq!(found["Errors"][0]["Code"], "LiveDetectionFailed");
 }
 
-fn s1_15_the_second_live_picture_may_be_missing(scene: &Scene) {
-    let mut body = with_photo(pictures::obama_left());
-    body["liveimage2"] = "data:,".into();
-    let empty = post(scene, "photoverify2", &body).result();
-    assert_eq!(empty["Success"], true, "{empty}");
-    body.as_object_mut().unwrap().remove("liveimage2");
-    let left_out = post(scene, "photoverify2", &body).result();
-    assert_eq!(left_out["Success"], true, "{left_out}");
-    assert_eq!(left_out["AccuracyLevel"], empty["AccuracyLevel"]);
+fn s1_15_one_live_picture_may_be_missing(scene: &Scene) {
+    for missing in ["liveimage1", "liveimage2"] {
+        let mut body = with_photo(pictures::obama_left());
+        body[missing] = "data:,".into();
+        let empty = post(scene, "photoverify2", &body).result();
+        assert_eq!(empty["Success"], true, "{empty}");
+        assert_eq!(empty["Samples"].as_array().unwrap().len(), 2);
+        body.as_object_mut().unwrap().remove(missing);
+        let left_out = post(scene, "photoverify2", &body).result();
+        assert_eq!(left_out["Success"], true, "{left_out}");
+        assert_eq!(left_out["AccuracyLevel"], empty["AccuracyLevel"]);
+        is_code(&post(scene, "photoverify", &body), "MissingData");
+    }
+    let body = json!({"idphoto": pictures::obama_left()});
+    is_code(&post(scene, "photoverify2", &body), "MissingData");
 }
 
 fn s1_15_without_credentials_it_is_401(scene: &Scene) {

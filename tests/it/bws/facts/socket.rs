@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::super::super::service::{App, Server};
-use super::door::{Credentials, Who};
+use super::door::{Credentials, NARROW_NAME, Who};
 use super::{Call, Door, Fact, Format, Kind, Reply, Scene, all};
 
 struct Socket {
@@ -61,8 +61,12 @@ impl Door for Socket {
 fn all_facts_hold_for_the_real_program_on_a_socket() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let apps = [("bws", None), ("bws", Some(5)), ("other", None)]
-        .map(|(storage, partition)| App::create_for(&data, storage, partition));
+    let apps = [
+        ("Main", "bws", None),
+        (NARROW_NAME, "bws", Some(5)),
+        ("Other", "other", None),
+    ]
+    .map(|(name, storage, partition)| App::create_for(&data, name, storage, partition));
     let door = Socket {
         server: Server::start(&data),
         apps,
