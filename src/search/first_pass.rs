@@ -46,9 +46,9 @@ struct Chunk {
 pub(super) struct Thread<'a> {
     pass: &'a FirstPass<'a>,
     packed: PackedRows,
-    /// Those of one chunk.
-    limits: Vec<Limit>,
-    /// The limits in eight bits, for what was looked at again.
+    /// One for each chunk.
+    limits: Vec<ChunkLimits>,
+    /// The limits in eight bits, for what was looked at again where the tile has fewer.
     fine_limits: Vec<Limit>,
     /// For each probe how many rows were looked at again.
     refined: Vec<usize>,
@@ -56,6 +56,14 @@ pub(super) struct Thread<'a> {
     /// For each probe how many more pieces are to be scanned finely.
     fine_pieces: Vec<usize>,
     bytes_read: u64,
+}
+
+/// What rows must reach for the probes of a chunk.
+struct ChunkLimits {
+    /// The thresholds that the limits were made from. They change rarely, and making a limit takes
+    /// longer than multiplying a probe with ten rows.
+    thresholds: Vec<f64>,
+    limits: Vec<Limit>,
 }
 
 impl<'a> FirstPass<'a> {
@@ -99,8 +107,8 @@ impl<'a> FirstPass<'a> {
         Thread {
             pass: self,
             packed: self.kernel.packed_rows(),
-            limits: Vec::new(),
-            fine_limits: vec![Limit::NOTHING; self.probes.len()],
+            limits: self.chunks.iter().map(ChunkLimits::new).collect(),
+            fine_limits: self.probes.iter().map(everything).collect(),
             refined: vec![0; self.probes.len()],
             hits: Vec::new(),
             fine_pieces: vec![0; self.probes.len()],
@@ -199,15 +207,13 @@ impl Thread<'_> {
         let (kernel, ahead) = (self.pass.kernel, ahead.nibbles());
         rows.pack(kernel, &mut self.packed);
         self.count(rows, 2);
-        for chunk in &self.pass.chunks {
-            let limits = chunk.probes.limits();
-            self.limits.clear();
-            self.limits.resize(limits, Limit::NOTHING);
+        for (at, chunk) in self.pass.chunks.iter().enumerate() {
             for group in 0..self.packed.groups() {
-                self.refresh_limits(chunk, best);
+                self.refresh_limits(at, chunk, best);
                 self.hits.clear();
                 let (packed, hits) = (&self.packed, &mut self.hits);
-                kernel.tile(&chunk.probes, packed, group, &self.limits, &ahead, hits);
+                let limits = &self.limits[at].limits;
+                kernel.tile(&chunk.probes, packed, group, limits, &ahead, hits);
                 hits.iter_mut()
                     .for_each(|hit| hit.probe += chunk.first as u32);
                 if kernel.form() == Form::SixBits {
@@ -221,13 +227,18 @@ impl Thread<'_> {
         Ok(())
     }
 
-    /// Brings the limits of a chunk up to what is known by now.
-    fn refresh_limits(&mut self, chunk: &Chunk, best: &[Best]) {
+    /// Brings the limits of the `at`-th chunk up to what is known by now.
+    fn refresh_limits(&mut self, at: usize, chunk: &Chunk, best: &[Best]) {
+        let known = &mut self.limits[at];
         for (at, code) in chunk.codes.iter().enumerate() {
-            let least = best[chunk.first + at].threshold();
-            self.limits[at] = code.limit(least);
-            let fine = self.pass.probes[chunk.first + at].code();
-            self.fine_limits[chunk.first + at] = fine.limit(least);
+            let probe = chunk.first + at;
+            let least = best[probe].threshold();
+            if known.thresholds[at].to_bits() == least.to_bits() {
+                continue;
+            }
+            known.thresholds[at] = least;
+            known.limits[at] = code.limit(least);
+            self.fine_limits[probe] = self.pass.probes[probe].code().limit(least);
         }
     }
 
@@ -258,6 +269,26 @@ impl Thread<'_> {
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
+}
+
+impl ChunkLimits {
+    /// Limits that report everything, which is what no threshold means.
+    fn new(chunk: &Chunk) -> ChunkLimits {
+        let mut limits = vec![Limit::NOTHING; chunk.probes.limits()];
+        let least = f64::NEG_INFINITY;
+        for (limit, code) in limits.iter_mut().zip(&chunk.codes) {
+            *limit = code.limit(least);
+        }
+        ChunkLimits {
+            thresholds: vec![least; chunk.codes.len()],
+            limits,
+        }
+    }
+}
+
+/// The limit of a probe before anything is known.
+fn everything(probe: &Probe) -> Limit {
+    probe.code().limit(f64::NEG_INFINITY)
 }
 
 /// Puts the number of the probe into hits of a scan for one.

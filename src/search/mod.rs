@@ -35,13 +35,18 @@ pub use pool::Pool;
 use scan::{Part, Scan};
 
 use crate::code::Probe;
-use crate::kernel::Kernel;
+use crate::kernel::{Isa, Kernel};
 use crate::partition::{Snapshot, StoreError};
 use crate::types::{EncoderId, Match};
 
 /// From so many probes on, repacking rows for all of them costs less than scanning for one after
-/// the other. Measured with `cargo bench --bench search`; see `docs/benchmarks.md`.
-const TILE_PROBES_MIN: usize = 6;
+/// the other. Measured with `vultus bench --all-plans`; see `docs/benchmarks.md`.
+fn tile_probes_min(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 | Isa::Amx => 8,
+        _ => 6,
+    }
+}
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -69,7 +74,7 @@ impl Options {
 
     /// The plan for so many probes.
     pub fn plan_for(&self, probes: usize) -> Plan {
-        let fastest = if probes < TILE_PROBES_MIN {
+        let fastest = if probes < tile_probes_min(self.kernel.isa()) {
             Plan::Coarse
         } else {
             Plan::Tile

@@ -1,4 +1,4 @@
-//! AVX-512 VNNI: thirty-two rows x twelve probes.
+//! AVX-512 VNNI: thirty-two rows x twelve probes; fewer, where there are no more.
 
 use std::arch::x86_64::*;
 
@@ -22,6 +22,22 @@ const PROBES: usize = 12;
 /// What a row's numbers are stored with.
 const ROW_OFFSET: i32 = 128;
 
+/// Thirty-two rows, and what decides about reporting them, sixteen at a time.
+struct Rows<'a> {
+    first: usize,
+    lines: (&'a [Line], &'a [Line]),
+    scales: &'a [[f32; 16]],
+    residuals: &'a [[f32; 16]],
+}
+
+/// Twelve probes, or fewer and nothing behind them.
+struct Step<'a> {
+    first: usize,
+    words: &'a [[i32; PROBES]],
+    sums: &'a [i32; PROBES],
+    limits: &'a [Limit; PROBES],
+}
+
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 fn tile(
     probes: &PackedProbes,
@@ -31,41 +47,61 @@ fn tile(
     ahead: &NibbleRows<'_>,
     hits: &mut Vec<Hit>,
 ) {
-    let (scales, _) = rows.group_scales(group).as_chunks::<16>();
-    let (residuals, _) = rows.group_residuals(group).as_chunks::<16>();
-    let (front, back) = rows.group_halves(group);
+    let rows = Rows {
+        first: group * ROWS_PER_GROUP,
+        lines: rows.group_halves(group),
+        scales: rows.group_scales(group).as_chunks().0,
+        residuals: rows.group_residuals(group).as_chunks().0,
+    };
     let steps = probes.limits() / PROBES;
-    for (step, words, probe_sums, limits) in probes.steps::<PROBES>(front.len(), limits) {
+    for (step, words, sums, limits) in probes.steps::<PROBES>(rows.lines.0.len(), limits) {
         prefetch(ahead, step, steps);
-        let sums = thirty_two_rows(front, back, words);
-        for at in 0..PROBES {
-            let offset = _mm512_set1_epi32(ROW_OFFSET * probe_sums[at]);
-            for half in 0..2 {
-                let vector = _mm512_sub_epi32(sums[at][half], offset);
-                let mask = reports(limits[at], vector, &scales[half], &residuals[half]);
-                if mask != 0 {
-                    let mut dots = [0; 16];
-                    store(&mut dots, vector);
-                    let first = group * ROWS_PER_GROUP + half * 16;
-                    push(hits, step * PROBES + at, first, mask, &dots);
-                }
+        let first = step * PROBES;
+        let step = Step {
+            first,
+            words,
+            sums,
+            limits,
+        };
+        match probes.len() - first {
+            1..=4 => report::<4>(&step, &rows, hits),
+            5..=8 => report::<8>(&step, &rows, hits),
+            _ => report::<PROBES>(&step, &rows, hits),
+        }
+    }
+}
+
+/// Reports the rows that reach the limit of one of the first `COUNT` probes.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn report<const COUNT: usize>(step: &Step<'_>, rows: &Rows<'_>, hits: &mut Vec<Hit>) {
+    let sums = thirty_two_rows::<COUNT>(rows.lines, step.words);
+    for at in 0..COUNT {
+        let offset = _mm512_set1_epi32(ROW_OFFSET * step.sums[at]);
+        for half in 0..2 {
+            let vector = _mm512_sub_epi32(sums[at][half], offset);
+            let (scales, residuals) = (&rows.scales[half], &rows.residuals[half]);
+            let mask = reports(step.limits[at], vector, scales, residuals);
+            if mask != 0 {
+                let mut dots = [0; 16];
+                store(&mut dots, vector);
+                push(hits, step.first + at, rows.first + half * 16, mask, &dots);
             }
         }
     }
 }
 
-/// Multiplies the two halves of a group with twelve probes.
+/// Multiplies the two halves of a group with the first `COUNT` probes.
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-fn thirty_two_rows(
-    front: &[Line],
-    back: &[Line],
+fn thirty_two_rows<const COUNT: usize>(
+    (front, back): (&[Line], &[Line]),
     words: &[[i32; PROBES]],
-) -> [[__m512i; 2]; PROBES] {
-    let mut sums = [[_mm512_setzero_si512(); 2]; PROBES];
+) -> [[__m512i; 2]; COUNT] {
+    let mut sums = [[_mm512_setzero_si512(); 2]; COUNT];
     for ((front, back), words) in front.iter().zip(back).zip(words) {
         let halves = [load(front), load(back)];
-        for probe in 0..PROBES {
+        for probe in 0..COUNT {
             let word = _mm512_set1_epi32(words[probe]);
             for half in 0..2 {
                 sums[probe][half] = _mm512_dpbusd_epi32(sums[probe][half], halves[half], word);

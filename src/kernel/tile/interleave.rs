@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use super::{PackedRows, ROWS_PER_GROUP};
 use crate::kernel::avx2::{load, store};
 use crate::kernel::rows::{Line, NibbleRows, VALUES_PER_LINE};
+use crate::kernel::scan::ask_for;
 
 /// c as a signed byte.
 pub(super) const SIGNED: u8 = 0;
@@ -19,12 +20,20 @@ pub(super) const SIX_BITS: u8 = 2;
 /// Four-byte groups of 32 values: a 256-bit vector.
 const GROUPS_PER_VECTOR: usize = 8;
 
+/// So many times eight rows later memory is asked for.
+const EIGHTS_AHEAD: usize = 2;
+
 /// Packs all rows in the form `FORM`, one of the constants above.
 #[target_feature(enable = "avx2")]
 pub(super) fn interleave<const FORM: u8>(rows: &NibbleRows<'_>, packed: &mut PackedRows) {
     let lines_per_sixteen = rows.values_per_row() / 4;
     let last = packed.rows.saturating_sub(1);
     for eight in 0..packed.squares.len() / 8 {
+        // Packing alone has too few loads under way to read as fast as memory allows.
+        for plane in [rows.high, rows.low] {
+            let lines = 8 * rows.lines_per_row;
+            ask_for(plane, (eight + EIGHTS_AHEAD) * lines, lines);
+        }
         // Rows beyond the last repeat it; their residual says that they are not there.
         let mut sources = [rows.row(last); 8];
         for (lane, source) in sources.iter_mut().enumerate() {
