@@ -43,7 +43,7 @@ use crate::types::{EncoderId, Match};
 /// the other. Measured with `vultus bench --all-plans`; see `docs/benchmarks.md`.
 fn tile_probes_min(isa: Isa) -> usize {
     match isa {
-        Isa::Avx512 | Isa::Amx => 8,
+        Isa::Avx512 => 5,
         _ => 6,
     }
 }

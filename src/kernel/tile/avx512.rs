@@ -2,11 +2,12 @@
 
 use std::arch::x86_64::*;
 
-use super::interleave::{UNSIGNED, interleave};
-use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, prefetch};
+use super::interleave::UNSIGNED;
+use super::interleave_avx512::interleave;
+use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, part_of_step};
 use crate::kernel::avx512::{load, reports, store};
 use crate::kernel::rows::{Hit, Limit, Line, NibbleRows};
-use crate::kernel::scan::push;
+use crate::kernel::scan::{ask_for, push};
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
@@ -36,6 +37,8 @@ struct Step<'a> {
     words: &'a [[i32; PROBES]],
     sums: &'a [i32; PROBES],
     limits: &'a [Limit; PROBES],
+    /// What memory is asked for meanwhile, in either plane: at most as many lines as a half has.
+    ahead: [&'a [Line]; 2],
 }
 
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
@@ -55,13 +58,13 @@ fn tile(
     };
     let steps = probes.limits() / PROBES;
     for (step, words, sums, limits) in probes.steps::<PROBES>(rows.lines.0.len(), limits) {
-        prefetch(ahead, step, steps);
         let first = step * PROBES;
         let step = Step {
             first,
             words,
             sums,
             limits,
+            ahead: part_of_step(ahead, step, steps),
         };
         match probes.len() - first {
             1..=4 => report::<4>(&step, &rows, hits),
@@ -75,7 +78,7 @@ fn tile(
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 fn report<const COUNT: usize>(step: &Step<'_>, rows: &Rows<'_>, hits: &mut Vec<Hit>) {
-    let sums = thirty_two_rows::<COUNT>(rows.lines, step.words);
+    let sums = thirty_two_rows::<COUNT>(rows.lines, step.words, step.ahead);
     for at in 0..COUNT {
         let offset = _mm512_set1_epi32(ROW_OFFSET * step.sums[at]);
         for half in 0..2 {
@@ -97,18 +100,40 @@ fn report<const COUNT: usize>(step: &Step<'_>, rows: &Rows<'_>, hits: &mut Vec<H
 fn thirty_two_rows<const COUNT: usize>(
     (front, back): (&[Line], &[Line]),
     words: &[[i32; PROBES]],
+    ahead: [&[Line]; 2],
 ) -> [[__m512i; 2]; COUNT] {
     let mut sums = [[_mm512_setzero_si512(); 2]; COUNT];
-    for ((front, back), words) in front.iter().zip(back).zip(words) {
-        let halves = [load(front), load(back)];
-        for probe in 0..COUNT {
-            let word = _mm512_set1_epi32(words[probe]);
-            for half in 0..2 {
-                sums[probe][half] = _mm512_dpbusd_epi32(sums[probe][half], halves[half], word);
-            }
+    let mut lines = front.iter().zip(back).zip(words);
+    // A line at a time: of many requests at once the processor seems to drop some.
+    for at in 0..ahead[0].len() {
+        ask_for(ahead[0], at, 1);
+        ask_for(ahead[1], at, 1);
+        if let Some(((front, back), words)) = lines.next() {
+            add_products(&mut sums, front, back, words);
         }
     }
+    for ((front, back), words) in lines {
+        add_products(&mut sums, front, back, words);
+    }
     sums
+}
+
+/// Adds the products of four values of each row with those of the first `COUNT` probes.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn add_products<const COUNT: usize>(
+    sums: &mut [[__m512i; 2]; COUNT],
+    front: &Line,
+    back: &Line,
+    words: &[i32; PROBES],
+) {
+    let halves = [load(front), load(back)];
+    for probe in 0..COUNT {
+        let word = _mm512_set1_epi32(words[probe]);
+        for half in 0..2 {
+            sums[probe][half] = _mm512_dpbusd_epi32(sums[probe][half], halves[half], word);
+        }
+    }
 }
 
 /// As [`thirty_two_rows`] multiplies, with as many sums.

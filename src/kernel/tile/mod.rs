@@ -34,6 +34,8 @@ mod avx512;
 mod avx_vnni;
 #[cfg(target_arch = "x86_64")]
 mod interleave;
+#[cfg(target_arch = "x86_64")]
+mod interleave_avx512;
 mod pack;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -277,11 +279,20 @@ impl fmt::Debug for PackedRows {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn prefetch(ahead: &NibbleRows<'_>, step: usize, steps: usize) {
-    let lines = ahead.high.len().div_ceil(steps);
-    for plane in [ahead.high, ahead.low] {
-        let first = (step * lines).min(plane.len());
-        super::scan::ask_for(plane, first, lines.min(plane.len() - first));
+    for part in part_of_step(ahead, step, steps) {
+        super::scan::ask_for(part, 0, part.len());
     }
+}
+
+/// The part of some rows, in each plane, that falls on a step.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn part_of_step<'a>(ahead: &NibbleRows<'a>, step: usize, steps: usize) -> [&'a [Line]; 2] {
+    [ahead.high, ahead.low].map(|plane| {
+        let lines = plane.len().div_ceil(steps);
+        let first = (step * lines).min(plane.len());
+        &plane[first..][..lines.min(plane.len() - first)]
+    })
 }
 
 /// Repacks rows.
