@@ -218,7 +218,7 @@ fn upload(service: &mut Service, rounds: usize) {
     }
 }
 
-/// How long this processor takes to count, about as long as an upload takes. On an unloaded machine it is
+/// How long this processor takes to count for some 45 ms. On an unloaded machine it is
 /// always the same: a tail here is of other programs, or of other machines that share the processor.
 fn counted() -> Duration {
     let started = Instant::now();

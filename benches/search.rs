@@ -46,7 +46,7 @@ struct Case {
     threads: usize,
 }
 
-/// Few probes with every plan, for `tile_probes_min` of the search to be judged by; then many
+/// Few probes with every plan, for `Kernel::tile_probes_min` to be judged by; then many
 /// probes, and small and large k; one probe on one thread.
 fn cases() -> Vec<Case> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -4,6 +4,7 @@
 //! ```text
 //! bytes -> Picture            decode: limits before memory, orientation applied, RGB
 //!       -> Detection          detect: where the faces are, five landmarks each
+//!                             pipeline: a glance first, where one face is expected
 //!       -> Detection          pipeline: a second look at faces that need one
 //!       -> AlignedFace        align: eyes, nose and mouth moved to where the embedder wants them
 //!       -> Embedding          embed: a unit vector

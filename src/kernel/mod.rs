@@ -78,6 +78,17 @@ impl Kernel {
         self.tile.form
     }
 
+    /// From how many probes on [`Kernel::tile`] is faster than [`Kernel::coarse`] for each.
+    pub fn tile_probes_min(self) -> usize {
+        self.tile.probes_min
+    }
+
+    /// Where [`Kernel::coarse`] leaves over more than this share of the rows, [`Kernel::fine`] is faster
+    /// than it with [`Kernel::refine`].
+    pub fn coarse_share_max(self) -> f64 {
+        self.scan.coarse_share_max
+    }
+
     /// Appends the rows whose high nibbles alone reach `limit`, with `dot` = 16·Σ q·h.
     ///
     /// # Panics

@@ -205,7 +205,12 @@ fn check_tile(kernel: Kernel, rows: &Rows, probes: &[Vec<i8>], limit: Limit) -> 
     let (scales, residuals) = packed.bounds_mut();
     scales.copy_from_slice(&rows.scales);
     residuals.copy_from_slice(&rows.residuals);
-    let mut limits = vec![limit; probes.len()];
+    // Each probe has its own, so that a kernel which takes another's is found.
+    let own = |at: usize| Limit {
+        least: limit.least * (1.0 + at as f32),
+        ..limit
+    };
+    let mut limits: Vec<Limit> = (0..probes.len()).map(own).collect();
     limits.resize(packed_probes.limits(), Limit::NOTHING);
     let mut hits = Vec::new();
     for group in 0..packed.groups() {
@@ -336,6 +341,7 @@ mod wrong {
                     fine,
                     refine: SCALAR.refine,
                     fine_rows: SCALAR.fine_rows,
+                    coarse_share_max: SCALAR.coarse_share_max,
                 }
             };
         };
@@ -373,6 +379,40 @@ mod wrong {
     );
 }
 
+/// Tiles with such mistakes.
+mod wrong_tile {
+    use super::*;
+
+    pub(super) fn misses_the_last_probe(
+        probes: &PackedProbes,
+        rows: &PackedRows,
+        group: usize,
+        limits: &[Limit],
+        ahead: &NibbleRows<'_>,
+        hits: &mut Vec<Hit>,
+    ) {
+        scalar().tile(probes, rows, group, limits, ahead, hits);
+        hits.retain(|hit| hit.probe as usize + 1 < probes.len());
+    }
+
+    pub(super) fn takes_a_neighbours_limit(
+        probes: &PackedProbes,
+        rows: &PackedRows,
+        group: usize,
+        limits: &[Limit],
+        ahead: &NibbleRows<'_>,
+        hits: &mut Vec<Hit>,
+    ) {
+        let mut limits = limits.to_vec();
+        limits.rotate_left(1);
+        scalar().tile(probes, rows, group, &limits, ahead, hits);
+    }
+
+    fn scalar() -> Kernel {
+        Kernel::for_isa(Isa::Scalar).unwrap()
+    }
+}
+
 #[test]
 fn a_wrong_kernel_is_caught() {
     let scalar = Kernel::for_isa(Isa::Scalar).unwrap();
@@ -386,6 +426,18 @@ fn a_wrong_kernel_is_caught() {
     for scan in tables {
         let error = conform(Kernel { scan, ..scalar }).unwrap_err();
         assert!(error.contains("fine"), "{error}");
+    }
+    let tiles: [tile::Tile; 2] = [
+        wrong_tile::misses_the_last_probe,
+        wrong_tile::takes_a_neighbours_limit,
+    ];
+    for tile in tiles {
+        let tile = Box::leak(Box::new(TileTable {
+            tile,
+            ..*tile::table(Isa::Scalar)
+        }));
+        let error = conform(Kernel { tile, ..scalar }).unwrap_err();
+        assert!(error.contains("tile"), "{error}");
     }
 }
 

@@ -4,22 +4,12 @@ use super::candidates::Best;
 use super::certificate::Plan;
 use crate::code::{Layout, Probe, ProbeCode, RowBlock};
 use crate::kernel::{
-    Form, Hit, Isa, Kernel, Limit, Line, PackedProbes, PackedRows, ROWS_PER_GROUP, ScanProbe,
+    Form, Hit, Kernel, Limit, Line, PackedProbes, PackedRows, ROWS_PER_GROUP, ScanProbe,
 };
 use crate::partition::StoreError;
 
-/// Where the coarse pass leaves over more than this share of the rows, it does not pay. Measured at
-/// 512 values: on a processor without AVX-512 (Zen 3) a scan of both planes takes about 14 ns a row longer
-/// than one of a single plane, and another look at a single row, whose line of memory nobody expects, about
-/// 100 ns. One with it (Zen 5) has more of such lines on their way: with a share of 0.22 it still gains a
-/// sixth.
-fn coarse_share_max(isa: Isa) -> f64 {
-    match isa {
-        Isa::Avx512 | Isa::Amx => 0.3,
-        _ => 0.13,
-    }
-}
-/// For so many pieces of rows the fine pass is then used instead, before it is tried again.
+/// Where the coarse pass leaves over too many rows, so many pieces are looked at with the fine pass
+/// instead, before it is tried again.
 const FINE_PIECES: usize = 16;
 
 /// Probes that are multiplied with a piece of rows before the next ones are: with what is needed to look
@@ -184,7 +174,7 @@ impl Thread<'_> {
                 );
                 name_probe(&mut self.hits, at);
                 let refined = self.hits.len();
-                if refined as f64 > coarse_share_max(kernel.isa()) * rows.len() as f64 {
+                if refined as f64 > kernel.coarse_share_max() * rows.len() as f64 {
                     self.fine_pieces[at] = FINE_PIECES;
                 }
                 kernel.refine(&self.pass.scanned, &nibbles, &mut self.hits);
@@ -234,9 +224,9 @@ impl Thread<'_> {
         Ok(())
     }
 
-    /// Brings the limits of the `at`-th chunk up to what is known by now.
-    fn refresh_limits(&mut self, at: usize, chunk: &Chunk, best: &[Best]) {
-        let known = &mut self.limits[at];
+    /// Brings the limits of a chunk, of which this is the number, up to what is known by now.
+    fn refresh_limits(&mut self, number: usize, chunk: &Chunk, best: &[Best]) {
+        let known = &mut self.limits[number];
         for (at, code) in chunk.codes.iter().enumerate() {
             let probe = chunk.first + at;
             let least = best[probe].threshold();
@@ -245,7 +235,9 @@ impl Thread<'_> {
             }
             known.thresholds[at] = least;
             known.limits[at] = code.limit(least);
-            self.fine_limits[probe] = self.pass.probes[probe].code().limit(least);
+            if self.pass.kernel.form() == Form::SixBits {
+                self.fine_limits[probe] = self.pass.probes[probe].code().limit(least);
+            }
         }
     }
 

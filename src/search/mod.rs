@@ -35,18 +35,9 @@ pub use pool::Pool;
 use scan::{Part, Scan};
 
 use crate::code::Probe;
-use crate::kernel::{Isa, Kernel};
+use crate::kernel::Kernel;
 use crate::partition::{Snapshot, StoreError};
 use crate::types::{EncoderId, Match};
-
-/// From so many probes on, repacking rows for all of them costs less than scanning for one after
-/// the other. Measured with `vultus bench --all-plans`; see `docs/benchmarks.md`.
-fn tile_probes_min(isa: Isa) -> usize {
-    match isa {
-        Isa::Avx512 => 5,
-        _ => 6,
-    }
-}
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -74,7 +65,7 @@ impl Options {
 
     /// The plan for so many probes.
     pub fn plan_for(&self, probes: usize) -> Plan {
-        let fastest = if probes < tile_probes_min(self.kernel.isa()) {
+        let fastest = if probes < self.kernel.tile_probes_min() {
             Plan::Coarse
         } else {
             Plan::Tile

@@ -260,19 +260,25 @@ fn every_plan_is_exact_in_a_large_gallery() {
     }
 }
 
+/// A gallery of 3,000 random rows of 512 values.
+fn three_thousand(directory: &tempfile::TempDir, random: &mut StdRng) -> Arc<Partition> {
+    let encoder = EncoderId::new("test", "1", 512).unwrap();
+    let partition = partition(directory, &encoder);
+    let mut import = partition.import(&encoder, 3_000, NOW).unwrap();
+    for class in 0..3_000 {
+        let row = row(Kind::Random, 512, random);
+        import.push(ClassId(class), &row, f32::NAN).unwrap();
+    }
+    import.finish().unwrap();
+    partition
+}
+
 /// The reason for a coarse pass: hardly any row is looked at twice where a threshold says enough.
 #[test]
 fn a_threshold_spares_second_looks() {
     let mut random = StdRng::seed_from_u64(13);
-    let encoder = EncoderId::new("test", "1", 512).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let partition = partition(&directory, &encoder);
-    let mut import = partition.import(&encoder, 3_000, NOW).unwrap();
-    for class in 0..3_000 {
-        let row = row(Kind::Random, 512, &mut random);
-        import.push(ClassId(class), &row, f32::NAN).unwrap();
-    }
-    import.finish().unwrap();
+    let partition = three_thousand(&directory, &mut random);
     let probe = Probe::new(&Embedding::new(row(Kind::Random, 512, &mut random)).unwrap());
     let options = Options {
         threshold: Some(0.5),
@@ -284,6 +290,31 @@ fn a_threshold_spares_second_looks() {
     assert_eq!((certificate.rows_refined, certificate.rows_scored), (0, 0));
     // 256 bytes of high nibbles, a scale and a residual.
     assert_eq!(certificate.bytes_read, 3_000 * (256 + 8));
+}
+
+/// Six bits leave over a few rows in a hundred; if thresholds did not reach the limits, all would be.
+#[test]
+fn a_tile_in_six_bits_looks_again_at_few_rows() {
+    let Some(kernel) = Kernel::for_isa(Isa::Avx2) else {
+        println!("no AVX2 here");
+        return;
+    };
+    let mut random = StdRng::seed_from_u64(14);
+    let directory = tempfile::tempdir().unwrap();
+    let partition = three_thousand(&directory, &mut random);
+    // More than one chunk of them.
+    let probe = |_| Probe::new(&Embedding::new(row(Kind::Random, 512, &mut random)).unwrap());
+    let probes: Vec<Probe> = (0..200).map(probe).collect();
+    let options = Options {
+        plan: Some(Plan::Tile),
+        kernel,
+        ..Options::best(5)
+    };
+    let answers = search(&partition.snapshot(), &probes, &options, &Pool::Here).unwrap();
+    for answer in answers {
+        let refined = answer.certificate.rows_refined;
+        assert!(refined < 1_000, "{refined} of 3,000");
+    }
 }
 
 #[test]

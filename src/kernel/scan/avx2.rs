@@ -6,7 +6,7 @@ use super::x86::{prefetch_share, scan_table};
 use crate::kernel::avx2::load;
 use crate::kernel::rows::Line;
 
-scan_table!("avx2", four_rows, one_row);
+scan_table!("avx2", four_rows, one_row, super::COARSE_SHARE_MAX);
 
 /// A line adds two sums to each of two accumulators, and eight sums fit.
 const LINES_PER_WIDENING: usize = 4;

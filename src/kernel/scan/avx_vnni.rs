@@ -6,7 +6,7 @@ use super::x86::{prefetch_share, scan_table};
 use crate::kernel::avx2::load;
 use crate::kernel::rows::Line;
 
-scan_table!("avx2,avxvnni", four_rows, one_row);
+scan_table!("avx2,avxvnni", four_rows, one_row, super::COARSE_SHARE_MAX);
 
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]

@@ -14,6 +14,7 @@ pub(in crate::kernel) const fn table<D: DotI8>() -> ScanTable {
         fine: fine::<D>,
         refine: refine::<D>,
         fine_rows: fine_rows::<D>,
+        coarse_share_max: super::COARSE_SHARE_MAX,
     }
 }
 

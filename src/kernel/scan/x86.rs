@@ -19,12 +19,13 @@ pub(super) const PREFETCH_LINES: usize = 64;
 ///
 /// A macro and no generic function, since each function has to be compiled for its instructions.
 macro_rules! scan_table {
-    ($features:literal, $four_rows:ident, $one_row:ident) => {
+    ($features:literal, $four_rows:ident, $one_row:ident, $coarse_share_max:expr) => {
         pub(super) static TABLE: super::ScanTable = super::ScanTable {
             coarse,
             fine,
             refine,
             fine_rows,
+            coarse_share_max: $coarse_share_max,
         };
 
         #[target_feature(enable = $features)]

@@ -18,6 +18,7 @@ pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
     probes_interleaved: 1,
     probes_per_step: PROBES,
+    probes_min: 6,
     pack: interleave::<SIGNED>,
     tile,
     spin: Some(spin),

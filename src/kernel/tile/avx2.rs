@@ -12,6 +12,7 @@ pub(super) static TABLE: TileTable = TileTable {
     form: Form::SixBits,
     probes_interleaved: PROBES,
     probes_per_step: PROBES,
+    probes_min: 6,
     pack: interleave::<SIX_BITS>,
     tile,
     spin: Some(spin),

@@ -2,7 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use super::interleave::UNSIGNED;
 use super::interleave_avx512::interleave;
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, part_of_step};
 use crate::kernel::avx512::{load, reports, store};
@@ -13,7 +12,8 @@ pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
     probes_interleaved: PROBES,
     probes_per_step: PROBES,
-    pack: interleave::<UNSIGNED>,
+    probes_min: 5,
+    pack: interleave,
     tile,
     spin: Some(spin),
 };
@@ -37,7 +37,7 @@ struct Step<'a> {
     words: &'a [[i32; PROBES]],
     sums: &'a [i32; PROBES],
     limits: &'a [Limit; PROBES],
-    /// What memory is asked for meanwhile, in either plane: at most as many lines as a half has.
+    /// What memory is asked for meanwhile, in either plane.
     ahead: [&'a [Line]; 2],
 }
 
@@ -79,10 +79,10 @@ fn tile(
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 fn report<const COUNT: usize>(step: &Step<'_>, rows: &Rows<'_>, hits: &mut Vec<Hit>) {
     let sums = thirty_two_rows::<COUNT>(rows.lines, step.words, step.ahead);
-    for at in 0..COUNT {
+    for (at, sums) in sums.iter().enumerate() {
         let offset = _mm512_set1_epi32(ROW_OFFSET * step.sums[at]);
-        for half in 0..2 {
-            let vector = _mm512_sub_epi32(sums[at][half], offset);
+        for (half, &sum) in sums.iter().enumerate() {
+            let vector = _mm512_sub_epi32(sum, offset);
             let (scales, residuals) = (&rows.scales[half], &rows.residuals[half]);
             let mask = reports(step.limits[at], vector, scales, residuals);
             if mask != 0 {
@@ -127,12 +127,11 @@ fn add_products<const COUNT: usize>(
     back: &Line,
     words: &[i32; PROBES],
 ) {
-    let halves = [load(front), load(back)];
-    for probe in 0..COUNT {
-        let word = _mm512_set1_epi32(words[probe]);
-        for half in 0..2 {
-            sums[probe][half] = _mm512_dpbusd_epi32(sums[probe][half], halves[half], word);
-        }
+    let (front, back) = (load(front), load(back));
+    for (sums, &word) in sums.iter_mut().zip(words) {
+        let word = _mm512_set1_epi32(word);
+        sums[0] = _mm512_dpbusd_epi32(sums[0], front, word);
+        sums[1] = _mm512_dpbusd_epi32(sums[1], back, word);
     }
 }
 

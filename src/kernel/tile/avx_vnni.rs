@@ -12,6 +12,7 @@ pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
     probes_interleaved: PROBES,
     probes_per_step: PROBES,
+    probes_min: 6,
     pack: interleave::<UNSIGNED>,
     tile,
     spin: Some(spin),

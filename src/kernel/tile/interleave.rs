@@ -1,7 +1,7 @@
 //! Nibbles put together into bytes, sixteen rows interleaved, with AVX2.
 //!
 //! Eight rows of 32 values are loaded, their nibbles put together, and the 8 x 8 matrix of groups of
-//! four bytes transposed. With AVX-512 or AMX this is no slower than the memory it reads.
+//! four bytes transposed.
 
 use std::arch::x86_64::*;
 
@@ -20,8 +20,8 @@ pub(super) const SIX_BITS: u8 = 2;
 /// Four-byte groups of 32 values: a 256-bit vector.
 const GROUPS_PER_VECTOR: usize = 8;
 
-/// So many times eight rows later memory is asked for.
-const EIGHTS_AHEAD: usize = 2;
+/// So many rows later memory is asked for.
+const ROWS_AHEAD: usize = 16;
 
 /// Packs all rows in the form `FORM`, one of the constants above.
 #[target_feature(enable = "avx2")]
@@ -29,22 +29,33 @@ pub(super) fn interleave<const FORM: u8>(rows: &NibbleRows<'_>, packed: &mut Pac
     let lines_per_sixteen = rows.values_per_row() / 4;
     let last = packed.rows.saturating_sub(1);
     for eight in 0..packed.squares.len() / 8 {
-        // Packing alone has too few loads under way to read as fast as memory allows.
-        for plane in [rows.high, rows.low] {
-            let lines = 8 * rows.lines_per_row;
-            ask_for(plane, (eight + EIGHTS_AHEAD) * lines, lines);
-        }
-        // Rows beyond the last repeat it; their residual says that they are not there.
-        let mut sources = [rows.row(last); 8];
-        for (lane, source) in sources.iter_mut().enumerate() {
-            *source = rows.row((eight * 8 + lane).min(last));
-        }
+        let sources = rows_from::<8>(rows, eight * 8, last);
         let first = eight / 2 * lines_per_sixteen;
         let target = &mut packed.lines[first..first + lines_per_sixteen];
         let squares = eight_rows::<FORM>(&sources, rows.lines_per_row, target, eight % 2);
         packed.squares[eight * 8..][..8].copy_from_slice(&squares);
     }
     debug_assert_eq!(packed.squares.len() % ROWS_PER_GROUP, 0);
+}
+
+/// Some rows from `first` on. Rows beyond the last repeat it; their residual says that they are not there.
+///
+/// Asks memory for later ones: packing alone has too few loads under way to read as fast as it allows.
+#[inline(always)]
+pub(super) fn rows_from<'a, const ROWS: usize>(
+    rows: &'a NibbleRows<'_>,
+    first: usize,
+    last: usize,
+) -> [(&'a [Line], &'a [Line]); ROWS] {
+    for plane in [rows.high, rows.low] {
+        let lines = ROWS * rows.lines_per_row;
+        ask_for(plane, (first + ROWS_AHEAD) * rows.lines_per_row, lines);
+    }
+    let mut found = [rows.row(last); ROWS];
+    for (lane, row) in found.iter_mut().enumerate() {
+        *row = rows.row((first + lane).min(last));
+    }
+    found
 }
 
 /// Packs eight rows into the lower or upper half of each line of `target`.

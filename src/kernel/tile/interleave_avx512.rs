@@ -5,40 +5,29 @@
 
 use std::arch::x86_64::*;
 
-use super::interleave::{SIGNED, UNSIGNED};
+use super::interleave::rows_from;
 use super::{PackedRows, ROWS_PER_GROUP};
 use crate::kernel::avx512::{load, store};
 use crate::kernel::rows::{Line, NibbleRows, VALUES_PER_LINE};
-use crate::kernel::scan::ask_for;
 
 /// Rows side by side in a line.
 const ROWS: usize = 16;
 /// Lines into which a line of each row is packed, half of them from its lower nibbles.
 const LINES: usize = VALUES_PER_LINE / 4;
 
-/// Packs all rows in the form `FORM`, [`SIGNED`] or [`UNSIGNED`].
+/// Packs all rows as c + 128.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn interleave<const FORM: u8>(rows: &NibbleRows<'_>, packed: &mut PackedRows) {
-    const { assert!(FORM == SIGNED || FORM == UNSIGNED) };
+pub(super) fn interleave(rows: &NibbleRows<'_>, packed: &mut PackedRows) {
     debug_assert_eq!(packed.squares.len() % ROWS_PER_GROUP, 0);
     let last = packed.rows.saturating_sub(1);
     let targets = packed.lines.chunks_exact_mut(rows.values_per_row() / 4);
     for (sixteen, target) in targets.enumerate() {
-        // Packing alone has too few loads under way to read as fast as memory allows.
-        for plane in [rows.high, rows.low] {
-            let lines = ROWS * rows.lines_per_row;
-            ask_for(plane, (sixteen + 1) * lines, lines);
-        }
-        // Rows beyond the last repeat it; their residual says that they are not there.
-        let mut sources = [rows.row(last); ROWS];
-        for (lane, source) in sources.iter_mut().enumerate() {
-            *source = rows.row((sixteen * ROWS + lane).min(last));
-        }
+        let sources = rows_from::<ROWS>(rows, sixteen * ROWS, last);
         let (targets, _) = target.as_chunks_mut::<LINES>();
         for (line, target) in targets.iter_mut().enumerate() {
             let (lower, upper) = target.split_at_mut(LINES / 2);
-            pack_half::<FORM, false>(&sources, line, lower);
-            pack_half::<FORM, true>(&sources, line, upper);
+            pack_half::<false>(&sources, line, lower);
+            pack_half::<true>(&sources, line, upper);
         }
     }
 }
@@ -46,7 +35,7 @@ pub(super) fn interleave<const FORM: u8>(rows: &NibbleRows<'_>, packed: &mut Pac
 /// Packs the lower or the upper nibbles of one line of each row.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn pack_half<const FORM: u8, const UPPER: bool>(
+fn pack_half<const UPPER: bool>(
     rows: &[(&[Line], &[Line]); ROWS],
     line: usize,
     target: &mut [Line],
@@ -63,8 +52,7 @@ fn pack_half<const FORM: u8, const UPPER: bool>(
         } else {
             _mm512_ternarylogic_epi32::<CHOOSE>(mask, low, _mm512_slli_epi16::<4>(high))
         };
-        let offset = if FORM == SIGNED { -136 } else { -8 };
-        *value = _mm512_add_epi8(byte, _mm512_set1_epi8(offset as i8));
+        *value = _mm512_sub_epi8(byte, _mm512_set1_epi8(8));
     }
     for (line, group) in target.iter_mut().zip(transpose(values)) {
         store(bytemuck::cast_mut(line), group);

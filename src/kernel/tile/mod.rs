@@ -298,15 +298,19 @@ fn part_of_step<'a>(ahead: &NibbleRows<'a>, step: usize, steps: usize) -> [&'a [
 /// Repacks rows.
 type Pack = unsafe fn(&NibbleRows<'_>, &mut PackedRows);
 /// Reports rows of one group for all probes.
-type Tile = unsafe fn(&PackedProbes, &PackedRows, usize, &[Limit], &NibbleRows<'_>, &mut Vec<Hit>);
+pub(super) type Tile =
+    unsafe fn(&PackedProbes, &PackedRows, usize, &[Limit], &NibbleRows<'_>, &mut Vec<Hit>);
 
 /// The functions of one instruction set. Calling them is sound where the processor has it.
 pub(super) struct TileTable {
     pub(super) form: Form,
     /// Probes whose words lie side by side.
-    probes_interleaved: usize,
+    pub(super) probes_interleaved: usize,
     /// Probes that are multiplied before their sums are compared: a multiple of that.
-    probes_per_step: usize,
+    pub(super) probes_per_step: usize,
+    /// From so many probes on the tile is faster than a scan for each. Measured with
+    /// `vultus bench --all-plans`; see `docs/benchmarks.md`.
+    pub(super) probes_min: usize,
     /// Wants memory that was resized for the rows.
     pub(super) pack: Pack,
     /// Wants probes, rows and limits that belong together.

@@ -11,6 +11,7 @@ pub(super) const fn table<D: DotI8>() -> TileTable {
         form: Form::EightBits,
         probes_interleaved: 1,
         probes_per_step: 1,
+        probes_min: 6,
         pack: pack::by_row,
         tile: tile::<D>,
         spin: None,

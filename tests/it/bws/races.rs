@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use vultus::types::Bcid;
 
-use super::app::{Answer, TestApp, nobody, obama, png};
+use super::app::{Answer, TestApp, obama, png};
 
 /// The answers to `count` requests that begin together.
 async fn at_once<F>(count: usize, request: impl Fn(usize) -> F) -> Vec<Answer>
@@ -157,7 +157,8 @@ async fn every_task_that_was_not_begun_says_so_and_is_no_try() {
         // The sample is gone.
         app.task(token, task).await.says(400, "no samples");
     }
-    assert_eq!(held.await.unwrap().status, 200, "it ended too early");
+    assert!(!held.is_finished(), "it ended too early");
+    assert_eq!(held.await.unwrap().status, 200);
     for ((task, _), token) in tasks.into_iter().zip(&tokens) {
         app.refill(token).await;
         let answer = app.task(token, task).await;
@@ -172,21 +173,22 @@ async fn every_task_that_was_not_begun_says_so_and_is_no_try() {
 async fn hold(app: &Arc<TestApp>) -> JoinHandle<Answer> {
     let wall = png(&RgbImage::from_pixel(5000, 5000, Rgb([128; 3])));
     let body = json!({"liveimage1": wall, "liveimage2": wall, "idphoto": wall}).to_string();
-    let token = app.token("bcid=bws.1.1").await;
-    loop {
+    for _ in 0..100 {
         let (theirs, body) = (app.clone(), body.clone());
         let held = tokio::spawn(async move {
             let path = "/extension/photoverify2";
             theirs.call(Method::POST, path, &theirs.basic(), body).await
         });
-        // An upload that comes first takes the worker itself, and the other call is refused.
+        // This one needs the worker for a moment, in which the other is refused if it comes then.
+        let path = "/extension/isenrolled?bcid=bws.1.7";
         while !held.is_finished() {
-            if app.upload(&token, &nobody()).await.status == 503 && !held.is_finished() {
+            if app.ask(Method::GET, path).await.status == 503 && !held.is_finished() {
                 return held;
             }
         }
         assert_eq!(held.await.unwrap().status, 503);
     }
+    panic!("the worker was never taken by the call that was to take it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
