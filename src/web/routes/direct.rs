@@ -60,9 +60,9 @@ pub(super) struct LiveImages {
     reason = "bodies are read member by member; this is their description"
 )]
 pub(super) struct PhotoImages {
-    /// A live picture.
-    liveimage1: String,
-    /// A second one, needed by `photoverify`.
+    /// A live picture. `photoverify` needs both, `photoverify2` either of them.
+    liveimage1: Option<String>,
+    /// A second one.
     liveimage2: Option<String>,
     /// The photo.
     idphoto: String,
