@@ -16,13 +16,12 @@ use std::time::Duration;
 use redb::backends::InMemoryBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition,
+    StorageBackend, TableDefinition, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::commit::initialize;
 use super::disk::Disk;
 use super::fill::FilledAhead;
 use super::format::{ROWS_MAX, checksum};
@@ -390,6 +389,30 @@ fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Dat
     let synced = disk.sync_directory(directory);
     synced.map_err(|error| StoreError::io("sync", directory, error))?;
     Ok(database)
+}
+
+/// Makes all tables of a new catalog.
+fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    put_number(&transaction, META_VERSION, u64::from(VERSION))?;
+    put_number(&transaction, META_NEXT, 1)?;
+    transaction.open_table(PARTITIONS)?;
+    transaction.open_table(TAIL)?;
+    transaction.open_table(SEGMENTS)?;
+    transaction.open_table(TOMBSTONES)?;
+    transaction.open_table(STATE)?;
+    Ok(transaction.commit()?)
+}
+
+/// Writes a number of the table `meta`.
+pub(super) fn put_number(
+    transaction: &WriteTransaction,
+    name: &str,
+    number: u64,
+) -> Result<(), redb::Error> {
+    let value = sealed(&key_of_name(name), &number.to_le_bytes());
+    transaction.open_table(META)?.insert(name, &*value)?;
+    Ok(())
 }
 
 /// A copy of a database file in memory, at one moment.

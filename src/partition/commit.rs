@@ -10,17 +10,16 @@
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 
 use super::StoreError;
 use super::catalog::{
-    self, Catalog, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
-    SegmentEntry, TAIL, TOMBSTONES, VERSION, failure, key_of_name, key_of_numbers, key_of_state,
+    self, Catalog, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
+    SegmentEntry, TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number,
     sealed,
 };
-use super::gallery::Shared;
-use super::snapshot::Snapshot;
+use super::snapshot::{Shared, Snapshot};
 use super::tail::TailTemplate;
 use crate::types::EncoderId;
 
@@ -429,25 +428,6 @@ impl<'a> Group<'a> {
     fn broken(&self, error: impl Into<redb::Error>) -> Halt {
         Halt::Broken(failure("write", self.path, error))
     }
-}
-
-/// Makes all tables of a new catalog.
-pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    put_number(&transaction, META_VERSION, u64::from(VERSION))?;
-    put_number(&transaction, META_NEXT, 1)?;
-    transaction.open_table(PARTITIONS)?;
-    transaction.open_table(TAIL)?;
-    transaction.open_table(SEGMENTS)?;
-    transaction.open_table(TOMBSTONES)?;
-    transaction.open_table(STATE)?;
-    Ok(transaction.commit()?)
-}
-
-fn put_number(transaction: &WriteTransaction, name: &str, number: u64) -> Result<(), redb::Error> {
-    let value = sealed(&key_of_name(name), &number.to_le_bytes());
-    transaction.open_table(META)?.insert(name, &*value)?;
-    Ok(())
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -210,6 +210,18 @@ impl StoreError {
         )
     }
 
+    /// The error and all that caused it, on one line.
+    pub(super) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {
         StoreError::Io {
             action,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use super::StoreError;
 use super::catalog::{Contents, PartitionEntry, SegmentEntry, damage};
@@ -10,12 +10,11 @@ use super::commit::{Change, Commits, Group, Halt};
 use super::compaction::TAIL_ROWS_MAX;
 use super::dead::DeadRows;
 use super::files::Files;
+use super::findings::Findings;
 use super::format::TemplateInfo;
-use super::health::Findings;
-use super::maintenance::Alarm;
-use super::pace::Pace;
+use super::pace::{Alarm, Pace};
 use super::segment::Segment;
-use super::snapshot::{Block, Snapshot, Source};
+use super::snapshot::{Block, Shared, Snapshot, Source};
 use super::tail::{TailBlock, TailTemplate};
 use super::writer::{SegmentName, SegmentWriter};
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Timestamp};
@@ -42,13 +41,6 @@ pub struct Enrolled {
     pub removed: usize,
     /// How many templates the class has now.
     pub templates: usize,
-}
-
-/// What a partition shares with the changes that are under way.
-#[derive(Debug)]
-pub(super) struct Shared {
-    number: u64,
-    current: RwLock<Snapshot>,
 }
 
 /// What all partitions of a data directory share.
@@ -117,12 +109,11 @@ impl Partition {
             blocks: Arc::default(),
             findings: common.findings.clone(),
         };
-        let (number, current) = (entry.partition, RwLock::new(snapshot));
         Partition {
             id,
             encoder,
             common: common.clone(),
-            shared: Arc::new(Shared { number, current }),
+            shared: Arc::new(Shared::new(entry.partition, snapshot)),
             rewriting: Mutex::new(()),
             sealing: Mutex::new(()),
         }
@@ -268,7 +259,7 @@ impl Partition {
     ) -> Result<SegmentWriter, StoreError> {
         let name = SegmentName {
             segment,
-            partition: self.shared.number,
+            partition: self.shared.number(),
             encoder: self.encoder().clone(),
             created,
         };
@@ -288,7 +279,7 @@ impl Partition {
             header_checksum: writer.finish()?,
         };
         let files = &self.common.files;
-        let reader = files.open(self.shared.number, segment, &entry)?;
+        let reader = files.open(self.shared.number(), segment, &entry)?;
         let mut damage = None;
         reader.verify(&**files.disk(), pace, |error| damage = Some(error))?;
         match damage {
@@ -315,24 +306,6 @@ impl Partition {
         {
             tracing::error!(partition = %self.id, error = &error as &dyn std::error::Error, "cannot seal the tail");
         }
-    }
-}
-
-impl Shared {
-    /// The number of the partition in the catalog.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn snapshot(&self) -> Snapshot {
-        // Publishing is one assignment: a panic cannot leave it half done.
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.clone()
-    }
-
-    /// Shows readers another snapshot. Only for what is durable.
-    pub(super) fn publish(&self, snapshot: Snapshot) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 }
 
@@ -389,7 +362,7 @@ fn change(
         bury: &bury,
         ..Change::default()
     };
-    group.apply(shared.number, &change)?;
+    group.apply(shared.number(), &change)?;
     push_tail(blocks, block);
     group.publish(shared, snapshot);
     Ok(())

@@ -1,14 +1,13 @@
 //! Keeping galleries in order in the background: sealing, compaction, deleting what nobody reads, and
 //! reading everything again from time to time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
 use super::StoreError;
-use super::pace::Pace;
+use super::pace::{Alarm, Pace};
 use super::store::Store;
 
 /// How much of the machine the background may use.
@@ -57,7 +56,7 @@ impl Maintenance {
         let compaction = Arc::new(Pace::new(options.compaction_bytes_per_second));
         let scrub = Arc::new(Pace::new(Some(options.scrub_bytes_per_second)));
         let alarm = store.alarm().clone();
-        alarm.attendants.fetch_add(1, Ordering::Relaxed);
+        alarm.attend();
         let mut maintenance = Maintenance {
             alarm,
             paces: [compaction.clone(), scrub.clone()],
@@ -82,43 +81,13 @@ impl Maintenance {
 impl Drop for Maintenance {
     fn drop(&mut self) {
         self.paces.iter().for_each(|pace| pace.stop());
-        self.alarm.attendants.fetch_sub(1, Ordering::Relaxed);
+        self.alarm.leave();
         self.alarm.raise();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread in the background panicked");
             }
         }
-    }
-}
-
-/// How changes tell the background that there may be something to do.
-#[derive(Debug, Default)]
-pub(super) struct Alarm {
-    attendants: AtomicUsize,
-    raised: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Alarm {
-    /// Says that there may be something to do.
-    pub(super) fn raise(&self) {
-        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    /// Whether anybody listens.
-    pub(super) fn is_attended(&self) -> bool {
-        self.attendants.load(Ordering::Relaxed) > 0
-    }
-
-    /// Waits until something changes, but no longer than `most`.
-    fn wait(&self, most: Duration) {
-        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(raised, most, |raised| !*raised);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 

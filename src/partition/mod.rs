@@ -30,6 +30,7 @@ mod disk;
 mod error;
 mod files;
 mod fill;
+mod findings;
 mod format;
 #[cfg(test)]
 mod fuzz;
@@ -41,6 +42,7 @@ mod map;
 mod pace;
 mod repair;
 mod rewrite;
+mod rows;
 mod segment;
 mod snapshot;
 mod store;

@@ -1,6 +1,6 @@
-//! How fast work in the background may go, and whether it is to stop.
+//! How fast work in the background may go, whether it is to stop, and what wakes it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -87,5 +87,45 @@ impl Pace {
             return Err(StoreError::Interrupted);
         }
         Ok(())
+    }
+}
+
+/// How changes tell the background that there may be something to do.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    attendants: AtomicUsize,
+    raised: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Alarm {
+    /// Says that there may be something to do.
+    pub(super) fn raise(&self) {
+        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Somebody begins to listen.
+    pub(super) fn attend(&self) {
+        self.attendants.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody listens no longer.
+    pub(super) fn leave(&self) {
+        self.attendants.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_attended(&self) -> bool {
+        self.attendants.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until something changes, but no longer than `most`.
+    pub(super) fn wait(&self, most: Duration) {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(raised, most, |raised| !*raised);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }

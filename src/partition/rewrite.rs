@@ -18,10 +18,10 @@ use super::catalog::SegmentEntry;
 use super::commit::{Change, Group, Halt};
 use super::compaction::{Choice, SegmentStats, choose, choose_thoroughly};
 use super::dead::DeadRows;
-use super::gallery::{Partition, Shared, insert_segment, push_tail, tail_rows};
+use super::gallery::{Partition, insert_segment, push_tail, tail_rows};
 use super::pace::Pace;
 use super::segment::Segment;
-use super::snapshot::{Block, Snapshot, Source};
+use super::snapshot::{Block, Shared, Snapshot, Source};
 use super::tail::TailBlock;
 use crate::types::Timestamp;
 

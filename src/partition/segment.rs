@@ -15,7 +15,7 @@ use super::disk::{Disk, DiskFile};
 use super::format::{BLOCK_BYTES, Header, PAGE_BYTES, Plane, TemplateInfo, Unchecked, checksum};
 use super::map::Map;
 use super::pace::Pace;
-use super::snapshot::Rows;
+use super::rows::Rows;
 use crate::code::{Layout, RowBlock};
 use crate::types::ClassId;
 

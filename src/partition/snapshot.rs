@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::StoreError;
 use super::dead::DeadRows;
+use super::findings::Findings;
 use super::format::{Plane, TemplateInfo};
-use super::health::Findings;
+use super::rows::Rows;
 use super::segment::Segment;
 use super::tail::TailBlock;
 use crate::code::RowBlock;
-use crate::kernel::Line;
 use crate::types::{ClassId, EncoderId, PartitionId};
 
 /// All templates of a partition at one moment.
@@ -39,15 +39,11 @@ pub(super) enum Source {
     Tail(Arc<TailBlock>),
 }
 
-/// Some rows with everything that is stored of them. Every slice has one entry (or one group of
-/// lines) for each row.
-pub(super) struct Rows<'a> {
-    pub(super) codes: RowBlock<'a>,
-    pub(super) lengths: &'a [f64],
-    pub(super) classes: &'a [i64],
-    pub(super) infos: &'a [TemplateInfo],
-    /// The full values, [`crate::code::Layout::value_lines`] lines a row.
-    pub(super) values: &'a [Line],
+/// What a partition shares with the changes that are under way.
+#[derive(Debug)]
+pub(super) struct Shared {
+    number: u64,
+    current: RwLock<Snapshot>,
 }
 
 impl Snapshot {
@@ -133,6 +129,32 @@ impl Snapshot {
             }
         }
         Ok(false)
+    }
+}
+
+impl Shared {
+    /// What a partition begins with, whose number in the catalog this is.
+    pub(super) fn new(number: u64, snapshot: Snapshot) -> Shared {
+        Shared {
+            number,
+            current: RwLock::new(snapshot),
+        }
+    }
+
+    /// The number of the partition in the catalog.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        // Publishing is one assignment: a panic cannot leave it half done.
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    /// Shows readers another snapshot. Only for what is durable.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 }
 

@@ -13,8 +13,7 @@ use super::copy::remove_leftover;
 use super::disk::{Disk, RealDisk};
 use super::files::Files;
 use super::gallery::{Common, Partition};
-use super::maintenance::Alarm;
-use super::pace::Pace;
+use super::pace::{Alarm, Pace};
 use super::snapshot::Source;
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use bytemuck::{Pod, Zeroable};
 
 use super::format::TemplateInfo;
-use super::snapshot::Rows;
+use super::rows::Rows;
 use crate::code::Planes;
 use crate::types::{ClassId, Embedding};
 

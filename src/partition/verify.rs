@@ -237,21 +237,9 @@ impl Damage {
         };
         Damage {
             partition: partition.to_owned(),
-            what: with_causes(error),
+            what: error.with_causes(),
             file: file.map(|path| path.display().to_string()),
             offset_bytes,
         }
     }
-}
-
-/// An error and all that caused it, on one line.
-pub(super) fn with_causes(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

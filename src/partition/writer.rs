@@ -11,7 +11,7 @@ use super::disk::{Disk, DiskFile};
 use super::format::{
     BLOCK_BYTES, MAGIC, PAGE_BYTES, Plan, Plane, PlaneEntry, RawHeader, RawPlane, VERSION, checksum,
 };
-use super::snapshot::Rows;
+use super::rows::Rows;
 use crate::types::{EncoderId, Timestamp};
 
 /// What a segment says of itself in its header.
