@@ -6,6 +6,7 @@ use super::output;
 use crate::partition::{
     CatalogReport, DamagedBytes, Inspection, SegmentReport, SnapshotReport, inspect,
 };
+use crate::types::Timestamp;
 
 pub(super) fn run(verb: &Inspect) -> anyhow::Result<Exit> {
     let bar = output::byte_progress("reading");
@@ -43,10 +44,7 @@ fn segment(report: &SegmentReport) -> String {
             ("encoder", header.encoder.clone()),
             ("dimension", header.dimension.to_string()),
             ("rows", header.rows.to_string()),
-            (
-                "created, ms since 1970",
-                header.created_unix_milliseconds.to_string(),
-            ),
+            ("created", time(header.created_unix_milliseconds)),
             ("bytes of the header", header.header_bytes.to_string()),
             ("bytes of a block", header.block_bytes.to_string()),
             ("planes", header.plane_count.to_string()),
@@ -106,10 +104,7 @@ fn snapshot(report: &SnapshotReport) -> String {
     if let Some(manifest) = &report.manifest {
         fields.extend([
             ("version", manifest.version.to_string()),
-            (
-                "created, ms since 1970",
-                manifest.created_unix_milliseconds.to_string(),
-            ),
+            ("created", time(manifest.created_unix_milliseconds)),
             ("program", manifest.program.clone()),
             ("bytes of all files", manifest.bytes().to_string()),
         ]);
@@ -186,6 +181,10 @@ fn catalog(report: &CatalogReport) -> String {
         report.damage.iter().map(|damage| ("", damage)),
     ));
     parts.join("\n")
+}
+
+fn time(unix_milliseconds: i64) -> String {
+    Timestamp { unix_milliseconds }.to_string()
 }
 
 fn field_table(fields: &[(&str, String)]) -> String {
