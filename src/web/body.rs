@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use percent_encoding::percent_decode;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use tokio::time;
 
@@ -221,28 +222,9 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
 }
 
 /// `text` with percent-escapes decoded. A `+` stays one: in base64 it is no blank, and nothing else in
-/// these forms has blanks.
+/// these forms has blanks. (Hence no `form_urlencoded`.)
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let escape = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |digit: u8| char::from(digit).to_digit(16);
-                digit(*high).zip(digit(*low)).map(|pair| (pair, after))
-            }
-            _ => None,
-        };
-        match escape {
-            Some(((high, low), after)) => {
-                decoded.push((16 * high + low) as u8);
-                rest = after;
-            }
-            None => decoded.push(*byte),
-        }
-    }
-    decoded
+    percent_decode(text).collect()
 }
 
 #[cfg(test)]

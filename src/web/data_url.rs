@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
+use percent_encoding::percent_decode;
 
 /// Far more than any media type takes, so that a body without a comma is not searched to its end.
 const HEAD_BYTES_MAX: usize = 1024;
@@ -93,27 +94,10 @@ fn unquote(body: &[u8]) -> &[u8] {
 /// base64 decoder.
 fn clean(data: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(data.len());
-    let mut rest = data;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        match (byte, after) {
-            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    clean.push(16 * high + low);
-                    rest = after;
-                }
-                _ => clean.push(*byte),
-            },
-            (byte, _) if byte.is_ascii_whitespace() => {}
-            (byte, _) => clean.push(*byte),
-        }
+    for part in data.split(u8::is_ascii_whitespace) {
+        clean.extend(percent_decode(part));
     }
     clean
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
 }
 
 #[cfg(test)]
@@ -143,6 +127,22 @@ mod tests {
             "data:image/png;base64,%2B%2f%2F%2bAQ%3D%3d",
         ] {
             assert_eq!(parse(body).as_ref(), Ok(&expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_escape_that_is_none_stays_as_it_is() {
+        for (given, expected) in [
+            ("a%2Bb%2f", "a+b/"),
+            ("a%", "a%"),
+            ("a%2", "a%2"),
+            ("%zz%2x%+1", "%zz%2x%+1"),
+            ("%%32%42", "%2B"),
+            ("%25 32", "%32"),
+            ("%\n2B %2\r\nB", "%2B%2B"),
+            ("a%20b%0a", "a b\n"),
+        ] {
+            assert_eq!(clean(given.as_bytes()), expected.as_bytes(), "{given}");
         }
     }
 
