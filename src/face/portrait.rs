@@ -1,5 +1,8 @@
 //! Whether a picture would do for a document, and what it would look like there.
 
+use image::ExtendedColorType;
+use image::codecs::bmp::BmpEncoder;
+
 use super::align::{AlignedFace, Outside, Similarity, warp};
 use super::decode::Picture;
 use super::pipeline::Face;
@@ -208,15 +211,16 @@ pub fn portrait_bmp(picture: &Picture, face: &Face, rules: &PortraitRules) -> Ve
     let Portrait { width, height, .. } = portrait;
     let placement = portrait.placement(face);
     let upright = warp(picture, &placement, (width, height), Outside::Nearest);
-    let mut rows = Vec::with_capacity(width * height * 3);
-    // A BMP file goes from the bottom up, and its colours from blue to red. Rows whose pixels are a multiple of
-    // four need no filling.
-    for row in upright.rgb().chunks_exact(3 * width).rev() {
-        for pixel in row.chunks_exact(3) {
-            rows.extend([pixel[2], pixel[1], pixel[0]]);
-        }
-    }
-    bmp(&rows, width, height)
+    let mut file = Vec::new();
+    BmpEncoder::new(&mut file)
+        .encode(
+            upright.rgb(),
+            width as u32,
+            height as u32,
+            ExtendedColorType::Rgb8,
+        )
+        .expect("a few million pixels in memory are within the bounds of the format");
+    file
 }
 
 fn outside_percent(picture: &Picture, face: &Face, portrait: &Portrait) -> f64 {
@@ -265,32 +269,6 @@ impl Light {
             deviation: (squares / count - mean * mean).max(0.0).sqrt(),
         }
     }
-}
-
-/// A BMP file of so many pixels with these rows.
-fn bmp(rows: &[u8], width: usize, height: usize) -> Vec<u8> {
-    const HEADER_BYTES: u32 = 14 + 40;
-    let mut file = b"BM".to_vec();
-    let bytes = rows.len() as u32;
-    for word in [
-        HEADER_BYTES + bytes,
-        0,
-        HEADER_BYTES,
-        40,
-        width as u32,
-        height as u32,
-    ] {
-        file.extend(word.to_le_bytes());
-    }
-    // One plane of 24 bits, not compressed.
-    for half in [1_u16, 24] {
-        file.extend(half.to_le_bytes());
-    }
-    for word in [0, bytes, 0, 0, 0, 0] {
-        file.extend(u32::to_le_bytes(word));
-    }
-    file.extend(rows);
-    file
 }
 
 #[cfg(test)]
