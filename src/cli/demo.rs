@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 
 use super::args::Demo;
 use super::exit::Exit;
-use super::temporary::Directory;
 use super::{open, output, serve};
 use crate::access::{AppId, AppSecret, Apps, ServerKey};
 use crate::config::Settings;
@@ -51,7 +50,8 @@ const ENROLLED: [(i32, &str, &[Portrait]); 2] = [
 const PROBES: [(Portrait, i32); 2] = [(OBAMA_SPEECH, OBAMA), (OBAMA_WHITE_HOUSE, OBAMA)];
 
 pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
-    let directory = Directory::create("demo", None)?;
+    let directory = tempfile::Builder::new().prefix("vultus-demo-").tempdir();
+    let directory = directory.context("cannot create a directory for the demonstration")?;
     let settings = Settings {
         data_dir: directory.path().to_owned(),
         public_url: None,
@@ -87,6 +87,8 @@ pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
         .block_on(serving)
         .context("stopping the service")?
         .context("serving")?;
+    let closed = directory.close();
+    closed.context("cannot remove the directory of the demonstration")?;
     Ok(if right { Exit::Success } else { Exit::No })
 }
 

@@ -18,7 +18,6 @@ mod output;
 mod parallel;
 mod pictures;
 mod serve;
-mod temporary;
 
 use std::io;
 use std::process::ExitCode;

@@ -12,7 +12,6 @@ use rayon::prelude::*;
 
 use crate::cli::args::Bench;
 use crate::cli::output;
-use crate::cli::temporary::Directory;
 use crate::code::{Probe, length, similarity};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions};
@@ -39,7 +38,11 @@ impl Gallery {
         settings: &Settings,
         most: usize,
     ) -> anyhow::Result<Gallery> {
-        let directory = Directory::create("bench", verb.directory.as_deref())?;
+        let parent = verb.directory.clone().unwrap_or_else(std::env::temp_dir);
+        let directory = tempfile::Builder::new()
+            .prefix("vultus-bench-")
+            .tempdir_in(parent)
+            .context("cannot create a directory for the gallery")?;
         let store = Arc::new(Store::open(directory.path())?);
         let id: PartitionId = "bench.1".parse()?;
         let embeddings = match (&verb.embeddings, &verb.probe_embeddings) {
@@ -55,7 +58,8 @@ impl Gallery {
         let snapshot = partition.snapshot();
         ensure!(snapshot.templates() > 0, "there are no rows to search");
         // What is mapped stays until it is let go; so nothing is left behind, however this ends.
-        drop(directory);
+        let closed = directory.close();
+        closed.context("cannot remove the directory of the gallery")?;
         Ok(Gallery {
             snapshot,
             probes: embeddings.iter().map(Probe::new).collect(),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 
 use crate::cli::args::Repair;
 use crate::cli::exit::Exit;
-use crate::cli::temporary::Directory;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::partition::{RepairedSegment, Store, restore_archive};
@@ -37,6 +37,10 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     }
     if repaired.is_empty() {
         eprintln!("nothing is damaged");
+    }
+    if let Some((directory, _store)) = unpacked {
+        let closed = directory.close();
+        closed.context("cannot remove the directory of the snapshot")?;
     }
     Ok(match repaired.iter().all(|segment| segment.mended) {
         true => Exit::Success,
@@ -76,11 +80,14 @@ fn describe(segment: &RepairedSegment) -> String {
 }
 
 /// Unpacks a snapshot beside the data directory, where there is room for as much again.
-fn unpack(archive: &Path, data: &Path) -> anyhow::Result<(Directory, Store)> {
+fn unpack(archive: &Path, data: &Path) -> anyhow::Result<(TempDir, Store)> {
     let parent = data
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let directory = Directory::create("repair", Some(parent.unwrap_or(Path::new("."))))?;
+    let directory = tempfile::Builder::new()
+        .prefix("vultus-repair-")
+        .tempdir_in(parent.unwrap_or(Path::new(".")))
+        .context("cannot create a directory for the snapshot")?;
     let target = directory.path().join("data");
     let bar = output::byte_progress("reading the snapshot");
     let restored = restore_archive(archive, &target, &mut output::advance(&bar));
