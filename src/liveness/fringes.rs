@@ -4,6 +4,7 @@
 //! where the two grids meet, colours beat. Skin has hardly any fine detail in colour: what detail it has
 //! is of light and shade. (Colour texture as a cue: Boulkenafet, Komulainen and Hadid 2016.)
 
+use super::blur::blurred;
 use crate::face::{AlignedFace, Landmarks, Picture};
 
 /// The side of the aligned face that is looked at.
@@ -39,32 +40,10 @@ pub(super) fn fringes(picture: &Picture, landmarks: &Landmarks) -> f64 {
 
 /// The root mean square of what a blur takes away.
 fn fine_detail(plane: &[f64], width: usize) -> f64 {
-    let height = plane.len() / width;
-    let across = blurred(plane, width, height, 1, width);
-    let both = blurred(&across, height, width, width, 1);
-    let squares: f64 = plane.iter().zip(&both).map(|(p, b)| (p - b).powi(2)).sum();
+    let coarse = blurred(plane, width, SIGMA, RADIUS);
+    let pairs = plane.iter().zip(&coarse);
+    let squares: f64 = pairs.map(|(p, c)| (p - c).powi(2)).sum();
     (squares / plane.len() as f64).sqrt()
-}
-
-/// Blurs lines of `length` values that lie `step` apart; the lines begin `between` apart.
-fn blurred(plane: &[f64], length: usize, lines: usize, step: usize, between: usize) -> Vec<f64> {
-    let weights: [f64; RADIUS + 1] = std::array::from_fn(|distance| {
-        let distance = distance as f64;
-        (-distance * distance / (2.0 * SIGMA * SIGMA)).exp()
-    });
-    let mut result = vec![0.0; plane.len()];
-    for line in 0..lines {
-        for at in 0..length {
-            let (mut sum, mut weight_sum) = (0.0, 0.0);
-            for near in at.saturating_sub(RADIUS)..(at + RADIUS + 1).min(length) {
-                let weight = weights[at.abs_diff(near)];
-                sum += weight * plane[line * between + near * step];
-                weight_sum += weight;
-            }
-            result[line * between + at * step] = sum / weight_sum;
-        }
-    }
-    result
 }
 
 #[cfg(test)]

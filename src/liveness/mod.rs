@@ -14,6 +14,7 @@
 //! Nothing here knows tokens, uploads or HTTP. No `Debug` shows what was seen of a face.
 
 mod active;
+mod blur;
 mod challenge;
 mod crop;
 mod decision;

@@ -1,5 +1,6 @@
 //! A small grey picture of the face, by which the same picture is recognised when it comes again.
 
+use super::blur::blurred;
 use super::least_squares::LeastSquares;
 use crate::face::{AlignedFace, Landmarks, Picture};
 
@@ -63,6 +64,7 @@ impl Thumbnail {
 
     /// Of brightness, 0 to 255, with NaN where nothing is seen.
     fn of(brightness: &[f64]) -> Thumbnail {
+        let blurred = |plane: &[f64]| blurred(plane, SIDE, LIGHT_SIGMA, LIGHT_RADIUS);
         let mean = blurred(brightness);
         let detail: Vec<f64> = brightness.iter().zip(&mean).map(|(b, m)| b - m).collect();
         let squares: Vec<f64> = detail.iter().map(|d| d * d).collect();
@@ -265,35 +267,6 @@ impl Spread {
             deviation: variance.sqrt(),
         }
     }
-}
-
-/// Blurs a picture by [`LIGHT_SIGMA`], across and down; what is not seen counts for nothing, and stays so.
-fn blurred(values: &[f64]) -> Vec<f64> {
-    let weights: [f64; LIGHT_RADIUS + 1] = std::array::from_fn(|distance| {
-        let distance = distance as f64;
-        (-distance * distance / (2.0 * LIGHT_SIGMA * LIGHT_SIGMA)).exp()
-    });
-    let along = |values: &[f64], step: usize, between: usize| {
-        let mut result = vec![f64::NAN; values.len()];
-        for line in 0..SIDE {
-            for at in 0..SIDE {
-                let (mut sum, mut weight_sum) = (0.0, 0.0);
-                for near in at.saturating_sub(LIGHT_RADIUS)..(at + LIGHT_RADIUS + 1).min(SIDE) {
-                    let value = values[line * between + near * step];
-                    if !value.is_nan() {
-                        let weight = weights[at.abs_diff(near)];
-                        sum += weight * value;
-                        weight_sum += weight;
-                    }
-                }
-                if weight_sum > 0.0 {
-                    result[line * between + at * step] = sum / weight_sum;
-                }
-            }
-        }
-        result
-    };
-    along(&along(values, 1, SIDE), SIDE, 1)
 }
 
 #[cfg(test)]
