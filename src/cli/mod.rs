@@ -19,7 +19,7 @@ mod parallel;
 mod pictures;
 mod serve;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -76,7 +76,8 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
 }
 
 /// Logs go to stderr: of the service each request, otherwise warnings and worse, unless
-/// `VULTUS_LOG` asks for something else.
+/// `VULTUS_LOG` asks for something else. In colour where a person reads them and has not set
+/// [`NO_COLOR`](https://no-color.org).
 fn start_log(verb: &Verb) {
     let default = if matches!(verb, Verb::Serve(_)) {
         "warn,vultus=info"
@@ -85,8 +86,11 @@ fn start_log(verb: &Verb) {
     };
     let filter = std::env::var("VULTUS_LOG").unwrap_or_else(|_| default.to_owned());
     let filter = tracing_subscriber::EnvFilter::new(filter);
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_colourful = io::stderr().is_terminal() && !no_color;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(is_colourful)
         .with_writer(io::stderr);
     // A second subscriber in one process (a test) is no reason to fail.
     let _ = log.try_init();

@@ -1,16 +1,23 @@
 //! What happens to every request and answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
+use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
+use tower::util::MapRequestLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::request_id::{
+    MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
+use tower_http::trace::TraceLayer;
+use tracing::Span;
 
 use super::error::Error;
 use super::jobs::Busy;
@@ -20,23 +27,59 @@ use super::state::{Origins, Settings};
 /// The longest path that is written to the log.
 const LOGGED_PATH_BYTES_MAX: usize = 100;
 
-/// Logs one line for each request: never its query, its headers or its body, any of which may hold
-/// a token, a secret or a face.
-pub(super) async fn log(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
+/// Names a request in the log and in its answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken from a client. Those of proxies and traces have up to 55.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Logs one line for each request, with an id that its answer carries, too: never its query, its
+/// other headers or its body, any of which may hold a token, a secret or a face.
+pub(super) fn logged(service: Router) -> Router {
+    let log = TraceLayer::new_for_http()
+        .make_span_with(span)
+        .on_request(())
+        .on_response(answered)
+        .on_body_chunk(())
+        .on_eos(())
+        .on_failure(());
+    service
+        .layer(log)
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(MapRequestLayer::new(without_odd_id))
+}
+
+/// What every line says that is logged while a request is answered.
+fn span(request: &Request) -> Span {
+    let id = request.extensions().get::<RequestId>();
+    let id = id.and_then(|id| id.header_value().to_str().ok());
     let path = request.uri().path();
     // A path is ASCII, so it can be cut anywhere.
-    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path).to_owned();
-    let response = next.run(request).await;
+    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
+    // Of the level of errors, so that it is there if nothing but errors is logged.
+    tracing::error_span!("request", id, method = %request.method(), path)
+}
+
+fn answered(response: &Response, taken: Duration, _span: &Span) {
     tracing::info!(
-        %method,
-        path,
         status = response.status().as_u16(),
-        milliseconds = started.elapsed().as_secs_f64() * 1e3,
+        milliseconds = (taken.as_secs_f64() * 1e4).round() / 10.0,
         "answered"
     );
-    response
+}
+
+/// Forgets the id that a client gave its request if it is not a single one, short and of letters,
+/// digits and `-_.:` only: it is to be logged.
+fn without_odd_id(mut request: Request) -> Request {
+    let mut ids = request.headers().get_all(&REQUEST_ID).iter();
+    let is_fine = |id: &HeaderValue| {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain)
+    };
+    if !(ids.next().is_some_and(is_fine) && ids.next().is_none()) {
+        request.headers_mut().remove(&REQUEST_ID);
+    }
+    request
 }
 
 /// Room for the bodies of all requests at hand.
@@ -100,10 +143,10 @@ pub(super) fn cors(origins: &Origins) -> CorsLayer {
             header::ACCEPT,
             header::CACHE_CONTROL,
             header::CONTENT_TYPE,
-            header::HeaderName::from_static("x-requested-with"),
+            HeaderName::from_static("x-requested-with"),
         ])
-        .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE])
-        .max_age(std::time::Duration::from_secs(600))
+        .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE, REQUEST_ID])
+        .max_age(Duration::from_secs(600))
 }
 
 /// Makes `//extension//token/` the same as `/extension/token`: some clients double a slash.
@@ -144,7 +187,42 @@ fn collapsed(uri: &Uri) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_keeps_a_harmless_id_and_gets_one_in_place_of_any_other() {
+        let service = logged(Router::new().route("/", get(async || "")));
+        let longest = "a".repeat(REQUEST_ID_BYTES_MAX);
+        let too_long = "a".repeat(REQUEST_ID_BYTES_MAX + 1);
+        for (given, is_kept) in [
+            (&["7.a-B_c:0"][..], true),
+            (&[&longest], true),
+            (&[&too_long], false),
+            (&[], false),
+            (&[""], false),
+            (&["a b"], false),
+            (&["a\u{e4}"], false),
+            (&["a\tfake=1"], false),
+            (&["\"quoted\""], false),
+            (&["one", "two"], false),
+        ] {
+            let request = Request::get("/");
+            let request = given.iter().fold(request, |request, id| {
+                let id = HeaderValue::from_bytes(id.as_bytes()).unwrap();
+                request.header(REQUEST_ID, id)
+            });
+            let request = request.body(Body::empty()).unwrap();
+            let answer = service.clone().oneshot(request).await.unwrap();
+            let ids: Vec<_> = answer.headers().get_all(REQUEST_ID).iter().collect();
+            assert_eq!(ids.len(), 1, "{given:?}");
+            assert_eq!(given == [ids[0].to_str().unwrap()], is_kept, "{given:?}");
+            assert!(is_kept || ids[0].len() == 36, "{given:?}");
+        }
+    }
 
     #[test]
     fn repeated_and_trailing_slashes_go_and_the_query_stays() {

@@ -84,15 +84,15 @@ pub(super) fn routes() -> Router<AppState> {
 fn layered(api: Router, settings: &Settings) -> Router {
     // Wrapped, since a layer of the router itself would come after the match.
     let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
-    Router::new()
+    let service = Router::new()
         .fallback_service(api)
         .layer(CatchPanicLayer::custom(|_payload| {
             Error::panicked().into_response()
         }))
         .layer(from_fn(render::write))
         .layer(layers::cors(&settings.origins))
-        .layer(from_fn(layers::forbid_caching))
-        .layer(from_fn(layers::log))
+        .layer(from_fn(layers::forbid_caching));
+    layers::logged(service)
 }
 
 /// Answers on `listener` until `shutdown` completes, and then until the requests at hand are

@@ -100,6 +100,12 @@ async fn the_log_has_a_line_for_each_request_and_no_secret() {
     // Two tokens, three uploads, one enrolment, three identifications.
     assert_eq!(log.matches("answered").count(), 9, "{log}");
     assert!(log.contains("/extension/identify"), "{log}");
+    let lines = log.lines().filter(|line| line.contains("answered"));
+    for line in lines {
+        for part in ["id=", "method=", "path=", "status=", "milliseconds="] {
+            assert!(line.contains(part), "no {part} in {line}");
+        }
+    }
     let signature = token.rsplit('.').next().unwrap();
     let picture = obama();
     for secret in [
