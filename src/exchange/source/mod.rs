@@ -9,6 +9,8 @@ mod matrix;
 #[cfg(feature = "npz")]
 mod npz;
 #[cfg(feature = "parquet")]
+mod pages;
+#[cfg(feature = "parquet")]
 mod table;
 
 use std::fmt;

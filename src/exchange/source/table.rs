@@ -1,26 +1,22 @@
 //! Parquet tables with the columns `class`, `embedding`, and `time` and `quality` if they are there.
 //!
-//! The library that reads columns believes what the header of a page says of its size, and keeps a
-//! page and the values of a row in memory. [`Pages`] therefore looks at every header first, and
-//! [`Limited`] at what a page holds.
+//! By the column readers of a library, without Arrow: four columns do not need it. What a page may
+//! take is bounded by [`Pages`].
 
 use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as Physical};
-use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{DataType, FloatType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
-use parquet::file::reader::{ChunkReader, Length as HasLength};
-use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::reader::Length as HasLength;
 use parquet::schema::types::ColumnDescriptor;
 
+use super::pages::{Packing, PageFile, Pages};
 use super::{
     ExchangeError, Job, Length, Piece, Record, Refused, Source, file_facts, items_per_commit,
     items_per_piece,
@@ -28,10 +24,6 @@ use super::{
 use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Timestamp};
 
 const FORMAT: &str = ".parquet";
-/// The most bytes of a page, packed or not. Common writers make pages of 1 MB, some of 100 MB.
-const PAGE_BYTES_MAX: u64 = 1 << 27;
-/// The most values, nulls included, that are kept for one piece.
-const LEVELS_MAX: usize = 1 << 25;
 
 /// Opens a table. The first embedding that can be one decides on the dimension.
 pub(super) fn open_table(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
@@ -64,7 +56,7 @@ pub(super) fn open_table(path: &Path) -> Result<Box<dyn Source>, ExchangeError> 
 /// A table whose columns are known.
 struct Table {
     path: PathBuf,
-    file: Arc<Pages>,
+    file: Arc<PageFile>,
     metadata: ParquetMetaData,
     columns: Columns,
 }
@@ -97,7 +89,7 @@ impl Table {
         let columns = find_columns(path, &metadata)?;
         Ok(Table {
             path: path.to_owned(),
-            file: Arc::new(Pages(file)),
+            file: Arc::new(PageFile(file)),
             metadata,
             columns,
         })
@@ -133,14 +125,12 @@ impl Table {
         levels: &Arc<AtomicUsize>,
     ) -> Result<ColumnReader, ExchangeError> {
         let chunk = group.column(column);
-        let packed = chunk.compression();
-        if !matches!(packed, Compression::UNCOMPRESSED | Compression::SNAPPY) {
-            return Err(ExchangeError::Contents {
-                path: self.path.clone(),
-                expected: "a table packed with SNAPPY or not at all".to_owned(),
-                found: format!("a column packed with {packed}"),
-            });
-        }
+        let compression = chunk.compression();
+        let packing = Packing::of(compression).ok_or_else(|| ExchangeError::Contents {
+            path: self.path.clone(),
+            expected: "a table packed with ZSTD, GZIP or SNAPPY, or not at all".to_owned(),
+            found: format!("a column packed with {compression}"),
+        })?;
         let rows = usize::try_from(group.num_rows());
         let rows = rows.map_err(|_| self.malformed("a group has fewer than no rows"))?;
         let start = chunk
@@ -155,11 +145,8 @@ impl Table {
                 chunk.compressed_size()
             )));
         }
-        let pages = SerializedPageReader::new(self.file.clone(), chunk, rows, None);
-        let pages = Limited {
-            pages: pages.map_err(|error| self.malformed(error.to_string()))?,
-            levels: levels.clone(),
-        };
+        let pages = Pages::open(self.file.clone(), chunk, packing, rows, levels.clone());
+        let pages = pages.map_err(|error| self.malformed(error.to_string()))?;
         Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
     }
 
@@ -551,105 +538,6 @@ fn calm<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetE
         .unwrap_or_else(|_| Err(ParquetError::General("it is damaged".to_owned())))
 }
 
-/// The file, with a look at the header of each page before the library reads it.
-struct Pages(File);
-
-impl HasLength for Pages {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-}
-
-impl ChunkReader for Pages {
-    type T = BufReader<File>;
-
-    fn get_read(&self, start: u64) -> Result<BufReader<File>, ParquetError> {
-        let mut header = Vec::new();
-        let mut reader = self.0.get_read(start)?;
-        (&mut reader).take(32).read_to_end(&mut header)?;
-        // A read that is not at a header comes only after one that was.
-        if let Some(bytes) = page_bytes(&header).filter(|bytes| *bytes > PAGE_BYTES_MAX) {
-            return Err(ParquetError::General(format!(
-                "a page has {bytes} bytes, more than {PAGE_BYTES_MAX}: write it in smaller ones"
-            )));
-        }
-        self.0.get_read(start)
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let end = start.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.0.len()) {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes at {start} are past its end"
-            )));
-        }
-        self.0.get_bytes(start, length)
-    }
-}
-
-/// The larger of the two sizes, packed and not, that a page's header begins with: after its kind,
-/// three numbers in Thrift's compact form, each after a byte that says so. Bytes of another form are
-/// no header: then `None`.
-fn page_bytes(header: &[u8]) -> Option<u64> {
-    let mut rest = header;
-    let mut numbers = [0; 3];
-    for number in &mut numbers {
-        rest = rest.strip_prefix(&[0x15])?;
-        let length = 1 + rest.iter().position(|byte| byte & 0x80 == 0)?;
-        if length > 5 {
-            return None;
-        }
-        let (digits, after) = rest.split_at(length);
-        let digits = digits.iter().rev();
-        let zigzag = digits.fold(0_u64, |sum, digit| sum << 7 | u64::from(digit & 0x7f));
-        *number = zigzag >> 1;
-        rest = after;
-    }
-    Some(numbers[1].max(numbers[2]))
-}
-
-/// The pages of a column, as long as they do not hold more than is kept at once.
-struct Limited {
-    pages: SerializedPageReader<Pages>,
-    levels: Arc<AtomicUsize>,
-}
-
-impl PageReader for Limited {
-    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        let page = self.pages.get_next_page()?;
-        if let Some(page) = &page {
-            let count = page.num_values() as usize;
-            let before = self.levels.fetch_add(count, Ordering::Relaxed);
-            if before.saturating_add(count) > LEVELS_MAX {
-                return Err(ParquetError::General(format!(
-                    "some rows have more than {LEVELS_MAX} values together"
-                )));
-            }
-        }
-        Ok(page)
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-        self.pages.skip_next_page()
-    }
-
-    fn at_record_boundary(&mut self) -> Result<bool, ParquetError> {
-        self.pages.at_record_boundary()
-    }
-}
-
-impl Iterator for Limited {
-    type Item = Result<Page, ParquetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
-}
-
 struct TablePiece {
     dimension: usize,
     values: Vec<f32>,
@@ -885,27 +773,39 @@ mod tests {
     }
 
     #[test]
-    fn the_sizes_of_a_page_are_seen_before_it_is_read() {
-        let schema = format!("message a {{ {LISTS} optional int64 class; }}");
-        let (_directory, path) = write(
-            &schema,
-            &[lists(), Column::Int64((0..6).collect(), vec![1; 6])],
-        );
-        let table = Table::open(&path, File::open(&path).unwrap()).unwrap();
-        let chunk = table.metadata.row_group(0).column(0);
-        let start = chunk.byte_range().0 as usize;
-        let bytes = std::fs::read(&path).unwrap();
-        let seen = page_bytes(&bytes[start..]).unwrap();
-        assert!(seen > 0 && seen < chunk.compressed_size() as u64, "{seen}");
-        // Kind 0, 2^31 - 2 bytes, packed into 5.
-        let huge = [0x15, 0, 0x15, 0xfc, 0xff, 0xff, 0xff, 0x0f, 0x15, 10];
-        assert_eq!(page_bytes(&huge), Some((1 << 31) - 2));
-        for length in 0..huge.len() {
-            assert_eq!(page_bytes(&huge[..length]), None);
+    fn tables_are_read_as_common_writers_pack_them() {
+        // `make.py` beside them says what is in them.
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+        for name in ["polars.parquet", "gzip.parquet", "zstd-v2.parquet"] {
+            let path = fixtures.join(name);
+            let rows = read(&path).unwrap();
+            let expected = (0..40).map(|row| Ok((row - 3, Some(1000 * row))));
+            assert_eq!(rows, expected.collect::<Vec<Row>>(), "{name}");
+            let mut source = open_table(&path).unwrap();
+            let piece = source.next_piece().unwrap().unwrap();
+            for row in 0..40 {
+                let mut scratch = Vec::new();
+                let values = piece.read(row, &mut scratch).unwrap().values;
+                let expected: Vec<f32> = (1..=16).map(|at| (row + at) as f32).collect();
+                assert_eq!(values, expected, "{name}");
+            }
         }
-        let file = path.with_extension("huge");
-        std::fs::write(&file, huge).unwrap();
-        let error = Pages(File::open(&file).unwrap()).get_read(0).unwrap_err();
-        assert!(error.to_string().contains("more than 134217728"), "{error}");
+    }
+
+    #[test]
+    fn damaged_tables_of_common_writers_are_refused_or_read_and_do_no_harm() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.parquet");
+        for name in ["polars.parquet", "gzip.parquet", "zstd-v2.parquet"] {
+            let whole = std::fs::read(fixtures.join(name)).unwrap();
+            for at in 0..whole.len() {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 0x55;
+                std::fs::write(&path, bytes).unwrap();
+                // What matters is that it ends: some bytes are statistics or names of programs.
+                let _ = read(&path);
+            }
+        }
     }
 }
