@@ -6,7 +6,7 @@ use image::codecs::bmp::BmpEncoder;
 use super::align::{AlignedFace, Outside, Similarity, warp};
 use super::decode::Picture;
 use super::pipeline::Face;
-use super::quality::Warning;
+use super::quality::{Quality, Warning};
 
 /// What a picture for a document must reach. All are as in the recommendations for machine-readable travel
 /// documents (ICAO 9303 and ISO/IEC 19794-5) where those give a number.
@@ -16,18 +16,56 @@ pub struct PortraitRules {
     pub eye_distance_min: f32,
 }
 
-/// Something in a picture that a document does not allow.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PortraitFault {
-    /// The code that BWS clients know.
-    pub code: &'static str,
-    /// A sentence for people.
-    pub message: &'static str,
-    /// What was measured and what is allowed.
-    pub details: String,
-    /// Whether no portrait can be made of the picture. Otherwise it could be better: the original
-    /// service answers such pictures with success and the portrait beside the fault.
-    pub fatal: bool,
+/// Something in a picture that a document does not allow, with what was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PortraitFault {
+    /// The eyes are so many pixels apart, fewer than the rules want.
+    TooSmall {
+        /// What was measured.
+        eye_distance: f32,
+        /// What the rules want.
+        eye_distance_min: f32,
+    },
+    /// The line between the eyes is tilted by so many degrees.
+    Tilted {
+        /// 0 to 180.
+        degrees: f32,
+    },
+    /// The face looks to a side, up or down.
+    LooksAway {
+        /// How far the tip of the nose is to a side, as in [`super::Quality::turn`], without a sign.
+        turn: f32,
+        /// How far down it is, as in [`super::Quality::nose_height`].
+        nose_height: f32,
+    },
+    /// So much of the face is white.
+    OverExposed {
+        /// 0 to 100.
+        percent: f64,
+    },
+    /// So much of the face is black.
+    UnderExposed {
+        /// 0 to 100.
+        percent: f64,
+    },
+    /// The brightness of the face hardly differs from place to place.
+    LowContrast {
+        /// Its standard deviation, of 255 levels.
+        deviation: f64,
+    },
+    /// The brightness of the face differs too much from place to place.
+    HighContrast {
+        /// Its standard deviation, of 255 levels.
+        deviation: f64,
+    },
+    /// So much of the portrait would lie outside the picture.
+    CutOff {
+        /// 0 to 100.
+        percent: f64,
+    },
+    /// What is wrong with any picture.
+    Warned(Warning),
 }
 
 impl PortraitRules {
@@ -56,13 +94,90 @@ const CONTRAST: std::ops::RangeInclusive<f64> = 12.0..=85.0;
 /// Of a face cut off at the border, not all of the portrait can be shown.
 const OUTSIDE_PERCENT_MAX: f64 = 5.0;
 
-/// What makes a portrait impossible: one that is cut off, that does not look at us, or shows nothing.
-const FATAL: [&str; 4] = [
-    "CannotCropImage",
-    "HeadRotatedTooFar",
-    "ImageTooBlurry",
-    "WrongViewingDirection",
-];
+impl PortraitFault {
+    /// The code that BWS clients know.
+    pub fn code(&self) -> &'static str {
+        match self {
+            PortraitFault::TooSmall { .. } => "ImageTooSmall",
+            PortraitFault::Tilted { .. } => "HeadRotatedTooFar",
+            PortraitFault::LooksAway { .. } => "WrongViewingDirection",
+            PortraitFault::OverExposed { .. } => "ImageOverExposure",
+            PortraitFault::UnderExposed { .. } => "ImageUnderExposure",
+            PortraitFault::LowContrast { .. } => "FaceContrastTooLow",
+            PortraitFault::HighContrast { .. } => "FaceContrastTooHigh",
+            PortraitFault::CutOff { .. } => "CannotCropImage",
+            PortraitFault::Warned(warning) => warning.code(),
+        }
+    }
+
+    /// A sentence for people.
+    pub fn message(&self) -> &'static str {
+        match self {
+            PortraitFault::TooSmall { .. } => "the face is too small",
+            PortraitFault::Tilted { .. } => "the head is tilted too far",
+            PortraitFault::LooksAway { .. } => "the face does not look into the camera",
+            PortraitFault::OverExposed { .. } => "the face is over-exposed",
+            PortraitFault::UnderExposed { .. } => "the face is under-exposed",
+            PortraitFault::LowContrast { .. } => "the face has too little contrast",
+            PortraitFault::HighContrast { .. } => "the face has too much contrast",
+            PortraitFault::CutOff { .. } => "the picture does not show enough around the face",
+            PortraitFault::Warned(warning) => warning.message(),
+        }
+    }
+
+    /// What was measured and what is allowed; empty where nothing more can be said.
+    pub fn details(&self) -> String {
+        match self {
+            PortraitFault::TooSmall {
+                eye_distance,
+                eye_distance_min,
+            } => format!(
+                "the eyes are {eye_distance:.0} pixels apart, at least {eye_distance_min:.0} are needed"
+            ),
+            PortraitFault::Tilted { degrees } => format!(
+                "the head is tilted by {degrees:.0} degrees, at most {ROLL_MAX:.0} are allowed"
+            ),
+            PortraitFault::LooksAway { turn, nose_height } => format!(
+                "the nose is {turn:.2} to a side and {nose_height:.2} down, at most {TURN_MAX} and \
+                 {} to {} are allowed",
+                NOSE_HEIGHT.start(),
+                NOSE_HEIGHT.end()
+            ),
+            PortraitFault::OverExposed { percent } => format!(
+                "{percent:.1} percent of the face is white, at most {EXTREME_PERCENT_MAX} is allowed"
+            ),
+            PortraitFault::UnderExposed { percent } => format!(
+                "{percent:.1} percent of the face is black, at most {EXTREME_PERCENT_MAX} is allowed"
+            ),
+            PortraitFault::LowContrast { deviation }
+            | PortraitFault::HighContrast { deviation } => {
+                format!(
+                    "the brightness deviates by {deviation:.0}, {} to {} are allowed",
+                    CONTRAST.start(),
+                    CONTRAST.end()
+                )
+            }
+            PortraitFault::CutOff { percent } => format!(
+                "{percent:.0} percent of the portrait lies outside the picture, at most \
+                 {OUTSIDE_PERCENT_MAX:.0} are allowed"
+            ),
+            PortraitFault::Warned(_) => String::new(),
+        }
+    }
+
+    /// Whether no portrait can be made of the picture: it is cut off, does not look at us, or shows
+    /// nothing. Otherwise it could be better: the original service answers such pictures with success
+    /// and the portrait beside the fault.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            PortraitFault::Tilted { .. }
+                | PortraitFault::LooksAway { .. }
+                | PortraitFault::CutOff { .. }
+                | PortraitFault::Warned(Warning::ImageTooBlurry)
+        )
+    }
+}
 
 /// What of `face` in `picture`, cut out as `aligned`, `rules` do not allow.
 pub fn portrait_faults(
@@ -71,103 +186,40 @@ pub fn portrait_faults(
     aligned: &AlignedFace,
     rules: &PortraitRules,
 ) -> Vec<PortraitFault> {
-    let quality = &face.quality;
-    let mut faults = Vec::new();
-    let mut fault = |wrong: bool, code, message, details: String| {
-        if wrong {
-            faults.push(PortraitFault {
-                code,
-                message,
-                details,
-                fatal: FATAL.contains(&code),
-            });
-        }
-    };
-    fault(
-        quality.eye_distance < rules.eye_distance_min,
-        "ImageTooSmall",
-        "the face is too small",
-        format!(
-            "the eyes are {:.0} pixels apart, at least {:.0} are needed",
-            quality.eye_distance, rules.eye_distance_min
-        ),
-    );
-    fault(
-        quality.roll.abs() > ROLL_MAX,
-        "HeadRotatedTooFar",
-        "the head is tilted too far",
-        format!(
-            "the head is tilted by {:.0} degrees, at most {ROLL_MAX:.0} are allowed",
-            quality.roll.abs()
-        ),
-    );
-    fault(
-        quality.turn.abs() > TURN_MAX || !NOSE_HEIGHT.contains(&quality.nose_height),
-        "WrongViewingDirection",
-        "the face does not look into the camera",
-        format!(
-            "the nose is {:.2} to a side and {:.2} down, at most {TURN_MAX} and {} to {} are allowed",
-            quality.turn.abs(),
-            quality.nose_height,
-            NOSE_HEIGHT.start(),
-            NOSE_HEIGHT.end()
-        ),
-    );
-    let light = Light::of(aligned);
-    fault(
-        light.white_percent > EXTREME_PERCENT_MAX,
-        "ImageOverExposure",
-        "the face is over-exposed",
-        format!(
-            "{:.1} percent of the face is white, at most {EXTREME_PERCENT_MAX} is allowed",
-            light.white_percent
-        ),
-    );
-    fault(
-        light.black_percent > EXTREME_PERCENT_MAX,
-        "ImageUnderExposure",
-        "the face is under-exposed",
-        format!(
-            "{:.1} percent of the face is black, at most {EXTREME_PERCENT_MAX} is allowed",
-            light.black_percent
-        ),
-    );
-    let contrast = |low| {
-        let (code, message) = if low {
-            ("FaceContrastTooLow", "the face has too little contrast")
-        } else {
-            ("FaceContrastTooHigh", "the face has too much contrast")
-        };
-        let details = format!(
-            "the brightness deviates by {:.0}, {} to {} are allowed",
-            light.deviation,
-            CONTRAST.start(),
-            CONTRAST.end()
-        );
-        (code, message, details)
-    };
-    let (code, message, details) = contrast(light.deviation < *CONTRAST.start());
-    fault(!CONTRAST.contains(&light.deviation), code, message, details);
-    let outside = outside_percent(picture, face, &Portrait::of(rules));
-    fault(
-        outside > OUTSIDE_PERCENT_MAX,
-        "CannotCropImage",
-        "the picture does not show enough around the face",
-        format!(
-            "{outside:.0} percent of the portrait lies outside the picture, at most \
-             {OUTSIDE_PERCENT_MAX:.0} are allowed"
-        ),
-    );
+    let percent = outside_percent(picture, face, &Portrait::of(rules));
+    let cut_off = (percent > OUTSIDE_PERCENT_MAX).then_some(PortraitFault::CutOff { percent });
     // What is wrong with any picture, unless it has been said in stricter words.
-    for warning in &face.warnings {
-        if matches!(
+    let warnings = face.warnings.iter().copied().filter(|warning| {
+        matches!(
             warning,
             Warning::FaceTooDark | Warning::FaceTooBright | Warning::ImageTooBlurry
-        ) {
-            fault(true, warning.code(), warning.message(), String::new());
-        }
-    }
-    faults
+        )
+    });
+    let measured = faults_of_pose(&face.quality, rules)
+        .into_iter()
+        .chain(Light::of(aligned).faults())
+        .chain([cut_off]);
+    let warned = warnings.map(PortraitFault::Warned);
+    measured.flatten().chain(warned).collect()
+}
+
+fn faults_of_pose(quality: &Quality, rules: &PortraitRules) -> [Option<PortraitFault>; 3] {
+    let eye_distance_min = rules.eye_distance_min;
+    let Quality {
+        eye_distance,
+        nose_height,
+        ..
+    } = *quality;
+    let [degrees, turn] = [quality.roll.abs(), quality.turn.abs()];
+    let looks_away = turn > TURN_MAX || !NOSE_HEIGHT.contains(&nose_height);
+    [
+        (eye_distance < eye_distance_min).then_some(PortraitFault::TooSmall {
+            eye_distance,
+            eye_distance_min,
+        }),
+        (degrees > ROLL_MAX).then_some(PortraitFault::Tilted { degrees }),
+        looks_away.then_some(PortraitFault::LooksAway { turn, nose_height }),
+    ]
 }
 
 /// The size of a portrait in pixels: the eyes are as far apart as the rules demand, a quarter of the
@@ -269,6 +321,22 @@ impl Light {
             deviation: (squares / count - mean * mean).max(0.0).sqrt(),
         }
     }
+
+    fn faults(&self) -> [Option<PortraitFault>; 3] {
+        let is_extreme = |percent: f64| percent > EXTREME_PERCENT_MAX;
+        let [white, black] = [self.white_percent, self.black_percent];
+        let deviation = self.deviation;
+        let contrast = if deviation < *CONTRAST.start() {
+            PortraitFault::LowContrast { deviation }
+        } else {
+            PortraitFault::HighContrast { deviation }
+        };
+        [
+            is_extreme(white).then_some(PortraitFault::OverExposed { percent: white }),
+            is_extreme(black).then_some(PortraitFault::UnderExposed { percent: black }),
+            (!CONTRAST.contains(&deviation)).then_some(contrast),
+        ]
+    }
 }
 
 #[cfg(test)]
@@ -326,7 +394,7 @@ mod tests {
             let face = faces.only_face_in(picture).unwrap();
             let aligned = faces.align(picture, &face.landmarks).unwrap();
             let faults = portrait_faults(picture, &face, &aligned, rules);
-            let codes: Vec<&str> = faults.iter().map(|fault| fault.code).collect();
+            let codes: Vec<&str> = faults.iter().map(PortraitFault::code).collect();
             codes
         };
         assert_eq!(codes(&picture, &PortraitRules::ICAO), Vec::<&str>::new());

@@ -12,7 +12,7 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::direct::{self, EyeCenters, SampleError, Seen};
-use crate::face::{PortraitRules, portrait_bmp, portrait_faults};
+use crate::face::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
 
 /// What is wrong with a picture, if anything.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,10 +106,10 @@ fn check(
     if full {
         let aligned = state.faces().align(picture, &face.landmarks)?;
         let faults = portrait_faults(picture, face, &aligned, &rules);
-        success = !faults.iter().any(|fault| fault.fatal);
-        let faults = faults.into_iter();
+        success = !faults.iter().any(PortraitFault::is_fatal);
         errors = faults
-            .map(|fault| SampleError::new(fault.code, fault.message, fault.details))
+            .iter()
+            .map(|fault| SampleError::new(fault.code(), fault.message(), fault.details()))
             .collect();
     }
     let mut processed_sample = String::new();
