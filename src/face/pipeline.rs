@@ -109,6 +109,8 @@ const AGREEING_DEGREES: f32 = 8.0;
 const COMPARABLE_DETAIL: f32 = 0.5;
 /// How many times a face is looked at again at most.
 const SECOND_LOOKS_MAX: usize = 3;
+/// The least overlap of where a face is seen again with where it was: less is another face.
+const SAME_FACE_OVERLAP_MIN: f32 = 0.3;
 /// How much wider the border is for a face that fills the picture.
 const BORDER_SHARE: f32 = 0.4;
 /// Larger pictures are shrunk before they get a border, which would else take memory of many times
@@ -285,12 +287,14 @@ impl FacePipeline {
         let found = self
             .detector
             .detect(picture, Canvas::Glance, GLANCE_DOUBT_MIN)?;
-        let [mut only] = found[..] else {
+        let [only] = found[..] else {
             return Ok(None);
         };
-        let seen_whole = suffices(only.score, only.bounds.area_within(picture) * scale * scale);
-        let confirmed = seen_whole && self.look_again(picture, &mut only, scale)?;
-        Ok(confirmed.then_some(only))
+        if !suffices(only.score, only.bounds.area_within(picture) * scale * scale) {
+            return Ok(None);
+        }
+        let confirmed = self.look_again(picture, &only, scale)?;
+        Ok(confirmed.map(|landmarks| Detection { landmarks, ..only }))
     }
 
     /// Looks on each canvas in turn until a face is found, then once more with a border around the
@@ -304,7 +308,8 @@ impl FacePipeline {
             let fills = bounds.height > FILLING_SHARE * picture.height() as f32
                 || bounds.width > FILLING_SHARE * picture.width() as f32;
             if small || fills || roll(&detection.landmarks).abs() > TILTED_DEGREES {
-                self.look_again(picture, detection, scale)?;
+                let again = self.look_again(picture, detection, scale)?;
+                detection.landmarks = again.unwrap_or(detection.landmarks);
             }
         }
         found.sort_by(|a, b| prominence(picture, b).total_cmp(&prominence(picture, a)));
@@ -353,70 +358,80 @@ impl FacePipeline {
         Ok((found, Canvas::One.scale(&bordered) * reduction))
     }
 
-    /// Whether a second look sees the face, too: on a crop of its own, turned upright and scaled to the
-    /// size at which the detector is at its best. If it does, the landmarks are corrected. The first look
-    /// has multiplied lengths by `first_scale`.
+    /// The landmarks after a second look at a face: on a crop of its own, turned upright and scaled to
+    /// the size at which the detector is at its best. `None` if that does not see the face. The first
+    /// look has multiplied lengths by `first_scale`.
     ///
     /// See [`SMALL_ON_CANVAS`] for why. The bounds stay as they were: they say where the face is,
     /// and are upright.
     fn look_again(
         &self,
         picture: &Picture,
-        detection: &mut Detection,
+        first: &Detection,
         first_scale: f32,
-    ) -> Result<bool, FaceError> {
-        let side = Canvas::Close.side();
-        let bounds = detection.bounds;
-        let size = bounds.width.max(bounds.height);
+    ) -> Result<Option<Landmarks>, FaceError> {
+        let size = first.bounds.width.max(first.bounds.height);
         if size <= 0.0 {
-            return Ok(false);
+            return Ok(None);
         }
-        let scale = SECOND_LOOK_SHARE * side as f32 / size;
-        let middle = (side as f64 / 2.0, side as f64 / 2.0);
+        let scale = SECOND_LOOK_SHARE * Canvas::Close.side() as f32 / size;
         let mut best: Option<Landmarks> = None;
         for _ in 0..SECOND_LOOKS_MAX {
-            let landmarks = best.unwrap_or(detection.landmarks);
-            let centre = bounds.centre();
-            let upright = Similarity::about(
-                -f64::from(roll(&landmarks)),
-                f64::from(scale),
-                (f64::from(centre.x), f64::from(centre.y)),
-                middle,
-            );
-            let crop = warp(picture, &upright, (side, side), Outside::Nearest);
-            let expected = Bounds {
-                x: (side as f32 - bounds.width * scale) / 2.0,
-                y: (side as f32 - bounds.height * scale) / 2.0,
-                width: bounds.width * scale,
-                height: bounds.height * scale,
-            };
-            let seen = self.detect(&crop, Canvas::Close)?;
-            let same = seen.into_iter().max_by(|a, b| {
-                a.bounds
-                    .overlap(&expected)
-                    .total_cmp(&b.bounds.overlap(&expected))
-            });
-            // If the crop shows no face there, the first look stands.
-            let Some(same) = same.filter(|same| same.bounds.overlap(&expected) > 0.3) else {
+            let tilt = roll(&best.unwrap_or(first.landmarks));
+            let seen = self.look_upright(picture, &first.bounds, tilt, scale)?;
+            // If the crop shows no face there, the look before stands.
+            let Some((landmarks, tilt_left)) = seen else {
                 break;
             };
-            let back = upright.inverse();
-            best = Some(same.landmarks.map(|point| back.apply_to_point(point)));
-            if roll(&same.landmarks).abs() <= TILTED_DEGREES {
+            best = Some(landmarks);
+            if tilt_left.abs() <= TILTED_DEGREES {
                 break;
             }
         }
-        let Some(landmarks) = best else {
-            return Ok(false);
+        Ok(best.map(|second| {
+            let first = first.landmarks;
+            let agree = (roll(&first) - roll(&second)).abs() <= AGREEING_DEGREES;
+            if agree && comparable(first_scale, scale) {
+                middle_of(&first, &second)
+            } else {
+                second
+            }
+        }))
+    }
+
+    /// Looks at what lies within `bounds`, turned back by `tilt` degrees and scaled by `scale`: the
+    /// landmarks of the face that is seen there, and by how many degrees it is still tilted.
+    fn look_upright(
+        &self,
+        picture: &Picture,
+        bounds: &Bounds,
+        tilt: f32,
+        scale: f32,
+    ) -> Result<Option<(Landmarks, f32)>, FaceError> {
+        let side = Canvas::Close.side();
+        let centre = bounds.centre();
+        let upright = Similarity::about(
+            -f64::from(tilt),
+            f64::from(scale),
+            (f64::from(centre.x), f64::from(centre.y)),
+            (side as f64 / 2.0, side as f64 / 2.0),
+        );
+        let crop = warp(picture, &upright, (side, side), Outside::Nearest);
+        let expected = Bounds {
+            x: (side as f32 - bounds.width * scale) / 2.0,
+            y: (side as f32 - bounds.height * scale) / 2.0,
+            width: bounds.width * scale,
+            height: bounds.height * scale,
         };
-        let first = detection.landmarks;
-        let agree = (roll(&first) - roll(&landmarks)).abs() <= AGREEING_DEGREES;
-        detection.landmarks = if agree && comparable(first_scale, scale) {
-            middle_of(&first, &landmarks)
-        } else {
-            landmarks
-        };
-        Ok(true)
+        let overlap = |seen: &Detection| seen.bounds.overlap(&expected);
+        let seen = self.detect(&crop, Canvas::Close)?.into_iter();
+        let same = seen.max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+        let same = same.filter(|same| overlap(same) > SAME_FACE_OVERLAP_MIN);
+        Ok(same.map(|same| {
+            let back = upright.inverse();
+            let landmarks = same.landmarks.map(|point| back.apply_to_point(point));
+            (landmarks, roll(&same.landmarks))
+        }))
     }
 
     fn describe(&self, picture: &Picture, detection: &Detection) -> Result<Face, FaceError> {
