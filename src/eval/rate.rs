@@ -1,4 +1,5 @@
-//! Shares, and how sure one can be of them.
+//! Shares, and how sure one can be of them. The interval is two lines of arithmetic, which need no
+//! library of statistics.
 
 use serde::Serialize;
 

@@ -1,4 +1,7 @@
 //! Moving eyes, nose and mouth to where an embedder expects them.
+//!
+//! The warp is ours: the library that rescales pictures cannot turn them, and what lies between pixels
+//! must be rounded as it was when the networks were measured.
 
 use std::fmt;
 

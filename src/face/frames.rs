@@ -1,7 +1,8 @@
 //! A short video as a sequence of pictures.
 //!
 //! Read are animations (GIF, PNG, WebP) and pictures that follow one another: motion JPEG, bare or in
-//! an AVI file. The codecs of telephones (H.264 and the like) are not.
+//! an AVI file. The codecs of telephones (H.264 and the like) are not. The walk through an AVI file is
+//! ours: only its chunks of pictures count, and no library that is kept up reads them alone.
 
 use std::io::Cursor;
 

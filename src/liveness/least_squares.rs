@@ -1,4 +1,7 @@
 //! Small systems of linear equations.
+//!
+//! By hand, since a library for matrices would be a large dependency for one elimination of eight
+//! unknowns.
 
 /// Collects equations row . x = value, and finds the x that meets them with the least squares.
 #[derive(Clone, Debug)]

@@ -1,4 +1,7 @@
 //! The text that a sample travels in: `data:image/png;base64,...` (RFC 2397).
+//!
+//! Read by hand, since clients send what libraries for such URLs refuse: blanks, line breaks and
+//! quotation marks, and no padding.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;

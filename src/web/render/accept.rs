@@ -1,4 +1,4 @@
-//! Which format a client prefers.
+//! Which format a client prefers. No library of typed headers that is in use here has `Accept`.
 
 use axum::http::{HeaderMap, header};
 

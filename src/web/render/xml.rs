@@ -2,7 +2,8 @@
 //!
 //! The root element has the name of the value's type, a member that of its field, an entry of a list that of
 //! its own type (`string` for a text). A missing value is an element with `i:nil="true"`. What is
-//! left out of JSON is left out here, and the order is the same.
+//! left out of JSON is left out here, and the order is the same. quick-xml's own serializer knows neither
+//! `i:nil` nor elements that are named by a type, so that only its writer is used.
 
 use std::fmt;
 
