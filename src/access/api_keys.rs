@@ -157,7 +157,7 @@ pub enum ApiKeyProof {
 
 /// A key as it is stored. Field names are part of the file format.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct StoredKey {
     name: String,
     scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -410,7 +410,7 @@ impl ApiKeys {
         })
     }
 
-    fn record(&self, key: &ApiKey, secret: &str) -> Record {
+    fn record(&self, key: &ApiKey, secret: &str) -> StoredKey {
         let hash = self.hash(key.id, secret).finalize().into_bytes();
         let (storage, partition) = match &key.reach {
             Reach::Everything => (None, None),
@@ -418,7 +418,7 @@ impl ApiKeys {
             Reach::Partition(id) => (Some(id.storage.to_string()), Some(id.number)),
         };
         let scopes = key.scopes.iter().map(|scope| scope.to_string());
-        Record {
+        StoredKey {
             name: key.name.clone(),
             scopes: scopes.collect(),
             storage,
@@ -458,8 +458,8 @@ fn split(text: &str) -> Option<(ApiKeyId, &str)> {
     Some((id.parse().ok()?, rest.strip_prefix('_')?))
 }
 
-fn parse(id: &str, value: &[u8]) -> Result<(ApiKey, Record), ApiKeyError> {
-    let record: Record = serde_json::from_slice(value).map_err(|error| damaged(id, &error))?;
+fn parse(id: &str, value: &[u8]) -> Result<(ApiKey, StoredKey), ApiKeyError> {
+    let record: StoredKey = serde_json::from_slice(value).map_err(|error| damaged(id, &error))?;
     let scopes: Result<Scopes, ParseScopeError> =
         record.scopes.iter().map(|scope| scope.parse()).collect();
     let storage = record.storage.as_deref().map(str::parse).transpose();

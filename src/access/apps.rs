@@ -76,7 +76,7 @@ pub enum AppError {
 
 /// An app as it is stored. Field names are part of the file format.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct StoredApp {
     name: String,
     storage: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,7 +187,7 @@ impl Apps {
             created: now,
         };
         let hash = self.hash(app.id, secret.expose()).finalize().into_bytes();
-        let record = Record {
+        let record = StoredApp {
             name: app.name.clone(),
             storage: app.storage.to_string(),
             partition: app.partition,
@@ -266,7 +266,7 @@ impl Apps {
         Ok(None)
     }
 
-    fn record(&self, id: AppId) -> Result<Option<(App, Record)>, AppError> {
+    fn record(&self, id: AppId) -> Result<Option<(App, StoredApp)>, AppError> {
         let key = id.to_string();
         match self.store.state_get(AREA, &key)? {
             Some(value) => parse(&key, &value).map(Some),
@@ -280,8 +280,8 @@ impl Apps {
     }
 }
 
-fn parse(key: &str, value: &[u8]) -> Result<(App, Record), AppError> {
-    let record: Record = serde_json::from_slice(value).map_err(|error| damaged(key, &error))?;
+fn parse(key: &str, value: &[u8]) -> Result<(App, StoredApp), AppError> {
+    let record: StoredApp = serde_json::from_slice(value).map_err(|error| damaged(key, &error))?;
     let app = App {
         id: key.parse().map_err(|error| damaged(key, &error))?,
         name: record.name.clone(),

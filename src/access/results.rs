@@ -45,7 +45,7 @@ pub struct Candidate {
 
 /// A result as it is stored. Field names are part of the file format.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct StoredResult {
     task: String,
     bcid: String,
     success: bool,
@@ -128,15 +128,15 @@ fn state_value(claims: &Claims, outcome: &Outcome) -> StateValue {
     StateValue {
         area: AREA,
         key: key(claims.id),
-        value: serde_json::to_vec(&Record::new(outcome, until))
+        value: serde_json::to_vec(&StoredResult::new(outcome, until))
             .expect("texts and finite numbers become JSON"),
     }
 }
 
-impl Record {
-    fn new(outcome: &Outcome, until: Timestamp) -> Record {
+impl StoredResult {
+    fn new(outcome: &Outcome, until: Timestamp) -> StoredResult {
         let matches = outcome.matches.iter();
-        Record {
+        StoredResult {
             task: outcome.task.to_string(),
             bcid: outcome.bcid.to_string(),
             success: outcome.success,
@@ -151,7 +151,7 @@ impl Record {
 
 /// A stored result and until when it can be read; `None` if it is damaged.
 fn parse(value: &[u8]) -> Option<(Outcome, Timestamp)> {
-    let record: Record = serde_json::from_slice(value).ok()?;
+    let record: StoredResult = serde_json::from_slice(value).ok()?;
     let matches = record.matches.iter().map(|(bcid, score)| {
         let bcid = bcid.parse().ok()?;
         Some(Candidate {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::Enroll;
 use super::exit::Exit;
-use super::pictures::{self, Refusal};
+use super::pictures::{self, PictureError};
 use super::{open, output};
 use crate::config::Settings;
 use crate::face::Face;
@@ -16,7 +16,7 @@ use crate::types::{Bcid, ClassId, Clock};
 
 /// What became of one picture.
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct PictureReport<'a> {
     picture: &'a Path,
     class: i64,
     accepted: bool,
@@ -86,11 +86,11 @@ fn report(
     verb: &Enroll,
     paths: &[PathBuf],
     classes: &[ClassId],
-    found: &[Result<Face, Refusal>],
+    found: &[Result<Face, PictureError>],
 ) -> anyhow::Result<()> {
     for ((path, class), face) in paths.iter().zip(classes).zip(found) {
         if verb.json {
-            output::json_line(&outcome(path, *class, face))?;
+            output::json_line(&picture_report(path, *class, face))?;
         } else if let Err(refusal) = face {
             eprintln!("refused `{}`: {refusal}", path.display());
         }
@@ -98,7 +98,11 @@ fn report(
     Ok(())
 }
 
-fn outcome<'a>(path: &'a Path, class: ClassId, face: &Result<Face, Refusal>) -> Outcome<'a> {
+fn picture_report<'a>(
+    path: &'a Path,
+    class: ClassId,
+    face: &Result<Face, PictureError>,
+) -> PictureReport<'a> {
     let (quality, warnings, error) = match face {
         Ok(face) => {
             let warnings = face.warnings.iter().map(|warning| warning.code()).collect();
@@ -106,7 +110,7 @@ fn outcome<'a>(path: &'a Path, class: ClassId, face: &Result<Face, Refusal>) -> 
         }
         Err(refusal) => (None, Vec::new(), Some(refusal.to_string())),
     };
-    Outcome {
+    PictureReport {
         picture: path,
         class: class.0,
         accepted: face.is_ok(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::args::Evaluate;
 use super::exit::Exit;
-use super::pictures::{self, Refusal};
+use super::pictures::{self, PictureError};
 use super::{open, output, parallel};
 use crate::config::Settings;
 use crate::eval::{self, LivenessReport, Outcome, Presentation, Rate, Truth};
@@ -160,7 +160,7 @@ fn decide(shown: &[Shown], settings: &Settings) -> anyhow::Result<Vec<Presentati
     let thresholds = &settings.liveness;
     let bar = output::progress(shown.len(), "looking at presentations");
     let decide = |shown: &Shown| {
-        let seen: Result<Vec<Observation>, Refusal> = shown
+        let seen: Result<Vec<Observation>, PictureError> = shown
             .pictures
             .iter()
             .map(|path| observe(path, &faces, &detector))
@@ -188,7 +188,7 @@ fn observe(
     path: &Path,
     faces: &FacePipeline,
     detector: &LivenessDetector,
-) -> Result<Observation, Refusal> {
+) -> Result<Observation, PictureError> {
     let picture = faces.decode(&fs::read(path)?)?;
     let face = faces.only_face_in(&picture)?;
     Ok(detector.observe(&FaceView::new(&picture, &face))?)

@@ -15,7 +15,7 @@ const EXTENSIONS: [&str; 11] = [
 
 /// Why a picture was refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum PictureError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
     #[error(transparent)]
@@ -77,10 +77,10 @@ pub(super) fn only_faces(
     faces: &FacePipeline,
     threads: usize,
     pictures: &[PathBuf],
-) -> Vec<Result<Face, Refusal>> {
+) -> Vec<Result<Face, PictureError>> {
     let bar = output::progress(pictures.len(), "reading pictures");
     let read = |path: &PathBuf| {
-        let face = fs::read(path).map_err(Refusal::from);
+        let face = fs::read(path).map_err(PictureError::from);
         let face = face.and_then(|bytes| Ok(faces.only_face(&bytes)?));
         bar.inc(1);
         face

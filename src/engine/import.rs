@@ -14,7 +14,9 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError};
-use crate::exchange::{ExchangeError, Existing, Job, Piece, Record, Refusal, RefusedFile, Source};
+use crate::exchange::{
+    ExchangeError, Existing, Job, Piece, Record, RefusedFile, RefusedItem, Source,
+};
 use crate::partition::{Note, Store, StoreError, TemplateBatch};
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId, Timestamp};
@@ -136,7 +138,7 @@ impl Engine {
 pub fn check_source(
     source: &mut dyn Source,
     pool: &Pool,
-    mut refused: impl FnMut(&[Refusal]) -> Result<(), ExchangeError>,
+    mut refused: impl FnMut(&[RefusedItem]) -> Result<(), ExchangeError>,
     mut progress: impl FnMut(&Imported, u64),
 ) -> Result<Imported, EngineError> {
     let mut done = Imported::default();
@@ -156,7 +158,7 @@ pub fn check_source(
 /// Templates and refusals on their way to the disk, and how far the source is done with them.
 struct Commit {
     batch: TemplateBatch,
-    refusals: Vec<Refusal>,
+    refusals: Vec<RefusedItem>,
     done: Imported,
     finished: bool,
 }
@@ -262,7 +264,7 @@ impl Reading<'_> {
         &mut self,
         piece: &dyn Piece,
         batch: &mut TemplateBatch,
-        refusals: &mut Vec<Refusal>,
+        refusals: &mut Vec<RefusedItem>,
     ) -> Result<(), EngineError> {
         let begin = || TemplateBatch::new(self.encoder);
         let add = |batch: &mut TemplateBatch, record: Record<'_>| {
@@ -292,7 +294,7 @@ fn on_parts<T: Send>(
     first_item: u64,
     begin: impl Fn() -> T + Sync,
     add: impl Fn(&mut T, Record<'_>) + Sync,
-) -> Vec<(T, Vec<Refusal>)> {
+) -> Vec<(T, Vec<RefusedItem>)> {
     let (items, next) = (piece.items(), AtomicUsize::new(0));
     let items_per_part = items.div_ceil(pool.threads() * PARTS_PER_THREAD).max(1);
     let parts = pool.on_each_thread(|| {
@@ -307,7 +309,7 @@ fn on_parts<T: Send>(
                 let item = first_item + at as u64;
                 match piece.read(at, &mut scratch) {
                     Ok(record) => add(&mut sum, record),
-                    Err(refused) => refusals.push(Refusal { item, refused }),
+                    Err(refused) => refusals.push(RefusedItem { item, refused }),
                 }
             }
             parts.push((first, (sum, refusals)));
@@ -323,10 +325,10 @@ fn on_parts<T: Send>(
 /// # Errors
 ///
 /// If one is: the first is named.
-pub fn none_refused(source: &Path, refusals: &[Refusal]) -> Result<(), ExchangeError> {
+pub fn none_refused(source: &Path, refusals: &[RefusedItem]) -> Result<(), ExchangeError> {
     match refusals.first() {
         None => Ok(()),
-        Some(Refusal { item, refused }) => Err(ExchangeError::Item {
+        Some(RefusedItem { item, refused }) => Err(ExchangeError::Item {
             path: source.to_owned(),
             item: *item,
             reason: refused.reason.clone(),

@@ -27,5 +27,5 @@ pub use npy::EmbeddingFile;
 pub use pairs::{PairFile, write_json_pair};
 pub use refused::RefusedFile;
 pub use source::{
-    Length, Line, LineReader, Piece, Record, Refusal, Refused, Source, file_facts, open_source,
+    Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, file_facts, open_source,
 };

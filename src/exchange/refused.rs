@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
-use super::{ExchangeError, Refusal};
+use super::{ExchangeError, RefusedItem};
 
 /// A file with a line of JSON for each item that was refused:
 /// `{"item":3,"line":4,"reason":"the line is empty"}`. It is made when the first is.
@@ -80,7 +80,7 @@ impl RefusedFile {
     /// # Errors
     ///
     /// If the disk fails.
-    pub fn append(&mut self, refusals: &[Refusal]) -> Result<u64, ExchangeError> {
+    pub fn append(&mut self, refusals: &[RefusedItem]) -> Result<u64, ExchangeError> {
         if refusals.is_empty() {
             return Ok(self.bytes);
         }

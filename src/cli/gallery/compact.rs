@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::partition::{Compacted, Pace};
 
 #[derive(Serialize)]
-struct Outcome {
+struct CompactedPartition {
     partition: String,
     #[serde(flatten)]
     compacted: Compacted,
@@ -26,7 +26,7 @@ pub(super) fn run(verb: &Compact, settings: &Settings) -> anyhow::Result<Exit> {
         let compacted = partition.compact(&Pace::unlimited())?;
         if verb.json {
             let partition = id.to_string();
-            output::json_line(&Outcome {
+            output::json_line(&CompactedPartition {
                 partition,
                 compacted,
             })?;

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::partition::{Erased, Pace};
 
 #[derive(Serialize)]
-struct Outcome {
+struct ErasedClass {
     class: i64,
     #[serde(flatten)]
     erased: Erased,
@@ -34,7 +34,7 @@ pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
         }
         if verb.json {
             let class = class.0;
-            output::json_line(&Outcome { class, erased })?;
+            output::json_line(&ErasedClass { class, erased })?;
             continue;
         }
         let removed = match erased.was_enrolled {

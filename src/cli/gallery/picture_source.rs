@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use crc_fast::{CrcAlgorithm, Digest};
 
-use crate::cli::pictures::{self, Refusal};
+use crate::cli::pictures::{self, PictureError};
 use crate::exchange::{
     ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, file_facts,
 };
@@ -177,7 +177,7 @@ impl Piece for PicturePiece {
 
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         let picture = self.entries[at].as_ref().map_err(Clone::clone)?;
-        let bytes = fs::read(&picture.path).map_err(Refusal::from);
+        let bytes = fs::read(&picture.path).map_err(PictureError::from);
         let face = bytes.and_then(|bytes| Ok(self.faces.only_face(&bytes)?));
         let face = face.map_err(|refusal| {
             let refused = Refused::new(refusal.to_string()).at_picture(&picture.path);

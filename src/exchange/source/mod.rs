@@ -104,7 +104,7 @@ pub struct Record<'a> {
 
 /// An item that cannot be imported. As JSON, a line of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
+pub struct RefusedItem {
     /// Which item of its source, from 0.
     pub item: u64,
     /// Where, and why.
