@@ -20,6 +20,7 @@ mod attempts;
 mod challenge;
 mod results;
 mod server_key;
+mod token_hash;
 mod tokens;
 
 pub use api_keys::{

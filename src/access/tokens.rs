@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use super::server_key::RetiredKey;
-use super::{App, AppError, AppId, Apps, Challenge, ServerKey};
+use super::{App, AppError, AppId, Apps, Challenge, ServerKey, token_hash};
 use crate::types::{Bcid, ClassId, PartitionId, Timestamp};
 
 /// The header of every token. Fixed, so that nothing in a token chooses how it is checked.
@@ -321,6 +321,7 @@ impl Tokens {
 
     /// Signs with `key` for the installation whose public URL is `audience`.
     pub fn new(key: &ServerKey, audience: &str) -> Tokens {
+        token_hash::install();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_required_spec_claims(&["iss", "aud"]);
         validation.set_issuer(&[ISSUER]);

@@ -24,6 +24,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use self::args::{Arguments, Verb};
 use self::exit::Exit;
@@ -85,15 +89,16 @@ fn start_log(verb: &Verb) {
         "warn"
     };
     let filter = std::env::var("VULTUS_LOG").unwrap_or_else(|_| default.to_owned());
-    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let filter: Targets = filter.parse().unwrap_or_else(|_| Targets::new());
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_colourful = io::stderr().is_terminal() && !no_color;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(is_colourful)
         .with_writer(io::stderr);
     // A second subscriber in one process (a test) is no reason to fail.
-    let _ = log.try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init();
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
