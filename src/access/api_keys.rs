@@ -31,8 +31,8 @@ pub struct ApiKeyId([u8; ID_BYTES]);
 #[error("the id of a key is 16 hexadecimal digits")]
 pub struct ParseApiKeyIdError;
 
-/// The whole key, `vk_`, its id, `_` and 32 characters that nobody can guess. Shown once, when the key is
-/// created.
+/// The whole key, `vk_`, its id, `_` and 32 characters that nobody can guess. Shown once, when the
+/// key is created.
 pub struct ApiKeySecret(String);
 
 /// One kind of thing that a key may be used for.
@@ -324,8 +324,9 @@ impl ApiKeys {
     ///
     /// # Errors
     ///
-    /// If the name has the wrong length or control characters, there is no scope, the scope `snapshot` is
-    /// asked for less than everything, the key would expire at once, or the store fails.
+    /// If the name has the wrong length or control characters, there is no scope, the scope
+    /// `snapshot` is asked for less than everything, the key would expire at once, or the store
+    /// fails.
     pub fn create(
         &self,
         new: &NewApiKey,

@@ -234,8 +234,8 @@ impl Apps {
 
     /// The app that `id` and `secret` prove, or `None` if they prove nothing.
     ///
-    /// The time this takes does not depend on how much of the secret is right, and hardly on whether
-    /// there is such an app.
+    /// The time this takes does not depend on how much of the secret is right, and hardly on
+    /// whether there is such an app.
     ///
     /// # Errors
     ///

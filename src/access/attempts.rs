@@ -17,9 +17,10 @@ const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(600);
 
 /// Counts the tries of every token, durably: a restart gives none back.
 ///
-/// A try is granted in memory and can be written with its result, so that a task waits for the disk once. Whoever is
-/// granted one must therefore count it before anybody learns what came of it, and before a task changes anything
-/// itself. If the process dies before, the try is as if it had never been.
+/// A try is granted in memory and can be written with its result, so that a task waits for the disk
+/// once. Whoever is granted one must therefore count it before anybody learns what came of it, and
+/// before a task changes anything itself. If the process dies before, the try is as if it had never
+/// been.
 #[derive(Debug)]
 pub struct Attempts {
     store: Arc<Store>,
@@ -83,7 +84,8 @@ impl Attempts {
     /// If the tries are used up or the store fails.
     pub fn take(&self, claims: &Claims) -> Result<Attempt, AttemptError> {
         let of = claims.max_tries;
-        // Held while the disk is asked, so that no try is counted on disk and dropped here in between.
+        // Held while the disk is asked, so that no try is counted on disk and dropped here in
+        // between.
         let mut granted = self.granted();
         let (taken, unwritten) = match granted.get(&claims.id) {
             Some(known) => (known.entry.taken, known.unwritten),
@@ -173,7 +175,8 @@ impl Attempts {
         self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the tries of tokens that expired long before `now`. Reads all of them: for once a minute.
+    /// Forgets the tries of tokens that expired long before `now`. Reads all of them: for once a
+    /// minute.
     ///
     /// # Errors
     ///
@@ -213,7 +216,8 @@ impl Entry {
     }
 }
 
-/// What becomes of an entry on disk when `attempt` is counted. Two of one token may be written in any order.
+/// What becomes of an entry on disk when `attempt` is counted. Two of one token may be written in
+/// any order.
 fn counting(
     claims: &Claims,
     attempt: &Attempt,

@@ -1,13 +1,13 @@
 //! Who may do what: client apps, the tokens they are issued, and the attempts a token has left.
 //!
 //! * [`Apps`] are the programs that integrate the service. Each has an [`AppId`] and an
-//!   [`AppSecret`], of which only a keyed hash is kept, and may use one storage, or one partition of
-//!   it.
+//!   [`AppSecret`], of which only a keyed hash is kept, and may use one storage, or one partition
+//!   of it.
 //! * [`Tokens`] issues and checks the signed texts that an app hands to its users' devices. A token
 //!   names one class, one [`Task`] and how often it may be tried, for ten minutes.
 //! * [`Attempts`] counts those tries, durably and exactly, however many arrive at once.
-//! * [`ApiKeys`] are what programs of the native API show. Each has [`Scopes`] and a [`Reach`]; of them,
-//!   too, only a keyed hash is kept.
+//! * [`ApiKeys`] are what programs of the native API show. Each has [`Scopes`] and a [`Reach`]; of
+//!   them, too, only a keyed hash is kept.
 //! * [`Results`] keeps what came of a token's last task, for the app that issued it.
 //!
 //! [`ServerKey`] keys the hashes and signs the tokens. Time and randomness come in as arguments.

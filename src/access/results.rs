@@ -58,8 +58,8 @@ struct StoredResult {
 
 impl Results {
     /// How long a result can be read after its token has expired. Whoever sent a user to another
-    /// page asks when the user is back; an outcome is about a person and is not kept for longer than that
-    /// takes.
+    /// page asks when the user is back; an outcome is about a person and is not kept for longer
+    /// than that takes.
     pub const READABLE_AFTER_EXPIRY: Duration = Duration::from_secs(3600);
 
     /// The results kept in `store`.

@@ -32,9 +32,9 @@ const RETIRED_MAX: usize = 64;
 /// that file no app can authenticate any more, and whoever reads it can issue tokens: back it up,
 /// and keep it secret. `Debug` shows neither key.
 ///
-/// The key that signs tokens can be replaced at any time ([`ServerKey::rotate`]), also while a service
-/// runs. The hashes of app secrets have a key of their own, which stays, so apps notice nothing;
-/// and a retired key is still good for the tokens that it signed.
+/// The key that signs tokens can be replaced at any time ([`ServerKey::rotate`]), also while a
+/// service runs. The hashes of app secrets have a key of their own, which stays, so apps notice
+/// nothing; and a retired key is still good for the tokens that it signed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerKey {
     secrets: [u8; PART_BYTES],
@@ -56,8 +56,8 @@ pub(super) struct RetiredKey {
 pub enum Retire {
     /// It goes on being good for the tokens that it signed.
     Keep,
-    /// It is forgotten, with all that were retired before, and all tokens are worthless at once: for a key that
-    /// others may know.
+    /// It is forgotten, with all that were retired before, and all tokens are worthless at once:
+    /// for a key that others may know.
     Forget,
 }
 
@@ -109,11 +109,11 @@ pub enum ServerKeyError {
 impl ServerKey {
     /// The name of the file in the data directory.
     pub const FILE_NAME: &str = "server.key";
-    /// How long after a key was retired a service may still sign with it, because it has not looked at
-    /// the file since.
+    /// How long after a key was retired a service may still sign with it, because it has not looked
+    /// at the file since.
     pub const RENEWED_WITHIN: Duration = Duration::from_secs(60);
-    /// How long a retired key is good for anything: until the last token that it can have signed has
-    /// expired, and the result of that token can no longer be read.
+    /// How long a retired key is good for anything: until the last token that it can have signed
+    /// has expired, and the result of that token can no longer be read.
     pub const KEPT: Duration = Duration::from_secs(
         ServerKey::RENEWED_WITHIN.as_secs()
             + Tokens::LIFETIME.as_secs()
@@ -173,14 +173,15 @@ impl ServerKey {
         }
     }
 
-    /// Replaces the key that signs tokens, in the file of the data directory `directory`, and returns
-    /// the new one. The file has the old or the new content at every moment, and a service that runs may go
-    /// on running: it has to look at the file again within [`ServerKey::RENEWED_WITHIN`].
+    /// Replaces the key that signs tokens, in the file of the data directory `directory`, and
+    /// returns the new one. The file has the old or the new content at every moment, and a service
+    /// that runs may go on running: it has to look at the file again within
+    /// [`ServerKey::RENEWED_WITHIN`].
     ///
     /// # Errors
     ///
-    /// If there is no key, it is damaged, it was replaced too often of late, or the file cannot be read or
-    /// written. The old key holds then.
+    /// If there is no key, it is damaged, it was replaced too often of late, or the file cannot be
+    /// read or written. The old key holds then.
     pub fn rotate(
         directory: &Path,
         retire: Retire,
@@ -192,8 +193,8 @@ impl ServerKey {
             path: path.clone(),
             source,
         };
-        // Two that replace the key at once must not lose each other's: the lock is on the file that is
-        // replaced, so it counts only if that is still the one under the name.
+        // Two that replace the key at once must not lose each other's: the lock is on the file that
+        // is replaced, so it counts only if that is still the one under the name.
         let lock = loop {
             let file = File::open(&path).map_err(unreadable)?;
             file.lock().map_err(unreadable)?;

@@ -67,7 +67,8 @@ pub struct Traits(u8);
 /// What an app asks a token for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The class the token is for. For [`Task::LivenessDetection`] it need not be there, nor be of use.
+    /// The class the token is for. For [`Task::LivenessDetection`] it need not be there, nor be of
+    /// use.
     pub bcid: Option<Bcid>,
     /// What it may be used for.
     pub task: Task,
@@ -405,8 +406,8 @@ impl Tokens {
         Ok(claims)
     }
 
-    /// What the token `text` says, if it is one of ours and its time has come. It may be over, and the app
-    /// may be gone.
+    /// What the token `text` says, if it is one of ours and its time has come. It may be over, and
+    /// the app may be gone.
     ///
     /// # Errors
     ///
@@ -550,8 +551,8 @@ impl Payload {
     }
 }
 
-/// The class that a token names: the one asked for. For liveness alone clients send anything, so that what
-/// is of no use there is replaced by class 0 of what the app may use.
+/// The class that a token names: the one asked for. For liveness alone clients send anything, so
+/// that what is of no use there is replaced by class 0 of what the app may use.
 fn class_of(app: &App, grant: &Grant) -> Result<Bcid, TokenError> {
     if grant.task == Task::LivenessDetection {
         let usable = |bcid: &&Bcid| app.permits(&bcid.partition);

@@ -22,9 +22,9 @@ pub struct Rate {
 const Z: f64 = 1.959_963_984_540_054;
 
 impl Rate {
-    /// The share and Wilson's score interval (1927), which keeps its promise also for shares near 0 and
-    /// for few trials. It takes trials as independent: several from one person are not, and the true
-    /// range is wider then.
+    /// The share and Wilson's score interval (1927), which keeps its promise also for shares near 0
+    /// and for few trials. It takes trials as independent: several from one person are not, and the
+    /// true range is wider then.
     pub fn of(count: usize, total: usize) -> Rate {
         if total == 0 {
             return Rate {

@@ -311,7 +311,8 @@ impl AnswerFile {
     }
 
     fn start(&mut self) -> Result<(), ExchangeError> {
-        // The record first: it tells of no bytes, so that it is right whatever is in the other file.
+        // The record first: it tells of no bytes, so that it is right whatever is in the other
+        // file.
         self.record()?;
         let partial = &self.paths.partial;
         let file = File::create(partial).map_err(ExchangeError::io("create", partial))?;

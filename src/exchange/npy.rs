@@ -3,8 +3,8 @@
 //! The format is described in NumPy's NEP 1 and `numpy.lib.format`: a magic text, a version, the
 //! length of a header, the header (a Python dictionary with the keys `descr`, `fortran_order` and
 //! `shape`), and the values. We read it ourselves since the well-kept readers parse the header as
-//! any Python literal, recursively and with sizes that they do not check; files to be imported come from
-//! strangers.
+//! any Python literal, recursively and with sizes that they do not check; files to be imported come
+//! from strangers.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};

@@ -17,12 +17,13 @@ pub struct RefusedFile {
 }
 
 impl RefusedFile {
-    /// Begins a report, of which nothing is seen before an item is refused. Makes sure that it can be
-    /// written. A report that is there is removed with `overwrite`.
+    /// Begins a report, of which nothing is seen before an item is refused. Makes sure that it can
+    /// be written. A report that is there is removed with `overwrite`.
     ///
     /// # Errors
     ///
-    /// If a file of that name is there and is not to be overwritten, or its folder cannot be written.
+    /// If a file of that name is there and is not to be overwritten, or its folder cannot be
+    /// written.
     pub fn begin(path: &Path, overwrite: bool) -> Result<RefusedFile, ExchangeError> {
         let path = path.to_owned();
         if !overwrite && path.exists() {

@@ -1,7 +1,7 @@
 //! Moving eyes, nose and mouth to where an embedder expects them.
 //!
-//! The warp is ours: the library that rescales pictures cannot turn them, and what lies between pixels
-//! must be rounded as it was when the networks were measured.
+//! The warp is ours: the library that rescales pictures cannot turn them, and what lies between
+//! pixels must be rounded as it was when the networks were measured.
 
 use std::fmt;
 
@@ -174,8 +174,8 @@ pub(super) enum Outside {
     Nearest,
 }
 
-/// A picture of `width` x `height` in which the pixel at `transform(p)` is what `picture` shows at p,
-/// between four pixels in proportion.
+/// A picture of `width` x `height` in which the pixel at `transform(p)` is what `picture` shows at
+/// p, between four pixels in proportion.
 pub(super) fn warp(
     picture: &Picture,
     transform: &Similarity,
@@ -217,15 +217,16 @@ pub(super) fn warp(
     Picture::from_rgb(width, height, rgb)
 }
 
-/// The nearest whole values, of 0 to 255. Without `round`, which is a function call on processors as old as
-/// this is compiled for.
+/// The nearest whole values, of 0 to 255. Without `round`, which is a function call on processors
+/// as old as this is compiled for.
 fn rounded([red, green, blue]: [f32; 3]) -> [u8; 3] {
     [(red + 0.5) as u8, (green + 0.5) as u8, (blue + 0.5) as u8]
 }
 
 fn sample(picture: &Picture, x: f64, y: f64, outside: Outside) -> [f32; 3] {
     let (width, height) = (picture.width() as i64, picture.height() as i64);
-    // Conversions from f64 saturate, so places far outside stay outside. They cut off, which is not down below 0.
+    // Conversions from f64 saturate, so places far outside stay outside. They cut off, which is not
+    // down below 0.
     let down = |place: f64| {
         let cut = place as i64;
         cut.saturating_sub(i64::from(place < cut as f64))

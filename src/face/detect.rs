@@ -77,8 +77,8 @@ impl Bounds {
 /// One face, as the detector sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
-    /// How sure the detector is, 0 to 1. [`FacePipeline::detect`](super::FacePipeline::detect) reports
-    /// nothing below 0.6.
+    /// How sure the detector is, 0 to 1. [`FacePipeline::detect`](super::FacePipeline::detect)
+    /// reports nothing below 0.6.
     pub score: f32,
     /// The face from forehead to chin.
     pub bounds: Bounds,
@@ -469,7 +469,8 @@ mod tests {
 
     #[test]
     fn a_reduced_picture_lies_pixel_centre_on_pixel_centre() {
-        // 640 columns whose value is their number, modulo 64, on 320: between columns 2x and 2x + 1.
+        // 640 columns whose value is their number, modulo 64, on 320: between columns 2x and
+        // 2x + 1.
         let row: Vec<u8> = (0..640).flat_map(|x| [(x % 64) as u8 * 4; 3]).collect();
         let picture = Picture::from_rgb(640, 16, row.repeat(16));
         let values = on_canvas(&picture, Canvas::One);

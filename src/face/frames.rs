@@ -1,8 +1,9 @@
 //! A short video as a sequence of pictures.
 //!
-//! Read are animations (GIF, PNG, WebP) and pictures that follow one another: motion JPEG, bare or in
-//! an AVI file. The codecs of telephones (H.264 and the like) are not. The walk through an AVI file is
-//! ours: only its chunks of pictures count, and no library that is kept up reads them alone.
+//! Read are animations (GIF, PNG, WebP) and pictures that follow one another: motion JPEG, bare or
+//! in an AVI file. The codecs of telephones (H.264 and the like) are not. The walk through an AVI
+//! file is ours: only its chunks of pictures count, and no library that is kept up reads them
+//! alone.
 
 use std::io::Cursor;
 
@@ -12,15 +13,15 @@ use image::{AnimationDecoder, Frames, ImageDecoder, ImageFormat, Limits};
 use super::decode::{DecodeLimits, Picture, fault, format_of, too_many_pixels};
 use super::error::FaceError;
 
-/// The most pictures of a video that are read: half a minute at twenty a second. What follows is passed
-/// over.
+/// The most pictures of a video that are read: half a minute at twenty a second. What follows is
+/// passed over.
 const PICTURES_MAX: usize = 600;
-/// How many pixels all pictures of an animation may have together, as a multiple of what one may have. Each
-/// of them has to be decoded to know the next.
+/// How many pixels all pictures of an animation may have together, as a multiple of what one may
+/// have. Each of them has to be decoded to know the next.
 const ANIMATION_PIXELS_FACTOR: u64 = 6;
 
-/// At most `count` pictures of a video, spread evenly over its length, in their order. A still picture is a
-/// video of one.
+/// At most `count` pictures of a video, spread evenly over its length, in their order. A still
+/// picture is a video of one.
 ///
 /// # Errors
 ///
@@ -174,7 +175,8 @@ fn jpegs(bytes: &[u8]) -> Vec<&[u8]> {
     pictures
 }
 
-/// The pictures in the chunks of an AVI file, which nest by lists of which only the head counts here.
+/// The pictures in the chunks of an AVI file, which nest by lists of which only the head counts
+/// here.
 fn avi_pictures(mut rest: &[u8]) -> Vec<&[u8]> {
     let mut pictures = Vec::new();
     while let [a, b, c, d, n0, n1, n2, n3, body @ ..] = rest {
@@ -265,7 +267,8 @@ mod tests {
 
     #[test]
     fn animations_of_every_format_are_read() {
-        // Three pictures each, made with Pillow: the encoders at hand write no animation in these formats.
+        // Three pictures each, made with Pillow: the encoders at hand write no animation in these
+        // formats.
         let png = include_bytes!("fixtures/animated.png").as_slice();
         let webp = include_bytes!("fixtures/animated.webp").as_slice();
         for bytes in [png, webp] {

@@ -76,15 +76,15 @@ pub struct FacePipeline {
 }
 
 /// A glance suffices only if the face covers so many pixels of its canvas, as one of 30 x 40 does.
-/// A second face that counts, see [`FacePipeline::only_face`], then covers 240, and is seldom missed: of
-/// 300 pictures of two people 3 are taken for pictures of one, and none on the canvas of 320 alone
-/// (`scripts/golden.sh`).
+/// A second face that counts, see [`FacePipeline::only_face`], then covers 240, and is seldom
+/// missed: of 300 pictures of two people 3 are taken for pictures of one, and none on the canvas of
+/// 320 alone (`scripts/golden.sh`).
 const GLANCE_AREA_MIN: f32 = 1200.0;
 /// It suffices only if the detector is sure of the face. Most faces of that size have 0.9.
 const GLANCE_SCORE_MIN: f32 = 0.8;
-/// It does not suffice if anything else has so low a score. Small faces have a lower one here than on the
-/// canvas of 320: with 0.6, the limit elsewhere, 13 pictures of two people were taken for pictures of
-/// one where 4 are with 0.3 and 2 with 0.2.
+/// It does not suffice if anything else has so low a score. Small faces have a lower one here than
+/// on the canvas of 320: with 0.6, the limit elsewhere, 13 pictures of two people were taken for
+/// pictures of one where 4 are with 0.3 and 2 with 0.2.
 const GLANCE_DOUBT_MIN: f32 = 0.2;
 /// A face lower than this on the canvas is looked at again.
 ///
@@ -101,11 +101,11 @@ const FILLING_SHARE: f32 = 0.75;
 /// that know of rotation.
 const SECOND_LOOK_SHARE: f32 = 0.7;
 /// If two looks differ by no more degrees about the tilt, the first was not misled by it, and the
-/// middle of the two is nearer to the truth than either. On ORL it raises the mean cosine of pairs of
-/// one person from 0.804 (first look alone) and 0.809 (second alone) to 0.814.
+/// middle of the two is nearer to the truth than either. On ORL it raises the mean cosine of pairs
+/// of one person from 0.804 (first look alone) and 0.809 (second alone) to 0.814.
 const AGREEING_DEGREES: f32 = 8.0;
-/// The middle is taken only if the first look saw at least this share of the second's detail, since the
-/// landmarks of a coarser one are further from the truth. 0.5 and 0.75 recognise equally well.
+/// The middle is taken only if the first look saw at least this share of the second's detail, since
+/// the landmarks of a coarser one are further from the truth. 0.5 and 0.75 recognise equally well.
 const COMPARABLE_DETAIL: f32 = 0.5;
 /// How many times a face is looked at again at most.
 const SECOND_LOOKS_MAX: usize = 3;
@@ -127,8 +127,8 @@ impl FacePipeline {
     ///
     /// # Errors
     ///
-    /// If the configured embedder cannot be read, cannot be run, or is not what its profile says, or if
-    /// the library that is to find faces cannot be loaded.
+    /// If the configured embedder cannot be read, cannot be run, or is not what its profile says,
+    /// or if the library that is to find faces cannot be loaded.
     pub fn new(options: &PipelineOptions) -> Result<FacePipeline, FaceSetupError> {
         if options.threads == 0 {
             return Err(FaceSetupError::NoThreads);
@@ -200,9 +200,9 @@ impl FacePipeline {
         }
     }
 
-    /// As [`FacePipeline::only_face_in`], but never content with a glance: its landmarks are nearer to
-    /// the truth by about a percent of the face, which tells more surely where somebody looks, and
-    /// recognises no better. Takes 10 ms more.
+    /// As [`FacePipeline::only_face_in`], but never content with a glance: its landmarks are nearer
+    /// to the truth by about a percent of the face, which tells more surely where somebody looks,
+    /// and recognises no better. Takes 10 ms more.
     ///
     /// # Errors
     ///
@@ -229,14 +229,14 @@ impl FacePipeline {
         Picture::decode(picture, &self.limits)
     }
 
-    /// Reads at most `count` pictures of a short video within the limits of this pipeline, spread evenly
-    /// over its length: of an animated GIF, PNG or WebP, or of motion JPEG, bare or in an AVI file. A
-    /// still picture is a video of one.
+    /// Reads at most `count` pictures of a short video within the limits of this pipeline, spread
+    /// evenly over its length: of an animated GIF, PNG or WebP, or of motion JPEG, bare or in an
+    /// AVI file. A still picture is a video of one.
     ///
     /// # Errors
     ///
-    /// As [`Picture::decode`]; also if the pictures together have more than six times the pixels that one
-    /// may have.
+    /// As [`Picture::decode`]; also if the pictures together have more than six times the pixels
+    /// that one may have.
     pub fn decode_frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
         decode_frames(video, &self.limits, count)
     }
@@ -280,8 +280,8 @@ impl FacePipeline {
         self.embedder.embed(face)
     }
 
-    /// The only face, if a look at a small canvas suffices, which takes a third of one at the canvas of
-    /// 320, and a second look confirms it.
+    /// The only face, if a look at a small canvas suffices, which takes a third of one at the
+    /// canvas of 320, and a second look confirms it.
     fn glance(&self, picture: &Picture) -> Result<Option<Detection>, FaceError> {
         let scale = Canvas::Glance.scale(picture);
         let found = self
@@ -337,8 +337,8 @@ impl FacePipeline {
         self.find_with_border(picture)
     }
 
-    /// As [`FacePipeline::find`], on one canvas, with a border around the picture: a face that fills the
-    /// picture is not recognised as one without anything around it.
+    /// As [`FacePipeline::find`], on one canvas, with a border around the picture: a face that
+    /// fills the picture is not recognised as one without anything around it.
     fn find_with_border(&self, picture: &Picture) -> Result<(Vec<Detection>, f32), FaceError> {
         let side = picture.width().max(picture.height());
         let shrunk = if side > BORDERED_SIDE_MAX {
@@ -358,9 +358,9 @@ impl FacePipeline {
         Ok((found, Canvas::One.scale(&bordered) * reduction))
     }
 
-    /// The landmarks after a second look at a face: on a crop of its own, turned upright and scaled to
-    /// the size at which the detector is at its best. `None` if that does not see the face. The first
-    /// look has multiplied lengths by `first_scale`.
+    /// The landmarks after a second look at a face: on a crop of its own, turned upright and scaled
+    /// to the size at which the detector is at its best. `None` if that does not see the face. The
+    /// first look has multiplied lengths by `first_scale`.
     ///
     /// See [`SMALL_ON_CANVAS`] for why. The bounds stay as they were: they say where the face is,
     /// and are upright.
@@ -472,14 +472,14 @@ fn load_embedder(source: &EmbedderSource, lanes: &Arc<Lanes>) -> Result<Embedder
     Embedder::new(onnx, profile, &source.onnx.display().to_string(), lanes)
 }
 
-/// Whether a glance is enough that found one face with this score, which covers so many pixels of its
-/// canvas.
+/// Whether a glance is enough that found one face with this score, which covers so many pixels of
+/// its canvas.
 fn suffices(score: f32, area: f32) -> bool {
     score >= GLANCE_SCORE_MIN && area >= GLANCE_AREA_MIN
 }
 
-/// Whether two looks, which multiplied lengths by these, saw about as much detail. A second look at a
-/// small face is enlarged, and shows no more than the picture has.
+/// Whether two looks, which multiplied lengths by these, saw about as much detail. A second look at
+/// a small face is enlarged, and shows no more than the picture has.
 fn comparable(first_scale: f32, second_scale: f32) -> bool {
     first_scale >= COMPARABLE_DETAIL * second_scale.min(1.0)
 }

@@ -8,8 +8,8 @@ use super::decode::Picture;
 use super::pipeline::Face;
 use super::quality::{Quality, Warning};
 
-/// What a picture for a document must reach. All are as in the recommendations for machine-readable travel
-/// documents (ICAO 9303 and ISO/IEC 19794-5) where those give a number.
+/// What a picture for a document must reach. All are as in the recommendations for machine-readable
+/// travel documents (ICAO 9303 and ISO/IEC 19794-5) where those give a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PortraitRules {
     /// The least distance of the eyes in pixels.
@@ -34,7 +34,8 @@ pub enum PortraitFault {
     },
     /// The face looks to a side, up or down.
     LooksAway {
-        /// How far the tip of the nose is to a side, as in [`super::Quality::turn`], without a sign.
+        /// How far the tip of the nose is to a side, as in [`super::Quality::turn`], without a
+        /// sign.
         turn: f32,
         /// How far down it is, as in [`super::Quality::nose_height`].
         nose_height: f32,
@@ -89,7 +90,8 @@ const NOSE_HEIGHT: std::ops::RangeInclusive<f32> = 0.4..=0.72;
 const EXTREME_PERCENT_MAX: f64 = 1.0;
 const WHITE_FROM: f64 = 250.0;
 const BLACK_TO: f64 = 5.0;
-/// Between which the standard deviation of the brightness of the face may lie. Sound pictures have 25 to 60.
+/// Between which the standard deviation of the brightness of the face may lie. Sound pictures have
+/// 25 to 60.
 const CONTRAST: std::ops::RangeInclusive<f64> = 12.0..=85.0;
 /// Of a face cut off at the border, not all of the portrait can be shown.
 const OUTSIDE_PERCENT_MAX: f64 = 5.0;
@@ -166,8 +168,8 @@ impl PortraitFault {
     }
 
     /// Whether no portrait can be made of the picture: it is cut off, does not look at us, or shows
-    /// nothing. Otherwise it could be better: the original service answers such pictures with success
-    /// and the portrait beside the fault.
+    /// nothing. Otherwise it could be better: the original service answers such pictures with
+    /// success and the portrait beside the fault.
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
@@ -222,8 +224,9 @@ fn faults_of_pose(quality: &Quality, rules: &PortraitRules) -> [Option<PortraitF
     ]
 }
 
-/// The size of a portrait in pixels: the eyes are as far apart as the rules demand, a quarter of the
-/// width, and stand at 0.6 of the width from the top (the geometry of ISO/IEC 19794-5, token image).
+/// The size of a portrait in pixels: the eyes are as far apart as the rules demand, a quarter of
+/// the width, and stand at 0.6 of the width from the top (the geometry of ISO/IEC 19794-5, token
+/// image).
 struct Portrait {
     width: usize,
     height: usize,
@@ -256,8 +259,8 @@ impl Portrait {
     }
 }
 
-/// The face as a document would show it: upright, as a BMP file, 360 x 480 pixels by the rules of ICAO
-/// and 960 x 1280 by those of BioID.
+/// The face as a document would show it: upright, as a BMP file, 360 x 480 pixels by the rules of
+/// ICAO and 960 x 1280 by those of BioID.
 pub fn portrait_bmp(picture: &Picture, face: &Face, rules: &PortraitRules) -> Vec<u8> {
     let portrait = Portrait::of(rules);
     let Portrait { width, height, .. } = portrait;

@@ -20,8 +20,8 @@ pub struct EncoderProfile {
     photo_thresholds: PhotoThresholds,
 }
 
-/// The similarities of an identity photo to a live picture that reach the levels 1 to 5, none below the
-/// one before it.
+/// The similarities of an identity photo to a live picture that reach the levels 1 to 5, none below
+/// the one before it.
 pub type PhotoThresholds = [f64; 5];
 
 /// In which order a network takes the three colours.

@@ -10,8 +10,8 @@ use super::thresholds::Thresholds;
 /// Whether one picture is of a live person, by its texture alone.
 ///
 /// Its score is the lower of the passive score and of how natural its colours are: screens that the
-/// network takes for live have coloured fringes. Refused with [`Failure::LiveDetectionFailed`] if that is below
-/// [`Thresholds::passive_score_min`].
+/// network takes for live have coloured fringes. Refused with [`Failure::LiveDetectionFailed`] if
+/// that is below [`Thresholds::passive_score_min`].
 pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
     let logit = passive_logit(&[observation]);
     let score = f64::from(observation.passive_score);
@@ -39,12 +39,12 @@ pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
 /// 2. All must show one person: every two have a similarity of at least
 ///    [`Thresholds::similarity_min`].
 /// 3. Not all may be one picture: two have a correlation below
-///    [`Thresholds::same_picture_correlation`]. A head that returns to where it was looks as it did, so pairs
-///    beyond that are left out and not held against the others.
+///    [`Thresholds::same_picture_correlation`]. A head that returns to where it was looks as it
+///    did, so pairs beyond that are left out and not held against the others.
 /// 4. Two of the others must differ by a turn of at least [`Thresholds::turn_degrees_min`].
-/// 5. Of those that do, the pair with the best score must reach [`Thresholds::active_score_min`]. The
-///    score weighs parallax, correlation and the passive scores together, and coloured fringes against
-///    the passive scores; `docs/liveness.md` has the formula.
+/// 5. Of those that do, the pair with the best score must reach [`Thresholds::active_score_min`].
+///    The score weighs parallax, correlation and the passive scores together, and coloured fringes
+///    against the passive scores; `docs/liveness.md` has the formula.
 ///
 /// All failures but the first are [`Failure::LiveDetectionFailed`], with a [`Reason`] of their own.
 pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decision {
@@ -110,15 +110,16 @@ pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decisio
     }
 }
 
-/// Of so many samples every two are compared, which takes some milliseconds a pair. Known clients send eight at
-/// most; whoever sends more must not get more chances for it.
+/// Of so many samples every two are compared, which takes some milliseconds a pair. Known clients
+/// send eight at most; whoever sends more must not get more chances for it.
 const COMPARED_SAMPLES_MAX: usize = 8;
 
-/// Whoever turned less than this and is not seen to be solid is told to move more, and not to be flat:
-/// `fr_pose` errs by some degrees, and it is the likelier cause.
+/// Whoever turned less than this and is not seen to be solid is told to move more, and not to be
+/// flat: `fr_pose` errs by some degrees, and it is the likelier cause.
 const CLEAR_TURN_DEGREES: f64 = 4.0;
 
-/// By the score, which is that of the fringes for all pairs that are solid enough, and then by the turn.
+/// By the score, which is that of the fringes for all pairs that are solid enough, and then by the
+/// turn.
 fn shows_more(a: &Motion, b: &Motion) -> Ordering {
     let turn = a.turn.total_cmp(&b.turn);
     a.score.total_cmp(&b.score).then(turn)
@@ -160,9 +161,9 @@ fn motion(observations: &[&Observation], first: usize, second: usize) -> Motion 
     motion
 }
 
-// Fitted by ridge logistic regression, both classes weighing the same, on other parts of the videos than those
-// that `docs/liveness.md` counts: `scripts/liveness.sh` with `FIT=1` makes them and prints these numbers.
-// Live pairs against everything flat.
+// Fitted by ridge logistic regression, both classes weighing the same, on other parts of the videos
+// than those that `docs/liveness.md` counts: `scripts/liveness.sh` with `FIT=1` makes them and
+// prints these numbers. Live pairs against everything flat.
 const SOLID_START: f64 = 12.82;
 const SOLID_PARALLAX: f64 = 1.41;
 const SOLID_DIFFERENCE: f64 = 4.09;
@@ -170,11 +171,12 @@ const SOLID_PASSIVE: f64 = 0.92;
 /// Beyond these, measures are noise.
 const PARALLAX_MIN: f64 = 0.005;
 const DIFFERENCE_MIN: f64 = 0.002;
-/// A head that turns does not differ by more. What does is covered or lit otherwise, and no more solid for that.
+/// A head that turns does not differ by more. What does is covered or lit otherwise, and no more
+/// solid for that.
 const DIFFERENCE_MAX: f64 = 0.15;
 
-// Live pairs against replays on a screen. Chosen by hand: the fit trusts the passive score more than its
-// judgement of poor webcams deserves.
+// Live pairs against replays on a screen. Chosen by hand: the fit trusts the passive score more
+// than its judgement of poor webcams deserves.
 const NATURAL_START: f64 = 10.2;
 const NATURAL_FRINGES: f64 = -24.0;
 const NATURAL_PASSIVE: f64 = 0.3;
@@ -182,8 +184,8 @@ const NATURAL_PASSIVE: f64 = 0.3;
 /// What the passive network is sure to be a print or a screen passes by no motion.
 const PASSIVE_MIN: f64 = 0.2;
 
-/// All measures together: the weaker of how solid what moved is, and how natural its colours are. A sum
-/// would let a replay on a screen, which moves as a head does, make up for its fringes.
+/// All measures together: the weaker of how solid what moved is, and how natural its colours are. A
+/// sum would let a replay on a screen, which moves as a head does, make up for its fringes.
 fn score(motion: &Motion, passive_logit: f64) -> f64 {
     if motion.passive < PASSIVE_MIN {
         return 0.0;
@@ -202,13 +204,15 @@ fn solid(motion: &Motion, passive_logit: f64) -> f64 {
     )
 }
 
-/// A screen has coloured fringes. So have some cameras, whose pictures the passive network knows for live.
+/// A screen has coloured fringes. So have some cameras, whose pictures the passive network knows
+/// for live.
 fn natural(fringes: f64, passive_logit: f64) -> f64 {
     logistic(NATURAL_START + NATURAL_FRINGES * fringes + NATURAL_PASSIVE * passive_logit)
 }
 
-/// What the passive scores say for a pair: those of all samples count, so that one of many that looks wrong is not
-/// passed over; but no more than the pair's own, so that more pictures of a photo do not speak for the pair.
+/// What the passive scores say for a pair: those of all samples count, so that one of many that
+/// looks wrong is not passed over; but no more than the pair's own, so that more pictures of a
+/// photo do not speak for the pair.
 fn pair_logit(observations: &[&Observation], first: usize, second: usize) -> f64 {
     let pair = passive_logit(&[observations[first], observations[second]]);
     passive_logit(observations).min(pair)

@@ -2,9 +2,9 @@
 //!
 //! By hand, since what is not seen must neither count nor spread, which no library's blur knows.
 
-/// Blurs a plane whose rows have `width` values, across and down, with the standard deviation `sigma`
-/// in pixels; values that are farther than `radius` away count no more. What is NaN counts for
-/// nothing; it becomes the mean of what is near, and stays NaN if nothing is.
+/// Blurs a plane whose rows have `width` values, across and down, with the standard deviation
+/// `sigma` in pixels; values that are farther than `radius` away count no more. What is NaN counts
+/// for nothing; it becomes the mean of what is near, and stays NaN if nothing is.
 pub(super) fn blurred(plane: &[f64], width: usize, sigma: f64, radius: usize) -> Vec<f64> {
     let weights: Vec<f64> = (0..=radius)
         .map(|distance| {

@@ -6,8 +6,9 @@ use super::observation::Observation;
 use super::thresholds::Thresholds;
 use crate::types::Direction;
 
-/// The movement asked for must be more than this share of the one across it. A head that looked left and is then to
-/// look up comes back to the middle on its way, so that it moves to the right by as much as up.
+/// The movement asked for must be more than this share of the one across it. A head that looked
+/// left and is then to look up comes back to the middle on its way, so that it moves to the right
+/// by as much as up.
 const DOMINANCE: f64 = 0.5;
 
 /// A sample with what its client says about it.
@@ -24,17 +25,18 @@ pub struct Tagged<'a> {
 /// Whether the head moved from each sample to the next as the tag of the later one demands, and as
 /// `sequence` does, the movements that a token asks for in this try.
 ///
-/// `samples` are in the order in which they came. They are put in the order of their index; of several
-/// with one index the newest is taken; those without an index come after the others. The tag of the
-/// first is ignored, since browsers leave one of an earlier try there; no tag, `any`, and words that are no
-/// direction demand nothing. The movements of `sequence` are demanded of the second sample and those
-/// that follow.
+/// `samples` are in the order in which they came. They are put in the order of their index; of
+/// several with one index the newest is taken; those without an index come after the others. The
+/// tag of the first is ignored, since browsers leave one of an earlier try there; no tag, `any`,
+/// and words that are no direction demand nothing. The movements of `sequence` are demanded of the
+/// second sample and those that follow.
 ///
-/// A movement counts if it is at least [`Thresholds::movement_degrees_min`] and more than half of the one
-/// across it, and if the later picture is not the earlier one, cut out otherwise. This says nothing about the samples being live: ask [`super::active`] too.
+/// A movement counts if it is at least [`Thresholds::movement_degrees_min`] and more than half of
+/// the one across it, and if the later picture is not the earlier one, cut out otherwise. This says
+/// nothing about the samples being live: ask [`super::active`] too.
 ///
-/// Refused with [`Failure::ChallengeResponseFailed`], also if there are fewer samples than movements;
-/// with [`Failure::NotEnoughSamples`] if there are none.
+/// Refused with [`Failure::ChallengeResponseFailed`], also if there are fewer samples than
+/// movements; with [`Failure::NotEnoughSamples`] if there are none.
 pub fn challenge(
     samples: &[Tagged<'_>],
     sequence: Option<&[Direction]>,

@@ -131,8 +131,8 @@ fn mix(a: f32, b: f32, share: f32) -> f32 {
     a + (b - a) * share
 }
 
-/// Three planes of `side` x `side`, the channels in the order that `channels` says, each value through
-/// `map` with the number of its plane.
+/// Three planes of `side` x `side`, the channels in the order that `channels` says, each value
+/// through `map` with the number of its plane.
 pub(super) fn planes(
     pixels: &[[u8; 3]],
     channels: [usize; 3],

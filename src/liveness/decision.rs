@@ -56,7 +56,8 @@ pub enum Reason {
     OneSample,
     /// The samples do not show one and the same person.
     DifferentPeople,
-    /// There is one picture only, sent several times; or the head kept so still that it comes to the same.
+    /// There is one picture only, sent several times; or the head kept so still that it comes to
+    /// the same.
     SamePicture,
     /// The head hardly moved between the samples.
     NoMotion,
@@ -109,8 +110,8 @@ impl fmt::Display for Reason {
 pub struct Parts {
     /// Why the samples are not live.
     pub reason: Option<Reason>,
-    /// The number that was compared with the threshold, 0 to 1: of one sample that of its texture, of
-    /// several the score of the pair that shows most.
+    /// The number that was compared with the threshold, 0 to 1: of one sample that of its texture,
+    /// of several the score of the pair that shows most.
     pub score: Option<f64>,
     /// Of each sample, in the order in which they came.
     pub samples: Vec<SamplePart>,
@@ -148,10 +149,11 @@ pub struct Motion {
     pub parallax: f64,
     /// How alike the two faces are when one is laid over the other, up to 1.
     pub correlation: f64,
-    /// The geometric mean of the odds of the passive scores, as a score, 0 to 1: that of the two, or of all samples if
-    /// that is lower.
+    /// The geometric mean of the odds of the passive scores, as a score, 0 to 1: that of the two,
+    /// or of all samples if that is lower.
     pub passive: f64,
-    /// How strong coloured fringes are, as on a screen, the stronger of the two; 0.1 to 0.4 for faces.
+    /// How strong coloured fringes are, as on a screen, the stronger of the two; 0.1 to 0.4 for
+    /// faces.
     pub fringes: f64,
     /// All of it together, 0 to 1.
     pub score: f64,

@@ -13,8 +13,8 @@ pub struct LivenessDetector {
     pose: Network,
 }
 
-/// The mean and standard deviation of ImageNet's channels, red first, with which the backbone of the
-/// pose network was trained.
+/// The mean and standard deviation of ImageNet's channels, red first, with which the backbone of
+/// the pose network was trained.
 const POSE_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const POSE_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// Yaw, pitch, roll.
@@ -66,8 +66,8 @@ impl LivenessDetector {
         })
     }
 
-    /// See [`Observation::passive_score`]. Blue, green, red, 0 to 255; the first of three classes is
-    /// live.
+    /// See [`Observation::passive_score`]. Blue, green, red, 0 to 255; the first of three classes
+    /// is live.
     fn passive_score(&self, view: &FaceView) -> Result<f32, FaceError> {
         let values = planes(&view.texture, [2, 1, 0], |_, value| value);
         let logits = self.run_one(&self.texture, 3, TEXTURE_SIDE, values, 3)?;

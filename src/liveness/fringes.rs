@@ -1,8 +1,9 @@
 //! Coloured fringes, as a camera sees on a screen.
 //!
-//! The pixels of a screen are stripes of red, green and blue, and so are those of a camera's sensor:
-//! where the two grids meet, colours beat. Skin has hardly any fine detail in colour: what detail it has
-//! is of light and shade. (Colour texture as a cue: Boulkenafet, Komulainen and Hadid 2016.)
+//! The pixels of a screen are stripes of red, green and blue, and so are those of a camera's
+//! sensor: where the two grids meet, colours beat. Skin has hardly any fine detail in colour: what
+//! detail it has is of light and shade. (Colour texture as a cue: Boulkenafet, Komulainen and Hadid
+//! 2016.)
 
 use super::blur::blurred;
 use crate::face::{AlignedFace, Landmarks, Picture};
@@ -16,8 +17,8 @@ const ROWS: std::ops::Range<usize> = 36..116;
 const SIGMA: f64 = 2.0;
 const RADIUS: usize = 8;
 
-/// How strong fine detail is in colour, over how strong it is in brightness: 0.1 to 0.4 for faces before
-/// a camera. Infinite if the landmarks are in one place: what is no face is not natural.
+/// How strong fine detail is in colour, over how strong it is in brightness: 0.1 to 0.4 for faces
+/// before a camera. Infinite if the landmarks are in one place: what is no face is not natural.
 pub(super) fn fringes(picture: &Picture, landmarks: &Landmarks) -> f64 {
     let Some(face) = AlignedFace::cut(picture, landmarks, SIDE) else {
         return f64::INFINITY;

@@ -8,8 +8,9 @@
 //! Tagged        -> Decision       challenge: whether the head moved where it was asked to
 //! ```
 //!
-//! Networks run once for each sample, and only if a decision is wanted; decisions are arithmetic, and the same samples always get the
-//! same one. `docs/liveness.md` says how good they are, and how that was measured.
+//! Networks run once for each sample, and only if a decision is wanted; decisions are arithmetic,
+//! and the same samples always get the same one. `docs/liveness.md` says how good they are, and how
+//! that was measured.
 //!
 //! Nothing here knows tokens, uploads or HTTP. No `Debug` shows what was seen of a face.
 

@@ -21,8 +21,9 @@ pub struct Pose {
 }
 
 impl Pose {
-    /// By how many degrees the looks of two poses differ: the angle in the plane of yaw and pitch. A
-    /// head that tilts to a shoulder turns no other side to the camera, and a photo can do the same.
+    /// By how many degrees the looks of two poses differ: the angle in the plane of yaw and pitch.
+    /// A head that tilts to a shoulder turns no other side to the camera, and a photo can do the
+    /// same.
     pub fn turn(&self, other: &Pose) -> f32 {
         (self.yaw - other.yaw).hypot(self.pitch - other.pitch)
     }

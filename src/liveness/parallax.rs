@@ -1,8 +1,8 @@
 //! Whether landmarks moved as those of a solid head do.
 //!
 //! What is flat looks, wherever it is held and however it is tilted, nearly like an affine map of
-//! itself: a shift, a turn, a stretch in any direction. A head has a nose that stands out and ears that
-//! lie behind, so that when it turns no affine map brings all its landmarks along.
+//! itself: a shift, a turn, a stretch in any direction. A head has a nose that stands out and ears
+//! that lie behind, so that when it turns no affine map brings all its landmarks along.
 
 use super::least_squares::LeastSquares;
 use crate::face::Point;
@@ -11,8 +11,8 @@ use crate::face::Point;
 /// mean square distance that the best affine map leaves, over the distance of the eyes, the mean of
 /// both directions.
 ///
-/// About 0.016 for a photo that is waved, 0.06 for a head that turns by six degrees, 0.2 for one that
-/// turns by thirty. 0 if the points are all in one line or their eyes in one place.
+/// About 0.016 for a photo that is waved, 0.06 for a head that turns by six degrees, 0.2 for one
+/// that turns by thirty. 0 if the points are all in one line or their eyes in one place.
 ///
 /// # Panics
 ///
@@ -29,8 +29,8 @@ pub(super) fn parallax(first: &[Point], second: &[Point]) -> f64 {
     }
 }
 
-/// The root of the mean square distance between `to` and the affine map of `from` that comes closest
-/// to it. `None` if `from` lies in one line.
+/// The root of the mean square distance between `to` and the affine map of `from` that comes
+/// closest to it. `None` if `from` lies in one line.
 fn affine_residual(from: &[Point], to: &[Point]) -> Option<f64> {
     // About the middle: far from zero, squares of places would drown their differences.
     let (from_x, from_y) = middle(from);
@@ -80,8 +80,8 @@ fn middle(points: &[Point]) -> (f64, f64) {
 pub(super) mod tests {
     use super::*;
 
-    /// A face of 68 points in three dimensions, in eye distances: x to the right, y down, z towards the
-    /// camera. A jaw that lies behind, a nose that stands out; `depth` 0 is a photo.
+    /// A face of 68 points in three dimensions, in eye distances: x to the right, y down, z towards
+    /// the camera. A jaw that lies behind, a nose that stands out; `depth` 0 is a photo.
     pub(in crate::liveness) fn face(depth: f64) -> Vec<[f64; 3]> {
         let mut points = Vec::new();
         for i in 0..17 {
@@ -125,8 +125,8 @@ pub(super) mod tests {
         points
     }
 
-    /// The face turned by `yaw` and `pitch` degrees, eight eye distances from a pinhole camera, its eyes
-    /// about 80 pixels apart.
+    /// The face turned by `yaw` and `pitch` degrees, eight eye distances from a pinhole camera, its
+    /// eyes about 80 pixels apart.
     pub(in crate::liveness) fn seen(points: &[[f64; 3]], yaw: f64, pitch: f64) -> Vec<Point> {
         let (yaw_sin, yaw_cos) = yaw.to_radians().sin_cos();
         let (pitch_sin, pitch_cos) = pitch.to_radians().sin_cos();

@@ -14,8 +14,9 @@ pub struct Thresholds {
     pub active_score_min: f64,
     /// The least cosine between two samples of one person, -1 to 1. It belongs to the embedder.
     ///
-    /// For SFace 0.45, which one in 10,000 pairs of pictures of two people reaches (65 people, 103,192 pairs,
-    /// ORL and others). Pictures taken seconds apart with one camera have 0.75 and more as a rule.
+    /// For SFace 0.45, which one in 10,000 pairs of pictures of two people reaches (65 people,
+    /// 103,192 pairs, ORL and others). Pictures taken seconds apart with one camera have 0.75 and
+    /// more as a rule.
     pub similarity_min: f64,
     /// From this correlation on, two samples are one picture, up to 1.
     pub same_picture_correlation: f64,
@@ -23,8 +24,8 @@ pub struct Thresholds {
     pub turn_degrees_min: f64,
     /// The fewest degrees by which a head must have turned where a challenge wants it.
     pub movement_degrees_min: f64,
-    /// Whether pictures arrive as users see themselves on the preview, as the BWS browser module sends
-    /// them: `left` is left in the picture then, and right otherwise.
+    /// Whether pictures arrive as users see themselves on the preview, as the BWS browser module
+    /// sends them: `left` is left in the picture then, and right otherwise.
     pub mirrored: bool,
 }
 

@@ -17,17 +17,19 @@ const STEPS_MAX: usize = 20;
 const DEPTH_MIN: f64 = 0.3;
 /// The least share of the pixels that must lie in both pictures.
 const OVERLAP_MIN: f64 = 0.3;
-/// Light that is coarser than this, in pixels, is taken out: a shadow that moves over a photo makes no other face.
+/// Light that is coarser than this, in pixels, is taken out: a shadow that moves over a photo makes
+/// no other face.
 const LIGHT_SIGMA: f64 = 5.0;
 const LIGHT_RADIUS: usize = 12;
-/// What is taken for no contrast, in levels of brightness: noise of a camera must not become a picture.
+/// What is taken for no contrast, in levels of brightness: noise of a camera must not become a
+/// picture.
 const CONTRAST_MIN: f64 = 6.0;
 
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Thumbnail {
-    /// Brightness over that of the surroundings, in local deviations, row by row. NaN where the picture does not
-    /// show the face.
+    /// Brightness over that of the surroundings, in local deviations, row by row. NaN where the
+    /// picture does not show the face.
     pixels: Vec<f32>,
 }
 
@@ -91,8 +93,8 @@ impl Thumbnail {
     }
 
     /// How alike the two are when one is laid over the other, up to 1: the largest correlation that
-    /// [`Thumbnail::laid_over`] finds, either way round, and with one of them in a mirror. 1 if they cannot be compared:
-    /// what cannot be seen is no evidence of another scene.
+    /// [`Thumbnail::laid_over`] finds, either way round, and with one of them in a mirror. 1 if
+    /// they cannot be compared: what cannot be seen is no evidence of another scene.
     pub(super) fn correlation(&self, other: &Thumbnail) -> f64 {
         let ways = [
             self.laid_over(other),
@@ -103,9 +105,10 @@ impl Thumbnail {
         all.map_or(1.0, |all| all.into_iter().fold(0.0, f64::max))
     }
 
-    /// The largest correlation between this picture and any perspective view of the other that is near
-    /// enough to be found from where they are: 1 for a picture and its copy, however it was shifted, scaled, turned,
-    /// tilted by up to about 40 degrees, brightened, shaded or encoded; less if the scene itself has changed.
+    /// The largest correlation between this picture and any perspective view of the other that is
+    /// near enough to be found from where they are: 1 for a picture and its copy, however it was
+    /// shifted, scaled, turned, tilted by up to about 40 degrees, brightened, shaded or encoded;
+    /// less if the scene itself has changed.
     ///
     /// Found by Gauss and Newton's method (Lucas and Kanade 1981), both pictures at mean 0 and
     /// deviation 1. `None` if either is of one colour, or too little lies in both.
@@ -127,8 +130,8 @@ impl Thumbnail {
         best
     }
 
-    /// How alike the two are under `map`, and how to change it to make them more so. `None` if hardly
-    /// anything lies in both.
+    /// How alike the two are under `map`, and how to change it to make them more so. `None` if
+    /// hardly anything lies in both.
     fn fit(&self, other: &Thumbnail, map: &Perspective) -> Option<Fit> {
         let middle = SIDE as f64 / 2.0;
         let mut pairs = Vec::with_capacity(SIDE * SIDE);
@@ -227,7 +230,8 @@ struct Place {
 }
 
 impl Place {
-    /// How what is seen changes with each number of the map, if it changes by `gradient` with u and v.
+    /// How what is seen changes with each number of the map, if it changes by `gradient` with u and
+    /// v.
     fn slopes(&self, gradient: (f64, f64)) -> [f64; 8] {
         let (u, v) = self.from;
         let (gu, gv) = (gradient.0 / self.depth, gradient.1 / self.depth);

@@ -1,4 +1,5 @@
-//! What is cut out of a picture for the networks, so that they can look later and the picture can go.
+//! What is cut out of a picture for the networks, so that they can look later and the picture can
+//! go.
 
 use std::fmt;
 

@@ -43,7 +43,8 @@ pub struct Limits {
     pub per_token: usize,
     /// For all tokens together.
     pub total: usize,
-    /// From so many samples on, new ones should be looked at before they are kept; see [`WaitingRoom::is_crowded`].
+    /// From so many samples on, new ones should be looked at before they are kept; see
+    /// [`WaitingRoom::is_crowded`].
     pub unseen: usize,
 }
 
@@ -118,8 +119,8 @@ impl WaitingRoom {
         }
     }
 
-    /// The next number in the order of arrival. Taken when an upload begins: how long it is then looked at must not
-    /// put a picture behind one that came later.
+    /// The next number in the order of arrival. Taken when an upload begins: how long it is then
+    /// looked at must not put a picture behind one that came later.
     pub fn arrival(&self) -> u64 {
         self.arrivals.fetch_add(1, Ordering::Relaxed)
     }

@@ -50,8 +50,8 @@ impl Timestamp {
     }
 }
 
-/// As RFC 3339 has it, in UTC: `2026-11-24T22:04:03.250Z`. A moment that no calendar reaches is told
-/// as a number.
+/// As RFC 3339 has it, in UTC: `2026-11-24T22:04:03.250Z`. A moment that no calendar reaches is
+/// told as a number.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::from_timestamp_millis(self.unix_milliseconds) {

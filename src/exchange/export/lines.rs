@@ -39,8 +39,8 @@ fn write_line(line: &mut Vec<u8>, record: &Record<'_>) {
     line.extend_from_slice(b"}\n");
 }
 
-/// Writes a finite value so that it comes back exactly from whoever reads double precision, to within
-/// a few last digits, and rounds that to single precision.
+/// Writes a finite value so that it comes back exactly from whoever reads double precision, to
+/// within a few last digits, and rounds that to single precision.
 ///
 /// The shortest text that names the value among those of single precision may lie so close to the
 /// middle of two that such a reader rounds the other way. That is rare; the digits of double

@@ -47,8 +47,8 @@ fn open(file: &File) -> Result<SerializedFileWriter<&File>, ParquetError> {
     let properties = WriterProperties::builder()
         .set_created_by(format!("vultus version {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::SNAPPY)
-        // Hardly a value comes twice, nor do its bytes become fewer; and the smallest and largest of
-        // some embeddings help nobody to find one.
+        // Hardly a value comes twice, nor do its bytes become fewer; and the smallest and largest
+        // of some embeddings help nobody to find one.
         .set_column_compression(values.clone(), Compression::UNCOMPRESSED)
         .set_column_dictionary_enabled(values.clone(), false)
         .set_column_statistics_enabled(values, EnabledStatistics::None);

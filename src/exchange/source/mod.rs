@@ -43,8 +43,8 @@ pub trait Source: Send {
     /// How much of its length is read.
     fn position(&self) -> u64;
 
-    /// Adds to `job` by what this source can be told from others, and from what it was before it was
-    /// changed.
+    /// Adds to `job` by what this source can be told from others, and from what it was before it
+    /// was changed.
     fn describe(&self, job: Job) -> Job;
 
     /// How many items should be made durable together.
@@ -194,8 +194,8 @@ impl Record<'_> {
 /// Opens a file of embeddings. The end of its name decides on the format; `docs/exchange.md`
 /// describes each.
 ///
-/// `classes` and `times` are `.npy` files that belong to one of embeddings; a matrix without classes
-/// has its row numbers from 1. Items without a time have none.
+/// `classes` and `times` are `.npy` files that belong to one of embeddings; a matrix without
+/// classes has its row numbers from 1. Items without a time have none.
 ///
 /// # Errors
 ///

@@ -1,10 +1,11 @@
 //! NumPy's `.npz` files: `.npy` files in a ZIP archive, as `numpy.savez` and
 //! `numpy.savez_compressed` write them.
 //!
-//! The arrays are read side by side, each from its own place, so that nothing has to be kept. What a
-//! member is said to hold is compared with the header of the array; no more of it is read, whatever it
-//! inflates to, and what it inflates to is compared with its checksum at the end. The library for ZIP
-//! finds the members; its own readers of them borrow the archive, of which several would be needed.
+//! The arrays are read side by side, each from its own place, so that nothing has to be kept. What
+//! a member is said to hold is compared with the header of the array; no more of it is read,
+//! whatever it inflates to, and what it inflates to is compared with its checksum at the end. The
+//! library for ZIP finds the members; its own readers of them borrow the archive, of which several
+//! would be needed.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};

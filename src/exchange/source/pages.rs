@@ -1,8 +1,8 @@
 //! The pages of a column of a Parquet table, unpacked as far as memory is given for them.
 //!
-//! The library that reads columns believes what the header of a page says of its size, inflates gzip
-//! without any bound, and keeps a page and the values of a row in memory. So it is told that nothing
-//! is packed, and pages are unpacked here, where what counts is how many bytes come out.
+//! The library that reads columns believes what the header of a page says of its size, inflates
+//! gzip without any bound, and keeps a page and the values of a row in memory. So it is told that
+//! nothing is packed, and pages are unpacked here, where what counts is how many bytes come out.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -127,8 +127,8 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Of a column of a group of so many rows. `values` counts those that were read, nulls included,
-    /// since somebody last put it back to zero.
+    /// Of a column of a group of so many rows. `values` counts those that were read, nulls
+    /// included, since somebody last put it back to zero.
     pub(super) fn open(
         file: Arc<PageFile>,
         column: &ColumnChunkMetaData,
@@ -283,7 +283,8 @@ mod tests {
 
     #[test]
     fn a_frame_that_claims_gigabytes_takes_no_memory_for_them() {
-        // The magic number, a single segment with a length of eight bytes, 2^40, and a raw block of one byte.
+        // The magic number, a single segment with a length of eight bytes, 2^40, and a raw block of
+        // one byte.
         let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
         frame.extend((1_u64 << 40).to_le_bytes());
         frame.extend([0x09, 0x00, 0x00, b'a']);

@@ -1,4 +1,5 @@
-//! Parquet tables with the columns `class`, `embedding`, and `time` and `quality` if they are there.
+//! Parquet tables with the columns `class`, `embedding`, and `time` and `quality` if they are
+//! there.
 //!
 //! By the column readers of a library, without Arrow: four columns do not need it. What a page may
 //! take is bounded by [`Pages`].
@@ -65,7 +66,8 @@ struct Table {
 #[derive(Clone, Copy)]
 struct Columns {
     embedding: usize,
-    /// What stands in the levels of a value that is there; less is a null, or a list without values.
+    /// What stands in the levels of a value that is there; less is a null, or a list without
+    /// values.
     embedding_level: i16,
     class: usize,
     time: Option<(usize, Unit)>,

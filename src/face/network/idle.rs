@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// What was made for runs and is not in use.
 ///
-/// One thing shared by all would let one request run at a time, whatever the number of processors. So
-/// each run borrows one of its own, and there come to be as many as there were runs at once.
+/// One thing shared by all would let one request run at a time, whatever the number of processors.
+/// So each run borrows one of its own, and there come to be as many as there were runs at once.
 #[derive(Debug)]
 pub(super) struct Idle<T>(Mutex<Vec<T>>);
 

@@ -24,8 +24,8 @@ pub enum Runtime {
     /// rten.
     #[default]
     BuiltIn,
-    /// ONNX Runtime 1.17 or newer, in the shared library of this path. It is loaded into the process,
-    /// which it can do anything with. Needs the feature `onnxruntime`.
+    /// ONNX Runtime 1.17 or newer, in the shared library of this path. It is loaded into the
+    /// process, which it can do anything with. Needs the feature `onnxruntime`.
     OnnxRuntime(PathBuf),
 }
 
@@ -40,8 +40,8 @@ impl Runtime {
 
 /// A loaded network with one input of single-precision numbers.
 pub(crate) trait Inference: Debug + Send + Sync {
-    /// Runs it on `values` of `shape` and returns its outputs, in the order that was asked for when it
-    /// was loaded.
+    /// Runs it on `values` of `shape` and returns its outputs, in the order that was asked for when
+    /// it was loaded.
     fn run(&self, shape: &[usize], values: Vec<f32>) -> Result<Vec<Vec<f32>>, FaceError>;
 
     /// The error that its output makes no sense.

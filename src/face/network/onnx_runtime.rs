@@ -140,8 +140,8 @@ fn environment(library: &Path) -> Result<Environment, FaceSetupError> {
     Ok(environment)
 }
 
-/// Fails if the file is no library, or ends before it should: the system would map what is missing all
-/// the same, and the process would be killed when it came to it.
+/// Fails if the file is no library, or ends before it should: the system would map what is missing
+/// all the same, and the process would be killed when it came to it.
 fn check_whole(path: &Path) -> Result<(), String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     let library = object::File::parse(&*bytes)

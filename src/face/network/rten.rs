@@ -10,7 +10,8 @@ use super::super::error::{FaceError, FaceSetupError};
 use super::Inference;
 use super::idle::Idle;
 
-/// Lends thread pools to runs of networks. An idle pool costs a sleeping thread for each of its threads.
+/// Lends thread pools to runs of networks. An idle pool costs a sleeping thread for each of its
+/// threads.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     threads: usize,
