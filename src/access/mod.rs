@@ -30,6 +30,6 @@ pub use api_keys::{
 pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError};
-pub use results::{Candidate, Outcome, Results};
+pub use results::{Results, TaskMatch, TaskResult};
 pub use server_key::{Retire, ServerKey, ServerKeyError};
 pub use tokens::{Claims, Grant, Task, Token, TokenError, Tokens, Trait, Traits};

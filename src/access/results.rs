@@ -13,7 +13,7 @@ use crate::types::{Bcid, Timestamp};
 /// Where results are kept in the store.
 const AREA: &str = "results";
 
-/// Keeps the outcome of the last task of every token, durably.
+/// Keeps the result of the last task of every token, durably.
 #[derive(Debug)]
 pub struct Results {
     store: Arc<Store>,
@@ -21,7 +21,7 @@ pub struct Results {
 
 /// What came of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct TaskResult {
     /// Which task it was.
     pub task: Task,
     /// The class of the token.
@@ -31,12 +31,12 @@ pub struct Outcome {
     /// Why not, as a code that clients know.
     pub error: Option<String>,
     /// The people that an identification listed, best first.
-    pub matches: Vec<Candidate>,
+    pub matches: Vec<TaskMatch>,
 }
 
-/// One person in the outcome of an identification.
+/// One person in the result of an identification.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub struct TaskMatch {
     /// Who.
     pub bcid: Bcid,
     /// How alike, from 0 to 1.
@@ -58,7 +58,7 @@ struct StoredResult {
 
 impl Results {
     /// How long a result can be read after its token has expired. Whoever sent a user to another
-    /// page asks when the user is back; an outcome is about a person and is not kept for longer
+    /// page asks when the user is back; a result is about a person and is not kept for longer
     /// than that takes.
     pub const READABLE_AFTER_EXPIRY: Duration = Duration::from_secs(3600);
 
@@ -67,13 +67,13 @@ impl Results {
         Results { store }
     }
 
-    /// Keeps `outcome` as that of the token's last task. It is on disk when this returns.
+    /// Keeps `result` as that of the token's last task. It is on disk when this returns.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub fn put(&self, claims: &Claims, outcome: &Outcome) -> Result<(), StoreError> {
-        let StateValue { area, key, value } = state_value(claims, outcome);
+    pub fn put(&self, claims: &Claims, result: &TaskResult) -> Result<(), StoreError> {
+        let StateValue { area, key, value } = state_value(claims, result);
         self.store.state_put(area, &key, &value)
     }
 
@@ -85,28 +85,28 @@ impl Results {
     pub fn put_and_count(
         &self,
         claims: &Claims,
-        outcome: &Outcome,
+        result: &TaskResult,
         attempts: &Attempts,
         attempt: Attempt,
     ) -> Result<(), StoreError> {
-        attempts.count_with(claims, attempt, state_value(claims, outcome))
+        attempts.count_with(claims, attempt, state_value(claims, result))
     }
 
-    /// The outcome of the last task of a token, if there was one and it can still be read.
+    /// The result of the last task of a token, if there was one and it can still be read.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub fn last(&self, token: Uuid, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+    pub fn last(&self, token: Uuid, now: Timestamp) -> Result<Option<TaskResult>, StoreError> {
         let key = key(token);
         let Some(value) = self.store.state_get(AREA, &key)? else {
             return Ok(None);
         };
-        let Some((outcome, until)) = parse(&value) else {
+        let Some((result, until)) = parse(&value) else {
             tracing::warn!(token = key, "the result of this token is unreadable");
             return Ok(None);
         };
-        Ok((now < until).then_some(outcome))
+        Ok((now < until).then_some(result))
     }
 
     /// Removes results that are too old to be read at `now`. Reads all of them: for once a minute.
@@ -123,24 +123,24 @@ impl Results {
     }
 }
 
-fn state_value(claims: &Claims, outcome: &Outcome) -> StateValue {
+fn state_value(claims: &Claims, result: &TaskResult) -> StateValue {
     let until = claims.expires.after(Results::READABLE_AFTER_EXPIRY);
     StateValue {
         area: AREA,
         key: key(claims.id),
-        value: serde_json::to_vec(&StoredResult::new(outcome, until))
+        value: serde_json::to_vec(&StoredResult::new(result, until))
             .expect("texts and finite numbers become JSON"),
     }
 }
 
 impl StoredResult {
-    fn new(outcome: &Outcome, until: Timestamp) -> StoredResult {
-        let matches = outcome.matches.iter();
+    fn new(result: &TaskResult, until: Timestamp) -> StoredResult {
+        let matches = result.matches.iter();
         StoredResult {
-            task: outcome.task.to_string(),
-            bcid: outcome.bcid.to_string(),
-            success: outcome.success,
-            error: outcome.error.clone(),
+            task: result.task.to_string(),
+            bcid: result.bcid.to_string(),
+            success: result.success,
+            error: result.error.clone(),
             matches: matches
                 .map(|found| (found.bcid.to_string(), found.score))
                 .collect(),
@@ -150,16 +150,16 @@ impl StoredResult {
 }
 
 /// A stored result and until when it can be read; `None` if it is damaged.
-fn parse(value: &[u8]) -> Option<(Outcome, Timestamp)> {
+fn parse(value: &[u8]) -> Option<(TaskResult, Timestamp)> {
     let record: StoredResult = serde_json::from_slice(value).ok()?;
     let matches = record.matches.iter().map(|(bcid, score)| {
         let bcid = bcid.parse().ok()?;
-        Some(Candidate {
+        Some(TaskMatch {
             bcid,
             score: *score,
         })
     });
-    let outcome = Outcome {
+    let result = TaskResult {
         task: record.task.parse().ok()?,
         bcid: record.bcid.parse().ok()?,
         success: record.success,
@@ -169,7 +169,7 @@ fn parse(value: &[u8]) -> Option<(Outcome, Timestamp)> {
     let until = Timestamp {
         unix_milliseconds: record.readable_until_unix_milliseconds,
     };
-    Some((outcome, until))
+    Some((result, until))
 }
 
 fn key(token: Uuid) -> String {
@@ -186,13 +186,13 @@ mod tests {
         unix_milliseconds: 1_000_000,
     };
 
-    fn outcome(task: Task) -> Outcome {
-        Outcome {
+    fn result(task: Task) -> TaskResult {
+        TaskResult {
             task,
             bcid: "bws.1.-2".parse().unwrap(),
             success: true,
             error: None,
-            matches: vec![Candidate {
+            matches: vec![TaskMatch {
                 bcid: "bws.1.7".parse().unwrap(),
                 // No short decimal fraction: it must come back as it was.
                 score: 0.1 + 0.2,
@@ -206,14 +206,14 @@ mod tests {
         let claims = claims(NOW, 3);
         let results = Results::new(store.clone());
         assert_eq!(results.last(claims.id, NOW).unwrap(), None);
-        let failed = Outcome {
+        let failed = TaskResult {
             success: false,
             error: Some("NoTemplateAvailable".to_owned()),
             matches: Vec::new(),
-            ..outcome(Task::Verify)
+            ..result(Task::Verify)
         };
         results.put(&claims, &failed).unwrap();
-        let last = outcome(Task::LivenessDetection);
+        let last = result(Task::LivenessDetection);
         results.put(&claims, &last).unwrap();
         let found = Results::new(store).last(claims.id, NOW).unwrap();
         assert_eq!(found, Some(last));
@@ -224,7 +224,7 @@ mod tests {
         let (_directory, store) = store();
         let results = Results::new(store.clone());
         let old = claims(NOW, 3);
-        results.put(&old, &outcome(Task::Identify)).unwrap();
+        results.put(&old, &result(Task::Identify)).unwrap();
         let end = old.expires.after(Results::READABLE_AFTER_EXPIRY);
         let last = Timestamp {
             unix_milliseconds: end.unix_milliseconds - 1,
@@ -232,7 +232,7 @@ mod tests {
         assert!(results.last(old.id, last).unwrap().is_some());
         assert!(results.last(old.id, end).unwrap().is_none());
         let new = claims(end, 3);
-        results.put(&new, &outcome(Task::Identify)).unwrap();
+        results.put(&new, &result(Task::Identify)).unwrap();
         results.purge(last).unwrap();
         assert_eq!(store.state_list(AREA).unwrap().len(), 2);
         results.purge(end).unwrap();

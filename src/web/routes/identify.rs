@@ -12,7 +12,7 @@ use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::task::{self, Done, Failure};
-use crate::access::{Candidate, Claims, Task};
+use crate::access::{Claims, Task, TaskMatch};
 use crate::engine::IdentifyOptions;
 use crate::samples::Sample;
 use crate::types::{Bcid, Embedding};
@@ -85,9 +85,9 @@ pub(in super::super) async fn identify(
     Ok(render::answer(StatusCode::OK, result))
 }
 
-impl From<Candidate> for ScoredClass {
-    fn from(candidate: Candidate) -> ScoredClass {
-        let Candidate { bcid, score } = candidate;
+impl From<TaskMatch> for ScoredClass {
+    fn from(candidate: TaskMatch) -> ScoredClass {
+        let TaskMatch { bcid, score } = candidate;
         ScoredClass {
             score,
             storage: bcid.partition.storage.to_string(),
@@ -117,7 +117,7 @@ fn search(
     if found.templates == 0 {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     }
-    let candidates = found.matches.iter().map(|found| Candidate {
+    let candidates = found.matches.iter().map(|found| TaskMatch {
         bcid: Bcid::new(partition.clone(), found.class),
         score: profile.score_map().score(found.similarity),
     });

@@ -11,7 +11,7 @@ use super::super::error::Error;
 use super::super::render;
 use super::super::state::AppState;
 use super::task;
-use crate::access::{Candidate, Outcome};
+use crate::access::{TaskMatch, TaskResult};
 
 /// What came of the last task of a token.
 #[derive(Serialize, ToSchema)]
@@ -70,8 +70,8 @@ pub(in super::super) async fn result(
     })
 }
 
-impl From<Outcome> for OperationResult {
-    fn from(outcome: Outcome) -> OperationResult {
+impl From<TaskResult> for OperationResult {
+    fn from(outcome: TaskResult) -> OperationResult {
         let listed = outcome.success && outcome.task == crate::access::Task::Identify;
         let matches = outcome.matches.into_iter().map(Match::from).collect();
         OperationResult {
@@ -84,8 +84,8 @@ impl From<Outcome> for OperationResult {
     }
 }
 
-impl From<Candidate> for Match {
-    fn from(candidate: Candidate) -> Match {
+impl From<TaskMatch> for Match {
+    fn from(candidate: TaskMatch) -> Match {
         Match {
             bcid: candidate.bcid.with_slashes(),
             score: candidate.score,

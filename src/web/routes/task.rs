@@ -9,7 +9,7 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::liveness;
-use crate::access::{Attempt, Candidate, Claims, Outcome, Task};
+use crate::access::{Attempt, Claims, Task, TaskMatch, TaskResult};
 use crate::partition::NewTemplate;
 use crate::samples::Sample;
 
@@ -35,7 +35,7 @@ pub(super) struct Done {
     /// Why it could not be carried out. A verification that did not recognise the person has none.
     pub(super) error: Option<Failure>,
     /// The people that an identification found.
-    pub(super) matches: Vec<Candidate>,
+    pub(super) matches: Vec<TaskMatch>,
 }
 
 impl Failure {
@@ -165,7 +165,7 @@ fn keep(
     done: Option<&Done>,
     attempt: Option<Attempt>,
 ) -> Result<(), Error> {
-    let outcome = done.map(|done| Outcome {
+    let outcome = done.map(|done| TaskResult {
         task: claims.task,
         bcid: claims.bcid.clone(),
         success: done.success,
