@@ -1,6 +1,6 @@
 """Compares Vultus with its peers: the same rows and probes, the same threads, in one run.
 
-Writes table.md, results.csv, results.json, plot.png and, if hnswlib was run, hnsw.png.
+Writes table.md, summary.md, results.csv, results.json, plot.png and, if hnswlib was run, hnsw.png.
 README.md beside this file says what is measured and how.
 """
 
@@ -48,8 +48,10 @@ def main() -> int:
 def run(settings: Settings) -> None:
     """Makes the data, checks, measures and reports."""
     # Libraries read the thread variables when they are loaded: not before limit_threads.
-    import data
     import machine
+
+    machine.lend_kernel()
+    import data
     import measure
     import plots
     import report
@@ -67,6 +69,9 @@ def run(settings: Settings) -> None:
     files = data.prepare(settings)
     truth = data.truth(settings, files)
     systems, document = _measured(settings, files, truth, about)
+    about["blas"] = machine.blas()
+    for one in about["blas"]:
+        measure.log(f"{one['library']} {one['version']} ran kernels for {one['kernel']}")
     found = report.results(settings, systems, document, about)
     report.write(found, settings.out)
     plots.write(found, settings.out)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 PACKAGES = ("faiss-cpu", "hnswlib", "matplotlib", "numkong", "numpy", "scann", "usearch")
 
+LENT_KERNELS = ("Haswell", "SkylakeX", "Zen")
+"""Kernels of OpenBLAS that one from 2021 has, too; newer ones for AVX-512 come down to SkylakeX."""
+
 FLAGS = ("avx", "fma", "amx", "sse4", "popcnt", "f16c")
 """Beginnings of the processor flags that matter to a scan; all flags are reported too."""
 
@@ -42,6 +45,37 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return {**found, "commit": _commit()}
+
+
+def lend_kernel() -> None:
+    """Has FAISS's OpenBLAS take the kernel that numpy's takes. Call it between the two imports.
+
+    The wheel of FAISS carries an old OpenBLAS, which does not know newer processors and takes
+    kernels of 2004 on them, although it has better ones.
+    """
+    import numpy  # noqa: F401  (loads the library that is asked)
+
+    names = [library["kernel"] for library in blas()]
+    newer = {"Cooperlake": "SkylakeX", "SapphireRapids": "SkylakeX"}
+    for name in (newer.get(name, name) for name in names):
+        if name in LENT_KERNELS:
+            os.environ["OPENBLAS_CORETYPE"] = name
+
+
+def blas() -> list[dict[str, str]]:
+    """Returns the libraries for matrix products that are loaded, and which kernels they run."""
+    from threadpoolctl import threadpool_info
+
+    return [
+        {
+            "library": library["prefix"],
+            "version": str(library["version"]),
+            "kernel": str(library.get("architecture", "unknown")),
+            "threads": str(library["num_threads"]),
+        }
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
 
 
 class Others:

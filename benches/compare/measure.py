@@ -56,6 +56,8 @@ class System:
     build_seconds: float | None = None
     recall_1: float | None = None
     recall_top: float | None = None
+    chosen: dict[int, str] = field(default_factory=dict)
+    """Of a system that tries several ways: the fastest at each number of probes."""
     cases: dict[int, Case] = field(default_factory=dict)
 
 
@@ -80,7 +82,8 @@ def vultus_system(vultus: Interactive, build_seconds: float) -> System:
 def build_peers(settings: Settings, files: Files, truth: Truth) -> list[System]:
     """Builds all peers that can run and compares their answers with the ground truth."""
     probes = np.load(files.probes)
-    gallery = Gallery(np.load(files.base), settings.top, settings.threads)
+    asked = tuple(probes[:count] for count in settings.probes)
+    gallery = Gallery(np.load(files.base), settings.top, settings.threads, asked)
     wanted = [peer for peer in PEERS if settings.wants(peer.key)]
     return [_build(settings, peer, gallery, probes, truth) for peer in wanted]
 
@@ -97,6 +100,9 @@ def _build(
             search = peer.build(gallery)
             system.build_seconds = time.perf_counter() - started
             system.milliseconds = _timed(search, probes)
+            system.chosen = gallery.chosen.get(peer.key, {})
+            for count, way in system.chosen.items():
+                log(f"{peer.key}, {count} probes: fastest is {way}")
             _check_answers(system, search(probes[truth.probes]), truth)
         except Exception as error:  # whatever a library raises is its row's reason
             if isinstance(error, Refusal):
@@ -180,6 +186,13 @@ def _take_turn(milliseconds: Milliseconds, probes: int, case: Case, seconds_max:
     while sum(taken) < TURN_SECONDS * 1e3 and len(taken) < REPEATS_MAX:
         taken.append(milliseconds(probes))
     case.milliseconds.append(statistics.median(taken))
+
+
+def best_exact(systems: list[System], probes: int) -> System:
+    """Returns the fastest exact peer at a number of probes; Vultus is none."""
+    peers = [system for system in systems if system.exact and system.key != "vultus"]
+    measured = [system for system in peers if probes in system.cases]
+    return min(measured, key=lambda peer: statistics.median(peer.cases[probes].milliseconds))
 
 
 def ratio(of: Case, to: Case) -> float:

@@ -4,6 +4,8 @@
 # Needs CPython 3.11 (set PYTHON to name it), pip, a C++ compiler, and cargo unless VULTUS names a
 # built binary. Packages and data are kept in benches/compare/cache and never committed.
 set -euo pipefail
+# Settings of the machine for matrix products would favour one library or slow another.
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cache=$here/cache

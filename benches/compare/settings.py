@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REFERENCE = "faiss-flat"
-"""The system that all others are compared with. It is part of every run."""
+"""An exact system that is part of every run, so that there is one to compare the others with."""
 
 
 class Refusal(Exception):

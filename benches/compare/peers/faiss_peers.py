@@ -2,6 +2,11 @@
 
 FAISS divides its work by probes, so that one probe is answered by one thread. The rows called
 "split" give each thread a part of the rows instead.
+
+A flat search has two ways inside: it scores row by row, or it leaves blocks of rows to a matrix
+product (BLAS) and chooses the best from the scores. `distance_compute_blas_threshold` says from how
+much work on the product is taken, `distance_compute_blas_database_bs` how many rows are a block.
+The row called "tuned" has both set to what is the fastest here.
 """
 
 from __future__ import annotations
@@ -62,6 +67,44 @@ def _flat_split(gallery: Gallery) -> Search:
         return search
 
     return gallery.split(part)
+
+
+WITHOUT_BLAS = 2**31 - 1
+"""A threshold that no call reaches."""
+
+BLOCKS_ROWS = (1_024, 16_384, 65_536)
+"""Rows of a block of scores: FAISS's own choice, and more."""
+
+
+def _with_blas(search: Search, threshold: int, block_rows: int) -> Search:
+    """Has a search done with these settings, which hold for the whole process and are put back."""
+    import faiss
+
+    def tuned(probes: np.ndarray) -> np.ndarray | None:
+        variables = faiss.cvar
+        before = (
+            variables.distance_compute_blas_threshold,
+            variables.distance_compute_blas_database_bs,
+        )
+        variables.distance_compute_blas_threshold = threshold
+        variables.distance_compute_blas_database_bs = block_rows
+        try:
+            return search(probes)
+        finally:
+            variables.distance_compute_blas_threshold = before[0]
+            variables.distance_compute_blas_database_bs = before[1]
+
+    return tuned
+
+
+def _flat_tuned(gallery: Gallery) -> Search:
+    ways: dict[str, Search] = {}
+    for name, search in (("whole", _flat(gallery)), ("rows split", _flat_split(gallery))):
+        ways[name] = search
+        ways[f"{name}, no BLAS"] = _with_blas(search, WITHOUT_BLAS, BLOCKS_ROWS[0])
+        for block_rows in BLOCKS_ROWS:
+            ways[f"{name}, BLAS in blocks of {block_rows:,}"] = _with_blas(search, 1, block_rows)
+    return gallery.fastest("faiss-flat-tuned", ways)
 
 
 def _quantised_index(gallery: Gallery, kind: str, rows: slice, scale: float) -> Any:
@@ -134,6 +177,14 @@ PEERS = (
         "faiss-cpu",
         True,
         _flat_split,
+        lambda dim: 0,
+    ),
+    Peer(
+        "faiss-flat-tuned",
+        "FAISS flat, tuned",
+        "faiss-cpu",
+        True,
+        _flat_tuned,
         lambda dim: 0,
     ),
     Peer("faiss-sq8", "FAISS SQ8", "faiss-cpu", False, _quantised("QT_8bit"), lambda dim: dim),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ from data import CHUNK_ROWS, best_of
 Search = Callable[[np.ndarray], "np.ndarray | None"]
 """Takes probes (float32, one a row); returns for each the numbers of the best rows, best first, or
 nothing if the system only scores."""
+
+TRIALS = 3
+TRIAL_SECONDS = 0.3
+"""A way that is tried is called so often, until it has lasted so long; its best time counts."""
+
+FAR_BEHIND = 4.0
+"""A way that takes so many times as long as the fastest is given up."""
 
 PartSearch = Callable[[np.ndarray], "tuple[np.ndarray, np.ndarray]"]
 """Takes probes; returns for each the scores and numbers of the best rows of a part."""
@@ -40,12 +48,18 @@ class Peer:
 class Gallery:
     """The rows in memory, once for all peers that can share them."""
 
-    def __init__(self, base: np.ndarray, top: int, threads: int) -> None:
+    def __init__(
+        self, base: np.ndarray, top: int, threads: int, asked: tuple[np.ndarray, ...] = ()
+    ) -> None:
         self.base = base
         self.top = top
         self.threads = threads
+        self.asked = asked
+        """The probes of each call that will be measured, the smallest call first."""
         self.shared: dict[str, Any] = {}
         """What several peers build once, by a name they agree on."""
+        self.chosen: dict[str, dict[int, str]] = {}
+        """For a peer that tries several ways: which is the fastest at each number of probes."""
 
     @property
     def dim(self) -> int:
@@ -99,7 +113,40 @@ class Gallery:
 
         return search
 
+    def fastest(self, key: str, ways: dict[str, Search]) -> Search:
+        """Tries every way on the calls that will be measured, and notes the fastest for each.
+
+        Returns a search that takes the way that was the fastest at that number of probes, or at
+        the nearest. A way that is far behind is not tried with more probes; the first one always
+        is.
+        """
+        first = next(iter(ways))
+        left = list(ways)
+        chosen: dict[int, str] = {}
+        for probes in self.asked:
+            taken = {way: _trial_seconds(ways[way], probes) for way in left}
+            chosen[len(probes)] = min(left, key=lambda way: taken[way])
+            limit = FAR_BEHIND * min(taken.values())
+            left = [way for way in left if way == first or taken[way] <= limit]
+        self.chosen[key] = chosen
+
+        def search(probes: np.ndarray) -> np.ndarray | None:
+            nearest = min(chosen, key=lambda count: abs(count - len(probes)), default=None)
+            return ways[first if nearest is None else chosen[nearest]](probes)
+
+        return search
+
     def ranked(self, scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Returns the numbers of the best scores of each line, best first."""
         scores, numbers = best_of(scores, numbers, self.top)
         return np.take_along_axis(numbers, np.argsort(-scores, axis=1, kind="stable"), 1)
+
+
+def _trial_seconds(search: Search, probes: np.ndarray) -> float:
+    """Returns the shortest time of a few calls."""
+    times: list[float] = []
+    while len(times) < TRIALS and sum(times) < TRIAL_SECONDS:
+        started = time.perf_counter()
+        search(probes)
+        times.append(time.perf_counter() - started)
+    return min(times)
