@@ -25,6 +25,7 @@ mod cli_key_rotate;
 mod cli_snapshot;
 #[cfg(feature = "web")]
 mod cli_upkeep;
+mod documents;
 mod duplicates;
 mod exchange;
 #[cfg(feature = "face")]
