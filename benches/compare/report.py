@@ -176,10 +176,10 @@ def summary(found: dict) -> str:
     top = found["settings"]["top"]
     heads = ["1 probe" if count == 1 else f"{count:,}" for count in counts]
     lines = [
-        _line(["", "exact", *heads]),
+        _line(["system", "exact", *heads]),
         _line([" --- ", " --- ", *[" ---: "] * len(counts)]).replace(" ", ""),
     ]
-    for system in found["systems"]:
+    for system in sorted(found["systems"], key=lambda system: not system["exact"]):
         if system["not_run"] is not None or system["recall_top"] is None:
             continue
         exact = f"no: {system['recall_top']:.3f} of the {top} best"
