@@ -22,7 +22,7 @@ const PICTURES_PER_COMMIT: u64 = 256;
 const LINE_BYTES_MAX: usize = 1 << 16;
 
 /// A picture to be read, or why there is none.
-type Entry = Result<Picture, Refused>;
+type ListedPicture = Result<Picture, Refused>;
 
 struct Picture {
     path: PathBuf,
@@ -87,7 +87,7 @@ enum List {
 }
 
 impl PictureSource {
-    fn next_entry(&mut self) -> Result<Option<Entry>, ExchangeError> {
+    fn next_entry(&mut self) -> Result<Option<ListedPicture>, ExchangeError> {
         match &mut self.list {
             List::Found { found, next } => {
                 let entry = found.get(*next).map(|(path, class)| Picture {
@@ -167,7 +167,7 @@ impl Source for PictureSource {
 
 struct PicturePiece {
     faces: Arc<FacePipeline>,
-    entries: Vec<Entry>,
+    entries: Vec<ListedPicture>,
 }
 
 impl Piece for PicturePiece {
@@ -250,7 +250,7 @@ impl Manifest {
         })
     }
 
-    fn next_entry(&mut self) -> Result<Option<Entry>, ExchangeError> {
+    fn next_entry(&mut self) -> Result<Option<ListedPicture>, ExchangeError> {
         let Some(line) = self.lines.next_line()? else {
             return Ok(None);
         };

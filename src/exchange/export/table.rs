@@ -27,7 +27,7 @@ pub(super) fn write<E: From<ExchangeError>>(
     let failed = |error| draft.error(io_error(error));
     let rows = (VALUES_PER_GROUP / dimension).clamp(1, ROWS_PER_GROUP);
     let mut writer = open(draft.file()).map_err(failed)?;
-    let mut group = Rows::default();
+    let mut group = GroupColumns::default();
     each(&mut |record| {
         group.push(record);
         if group.classes.len() == rows {
@@ -87,7 +87,7 @@ fn schema() -> Result<TypePtr, ParquetError> {
 /// Rows of a group, column by column. Levels say of each entry whether it is there (1), and of a
 /// value whether it goes on with the list of the one before (1).
 #[derive(Default)]
-struct Rows {
+struct GroupColumns {
     classes: Vec<i64>,
     values: Vec<f32>,
     continued: Vec<i16>,
@@ -97,7 +97,7 @@ struct Rows {
     rated: Vec<i16>,
 }
 
-impl Rows {
+impl GroupColumns {
     fn push(&mut self, record: &Record<'_>) {
         self.classes.push(record.class.0);
         self.values.extend_from_slice(record.values);
@@ -121,7 +121,7 @@ impl Rows {
         column::<Int64Type>(&mut group, &self.times, Some(&self.timed), None)?;
         column::<FloatType>(&mut group, &self.qualities, Some(&self.rated), None)?;
         group.close()?;
-        *self = Rows::default();
+        *self = GroupColumns::default();
         Ok(())
     }
 }
