@@ -80,6 +80,7 @@ async fn the_log_has_a_line_for_each_request_and_no_secret() {
     app.ready("bcid=bws.1.1&task=identify&maxtries=1").await;
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
         .with_writer(log.clone())
         .with_max_level(tracing::Level::TRACE)
         .finish();
