@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use super::naive;
-use super::service::{App, Server};
+use crate::harness::{Bws, Program, Registered, pictures};
 
 pub(super) fn vultus(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vultus"))
@@ -317,19 +317,16 @@ fn help_is_there_for_every_verb() {
 fn people_survive_a_killed_server_and_a_second_process_may_only_look_on() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let app = App::create(&data);
-    let task = |server: &Server, task: &str, picture: &str| -> Value {
-        let token = server.token(&app, 7, task).unwrap();
-        let uploaded = server.upload(&token, &std::fs::read(face(picture)).unwrap());
-        assert_eq!(uploaded.unwrap()["Accepted"], true);
-        server.task(&token, task).unwrap()
+    let registered = Registered::create(&data);
+    let task = |server: &Program, task: &str, picture: &str| -> Value {
+        let token = server.token(&format!("bcid=bws.1.7&task={task}"));
+        server.accepted(&token, picture);
+        server.task(&token, task).json()
     };
 
-    let server = Server::start(&data);
-    assert_eq!(
-        task(&server, "enroll", "obama-portrait.jpg")["Success"],
-        true
-    );
+    let server = Program::start(&data, &registered);
+    let enrolled = task(&server, "enroll", pictures::obama());
+    assert_eq!(enrolled["Success"], true);
     let beside = |verb: &[&str]| vultus(&[&["--data-dir", text(&data)], verb].concat());
     let info = success(&beside(&["gallery", "info", "--json"]));
     assert_eq!(json_lines(&info)[0]["templates"], 1);
@@ -345,7 +342,7 @@ fn people_survive_a_killed_server_and_a_second_process_may_only_look_on() {
     }
     drop(server);
 
-    let server = Server::start(&data);
-    let identified = task(&server, "identify", "obama-white-house.jpg");
+    let server = Program::start(&data, &registered);
+    let identified = task(&server, "identify", pictures::obama_again());
     assert_eq!(identified["Matches"][0]["ClassID"], 7, "{identified}");
 }

@@ -4,22 +4,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cli::{failure, success, text, vultus};
-use super::service::{App, Server};
+use crate::harness::{Bws, Program, Registered};
 
-fn refused(server: &Server, token: &str) -> bool {
-    matches!(
-        server.task(token, "identify"),
-        Err(ureq::Error::StatusCode(401))
-    )
+const QUERY: &str = "bcid=bws.1.0&task=identify";
+
+fn refused(server: &Program, token: &str) -> bool {
+    server.task(token, "identify").status == 401
 }
 
 #[test]
 fn a_service_that_runs_takes_the_new_key_and_honours_the_old_one_unless_it_is_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path();
-    let app = App::create(data);
-    let server = Server::start(data);
-    let old = server.token(&app, 0, "identify").unwrap();
+    let server = Program::start(data, &Registered::create(data));
+    let old = server.token(QUERY);
     let rotate = ["key", "rotate", "--data-dir", text(data)];
     success(&vultus(&rotate));
     assert!(!refused(&server, &old));
@@ -34,7 +32,7 @@ fn a_service_that_runs_takes_the_new_key_and_honours_the_old_one_unless_it_is_fo
         thread::sleep(Duration::from_millis(200));
     }
     // The secret of the app is not touched.
-    let new = server.token(&app, 0, "identify").unwrap();
+    let new = server.token(QUERY);
     assert!(!refused(&server, &new));
 }
 

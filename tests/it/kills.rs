@@ -12,8 +12,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use vultus::partition::{Pace, Store};
 use vultus::types::ClassId;
 
-use super::cli::face;
-use super::service::{App, Server};
+use crate::harness::{Answer, Call, Door, Program, Registered, Who, pictures};
 
 const KILLS: usize = 100;
 const CLIENTS: usize = 4;
@@ -37,15 +36,14 @@ fn nothing_acknowledged_is_lost_by_a_hundred_kills() {
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let app = App::create(&data);
-    let jpeg = std::fs::read(face("obama-portrait.jpg")).unwrap();
+    let registered = Registered::create(&data);
     let clients = Clients::default();
     for kill in 1..=KILLS {
-        let server = Server::start(&data);
+        let server = Program::start(&data, &registered);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
-                scope.spawn(|| clients.work(&server, &app, &jpeg, &stop));
+                scope.spawn(|| clients.work(&server, &stop));
             }
             // By what was done and not by the clock: on a slow machine they would not get far.
             let before = clients.answers.load(Ordering::Relaxed);
@@ -71,17 +69,17 @@ fn nothing_acknowledged_is_lost_by_a_hundred_kills() {
 
 impl Clients {
     /// Enrols one person after another, and deletes every third again, until the server is gone.
-    fn work(&self, server: &Server, app: &App, jpeg: &[u8], stop: &AtomicBool) {
+    fn work(&self, server: &Program, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             let class = self.next_class.fetch_add(1, Ordering::Relaxed);
-            if enroll(server, app, class, jpeg).is_none() {
+            if enroll(server, class).is_none() {
                 continue;
             }
             self.is_told(class, true);
             if class % 3 == 0 {
                 // Between asking and being told, either is right.
                 self.told.lock().unwrap().remove(&class);
-                if server.delete_class(app, class).is_ok() {
+                if delete(server, class).is_some() {
                     self.is_told(class, false);
                 }
             }
@@ -114,9 +112,24 @@ impl Clients {
 }
 
 /// Returns something if the server said that it is done.
-fn enroll(server: &Server, app: &App, class: i32, jpeg: &[u8]) -> Option<()> {
-    let token = server.token(app, class, "enroll").ok()?;
-    server.upload(&token, jpeg).ok()?;
-    let enrolled = server.task(&token, "enroll").ok()?;
-    (enrolled["Success"] == true).then_some(())
+fn enroll(server: &Program, class: i32) -> Option<()> {
+    let app = server.credentials(Who::Main);
+    let query = format!("bcid=bws.1.{class}&task=enroll&livedetection=false");
+    let call = Call::new("GET", format!("token?id={}&{query}", app.id));
+    let token = told(server, &call.by_app(&app))?.body;
+    let upload = Call::new("POST", "upload").by_bearer(&token);
+    told(server, &upload.body(pictures::obama()))?;
+    let enrolled = told(server, &Call::new("GET", "enroll").by_bearer(&token))?;
+    (enrolled.json()["Success"] == true).then_some(())
+}
+
+fn delete(server: &Program, class: i32) -> Option<()> {
+    let call = Call::new("DELETE", format!("deleteclass?bcid=bws.1.{class}"));
+    told(server, &call.by_app(&server.credentials(Who::Main))).map(|_| ())
+}
+
+/// What a server said if it did what it was asked.
+fn told(server: &Program, call: &Call) -> Option<Answer> {
+    let answer = server.try_send(call).ok()?;
+    (answer.status == 200).then_some(answer)
 }

@@ -32,15 +32,13 @@ mod exchange;
 mod face;
 mod format;
 #[cfg(feature = "web")]
+mod harness;
+#[cfg(feature = "web")]
 mod kills;
 #[cfg(feature = "face")]
 mod liveness;
 mod naive;
 #[cfg(feature = "web")]
 mod native;
-#[cfg(feature = "web")]
-mod networks;
 mod search;
-#[cfg(feature = "web")]
-mod service;
 mod storage_model;

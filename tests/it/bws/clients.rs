@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
-use super::app::{biden, data_url, file, obama, obama_again, portrait};
 use super::wire::{Live, Seen, Wire};
+
+use crate::harness::{Bws, Door, Who, pictures};
 
 const OK: &str = "HTTP/1.1 200 OK";
 
@@ -38,13 +39,16 @@ impl Client {
     }
 
     fn filled(&self, head: &str, body: &str) -> String {
-        let app = &self.live.app;
+        let service = &self.live.service;
         let head = head
             .trim_start()
             .replace('\n', "\r\n")
             .replace("{HOST}", &self.live.address.to_string())
-            .replace("{ID}", &app.id.to_string())
-            .replace("{BASIC}", app.basic().trim_start_matches("Basic "))
+            .replace("{ID}", &service.credentials(Who::Main).id)
+            .replace(
+                "{BASIC}",
+                service.basic(Who::Main).trim_start_matches("Basic "),
+            )
             .replace("{TOKEN}", &self.token)
             .replace("{LENGTH}", &body.len().to_string());
         format!("{head}\r\n\r\n{body}")
@@ -72,7 +76,7 @@ fn accepted(seen: &Seen) {
 
 /// A picture as the cameras of the vendor's apps take it.
 fn captured(name: &str) -> image::DynamicImage {
-    let picture = image::load_from_memory(&file(name)).unwrap();
+    let picture = image::load_from_memory(&pictures::file(name)).unwrap();
     picture.resize_to_fill(360, 480, image::imageops::FilterType::Triangle)
 }
 
@@ -100,14 +104,14 @@ Accept-Encoding: gzip, deflate",
     assert!(version.parse::<f64>().is_ok(), "{version}");
     assert!(status.json()["Label"].is_string());
 
-    for (class, picture) in [("123", obama()), ("-7", biden())] {
+    for (class, picture) in [("123", pictures::obama()), ("-7", pictures::biden())] {
         let head = "
 GET /extension/token?id={ID}&bcid=bws.112.CLASS&task=enroll&livedetection=False HTTP/1.1
 Host: {HOST}
 Authorization: Basic {BASIC}
 Accept-Encoding: gzip, deflate";
         client.take_token(&head.replace("CLASS", class));
-        accepted(&client.ask(CLI_UPLOAD, &picture));
+        accepted(&client.ask(CLI_UPLOAD, picture));
         let enrolled = client.ask(
             "
 GET /extension/enroll HTTP/1.1
@@ -127,8 +131,8 @@ Authorization: Basic {BASIC}
 Accept-Encoding: gzip, deflate",
     );
     // In parallel, with the same index.
-    accepted(&client.ask(CLI_UPLOAD, &obama()));
-    accepted(&client.ask(CLI_UPLOAD, &obama_again()));
+    accepted(&client.ask(CLI_UPLOAD, pictures::obama()));
+    accepted(&client.ask(CLI_UPLOAD, pictures::obama_again()));
     let found = client.ask(
         "
 GET /extension/identify?maxresults=1 HTTP/1.1
@@ -187,10 +191,10 @@ Authorization: Basic {BASIC}
 Accept-Encoding: gzip, deflate";
     client.ask(result, "").is("HTTP/1.1 204 No Content");
     for (picture, expected) in [
-        (biden(), json!({"Success": false})),
-        (obama_again(), json!({"Success": true})),
+        (pictures::biden(), json!({"Success": false})),
+        (pictures::obama_again(), json!({"Success": true})),
     ] {
-        accepted(&client.ask(CLI_UPLOAD, &picture));
+        accepted(&client.ask(CLI_UPLOAD, picture));
         let verified = client.ask(
             "
 GET /extension/verify HTTP/1.1
@@ -232,8 +236,13 @@ fn escaped(text: &str) -> String {
 #[test]
 fn bws_cli_without_a_token() {
     let mut client = Client::new();
-    let [one, two, photo, other] =
-        [obama(), obama_again(), portrait("obama-speech"), biden()].map(|it| escaped(&it));
+    let [one, two, photo, other] = [
+        pictures::obama(),
+        pictures::obama_again(),
+        pictures::obama_left(),
+        pictures::biden(),
+    ]
+    .map(escaped);
     let form = "
 POST /extension/PATH HTTP/1.1
 Host: {HOST}
@@ -270,28 +279,27 @@ Content-Length: {LENGTH}";
     let refused = client.ask(&form.replace("PATH", "livedetection"), "liveimage1=");
     refused.is("HTTP/1.1 400 Bad Request");
     assert_eq!(refused.json(), json!({"Message": "MissingData"}));
-    let checked = client.ask(
-        "
+    let check = "
 POST /extension/qualitycheck?full=True&issuer=ICAO HTTP/1.1
 Host: {HOST}
 Authorization: Basic {BASIC}
 Content-Type: text/plain
 Accept-Encoding: gzip, deflate
-Content-Length: {LENGTH}",
-        &obama(),
-    );
-    let checked = checked.is(OK).json();
-    assert!(
-        checked["Errors"].is_array() && checked["Success"].is_boolean(),
-        "{checked}"
-    );
+Content-Length: {LENGTH}";
+    let good = client.ask(check, pictures::with_room()).is(OK).json();
+    assert_eq!(good["Success"], true, "{}", good["Errors"]);
+    let portrait = good["ProcessedSample"].as_str().unwrap();
+    assert!(portrait.starts_with("data:image/bmp;base64,Qk"));
+    let close = client.ask(check, pictures::obama()).is(OK).json();
+    assert_eq!(close["Success"], false);
+    assert_eq!(close["Errors"][0]["Code"], "CannotCropImage");
 }
 
 /// FaceLivenessDetection (.NET) and the vendor's Go samples: JSON with two or three pictures.
 #[test]
 fn samples_that_send_json() {
     let mut client = Client::new();
-    let photo = portrait("obama-speech");
+    let photo = pictures::obama_left();
     let head = "
 POST /extension/PATH HTTP/1.1
 Host: {HOST}
@@ -300,7 +308,8 @@ Content-Length: {LENGTH}
 Authorization: Basic {BASIC}
 Content-Type: application/json;charset=utf-8
 Accept-Encoding: gzip";
-    let pair = json!({"liveimage1": obama(), "liveimage2": obama_again()}).to_string();
+    let pair =
+        json!({"liveimage1": pictures::obama(), "liveimage2": pictures::obama_again()}).to_string();
     for state in ["details", "true"] {
         let path = format!("livedetection?state={state}");
         let seen = client.ask(&head.replace("PATH", &path), &pair);
@@ -318,10 +327,10 @@ Accept-Encoding: gzip";
     }
     for (path, second) in [
         ("photoverify2", None),
-        ("photoverify2", Some("data:,".to_owned())),
-        ("photoverify2?accuracy={4}", Some(obama_again())),
+        ("photoverify2", Some("data:,")),
+        ("photoverify2?accuracy={4}", Some(pictures::obama_again())),
     ] {
-        let mut body = json!({"idphoto": photo, "liveimage1": obama()});
+        let mut body = json!({"idphoto": photo, "liveimage1": pictures::obama()});
         if let Some(second) = second {
             body["liveimage2"] = second.into();
         }
@@ -346,8 +355,11 @@ Host: {HOST}
 Connection: Keep-Alive
 User-Agent: Apache-HttpClient/4.5.13 (Java/11.0.15)";
         client.take_token(&head.replace("TASK", task));
-        accepted(&client.ask(CLI_UPLOAD, &obama()));
-        accepted(&client.ask(&CLI_UPLOAD.replace("index=1", "index=2"), &obama_again()));
+        accepted(&client.ask(CLI_UPLOAD, pictures::obama()));
+        accepted(&client.ask(
+            &CLI_UPLOAD.replace("index=1", "index=2"),
+            pictures::obama_again(),
+        ));
         let head = "
 GET /extension/TASK?livedetection=true HTTP/1.1
 Authorization: Bearer {TOKEN}
@@ -369,7 +381,7 @@ Authorization: Basic {BASIC}
 Host: {HOST}
 Connection: Keep-Alive",
     );
-    let picture = obama();
+    let picture = pictures::obama();
     let head = client.filled(
         "
 POST /extension/upload HTTP/1.1
@@ -383,7 +395,7 @@ Expect: 100-continue",
     let length = picture.len().to_string();
     client.wire.send(head.replace("LENGTH", &length).as_bytes());
     assert_eq!(client.wire.read().status_line, "HTTP/1.1 100 Continue");
-    accepted(&client.wire.ask(&picture));
+    accepted(&client.wire.ask(picture));
     // Refused before it need send anything.
     let refused = head
         .replace("LENGTH", &length)
@@ -464,7 +476,7 @@ Referer: https://www.example.org/
 Accept-Encoding: gzip, deflate, br
 Accept-Language: en-US,en;q=0.9"
                 .replace("PATH", path),
-            &super::app::encoded(&picture, image::ImageFormat::Png),
+            &pictures::encoded(&picture, image::ImageFormat::Png),
         );
         accepted(&uploaded);
         assert!(uploaded.headers.contains("access-control-allow-origin: *"));
@@ -524,7 +536,7 @@ Authorization: Bearer {TOKEN}
 Content-Type: application/x-www-form-urlencoded
 Origin: http://localhost:3000
 Referer: http://localhost:3000/",
-        &obama(),
+        pictures::obama(),
     );
     accepted(&uploaded);
     let enrolled = client.ask(
@@ -559,7 +571,7 @@ Accept-Encoding: gzip",
     assert_eq!(claims(&client.token)["task"], 0x123);
     let pictures = ["obama-portrait", "obama-white-house"].map(|name| {
         let grey = image::DynamicImage::ImageLuma8(captured(name).to_luma8());
-        super::app::encoded(&grey, image::ImageFormat::Png)
+        pictures::encoded(&grey, image::ImageFormat::Png)
     });
     for index in 0..8 {
         // Two of each position.
@@ -619,7 +631,7 @@ Content-Length: {LENGTH}
 Accept-Language: en-us
 Authorization: Bearer {TOKEN}
 Accept-Encoding: gzip, deflate",
-        &obama(),
+        pictures::obama(),
     );
     accepted(&uploaded);
     let untyped = client.ask(
@@ -628,7 +640,7 @@ POST /extension/upload?tag=any&index=2&trait=Face,Periocular HTTP/1.1
 Host: {HOST}
 Content-Length: {LENGTH}
 Authorization: Bearer {TOKEN}",
-        &obama_again(),
+        pictures::obama_again(),
     );
     accepted(&untyped);
     let enrolled = client.ask(
@@ -664,7 +676,7 @@ Connection: Keep-Alive
 User-Agent: Apache-HttpClient/4.5.13 (Java/11.0.15)",
     );
     assert_eq!(claims(&client.token)["bcid"], "bws/12345/-987");
-    accepted(&client.ask(CLI_UPLOAD, &obama()));
+    accepted(&client.ask(CLI_UPLOAD, pictures::obama()));
     let enrolled = client.ask(
         "
 GET /extension/enroll?livedetection=false HTTP/1.1
@@ -699,7 +711,7 @@ GET /extension/token?id={ID}&bcid=bws.112.1&task=identify&livedetection=false HT
 Host: {HOST}
 Authorization: Basic {BASIC}",
     );
-    let picture = obama();
+    let picture = pictures::obama();
     let boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
     let form = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n{picture}\r\n--{boundary}--\r\n"
@@ -736,7 +748,7 @@ GET /extension/token?id={ID}&bcid=bws.112.1&task=enroll&livedetection=false HTTP
 Host: {HOST}
 Authorization: Basic {BASIC}",
     );
-    let picture = obama();
+    let picture = pictures::obama();
     let mut pieces = String::new();
     for piece in picture.as_bytes().chunks(65_536) {
         let piece = str::from_utf8(piece).unwrap();
@@ -759,7 +771,7 @@ Transfer-Encoding: chunked",
 #[test]
 fn secrets_with_the_characters_of_base64() {
     let mut client = Client::new();
-    let secret = &client.live.app.secret;
+    let secret = &client.live.service.credentials(Who::Main).secret;
     let decoded = BASE64_STANDARD.decode(secret);
     assert!(
         decoded.is_ok() && secret.len() >= 24,
@@ -792,7 +804,7 @@ Authorization: Basic {BASIC}",
         "image/png",
         "image/*",
     ] {
-        let picture = data_url(kind, &file("obama-portrait"));
+        let picture = pictures::data_url(kind, &pictures::file("obama-portrait"));
         accepted(&client.ask(CLI_UPLOAD, &picture));
     }
 }

@@ -3,51 +3,52 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use axum::http::Method;
 use tracing_subscriber::fmt::MakeWriter;
 use vultus::partition::NewTemplate;
 use vultus::types::{Embedding, EncoderId};
 
-use super::app::{TestApp, obama};
+use crate::harness::{Bws, Door, Service, Who, pictures};
 
-#[tokio::test]
-async fn what_broke_inside_is_not_told_outside() {
-    let app = TestApp::new();
-    let token = app.ready("bcid=bws.1.1&task=enroll").await;
-    app.store
-        .state_put("apps", &app.id.to_string(), b"damaged")
+#[test]
+fn what_broke_inside_is_not_told_outside() {
+    let service = Service::new();
+    let token = service.ready("bcid=bws.1.1&task=enroll");
+    service
+        .store
+        .state_put("apps", &service.credentials(Who::Main).id, b"damaged")
         .unwrap();
     for answer in [
-        app.ask(Method::GET, "/extension/status").await,
-        app.task(&token, "enroll").await,
-        app.upload(&token, &obama()).await,
+        service.ask("GET", "status"),
+        service.task(&token, "enroll"),
+        service.upload(&token, pictures::obama()),
     ] {
         assert_eq!(answer.message(500), "the server failed; its log says why");
     }
 }
 
-#[tokio::test]
-async fn a_gallery_of_another_encoder_is_named_to_the_operator() {
-    let app = TestApp::new();
+#[test]
+fn a_gallery_of_another_encoder_is_named_to_the_operator() {
+    let service = Service::new();
     let encoder = EncoderId::new("other", "7", 16).unwrap();
     let template = NewTemplate {
         embedding: Embedding::new(vec![1.0; 16]).unwrap(),
         quality: 1.0,
     };
     let bcid = "bws.1.1".parse().unwrap();
-    app.state
+    service
+        .state
         .engine()
-        .enroll(&bcid, &encoder, &[template], app.clock.now())
+        .enroll(&bcid, &encoder, &[template], service.clock.now())
         .unwrap();
     for task in ["enroll", "identify"] {
-        let token = app.ready(&format!("bcid=bws.1.2&task={task}")).await;
-        let answer = app.task(&token, task).await;
-        answer.says(500, "other@7/16");
-        answer.says(500, "sface@2021dec/128");
+        let token = service.ready(&format!("bcid=bws.1.2&task={task}"));
+        let answer = service.task(&token, task);
+        answer.refuses(500, "other@7/16");
+        answer.refuses(500, "sface@2021dec/128");
     }
     // What was there stays.
-    let path = "/extension/isenrolled?bcid=bws.1.1&trait=face";
-    assert_eq!(app.ask(Method::GET, path).await.status, 200);
+    let path = "isenrolled?bcid=bws.1.1&trait=face";
+    assert_eq!(service.ask("GET", path).status, 200);
 }
 
 /// A log in memory.
@@ -72,12 +73,12 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-#[tokio::test]
-async fn the_log_has_a_line_for_each_request_and_no_secret() {
+#[test]
+fn the_log_has_a_line_for_each_request_and_no_secret() {
     // The place that logs must be known before anybody listens: another test that reaches it for the
     // first time at the same moment could otherwise settle that nobody does.
-    let app = TestApp::new();
-    app.ready("bcid=bws.1.1&task=identify&maxtries=1").await;
+    let service = Service::new();
+    service.ready("bcid=bws.1.1&task=identify&maxtries=1");
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
@@ -86,14 +87,13 @@ async fn the_log_has_a_line_for_each_request_and_no_secret() {
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
     tracing::callsite::rebuild_interest_cache();
-    app.enroll("bws.1.4711", &obama()).await;
-    let token = app.ready("bcid=bws.1.4711&task=identify&maxtries=1").await;
-    app.task(&token, &format!("identify?access_token={token}"))
-        .await;
-    app.task(&token, "identify").await.message(403);
-    app.task("wrong.token.text", "identify").await.message(401);
-    app.upload(&token, "data:image/png;base64,UNDECODABLE")
-        .await
+    service.enroll("bws.1.4711", pictures::obama());
+    let token = service.ready("bcid=bws.1.4711&task=identify&maxtries=1");
+    service.task(&token, &format!("identify?access_token={token}"));
+    service.task(&token, "identify").message(403);
+    service.task("wrong.token.text", "identify").message(401);
+    service
+        .upload(&token, "data:image/png;base64,UNDECODABLE")
         .message(400);
     drop(guard);
 
@@ -108,10 +108,10 @@ async fn the_log_has_a_line_for_each_request_and_no_secret() {
         }
     }
     let signature = token.rsplit('.').next().unwrap();
-    let picture = obama();
+    let picture = pictures::obama();
     for secret in [
-        app.secret.as_str(),
-        &app.basic()["Basic ".len()..],
+        service.credentials(Who::Main).secret.as_str(),
+        &service.basic(Who::Main)["Basic ".len()..],
         signature,
         "wrong.token.text",
         "UNDECODABLE",

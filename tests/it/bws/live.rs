@@ -1,49 +1,29 @@
 //! Liveness: what tokens demand of it, and the calls that bring their pictures with them.
 
-use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::header;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use image::codecs::gif::GifEncoder;
 use serde_json::{Value, json};
 
-use super::app::{
-    Answer, TestApp, basic, biden, data_url, file, nobody, obama, obama_again, portrait, two_people,
-};
+use crate::harness::{Answer, Body, Bws, Call, Door, Service, Who, basic, pictures};
 
-/// Between the portrait and this one the head turns to the left of the picture, by 20 degrees.
-fn obama_left() -> String {
-    portrait("obama-speech")
+fn post(service: &Service, path: &str, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
+    let call = Call::new("POST", path).by(service.basic(Who::Main));
+    service.send(call.with(Body::new(kind, body)))
 }
 
-async fn post(app: &TestApp, path: &str, kind: &str, body: impl Into<Body>) -> Answer {
-    let request = Request::post(format!("/extension/{path}"))
-        .header(header::AUTHORIZATION, app.basic())
-        .header(header::CONTENT_TYPE, kind)
-        .body(body.into());
-    app.send(request.unwrap()).await
-}
-
-async fn pair(app: &TestApp, query: &str, first: String, second: String) -> Answer {
+fn pair(service: &Service, query: &str, first: &str, second: &str) -> Answer {
     let body = json!({ "liveimage1": first, "liveimage2": second }).to_string();
     let path = format!("livedetection{query}");
-    post(app, &path, "application/json", body).await
+    post(service, &path, "application/json", body)
 }
 
-async fn upload(app: &TestApp, token: &str, query: &str, picture: &str) {
-    let path = format!("/extension/upload?{query}");
-    let bearer = format!("Bearer {token}");
-    let answer = app
-        .call(Method::POST, &path, &bearer, picture.to_owned())
-        .await;
-    assert_eq!(answer.json()["Accepted"], true, "{}", answer.body);
-}
-
-async fn outcome(app: &TestApp, query: &str, task: &str, pictures: &[String]) -> String {
-    let token = app.token(query).await;
+fn outcome(service: &Service, query: &str, task: &str, pictures: &[&str]) -> String {
+    let token = service.token(query);
     for (index, picture) in pictures.iter().enumerate() {
-        upload(app, &token, &format!("index={index}"), picture).await;
+        service.accepted_at(&token, &format!("upload?index={index}"), picture);
     }
-    let answer = app.task(&token, task).await;
+    let answer = service.task(&token, task);
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.body
 }
@@ -51,51 +31,58 @@ async fn outcome(app: &TestApp, query: &str, task: &str, pictures: &[String]) ->
 const LIVE: &str = r#"{"Success":true}"#;
 const NOT_LIVE: &str = r#"{"Success":false,"Error":"LiveDetectionFailed"}"#;
 
-#[tokio::test]
-async fn a_head_that_moves_is_live_and_nothing_else_is() {
-    let app = TestApp::new();
+#[test]
+fn a_head_that_moves_is_live_and_nothing_else_is() {
+    let service = Service::new();
     // Looks at every picture when it comes, and not only when somebody asks.
-    let crowded = TestApp::with(|settings| settings.samples.unseen = 0);
+    let crowded = Service::with(|settings| settings.samples.unseen = 0);
     let query = "task=livenessdetection";
     let task = "livenessdetection";
     for (pictures, expected) in [
-        (vec![obama(), obama_again()], LIVE),
-        (vec![obama()], NOT_LIVE),
-        (vec![obama(), obama()], NOT_LIVE),
-        (vec![obama(), biden()], NOT_LIVE),
-        (vec![obama(), obama_again(), biden()], NOT_LIVE),
+        (vec![pictures::obama(), pictures::obama_again()], LIVE),
+        (vec![pictures::obama()], NOT_LIVE),
+        (vec![pictures::obama(), pictures::obama()], NOT_LIVE),
+        (vec![pictures::obama(), pictures::biden()], NOT_LIVE),
+        (
+            vec![
+                pictures::obama(),
+                pictures::obama_again(),
+                pictures::biden(),
+            ],
+            NOT_LIVE,
+        ),
     ] {
-        for app in [&app, &crowded] {
-            let found = outcome(app, query, task, &pictures).await;
+        for service in [&service, &crowded] {
+            let found = outcome(service, query, task, &pictures);
             assert_eq!(found, expected, "{} pictures", pictures.len());
         }
     }
-    let token = app.ready("bcid=bws.1.1&task=enroll").await;
-    app.task(&token, task).await.says(403, "`enroll`");
-    let token = app.token(query).await;
-    app.task(&token, task).await.says(400, "no samples");
+    let token = service.ready("bcid=bws.1.1&task=enroll");
+    service.task(&token, task).refuses(403, "`enroll`");
+    let token = service.token(query);
+    service.task(&token, task).refuses(400, "no samples");
 }
 
-#[tokio::test]
-async fn every_task_demands_liveness_that_its_token_or_its_call_demands() {
-    let app = TestApp::new();
-    let live = [obama(), obama_again()];
-    let flat = [obama(), obama()];
+#[test]
+fn every_task_demands_liveness_that_its_token_or_its_call_demands() {
+    let service = Service::new();
+    let live = [pictures::obama(), pictures::obama_again()];
+    let flat = [pictures::obama(), pictures::obama()];
     let query = "bcid=bws.1.7&task=enroll&livedetection=true";
-    assert_eq!(outcome(&app, query, "enroll", &flat).await, NOT_LIVE);
-    let path = "/extension/isenrolled?bcid=bws.1.7&trait=face";
-    assert_eq!(app.ask(Method::GET, path).await.status, 404);
-    assert_eq!(outcome(&app, query, "enroll", &live).await, LIVE);
+    assert_eq!(outcome(&service, query, "enroll", &flat), NOT_LIVE);
+    let path = "isenrolled?bcid=bws.1.7&trait=face";
+    assert_eq!(service.ask("GET", path).status, 404);
+    assert_eq!(outcome(&service, query, "enroll", &live), LIVE);
     let query = "bcid=bws.1.7&livedetection=true";
-    assert_eq!(outcome(&app, query, "verify", &flat).await, NOT_LIVE);
-    assert_eq!(outcome(&app, query, "verify", &live).await, LIVE);
+    assert_eq!(outcome(&service, query, "verify", &flat), NOT_LIVE);
+    assert_eq!(outcome(&service, query, "verify", &live), LIVE);
     let query = "bcid=bws.1.7";
-    assert_eq!(outcome(&app, query, "verify", &flat).await, LIVE);
+    assert_eq!(outcome(&service, query, "verify", &flat), LIVE);
     let task = "verify?LiveDetection=True";
-    assert_eq!(outcome(&app, query, task, &flat).await, NOT_LIVE);
+    assert_eq!(outcome(&service, query, task, &flat), NOT_LIVE);
     let query = "bcid=bws.1.0&task=identify&livedetection=true";
-    assert_eq!(outcome(&app, query, "identify", &flat).await, NOT_LIVE);
-    let found = outcome(&app, query, "identify", &live).await;
+    assert_eq!(outcome(&service, query, "identify", &flat), NOT_LIVE);
+    let found = outcome(&service, query, "identify", &live);
     assert!(
         found.starts_with(r#"{"Success":true,"Matches":["#),
         "{found}"
@@ -122,11 +109,11 @@ fn shown(sequence: &[String]) -> Option<bool> {
 
 /// A token for as many tries as there are words, each of whose sequences is, or is not, what the three
 /// pictures show.
-async fn challenged(app: &TestApp, wanted: &[bool]) -> String {
+fn challenged(service: &Service, wanted: &[bool]) -> String {
     let tries = wanted.len();
     let query = format!("task=livenessdetection&challenge=true&challenges=2&maxtries={tries}");
     loop {
-        let token = app.token(&query).await;
+        let token = service.token(&query);
         let found: Vec<_> = sequences(&token).iter().map(|one| shown(one)).collect();
         assert_eq!(found.len(), tries);
         if found
@@ -139,10 +126,14 @@ async fn challenged(app: &TestApp, wanted: &[bool]) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_challenge_demands_the_movements_of_the_tags_and_of_the_token() {
-    let app = TestApp::new();
-    let pictures = [obama(), obama_left(), obama_again()];
+#[test]
+fn a_challenge_demands_the_movements_of_the_tags_and_of_the_token() {
+    let service = Service::new();
+    let pictures = [
+        pictures::obama(),
+        pictures::obama_left(),
+        pictures::obama_again(),
+    ];
     for (wanted, tags, expected) in [
         (true, ["any", "left", "right"], LIVE),
         // The tag of the first is one of an earlier try.
@@ -160,21 +151,21 @@ async fn a_challenge_demands_the_movements_of_the_tags_and_of_the_token() {
             r#"{"Success":false,"Error":"ChallengeResponseFailed"}"#,
         ),
     ] {
-        let token = challenged(&app, &[wanted]).await;
+        let token = challenged(&service, &[wanted]);
         // They arrive in another order than they were taken.
         for number in [2, 0, 1] {
             let tag = tags[number].replace(' ', "%20");
-            let query = format!("index={number}&tag={tag}");
-            upload(&app, &token, &query, &pictures[number]).await;
+            let query = format!("upload?index={number}&tag={tag}");
+            service.accepted_at(&token, &query, pictures[number]);
         }
-        let answer = app.task(&token, "livenessdetection").await;
+        let answer = service.task(&token, "livenessdetection");
         assert_eq!(answer.body, expected, "{wanted} {tags:?}");
     }
 }
 
-#[tokio::test]
-async fn a_later_try_has_a_challenge_of_its_own_and_a_page_loaded_anew_begins_with_the_first() {
-    let app = TestApp::new();
+#[test]
+fn a_later_try_has_a_challenge_of_its_own_and_a_page_loaded_anew_begins_with_the_first() {
+    let service = Service::new();
     let failed = r#"{"Success":false,"Error":"ChallengeResponseFailed"}"#;
     for (number, expected) in [
         (Some(0), LIVE),
@@ -182,68 +173,67 @@ async fn a_later_try_has_a_challenge_of_its_own_and_a_page_loaded_anew_begins_wi
         (Some(2), LIVE),
         (None, failed),
     ] {
-        let token = challenged(&app, &[0, 1, 2].map(|at| number == Some(at))).await;
-        for picture in [obama(), obama_again()] {
-            upload(&app, &token, "index=1&tag=any", &picture).await;
+        let token = challenged(&service, &[0, 1, 2].map(|at| number == Some(at)));
+        for picture in [pictures::obama(), pictures::obama_again()] {
+            service.accepted_at(&token, "upload?index=1&tag=any", picture);
         }
-        let first = app.task(&token, "livenessdetection").await;
+        let first = service.task(&token, "livenessdetection");
         // Of two pictures with one index the newest counts, and one alone is nobody who moves.
         assert_eq!(first.body, failed);
         // The first tag of a later try is the last of the try before.
         let tags = ["right", "left", "right"];
-        let pictures = [obama(), obama_left(), obama_again()];
+        let pictures = [
+            pictures::obama(),
+            pictures::obama_left(),
+            pictures::obama_again(),
+        ];
         for (at, (tag, picture)) in tags.iter().zip(&pictures).enumerate() {
-            let query = format!("index={}&tag={tag}", at + 1);
-            upload(&app, &token, &query, picture).await;
+            let query = format!("upload?index={}&tag={tag}", at + 1);
+            service.accepted_at(&token, &query, picture);
         }
-        let second = app.task(&token, "livenessdetection").await;
+        let second = service.task(&token, "livenessdetection");
         assert_eq!(second.body, expected, "{number:?}");
     }
 }
 
-#[tokio::test]
-async fn a_challenge_is_not_met_by_too_few_pictures() {
-    let app = TestApp::new();
-    let token = challenged(&app, &[true]).await;
-    upload(&app, &token, "index=1&tag=any", &obama()).await;
-    let one = app.task(&token, "livenessdetection").await;
-    // Not `NotEnoughSamples`, with which a page gives up.
-    assert_eq!(one.body, NOT_LIVE);
-    let token = challenged(&app, &[true]).await;
-    upload(&app, &token, "index=1&tag=any", &obama()).await;
-    upload(&app, &token, "index=2&tag=left", &obama_left()).await;
-    let two = app.task(&token, "livenessdetection").await;
+#[test]
+fn two_pictures_are_answered_with_a_bare_word() {
+    let service = Service::new();
+    let live = pair(&service, "", pictures::obama(), pictures::obama_again());
+    assert_eq!((live.status, live.body.as_str()), (200, "true"));
     assert_eq!(
-        two.body,
-        r#"{"Success":false,"Error":"ChallengeResponseFailed"}"#
+        pair(&service, "", pictures::obama(), pictures::obama()).body,
+        "false"
     );
-}
-
-#[tokio::test]
-async fn two_pictures_are_answered_with_a_bare_word() {
-    let app = TestApp::new();
-    let live = pair(&app, "", obama(), obama_again()).await;
-    assert_eq!((live.status.as_u16(), live.body.as_str()), (200, "true"));
-    assert_eq!(pair(&app, "", obama(), obama()).await.body, "false");
-    assert_eq!(pair(&app, "?state=", obama(), biden()).await.body, "false");
+    assert_eq!(
+        pair(&service, "?state=", pictures::obama(), pictures::biden()).body,
+        "false"
+    );
     let kind = live.headers[header::CONTENT_TYPE].to_str().unwrap();
     assert!(kind.starts_with("application/json"), "{kind}");
     // As a form, in which a `+` is sent as it is or escaped.
     for picture in [
-        obama_again(),
-        obama_again().replace('+', "%2B").replace(':', "%3a"),
+        pictures::obama_again(),
+        &pictures::obama_again()
+            .replace('+', "%2B")
+            .replace(':', "%3a"),
     ] {
-        let body = format!("liveimage1={}&LiveImage2={picture}", obama());
+        let body = format!("liveimage1={}&LiveImage2={picture}", pictures::obama());
         let kind = "application/x-www-form-urlencoded";
-        let answer = post(&app, "livedetection", kind, body).await;
+        let answer = post(&service, "livedetection", kind, body);
         assert_eq!(answer.body, "true");
     }
 }
 
-#[tokio::test]
-async fn with_a_state_the_answer_is_an_object_that_says_why() {
-    let app = TestApp::new();
-    let live = pair(&app, "?state=my%20state", obama(), obama_again()).await;
+#[test]
+fn with_a_state_the_answer_is_an_object_that_says_why() {
+    let service = Service::new();
+    let live = pair(
+        &service,
+        "?state=my%20state",
+        pictures::obama(),
+        pictures::obama_again(),
+    );
     let live = live.json();
     assert_eq!(live["Success"], true);
     assert_eq!(live["State"], "my state");
@@ -258,7 +248,13 @@ async fn with_a_state_the_answer_is_an_object_that_says_why() {
     }
     assert!(live.get("Errors").is_none() && live.get("Liveness").is_none());
 
-    let same = pair(&app, "?state=details", obama(), obama()).await.json();
+    let same = pair(
+        &service,
+        "?state=details",
+        pictures::obama(),
+        pictures::obama(),
+    )
+    .json();
     assert_eq!(same["Success"], false);
     assert_eq!(same["Errors"][0]["Code"], "LiveDetectionFailed");
     let reason = same["Errors"][0]["Message"].as_str().unwrap();
@@ -266,7 +262,12 @@ async fn with_a_state_the_answer_is_an_object_that_says_why() {
     assert_eq!(same["Liveness"]["Reason"], *reason);
     assert!(same["Liveness"]["SimilarityMin"].is_number());
 
-    let none = pair(&app, "?state=details", nobody(), two_people()).await;
+    let none = pair(
+        &service,
+        "?state=details",
+        pictures::nobody(),
+        pictures::two_people(),
+    );
     let none = none.json();
     assert_eq!(none["Success"], false);
     assert_eq!(none["Samples"][0]["Errors"][0]["Code"], "NoFaceFound");
@@ -277,21 +278,25 @@ async fn with_a_state_the_answer_is_an_object_that_says_why() {
     );
 }
 
-#[tokio::test]
-async fn what_is_no_pair_of_pictures_is_answered_with_a_code() {
-    let app = TestApp::new();
-    let text = data_url("text/plain", b"hello");
-    let broken = data_url("image/jpeg", &file("obama-portrait")[..9000]);
+#[test]
+fn what_is_no_pair_of_pictures_is_answered_with_a_code() {
+    let service = Service::new();
+    let text = pictures::data_url("text/plain", b"hello");
+    let broken = pictures::data_url("image/jpeg", &pictures::file("obama-portrait")[..9000]);
     for (first, second, code) in [
-        (obama(), String::new(), "MissingData"),
-        ("data:,".to_owned(), obama(), "MissingData"),
-        (obama(), broken, "InvalidSampleData"),
-        (obama(), "hello".to_owned(), "InvalidSampleData"),
-        (text, obama(), "SampleNotOfExpectedType"),
-        (nobody(), obama(), "NoFaceFound"),
-        (obama(), two_people(), "MultipleFacesFound"),
+        (pictures::obama(), "", "MissingData"),
+        ("data:,", pictures::obama(), "MissingData"),
+        (pictures::obama(), &broken, "InvalidSampleData"),
+        (pictures::obama(), "hello", "InvalidSampleData"),
+        (&text, pictures::obama(), "SampleNotOfExpectedType"),
+        (pictures::nobody(), pictures::obama(), "NoFaceFound"),
+        (
+            pictures::obama(),
+            pictures::two_people(),
+            "MultipleFacesFound",
+        ),
     ] {
-        let answer = pair(&app, "", first, second).await;
+        let answer = pair(&service, "", first, second);
         assert_eq!(answer.message(400), code);
     }
     for (kind, body) in [
@@ -300,7 +305,7 @@ async fn what_is_no_pair_of_pictures_is_answered_with_a_code() {
         ("application/x-www-form-urlencoded", String::new()),
         ("text/plain", "x=y".to_owned()),
     ] {
-        let answer = post(&app, "livedetection", kind, body).await;
+        let answer = post(&service, "livedetection", kind, body);
         assert_eq!(answer.message(400), "MissingData");
     }
     for body in [
@@ -309,32 +314,38 @@ async fn what_is_no_pair_of_pictures_is_answered_with_a_code() {
         r#"{"liveimage1":5}"#,
         "{\"liveimage1\":\"\u{1}\"}",
     ] {
-        let answer = post(&app, "livedetection", "application/json", body).await;
+        let answer = post(&service, "livedetection", "application/json", body);
         answer.message(400);
     }
 }
 
-#[tokio::test]
-async fn one_picture_is_judged_by_its_texture() {
-    let app = TestApp::new();
-    let live = post(&app, "passivelivedetection?state=x", "text/plain", obama()).await;
+#[test]
+fn one_picture_is_judged_by_its_texture() {
+    let service = Service::new();
+    let live = post(
+        &service,
+        "passivelivedetection?state=x",
+        "text/plain",
+        pictures::obama(),
+    );
     let live = live.json();
     assert_eq!(
         (&live["Success"], &live["State"]),
         (&json!(true), &json!("x"))
     );
-    let without = post(&app, "passivelivedetection", "", obama()).await.json();
+    let without = post(&service, "passivelivedetection", "", pictures::obama()).json();
     assert!(without["JobID"].is_string() && without.get("State").is_none());
-    let none = post(&app, "passivelivedetection", "", nobody())
-        .await
-        .json();
+    let none = post(&service, "passivelivedetection", "", pictures::nobody()).json();
     assert_eq!(none["Samples"][0]["Errors"][0]["Code"], "NoFaceFound");
     for (body, code) in [
-        (String::new(), "MissingData"),
-        ("hello".to_owned(), "InvalidSampleData"),
-        (data_url("audio/wav", b"RIFF"), "SampleNotOfExpectedType"),
+        ("", "MissingData"),
+        ("hello", "InvalidSampleData"),
+        (
+            &pictures::data_url("audio/wav", b"RIFF"),
+            "SampleNotOfExpectedType",
+        ),
     ] {
-        let answer = post(&app, "passivelivedetection", "text/plain", body).await;
+        let answer = post(&service, "passivelivedetection", "text/plain", body);
         assert_eq!(answer.message(400), code);
     }
 }
@@ -353,17 +364,19 @@ fn form(streams: &[&[u8]]) -> Vec<u8> {
 
 const FORM: &str = "multipart/form-data; boundary=x";
 
-#[tokio::test]
-async fn a_video_is_a_sequence_of_pictures() {
-    let app = TestApp::new();
-    let jpegs = [file("obama-portrait"), file("obama-white-house")];
+#[test]
+fn a_video_is_a_sequence_of_pictures() {
+    let service = Service::new();
+    let jpegs = [
+        pictures::file("obama-portrait"),
+        pictures::file("obama-white-house"),
+    ];
     let live = post(
-        &app,
+        &service,
         "videolivedetection?state=x",
         FORM,
         form(&[&jpegs.concat()]),
-    )
-    .await;
+    );
     let live = live.json();
     assert_eq!(live["Success"], true, "{live}");
     assert_eq!(live["FailedToAcquire"], false);
@@ -377,17 +390,17 @@ async fn a_video_is_a_sequence_of_pictures() {
         encoder.encode_frame(image::Frame::new(picture)).unwrap();
     }
     drop(encoder);
-    let nobody = post(&app, "videolivedetection", FORM, form(&[&wall])).await;
+    let nobody = post(&service, "videolivedetection", FORM, form(&[&wall]));
     let nobody = nobody.json();
     assert_eq!(nobody["Success"], false);
     assert_eq!(nobody["FailedToAcquire"], true);
-    let still = post(&app, "videolivedetection", FORM, form(&[&jpegs[0]])).await;
+    let still = post(&service, "videolivedetection", FORM, form(&[&jpegs[0]]));
     assert_eq!(still.json()["Success"], false);
 }
 
-#[tokio::test]
-async fn a_video_that_is_none_is_refused() {
-    let app = TestApp::new();
+#[test]
+fn a_video_that_is_none_is_refused() {
+    let service = Service::new();
     let path = "videolivedetection";
     let mp4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".as_slice();
     let webm = b"\x1A\x45\xDF\xA3\x01\0\0\0\0\0\0\x1F".as_slice();
@@ -398,24 +411,20 @@ async fn a_video_that_is_none_is_refused() {
         (b"", "MissingData"),
         (b"GIF89a", "InvalidSampleData"),
     ] {
-        let answer = post(&app, path, FORM, form(&[stream])).await;
+        let answer = post(&service, path, FORM, form(&[stream]));
         assert_eq!(answer.message(400), code);
     }
-    let jpeg = file("obama-portrait");
-    let two = post(&app, path, FORM, form(&[&jpeg, &jpeg])).await;
-    two.says(400, "2 streams");
-    post(&app, path, FORM, form(&[]))
-        .await
-        .says(400, "0 streams");
-    post(&app, path, "image/gif", jpeg)
-        .await
-        .says(400, "multipart/form-data");
+    let jpeg = pictures::file("obama-portrait");
+    let two = post(&service, path, FORM, form(&[&jpeg, &jpeg]));
+    two.refuses(400, "2 streams");
+    post(&service, path, FORM, form(&[])).refuses(400, "0 streams");
+    post(&service, path, "image/gif", jpeg).refuses(400, "multipart/form-data");
 }
 
-#[tokio::test]
-async fn these_calls_are_for_apps_and_have_one_method() {
-    let app = TestApp::new();
-    let token = app.token("bcid=bws.1.1").await;
+#[test]
+fn these_calls_are_for_apps_and_have_one_method() {
+    let service = Service::new();
+    let token = service.token("bcid=bws.1.1");
     for path in [
         "livedetection",
         "passivelivedetection",
@@ -425,12 +434,12 @@ async fn these_calls_are_for_apps_and_have_one_method() {
         "qualitycheck",
     ] {
         let path = format!("/extension/{path}");
-        let wrong = basic(&app.id.to_string(), "wrong");
+        let wrong = basic(&service.credentials(Who::Main).id, "wrong");
         for authorization in ["", &format!("Bearer {token}"), &wrong] {
-            let answer = app.call(Method::POST, &path, authorization, obama()).await;
+            let answer = service.call("POST", &path, authorization, pictures::obama());
             answer.message(401);
         }
-        let other = app.ask(Method::GET, &path).await;
+        let other = service.ask("GET", &path);
         other.message(405);
         assert_eq!(other.headers[header::ALLOW], "POST");
     }

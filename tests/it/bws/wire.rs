@@ -5,16 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use vultus::web::{Settings, serve};
 
-use super::app::TestApp;
+use crate::harness::Service;
 
 /// A service that answers until this is dropped.
 pub(super) struct Live {
-    pub(super) app: TestApp,
+    pub(super) service: Service,
     pub(super) address: SocketAddr,
-    _runtime: Runtime,
 }
 
 /// A connection that stays open.
@@ -35,16 +33,15 @@ impl Live {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Live {
-        let app = TestApp::with(change);
-        let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let service = Service::with(change);
+        let listener = TcpListener::bind("127.0.0.1:0");
+        let listener = service.runtime.block_on(listener).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(serve(listener, app.state.clone(), std::future::pending()));
-        Live {
-            app,
-            address,
-            _runtime: runtime,
-        }
+        let state = service.state.clone();
+        service
+            .runtime
+            .spawn(serve(listener, state, std::future::pending()));
+        Live { service, address }
     }
 
     pub(super) fn connect(&self) -> Wire {

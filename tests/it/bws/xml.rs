@@ -3,30 +3,24 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::header;
 
-use super::app::{Answer, TestApp, nobody, obama, obama_again};
+use crate::harness::{Answer, Bws, Call, Door, Service, Who, pictures};
 
 const ROOT: &str = "xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" \
                     xmlns=\"http://schemas.bioid.com/2011/12/bws\"";
 const XML: &str = "application/xml, application/json;q=0.5";
 
-async fn ask(
-    app: &TestApp,
-    method: Method,
+fn ask(
+    service: &Service,
+    method: &str,
     path: &str,
     authorization: &str,
     accept: &str,
-    body: String,
+    body: &str,
 ) -> Answer {
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/extension/{path}"))
-        .header(header::AUTHORIZATION, authorization)
-        .header(header::ACCEPT, accept)
-        .body(Body::from(body));
-    app.send(request.unwrap()).await
+    let call = Call::new(method, path).by(authorization);
+    service.send(call.header("Accept", accept).body(body))
 }
 
 /// The body without its declaration, and whether it is said to be XML.
@@ -38,24 +32,24 @@ fn xml(answer: &Answer) -> &str {
         .unwrap()
 }
 
-#[tokio::test]
-async fn every_answer_comes_in_xml_too() {
-    let app = TestApp::new();
-    app.enroll("bws.1.7", &obama()).await;
-    let token = app.ready("bcid=bws.1.7&task=identify").await;
+#[test]
+fn every_answer_comes_in_xml_too() {
+    let service = Service::new();
+    service.enroll("bws.1.7", pictures::obama());
+    let token = service.ready("bcid=bws.1.7&task=identify");
     let bearer = format!("Bearer {token}");
-    let get = |path: &'static str| ask(&app, Method::GET, path, &bearer, XML, String::new());
-    let json = app.ready("bcid=bws.1.7&task=identify").await;
-    let score = app.task(&json, "identify").await.json()["Matches"][0]["Score"].to_string();
+    let get = |path: &'static str| ask(&service, "GET", path, &bearer, XML, "");
+    let json = service.ready("bcid=bws.1.7&task=identify");
+    let score = service.task(&json, "identify").json()["Matches"][0]["Score"].to_string();
     assert_eq!(
-        xml(&get("identify").await),
+        xml(&get("identify")),
         format!(
             "<IdentifyResult {ROOT}><Success>true</Success><Matches><ScoredClass>\
              <Score>{score}</Score><Storage>bws</Storage><Partition>1</Partition>\
              <ClassID>7</ClassID></ScoredClass></Matches></IdentifyResult>"
         )
     );
-    let uploaded = ask(&app, Method::POST, "upload", &bearer, XML, nobody()).await;
+    let uploaded = ask(&service, "POST", "upload", &bearer, XML, pictures::nobody());
     assert_eq!(
         xml(&uploaded),
         format!(
@@ -64,14 +58,13 @@ async fn every_answer_comes_in_xml_too() {
     );
     // An error, and what of it cannot be in XML.
     let error = ask(
-        &app,
-        Method::GET,
+        &service,
+        "GET",
         "token?id=x",
-        &app.basic(),
+        &service.basic(Who::Main),
         XML,
-        String::new(),
-    )
-    .await;
+        "",
+    );
     assert_eq!(error.status, 403);
     assert_eq!(
         xml(&error),
@@ -79,8 +72,11 @@ async fn every_answer_comes_in_xml_too() {
             "<Error {ROOT}><Message>the parameter `id` is not the App-ID of the caller</Message></Error>"
         )
     );
-    let path = format!("token?id={}&bcid=%3C%26%01", app.id);
-    let error = ask(&app, Method::GET, &path, &app.basic(), XML, String::new()).await;
+    let path = format!(
+        "token?id={}&bcid=%3C%26%01",
+        service.credentials(Who::Main).id
+    );
+    let error = ask(&service, "GET", &path, &service.basic(Who::Main), XML, "");
     assert_eq!(error.status, 400);
     assert!(
         xml(&error).contains("`&lt;&amp;\u{fffd}`"),
@@ -88,14 +84,14 @@ async fn every_answer_comes_in_xml_too() {
         error.body
     );
     for path in ["nothing", "upload"] {
-        let answer = get(path).await;
+        let answer = get(path);
         assert!(xml(&answer).starts_with("<Error "), "{}", answer.body);
     }
 }
 
-#[tokio::test]
-async fn json_is_given_to_all_who_do_not_prefer_xml() {
-    let app = TestApp::new();
+#[test]
+fn json_is_given_to_all_who_do_not_prefer_xml() {
+    let service = Service::new();
     for accept in [
         "*/*",
         "",
@@ -103,31 +99,32 @@ async fn json_is_given_to_all_who_do_not_prefer_xml() {
         "application/xml;q=0.5, */*",
     ] {
         let answer = ask(
-            &app,
-            Method::GET,
+            &service,
+            "GET",
             "status",
-            &app.basic(),
+            &service.basic(Who::Main),
             accept,
-            String::new(),
-        )
-        .await;
+            "",
+        );
         assert!(answer.json()["Version"].is_string(), "{accept}");
     }
-    let path = format!("token?id={}&bcid=bws.1.1", app.id);
-    let plain = ask(&app, Method::GET, &path, &app.basic(), "*/*", String::new()).await;
+    let path = format!(
+        "token?id={}&bcid=bws.1.1",
+        service.credentials(Who::Main).id
+    );
+    let plain = ask(&service, "GET", &path, &service.basic(Who::Main), "*/*", "");
     assert_eq!(
         plain.headers[header::CONTENT_TYPE],
         "text/plain; charset=utf-8"
     );
     let token = ask(
-        &app,
-        Method::GET,
+        &service,
+        "GET",
         &path,
-        &app.basic(),
+        &service.basic(Who::Main),
         "text/xml",
-        String::new(),
-    )
-    .await;
+        "",
+    );
     assert_eq!(
         token.headers[header::CONTENT_TYPE],
         "text/xml; charset=utf-8"
@@ -163,17 +160,20 @@ fn validate(document: &str) {
     assert!(output.status.success(), "{said}\n{document}");
 }
 
-#[tokio::test]
-async fn answers_are_as_the_schema_says() {
-    let app = TestApp::new();
-    app.enroll("bws.1.7", &obama()).await;
-    let basic = app.basic();
-    let own = format!("token?id={}&bcid=bws.1.1", app.id);
+#[test]
+fn answers_are_as_the_schema_says() {
+    let service = Service::new();
+    service.enroll("bws.1.7", pictures::obama());
+    let basic = service.basic(Who::Main);
+    let own = format!(
+        "token?id={}&bcid=bws.1.1",
+        service.credentials(Who::Main).id
+    );
     let mut paths = vec![
-        (Method::GET, "status".to_owned(), basic.clone()),
-        (Method::GET, "nothing".to_owned(), basic.clone()),
-        (Method::GET, "status".to_owned(), String::new()),
-        (Method::GET, own, basic.clone()),
+        ("GET", "status".to_owned(), basic.clone()),
+        ("GET", "nothing".to_owned(), basic.clone()),
+        ("GET", "status".to_owned(), String::new()),
+        ("GET", own, basic.clone()),
     ];
     for (query, path) in [
         ("bcid=bws.1.9&task=enroll", "enroll"),
@@ -183,42 +183,62 @@ async fn answers_are_as_the_schema_says() {
         ("bcid=bws.2.0&task=identify", "identify"),
         ("task=livenessdetection", "livenessdetection"),
     ] {
-        let token = app.ready(query).await;
-        paths.push((Method::GET, path.to_owned(), format!("Bearer {token}")));
+        let token = service.ready(query);
+        paths.push(("GET", path.to_owned(), format!("Bearer {token}")));
         let result = format!("result?access_token={token}");
-        paths.push((Method::GET, result, basic.clone()));
+        paths.push(("GET", result, basic.clone()));
     }
     for (method, path, authorization) in paths {
-        let answer = ask(&app, method, &path, &authorization, XML, String::new()).await;
+        let answer = ask(&service, method, &path, &authorization, XML, "");
         validate(&answer.body);
     }
-    let token = app.token("bcid=bws.1.7").await;
+    let token = service.token("bcid=bws.1.7");
     let bearer = format!("Bearer {token}");
     let pictures = |second: &str| {
-        let (first, photo) = (obama(), obama());
+        let (first, photo) = (pictures::obama(), pictures::obama());
         format!(r#"{{"liveimage1":"{first}","liveimage2":"{second}","idphoto":"{photo}"}}"#)
     };
     for (path, authorization, body) in [
-        ("upload", &bearer, obama()),
-        ("upload", &bearer, nobody()),
-        ("upload", &bearer, "nonsense".to_owned()),
-        ("qualitycheck?full=true&state=%1F%3C", &basic, obama()),
-        ("qualitycheck", &basic, nobody()),
-        ("passivelivedetection?state=details", &basic, obama()),
-        ("livedetection", &basic, pictures(&obama_again())),
+        ("upload", &bearer, pictures::obama()),
+        ("upload", &bearer, pictures::nobody()),
+        ("upload", &bearer, "nonsense"),
+        (
+            "qualitycheck?full=true&state=%1F%3C",
+            &basic,
+            pictures::obama(),
+        ),
+        ("qualitycheck", &basic, pictures::nobody()),
+        (
+            "passivelivedetection?state=details",
+            &basic,
+            pictures::obama(),
+        ),
+        ("livedetection", &basic, &pictures(pictures::obama_again())),
         (
             "livedetection?state=details",
             &basic,
-            pictures(&obama_again()),
+            &pictures(pictures::obama_again()),
         ),
-        ("livedetection?state=details", &basic, pictures(&obama())),
-        ("livedetection?state=1", &basic, pictures(&nobody())),
-        ("photoverify", &basic, pictures(&obama_again())),
-        ("photoverify2?state=details", &basic, pictures(&obama())),
-        ("photoverify2", &basic, pictures("data:,")),
-        ("photoverify2", &basic, String::new()),
+        (
+            "livedetection?state=details",
+            &basic,
+            &pictures(pictures::obama()),
+        ),
+        (
+            "livedetection?state=1",
+            &basic,
+            &pictures(pictures::nobody()),
+        ),
+        ("photoverify", &basic, &pictures(pictures::obama_again())),
+        (
+            "photoverify2?state=details",
+            &basic,
+            &pictures(pictures::obama()),
+        ),
+        ("photoverify2", &basic, &pictures("data:,")),
+        ("photoverify2", &basic, ""),
     ] {
-        let answer = ask(&app, Method::POST, path, authorization, XML, body).await;
+        let answer = ask(&service, "POST", path, authorization, XML, body);
         validate(&answer.body);
         assert!(answer.body.starts_with("<?xml"), "{path}");
     }

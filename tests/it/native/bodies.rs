@@ -1,16 +1,17 @@
 //! Bodies that are wrong, each in its own way.
 
 use serde_json::{Value, json};
+use vultus::types::EncoderId;
 
-use super::app::{Sent, Service, axis, base64, bytes_of, portrait};
+use crate::harness::{Body, Native, Service, axis, bytes_of, pictures};
 
 const IDENTIFY: &str = "partitions/bws.1/identify";
 const ENROLL: &str = "partitions/bws.1/classes/1/enroll";
 
-#[tokio::test]
-async fn a_malformed_body_is_refused_and_never_repeated() {
+#[test]
+fn a_malformed_body_is_refused_and_never_repeated() {
     let service = Service::new();
-    let text = |body: &str| Sent::text("application/json", body);
+    let text = |body: &str| Body::new("application/json", body);
     for body in [
         "",
         "{",
@@ -34,29 +35,28 @@ async fn a_malformed_body_is_refused_and_never_repeated() {
         r#"{"limit":1} {}"#,
         "\u{0}",
     ] {
-        let answer = service.post(IDENTIFY, text(body)).await;
+        let answer = service.post(IDENTIFY, text(body));
         answer.problem(400, "malformed_body");
         assert!(!answer.body.contains("secret-sample"), "{}", answer.body);
     }
     let deep = format!(r#"{{"embeddings":{}"#, "[".repeat(100_000));
     service
         .post(IDENTIFY, text(&deep))
-        .await
         .problem(400, "malformed_body");
     // A slip in a name is told by name.
-    let answer = service.post(IDENTIFY, json!({ "treshold": 0.4 })).await;
+    let answer = service.post(IDENTIFY, json!({ "treshold": 0.4 }));
     let problem = answer.problem(400, "malformed_body");
     assert!(
         problem["detail"].as_str().unwrap().contains("`treshold`"),
         "{problem}"
     );
     let long = "x".repeat(100_000);
-    let answer = service.post(IDENTIFY, json!({ long: 1 })).await;
+    let answer = service.post(IDENTIFY, json!({ long: 1 }));
     assert!(answer.body.len() < 1000);
 }
 
-#[tokio::test]
-async fn a_malformed_form_is_refused() {
+#[test]
+fn a_malformed_form_is_refused() {
     let service = Service::new();
     let kind = "multipart/form-data; boundary=frontier";
     for (kind, body) in [
@@ -69,7 +69,7 @@ async fn a_malformed_form_is_refused() {
         ),
         (kind, "no form at all"),
     ] {
-        let answer = service.post(IDENTIFY, Sent::text(kind, body)).await;
+        let answer = service.post(IDENTIFY, Body::new(kind, body));
         answer.problem(400, "malformed_body");
     }
     let long = [b'e'; 5000];
@@ -83,23 +83,23 @@ async fn a_malformed_form_is_refused() {
         &[("", b"abc")],
     ];
     for fields in forms {
-        let answer = service.post(IDENTIFY, Sent::form(fields)).await;
+        let answer = service.post(IDENTIFY, Body::form(fields));
         answer.problem(400, "malformed_body");
     }
     let fields: &[(&str, &[u8])] = &[("encoder", b"test"), ("embedding", b"12345")];
-    let answer = service.post(IDENTIFY, Sent::form(fields)).await;
+    let answer = service.post(IDENTIFY, Body::form(fields));
     answer.problem(422, "invalid_embedding");
-    let empty = service.post(IDENTIFY, Sent::form(&[])).await;
+    let empty = service.post(IDENTIFY, Body::form(&[]));
     empty.problem(400, "no_samples");
     // A name of digits is a name, in a form too.
     let values = bytes_of(&axis(0));
     let fields: &[(&str, &[u8])] = &[("encoder", b"7"), ("embedding", &values)];
-    let answer = service.post(ENROLL, Sent::form(fields)).await;
+    let answer = service.post(ENROLL, Body::form(fields));
     assert_eq!(answer.json()["encoder"], "7@1");
 }
 
-#[tokio::test]
-async fn other_types_of_bodies_are_refused() {
+#[test]
+fn other_types_of_bodies_are_refused() {
     let service = Service::new();
     for kind in [
         "",
@@ -107,52 +107,51 @@ async fn other_types_of_bodies_are_refused() {
         "application/x-www-form-urlencoded",
         "application/json5",
     ] {
-        let answer = service.post(IDENTIFY, Sent::text(kind, "{}")).await;
+        let answer = service.post(IDENTIFY, Body::new(kind, "{}"));
         answer.problem(415, "unsupported_media_type");
     }
     let kind = "Application/JSON; charset=utf-8";
-    let answer = service.post(IDENTIFY, Sent::text(kind, "{}")).await;
+    let answer = service.post(IDENTIFY, Body::new(kind, "{}"));
     answer.problem(400, "no_samples");
 }
 
-#[tokio::test]
-async fn each_fault_of_a_picture_has_a_code_and_a_place() {
+#[test]
+fn each_fault_of_a_picture_has_a_code_and_a_place() {
     let service = Service::new();
-    let good = base64(&portrait("obama-portrait"));
+    let good = pictures::base64(&pictures::file("obama-portrait"));
     let wall = image::RgbImage::from_pixel(320, 240, image::Rgb([128; 3]));
     let mut png = std::io::Cursor::new(Vec::new());
     wall.write_to(&mut png, image::ImageFormat::Png).unwrap();
-    let cut = base64(&portrait("obama-portrait")[..2000]);
+    let cut = pictures::base64(&pictures::file("obama-portrait")[..2000]);
     for (bad, code) in [
         ("", "invalid_picture"),
         ("not base64!", "invalid_base64"),
         ("data:image/png;base64,%", "invalid_base64"),
         ("data:image/png,abc", "invalid_base64"),
-        (&base64(b"no picture"), "invalid_picture"),
+        (&pictures::base64(b"no picture"), "invalid_picture"),
         (&cut, "invalid_picture"),
-        (&base64(png.get_ref()), "no_face_found"),
+        (&pictures::base64(png.get_ref()), "no_face_found"),
     ] {
         for path in [IDENTIFY, ENROLL] {
             let body = json!({ "pictures": [good, bad] });
-            let problem = service.post(path, body).await.problem(422, code);
+            let problem = service.post(path, body).problem(422, code);
             assert_eq!(problem["sample"], 1, "{problem}");
         }
     }
     service
         .get("partitions/bws.1")
-        .await
         .problem(404, "partition_not_found");
 }
 
-#[tokio::test]
-async fn what_is_no_embedding_is_refused() {
+#[test]
+fn what_is_no_embedding_is_refused() {
     let service = Service::new();
-    service.enroll("bws.1", 1, &axis(0)).await;
-    let call = async |embeddings: Value| {
+    service.enroll_embedding("bws.1", 1, &axis(0));
+    let call = |embeddings: Value| {
         let body = json!({ "embeddings": embeddings, "encoder": "test" });
         let mut answers = Vec::new();
         for path in [IDENTIFY, ENROLL] {
-            answers.push(service.post(path, body.clone()).await);
+            answers.push(service.post(path, body.clone()));
         }
         answers
     };
@@ -171,15 +170,15 @@ async fn what_is_no_embedding_is_refused() {
         with(json!(1e39)),
         with(json!(-1e300)),
     ] {
-        for answer in call(json!([bad])).await {
+        for answer in call(json!([bad])) {
             assert_eq!(answer.problem(422, "invalid_embedding")["sample"], 0);
         }
-        for answer in call(json!([axis(0), bad])).await {
+        for answer in call(json!([axis(0), bad])) {
             assert_eq!(answer.problem(422, "invalid_embedding")["sample"], 1);
         }
     }
     // Another length than the partition's is another encoder.
-    for answer in call(json!([vec![1.0; 17]])).await {
+    for answer in call(json!([vec![1.0; 17]])) {
         answer.problem(409, "encoder_mismatch");
     }
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -187,68 +186,53 @@ async fn what_is_no_embedding_is_refused() {
         values[3] = value;
         let bytes = bytes_of(&values);
         let fields: &[(&str, &[u8])] = &[("encoder", b"test"), ("embedding", &bytes)];
-        let answer = service.post(ENROLL, Sent::form(fields)).await;
+        let answer = service.post(ENROLL, Body::form(fields));
         answer.problem(422, "invalid_embedding");
     }
     let mut opposite = axis(0);
     opposite.iter_mut().for_each(|value| *value = -*value);
     let body = json!({ "embeddings": [axis(0), opposite], "encoder": "test" });
-    let answer = service.post(IDENTIFY, body).await;
+    let answer = service.post(IDENTIFY, body);
     answer.problem(422, "contradicting_samples");
-    let class = service.get("partitions/bws.1/classes/1").await.json();
+    let class = service.get("partitions/bws.1/classes/1").json();
     assert_eq!(class["templates"], 1);
 }
 
-#[tokio::test]
-async fn embeddings_come_with_the_name_of_their_encoder() {
+#[test]
+fn embeddings_come_with_the_name_of_their_encoder() {
     let service = Service::new();
-    let answer = service
-        .post(ENROLL, json!({ "embeddings": [axis(0)] }))
-        .await;
+    let answer = service.post(ENROLL, json!({ "embeddings": [axis(0)] }));
     answer.problem(400, "invalid_parameter");
     for name in ["", "a b", "a@", "@1", "\u{fc}", &"n".repeat(65)] {
         let body = json!({ "embeddings": [axis(0)], "encoder": name });
-        service
-            .post(ENROLL, body)
-            .await
-            .problem(400, "invalid_parameter");
+        service.post(ENROLL, body).problem(400, "invalid_parameter");
     }
-    service.enroll("bws.1", 1, &axis(0)).await;
+    service.enroll_embedding("bws.1", 1, &axis(0));
     for (name, path) in [("test@2", ENROLL), ("other", ENROLL), ("other", IDENTIFY)] {
         let body = json!({ "embeddings": [axis(0)], "encoder": name });
-        service
-            .post(path, body)
-            .await
-            .problem(409, "encoder_mismatch");
+        service.post(path, body).problem(409, "encoder_mismatch");
     }
     // Pictures are of the encoder of the service, whatever is said of them.
-    let picture = base64(&portrait("obama-portrait"));
+    let picture = pictures::base64(&pictures::file("obama-portrait"));
     let body = json!({ "pictures": [picture], "encoder": "test" });
-    service
-        .post(ENROLL, body)
-        .await
-        .problem(409, "encoder_mismatch");
+    service.post(ENROLL, body).problem(409, "encoder_mismatch");
     let body = json!({ "pictures": [picture] });
-    service
-        .post(ENROLL, body)
-        .await
-        .problem(409, "encoder_mismatch");
+    service.post(ENROLL, body).problem(409, "encoder_mismatch");
     let body = json!({ "pictures": [picture], "encoder": "sface@2021dec" });
     let answer = service
         .post("partitions/bws.2/classes/1/enroll", body)
-        .await
         .json();
     assert_eq!(answer["added"], 1);
 }
 
-#[tokio::test]
-async fn numbers_have_bounds() {
+#[test]
+fn numbers_have_bounds() {
     let service = Service::new();
-    service.enroll("bws.1", 1, &axis(0)).await;
-    let ask = async |name: &str, value: Value| {
+    service.enroll_embedding("bws.1", 1, &axis(0));
+    let ask = |name: &str, value: Value| {
         let mut body = json!({ "embeddings": [axis(0)], "encoder": "test" });
         body[name] = value;
-        service.post(IDENTIFY, body).await
+        service.post(IDENTIFY, body)
     };
     for (name, value) in [
         ("limit", json!(0)),
@@ -258,7 +242,7 @@ async fn numbers_have_bounds() {
         ("threshold", json!(1.001)),
         ("threshold", json!(1e300)),
     ] {
-        ask(name, value).await.problem(400, "invalid_parameter");
+        ask(name, value).problem(400, "invalid_parameter");
     }
     for (name, value, found) in [
         ("limit", json!(1), 1),
@@ -266,15 +250,26 @@ async fn numbers_have_bounds() {
         ("threshold", json!(-1), 1),
         ("threshold", json!(0.99), 1),
     ] {
-        let answer = ask(name, value).await.json();
+        let answer = ask(name, value).json();
         assert_eq!(answer["matches"].as_array().unwrap().len(), found, "{name}");
     }
 }
 
-#[tokio::test]
-async fn millions_of_entries_are_counted_and_told() {
+#[test]
+fn a_list_is_as_long_as_asked_for() {
     let service = Service::new();
-    let text = |body: &str| Sent::text("application/json", body);
+    service.enroll_crowd("bws.1", &EncoderId::new("test", "1", 16).unwrap(), 1001);
+    for limit in [1, 999, 1000] {
+        let body = json!({ "embeddings": [axis(0)], "encoder": "test", "limit": limit });
+        let answer = service.post(IDENTIFY, body).json();
+        assert_eq!(answer["matches"].as_array().unwrap().len(), limit);
+    }
+}
+
+#[test]
+fn millions_of_entries_are_counted_and_told() {
+    let service = Service::new();
+    let text = |body: &str| Body::new("application/json", body);
     let many = 2_000_000;
     for (entry, list) in [
         ("[],", "embeddings"),
@@ -289,7 +284,7 @@ async fn millions_of_entries_are_counted_and_told() {
             entry.repeat(many),
             first.trim_end_matches(',')
         );
-        let answer = service.post(IDENTIFY, text(&body)).await;
+        let answer = service.post(IDENTIFY, text(&body));
         let problem = answer.problem(400, "too_many_samples");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.starts_with("2001001 samples came"), "{detail}");
@@ -298,7 +293,7 @@ async fn millions_of_entries_are_counted_and_told() {
         "{{\"encoder\":\"test\",\"embeddings\":[[{}0]]}}",
         "0,".repeat(many)
     );
-    let answer = service.post(IDENTIFY, text(&body)).await;
+    let answer = service.post(IDENTIFY, text(&body));
     let problem = answer.problem(422, "invalid_embedding");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("2000001"), "{detail}");
@@ -307,42 +302,35 @@ async fn millions_of_entries_are_counted_and_told() {
         .iter()
         .map(|name| (name.as_str(), &b"1"[..]))
         .collect();
-    let answer = service.post(IDENTIFY, Sent::form(&fields)).await;
+    let answer = service.post(IDENTIFY, Body::form(&fields));
     let problem = answer.problem(400, "malformed_body");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("more than 16 fields"), "{detail}");
 }
 
-#[tokio::test]
-async fn a_call_has_so_many_samples_and_a_body_so_many_bytes() {
+#[test]
+fn a_call_has_so_many_samples_and_a_body_so_many_bytes() {
     let service = Service::with(|settings| {
         settings.samples.per_token = 3;
         settings.body_bytes_max = 10_000;
     });
-    service.enroll("bws.1", 1, &axis(0)).await;
+    service.enroll_embedding("bws.1", 1, &axis(0));
     let body = |count: usize| {
         let embeddings: Vec<_> = (0..count).map(|_| axis(0)).collect();
         json!({ "embeddings": embeddings, "encoder": "test" })
     };
-    service.post(IDENTIFY, body(3)).await.json();
+    service.post(IDENTIFY, body(3)).json();
     service
         .post(IDENTIFY, body(4))
-        .await
         .problem(400, "too_many_samples");
-    let answer = service
-        .post(IDENTIFY, json!({ "embeddings": [], "pictures": [] }))
-        .await;
+    let answer = service.post(IDENTIFY, json!({ "embeddings": [], "pictures": [] }));
     answer.problem(400, "no_samples");
     for length in [10_001, 100_000] {
         let text = format!("{{\"encoder\":\"{}\"}}", "e".repeat(length));
-        let answer = service
-            .post(IDENTIFY, Sent::text("application/json", &text))
-            .await;
+        let answer = service.post(IDENTIFY, Body::new("application/json", text));
         answer.problem(413, "body_too_large");
         let picture = vec![0; length];
-        let answer = service
-            .post(IDENTIFY, Sent::form(&[("picture", &picture)]))
-            .await;
+        let answer = service.post(IDENTIFY, Body::form(&[("picture", &picture)]));
         answer.problem(413, "body_too_large");
     }
 }

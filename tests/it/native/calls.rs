@@ -2,28 +2,31 @@
 
 use serde_json::json;
 
-use super::app::{Sent, Service, axis, base64, bytes_of, portrait};
+use crate::harness::{Body, Door, Native, Service, axis, bytes_of, pictures};
 
 const OBAMA: &str = "partitions/bws.1/classes/44";
 
-#[tokio::test]
-async fn a_person_is_enrolled_and_found_with_pictures_as_json() {
+#[test]
+fn a_person_is_enrolled_and_found_with_pictures_as_json() {
     let service = Service::new();
-    let (obama, biden) = (portrait("obama-portrait"), portrait("biden-portrait"));
+    let (obama, biden) = (
+        pictures::file("obama-portrait"),
+        pictures::file("biden-portrait"),
+    );
     for (class, picture) in [(44, &obama), (46, &biden)] {
         let path = format!("partitions/bws.1/classes/{class}/enroll");
-        let body = json!({ "pictures": [base64(picture)] });
-        let answer = service.post(&path, body).await.json();
+        let body = json!({ "pictures": [pictures::base64(picture)] });
+        let answer = service.post(&path, body).json();
         assert_eq!(answer["class"], class.to_string());
         assert_eq!(answer["added"], 1);
         assert_eq!(answer["templates"], 1);
         assert!(answer["samples"][0]["quality"].as_f64().unwrap() > 0.0);
         assert!(answer["samples"][0]["warnings"].is_array());
     }
-    let again = base64(&portrait("obama-white-house"));
+    let again = pictures::base64(&pictures::file("obama-white-house"));
     for picture in [again.clone(), format!("data:image/jpeg;base64,{again}")] {
         let body = json!({ "pictures": [picture], "threshold": -1 });
-        let answer = service.post("partitions/bws.1/identify", body).await.json();
+        let answer = service.post("partitions/bws.1/identify", body).json();
         assert_eq!(answer["matches"].as_array().unwrap().len(), 2);
         assert_eq!(answer["matches"][0]["class"], "44");
         let score = answer["matches"][0]["score"].as_f64().unwrap();
@@ -33,42 +36,45 @@ async fn a_person_is_enrolled_and_found_with_pictures_as_json() {
     }
     // Without a threshold, that of the service leaves strangers out.
     let body = json!({ "pictures": [again] });
-    let answer = service.post("partitions/bws.1/identify", body).await.json();
+    let answer = service.post("partitions/bws.1/identify", body).json();
     assert_eq!(answer["matches"].as_array().unwrap().len(), 1);
-    let status = service.get("status").await.json();
+    let status = service.get("status").json();
     assert_eq!(answer["threshold"], status["threshold"]);
     assert_eq!(answer["encoder"], status["encoder"]);
 }
 
-#[tokio::test]
-async fn forms_do_the_same_as_json() {
+#[test]
+fn forms_do_the_same_as_json() {
     let service = Service::new();
-    let (obama, again) = (portrait("obama-portrait"), portrait("obama-white-house"));
-    let form = Sent::form(&[("picture", &obama), ("picture", &again)]);
-    let answer = service.post(&format!("{OBAMA}/enroll"), form).await.json();
+    let (obama, again) = (
+        pictures::file("obama-portrait"),
+        pictures::file("obama-white-house"),
+    );
+    let form = Body::form(&[("picture", &obama), ("picture", &again)]);
+    let answer = service.post(&format!("{OBAMA}/enroll"), form).json();
     assert_eq!(answer["added"], 2);
-    let form = Sent::form(&[("replace", b"true"), ("picture", &obama)]);
-    let answer = service.post(&format!("{OBAMA}/enroll"), form).await.json();
+    let form = Body::form(&[("replace", b"true"), ("picture", &obama)]);
+    let answer = service.post(&format!("{OBAMA}/enroll"), form).json();
     assert_eq!(
         (&answer["removed"], &answer["templates"]),
         (&json!(2), &json!(1))
     );
 
-    let form = Sent::form(&[("limit", b"1"), ("threshold", b"0.2"), ("picture", &again)]);
-    let by_form = service.post("partitions/bws.1/identify", form).await.json();
-    let body = json!({ "limit": 1, "threshold": 0.2, "pictures": [base64(&again)] });
-    let by_json = service.post("partitions/bws.1/identify", body).await.json();
+    let form = Body::form(&[("limit", b"1"), ("threshold", b"0.2"), ("picture", &again)]);
+    let by_form = service.post("partitions/bws.1/identify", form).json();
+    let body = json!({ "limit": 1, "threshold": 0.2, "pictures": [pictures::base64(&again)] });
+    let by_json = service.post("partitions/bws.1/identify", body).json();
     assert_eq!(by_form, by_json);
     assert_eq!(by_form["matches"][0]["class"], "44");
 }
 
-#[tokio::test]
-async fn ready_embeddings_of_any_encoder_are_compared_exactly() {
+#[test]
+fn ready_embeddings_of_any_encoder_are_compared_exactly() {
     let service = Service::new();
-    service.enroll("bws.2", 1, &axis(0)).await;
-    service.enroll("bws.2", 2, &axis(1)).await;
+    service.enroll_embedding("bws.2", 1, &axis(0));
+    service.enroll_embedding("bws.2", 2, &axis(1));
     let body = json!({ "embeddings": [axis(0)], "encoder": "test@1" });
-    let answer = service.post("partitions/bws.2/identify", body).await.json();
+    let answer = service.post("partitions/bws.2/identify", body).json();
     let matches = answer["matches"].as_array().unwrap();
     assert_eq!(matches.len(), 2, "no threshold is known for this encoder");
     assert_eq!(answer["threshold"], json!(null));
@@ -80,20 +86,20 @@ async fn ready_embeddings_of_any_encoder_are_compared_exactly() {
     assert_eq!(matches[1]["score"], json!(null));
 
     let bytes = bytes_of(&axis(0));
-    let form = Sent::form(&[("encoder", b"test"), ("embedding", &bytes)]);
-    let by_form = service.post("partitions/bws.2/identify", form).await.json();
+    let form = Body::form(&[("encoder", b"test"), ("embedding", &bytes)]);
+    let by_form = service.post("partitions/bws.2/identify", form).json();
     assert_eq!(by_form, answer);
 }
 
-#[tokio::test]
-async fn samples_of_one_person_are_fused() {
+#[test]
+fn samples_of_one_person_are_fused() {
     let service = Service::new();
     for class in 0..3 {
         let at = usize::try_from(class).unwrap();
-        service.enroll("bws.2", class, &axis(5 * at)).await;
+        service.enroll_embedding("bws.2", class, &axis(5 * at));
     }
     let body = json!({ "embeddings": [axis(0), axis(5)], "encoder": "test", "limit": 2 });
-    let answer = service.post("partitions/bws.2/identify", body).await.json();
+    let answer = service.post("partitions/bws.2/identify", body).json();
     let matches = answer["matches"].as_array().unwrap();
     assert_eq!([&matches[0]["class"], &matches[1]["class"]], ["0", "1"]);
     // Each is half of the way.
@@ -102,27 +108,26 @@ async fn samples_of_one_person_are_fused() {
     assert_eq!(answer["samples"].as_array().unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn an_enrolment_is_all_or_nothing() {
+#[test]
+fn an_enrolment_is_all_or_nothing() {
     let service = Service::new();
     let body = json!({ "embeddings": [axis(0), vec![0.0; 16]], "encoder": "test" });
-    let answer = service.post(&format!("{OBAMA}/enroll"), body).await;
+    let answer = service.post(&format!("{OBAMA}/enroll"), body);
     let problem = answer.problem(422, "invalid_embedding");
     assert_eq!(problem["sample"], 1);
-    service.get(OBAMA).await.problem(404, "class_not_found");
+    service.get(OBAMA).problem(404, "class_not_found");
     service
         .get("partitions/bws.1")
-        .await
         .problem(404, "partition_not_found");
 }
 
-#[tokio::test]
-async fn a_class_is_described_and_deleted() {
+#[test]
+fn a_class_is_described_and_deleted() {
     let service = Service::new();
-    service.enroll("bws.1", 44, &axis(0)).await;
-    service.clock.advance(std::time::Duration::from_secs(5));
-    service.enroll("bws.1", 44, &axis(1)).await;
-    let class = service.get(OBAMA).await.json();
+    service.enroll_embedding("bws.1", 44, &axis(0));
+    service.advance(5);
+    service.enroll_embedding("bws.1", 44, &axis(1));
+    let class = service.get(OBAMA).json();
     let expected = json!({
         "class": "44", "templates": 2,
         "first_enrolled_unix_milliseconds": 1_700_000_000_000_i64,
@@ -130,26 +135,24 @@ async fn a_class_is_described_and_deleted() {
         "best_quality": null,
     });
     assert_eq!(class, expected);
-    let deleted = service.delete(OBAMA).await.json();
+    let deleted = service.delete(OBAMA).json();
     assert_eq!(deleted, json!({ "was_enrolled": true }));
-    let deleted = service.delete(OBAMA).await.json();
+    let deleted = service.delete(OBAMA).json();
     assert_eq!(deleted, json!({ "was_enrolled": false }));
-    service.get(OBAMA).await.problem(404, "class_not_found");
+    service.get(OBAMA).problem(404, "class_not_found");
 }
 
-#[tokio::test]
-async fn class_numbers_keep_all_their_64_bits() {
+#[test]
+fn class_numbers_keep_all_their_64_bits() {
     let service = Service::new();
     // Two neighbours that are the same number in double precision.
     let numbers = [i64::MIN, i64::MIN + 1, 9_007_199_254_740_993, i64::MAX];
     for number in numbers {
-        service.enroll("bws.1", number, &axis(0)).await;
-        let class = service
-            .get(&format!("partitions/bws.1/classes/{number}"))
-            .await;
+        service.enroll_embedding("bws.1", number, &axis(0));
+        let class = service.get(&format!("partitions/bws.1/classes/{number}"));
         assert_eq!(class.json()["class"], number.to_string());
     }
-    let listed = service.get("partitions/bws.1/classes").await.json();
+    let listed = service.get("partitions/bws.1/classes").json();
     let listed: Vec<&str> = listed["classes"]
         .as_array()
         .unwrap()
@@ -158,7 +161,7 @@ async fn class_numbers_keep_all_their_64_bits() {
         .collect();
     assert_eq!(listed, numbers.map(|number| number.to_string()));
     let body = json!({ "embeddings": [axis(0)], "encoder": "test" });
-    let found = service.post("partitions/bws.1/identify", body).await.json();
+    let found = service.post("partitions/bws.1/identify", body).json();
     assert_eq!(found["matches"][0]["class"], i64::MIN.to_string());
     for wrong in [
         "9223372036854775808",
@@ -168,98 +171,77 @@ async fn class_numbers_keep_all_their_64_bits() {
         "%C3%BC",
         "%FF",
     ] {
-        let answer = service
-            .get(&format!("partitions/bws.1/classes/{wrong}"))
-            .await;
+        let answer = service.get(&format!("partitions/bws.1/classes/{wrong}"));
         answer.problem(400, "invalid_parameter");
     }
 }
 
-#[tokio::test]
-async fn a_person_is_compared_with_one_class() {
+#[test]
+fn a_person_is_compared_with_one_class() {
     let service = Service::new();
     for (class, name) in [(44, "obama-portrait"), (46, "biden-portrait")] {
         let path = format!("partitions/bws.1/classes/{class}/enroll");
-        let form = Sent::form(&[("picture", &portrait(name))]);
-        service.post(&path, form).await.json();
+        let form = Body::form(&[("picture", &pictures::file(name))]);
+        service.post(&path, form).json();
     }
-    let again = portrait("obama-white-house");
-    let ask = async |class: i32, fields: &[(&str, &[u8])]| {
+    let again = pictures::file("obama-white-house");
+    let ask = |class: i32, fields: &[(&str, &[u8])]| {
         let path = format!("partitions/bws.1/classes/{class}/verify");
-        service.post(&path, Sent::form(fields)).await
+        service.post(&path, Body::form(fields))
     };
-    let own = ask(44, &[("picture", &again)]).await.json();
+    let own = ask(44, &[("picture", &again)]).json();
     assert_eq!(own["accepted"], true, "{own}");
-    assert_eq!(
-        own["threshold"],
-        service.get("status").await.json()["threshold"]
-    );
-    let strict = ask(44, &[("picture", &again), ("threshold", b"0.999")])
-        .await
-        .json();
+    assert_eq!(own["threshold"], service.get("status").json()["threshold"]);
+    let strict = ask(44, &[("picture", &again), ("threshold", b"0.999")]).json();
     assert_eq!(strict["accepted"], false);
     assert_eq!(strict["similarity"], own["similarity"]);
-    let other = ask(46, &[("picture", &again)]).await.json();
+    let other = ask(46, &[("picture", &again)]).json();
     assert_eq!(other["accepted"], false, "{other}");
     // It is the same similarity that a search finds.
-    let found = Sent::form(&[("picture", &again)]);
-    let found = service
-        .post("partitions/bws.1/identify", found)
-        .await
-        .json();
+    let found = Body::form(&[("picture", &again)]);
+    let found = service.post("partitions/bws.1/identify", found).json();
     assert_eq!(found["matches"][0]["similarity"], own["similarity"]);
-    ask(45, &[("picture", &again)])
-        .await
-        .problem(404, "class_not_found");
-    let wrong = ask(44, &[("picture", &again), ("threshold", b"1.5")]).await;
+    ask(45, &[("picture", &again)]).problem(404, "class_not_found");
+    let wrong = ask(44, &[("picture", &again), ("threshold", b"1.5")]);
     wrong.problem(400, "invalid_parameter");
 }
 
-#[tokio::test]
-async fn a_verification_needs_a_threshold_that_somebody_knows() {
+#[test]
+fn a_verification_needs_a_threshold_that_somebody_knows() {
     let service = Service::with(|settings| {
         let partition = "bws.1".parse().unwrap();
         settings.verification.partitions.insert(partition, 0.9999);
     });
-    service.enroll("bws.2", 1, &axis(0)).await;
+    service.enroll_embedding("bws.2", 1, &axis(0));
     let path = "partitions/bws.2/classes/1/verify";
     let mut body = json!({ "embeddings": [axis(0)], "encoder": "test" });
-    let answer = service.post(path, body.clone()).await;
+    let answer = service.post(path, body.clone());
     answer.problem(422, "threshold_unknown");
     body["threshold"] = json!(0.9);
-    let answer = service.post(path, body.clone()).await.json();
+    let answer = service.post(path, body.clone()).json();
     assert_eq!(
         (&answer["accepted"], &answer["templates"]),
         (&json!(true), &json!(1))
     );
     body["embeddings"] = json!([axis(1)]);
-    let answer = service.post(path, body).await.json();
+    let answer = service.post(path, body).json();
     assert_eq!(answer["accepted"], false);
 
     // The operator's threshold of the partition holds for both calls.
-    let form = || Sent::form(&[("picture", &portrait("obama-portrait"))]);
-    service
-        .post(&format!("{OBAMA}/enroll"), form())
-        .await
-        .json();
-    let again = || Sent::form(&[("picture", &portrait("obama-white-house"))]);
-    let answer = service
-        .post(&format!("{OBAMA}/verify"), again())
-        .await
-        .json();
+    let form = || Body::form(&[("picture", &pictures::file("obama-portrait"))]);
+    service.post(&format!("{OBAMA}/enroll"), form()).json();
+    let again = || Body::form(&[("picture", &pictures::file("obama-white-house"))]);
+    let answer = service.post(&format!("{OBAMA}/verify"), again()).json();
     assert_eq!(
         (&answer["accepted"], &answer["threshold"]),
         (&json!(false), &json!(0.9999))
     );
-    let answer = service
-        .post("partitions/bws.1/identify", again())
-        .await
-        .json();
+    let answer = service.post("partitions/bws.1/identify", again()).json();
     assert_eq!(answer["matches"], json!([]));
 }
 
-#[tokio::test]
-async fn liveness_is_demanded_in_the_same_call() {
+#[test]
+fn liveness_is_demanded_in_the_same_call() {
     // Thresholds that everybody passes, or nobody, so that this test does not depend on the networks.
     let with = |score: f64| {
         Service::with(move |settings| {
@@ -267,28 +249,24 @@ async fn liveness_is_demanded_in_the_same_call() {
         })
     };
     let (lax, strict) = (with(0.0), with(2.0));
-    let picture = portrait("obama-portrait");
-    let form = |kind: &'static [u8]| Sent::form(&[("liveness", kind), ("picture", &picture)]);
+    let picture = pictures::file("obama-portrait");
+    let form = |kind: &'static [u8]| Body::form(&[("liveness", kind), ("picture", &picture)]);
     let path = format!("{OBAMA}/enroll");
-    lax.post(&path, form(b"passive")).await.json();
-    let refused = strict.post(&path, form(b"passive")).await;
+    lax.post(&path, form(b"passive")).json();
+    let refused = strict.post(&path, form(b"passive"));
     assert_eq!(refused.problem(422, "not_live")["sample"], 0);
-    strict.get(OBAMA).await.problem(404, "class_not_found");
+    strict.get(OBAMA).problem(404, "class_not_found");
     // The same picture twice is nobody who moved.
-    let twice = Sent::form(&[
+    let twice = Body::form(&[
         ("liveness", b"active"),
         ("picture", &picture),
         ("picture", &picture),
     ]);
-    lax.post(&path, twice).await.problem(422, "not_live");
+    lax.post(&path, twice).problem(422, "not_live");
     lax.post(&path, form(b"active"))
-        .await
         .problem(400, "invalid_parameter");
     lax.post(&path, form(b"none"))
-        .await
         .problem(400, "malformed_body");
     let body = json!({ "embeddings": [axis(0)], "encoder": "test", "liveness": "passive" });
-    lax.post(&path, body)
-        .await
-        .problem(400, "invalid_parameter");
+    lax.post(&path, body).problem(400, "invalid_parameter");
 }

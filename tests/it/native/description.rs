@@ -1,21 +1,19 @@
 //! The description of the API, and the page that shows it.
 
-use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::header;
 use serde_json::Value;
 
-use super::app::{Answer, Service};
+use crate::harness::{Answer, Call, Door, Service};
 
-async fn get(service: &Service, path: &str) -> Answer {
-    let request = Request::builder().uri(path).body(Body::empty());
-    service.send(request.unwrap()).await
+fn get(service: &Service, path: &str) -> Answer {
+    service.send(Call::new("GET", path))
 }
 
 /// What clients are made from changes only when somebody means it: `UPDATE_FIXTURES=1` writes the file
 /// anew.
-#[tokio::test]
-async fn the_description_is_the_one_that_was_reviewed() {
-    let served = get(&Service::new(), "/openapi.json").await;
+#[test]
+fn the_description_is_the_one_that_was_reviewed() {
+    let served = get(&Service::new(), "/openapi.json");
     served.json();
     let root = env!("CARGO_MANIFEST_DIR");
     let path = format!("{root}/tests/fixtures/openapi.json");
@@ -37,33 +35,30 @@ fn filled(path: &str) -> String {
     path.replace("{partition}", "bws.1").replace("{class}", "1")
 }
 
-#[tokio::test]
-async fn every_path_has_the_methods_that_are_described_and_no_other() {
+#[test]
+fn every_path_has_the_methods_that_are_described_and_no_other() {
     let service = Service::new();
-    let description = get(&service, "/openapi.json").await.json();
+    let description = get(&service, "/openapi.json").json();
     let paths = description["paths"].as_object().unwrap();
     assert!(paths.len() > 25);
     for (path, item) in paths {
         for method in ["get", "put", "post", "delete", "patch"] {
-            let request = Request::builder()
-                .method(Method::from_bytes(method.to_uppercase().as_bytes()).unwrap())
-                .uri(filled(path));
-            let answer = service.send(request.body(Body::empty()).unwrap()).await;
+            let answer = service.send(Call::new(method.to_uppercase(), filled(path)));
             let described = item.get(method).is_some();
             assert_eq!(answer.status != 405, described, "{method} {path}");
             assert_ne!(answer.status, 404, "{method} {path}");
             if described {
                 let statuses = item[method]["responses"].as_object().unwrap();
-                let status = answer.status.as_u16().to_string();
+                let status = answer.status.to_string();
                 assert!(statuses.contains_key(&status), "{method} {path}: {status}");
             }
         }
     }
 }
 
-#[tokio::test]
-async fn all_references_lead_somewhere() {
-    let description = get(&Service::new(), "/openapi.json").await.json();
+#[test]
+fn all_references_lead_somewhere() {
+    let description = get(&Service::new(), "/openapi.json").json();
     let mut open = vec![&description];
     let mut references = 0;
     while let Some(value) = open.pop() {
@@ -81,16 +76,16 @@ async fn all_references_lead_somewhere() {
     assert!(references > 20);
 }
 
-#[tokio::test]
-async fn the_page_is_whole_and_may_load_nothing_else() {
+#[test]
+fn the_page_is_whole_and_may_load_nothing_else() {
     let service = Service::new();
     for path in ["/docs/", "/docs/index.html"] {
-        let page = get(&service, path).await;
+        let page = get(&service, path);
         assert_eq!(page.status, 308, "{path}");
         assert_eq!(page.headers[header::LOCATION], "../docs");
     }
     for path in ["/docs", "//docs"] {
-        let page = get(&service, path).await;
+        let page = get(&service, path);
         assert_eq!(page.status, 200, "{path}");
         assert_eq!(
             page.headers[header::CONTENT_TYPE],
@@ -111,7 +106,7 @@ async fn the_page_is_whole_and_may_load_nothing_else() {
             if file.ends_with(".png") {
                 continue;
             }
-            let found = get(&service, &format!("/{file}")).await;
+            let found = get(&service, &format!("/{file}"));
             assert_eq!(found.status, 200, "{file}");
             assert!(found.body.len() > 50, "{file}");
         }
@@ -121,6 +116,6 @@ async fn the_page_is_whole_and_may_load_nothing_else() {
         "/docs/%2e%2e",
         "/docs/swagger-ui.js",
     ] {
-        assert_eq!(get(&service, path).await.status, 404, "{path}");
+        assert_eq!(get(&service, path).status, 404, "{path}");
     }
 }

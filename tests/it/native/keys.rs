@@ -1,55 +1,62 @@
 //! Who may call, and what for.
 
-use axum::body::Body;
-use axum::http::{Method, Request, header};
 use serde_json::json;
 use vultus::access::{NewApiKey, Reach, Scope};
 
-use super::app::{Answer, Service, axis};
+use crate::harness::{Answer, Bws, Call, Door, Native, Service, Who, axis, basic, operations};
 
-/// Every call that needs a scope, with the scope.
-const CALLS: [(Scope, &str, &str); 9] = [
-    (Scope::Enroll, "POST", "partitions/bws.1/classes/1/enroll"),
-    (Scope::Identify, "POST", "partitions/bws.1/identify"),
-    (Scope::Verify, "POST", "partitions/bws.1/classes/1/verify"),
-    (Scope::Read, "GET", "partitions"),
-    (Scope::Read, "GET", "partitions/bws.1"),
-    (Scope::Read, "GET", "partitions/bws.1/classes"),
-    (Scope::Read, "GET", "partitions/bws.1/classes/1"),
-    (Scope::Delete, "DELETE", "partitions/bws.1/classes/1"),
-    (Scope::Snapshot, "GET", "snapshots"),
-];
-
-fn challenge(answer: &Answer) -> &str {
-    answer.headers[header::WWW_AUTHENTICATE].to_str().unwrap()
+/// Every call that takes a key, with the scope that it needs, as the service describes them.
+fn calls(service: &Service) -> Vec<(Option<Scope>, String, String)> {
+    let mut operations = operations(service, "/v1/");
+    operations.retain(|operation| operation.takes("api_key"));
+    let calls: Vec<_> = operations
+        .into_iter()
+        .map(|operation| {
+            let scope = operation.scope().map(|scope| scope.parse().unwrap());
+            let path = operation.path.trim_start_matches("/v1/").to_owned();
+            (scope, operation.method, path)
+        })
+        .collect();
+    // Only what a key is may be asked without one.
+    let free: Vec<_> = calls
+        .iter()
+        .filter(|(scope, ..)| scope.is_none())
+        .map(|(_, _, path)| &path[..])
+        .collect();
+    assert_eq!(free, ["status"]);
+    assert!(calls.len() >= 11);
+    calls
 }
 
-async fn call(service: &Service, key: &str, method: &str, path: &str) -> Answer {
-    let method = Method::from_bytes(method.as_bytes()).unwrap();
+fn challenge(answer: &Answer) -> &str {
+    answer.header("www-authenticate")
+}
+
+fn call(service: &Service, key: &str, method: &str, path: &str) -> Answer {
     let mut body = json!({ "embeddings": [axis(0)], "encoder": "test" });
     if path.ends_with("/verify") {
         body["threshold"] = json!(0.5);
     }
-    service.call(key, method, path, body).await
+    service.call_by(key, method, path, body)
 }
 
-#[tokio::test]
-async fn without_a_key_nothing_is_told() {
+#[test]
+fn without_a_key_nothing_is_told() {
     let service = Service::new();
     let (_, other) = Service::new().make_key(&Scope::ALL, Reach::Everything);
-    let cut = &service.key[..service.key.len() - 1];
-    for (_, method, path) in CALLS.into_iter().chain([(Scope::Read, "GET", "status")]) {
+    let cut = &service.key()[..service.key().len() - 1];
+    for (_, method, path) in calls(&service) {
         for authorization in ["", "Basic abc", "Bearer", "Bearer ", "Token abc"] {
-            let mut request = Request::builder().method(method).uri(format!("/v1/{path}"));
+            let mut call = Call::new(&method[..], format!("/v1/{path}"));
             if !authorization.is_empty() {
-                request = request.header(header::AUTHORIZATION, authorization);
+                call = call.by(authorization);
             }
-            let answer = service.send(request.body(Body::empty()).unwrap()).await;
+            let answer = service.send(call);
             answer.problem(401, "key_missing");
             assert_eq!(challenge(&answer), r#"Bearer realm="Vultus""#);
         }
         for key in ["vk_", "abc", cut, &other] {
-            let answer = call(&service, key, method, path).await;
+            let answer = call(&service, key, &method, &path);
             answer.problem(401, "key_invalid");
             assert!(challenge(&answer).contains(r#"error="invalid_token""#));
             assert!(!answer.body.contains(key), "{}", answer.body);
@@ -57,14 +64,16 @@ async fn without_a_key_nothing_is_told() {
     }
 }
 
-#[tokio::test]
-async fn a_key_does_what_its_scopes_say_and_nothing_else() {
+#[test]
+fn a_key_does_what_its_scopes_say_and_nothing_else() {
     let service = Service::new();
-    service.enroll("bws.1", 1, &axis(0)).await;
+    service.enroll_embedding("bws.1", 1, &axis(0));
     for scope in Scope::ALL {
         let (_, key) = service.make_key(&[scope], Reach::Everything);
-        for (needed, method, path) in CALLS {
-            let answer = call(&service, &key, method, path).await;
+        for (needed, method, path) in calls(&service) {
+            let answer = call(&service, &key, &method, &path);
+            // Any key may ask what it is.
+            let needed = needed.unwrap_or(scope);
             if needed == scope {
                 answer.json();
             } else {
@@ -77,28 +86,32 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
                 );
             }
         }
-        // Any key may ask what it is.
-        let status = call(&service, &key, "GET", "status").await.json();
+        let status = call(&service, &key, "GET", "status").json();
         assert_eq!(status["key"]["scopes"], json!([scope.as_str()]));
-        service.enroll("bws.1", 1, &axis(0)).await;
+        service.enroll_embedding("bws.1", 1, &axis(0));
     }
 }
 
-#[tokio::test]
-async fn a_key_reaches_its_storage_or_its_partition() {
+#[test]
+fn a_key_reaches_its_storage_or_its_partition() {
     let service = Service::new();
     for partition in ["bws.1", "bws.2", "other.1"] {
-        service.enroll(partition, 1, &axis(0)).await;
+        service.enroll_embedding(partition, 1, &axis(0));
     }
     let all_but_snapshot = &Scope::ALL[..5];
+    let calls = calls(&service);
     let storage = Reach::Storage("bws".parse().unwrap());
     let partition = Reach::Partition("bws.1".parse().unwrap());
     for (reach, inside) in [(storage, &["bws.1", "bws.2"][..]), (partition, &["bws.1"])] {
         let (_, key) = service.make_key(all_but_snapshot, reach);
         for partition in ["bws.1", "bws.2", "other.1", "none.1"] {
-            for (_, method, path) in CALLS.iter().filter(|call| call.2.contains("bws.1")) {
+            for (_, method, path) in calls.iter().filter(|call| call.2.contains("bws.1")) {
                 let path = path.replace("bws.1", partition);
-                let answer = call(&service, &key, method, &path).await;
+                if inside.contains(&partition) {
+                    // Another call may have deleted it.
+                    service.enroll_embedding(partition, 1, &axis(0));
+                }
+                let answer = call(&service, &key, method, &path);
                 if inside.contains(&partition) {
                     answer.json();
                 } else {
@@ -107,15 +120,15 @@ async fn a_key_reaches_its_storage_or_its_partition() {
                 }
             }
         }
-        let listed = call(&service, &key, "GET", "partitions").await.json();
+        let listed = call(&service, &key, "GET", "partitions").json();
         let listed = listed["partitions"].as_array().unwrap();
         let names: Vec<_> = listed.iter().map(|one| &one["partition"]).collect();
         assert_eq!(names, inside.iter().collect::<Vec<_>>());
     }
 }
 
-#[tokio::test]
-async fn a_key_ends_at_its_time_and_when_it_is_revoked() {
+#[test]
+fn a_key_ends_at_its_time_and_when_it_is_revoked() {
     let service = Service::new();
     let new = NewApiKey {
         name: "Short".to_owned(),
@@ -130,46 +143,69 @@ async fn a_key_ends_at_its_time_and_when_it_is_revoked() {
     };
     let (_, short) = service.create_key(&new);
     let (id, key) = service.make_key(&[Scope::Read], Reach::Everything);
-    service.clock.advance(std::time::Duration::from_secs(59));
-    call(&service, &short, "GET", "partitions").await.json();
-    service.clock.advance(std::time::Duration::from_secs(1));
-    let answer = call(&service, &short, "GET", "partitions").await;
+    service.advance(59);
+    call(&service, &short, "GET", "partitions").json();
+    service.advance(1);
+    let answer = call(&service, &short, "GET", "partitions");
     answer.problem(401, "key_expired");
     assert!(challenge(&answer).contains(r#"error="invalid_token""#));
 
-    call(&service, &key, "GET", "partitions").await.json();
+    call(&service, &key, "GET", "partitions").json();
     assert!(service.state.api_keys().revoke(id).unwrap());
-    let answer = call(&service, &key, "GET", "partitions").await;
+    let answer = call(&service, &key, "GET", "partitions");
     answer.problem(401, "key_invalid");
 }
 
-#[tokio::test]
-async fn a_key_is_no_token_and_a_token_is_no_key() {
+#[test]
+fn a_token_is_no_key_and_an_app_has_none() {
     let service = Service::new();
-    let authorization = format!("Bearer {}", service.key);
-    let request = Request::builder()
-        .uri("/extension/enroll")
-        .header(header::AUTHORIZATION, authorization);
-    let answer = service.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status, 401);
+    let app = service.credentials(Who::Main);
+    let tasks = ["enroll", "verify", "identify", "livenessdetection"];
+    let tokens = tasks.map(|task| service.ready(&format!("bcid=bws.1.1&task={task}&maxtries=1")));
+    let operations = operations(&service, "/v1/");
+    let taken: Vec<_> = operations
+        .iter()
+        .filter(|one| one.takes("api_key"))
+        .collect();
+    assert!(taken.len() >= 11);
+    for operation in taken {
+        for token in &tokens {
+            let answer = service.send(operation.call().by_bearer(token));
+            answer.problem(401, "key_invalid");
+            assert!(challenge(&answer).contains(r#"error="invalid_token""#));
+            assert!(!answer.body.contains(&token[..20]), "{}", answer.body);
+        }
+        for authorization in [
+            format!("JWT {}", tokens[0]),
+            format!("Basic {}", tokens[0]),
+            basic(&app.id, &app.secret),
+        ] {
+            let answer = service.send(operation.call().by(authorization));
+            answer.problem(401, "key_missing");
+            assert_eq!(challenge(&answer), r#"Bearer realm="Vultus""#);
+        }
+        let answer = service.send(operation.call().by_bearer(&app.secret));
+        answer.problem(401, "key_invalid");
+    }
+    // It cost the tokens neither samples nor tries.
+    for (task, token) in tasks.into_iter().zip(&tokens) {
+        assert_eq!(service.task(token, task).status, 200, "{task}");
+    }
 }
 
-#[tokio::test]
-async fn paths_and_methods_that_do_not_exist_are_problems_too() {
+#[test]
+fn paths_and_methods_that_do_not_exist_are_problems_too() {
     let service = Service::new();
-    service.get("").await.problem(404, "not_found");
-    service.get("nothing").await.problem(404, "not_found");
+    service.get("").problem(404, "not_found");
+    service.get("nothing").problem(404, "not_found");
     service
         .get("partitions/bws.1/classes/1/2")
-        .await
         .problem(404, "not_found");
     service
         .delete("partitions")
-        .await
         .problem(405, "method_not_allowed");
     service
         .get("partitions/bws.1/identify")
-        .await
         .problem(405, "method_not_allowed");
     for wrong in [
         "bws",
@@ -179,16 +215,15 @@ async fn paths_and_methods_that_do_not_exist_are_problems_too() {
         "bws.2147483648",
         "%FF",
     ] {
-        let answer = service.get(&format!("partitions/{wrong}")).await;
+        let answer = service.get(&format!("partitions/{wrong}"));
         answer.problem(400, "invalid_parameter");
     }
 }
 
-#[tokio::test]
-async fn every_code_is_explained_without_a_key() {
+#[test]
+fn every_code_is_explained_without_a_key() {
     let service = Service::new();
-    let request = Request::builder().uri("/v1/problems").body(Body::empty());
-    let problems = service.send(request.unwrap()).await.json();
+    let problems = service.send(Call::new("GET", "/v1/problems")).json();
     let problems = problems["problems"].as_array().unwrap();
     assert!(
         problems

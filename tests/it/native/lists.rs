@@ -2,16 +2,13 @@
 
 use serde_json::Value;
 
-use super::app::{Service, axis};
+use crate::harness::{Native, Service, axis};
 
 /// All pages, and how many there were.
-async fn pages(service: &Service, path: &str, list: &str, limit: usize) -> (Vec<Value>, usize) {
+fn pages(service: &Service, path: &str, list: &str, limit: usize) -> (Vec<Value>, usize) {
     let (mut all, mut count, mut cursor) = (Vec::new(), 0, String::new());
     loop {
-        let page = service
-            .get(&format!("{path}?limit={limit}{cursor}"))
-            .await
-            .json();
+        let page = service.get(&format!("{path}?limit={limit}{cursor}")).json();
         let entries = page[list].as_array().unwrap();
         assert!(entries.len() <= limit);
         all.extend(entries.iter().cloned());
@@ -28,18 +25,18 @@ async fn pages(service: &Service, path: &str, list: &str, limit: usize) -> (Vec<
     }
 }
 
-#[tokio::test]
-async fn classes_come_in_order_whatever_the_length_of_pages() {
+#[test]
+fn classes_come_in_order_whatever_the_length_of_pages() {
     let service = Service::new();
     let numbers = [5, -3, 0, i64::MAX, i64::MIN, 12];
     for number in numbers {
-        service.enroll("bws.1", number, &axis(0)).await;
+        service.enroll_embedding("bws.1", number, &axis(0));
     }
     let mut expected = numbers;
     expected.sort_unstable();
     let path = "partitions/bws.1/classes";
     for (limit, count) in [(1, 6), (2, 3), (3, 2), (5, 2), (6, 1), (7, 1), (1000, 1)] {
-        let (all, found) = pages(&service, path, "classes", limit).await;
+        let (all, found) = pages(&service, path, "classes", limit);
         let names: Vec<String> = all
             .iter()
             .map(|one| one["class"].as_str().unwrap().to_owned())
@@ -48,32 +45,29 @@ async fn classes_come_in_order_whatever_the_length_of_pages() {
         assert_eq!(found, count, "{limit}");
     }
     // What was deleted meanwhile does no harm to a cursor.
-    let first = service.get(&format!("{path}?limit=2")).await.json();
-    service.delete("partitions/bws.1/classes/-3").await.json();
+    let first = service.get(&format!("{path}?limit=2")).json();
+    service.delete("partitions/bws.1/classes/-3").json();
     let next = first["next"].as_str().unwrap();
-    let second = service
-        .get(&format!("{path}?limit=2&cursor={next}"))
-        .await
-        .json();
+    let second = service.get(&format!("{path}?limit=2&cursor={next}")).json();
     assert_eq!(second["classes"][0]["class"], "0");
 }
 
-#[tokio::test]
-async fn partitions_come_in_order_of_storage_and_number() {
+#[test]
+fn partitions_come_in_order_of_storage_and_number() {
     let service = Service::new();
     let names = ["b.10", "b.9", "a.1", "b.-1", "a-b.1"];
     for name in names {
-        service.enroll(name, 1, &axis(0)).await;
+        service.enroll_embedding(name, 1, &axis(0));
     }
     for limit in [1, 2, 5, 6] {
-        let (all, _) = pages(&service, "partitions", "partitions", limit).await;
+        let (all, _) = pages(&service, "partitions", "partitions", limit);
         let found: Vec<&str> = all
             .iter()
             .map(|one| one["partition"].as_str().unwrap())
             .collect();
         assert_eq!(found, ["a.1", "a-b.1", "b.-1", "b.9", "b.10"], "{limit}");
     }
-    let one = service.get("partitions/b.9").await.json();
+    let one = service.get("partitions/b.9").json();
     assert_eq!(one["encoder"], "test@1");
     assert_eq!(
         (&one["dimension"], &one["classes"], &one["templates"]),
@@ -81,25 +75,24 @@ async fn partitions_come_in_order_of_storage_and_number() {
     );
 }
 
-#[tokio::test]
-async fn nobody_at_all_is_an_empty_page() {
+#[test]
+fn nobody_at_all_is_an_empty_page() {
     let service = Service::new();
-    let page = service.get("partitions").await.json();
+    let page = service.get("partitions").json();
     assert_eq!(page, serde_json::json!({ "partitions": [], "next": null }));
     service
         .get("partitions/bws.1/classes")
-        .await
         .problem(404, "partition_not_found");
-    service.enroll("bws.1", 1, &axis(0)).await;
-    service.delete("partitions/bws.1/classes/1").await.json();
-    let page = service.get("partitions/bws.1/classes").await.json();
+    service.enroll_embedding("bws.1", 1, &axis(0));
+    service.delete("partitions/bws.1/classes/1").json();
+    let page = service.get("partitions/bws.1/classes").json();
     assert_eq!(page, serde_json::json!({ "classes": [], "next": null }));
 }
 
-#[tokio::test]
-async fn what_is_no_page_is_refused() {
+#[test]
+fn what_is_no_page_is_refused() {
     let service = Service::new();
-    service.enroll("bws.1", 1, &axis(0)).await;
+    service.enroll_embedding("bws.1", 1, &axis(0));
     for path in ["partitions", "partitions/bws.1/classes"] {
         for query in [
             "limit=0",
@@ -110,12 +103,12 @@ async fn what_is_no_page_is_refused() {
             "offset=1",
             "limit=1&limit=2",
         ] {
-            let answer = service.get(&format!("{path}?{query}")).await;
+            let answer = service.get(&format!("{path}?{query}"));
             answer.problem(400, "invalid_parameter");
         }
         // Of no form, of another list, and made up.
         for cursor in ["", "%", "*", "eA", "AAAA", "_____"] {
-            let answer = service.get(&format!("{path}?cursor={cursor}")).await;
+            let answer = service.get(&format!("{path}?cursor={cursor}"));
             answer.problem(400, "invalid_cursor");
         }
     }

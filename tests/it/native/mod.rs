@@ -1,7 +1,6 @@
 //! The native API from outside: requests go into the router, with a data directory of their own and
 //! the real networks.
 
-mod app;
 mod bodies;
 mod calls;
 mod description;

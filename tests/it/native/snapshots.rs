@@ -3,16 +3,16 @@
 use vultus::access::{Reach, Scope};
 use vultus::partition::verify_archive;
 
-use super::app::{Service, axis};
+use crate::harness::{Door, Native, Service, axis};
 
-#[tokio::test]
-async fn a_snapshot_is_a_whole_archive_of_everything() {
+#[test]
+fn a_snapshot_is_a_whole_archive_of_everything() {
     let service = Service::new();
-    let none = service.get("snapshots").await.json();
+    let none = service.get("snapshots").json();
     assert_eq!(none, serde_json::json!({ "snapshots": [] }));
-    service.enroll("bws.1", 1, &axis(0)).await;
-    service.enroll("other.1", 2, &axis(0)).await;
-    let made = service.post("snapshots", ()).await;
+    service.enroll_embedding("bws.1", 1, &axis(0));
+    service.enroll_embedding("other.1", 2, &axis(0));
+    let made = service.post("snapshots", ());
     assert_eq!(made.status, 201);
     let made = made.json();
     let path = service
@@ -25,29 +25,24 @@ async fn a_snapshot_is_a_whole_archive_of_everything() {
     // Another of the same moment would replace it.
     service
         .post("snapshots", ())
-        .await
         .problem(409, "snapshot_running");
-    service.clock.advance(std::time::Duration::from_secs(1));
-    let second = service.post("snapshots", ()).await.json();
+    service.advance(1);
+    let second = service.post("snapshots", ()).json();
     std::fs::write(path.with_file_name("notes.txt"), "by somebody else").unwrap();
-    let listed = service.get("snapshots").await.json();
+    let listed = service.get("snapshots").json();
     assert_eq!(listed, serde_json::json!({ "snapshots": [second, made] }));
 }
 
-#[tokio::test]
-async fn without_a_directory_there_are_no_snapshots() {
+#[test]
+fn without_a_directory_there_are_no_snapshots() {
     let service = Service::with(|settings| settings.snapshot_dir = None);
     service
         .get("snapshots")
-        .await
         .problem(404, "snapshots_not_configured");
     service
         .post("snapshots", ())
-        .await
         .problem(404, "snapshots_not_configured");
     let (_, key) = service.make_key(&[Scope::Read], Reach::Everything);
-    let answer = service
-        .call(&key, axum::http::Method::POST, "snapshots", ())
-        .await;
+    let answer = service.call_by(&key, "POST", "snapshots", ());
     answer.problem(403, "scope_missing");
 }

@@ -3,8 +3,8 @@
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 
-use super::door::{NARROW_NAME, Who};
-use super::{Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Door, NARROW_NAME, Scene, Service, Who, pictures};
 
 facts! {
     Json s2_parts_are_separated_by_dots_slashes_or_colons,
@@ -67,17 +67,17 @@ fn s2_class_ids_are_signed_numbers_of_32_bits(scene: &Scene) {
             .ask_token(&format!("bcid={{p}}.{class}"))
             .refuses(400, "BCID");
     }
-    scene.enroll(-987, pictures::obama());
+    scene.enroll("{p}.-987", pictures::obama());
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
     assert_eq!(found["Matches"][0]["ClassID"], -987);
 }
 
 fn s2_a_partition_and_a_class_come_with_the_first_enrolment(scene: &Scene) {
-    assert!(!scene.is_enrolled(1));
-    scene.enroll(1, pictures::obama());
-    assert!(scene.is_enrolled(1));
-    assert!(!scene.is_enrolled(2));
+    assert!(!scene.is_enrolled("{p}.1"));
+    scene.enroll("{p}.1", pictures::obama());
+    assert!(scene.is_enrolled("{p}.1"));
+    assert!(!scene.is_enrolled("{p}.2"));
 }
 
 fn s3_the_header_is_that_of_a_signed_token(scene: &Scene) {
@@ -97,13 +97,13 @@ fn s3_every_claim_is_there(scene: &Scene) {
     let text = |name: &str| claims[name].as_str().unwrap().to_owned();
     assert_eq!(text("tokenid").len(), 36);
     assert!(!text("clnt").is_empty());
-    assert_eq!(text("app"), scene.door.credentials(Who::Main).id);
+    assert_eq!(text("app"), scene.credentials(Who::Main).id);
     assert_eq!(text("bcid"), format!("bws/{}/-5", scene.partition));
     assert_eq!(claims["task"], 0x23);
     // One mobile client cannot do without.
     assert_eq!(claims["traits"], 1);
     assert_eq!(text("iss"), "BWS");
-    assert_eq!(text("aud"), scene.door.public_url());
+    assert_eq!(text("aud"), scene.public_url());
 }
 
 fn s3_a_token_lives_for_ten_minutes(scene: &Scene) {
@@ -114,14 +114,14 @@ fn s3_a_token_lives_for_ten_minutes(scene: &Scene) {
 
 fn s3_a_token_expires(scene: &Scene) {
     let token = scene.ready("bcid={p}.1&task=enroll");
-    scene.door.advance(599);
+    scene.advance(599);
     scene.accepted(&token, pictures::obama());
-    scene.door.advance(1);
+    scene.advance(1);
     scene
         .upload(&token, pictures::obama())
         .refuses(401, "expired");
     scene.task(&token, "enroll").refuses(401, "expired");
-    assert!(!scene.is_enrolled(1));
+    assert!(!scene.is_enrolled("{p}.1"));
 }
 
 fn s3_the_task_is_a_sum_of_flags(scene: &Scene) {
@@ -182,9 +182,9 @@ fn s3_claims_can_be_read_as_plain_base64(scene: &Scene) {
 }
 
 fn s3_the_name_of_an_app_may_have_any_letters(scene: &Scene) {
-    let id = scene.door.credentials(Who::Narrow).id;
+    let id = scene.credentials(Who::Narrow).id;
     let query = format!("token?id={id}&bcid=bws.5.1");
-    let token = scene.ask_as(Who::Narrow, "GET", &query).reply.body;
+    let token = scene.ask_as(Who::Narrow, "GET", &query).body;
     let part = token.split('.').nth(1).unwrap();
     assert!(!part.contains(['-', '_', '+', '/', '=']), "{part}");
     assert!(BASE64_STANDARD_NO_PAD.decode(part).unwrap().is_ascii());
@@ -217,11 +217,40 @@ fn s3_a_call_without_samples_is_no_try(scene: &Scene) {
 }
 
 fn s3_a_token_for_another_task_is_403_and_costs_nothing(scene: &Scene) {
-    let token = scene.ready("bcid={p}.1&task=enroll&maxtries=1");
-    scene.task(&token, "identify").refuses(403, "enroll");
-    scene
-        .task(&token, "enroll")
-        .gives(&json!({"Success": true}));
+    const TASKS: [&str; 4] = ["enroll", "verify", "identify", "livenessdetection"];
+    for task in TASKS {
+        let token = scene.ready(&format!("bcid={{p}}.1&task={task}&maxtries=1"));
+        for other in TASKS.into_iter().filter(|other| *other != task) {
+            let words = format!("`{task}`, not `{other}`");
+            scene.task(&token, other).refuses(403, &words);
+        }
+        assert_eq!(scene.task(&token, task).status, 200, "{task}");
+    }
+}
+
+#[test]
+fn s3_samples_end_with_their_token() {
+    let service = Service::new();
+    service.ready("bcid=bws.1.1&task=enroll");
+    service.advance(599);
+    service.state.samples().sweep(service.clock.now());
+    assert_eq!(service.state.samples().len(), 1);
+    service.advance(1);
+    service.state.samples().sweep(service.clock.now());
+    assert!(service.state.samples().is_empty());
+}
+
+#[test]
+fn s3_tries_are_counted_beyond_a_restart() {
+    let mut service = Service::new();
+    let token = service.token("bcid=bws.1.1&task=identify&maxtries=2");
+    for _ in 0..2 {
+        service.accepted(&token, pictures::obama());
+        assert_eq!(service.task(&token, "identify").status, 200);
+        service.restart();
+    }
+    service.accepted(&token, pictures::obama());
+    service.task(&token, "identify").refuses(403, "attempts");
 }
 
 fn s7_1_a_token_can_stand_in_an_address(scene: &Scene) {

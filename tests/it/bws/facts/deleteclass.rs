@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Call, Door, Scene, pictures};
 
 facts! {
     Both s1_10_all_data_of_the_class_is_removed,
@@ -14,20 +15,20 @@ facts! {
 }
 
 fn s1_10_all_data_of_the_class_is_removed(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
-    scene.enroll(1, pictures::obama_again());
+    scene.enroll("{p}.1", pictures::obama());
+    scene.enroll("{p}.1", pictures::obama_again());
     scene.ask("DELETE", "deleteclass?bcid={p}.1").is_empty(200);
-    assert!(!scene.is_enrolled(1));
+    assert!(!scene.is_enrolled("{p}.1"));
     let token = scene.ready("bcid={p}.0&task=identify");
     let answer = scene.task(&token, "identify");
     answer.gives(&json!({"Success": false, "Error": "NoTemplateAvailable"}));
 }
 
 fn s1_10_other_classes_stay(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
-    scene.enroll(2, pictures::biden());
+    scene.enroll("{p}.1", pictures::obama());
+    scene.enroll("{p}.2", pictures::biden());
     scene.ask("DELETE", "deleteclass?bcid={p}.1").is_empty(200);
-    assert!(scene.is_enrolled(2));
+    assert!(scene.is_enrolled("{p}.2"));
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
     assert_eq!(found["Matches"].as_array().unwrap().len(), 1);
@@ -52,11 +53,11 @@ fn s1_10_an_invalid_bcid_is_400(scene: &Scene) {
 }
 
 fn s1_10_without_credentials_it_is_401(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     scene
         .send(Call::new("DELETE", "deleteclass?bcid={p}.1"))
         .refuses(401, "Basic");
-    assert!(scene.is_enrolled(1));
+    assert!(scene.is_enrolled("{p}.1"));
 }
 
 fn s1_10_a_foreign_class_is_403(scene: &Scene) {

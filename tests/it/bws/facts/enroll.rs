@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Scene, pictures};
 
 facts! {
     Both s1_3_one_sample_is_enough_without_liveness,
@@ -19,7 +20,7 @@ fn s1_3_one_sample_is_enough_without_liveness(scene: &Scene) {
     scene
         .task(&token, "enroll")
         .gives(&json!({"Success": true}));
-    assert!(scene.is_enrolled(1));
+    assert!(scene.is_enrolled("{p}.1"));
 }
 
 fn s1_3_several_samples_are_enrolled_together(scene: &Scene) {
@@ -43,7 +44,7 @@ fn s1_3_several_samples_are_enrolled_together(scene: &Scene) {
 
 fn s1_3_a_class_can_be_enrolled_again(scene: &Scene) {
     for _ in 0..2 {
-        scene.enroll(1, pictures::obama());
+        scene.enroll("{p}.1", pictures::obama());
     }
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
@@ -60,7 +61,7 @@ fn s1_7_without_samples_it_is_400(scene: &Scene) {
 fn s1_7_without_tries_it_is_403(scene: &Scene) {
     for task in ["enroll", "verify", "identify"] {
         let token = scene.ready(&format!("bcid={{p}}.1&task={task}&maxtries=1"));
-        assert_eq!(scene.task(&token, task).status(), 200);
+        assert_eq!(scene.task(&token, task).status, 200);
         scene.accepted(&token, pictures::obama());
         scene.task(&token, task).refuses(403, "attempts");
     }
@@ -80,6 +81,6 @@ fn s1_7_a_boolean_must_be_one(scene: &Scene) {
             .task(&token, &format!("{task}?livedetection=perhaps"))
             .refuses(400, "livedetection");
         // Neither the sample nor the try is lost.
-        assert_eq!(scene.task(&token, task).status(), 200, "{task}");
+        assert_eq!(scene.task(&token, task).status, 200, "{task}");
     }
 }

@@ -1,7 +1,7 @@
 //! Section 1.0 on formats, and section 1.16, what is known of XML.
 
-use super::door::Who;
-use super::{Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Call, Door, Scene, Who, pictures};
 
 facts! {
     Json s1_0_accept_chooses_the_format,
@@ -36,13 +36,10 @@ fn s1_0_accept_chooses_the_format(scene: &Scene) {
 }
 
 fn s1_0_a_token_in_xml_is_a_string(scene: &Scene) {
-    let id = scene.door.credentials(Who::Main).id;
+    let id = scene.credentials(Who::Main).id;
     let call = Call::new("GET", format!("token?id={id}&bcid={{p}}.1"));
     let call = call.header("Authorization", scene.basic(Who::Main));
-    let body = scene
-        .send(call.header("Accept", "application/xml"))
-        .reply
-        .body;
+    let body = scene.send(call.header("Accept", "application/xml")).body;
     let inside = body.rsplit_once("</string>").unwrap().0;
     let token = inside.rsplit_once('>').unwrap().1;
     scene.accepted(token, pictures::obama());
@@ -50,7 +47,7 @@ fn s1_0_a_token_in_xml_is_a_string(scene: &Scene) {
 
 fn s1_5_xml_has_two_namespaces_and_the_result_as_its_root(scene: &Scene) {
     let token = scene.ready("bcid={p}.0&task=identify");
-    let body = scene.task(&token, "identify").reply.body;
+    let body = scene.task(&token, "identify").body;
     let root = body.find("<IdentifyResult ").unwrap();
     let root = &body[root..body[root..].find('>').unwrap() + root];
     let instance = r#" xmlns:i="http://www.w3.org/2001/XMLSchema-instance""#;
@@ -60,9 +57,9 @@ fn s1_5_xml_has_two_namespaces_and_the_result_as_its_root(scene: &Scene) {
 }
 
 fn s1_16_an_entry_of_matches_is_a_scored_class(scene: &Scene) {
-    scene.enroll(123, pictures::obama());
+    scene.enroll("{p}.123", pictures::obama());
     let token = scene.ready("bcid={p}.0&task=identify");
-    let body = scene.task(&token, "identify").reply.body;
+    let body = scene.task(&token, "identify").body;
     assert!(body.contains("<Matches><ScoredClass>"), "{body}");
     assert!(body.contains("<ClassID>123</ClassID>"), "{body}");
     assert!(body.contains("</ScoredClass></Matches>"), "{body}");
@@ -75,11 +72,7 @@ fn s1_16_texts_are_escaped(scene: &Scene) {
     );
     let call = call.header("Authorization", scene.basic(Who::Main));
     let answer = scene.send(call.body(pictures::obama()));
-    assert!(
-        !answer.reply.body.contains("<a&b>"),
-        "{}",
-        answer.reply.body
-    );
+    assert!(!answer.body.contains("<a&b>"), "{}", answer.body);
     // What XML cannot hold is replaced, and all else comes back.
     assert_eq!(answer.result()["State"], "<a&b>\"\u{fffd}\u{fc}\u{fffd}");
 }
@@ -90,7 +83,7 @@ fn s1_13_a_bare_word_is_a_boolean(scene: &Scene) {
         "liveimage2": pictures::obama_again(),
     });
     let call = Call::new("POST", "livedetection").header("Authorization", scene.basic(Who::Main));
-    let body = scene.send(call.body(body.to_string())).reply.body;
+    let body = scene.send(call.body(body.to_string())).body;
     assert!(
         body.contains("<boolean ") && body.ends_with(">true</boolean>"),
         "{body}"

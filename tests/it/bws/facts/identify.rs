@@ -1,9 +1,10 @@
 //! Section 1.5, `identify`, and section 6, what it finds.
 
 use serde_json::json;
+use vultus::types::EncoderId;
 
-use super::answers::number;
-use super::{Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Scene, Service, number, pictures};
 
 facts! {
     Both s1_5_matches_have_score_storage_partition_and_class,
@@ -21,7 +22,7 @@ facts! {
 }
 
 fn s1_5_matches_have_score_storage_partition_and_class(scene: &Scene) {
-    scene.enroll(123, pictures::obama());
+    scene.enroll("{p}.123", pictures::obama());
     let token = scene.ready("bcid={p}.0&task=identify");
     let answer = scene.task(&token, "identify");
     let found = answer.result();
@@ -40,9 +41,9 @@ fn s1_5_matches_have_score_storage_partition_and_class(scene: &Scene) {
 }
 
 fn s1_5_the_four_names_come_in_the_known_order(scene: &Scene) {
-    scene.enroll(123, pictures::obama());
+    scene.enroll("{p}.123", pictures::obama());
     let token = scene.ready("bcid={p}.0&task=identify");
-    let body = scene.task(&token, "identify").reply.body;
+    let body = scene.task(&token, "identify").body;
     assert!(
         body.starts_with(r#"{"Success":true,"Matches":[{"Score":"#),
         "{body}"
@@ -61,7 +62,7 @@ fn s1_5_nobody_enrolled_is_no_template_available(scene: &Scene) {
 }
 
 fn s1_5_success_does_not_say_that_somebody_matched(scene: &Scene) {
-    scene.enroll(1, pictures::biden());
+    scene.enroll("{p}.1", pictures::biden());
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
     assert_eq!(found["Success"], true);
@@ -71,7 +72,7 @@ fn s1_5_success_does_not_say_that_somebody_matched(scene: &Scene) {
 
 fn s1_5_at_most_20_are_listed_unless_asked(scene: &Scene) {
     for class in 1..=21 {
-        scene.enroll(class, pictures::small());
+        scene.enroll(&format!("{{p}}.{class}"), pictures::small());
     }
     let token = scene.token("bcid={p}.0&task=identify&maxtries=2");
     for (path, count) in [("identify", 20), ("identify?maxResults=21", 21)] {
@@ -83,7 +84,7 @@ fn s1_5_at_most_20_are_listed_unless_asked(scene: &Scene) {
 
 fn s1_5_max_results_limits_the_list(scene: &Scene) {
     for (class, picture) in [(1, pictures::obama()), (2, pictures::biden())] {
-        scene.enroll(class, picture);
+        scene.enroll(&format!("{{p}}.{class}"), picture);
     }
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify?maxResults=1").result();
@@ -92,12 +93,12 @@ fn s1_5_max_results_limits_the_list(scene: &Scene) {
 }
 
 fn s1_5_max_results_must_be_a_number_in_range(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let token = scene.ready("bcid={p}.0&task=identify&maxtries=1");
-    for bad in ["0", "-1", "1001", "all", "2.5"] {
-        scene
-            .task(&token, &format!("identify?maxResults={bad}"))
-            .refuses(400, "maxResults");
+    for bad in ["0", "-1", "1001", "all", "2.5", "99999999999999999999"] {
+        let answer = scene.task(&token, &format!("identify?maxResults={bad}"));
+        answer.refuses(400, "maxResults");
+        answer.refuses(400, "from 1 to 1000");
     }
     assert_eq!(
         scene.task(&token, "identify?maxResults=1000").result()["Success"],
@@ -106,7 +107,7 @@ fn s1_5_max_results_must_be_a_number_in_range(scene: &Scene) {
 }
 
 fn s6_only_the_partition_of_the_bcid_is_searched(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let elsewhere = scene.partition + 100_000;
     let token = scene.ready(&format!("bcid=bws.{elsewhere}.1&task=identify"));
     let answer = scene.task(&token, "identify");
@@ -114,7 +115,7 @@ fn s6_only_the_partition_of_the_bcid_is_searched(scene: &Scene) {
 }
 
 fn s6_the_class_of_the_bcid_does_not_matter(scene: &Scene) {
-    scene.enroll(7, pictures::obama());
+    scene.enroll("{p}.7", pictures::obama());
     for class in [0, 7, -55] {
         let token = scene.ready(&format!("bcid={{p}}.{class}&task=identify"));
         let found = scene.task(&token, "identify").result();
@@ -128,7 +129,7 @@ fn s6_scores_fall_and_lie_between_0_and_1(scene: &Scene) {
         (2, pictures::obama_again()),
         (3, pictures::obama()),
     ] {
-        scene.enroll(class, picture);
+        scene.enroll(&format!("{{p}}.{class}"), picture);
     }
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
@@ -152,7 +153,7 @@ fn s6_a_person_is_listed_once_however_many_templates(scene: &Scene) {
         pictures::obama_again(),
         pictures::small(),
     ] {
-        scene.enroll(1, picture);
+        scene.enroll("{p}.1", picture);
     }
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
@@ -160,12 +161,32 @@ fn s6_a_person_is_listed_once_however_many_templates(scene: &Scene) {
 }
 
 fn s6_several_samples_are_one_search(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
-    scene.enroll(2, pictures::biden());
+    scene.enroll("{p}.1", pictures::obama());
+    scene.enroll("{p}.2", pictures::biden());
     let token = scene.token("bcid={p}.0&task=identify&maxtries=1");
     scene.accepted(&token, pictures::obama());
     scene.accepted(&token, pictures::obama_again());
     let found = scene.task(&token, "identify").result();
     assert_eq!(found["Matches"][0]["ClassID"], 1);
     assert_eq!(found["Matches"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn s1_5_a_thousand_are_listed_if_there_are_more() {
+    let service = Service::new();
+    service.enroll_crowd(
+        "bws.1",
+        &EncoderId::new("sface", "2021dec", 128).unwrap(),
+        1001,
+    );
+    let token = service.token("bcid=bws.1.0&task=identify");
+    for (path, count) in [
+        ("identify", 20),
+        ("identify?maxResults=999", 999),
+        ("identify?maxResults=1000", 1000),
+    ] {
+        service.accepted(&token, pictures::obama());
+        let found = service.task(&token, path).result();
+        assert_eq!(found["Matches"].as_array().unwrap().len(), count, "{path}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Section 1.9, `isenrolled`.
 
-use super::{Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Call, Door, Scene, pictures};
 
 facts! {
     Both s1_9_a_template_is_200_without_a_body,
@@ -14,7 +15,7 @@ facts! {
 }
 
 fn s1_9_a_template_is_200_without_a_body(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     scene
         .ask("GET", "isenrolled?bcid={p}.1&trait=face")
         .is_empty(200);
@@ -22,16 +23,12 @@ fn s1_9_a_template_is_200_without_a_body(scene: &Scene) {
 
 fn s1_9_none_is_404(scene: &Scene) {
     assert_eq!(
-        scene
-            .ask("GET", "isenrolled?bcid={p}.1&trait=face")
-            .status(),
+        scene.ask("GET", "isenrolled?bcid={p}.1&trait=face").status,
         404
     );
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     assert_eq!(
-        scene
-            .ask("GET", "isenrolled?bcid={p}.2&trait=face")
-            .status(),
+        scene.ask("GET", "isenrolled?bcid={p}.2&trait=face").status,
         404
     );
 }
@@ -52,7 +49,7 @@ fn s1_9_an_invalid_bcid_or_trait_is_400(scene: &Scene) {
 }
 
 fn s1_9_traits_have_no_letter_case(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     for traits in ["face", "Face", "FACE", "Periocular", "Face,Periocular"] {
         scene
             .ask("GET", &format!("isenrolled?bcid={{p}}.1&trait={traits}"))
@@ -61,8 +58,8 @@ fn s1_9_traits_have_no_letter_case(scene: &Scene) {
 }
 
 fn s1_9_without_a_trait_it_is_the_face(scene: &Scene) {
-    assert_eq!(scene.ask("GET", "isenrolled?bcid={p}.1").status(), 404);
-    scene.enroll(1, pictures::obama());
+    assert_eq!(scene.ask("GET", "isenrolled?bcid={p}.1").status, 404);
+    scene.enroll("{p}.1", pictures::obama());
     scene.ask("GET", "isenrolled?bcid={p}.1").is_empty(200);
     scene
         .ask("GET", "isenrolled?bcid={p}.1&trait=")
@@ -70,11 +67,9 @@ fn s1_9_without_a_trait_it_is_the_face(scene: &Scene) {
 }
 
 fn s1_9_nobody_has_a_voice(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     assert_eq!(
-        scene
-            .ask("GET", "isenrolled?bcid={p}.1&trait=voice")
-            .status(),
+        scene.ask("GET", "isenrolled?bcid={p}.1&trait=voice").status,
         404
     );
 }

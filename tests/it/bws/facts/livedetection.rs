@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::door::Who;
-use super::{Answer, Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Answer, Bws, Call, Door, Scene, Who, pictures};
 
 facts! {
     Json s1_13_two_live_pictures_are_the_word_true,
@@ -42,19 +42,12 @@ fn pair(scene: &Scene, query: &str, first: &str, second: &str) -> Answer {
 
 #[track_caller]
 fn says(answer: &Answer, word: &str) {
-    assert_eq!((answer.status(), &answer.reply.body[..]), (200, word));
+    assert_eq!((answer.status, &answer.body[..]), (200, word));
     assert!(
         answer
             .header("content-type")
             .starts_with("application/json")
     );
-}
-
-/// Fails unless it was refused with this code alone as its message.
-#[track_caller]
-fn is_code(answer: &Answer, code: &str) {
-    assert_eq!(answer.status(), 400, "{:?}", answer.reply);
-    assert_eq!(answer.result(), json!({"Message": code}));
 }
 
 fn s1_13_two_live_pictures_are_the_word_true(scene: &Scene) {
@@ -167,10 +160,7 @@ fn s1_13_a_failure_names_its_error(scene: &Scene) {
 fn s1_13_missing_pictures_are_missing_data(scene: &Scene) {
     for state in ["", "?state=details"] {
         for second in ["", "data:,"] {
-            is_code(
-                &pair(scene, state, pictures::obama(), second),
-                "MissingData",
-            );
+            pair(scene, state, pictures::obama(), second).is_code("MissingData");
         }
         let path = format!("livedetection{state}");
         for (kind, body) in [
@@ -179,7 +169,7 @@ fn s1_13_missing_pictures_are_missing_data(scene: &Scene) {
             (FORM, ""),
             (FORM, "liveimage1="),
         ] {
-            is_code(&post(scene, &path, kind, body), "MissingData");
+            post(scene, &path, kind, body).is_code("MissingData");
         }
     }
 }
@@ -190,31 +180,22 @@ fn s1_13_undecodable_pictures_are_invalid_sample_data(scene: &Scene) {
         "data:image/png;base64,AAAA",
         "data:image/png;base64,***",
     ] {
-        is_code(
-            &pair(scene, "", pictures::obama(), second),
-            "InvalidSampleData",
-        );
+        pair(scene, "", pictures::obama(), second).is_code("InvalidSampleData");
     }
 }
 
 fn s1_13_a_voice_is_sample_not_of_expected_type(scene: &Scene) {
     let voice = "data:audio/wav;base64,UklGRiQAAABXQVZF";
-    is_code(
-        &pair(scene, "", pictures::obama(), voice),
-        "SampleNotOfExpectedType",
-    );
+    pair(scene, "", pictures::obama(), voice).is_code("SampleNotOfExpectedType");
 }
 
 fn s1_13_a_wall_is_no_face_found(scene: &Scene) {
-    is_code(
-        &pair(scene, "", pictures::obama(), pictures::nobody()),
-        "NoFaceFound",
-    );
+    pair(scene, "", pictures::obama(), pictures::nobody()).is_code("NoFaceFound");
 }
 
 fn s1_13_two_people_are_multiple_faces_found(scene: &Scene) {
     let answer = pair(scene, "", pictures::two_people(), pictures::obama());
-    is_code(&answer, "MultipleFacesFound");
+    answer.is_code("MultipleFacesFound");
 }
 
 fn s1_13_without_credentials_it_is_401(scene: &Scene) {
@@ -259,10 +240,7 @@ fn s1_14_passive_without_a_picture_is_400(scene: &Scene) {
         ("hello", "InvalidSampleData"),
         ("data:audio/wav;base64,UklGRg==", "SampleNotOfExpectedType"),
     ] {
-        is_code(
-            &post(scene, "passivelivedetection", "text/plain", body),
-            code,
-        );
+        post(scene, "passivelivedetection", "text/plain", body).is_code(code);
     }
 }
 
@@ -287,7 +265,7 @@ fn video(scene: &Scene, query: &str, body: Vec<u8>) -> Answer {
 /// Motion JPEG: one picture after the other.
 fn moving() -> Vec<u8> {
     ["obama-portrait", "obama-white-house"]
-        .map(super::super::app::file)
+        .map(pictures::file)
         .concat()
 }
 
@@ -323,8 +301,5 @@ fn s1_14_a_video_without_a_face_is_a_failure_to_acquire(scene: &Scene) {
 
 fn s1_14_an_unknown_container_is_sample_not_of_expected_type(scene: &Scene) {
     let mp4 = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41\0\0\0\x08free";
-    is_code(
-        &video(scene, "", streams(&[mp4])),
-        "SampleNotOfExpectedType",
-    );
+    video(scene, "", streams(&[mp4])).is_code("SampleNotOfExpectedType");
 }

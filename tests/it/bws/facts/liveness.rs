@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::claims::payload;
-use super::{Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Scene, pictures};
 
 facts! {
     Both s1_6_a_moving_head_is_a_success,
@@ -16,6 +17,7 @@ facts! {
     Json s5_one_sample_never_passes,
     Json s5_two_people_never_pass,
     Json s5_samples_are_gone_whatever_comes_of_it,
+    Json s5_a_failure_is_a_try,
     Json s5_more_than_two_samples_may_pass,
     Both s5_a_wrong_movement_is_challenge_response_failed,
     Json s5_the_demanded_movements_pass,
@@ -89,13 +91,13 @@ fn s1_3_a_failed_enrolment_enrols_nobody(scene: &Scene) {
     let token = live_token(scene, "enroll");
     scene.accepted(&token, pictures::obama());
     scene.task(&token, "enroll").gives(&failed());
-    assert!(!scene.is_enrolled(1));
+    assert!(!scene.is_enrolled("{p}.1"));
     scene.accepted(&token, pictures::obama());
     scene.accepted(&token, pictures::obama_again());
     scene
         .task(&token, "enroll")
         .gives(&json!({"Success": true}));
-    assert!(scene.is_enrolled(1));
+    assert!(scene.is_enrolled("{p}.1"));
 }
 
 fn s5_one_sample_never_passes(scene: &Scene) {
@@ -117,8 +119,22 @@ fn s5_samples_are_gone_whatever_comes_of_it(scene: &Scene) {
     for task in TASKS {
         let token = live_token(scene, task);
         scene.accepted(&token, pictures::obama());
-        assert_eq!(scene.task(&token, task).status(), 200, "{task}");
+        assert_eq!(scene.task(&token, task).status, 200, "{task}");
         scene.task(&token, task).refuses(400, "no samples");
+    }
+}
+
+fn s5_a_failure_is_a_try(scene: &Scene) {
+    for task in TASKS {
+        let token = scene.token(&format!(
+            "bcid={{p}}.1&task={task}&livedetection=true&maxtries=2"
+        ));
+        for _ in 0..2 {
+            scene.accepted(&token, pictures::obama());
+            scene.task(&token, task).gives(&failed());
+        }
+        scene.accepted(&token, pictures::obama());
+        scene.task(&token, task).refuses(403, "attempts");
     }
 }
 
@@ -133,7 +149,7 @@ fn s5_more_than_two_samples_may_pass(scene: &Scene) {
     .enumerate()
     {
         let path = format!("upload?tag=any&index={index}");
-        assert_eq!(scene.upload_to(&token, &path, picture).status(), 200);
+        assert_eq!(scene.upload_to(&token, &path, picture).status, 200);
     }
     scene
         .task(&token, "enroll")
@@ -158,10 +174,10 @@ fn outcome(scene: &Scene, samples: &[(i32, &str, &str)]) -> Value {
     for (index, tag, picture) in samples {
         let path = format!("upload?index={index}&tag={}", tag.replace(' ', "%20"));
         let answer = scene.upload_to(&token, &path, picture);
-        assert_eq!(answer.status(), 200, "{:?}", answer.reply);
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
     let answer = scene.task(&token, "livenessdetection");
-    assert_eq!(answer.status(), 200, "{:?}", answer.reply);
+    assert_eq!(answer.status, 200, "{answer:?}");
     answer.result()
 }
 
@@ -177,7 +193,7 @@ fn s5_a_wrong_movement_is_challenge_response_failed(scene: &Scene) {
         (3, "left", pictures::obama_again()),
     ] {
         let path = format!("upload?index={index}&tag={tag}");
-        assert_eq!(scene.upload_to(&token, &path, picture).status(), 200);
+        assert_eq!(scene.upload_to(&token, &path, picture).status, 200);
     }
     let answer = scene.task(&token, "livenessdetection");
     answer.gives(&json!({"Success": false, "Error": "ChallengeResponseFailed"}));

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::answers::number;
-use super::door::Who;
-use super::{Answer, Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Answer, Body, Bws, Call, Door, Scene, Who, number, pictures};
 
 facts! {
     Json s1_15_the_right_photo_is_the_word_true,
@@ -16,6 +15,7 @@ facts! {
     Json s1_15_pictures_that_are_not_live_are_400,
     Json s1_15_what_is_missing_or_no_picture_is_a_code,
     Both s1_15_the_second_call_answers_with_an_object,
+    Json s1_15_the_best_level_and_details_can_be_asked_for,
     Json s1_15_level_0_is_a_reject,
     Json s1_15_one_live_picture_may_be_missing,
     Json s1_15_without_credentials_it_is_401,
@@ -37,7 +37,7 @@ fn with_photo(photo: &str) -> Value {
 
 #[track_caller]
 fn says(answer: &Answer, word: &str) {
-    assert_eq!((answer.status(), &answer.reply.body[..]), (200, word));
+    assert_eq!((answer.status, &answer.body[..]), (200, word));
 }
 
 fn s1_15_the_right_photo_is_the_word_true(scene: &Scene) {
@@ -58,10 +58,15 @@ fn s1_15_a_form_says_the_same_as_json(scene: &Scene) {
         pictures::obama_left(),
     ]
     .map(|picture| picture.replace('+', "%2B").replace('/', "%2F"));
-    let body = format!("idphoto={photo}&liveimage1={one}&liveimage2={two}");
-    let call = Call::new("POST", "photoverify").header("Authorization", scene.basic(Who::Main));
-    let call = call.header("Content-Type", "application/x-www-form-urlencoded");
-    says(&scene.send(call.body(body)), "true");
+    let escaped = format!("idphoto={photo}&liveimage1={one}&liveimage2={two}");
+    // A `+` may be a `+`.
+    let plain = escaped.replace("%2B", "+").replace("%2F", "/");
+    assert!(plain.contains('+'), "these pictures would not notice");
+    for body in [escaped, plain] {
+        let call = Call::new("POST", "photoverify").by(scene.basic(Who::Main));
+        let form = Body::new("application/x-www-form-urlencoded", body);
+        says(&scene.send(call.with(form)), "true");
+    }
 }
 
 fn s1_15_accuracy_goes_from_1_to_5(scene: &Scene) {
@@ -72,10 +77,11 @@ fn s1_15_accuracy_goes_from_1_to_5(scene: &Scene) {
             "true",
         );
     }
-    for level in ["0", "6", "-1", "best", "4.5"] {
+    for level in ["0", "6", "-1", "best", "4.5", "{}", "{4"] {
         for name in ["photoverify", "photoverify2"] {
             let answer = post(scene, &format!("{name}?accuracy={level}"), &body);
             answer.refuses(400, "accuracy");
+            answer.refuses(400, "from 1 to 5");
         }
     }
 }
@@ -101,23 +107,18 @@ fn s1_15_accuracy_in_braces_is_tolerated(scene: &Scene) {
     assert_eq!(found["Success"], true);
 }
 
-/// Fails unless it was refused with this code alone as its message.
-#[track_caller]
-fn is_code(answer: &Answer, code: &str) {
-    assert_eq!(answer.status(), 400, "{:?}", answer.reply);
-    assert_eq!(answer.result(), json!({"Message": code}));
-}
-
 fn s1_15_pictures_that_are_not_live_are_400(scene: &Scene) {
     let mut body = with_photo(pictures::obama_left());
     body["liveimage2"] = body["liveimage1"].clone();
-    is_code(&post(scene, "photoverify", &body), "LiveDetectionFailed");
+    post(scene, "photoverify", &body).is_code("LiveDetectionFailed");
 }
 
 fn s1_15_what_is_missing_or_no_picture_is_a_code(scene: &Scene) {
     for (name, value, code) in [
         ("idphoto", "", "MissingData"),
         ("liveimage1", "data:,", "MissingData"),
+        ("liveimage2", "data:,", "MissingData"),
+        ("idphoto", "x", "InvalidSampleData"),
         ("idphoto", "data:image/png;base64,AAAA", "InvalidSampleData"),
         (
             "idphoto",
@@ -125,11 +126,12 @@ fn s1_15_what_is_missing_or_no_picture_is_a_code(scene: &Scene) {
             "SampleNotOfExpectedType",
         ),
         ("idphoto", pictures::nobody(), "NoFaceFound"),
+        ("liveimage1", pictures::nobody(), "NoFaceFound"),
         ("idphoto", pictures::two_people(), "MultipleFacesFound"),
     ] {
         let mut body = with_photo(pictures::obama_left());
         body[name] = value.into();
-        is_code(&post(scene, "photoverify", &body), code);
+        post(scene, "photoverify", &body).is_code(code);
     }
 }
 
@@ -151,12 +153,24 @@ fn s1_15_the_second_call_answers_with_an_object(scene: &Scene) {
     }));
 }
 
+fn s1_15_the_best_level_and_details_can_be_asked_for(scene: &Scene) {
+    let body = with_photo(pictures::obama_left());
+    let found = post(scene, "photoverify2?accuracy=5&state=details", &body).result();
+    let told = (&found["Success"], &found["AccuracyLevel"], &found["State"]);
+    assert_eq!(told, (&json!(true), &json!(5), &json!("details")));
+    assert!(found["Liveness"].is_object(), "{found}");
+}
+
 fn s1_15_level_0_is_a_reject(scene: &Scene) {
-    let found = post(scene, "photoverify2", &with_photo(pictures::biden())).result();
-    assert_eq!(
-        (&found["Success"], &found["AccuracyLevel"]),
-        (&json!(false), &json!(0))
-    );
+    let answer = post(scene, "photoverify2", &with_photo(pictures::biden()));
+    let found = answer.result();
+    // Without errors: the call was right, the person is another.
+    answer.gives(&json!({
+        "Success": false,
+        "JobID": found["JobID"],
+        "AccuracyLevel": 0,
+        "Samples": found["Samples"],
+    }));
     let mut body = with_photo(pictures::obama_left());
     body["liveimage2"] = body["liveimage1"].clone();
     let found = post(scene, "photoverify2", &body).result();
@@ -165,23 +179,38 @@ fn s1_15_level_0_is_a_reject(scene: &Scene) {
         (&json!(false), &json!(0))
     );
     assert_eq!(found["Errors"][0]["Code"], "LiveDetectionFailed");
+    let found = post(scene, "photoverify2", &with_photo(pictures::nobody())).result();
+    assert_eq!(found["Samples"][2]["Errors"][0]["Code"], "NoFaceFound");
+    assert_eq!(
+        (&found["Success"], &found["AccuracyLevel"]),
+        (&json!(false), &json!(0))
+    );
 }
 
 fn s1_15_one_live_picture_may_be_missing(scene: &Scene) {
     for missing in ["liveimage1", "liveimage2"] {
         let mut body = with_photo(pictures::obama_left());
-        body[missing] = "data:,".into();
-        let empty = post(scene, "photoverify2", &body).result();
-        assert_eq!(empty["Success"], true, "{empty}");
-        assert_eq!(empty["Samples"].as_array().unwrap().len(), 2);
+        let mut levels = Vec::new();
+        for none in [json!("data:,"), json!(""), Value::Null] {
+            body[missing] = none;
+            let found = post(scene, "photoverify2", &body).result();
+            assert_eq!(found["Success"], true, "{found}");
+            assert_eq!(found["Samples"].as_array().unwrap().len(), 2);
+            levels.push(found["AccuracyLevel"].clone());
+        }
         body.as_object_mut().unwrap().remove(missing);
         let left_out = post(scene, "photoverify2", &body).result();
         assert_eq!(left_out["Success"], true, "{left_out}");
-        assert_eq!(left_out["AccuracyLevel"], empty["AccuracyLevel"]);
-        is_code(&post(scene, "photoverify", &body), "MissingData");
+        assert_eq!(levels, vec![left_out["AccuracyLevel"].clone(); 3]);
+        post(scene, "photoverify", &body).is_code("MissingData");
     }
-    let body = json!({"idphoto": pictures::obama_left()});
-    is_code(&post(scene, "photoverify2", &body), "MissingData");
+    for (name, picture) in [
+        ("idphoto", pictures::obama_left()),
+        ("liveimage1", pictures::obama()),
+    ] {
+        let body = json!({ name: picture });
+        post(scene, "photoverify2", &body).is_code("MissingData");
+    }
 }
 
 fn s1_15_without_credentials_it_is_401(scene: &Scene) {

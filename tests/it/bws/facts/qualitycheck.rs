@@ -1,10 +1,9 @@
 //! Section 1.11, `qualitycheck`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::answers::number;
-use super::door::Who;
-use super::{Answer, Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Answer, Bws, Call, Door, Scene, Who, number, pictures};
 
 facts! {
     Both s1_11_a_good_picture_is_a_success,
@@ -13,6 +12,8 @@ facts! {
     Json s1_11_a_success_may_have_warnings,
     Both s1_11_with_a_state_there_are_job_and_state,
     Json s1_11_a_full_check_has_more_rules,
+    Json s1_11_a_full_check_gives_a_portrait,
+    Json s1_11_what_may_be_uploaded_may_be_no_portrait,
     Json s1_11_an_unknown_issuer_is_a_default,
     Json s1_11_every_code_is_a_known_one,
     Json s1_11_what_is_no_picture_is_400,
@@ -33,7 +34,7 @@ fn s1_11_a_good_picture_is_a_success(scene: &Scene) {
         portrait
             .as_str()
             .unwrap()
-            .starts_with("data:image/bmp;base64,")
+            .starts_with("data:image/bmp;base64,Qk")
     );
     // Right and left are those of the person.
     assert!(
@@ -82,6 +83,10 @@ fn s1_11_with_a_state_there_are_job_and_state(scene: &Scene) {
     let found = check(scene, "?state=a%20%3Cb%3E%26", pictures::obama()).result();
     assert_eq!(found["State"], "a <b>&");
     assert_eq!(found["JobID"].as_str().unwrap().len(), 36);
+    // Whatever comes of it, and as it is.
+    let found = check(scene, "?full=False&state=%20s", pictures::nobody()).result();
+    assert_eq!(found["State"], " s");
+    assert_eq!(found["JobID"].as_str().unwrap().len(), 36);
 }
 
 fn s1_11_a_full_check_has_more_rules(scene: &Scene) {
@@ -102,13 +107,46 @@ fn s1_11_a_full_check_has_more_rules(scene: &Scene) {
     check(scene, "?full=perhaps", pictures::obama()).refuses(400, "full");
 }
 
+fn s1_11_a_full_check_gives_a_portrait(scene: &Scene) {
+    let portrait = |found: &Value| found["ProcessedSample"].as_str().unwrap().to_owned();
+    for query in ["", "?full=True&issuer=ICAO", "?issuer=de", "?issuer=nobody"] {
+        let good = check(scene, query, pictures::with_room()).result();
+        assert_eq!(good["Success"], true, "{query} {}", good["Errors"]);
+        assert!(portrait(&good).starts_with("data:image/bmp;base64,Qk"));
+        // What comes out can go in again.
+        let again = check(scene, "?full=false", &portrait(&good)).result();
+        assert_eq!(again["Success"], true, "{query} {}", again["Errors"]);
+    }
+    let strict = check(scene, "?full=true&issuer=BioID", pictures::with_room()).result();
+    // A success with a warning.
+    assert_eq!(strict["Success"], true);
+    assert_eq!(strict["Errors"][0]["Code"], "ImageTooSmall");
+    let details = strict["Errors"][0]["Details"].as_str().unwrap();
+    assert!(details.contains("240"), "{details}");
+    assert!(portrait(&strict).len() > 960 * 1280 * 4);
+}
+
+fn s1_11_what_may_be_uploaded_may_be_no_portrait(scene: &Scene) {
+    // There is no room around this face.
+    let close = check(scene, "?full=true", pictures::obama()).result();
+    assert_eq!(close["Errors"][0]["Code"], "CannotCropImage");
+    let told = (&close["Success"], &close["ProcessedSample"]);
+    assert_eq!(told, (&json!(false), &json!("")));
+    // Who looks aside is told what is wrong, and there is a portrait if it is a success.
+    for aside in [pictures::obama_again(), pictures::obama_left()] {
+        let upload = check(scene, "?full=false", aside).result();
+        assert_eq!(upload["Success"], true, "{}", upload["Errors"]);
+        let full = check(scene, "?full=true", aside).result();
+        assert_ne!(full["Errors"], json!([]));
+        assert_eq!(full["Success"] == true, full["ProcessedSample"] != "");
+    }
+}
+
 fn s1_11_an_unknown_issuer_is_a_default(scene: &Scene) {
-    let expected = check(scene, "?full=true&issuer=ICAO", pictures::obama())
-        .reply
-        .body;
+    let expected = check(scene, "?full=true&issuer=ICAO", pictures::obama()).body;
     for issuer in ["", "icao", "DE", "gb", "XX", "nobody"] {
         let query = format!("?full=true&issuer={issuer}");
-        let found = check(scene, &query, pictures::obama()).reply.body;
+        let found = check(scene, &query, pictures::obama()).body;
         assert_eq!(found, expected, "{issuer}");
     }
 }
@@ -142,9 +180,14 @@ fn s1_11_every_code_is_a_known_one(scene: &Scene) {
 }
 
 fn s1_11_what_is_no_picture_is_400(scene: &Scene) {
-    for body in ["", "hello", "data:image/png;base64,AAAA", "data:,"] {
-        let answer = check(scene, "", body);
-        assert_eq!(answer.status(), 400, "{body}: {:?}", answer.reply);
+    for (body, code) in [
+        ("", "MissingData"),
+        ("data:,", "MissingData"),
+        ("hello", "InvalidSampleData"),
+        ("data:image/png;base64,AAAA", "InvalidSampleData"),
+        ("data:audio/wav;base64,AAAA", "SampleNotOfExpectedType"),
+    ] {
+        check(scene, "", body).is_code(code);
     }
 }
 

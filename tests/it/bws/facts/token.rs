@@ -1,11 +1,13 @@
 //! Section 1.1, `token`.
 
 use super::claims::payload;
-use super::door::Who;
-use super::{Call, Scene, facts};
+use super::facts;
+use crate::harness::{Bws, Call, Door, Scene, Service, Who, basic, pictures};
 
 facts! {
     Json s0_4_a_token_is_bare_text,
+    Json s0_4_a_token_is_json_if_that_is_wanted_more,
+    Json s1_1_what_is_not_given_has_a_default,
     Json s1_1_the_task_is_verify_unless_given,
     Json s1_1_each_task_can_be_asked_for,
     Json s1_1_there_are_three_tries_unless_given,
@@ -21,6 +23,7 @@ facts! {
     Both s1_1_an_invalid_bcid_or_trait_is_400,
     Both s1_1_without_credentials_it_is_401,
     Both s1_1_another_id_and_a_foreign_class_are_403,
+    Json s1_1_an_id_has_no_letter_case,
 }
 
 fn flags(scene: &Scene, query: &str) -> u64 {
@@ -28,7 +31,7 @@ fn flags(scene: &Scene, query: &str) -> u64 {
 }
 
 fn s0_4_a_token_is_bare_text(scene: &Scene) {
-    let id = scene.door.credentials(Who::Main).id;
+    let id = scene.credentials(Who::Main).id;
     for accept in [
         None,
         Some("*/*"),
@@ -41,13 +44,35 @@ fn s0_4_a_token_is_bare_text(scene: &Scene) {
             Some(accept) => call.header("Accept", accept),
             None => call,
         });
-        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
-        let token = answer.reply.body;
+        let token = answer.body;
         assert_eq!(token.split('.').count(), 3, "{token}");
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         assert!(token.bytes().all(known), "{token}");
+        // It works as it stands.
+        scene.accepted(&token, pictures::obama());
     }
+}
+
+fn s0_4_a_token_is_json_if_that_is_wanted_more(scene: &Scene) {
+    let id = scene.credentials(Who::Main).id;
+    let call = Call::new("GET", format!("token?id={id}&bcid={{p}}.1"));
+    let call = call.by(scene.basic(Who::Main));
+    let token = scene.send(call.header("Accept", "application/json")).json();
+    scene.accepted(token.as_str().unwrap(), pictures::obama());
+}
+
+fn s1_1_what_is_not_given_has_a_default(scene: &Scene) {
+    let id = scene.credentials(Who::Main).id;
+    let answer = scene.ask("GET", &format!("token?id={id}&bcid={{p}}.4711"));
+    let claims = payload(&answer.body);
+    // Verify, liveness demanded, three tries, the face, no challenge.
+    assert_eq!(
+        (&claims["task"], &claims["traits"]),
+        (&0x103.into(), &1.into())
+    );
+    assert_eq!(claims.get("challenge"), None);
 }
 
 fn s1_1_the_task_is_verify_unless_given(scene: &Scene) {
@@ -72,7 +97,7 @@ fn s1_1_each_task_can_be_asked_for(scene: &Scene) {
     assert_eq!(flags(scene, "bcid={p}.1&task=livenessdetection"), 0x183);
     scene
         .ask_token("bcid={p}.1&task=recognise")
-        .refuses(400, "task");
+        .refuses(400, "`task`");
 }
 
 fn s1_1_there_are_three_tries_unless_given(scene: &Scene) {
@@ -90,6 +115,7 @@ fn s1_1_tries_go_from_1_to_15(scene: &Scene) {
     for tries in ["0", "16", "-1", "many", "1.5", "99999999999999999999"] {
         let answer = scene.ask_token(&format!("bcid={{p}}.1&maxtries={tries}"));
         answer.refuses(400, "maxtries");
+        answer.refuses(400, "from 1 to 15");
     }
 }
 
@@ -146,8 +172,14 @@ fn s1_1_challenges_go_from_2_to_7(scene: &Scene) {
     }
     for length in ["0", "1", "8", "-2", "x"] {
         let query = format!("bcid={{p}}.1&challenge=true&livedetection=true&challenges={length}");
-        scene.ask_token(&query).refuses(400, "challenges");
+        let answer = scene.ask_token(&query);
+        answer.refuses(400, "challenges");
+        answer.refuses(400, "from 2 to 7");
     }
+    // Also where no challenge is asked for.
+    scene
+        .ask_token("bcid={p}.1&challenges=8")
+        .refuses(400, "from 2 to 7");
 }
 
 fn s1_1_autoenroll_is_only_for_verify(scene: &Scene) {
@@ -191,36 +223,42 @@ fn s1_1_a_token_for_liveness_alone_takes_any_bcid(scene: &Scene) {
 }
 
 fn s1_1_an_invalid_bcid_or_trait_is_400(scene: &Scene) {
-    let id = scene.door.credentials(Who::Main).id;
+    let id = scene.credentials(Who::Main).id;
     for (query, words) in [
-        ("", "bcid"),
-        ("bcid=bws", "BCID"),
+        ("", "`bcid`"),
+        ("bcid=bws", "invalid BCID"),
+        ("bcid={p}.2147483648", "class id"),
         ("bcid=bws.1.1.1", "BCID"),
         ("bcid={p}.one", "BCID"),
-        ("bcid={p}.1&traits=iris", "traits"),
+        ("bcid={p}.1&traits=iris", "`traits`"),
+        ("bcid={p}.1&traits=voice", "voice"),
         ("bcid={p}.1&traits=face,iris", "traits"),
     ] {
         scene
             .ask("GET", &format!("token?id={id}&{query}"))
             .refuses(400, words);
     }
-    scene.ask("GET", "token?bcid={p}.1").refuses(400, "id");
+    for id in ["", "id=&"] {
+        scene
+            .ask("GET", &format!("token?{id}bcid={{p}}.1"))
+            .refuses(400, "`id`");
+    }
 }
 
 fn s1_1_without_credentials_it_is_401(scene: &Scene) {
-    let id = scene.door.credentials(Who::Main).id;
+    let id = scene.credentials(Who::Main).id;
     let path = format!("token?id={id}&bcid={{p}}.1");
     scene
         .send(Call::new("GET", &path[..]))
         .refuses(401, "Basic");
-    let wrong = super::super::app::basic(&id, "wrong");
+    let wrong = basic(&id, "wrong");
     scene
         .send(Call::new("GET", path).header("Authorization", wrong))
         .refuses(401, "");
 }
 
 fn s1_1_another_id_and_a_foreign_class_are_403(scene: &Scene) {
-    let [own, other] = [Who::Main, Who::Narrow].map(|who| scene.door.credentials(who).id);
+    let [own, other] = [Who::Main, Who::Narrow].map(|who| scene.credentials(who).id);
     scene
         .ask("GET", &format!("token?id={other}&bcid={{p}}.1"))
         .refuses(403, "id");
@@ -239,5 +277,27 @@ fn s1_1_another_id_and_a_foreign_class_are_403(scene: &Scene) {
         "GET",
         &format!("token?id={other}&bcid=bws.5.1"),
     );
-    assert_eq!(allowed.status(), 200);
+    assert_eq!(allowed.status, 200);
+    for id in ["3b241101-e2bb-4255-8caf-4136c566a962", "x"] {
+        let path = format!("token?id={id}&bcid={{p}}.1");
+        scene.ask("GET", &path).refuses(403, "id");
+    }
+}
+
+fn s1_1_an_id_has_no_letter_case(scene: &Scene) {
+    let id = scene.credentials(Who::Main).id.to_uppercase();
+    let answer = scene.ask("GET", &format!("token?id={id}&bcid={{p}}.1"));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[test]
+fn s1_1_the_token_of_a_removed_app_is_worth_nothing() {
+    let service = Service::new();
+    let token = service.ready("bcid=bws.1.1&task=enroll");
+    let id = service.credentials(Who::Main).id.parse().unwrap();
+    assert!(service.state.apps().remove(id).unwrap());
+    service
+        .task(&token, "enroll")
+        .refuses(401, "no longer exists");
+    service.upload(&token, pictures::obama()).refuses(401, "");
 }

@@ -3,7 +3,8 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::json;
 
-use super::{Call, Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Call, Door, Scene, pictures};
 
 facts! {
     Both s1_2_a_good_picture_is_accepted,
@@ -158,12 +159,16 @@ fn typed(scene: &Scene, token: &str, kind: Option<&str>, body: &str) {
         None => call,
     };
     let answer = scene.send(call.body(body));
-    assert_eq!(answer.status(), 200, "{kind:?}: {:?}", answer.reply);
+    assert_eq!(answer.status, 200, "{kind:?}: {answer:?}");
     assert_eq!(answer.result()["Accepted"], true, "{kind:?}");
 }
 
 fn s4_the_body_is_the_data_url_whatever_its_type_says(scene: &Scene) {
     let token = scene.token("bcid={p}.1");
+    let quoted = format!(" \"{}\"\r\n", pictures::obama());
+    for kind in ["text/plain", "application/json"] {
+        typed(scene, &token, Some(kind), &quoted);
+    }
     for kind in [
         None,
         Some("application/x-www-form-urlencoded; charset=UTF-8"),
@@ -172,6 +177,9 @@ fn s4_the_body_is_the_data_url_whatever_its_type_says(scene: &Scene) {
         Some("text/plain"),
         Some("application/json"),
         Some("application/octet-stream"),
+        Some("image/png"),
+        Some("multipart/form-data; boundary=xyz"),
+        Some("multipart/form-data"),
         Some("nonsense"),
     ] {
         typed(scene, &token, kind, pictures::obama());
@@ -181,16 +189,17 @@ fn s4_the_body_is_the_data_url_whatever_its_type_says(scene: &Scene) {
 fn s4_a_form_has_it_in_a_field_without_a_name(scene: &Scene) {
     let token = scene.token("bcid={p}.1");
     let picture = pictures::obama();
-    for name in ["", "image"] {
-        let form = format!(
-            "--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{picture}\r\n--xyz--\r\n"
-        );
-        typed(
-            scene,
-            &token,
-            Some("multipart/form-data; boundary=xyz"),
-            &form,
-        );
+    for (name, kind) in [
+        ("\"\"", "multipart/form-data; boundary=xyz"),
+        ("\"image\"", "multipart/form-data; boundary=xyz"),
+        (
+            "\"image\"; filename=\"a.txt\"",
+            "Multipart/Form-Data; boundary=\"xyz\"",
+        ),
+    ] {
+        let head = format!("--xyz\r\nContent-Disposition: form-data; name={name}");
+        let form = format!("{head}\r\n\r\n{picture}\r\n--xyz--\r\n");
+        typed(scene, &token, Some(kind), &form);
     }
 }
 
@@ -255,9 +264,9 @@ fn s4_a_grey_picture_is_read(scene: &Scene) {
 fn s4_ten_megabytes_are_allowed(scene: &Scene) {
     let token = scene.token("bcid={p}.1");
     // A picture may be followed by bytes that mean nothing.
-    let mut bytes = super::super::app::file("obama-portrait");
+    let mut bytes = pictures::file("obama-portrait");
     bytes.resize(10_000_000, 0);
-    scene.accepted(&token, &super::super::app::data_url("image/jpeg", &bytes));
+    scene.accepted(&token, &pictures::data_url("image/jpeg", &bytes));
 }
 
 fn s4_eight_samples_and_more_may_wait(scene: &Scene) {
@@ -272,7 +281,7 @@ fn s4_eight_samples_and_more_may_wait(scene: &Scene) {
 }
 
 fn s4_the_task_takes_all_samples(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let token = scene.token("bcid={p}.0&task=identify");
     scene.accepted(&token, pictures::obama());
     scene.accepted(&token, pictures::obama_again());

@@ -1,22 +1,26 @@
 //! Section 1.4, `verify`.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use vultus::web::VerificationSettings;
 
-use super::{Scene, facts, pictures};
+use super::facts;
+use crate::harness::{Bws, Native, Scene, Service, pictures};
 
 facts! {
     Both s1_4_the_enrolled_person_is_recognised,
     Both s1_4_somebody_else_is_not_and_there_is_no_error,
     Both s1_4_unknown_class_is_no_template_available,
     Json s1_4_only_the_class_of_the_token_counts,
+    Json s1_4_the_most_similar_template_counts,
     Json s1_4_several_samples_are_one_verification,
     Json s1_4_a_deleted_class_is_no_template_available,
     Json s1_1_autoenroll_improves_the_template_after_a_success,
     Json s1_1_autoenroll_does_nothing_after_a_failure,
+    Json s1_1_autoenroll_learns_from_the_person_alone,
 }
 
 fn s1_4_the_enrolled_person_is_recognised(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let token = scene.token("bcid={p}.1&task=verify");
     scene.accepted(&token, pictures::obama_again());
     scene
@@ -25,7 +29,7 @@ fn s1_4_the_enrolled_person_is_recognised(scene: &Scene) {
 }
 
 fn s1_4_somebody_else_is_not_and_there_is_no_error(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let token = scene.token("bcid={p}.1");
     scene.accepted(&token, pictures::biden());
     scene
@@ -34,22 +38,39 @@ fn s1_4_somebody_else_is_not_and_there_is_no_error(scene: &Scene) {
 }
 
 fn s1_4_unknown_class_is_no_template_available(scene: &Scene) {
-    let token = scene.ready("bcid={p}.404");
-    let answer = scene.task(&token, "verify");
-    answer.gives(&json!({"Success": false, "Error": "NoTemplateAvailable"}));
+    for _somebody_else_is_there in [false, true] {
+        let token = scene.ready("bcid={p}.404");
+        let answer = scene.task(&token, "verify");
+        answer.gives(&json!({"Success": false, "Error": "NoTemplateAvailable"}));
+        scene.enroll("{p}.1", pictures::obama());
+    }
 }
 
 fn s1_4_only_the_class_of_the_token_counts(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
-    scene.enroll(2, pictures::biden());
+    scene.enroll("{p}.1", pictures::obama());
+    scene.enroll("{p}.2", pictures::biden());
     let token = scene.ready("bcid={p}.2");
     scene
         .task(&token, "verify")
         .gives(&json!({"Success": false}));
 }
 
+fn s1_4_the_most_similar_template_counts(scene: &Scene) {
+    // The mean of these would recognise only the one who is there twice.
+    for picture in [pictures::biden(), pictures::biden(), pictures::obama()] {
+        scene.enroll("{p}.1", picture);
+    }
+    for picture in [pictures::obama_again(), pictures::biden()] {
+        let token = scene.token("bcid={p}.1");
+        scene.accepted(&token, picture);
+        scene
+            .task(&token, "verify")
+            .gives(&json!({"Success": true}));
+    }
+}
+
 fn s1_4_several_samples_are_one_verification(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let token = scene.token("bcid={p}.1&maxtries=1");
     scene.accepted(&token, pictures::obama_left());
     scene.accepted(&token, pictures::obama_again());
@@ -61,7 +82,7 @@ fn s1_4_several_samples_are_one_verification(scene: &Scene) {
 }
 
 fn s1_4_a_deleted_class_is_no_template_available(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let token = scene.ready("bcid={p}.1");
     scene.ask("DELETE", "deleteclass?bcid={p}.1").is_empty(200);
     let answer = scene.task(&token, "verify");
@@ -77,7 +98,7 @@ fn score(scene: &Scene, picture: &str) -> f64 {
 }
 
 fn s1_1_autoenroll_improves_the_template_after_a_success(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let before = score(scene, pictures::obama_again());
     for (auto, improves) in [(false, false), (true, true)] {
         let token = scene.token(&format!("bcid={{p}}.1&autoenroll={auto}"));
@@ -91,7 +112,7 @@ fn s1_1_autoenroll_improves_the_template_after_a_success(scene: &Scene) {
 }
 
 fn s1_1_autoenroll_does_nothing_after_a_failure(scene: &Scene) {
-    scene.enroll(1, pictures::obama());
+    scene.enroll("{p}.1", pictures::obama());
     let before = score(scene, pictures::biden());
     let token = scene.token("bcid={p}.1&autoenroll=true");
     scene.accepted(&token, pictures::biden());
@@ -99,4 +120,62 @@ fn s1_1_autoenroll_does_nothing_after_a_failure(scene: &Scene) {
         .task(&token, "verify")
         .gives(&json!({"Success": false}));
     assert_eq!(score(scene, pictures::biden()).to_bits(), before.to_bits());
+}
+
+/// How many templates a class of the partition has.
+fn templates(scene: &Scene, class: i32) -> Value {
+    let partition = scene.fill("{p}");
+    let class = scene.get(&format!("partitions/{partition}/classes/{class}"));
+    class.json()["templates"].clone()
+}
+
+fn s1_1_autoenroll_learns_from_the_person_alone(scene: &Scene) {
+    scene.enroll("{p}.1", pictures::obama());
+    for (query, samples, success, count) in [
+        // Unasked.
+        ("", &[pictures::obama_again()][..], true, 1),
+        ("&autoenroll=true", &[pictures::biden()], false, 1),
+        // A stranger beside two good samples does not spoil the verification.
+        (
+            "&autoenroll=true",
+            &[
+                pictures::obama_again(),
+                pictures::obama(),
+                pictures::biden(),
+            ],
+            true,
+            3,
+        ),
+        ("", &[pictures::biden()], false, 3),
+    ] {
+        let token = scene.token(&format!("bcid={{p}}.1{query}"));
+        for sample in samples {
+            scene.accepted(&token, sample);
+        }
+        let answer = scene.task(&token, "verify");
+        answer.gives(&json!({ "Success": success }));
+        assert_eq!(templates(scene, 1), count);
+    }
+}
+
+#[test]
+fn s1_4_thresholds_are_those_of_the_partition_or_else_of_the_service() {
+    let service = Service::with(|settings| {
+        let lax = "bws.1".parse().unwrap();
+        settings.verification = VerificationSettings {
+            threshold: Some(0.999),
+            partitions: [(lax, -1.0)].into(),
+        };
+    });
+    for (bcid, picture, success) in [
+        ("bws.1.7", pictures::biden(), true),
+        ("bws.2.7", pictures::obama_again(), false),
+        ("bws.2.7", pictures::obama(), true),
+    ] {
+        service.enroll(bcid, pictures::obama());
+        let token = service.token(&format!("bcid={bcid}"));
+        service.accepted(&token, picture);
+        let answer = service.task(&token, "verify");
+        answer.gives(&json!({ "Success": success }));
+    }
 }

@@ -1,44 +1,73 @@
-//! Answers in both formats, compared with what is expected of them.
+//! What comes back, in both formats, compared with what is expected of it.
 
+use axum::http::HeaderMap;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value};
 
-use super::{Format, Reply};
+/// The format that answers are asked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Xml,
+}
 
 /// The names that hold lists. XML does not tell a list of one from an object.
 const LISTS: [&str; 5] = ["Errors", "Features", "Matches", "Samples", "Warnings"];
 
 /// What a service answered.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) format: Format,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    /// That which was asked for.
+    pub(crate) format: Format,
     /// The name of the result in XML.
-    pub(super) root: &'static str,
-    pub(super) reply: Reply,
+    root: &'static str,
 }
 
 impl Answer {
-    pub(super) fn status(&self) -> u16 {
-        self.reply.status
+    /// The answer to a call of this path.
+    ///
+    /// # Panics
+    ///
+    /// If the body is no text.
+    pub(super) fn new(path: &str, status: u16, headers: HeaderMap, body: Vec<u8>) -> Answer {
+        Answer {
+            status,
+            headers,
+            body: String::from_utf8(body).unwrap(),
+            format: Format::Json,
+            root: root(path),
+        }
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
-        let value = self.reply.headers.get(name);
+    /// A header, or an empty text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The result of a success, in JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert!((200..300).contains(&self.status), "{self:?}");
+        let kind = self.header("content-type");
+        assert!(kind.starts_with("application/json"), "{kind}");
+        serde_json::from_str(&self.body).unwrap()
     }
 
     /// The result in the body, which must be in the format that was asked for. All values in XML
     /// are texts.
     #[track_caller]
-    pub(super) fn result(&self) -> Value {
-        let body = &self.reply.body;
-        let kind = self.header("content-type");
+    pub(crate) fn result(&self) -> Value {
+        let body = &self.body;
         let expected = match self.format {
             Format::Json => "application/json; charset=utf-8",
             Format::Xml => "application/xml; charset=utf-8",
         };
-        assert_eq!(kind, expected, "{body}");
+        assert_eq!(self.header("content-type"), expected, "{body}");
         match self.format {
             Format::Json => serde_json::from_str(body).unwrap(),
             Format::Xml => xml(body, self.root),
@@ -47,8 +76,8 @@ impl Answer {
 
     /// Fails unless this is the answer, to the last member.
     #[track_caller]
-    pub(super) fn gives(&self, expected: &Value) {
-        assert_eq!(self.status(), 200, "{}", self.reply.body);
+    pub(crate) fn gives(&self, expected: &Value) {
+        assert_eq!(self.status, 200, "{}", self.body);
         let found = self.result();
         match self.format {
             Format::Json => assert_eq!(&found, expected),
@@ -56,32 +85,79 @@ impl Answer {
         }
     }
 
-    /// Fails unless it was refused with this status and a message with these words.
+    /// Fails unless this is the answer, to the last byte, and all is well.
     #[track_caller]
-    pub(super) fn refuses(&self, status: u16, words: &str) {
-        assert_eq!(self.status(), status, "{}", self.reply.body);
-        let found = self.result();
-        let members = found.as_object().unwrap();
-        assert_eq!(members.len(), 1, "{found}");
-        let message = members["Message"].as_str().unwrap();
-        assert!(message.contains(words), "{message}");
+    pub(crate) fn is(&self, body: &str) {
+        assert_eq!((self.status, &self.body[..]), (200, body));
     }
 
     /// Fails unless it has this status and no body.
     #[track_caller]
-    pub(super) fn is_empty(&self, status: u16) {
-        assert_eq!(
-            (self.status(), self.reply.body.as_str()),
-            (status, ""),
-            "{:?}",
-            self.reply
-        );
+    pub(crate) fn is_empty(&self, status: u16) {
+        assert_eq!((self.status, &self.body[..]), (status, ""), "{self:?}");
+    }
+
+    /// The cause in an error of BWS, which must have this status.
+    #[track_caller]
+    pub(crate) fn message(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.body);
+        let found = self.result();
+        let members = found.as_object().unwrap();
+        assert_eq!(members.len(), 1, "{found}");
+        members["Message"].as_str().unwrap().to_owned()
+    }
+
+    /// Fails unless it was refused by BWS with this status and a message with these words.
+    #[track_caller]
+    pub(crate) fn refuses(&self, status: u16, words: &str) {
+        let message = self.message(status);
+        assert!(message.contains(words), "{message}");
+    }
+
+    /// Fails unless it was refused by BWS with this code alone as its message.
+    #[track_caller]
+    pub(crate) fn is_code(&self, code: &str) {
+        assert_eq!(self.message(400), code);
+    }
+
+    /// The problem of the native API that must have come back.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem: Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert_eq!(problem["type"], format!("/v1/problems#{code}"));
+        for text in ["title", "detail"] {
+            assert!(!problem[text].as_str().unwrap().is_empty(), "{problem}");
+        }
+        problem
+    }
+}
+
+/// What the result of a call is named in XML.
+fn root(path: &str) -> &'static str {
+    let name = path.trim_start_matches("/extension").trim_matches('/');
+    let end = name.find(['?', '/']).unwrap_or(name.len());
+    match &name[..end].to_ascii_lowercase()[..] {
+        "upload" => "UploadResult",
+        "enroll" => "EnrollResult",
+        "verify" => "VerifyResult",
+        "identify" => "IdentifyResult",
+        "livenessdetection" => "LivenessDetectionResult",
+        "result" => "OperationResult",
+        "status" => "StatusResult",
+        "qualitycheck" => "QualityCheckResult",
+        "livedetection" | "passivelivedetection" | "videolivedetection" => "LiveDetectionResult",
+        "photoverify2" => "PhotoVerifyResult",
+        _ => "Error",
     }
 }
 
 /// A number in either format.
 #[track_caller]
-pub(super) fn number(value: &Value) -> f64 {
+pub(crate) fn number(value: &Value) -> f64 {
     match value {
         Value::String(text) => text.parse().unwrap(),
         value => value.as_f64().unwrap(),

@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 use vultus::face::{FacePipeline, PipelineOptions};
 use vultus::liveness::LivenessDetector;
 
-pub(super) fn faces() -> Arc<FacePipeline> {
+pub(crate) fn faces() -> Arc<FacePipeline> {
     static FACES: OnceLock<Arc<FacePipeline>> = OnceLock::new();
     FACES
         .get_or_init(|| Arc::new(FacePipeline::new(&PipelineOptions::default()).unwrap()))
         .clone()
 }
 
-pub(super) fn liveness() -> Arc<LivenessDetector> {
+pub(crate) fn liveness() -> Arc<LivenessDetector> {
     static LIVENESS: OnceLock<Arc<LivenessDetector>> = OnceLock::new();
     LIVENESS
         .get_or_init(|| Arc::new(LivenessDetector::new(1).unwrap()))

@@ -1,0 +1,180 @@
+//! The real service in a process of its own, over a socket.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+
+use super::{Answer, Call, Credentials, Door, Who};
+use crate::cli::{json_lines, success, text, vultus};
+
+/// Who may call.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    apps: [Credentials; Who::ALL.len()],
+    key: String,
+}
+
+impl Registered {
+    /// Creates the apps and a key in a data directory, which nobody may be using.
+    pub(crate) fn create(data: &Path) -> Registered {
+        let key = ["key", "create", "--name", "all", "--everything", "--scopes"];
+        let scopes = vultus::access::Scope::ALL
+            .map(|scope| scope.as_str())
+            .join(",");
+        let made = made(&[&key[..], &[&scopes]].concat(), data);
+        Registered {
+            apps: Who::ALL.map(|who| create_app(who, data)),
+            key: made["key"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+fn create_app(who: Who, data: &Path) -> Credentials {
+    let storage = who.storage();
+    let number = who
+        .partition()
+        .map(|number| format!("--partition={number}"));
+    let verb = ["app", "create", "--name", who.name(), "--storage", storage];
+    let verb: Vec<&str> = verb.into_iter().chain(number.as_deref()).collect();
+    let app = made(&verb, data);
+    let found = (&app["storage"], &app["partition"]);
+    assert_eq!(found, (&storage.into(), &who.partition().into()));
+    let text = |name: &str| app[name].as_str().unwrap().to_owned();
+    Credentials {
+        id: text("id"),
+        secret: text("secret"),
+    }
+}
+
+/// What a command says that it has made.
+fn made(verb: &[&str], data: &Path) -> Value {
+    let all = [verb, &["--json", "--data-dir", text(data)]].concat();
+    json_lines(&success(&vultus(&all))).remove(0)
+}
+
+/// A process that is killed when the test ends.
+pub(crate) struct Program {
+    child: Mutex<Child>,
+    url: String,
+    registered: Registered,
+}
+
+impl Program {
+    pub(crate) fn start(data: &Path, registered: &Registered) -> Program {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+            .args(["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        Program {
+            child: Mutex::new(child),
+            url: ready["listening"].as_str().unwrap().to_owned(),
+            registered: registered.clone(),
+        }
+    }
+
+    /// Ends the process as a power cut would: it gets no chance to do anything.
+    pub(crate) fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Sends a request to a process that may be killed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If no whole answer came.
+    pub(crate) fn try_send(&self, call: &Call) -> io::Result<Answer> {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let (method, path, length) = (&call.method, &call.path, call.body.len());
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n").into_bytes();
+        for (name, value) in &call.headers {
+            head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        write!(
+            head,
+            "Connection: close\r\nContent-Length: {length}\r\n\r\n"
+        )?;
+        stream.write_all(&head)?;
+        // Whoever refuses a body may close before all of it is there.
+        let _refused = stream.write_all(&call.body);
+        let mut answer = Vec::new();
+        let closed = stream.read_to_end(&mut answer);
+        read(call, &answer).ok_or_else(|| {
+            let broken = || io::Error::other(format!("{} bytes", answer.len()));
+            closed.err().unwrap_or_else(broken)
+        })
+    }
+}
+
+impl Door for Program {
+    fn send(&self, call: Call) -> Answer {
+        self.try_send(&call).unwrap()
+    }
+
+    fn credentials(&self, who: Who) -> Credentials {
+        self.registered.apps[who as usize].clone()
+    }
+
+    fn key(&self) -> String {
+        self.registered.key.clone()
+    }
+
+    fn public_url(&self) -> String {
+        self.url.clone()
+    }
+
+    fn advance(&self, _seconds: u64) {
+        panic!("the real program goes by the real clock");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An answer from the bytes that came until the socket was closed, if they are all.
+///
+/// # Panics
+///
+/// If the phrase behind the status is not the standard one, which is all that pages show of an error.
+fn read(call: &Call, bytes: &[u8]) -> Option<Answer> {
+    const END: &[u8] = b"\r\n\r\n";
+    let head = bytes.windows(END.len()).position(|found| found == END)?;
+    let (head, body) = (&bytes[..head], &bytes[head + END.len()..]);
+    let mut lines = str::from_utf8(head).unwrap().split("\r\n");
+    let status_line = lines.next().unwrap();
+    let rest = status_line.strip_prefix("HTTP/1.1 ").unwrap();
+    let (status, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
+    let status = StatusCode::from_bytes(status.as_bytes()).unwrap();
+    assert_eq!(status.canonical_reason(), Some(phrase));
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap();
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_str(value.trim()).unwrap(),
+        );
+    }
+    let length = headers.get("content-length");
+    let length = length.map_or(0, |length| length.to_str().unwrap().parse().unwrap());
+    let whole = call.method == "HEAD" || body.len() == length;
+    whole.then(|| Answer::new(&call.path, status.as_u16(), headers, body.to_vec()))
+}
