@@ -76,8 +76,17 @@ mod tests {
 
     #[cfg(feature = "parquet")]
     #[test]
-    fn parquet_is_known() {
-        assert_eq!(Format::of(Path::new("a.parquet")).unwrap(), Format::Parquet);
+    fn parquet_is_known_by_the_end_of_the_name_in_any_letter_case() {
+        for name in ["a.parquet", "a.jsonl.PARQUET", "folder.jsonl/a.Parquet"] {
+            assert_eq!(Format::of(Path::new(name)).unwrap(), Format::Parquet);
+        }
+        assert_eq!(
+            Format::of(Path::new("a.parquet.jsonl")).unwrap(),
+            Format::JsonLines
+        );
+        for name in ["parquet", ".parquet", "a.parquet.gz", "a.parquets"] {
+            Format::of(Path::new(name)).unwrap_err();
+        }
     }
 
     #[cfg(not(feature = "parquet"))]

@@ -200,16 +200,33 @@ fn whole_runs_tell_one_person_from_another() {
     }
 }
 
+/// The highest number of a thread that runs networks. Those of a pipeline are numbered from 0 and stay as
+/// long as it does; all other pipelines of these tests have one.
+#[cfg(target_os = "linux")]
+fn highest_network_thread() -> Option<u32> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads
+        .filter_map(|thread| {
+            // A thread may have ended meanwhile.
+            let name = std::fs::read_to_string(thread.ok()?.path().join("comm")).ok()?;
+            name.trim().strip_prefix("rten-")?.parse().ok()
+        })
+        .max()
+}
+
 #[test]
 fn as_many_threads_as_asked_for_give_the_same_answer() {
     let bytes = portrait("obama-portrait.jpg");
     let expected = PIPELINE.only_face(&bytes).unwrap();
-    let two = PipelineOptions {
-        threads: 2,
+    let five = PipelineOptions {
+        threads: 5,
         ..options()
     };
-    let found = FacePipeline::new(&two).unwrap().only_face(&bytes).unwrap();
+    let pipeline = FacePipeline::new(&five).unwrap();
+    let found = pipeline.only_face(&bytes).unwrap();
     assert!(cosine(&found.embedding, &expected.embedding) > 0.9999);
+    #[cfg(target_os = "linux")]
+    assert_eq!(highest_network_thread(), Some(4));
     std::thread::scope(|scope| {
         let callers = [(); 4].map(|()| scope.spawn(|| PIPELINE.only_face(&bytes).unwrap()));
         for caller in callers {
