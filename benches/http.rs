@@ -29,7 +29,7 @@ use vultus::liveness::{FaceView, LivenessDetector, Thresholds, active};
 use vultus::partition::{NewTemplate, Store};
 use vultus::search::Pool;
 use vultus::types::{Bcid, ClassId, Clock, Embedding};
-use vultus::web::{AppState, Settings, serve};
+use vultus::web::{AppState, ServiceOptions, serve};
 
 /// People in the gallery that is searched.
 const PEOPLE: usize = 10_000;
@@ -82,9 +82,9 @@ impl Service {
         let key = ServerKey::random(&mut rand::rng());
         let faces = Arc::new(FacePipeline::new(&options()).unwrap());
         let detector = Arc::new(LivenessDetector::new(1).unwrap());
-        let settings = Settings {
+        let settings = ServiceOptions {
             workers: 1,
-            ..Settings::new("http://localhost")
+            ..ServiceOptions::new("http://localhost")
         };
         let engine = Arc::new(Engine::new(store, Pool::Here));
         let state = AppState::new(

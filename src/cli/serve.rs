@@ -60,7 +60,7 @@ pub(super) fn state(
         Some(origins) => Origins::only(origins.iter().map(String::as_str))?,
         None => Origins::Any,
     };
-    let web_settings = web::Settings {
+    let options = web::ServiceOptions {
         body_bytes_max: settings.body_bytes_max,
         workers: settings.workers,
         origins,
@@ -70,7 +70,7 @@ pub(super) fn state(
             partitions: settings.verification_thresholds.clone(),
         },
         liveness: settings.liveness,
-        ..web::Settings::new(&public_url)
+        ..web::ServiceOptions::new(&public_url)
     };
     let liveness = LivenessDetector::new(1).context("loading the networks for liveness")?;
     Ok(AppState::new(
@@ -78,7 +78,7 @@ pub(super) fn state(
         faces,
         Arc::new(liveness),
         &key,
-        web_settings,
+        options,
         Clock::System,
     ))
 }

@@ -29,7 +29,7 @@ impl Received {
     pub(super) async fn whole(state: &AppState, request: Request) -> Result<Received, Error> {
         let (parts, body) = request.into_parts();
         let whole = Request::from_parts(parts.clone(), body);
-        let read = time::timeout(state.settings().body_wait, Bytes::from_request(whole, &()));
+        let read = time::timeout(state.options().body_wait, Bytes::from_request(whole, &()));
         let body = read
             .await
             .map_err(|_elapsed| {
@@ -40,7 +40,7 @@ impl Received {
             })?
             .map_err(|rejection| match rejection.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => {
-                    let max = state.settings().body_bytes_max;
+                    let max = state.options().body_bytes_max;
                     let message = format!("the body has more than the {max} bytes allowed");
                     Error::new(StatusCode::PAYLOAD_TOO_LARGE, message)
                 }

@@ -22,7 +22,7 @@ use tracing::Span;
 use super::error::Error;
 use super::jobs::Busy;
 use super::native::problem::Problem;
-use super::state::{Origins, Settings};
+use super::state::{Origins, ServiceOptions};
 
 /// The longest path that is written to the log.
 const LOGGED_PATH_BYTES_MAX: usize = 100;
@@ -90,11 +90,11 @@ pub(super) struct BodyRoom {
 }
 
 impl BodyRoom {
-    pub(super) fn new(settings: &Settings) -> BodyRoom {
-        let kibibytes = (settings.body_bytes_total_max >> 10).min(Semaphore::MAX_PERMITS);
+    pub(super) fn new(options: &ServiceOptions) -> BodyRoom {
+        let kibibytes = (options.body_bytes_total_max >> 10).min(Semaphore::MAX_PERMITS);
         BodyRoom {
             free_kibibytes: Arc::new(Semaphore::new(kibibytes)),
-            body_bytes_max: settings.body_bytes_max,
+            body_bytes_max: options.body_bytes_max,
         }
     }
 }

@@ -30,4 +30,4 @@ mod server;
 mod state;
 
 pub use server::{router, serve};
-pub use state::{AppState, OriginError, Origins, Settings, VerificationSettings};
+pub use state::{AppState, OriginError, Origins, ServiceOptions, VerificationSettings};

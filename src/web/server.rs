@@ -25,7 +25,7 @@ use super::routes::{
     passive_live_detection, photo_verify, photo_verify_2, quality_check, result, status, token,
     upload, verify, video_live_detection,
 };
-use super::state::{AppState, Settings};
+use super::state::{AppState, ServiceOptions};
 
 /// How often it is looked whether the key for tokens was replaced. Well below
 /// [`crate::access::ServerKey::RENEWED_WITHIN`].
@@ -37,15 +37,15 @@ const SWEEPS_PER_PURGE: u32 = 4;
 
 /// The whole service, with routes in the order of the API's own page.
 pub fn router(state: AppState) -> Router {
-    let settings = state.settings().clone();
+    let options = state.options().clone();
     let api = routes()
-        .layer(DefaultBodyLimit::max(settings.body_bytes_max))
+        .layer(DefaultBodyLimit::max(options.body_bytes_max))
         .layer(from_fn_with_state(
-            layers::BodyRoom::new(&settings),
+            layers::BodyRoom::new(&options),
             layers::bound_bodies,
         ))
         .with_state(state);
-    layered(api, &settings)
+    layered(api, &options)
 }
 
 /// All routes of both doors.
@@ -81,7 +81,7 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 /// `api` with what happens to every request and answer.
-fn layered(api: Router, settings: &Settings) -> Router {
+fn layered(api: Router, options: &ServiceOptions) -> Router {
     // Wrapped, since a layer of the router itself would come after the match.
     let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
     let service = Router::new()
@@ -90,7 +90,7 @@ fn layered(api: Router, settings: &Settings) -> Router {
             Error::panicked().into_response()
         }))
         .layer(from_fn(render::write))
-        .layer(layers::cors(&settings.origins))
+        .layer(layers::cors(&options.origins))
         .layer(from_fn(layers::forbid_caching));
     layers::logged(service)
 }
@@ -194,7 +194,7 @@ mod tests {
                     }
                 }),
             );
-        let service = layered(api, &Settings::new("http://a.org"));
+        let service = layered(api, &ServiceOptions::new("http://a.org"));
         for path in ["/here", "/job"] {
             let request = Request::get(path)
                 .header(header::ORIGIN, "https://www.example.org")

@@ -36,12 +36,12 @@ struct Parts {
     /// One permit: a second snapshot at the same time would only be slower.
     snapshot_turn: Arc<Semaphore>,
     clock: Clock,
-    settings: Settings,
+    options: ServiceOptions,
 }
 
 /// What an operator can set.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ServiceOptions {
     /// The URL under which clients reach the service, without `/extension`. It stands in every
     /// token, and a token with another one is refused.
     pub public_url: String,
@@ -95,11 +95,11 @@ pub struct OriginError {
     pub found: String,
 }
 
-impl Settings {
-    /// The default settings for a service that is reached under `public_url`.
-    pub fn new(public_url: &str) -> Settings {
+impl ServiceOptions {
+    /// The default options for a service that is reached under `public_url`.
+    pub fn new(public_url: &str) -> ServiceOptions {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Settings {
+        ServiceOptions {
             public_url: public_url.trim_end_matches('/').to_owned(),
             body_bytes_max: 20 << 20,
             body_bytes_total_max: 1 << 30,
@@ -147,25 +147,25 @@ impl AppState {
         faces: Arc<FacePipeline>,
         liveness: Arc<LivenessDetector>,
         key: &ServerKey,
-        settings: Settings,
+        options: ServiceOptions,
         clock: Clock,
     ) -> AppState {
         let store = engine.store().clone();
         AppState(Arc::new(Parts {
             apps: Arc::new(Apps::new(store.clone(), key)),
             api_keys: ApiKeys::new(store.clone(), key),
-            tokens: Tokens::new(key, &settings.public_url),
+            tokens: Tokens::new(key, &options.public_url),
             attempts: Attempts::new(store.clone()),
             results: Results::new(store),
             key: key.clone(),
-            samples: Arc::new(WaitingRoom::new(settings.samples)),
-            jobs: Jobs::new(settings.workers, settings.queue_max, settings.queue_wait),
+            samples: Arc::new(WaitingRoom::new(options.samples)),
+            jobs: Jobs::new(options.workers, options.queue_max, options.queue_wait),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
             faces,
             liveness,
             clock,
-            settings,
+            options,
         }))
     }
 
@@ -189,9 +189,9 @@ impl AppState {
         &self.0.samples
     }
 
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
+    /// What an operator set.
+    pub fn options(&self) -> &ServiceOptions {
+        &self.0.options
     }
 
     /// The clock.
@@ -225,9 +225,9 @@ impl AppState {
 
     /// The similarity from which on a person of `partition` is recognised.
     pub(super) fn verification_threshold(&self, partition: &PartitionId) -> f64 {
-        let settings = &self.settings().verification;
-        let own = settings.partitions.get(partition).copied();
-        own.or(settings.threshold)
+        let verification = &self.options().verification;
+        let own = verification.partitions.get(partition).copied();
+        own.or(verification.threshold)
             .unwrap_or_else(|| self.faces().profile().verification_threshold())
     }
 
@@ -274,6 +274,9 @@ mod tests {
 
     #[test]
     fn a_slash_at_the_end_of_the_url_makes_no_difference() {
-        assert_eq!(Settings::new("http://a.org/").public_url, "http://a.org");
+        assert_eq!(
+            ServiceOptions::new("http://a.org/").public_url,
+            "http://a.org"
+        );
     }
 }

@@ -47,14 +47,14 @@ pub(super) async fn read<T: CallBody>(
 }
 
 async fn whole(state: &AppState, request: Request) -> Result<Bytes, Problem> {
-    let settings = state.settings();
-    let read = time::timeout(settings.body_wait, Bytes::from_request(request, &()));
+    let options = state.options();
+    let read = time::timeout(options.body_wait, Bytes::from_request(request, &()));
     let read = read
         .await
         .map_err(|_elapsed| Problem::new(Code::BodyTimeout, "the body took too long to arrive"))?;
     read.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let max = settings.body_bytes_max;
+            let max = options.body_bytes_max;
             let detail = format!("the body has more than the {max} bytes allowed");
             Problem::new(Code::BodyTooLarge, detail)
         }

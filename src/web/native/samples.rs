@@ -113,7 +113,7 @@ impl GivenSamples {
     pub(super) fn check_count(&self, state: &AppState) -> Result<(), Problem> {
         let (found, most) = (
             self.pictures.count() + self.embeddings.count(),
-            state.settings().samples.per_token.min(LISTED_MAX),
+            state.options().samples.per_token.min(LISTED_MAX),
         );
         if found == 0 {
             let detail = "expected at least one picture or one embedding";
@@ -266,7 +266,7 @@ fn look(
 
 /// Fails unless the pictures are of a live person.
 fn demand(state: &AppState, kind: Liveness, seen: &[Observation]) -> Result<(), Problem> {
-    let thresholds = &state.settings().liveness;
+    let thresholds = &state.options().liveness;
     let fail = |decision: &Decision| {
         let reason = decision
             .parts

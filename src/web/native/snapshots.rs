@@ -107,7 +107,7 @@ pub(in super::super) async fn list(
 }
 
 fn check_directory(state: &AppState) -> Result<&Path, Problem> {
-    state.settings().snapshot_dir.as_deref().ok_or_else(|| {
+    state.options().snapshot_dir.as_deref().ok_or_else(|| {
         let detail = "the service was started without `snapshot-dir`";
         Problem::new(Code::SnapshotsNotConfigured, detail)
     })

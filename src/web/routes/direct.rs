@@ -373,7 +373,7 @@ impl Liveness {
 
     fn of(service: &AppState, decision: &Decision) -> Liveness {
         let parts = &decision.parts;
-        let thresholds = &service.settings().liveness;
+        let thresholds = &service.options().liveness;
         let samples = parts.samples.iter();
         Liveness {
             reason: parts.reason.map(Reason::message),

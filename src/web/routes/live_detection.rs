@@ -202,11 +202,11 @@ pub(in super::super) async fn video_live_detection(
 const FRAMES_MAX: usize = 6;
 
 fn decide_active(state: &AppState, observations: &[&Observation]) -> Decision {
-    active(observations, &state.settings().liveness)
+    active(observations, &state.options().liveness)
 }
 
 fn decide_passive(state: &AppState, observations: &[&Observation]) -> Decision {
-    passive(observations[0], &state.settings().liveness)
+    passive(observations[0], &state.options().liveness)
 }
 
 impl LiveDetectionResult {

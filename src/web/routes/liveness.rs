@@ -19,7 +19,7 @@ pub(super) fn failure(
     attempt: u8,
     samples: &[Sample],
 ) -> Result<Option<Failure>, Error> {
-    let thresholds = &state.settings().liveness;
+    let thresholds = &state.options().liveness;
     let mut seen = Vec::with_capacity(samples.len());
     for sample in samples {
         seen.push(match &sample.presence {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use vultus::web::{Settings, serve};
+use vultus::web::{ServiceOptions, serve};
 
 use crate::harness::Service;
 
@@ -32,7 +32,7 @@ impl Live {
         Live::with(|_| {})
     }
 
-    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Live {
+    pub(super) fn with(change: impl FnOnce(&mut ServiceOptions)) -> Live {
         let service = Service::with(change);
         let listener = TcpListener::bind("127.0.0.1:0");
         let listener = service.runtime.block_on(listener).unwrap();

@@ -15,7 +15,7 @@ use vultus::engine::Engine;
 use vultus::partition::Store;
 use vultus::search::Pool;
 use vultus::types::{ClassId, Clock, EncoderId, Timestamp};
-use vultus::web::{AppState, Settings, router};
+use vultus::web::{AppState, ServiceOptions, router};
 
 use super::networks::{faces, liveness};
 use super::{Answer, Call, Credentials, Door, Who};
@@ -30,7 +30,7 @@ pub(crate) struct Service {
     pub(crate) clock: Clock,
     pub(crate) runtime: Runtime,
     router: Router,
-    settings: Settings,
+    settings: ServiceOptions,
     /// Made when somebody asks for them.
     apps: [OnceLock<Credentials>; Who::ALL.len()],
     key: OnceLock<String>,
@@ -42,13 +42,13 @@ impl Service {
         Service::with(|_| {})
     }
 
-    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Service {
+    pub(crate) fn with(change: impl FnOnce(&mut ServiceOptions)) -> Service {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         let store = Arc::new(Store::open(&data).unwrap());
         let server_key = ServerKey::open_or_create(&data, &mut rand::rng()).unwrap();
         let clock = Clock::manual(Timestamp::from_unix_seconds(1_700_000_000));
-        let mut settings = Settings::new(URL);
+        let mut settings = ServiceOptions::new(URL);
         // A machine with much else to do must not make a test fail.
         settings.queue_wait = Duration::from_secs(300);
         settings.snapshot_dir = Some(directory.path().join("snapshots"));
@@ -159,7 +159,12 @@ impl Door for Service {
     }
 }
 
-fn state(store: &Arc<Store>, key: &ServerKey, settings: &Settings, clock: &Clock) -> AppState {
+fn state(
+    store: &Arc<Store>,
+    key: &ServerKey,
+    settings: &ServiceOptions,
+    clock: &Clock,
+) -> AppState {
     let engine = Arc::new(Engine::new(store.clone(), Pool::Here));
     let settings = settings.clone();
     AppState::new(engine, faces(), liveness(), key, settings, clock.clone())
