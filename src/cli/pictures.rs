@@ -16,10 +16,17 @@ const EXTENSIONS: [&str; 11] = [
 /// Why a picture was refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PictureError {
+    // No source, since the text has it: a chain of causes would say it twice.
     #[error("cannot be read: {0}")]
-    Unreadable(#[from] std::io::Error),
+    Unreadable(std::io::Error),
     #[error(transparent)]
     Face(#[from] FaceError),
+}
+
+impl From<std::io::Error> for PictureError {
+    fn from(error: std::io::Error) -> PictureError {
+        PictureError::Unreadable(error)
+    }
 }
 
 /// All pictures below the paths, in order of their names.

@@ -35,8 +35,9 @@ pub(super) enum DataUrlError {
     #[error("the data-URL has no data")]
     NoData,
     /// The data is marked as base64 but is not.
+    // No source, since the text has it: a chain of causes would say it twice.
     #[error("the data of the data-URL is not base64: {0}")]
-    Base64(#[from] base64::DecodeError),
+    Base64(base64::DecodeError),
 }
 
 impl DataUrl {
@@ -62,7 +63,8 @@ impl DataUrl {
         if !parts.any(|part| part.eq_ignore_ascii_case("base64")) {
             return Err(DataUrlError::NotBase64);
         }
-        let data = STANDARD_PAD_INDIFFERENT.decode(clean(&data[1..]))?;
+        let data = STANDARD_PAD_INDIFFERENT.decode(clean(&data[1..]));
+        let data = data.map_err(DataUrlError::Base64)?;
         if data.is_empty() {
             return Err(DataUrlError::NoData);
         }
