@@ -1,5 +1,6 @@
 //! `vultus demo`: the main job, once, over a real socket.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,7 +67,8 @@ pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
     let (app, secret) = apps.create("demo", storage, None, Clock::System.now(), &mut random)?;
 
     let runtime = tokio::runtime::Runtime::new().context("starting the service")?;
-    let listener = runtime.block_on(serve::bind(([127, 0, 0, 1], 0).into()))?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
+    let listener = runtime.block_on(serve::bind(&listen))?;
     let address = listener.local_addr().context("asking for the address")?;
     let state = serve::state(&settings, engine, faces, address)?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -59,8 +59,8 @@ pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> 
         })
     };
     let reports = Reports {
-        one_picture: section(alone, settings.liveness.passive_score_min),
-        several_pictures: section(several, settings.liveness.active_score_min),
+        one_picture: section(alone, settings.service.liveness.passive_score_min),
+        several_pictures: section(several, settings.service.liveness.active_score_min),
     };
     if let Some(path) = &verb.plot {
         let drawn = reports
@@ -157,7 +157,7 @@ fn name_of(path: &Path) -> String {
 fn decide(shown: &[Shown], settings: &Settings) -> anyhow::Result<Vec<Presentation>> {
     let faces = open::faces(settings)?;
     let detector = LivenessDetector::new(1).context("loading the networks for liveness")?;
-    let thresholds = &settings.liveness;
+    let thresholds = &settings.service.liveness;
     let bar = output::progress(shown.len(), "looking at presentations");
     let decide = |shown: &Shown| {
         let seen: Result<Vec<Observation>, PictureError> = shown

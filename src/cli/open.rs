@@ -14,7 +14,7 @@ use crate::types::PartitionId;
 /// The data directory, made if there is none.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
     let store = Store::open(&settings.data_dir)?;
-    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel))
+    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
 }
 
 /// The data directory, which must exist.
@@ -37,7 +37,7 @@ fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::R
         }
         store => store?,
     };
-    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel))
+    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
 }
 
 /// A gallery, which must exist.
@@ -53,7 +53,8 @@ pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
     let embedder = settings
         .embedder
         .clone()
-        .map(|(onnx, profile)| EmbedderSource { onnx, profile });
+        .zip(settings.embedder_profile.clone());
+    let embedder = embedder.map(|(onnx, profile)| EmbedderSource { onnx, profile });
     let options = PipelineOptions {
         embedder,
         detector: Runtime::with(settings.onnxruntime.clone()),

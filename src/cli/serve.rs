@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 
 use super::exit::Exit;
 use super::{open, output};
 use crate::access::ServerKey;
-use crate::config::Settings;
+use crate::config::{ListenAddress, Settings};
 use crate::engine::Engine;
 use crate::face::FacePipeline;
 use crate::liveness::LivenessDetector;
 use crate::partition::{Maintenance, MaintenanceOptions};
 use crate::types::Clock;
-use crate::web::{self, AppState, Origins};
+use crate::web::{self, AppState};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     let engine = Arc::new(open::engine(settings)?);
@@ -25,8 +25,9 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
         .context("starting to keep galleries in order")?;
     let runtime = tokio::runtime::Runtime::new().context("starting the service")?;
     runtime.block_on(async {
-        let listener = bind(settings.listen).await?;
+        let listener = bind(&settings.listen).await?;
         let address = listener.local_addr().context("asking for the address")?;
+        warn_of_url(settings, address);
         let state = state(settings, engine, faces, address)?;
         output::json_line(&serde_json::json!({ "listening": format!("http://{address}") }))?;
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
@@ -38,10 +39,27 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     })
 }
 
-pub(super) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
+/// Listens on the first address of the host that can be listened on; those of IPv4 come first, since
+/// `localhost` stands for `127.0.0.1` to most clients.
+pub(super) async fn bind(listen: &ListenAddress) -> anyhow::Result<TcpListener> {
+    let listening = async {
+        let mut addresses: Vec<SocketAddr> = lookup_host(listen.as_str()).await?.collect();
+        addresses.sort_by_key(SocketAddr::is_ipv6);
+        TcpListener::bind(&*addresses).await
+    };
+    listening
         .await
-        .with_context(|| format!("cannot listen on {address}"))
+        .with_context(|| format!("cannot listen on {listen}"))
+}
+
+/// Clients elsewhere reach the service under another URL than the one that it would put into tokens.
+fn warn_of_url(settings: &Settings, address: SocketAddr) {
+    if settings.public_url.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "tokens will say that clients reach the service under http://{address}: \
+             set `public-url` if they reach it under another URL"
+        );
+    }
 }
 
 /// The service that the settings ask for, reached at `address` unless they say otherwise.
@@ -52,25 +70,13 @@ pub(super) fn state(
     address: SocketAddr,
 ) -> anyhow::Result<AppState> {
     let key = ServerKey::open_or_create(engine.store().directory(), &mut rand::rng())?;
-    let public_url = settings
-        .public_url
-        .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
-    let origins = match &settings.cors_origins {
-        Some(origins) => Origins::only(origins.iter().map(String::as_str))?,
-        None => Origins::Any,
+    let public_url = match &settings.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("http://{address}"),
     };
     let options = web::ServiceOptions {
-        body_bytes_max: settings.body_bytes_max,
-        workers: settings.workers,
-        origins,
-        snapshot_dir: settings.snapshot_dir.clone(),
-        verification: web::VerificationSettings {
-            threshold: settings.verification_threshold,
-            partitions: settings.verification_thresholds.clone(),
-        },
-        liveness: settings.liveness,
-        ..web::ServiceOptions::new(&public_url)
+        public_url,
+        ..settings.service.clone()
     };
     let liveness = LivenessDetector::new(1).context("loading the networks for liveness")?;
     Ok(AppState::new(

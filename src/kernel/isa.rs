@@ -3,11 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 /// A way to compute. Every one gives the same whole numbers; they differ in speed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// Plain Rust: the reference that every other one must equal.
     Scalar,
@@ -93,14 +90,6 @@ impl FromStr for Isa {
             let known = Isa::ALL.map(|isa| isa.to_string()).join(", ");
             format!("no kernel is called `{text}`: expected one of {known}")
         })
-    }
-}
-
-impl TryFrom<String> for Isa {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Isa, String> {
-        text.parse()
     }
 }
 

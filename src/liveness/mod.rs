@@ -33,5 +33,5 @@ pub use challenge::{Tagged, challenge};
 pub use decision::{Decision, Failure, Motion, Movement, Parts, Reason, SamplePart};
 pub use detector::LivenessDetector;
 pub use observation::{Observation, Pose};
-pub use thresholds::{ThresholdError, Thresholds};
+pub use thresholds::Thresholds;
 pub use view::FaceView;

@@ -24,10 +24,12 @@ mod layers;
 mod native;
 mod openapi;
 mod parameters;
+mod public_url;
 mod render;
 mod routes;
 mod server;
 mod state;
 
+pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
 pub use state::{AppState, OriginError, Origins, ServiceOptions, VerificationSettings};

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::jobs::Jobs;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
-use crate::face::FacePipeline;
+use crate::face::{DecodeLimits, FacePipeline};
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::samples::{Limits, WaitingRoom};
 use crate::types::{Clock, PartitionId};
@@ -96,13 +96,18 @@ pub struct OriginError {
 }
 
 impl ServiceOptions {
+    /// The most bytes that all bodies at hand have together by default. No single one may have more, or
+    /// it would never find room.
+    pub const BODY_BYTES_TOTAL_MAX: usize = 1 << 30;
+
     /// The default options for a service that is reached under `public_url`.
     pub fn new(public_url: &str) -> ServiceOptions {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         ServiceOptions {
             public_url: public_url.trim_end_matches('/').to_owned(),
-            body_bytes_max: 20 << 20,
-            body_bytes_total_max: 1 << 30,
+            // As much as one picture may have.
+            body_bytes_max: DecodeLimits::default().bytes_max,
+            body_bytes_total_max: ServiceOptions::BODY_BYTES_TOTAL_MAX,
             body_wait: Duration::from_secs(60),
             origins: Origins::Any,
             workers,
@@ -127,8 +132,11 @@ impl Origins {
         let origins: Result<Vec<HeaderValue>, OriginError> = list
             .into_iter()
             .map(|text| {
-                let host = text.split_once("://").map(|(_scheme, host)| host);
-                let good = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+                let parts = text.split_once("://");
+                let good = parts.is_some_and(|(scheme, host)| {
+                    let odd = ['/', '?', '#', '@', ' '];
+                    !scheme.is_empty() && !host.is_empty() && !host.contains(odd)
+                });
                 let value = HeaderValue::from_str(text).ok().filter(|_| good);
                 value.ok_or_else(|| OriginError {
                     found: text.escape_default().take(80).collect(),
@@ -267,6 +275,10 @@ mod tests {
             "https://",
             "https://a.org/",
             "https://a\n.org",
+            "https://a.org b",
+            "https://u:p@a.org",
+            "https://a.org?x",
+            "://a.org",
         ] {
             assert!(Origins::only([bad]).is_err(), "{bad}");
         }

@@ -22,6 +22,8 @@ mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;
 #[cfg(feature = "web")]
+mod cli_settings;
+#[cfg(feature = "web")]
 mod cli_snapshot;
 #[cfg(feature = "web")]
 mod cli_upkeep;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::cosine;
+use super::parse::cosine;
 use crate::exchange::Existing;
 use crate::types::{ClassId, PartitionId};
 

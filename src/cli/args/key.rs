@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::parse::whole;
 use crate::access::{ApiKeyId, Scope};
 use crate::types::StorageName;
 
@@ -30,11 +31,12 @@ pub(in crate::cli) struct CreateKey {
         long,
         requires = "storage",
         conflicts_with = "everything",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = whole(i32::MIN..=i32::MAX)
     )]
     pub(in crate::cli) partition: Option<i32>,
     /// How many days it is valid [default: until it is revoked]
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "DAYS", allow_negative_numbers = true, value_parser = whole(1_u32..))]
     pub(in crate::cli) days: Option<u32>,
     /// Print JSON
     #[arg(long)]

@@ -3,11 +3,12 @@
 mod evaluate;
 mod gallery;
 mod key;
+mod parse;
+mod settings;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
 pub(in crate::cli) use self::evaluate::Evaluate;
 pub(in crate::cli) use self::gallery::{
@@ -15,9 +16,9 @@ pub(in crate::cli) use self::gallery::{
     Verify,
 };
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};
-use crate::config::Layer;
+use self::parse::{cosine, whole};
+pub(in crate::cli) use self::settings::typed;
 use crate::exchange::Existing;
-use crate::kernel::Isa;
 use crate::types::{ClassId, PartitionId, StorageName};
 
 /// Who is this? Enrol people, then show a new picture: Vultus lists the enrolled people it most
@@ -25,46 +26,17 @@ use crate::types::{ClassId, PartitionId, StorageName};
 #[derive(Debug, Parser)]
 #[command(name = "vultus", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(in crate::cli) struct Arguments {
-    #[command(flatten)]
-    pub(in crate::cli) common: Common,
     #[command(subcommand)]
     pub(in crate::cli) verb: Verb,
 }
 
 const EXIT_CODES: &str = "\
-Settings come from flags, then environment variables (VULTUS_DATA_DIR and so on), then the file
-named by --config, then defaults.
+A setting comes from a flag, else from an environment variable (VULTUS_DATA_DIR for --data-dir), else
+from the file that --config names. The help of a verb lists those that it uses, and
+docs/configuration.md all.
 
 Exit codes: 0 done (identify: somebody was found), 1 the answer is no (nobody was found, or an item
 was refused while the others were done), 2 it could not be done.";
-
-/// Flags of every verb.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Common {
-    /// The directory in which everything is kept [default: vultus-data]
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// A TOML file with settings, named like the flags [env: VULTUS_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(in crate::cli) config: Option<PathBuf>,
-    /// Threads that scan the gallery and read pictures [default: one for each processor]
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<usize>,
-    /// The instruction set that scans: scalar, simsimd, avx2, avxvnni, avx512 or amx [default: the
-    /// fastest that the processor has]
-    #[arg(long, global = true, value_name = "NAME")]
-    isa: Option<Isa>,
-    /// Another network to make embeddings with, instead of the built-in SFace: an ONNX file
-    #[arg(long, global = true, value_name = "FILE")]
-    embedder: Option<PathBuf>,
-    /// What that network expects and gives: a TOML file
-    #[arg(long, global = true, value_name = "FILE")]
-    embedder_profile: Option<PathBuf>,
-    /// Find faces with ONNX Runtime, which is several times as fast at it: the file of its shared
-    /// library. Needs a program built with the feature `onnxruntime`
-    #[arg(long, global = true, value_name = "FILE")]
-    onnxruntime: Option<PathBuf>,
-}
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
@@ -100,30 +72,7 @@ pub(in crate::cli) struct Demo {
 /// Prints one line of JSON with the address to stdout when it is ready. Stops on Ctrl-C or SIGTERM
 /// after the requests at hand are answered.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Serve {
-    /// Address and port; port 0 takes a free one [default: 127.0.0.1:8040]
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
-    /// The URL under which clients reach the service [default: http:// and the address]
-    #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
-    /// Web origins whose pages may call the service, separated by commas [default: all]
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
-    cors_origins: Option<Vec<String>>,
-    /// Pictures and searches worked on at once [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
-    /// The largest request body in bytes [default: 20971520]
-    #[arg(long, value_name = "BYTES")]
-    body_bytes_max: Option<usize>,
-    /// Where the native API makes snapshots [default: nowhere, they are refused]
-    #[arg(long, value_name = "DIR")]
-    snapshot_dir: Option<PathBuf>,
-    /// The similarity from which on a verification succeeds, -1 to 1; a settings file can have one for
-    /// each partition [default: that of the encoder's profile]
-    #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
-    verification_threshold: Option<f64>,
-}
+pub(in crate::cli) struct Serve {}
 
 /// Manage the client apps that may call the service
 #[derive(Debug, Subcommand)]
@@ -137,7 +86,7 @@ pub(in crate::cli) enum App {
         #[arg(long)]
         storage: StorageName,
         /// The only partition of that storage that it may use [default: all]
-        #[arg(long, allow_negative_numbers = true)]
+        #[arg(long, allow_negative_numbers = true, value_parser = whole(i32::MIN..=i32::MAX))]
         partition: Option<i32>,
         /// Print JSON
         #[arg(long)]
@@ -208,7 +157,7 @@ pub(in crate::cli) struct Identify {
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
     /// The most people in an answer, 1 or more
-    #[arg(long, value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = at_least_one)]
+    #[arg(long, value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1_usize..))]
     pub(in crate::cli) top: usize,
     /// Leave out people with a lower similarity, from -1 to 1
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
@@ -271,13 +220,13 @@ pub(in crate::cli) struct Inspect {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Bench {
     /// Templates that are made up
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = whole(1_usize..))]
     pub(in crate::cli) rows: usize,
     /// Values of each
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = whole(0_usize..))]
     pub(in crate::cli) dim: usize,
     /// Makes the same templates and probes again
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0_u64..))]
     pub(in crate::cli) seed: u64,
     /// An .npy file of templates instead; its classes are the row numbers from 1
     #[arg(
@@ -295,17 +244,18 @@ pub(in crate::cli) struct Bench {
         long,
         value_name = "N",
         value_delimiter = ',',
-        default_value = "1,8,64,512"
+        default_value = "1,8,64,512",
+        value_parser = whole(1_usize..)
     )]
     pub(in crate::cli) probes: Vec<usize>,
     /// The most people in an answer
-    #[arg(long, value_name = "K", default_value_t = 20)]
+    #[arg(long, value_name = "K", default_value_t = 20, value_parser = whole(1_usize..))]
     pub(in crate::cli) top: usize,
     /// How often everything is measured; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = whole(1_usize..))]
     pub(in crate::cli) rounds: usize,
     /// Answers that are compared with a full sort in double precision
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(0_usize..))]
     pub(in crate::cli) check: usize,
     /// Measure the plans that the engine would not choose, too
     #[arg(long)]
@@ -337,78 +287,17 @@ impl ExistingOutput {
     }
 }
 
-impl Arguments {
-    /// The settings that were typed.
-    pub(in crate::cli) fn layer(&self) -> Layer {
-        let common = Layer {
-            data_dir: self.common.data_dir.clone(),
-            threads: self.common.threads,
-            isa: self.common.isa,
-            embedder: self.common.embedder.clone(),
-            embedder_profile: self.common.embedder_profile.clone(),
-            onnxruntime: self.common.onnxruntime.clone(),
-            ..Layer::default()
-        };
-        match &self.verb {
-            Verb::Serve(serve) => Layer {
-                listen: serve.listen,
-                public_url: serve.public_url.clone(),
-                cors_origins: serve.cors_origins.clone(),
-                workers: serve.workers,
-                body_bytes_max: serve.body_bytes_max,
-                snapshot_dir: serve.snapshot_dir.clone(),
-                verification_threshold: serve.verification_threshold,
-                ..common
-            },
-            _ => common,
-        }
-    }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("an answer of nobody says nothing: ask for 1 or more".to_owned()),
-        Ok(count) => Ok(count),
-        Err(_) => Err(format!("`{text}` is not a whole number of 1 or more")),
-    }
-}
-
-fn cosine(text: &str) -> Result<f64, String> {
-    let value: f64 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a number"))?;
-    if (-1.0..=1.0).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("{value} is outside -1 to 1"))
-    }
+/// The command line: verbs with their flags, and the flags of settings at the verbs that use them.
+pub(in crate::cli) fn command() -> Command {
+    settings::with_flags(Arguments::command())
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_definition_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn an_answer_has_somebody() {
-        assert_eq!(at_least_one("1"), Ok(1));
-        assert_eq!(at_least_one("18446744073709551615"), Ok(usize::MAX));
-        for text in ["0", "00", "-1", "1.5", "18446744073709551616", ""] {
-            assert!(at_least_one(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn thresholds_are_cosines() {
-        assert_eq!(cosine("-0.5"), Ok(-0.5));
-        for text in ["1.5", "NaN", "inf", ""] {
-            assert!(cosine(text).is_err(), "{text}");
-        }
+        command().debug_assert();
     }
 }

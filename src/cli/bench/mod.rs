@@ -49,9 +49,10 @@ pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
         bail!("--probes, --rounds and --top are at least 1");
     }
     let pool = Pool::new(settings.threads);
+    let kernel = settings.kernel()?;
     let gallery = Gallery::prepare(verb, settings, most)?;
     let options = Options {
-        kernel: settings.kernel,
+        kernel,
         ..Options::best(verb.top)
     };
     if verb.interactive {
@@ -67,7 +68,7 @@ pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
     let bar = output::progress(verb.rounds, "measuring");
     // Round by round, so that a noisy neighbour slows everything alike.
     for _ in 0..verb.rounds {
-        limits.measure(settings.kernel, &pool);
+        limits.measure(kernel, &pool);
         for measurement in &mut measured {
             measurement.measure(&gallery, &options, &pool)?;
         }
@@ -83,7 +84,7 @@ pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
         .partition(|measurement| measurement.plan == options.plan_for(measurement.probes));
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
-        machine: Machine::describe(settings.kernel),
+        machine: Machine::describe(kernel),
         rows: gallery.snapshot.templates(),
         dimension: gallery.snapshot.encoder().dimension(),
         threads: pool.threads(),

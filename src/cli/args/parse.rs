@@ -1,0 +1,61 @@
+//! Parsers of values, which say what is needed.
+
+use std::fmt::Display;
+use std::ops::{Bound, RangeBounds};
+use std::str::FromStr;
+
+/// Reads a whole number of a range.
+pub(super) fn whole<T, R>(range: R) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + Display + PartialOrd + Copy,
+    R: RangeBounds<T> + Clone,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| match (range.start_bound(), range.end_bound()) {
+            (Bound::Included(min), Bound::Included(max)) => {
+                format!("expected a whole number from {min} to {max}")
+            }
+            (Bound::Included(min), _) => format!("expected a whole number of at least {min}"),
+            _ => "expected a whole number".to_owned(),
+        })
+    }
+}
+
+/// Reads a similarity.
+pub(super) fn cosine(text: &str) -> Result<f64, String> {
+    // NaN is in no range.
+    let cosine = text
+        .parse()
+        .ok()
+        .filter(|cosine| (-1.0..=1.0).contains(cosine));
+    cosine.ok_or_else(|| "expected a similarity, a number from -1 to 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_somebody() {
+        let at_least_one = whole(1_usize..);
+        assert_eq!(at_least_one("1"), Ok(1));
+        assert_eq!(at_least_one("18446744073709551615"), Ok(usize::MAX));
+        for text in ["0", "00", "-1", "1.5", "18446744073709551616", "", "x"] {
+            assert!(at_least_one(text).is_err(), "{text}");
+        }
+        let error = whole::<i32, _>(i32::MIN..=i32::MAX)("x").unwrap_err();
+        assert_eq!(
+            error,
+            "expected a whole number from -2147483648 to 2147483647"
+        );
+    }
+
+    #[test]
+    fn thresholds_are_cosines() {
+        assert_eq!(cosine("-0.5"), Ok(-0.5));
+        for text in ["1.5", "NaN", "inf", "", "x"] {
+            assert!(cosine(text).is_err(), "{text}");
+        }
+    }
+}

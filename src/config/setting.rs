@@ -1,0 +1,73 @@
+//! One thing that can be set, and what follows from its row.
+
+use super::{Settings, Value};
+
+/// One thing that can be set.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key in a settings file; one with a dot stands in a table: `liveness.mirrored`.
+    pub name: &'static str,
+    /// What stands for its value in help: `N`, `FILE`.
+    pub value_name: &'static str,
+    /// What it is, as one sentence without its full stop.
+    pub text: &'static str,
+    /// What it can be, and where it goes.
+    pub value: Value,
+    /// What holds when it is not set.
+    pub standard: Standard,
+    /// The verbs that use it; `gallery` stands for all that begin so.
+    pub verbs: &'static [&'static str],
+}
+
+/// What holds when a setting is not set.
+#[derive(Debug)]
+pub enum Standard {
+    /// What the field holds in [`Settings::new`].
+    Field(fn(&Settings) -> String),
+    /// Something that depends on the machine or on other settings.
+    Words(&'static str),
+}
+
+impl Setting {
+    /// Its flag, without the hyphens before it: `liveness-mirrored`.
+    pub fn flag(&self) -> String {
+        self.name.replace('.', "-")
+    }
+
+    /// Its environment variable: `VULTUS_LIVENESS_MIRRORED`.
+    pub fn variable(&self) -> String {
+        let name = self.name.replace(['.', '-'], "_");
+        format!("VULTUS_{}", name.to_ascii_uppercase())
+    }
+
+    /// Whether it can stand in a settings file.
+    pub fn is_in_file(&self) -> bool {
+        !matches!(self.value, Value::SettingsFile(_))
+    }
+
+    /// Whether the verb uses it; `verb` is what is typed, such as `gallery import`.
+    pub fn is_used_by(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|user| {
+            let rest = verb.strip_prefix(user);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })
+    }
+
+    /// Its default, for people.
+    pub fn standard(&self) -> String {
+        match self.standard {
+            Standard::Field(show) => show(&Settings::new(1)),
+            Standard::Words(words) => words.to_owned(),
+        }
+    }
+
+    /// What help says about it. That a path is needed stands in its name already.
+    pub fn help(&self) -> String {
+        let text = match self.value {
+            Value::SettingsFile(_) | Value::File(_) | Value::Folder(_) => self.text.to_owned(),
+            _ => format!("{}: {}", self.text, self.value.expected()),
+        };
+        let (variable, standard) = (self.variable(), self.standard());
+        format!("{text} [env: {variable}] [default: {standard}]")
+    }
+}

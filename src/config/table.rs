@@ -1,0 +1,333 @@
+//! The table: everything that can be set.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Standard::{Field, Words};
+use super::Value::{
+    Bytes, File, Folder, Isa, List, Number, SettingsFile, Switch, Table, Text, Whole,
+};
+use super::{ListenAddress, Setting, Settings, log};
+use crate::liveness::Thresholds;
+use crate::types::PartitionId;
+use crate::web::{Origins, PublicUrl, ServiceOptions};
+
+const ALL: &[&str] = &[
+    "demo", "serve", "app", "key", "enroll", "identify", "gallery", "inspect", "evaluate", "bench",
+];
+/// Those that open a data directory.
+const KEEPING: &[&str] = &["serve", "app", "key", "enroll", "identify", "gallery"];
+/// Those that do much at once.
+const WORKING: &[&str] = &[
+    "demo",
+    "serve",
+    "enroll",
+    "identify",
+    "gallery import",
+    "gallery duplicates",
+    "evaluate",
+    "bench",
+];
+/// Those that search.
+const SEARCHING: &[&str] = &["demo", "serve", "identify", "gallery duplicates", "bench"];
+/// Those that look at pictures.
+const SEEING: &[&str] = &[
+    "demo",
+    "serve",
+    "enroll",
+    "identify",
+    "gallery import",
+    "evaluate",
+];
+const SERVING: &[&str] = &["serve"];
+/// Those that decide whether somebody is there in person.
+const DECIDING: &[&str] = &["serve", "evaluate"];
+
+/// More threads than any machine of today has processors: beyond it stands a slip.
+const THREADS_MAX: usize = 1_024;
+
+/// Everything that can be set, in the order of help and of `docs/configuration.md`.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "config",
+        value_name: "FILE",
+        text: "A file with settings, whose keys are named like the flags",
+        value: SettingsFile(|settings, path| settings.config = Some(path)),
+        standard: Words("none"),
+        verbs: ALL,
+    },
+    Setting {
+        name: "log",
+        value_name: "FILTER",
+        text: "What is logged to stderr",
+        value: Text(log::EXPECTED, |settings, text| {
+            settings.log = Some(log::filter(text)?);
+            Some(())
+        }),
+        standard: Words("`warn,vultus=info` of `serve`, else `warn`"),
+        verbs: ALL,
+    },
+    Setting {
+        name: "data-dir",
+        value_name: "DIR",
+        text: "The directory in which everything is kept",
+        value: Folder(|settings, path| settings.data_dir = path),
+        standard: Field(|settings| settings.data_dir.display().to_string()),
+        verbs: KEEPING,
+    },
+    Setting {
+        name: "threads",
+        value_name: "N",
+        text: "Threads that scan the gallery and read pictures",
+        value: Whole(1..=THREADS_MAX, |settings, count| settings.threads = count),
+        standard: Words("one for each processor"),
+        verbs: WORKING,
+    },
+    Setting {
+        name: "isa",
+        value_name: "NAME",
+        text: "The instruction set that scans; answers do not depend on it",
+        value: Isa(|settings, isa| settings.isa = Some(isa)),
+        standard: Words("the fastest that the processor has"),
+        verbs: SEARCHING,
+    },
+    Setting {
+        name: "embedder",
+        value_name: "FILE",
+        text: "Another network to make embeddings with, an ONNX file; needs `embedder-profile`",
+        value: File(|settings, path| settings.embedder = Some(path)),
+        standard: Words("the built-in SFace"),
+        verbs: SEEING,
+    },
+    Setting {
+        name: "embedder-profile",
+        value_name: "FILE",
+        text: "What that network expects and gives, a TOML file",
+        value: File(|settings, path| settings.embedder_profile = Some(path)),
+        standard: Words("none"),
+        verbs: SEEING,
+    },
+    Setting {
+        name: "onnxruntime",
+        value_name: "FILE",
+        text: "Find faces with ONNX Runtime, which is several times as fast at it: its shared library. \
+               Needs a program built with the feature `onnxruntime`",
+        value: File(|settings, path| settings.onnxruntime = Some(path)),
+        standard: Words("the built-in runtime"),
+        verbs: SEEING,
+    },
+    Setting {
+        name: "listen",
+        value_name: "HOST:PORT",
+        text: "Where the service listens",
+        value: Text(ListenAddress::EXPECTED, |settings, text| {
+            settings.listen = text.parse().ok()?;
+            Some(())
+        }),
+        standard: Field(|settings| settings.listen.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "public-url",
+        value_name: "URL",
+        text: "The URL under which clients reach the service; it stands in every token",
+        value: Text(PublicUrl::EXPECTED, |settings, text| {
+            settings.public_url = Some(text.parse().ok()?);
+            Some(())
+        }),
+        standard: Words("`http://` and the address that the service listens on"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "cors-origins",
+        value_name: "ORIGIN,...",
+        text: "The web origins whose pages may call the service",
+        value: List(
+            "origins such as `https://www.example.org`, without a path; all may call if it is not set",
+            |settings, list| {
+                settings.service.origins = Origins::only(list.iter().copied()).ok()?;
+                Some(())
+            },
+        ),
+        standard: Words("all"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "workers",
+        value_name: "N",
+        text: "Pictures and searches that the service works on at once",
+        value: Whole(1..=THREADS_MAX, |settings, count| {
+            settings.service.workers = count;
+        }),
+        standard: Words("one for each processor"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "queue-max",
+        value_name: "N",
+        text: "How many more may wait for their turn; others are told to come again",
+        value: Whole(0..=100_000, |settings, count| {
+            settings.service.queue_max = count;
+        }),
+        standard: Field(|settings| settings.service.queue_max.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "queue-wait-seconds",
+        value_name: "N",
+        text: "How long one may wait for its turn",
+        value: Whole(1..=3_600, |settings, seconds| {
+            settings.service.queue_wait = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| settings.service.queue_wait.as_secs().to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "body-bytes-max",
+        value_name: "BYTES",
+        text: "The largest body of a request",
+        value: Bytes(
+            1_024..=ServiceOptions::BODY_BYTES_TOTAL_MAX,
+            |settings, bytes| {
+                settings.service.body_bytes_max = bytes;
+            },
+        ),
+        standard: Field(|settings| settings.service.body_bytes_max.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "body-wait-seconds",
+        value_name: "N",
+        text: "How long a body may take to arrive",
+        value: Whole(1..=3_600, |settings, seconds| {
+            settings.service.body_wait = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| settings.service.body_wait.as_secs().to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "snapshot-dir",
+        value_name: "DIR",
+        text: "Where the native API makes snapshots",
+        value: Folder(|settings, path| settings.service.snapshot_dir = Some(path)),
+        standard: Words("nowhere, they are refused"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "verification-threshold",
+        value_name: "COSINE",
+        text: "The similarity from which on a verification succeeds",
+        value: Number(-1.0..=1.0, |settings, cosine| {
+            settings.service.verification.threshold = Some(cosine);
+        }),
+        standard: Words("that of the encoder"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "verification-thresholds",
+        value_name: "PARTITION=COSINE,...",
+        text: "The same for single partitions",
+        value: Table(
+            "a similarity from -1 to 1 for each of some partitions: in a file a table with lines such \
+             as `\"bws.112\" = 0.5`, else a list such as `bws.112=0.5,bws.113=0.6`",
+            |settings, entries| {
+                settings.service.verification.partitions = cosines(entries)?;
+                Some(())
+            },
+        ),
+        standard: Words("none"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "liveness.passive-score-min",
+        value_name: "SCORE",
+        text: "The least score of a single picture of a live person",
+        value: Number(0.0..=1.0, |settings, score| {
+            liveness(settings).passive_score_min = score;
+        }),
+        standard: Field(|settings| settings.service.liveness.passive_score_min.to_string()),
+        verbs: DECIDING,
+    },
+    Setting {
+        name: "liveness.active-score-min",
+        value_name: "SCORE",
+        text: "The least score of several pictures of a live person",
+        value: Number(0.0..=1.0, |settings, score| {
+            liveness(settings).active_score_min = score;
+        }),
+        standard: Field(|settings| settings.service.liveness.active_score_min.to_string()),
+        verbs: DECIDING,
+    },
+    Setting {
+        name: "liveness.similarity-min",
+        value_name: "COSINE",
+        text: "The least similarity between two samples of one person; it belongs to the embedder",
+        value: Number(-1.0..=1.0, |settings, cosine| {
+            liveness(settings).similarity_min = cosine;
+        }),
+        standard: Field(|settings| settings.service.liveness.similarity_min.to_string()),
+        verbs: DECIDING,
+    },
+    Setting {
+        name: "liveness.same-picture-correlation",
+        value_name: "R",
+        text: "The correlation from which on two samples are one picture",
+        value: Number(0.5..=1.0, |settings, correlation| {
+            liveness(settings).same_picture_correlation = correlation;
+        }),
+        standard: Field(|settings| {
+            settings
+                .service
+                .liveness
+                .same_picture_correlation
+                .to_string()
+        }),
+        verbs: DECIDING,
+    },
+    Setting {
+        name: "liveness.turn-degrees-min",
+        value_name: "DEGREES",
+        text: "The fewest degrees by which a head must have turned for there to be motion at all",
+        value: Number(0.0..=45.0, |settings, degrees| {
+            liveness(settings).turn_degrees_min = degrees;
+        }),
+        standard: Field(|settings| settings.service.liveness.turn_degrees_min.to_string()),
+        verbs: DECIDING,
+    },
+    Setting {
+        name: "liveness.movement-degrees-min",
+        value_name: "DEGREES",
+        text: "The fewest degrees by which a head must have turned where a challenge wants it",
+        value: Number(0.0..=45.0, |settings, degrees| {
+            liveness(settings).movement_degrees_min = degrees;
+        }),
+        standard: Field(|settings| settings.service.liveness.movement_degrees_min.to_string()),
+        verbs: DECIDING,
+    },
+    Setting {
+        name: "liveness.mirrored",
+        value_name: "YES",
+        text: "Whether pictures arrive as users see themselves on the preview, as the BWS browser module \
+               sends them",
+        value: Switch(|settings, mirrored| liveness(settings).mirrored = mirrored),
+        standard: Field(|settings| settings.service.liveness.mirrored.to_string()),
+        verbs: DECIDING,
+    },
+];
+
+fn liveness(settings: &mut Settings) -> &mut Thresholds {
+    &mut settings.service.liveness
+}
+
+/// The similarity of each partition; `None` if one is no similarity, or a partition comes twice.
+fn cosines(entries: &[(&str, f64)]) -> Option<BTreeMap<PartitionId, f64>> {
+    let mut cosines = BTreeMap::new();
+    for (partition, cosine) in entries {
+        let is_cosine = (-1.0..=1.0).contains(cosine);
+        let before = cosines.insert(partition.parse().ok()?, *cosine);
+        if !is_cosine || before.is_some() {
+            return None;
+        }
+    }
+    Some(cosines)
+}
