@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::StoreError;
-use super::commit::{Change, Group, Halt};
-use super::format::{ROWS_MAX, TemplateInfo};
-use super::gallery::{Partition, insert_segment};
+use super::catalog::{Change, Group, Halt};
 use super::pace::Pace;
+use super::partition::{Partition, insert_segment};
+use super::segment::{ROWS_MAX, SegmentWriter, TemplateInfo};
 use super::snapshot::Block;
 use super::tail::TailBlock;
-use super::writer::SegmentWriter;
 use crate::types::{ClassId, Embedding, EncoderId, Timestamp};
 
 /// Templates that are added together. They are coded as they come, so that adding them is writing.

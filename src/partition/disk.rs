@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+use super::StoreError;
+
 /// Everything that changes a data directory goes through here, and every first look at a file.
 /// Segments are read through memory maps once they are open.
 pub(super) trait Disk: Debug + Send + Sync {
@@ -192,4 +194,13 @@ impl StorageBackend for Backend {
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.0.query_lock_range(start, end)
     }
+}
+
+/// Makes the entry of a file in its directory durable.
+pub(super) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    let directory = path
+        .parent()
+        .expect("a file in a data directory has a parent");
+    let synced = disk.sync_directory(directory);
+    synced.map_err(|error| StoreError::io("sync", directory, error))
 }

@@ -15,11 +15,9 @@ use std::{fmt, io, thread};
 use redb::Database;
 
 use super::StoreError;
-use super::catalog::SegmentEntry;
-use super::dead::DeadRows;
-use super::disk::{Disk, DiskFile};
-use super::segment::Segment;
-use super::writer::{SegmentName, SegmentWriter, sync_directory_of};
+use super::catalog::{CATALOG_FILE, SegmentEntry};
+use super::disk::{Disk, DiskFile, sync_directory_of};
+use super::segment::{DeadRows, Segment, SegmentName, SegmentWriter};
 
 /// The files of all partitions.
 #[derive(Debug)]
@@ -286,7 +284,7 @@ impl Files {
                     let overwritten = overwrite(&*catalog.file);
                     let failed = overwritten.is_err();
                     if let Err(error) = overwritten {
-                        let path = self.directory.join("catalog.redb");
+                        let path = self.directory.join(CATALOG_FILE);
                         failure.get_or_insert(StoreError::io("overwrite", &path, error));
                     }
                     failed

@@ -18,55 +18,44 @@
 //! describes every byte. What a probe is and how it is scored is not known here.
 
 mod archive;
-mod backup;
 mod batch;
 mod catalog;
-mod check;
-mod commit;
-mod compaction;
-mod copy;
-mod dead;
 mod disk;
 mod error;
 mod files;
-mod fill;
 mod findings;
-mod format;
-#[cfg(test)]
-mod fuzz;
-mod gallery;
 mod health;
 mod inspect;
 mod maintenance;
-mod map;
 mod pace;
-mod repair;
-mod rewrite;
-mod rows;
+#[expect(
+    clippy::module_inception,
+    reason = "one partition, among all that the folder knows of them"
+)]
+mod partition;
 mod segment;
 mod snapshot;
 mod store;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod verify;
-mod writer;
+mod upkeep;
 
-pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
-pub use backup::restore_archive;
+pub use archive::{
+    ArchivedFile, Entry, Manifest, PartitionContents, restore_archive, verify_archive,
+};
 pub use batch::{Import, Note, TemplateBatch};
-pub use check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport};
 pub use error::StoreError;
-pub use format::TemplateInfo;
-pub use gallery::{Enrolled, NewTemplate, Partition};
 pub use health::{Health, PartitionHealth};
 pub use inspect::{
     CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
 };
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
-pub use repair::RepairedSegment;
-pub use rewrite::Compacted;
+pub use partition::{Enrolled, NewTemplate, Partition};
+pub use segment::{
+    DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
+};
 pub use snapshot::{Block, Snapshot};
 pub use store::{Erased, PartitionSummary, StateValue, Store};
-pub use verify::{Damage, Verified};
+pub use upkeep::{Compacted, Damage, RepairedSegment, Verified};

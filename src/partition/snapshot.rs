@@ -5,11 +5,8 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::StoreError;
-use super::dead::DeadRows;
 use super::findings::Findings;
-use super::format::{Plane, TemplateInfo};
-use super::rows::Rows;
-use super::segment::Segment;
+use super::segment::{DeadRows, Plane, Rows, Segment, TemplateInfo};
 use super::tail::TailBlock;
 use crate::code::RowBlock;
 use crate::types::{ClassId, EncoderId, PartitionId};

@@ -7,13 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
-use super::catalog::{Catalog, PartitionEntry, damage};
-use super::commit::Commits;
-use super::copy::remove_leftover;
+use super::catalog::{CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, remove_leftover};
 use super::disk::{Disk, RealDisk};
 use super::files::Files;
-use super::gallery::{Common, Partition};
 use super::pace::{Alarm, Pace};
+use super::partition::{Common, Partition};
 use super::snapshot::Source;
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
@@ -449,7 +447,7 @@ impl Store {
 }
 
 fn must_exist(directory: &Path) -> Result<(), StoreError> {
-    let catalog = directory.join("catalog.redb");
+    let catalog = directory.join(CATALOG_FILE);
     fs::metadata(&catalog).map_err(|error| StoreError::io("open", &catalog, error))?;
     Ok(())
 }

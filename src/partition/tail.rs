@@ -6,10 +6,12 @@ use std::sync::OnceLock;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::format::TemplateInfo;
-use super::rows::Rows;
+use super::segment::{Rows, TemplateInfo};
 use crate::code::Planes;
 use crate::types::{ClassId, Embedding};
+
+/// A tail of this many templates is sealed. Each costs memory (five bytes a value) until then.
+pub(super) const TAIL_ROWS_MAX: usize = 16_384;
 
 /// A template of the tail.
 #[derive(Clone, Debug)]

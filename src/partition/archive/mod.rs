@@ -6,13 +6,15 @@
 //!           checksums.json            CRC-64/NVME of every entry before it
 //! ```
 //!
-//! `tar --zstd -tf` lists it. The manifest has a frame of its own, which ends with a checksum, so
+//! [`super::Store::snapshot_to`] writes one of a data directory in use, [`restore_archive`] makes a data
+//! directory of it, and [`verify_archive`] only reads it. `tar --zstd -tf` lists it. The manifest has a frame of its own, which ends with a checksum, so
 //! that it is known to be whole before a word of it is believed: a damaged version is damage, and a
 //! newer one is newer. Everything after it is compared with it byte for byte, headers included, so
 //! that a hostile archive has no names, links or lengths to choose. `docs/file-format.md` has the
 //! bytes.
 
 mod ahead;
+mod backup;
 mod read;
 mod restore;
 mod stored;
@@ -23,15 +25,19 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
-
-pub(super) use self::ahead::ReadAhead;
+pub use self::backup::restore_archive;
+#[cfg(test)]
+pub(super) use self::backup::{BackupFile, write_archive};
 pub(super) use self::read::{ArchiveReader, Sink};
 pub use self::read::{Entry, verify_archive};
-pub(super) use self::restore::extract;
+#[cfg(test)]
+use self::restore::extract;
+#[cfg(test)]
+pub(super) use self::write::ArchiveDraft;
 #[cfg(test)]
 use self::write::ArchiveWriter;
-pub(super) use self::write::{ArchiveDraft, new_file};
+use super::StoreError;
+use super::catalog::CATALOG_FILE;
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -175,8 +181,8 @@ impl Manifest {
                 ));
             }
         }
-        if !names.contains("catalog.redb") {
-            let expected = "`catalog.redb` among them";
+        if !names.contains(CATALOG_FILE) {
+            let expected = format!("`{CATALOG_FILE}` among them");
             return Err(damaged(
                 path,
                 MANIFEST,
@@ -197,7 +203,7 @@ fn is_allowed(name: &str) -> bool {
             .is_ok_and(|number| number.to_string() == text)
     };
     match name.split('/').collect::<Vec<_>>()[..] {
-        ["catalog.redb" | "server.key"] => true,
+        [CATALOG_FILE | "server.key"] => true,
         ["segments", partition, file] => {
             is_number(partition) && file.strip_suffix(".vseg").is_some_and(is_number)
         }

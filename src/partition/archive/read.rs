@@ -8,12 +8,13 @@ use crc_fast::{CrcAlgorithm, Digest};
 use serde::Serialize;
 use zstd::stream::read::Decoder;
 
+use super::ahead::ReadAhead;
 use super::{
     ALGORITHM, ArchivedFile, CHECKSUMS, CHUNK_BYTES, Checksums, LIST_BYTES_MAX, MANIFEST, Manifest,
-    ReadAhead, TAR_BLOCK_BYTES, ZSTD_MAGIC, damaged, header, padding,
+    TAR_BLOCK_BYTES, ZSTD_MAGIC, damaged, header, padding,
 };
 use crate::partition::StoreError;
-use crate::partition::format::checksum;
+use crate::partition::segment::checksum;
 
 /// Frames that need a larger window than this are none of ours, and would take memory.
 const WINDOW_LOG_MAX: u32 = 23;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::write::{AddError, ArchiveStream};
 use super::*;
-use crate::partition::fuzz::Edits;
+use crate::partition::segment::Edits;
 
 const CREATED: i64 = 1_790_000_000_123;
 
@@ -129,7 +129,7 @@ fn checksums(manifest: &[u8], files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let entry = |(name, bytes): &(&str, Vec<u8>)| ChecksumOf {
         name: (*name).to_owned(),
         bytes: bytes.len() as u64,
-        checksum: format!("{:016x}", crate::partition::format::checksum(bytes)),
+        checksum: format!("{:016x}", crate::partition::segment::checksum(bytes)),
     };
     let checksums = Checksums {
         algorithm: ALGORITHM.to_owned(),

@@ -15,7 +15,7 @@ use super::{
     beside, header, padding, parent_of, sync_directory,
 };
 use crate::partition::StoreError;
-use crate::partition::format::checksum;
+use crate::partition::segment::checksum;
 
 /// Of the manifest. What comes after it is stored as it is.
 const LEVEL: i32 = 1;

@@ -13,8 +13,9 @@ use serde::Serialize;
 pub use self::catalog::{CatalogReport, PartitionReport, StateReport};
 use super::StoreError;
 use super::archive::{ArchiveReader, ArchivedFile, Entry, Manifest, Sink, ZSTD_MAGIC};
-use super::check::{DamagedBytes, SegmentCheck, SegmentReport};
-use super::format::MAGIC as SEGMENT_MAGIC;
+use crate::partition::segment::{
+    DamagedBytes, MAGIC as SEGMENT_MAGIC, SegmentCheck, SegmentReport,
+};
 
 /// The first bytes of a redb file.
 const CATALOG_MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";

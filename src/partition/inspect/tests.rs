@@ -5,12 +5,12 @@ use std::sync::Arc;
 use redb::TableDefinition;
 
 use super::*;
-use crate::partition::archive::ArchiveDraft;
-use crate::partition::backup::{BackupFile, write_archive};
+use crate::partition::archive::{ArchiveDraft, BackupFile, write_archive};
 use crate::partition::disk::RealDisk;
-use crate::partition::format::{BLOCK_BYTES, PAGE_BYTES, TemplateInfo, checksum};
+use crate::partition::segment::{
+    BLOCK_BYTES, PAGE_BYTES, SegmentName, SegmentWriter, TemplateInfo, checksum,
+};
 use crate::partition::tail::TailBlock;
-use crate::partition::writer::{SegmentName, SegmentWriter};
 use crate::types::{ClassId, EncoderId, Timestamp};
 
 const NOW: Timestamp = Timestamp {

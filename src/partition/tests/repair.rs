@@ -8,7 +8,7 @@ use super::workload::Operation::{AddBatch, Enroll, Remove, Seal};
 use super::workload::{Model, encoder, open};
 use crate::code::Layout;
 use crate::partition::disk::{Disk, RealDisk};
-use crate::partition::format::{Plan, Plane};
+use crate::partition::segment::{Plan, Plane};
 use crate::partition::{Pace, RepairedSegment, Store, StoreError};
 
 const ROWS: usize = 5_000;

@@ -9,35 +9,35 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::StoreError;
-use super::check::{SegmentCheck, SegmentReport};
-use super::disk::RealDisk;
 use super::format::{PAGE_BYTES, Plan, Plane, TemplateInfo, checksum};
-use super::segment::Segment;
-use super::tail::TailBlock;
-use super::writer::{SegmentName, SegmentWriter};
+use super::read::Segment;
+use super::stream_check::{SegmentCheck, SegmentReport};
+use super::write::{SegmentName, SegmentWriter};
 use crate::code::Layout;
+use crate::partition::StoreError;
+use crate::partition::disk::RealDisk;
+use crate::partition::tail::TailBlock;
 use crate::types::{ClassId, EncoderId, Timestamp};
 
 const DIMENSION: usize = 24;
 const ROWS: usize = 5;
 
 /// Changes to some bytes, read from the bytes that a fuzzer makes up.
-pub(super) struct Edits<'a>(&'a [u8]);
+pub(in crate::partition) struct Edits<'a>(&'a [u8]);
 
 impl<'a> Edits<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Edits<'a> {
+    pub(in crate::partition) fn new(input: &'a [u8]) -> Edits<'a> {
         Edits(input)
     }
 
-    pub(super) fn byte(&mut self) -> Option<u8> {
+    pub(in crate::partition) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
     /// Changes one byte of `bytes`. Returns false when there is nothing more to change.
-    pub(super) fn change(&mut self, bytes: &mut [u8]) -> bool {
+    pub(in crate::partition) fn change(&mut self, bytes: &mut [u8]) -> bool {
         let Some([high, low, what, value]) = self.0.first_chunk().copied() else {
             return false;
         };

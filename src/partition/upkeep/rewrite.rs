@@ -13,16 +13,14 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use super::StoreError;
-use super::catalog::SegmentEntry;
-use super::commit::{Change, Group, Halt};
 use super::compaction::{Choice, SegmentStats, choose, choose_thoroughly};
-use super::dead::DeadRows;
-use super::gallery::{Partition, insert_segment, push_tail, tail_rows};
-use super::pace::Pace;
-use super::segment::Segment;
-use super::snapshot::{Block, Shared, Snapshot, Source};
-use super::tail::TailBlock;
+use crate::partition::StoreError;
+use crate::partition::catalog::{Change, Group, Halt, SegmentEntry};
+use crate::partition::pace::Pace;
+use crate::partition::partition::{Partition, insert_segment, push_tail, tail_rows};
+use crate::partition::segment::{DeadRows, Segment};
+use crate::partition::snapshot::{Block, Shared, Snapshot, Source};
+use crate::partition::tail::TailBlock;
 use crate::types::Timestamp;
 
 /// Rows that are copied before the pace is looked at.
@@ -66,7 +64,10 @@ impl Partition {
     ///
     /// If the disk fails, a segment is damaged, or the work is to stop. All templates are where they
     /// were then.
-    pub(super) fn compact_once(&self, pace: &Pace) -> Result<Option<Compacted>, StoreError> {
+    pub(in crate::partition) fn compact_once(
+        &self,
+        pace: &Pace,
+    ) -> Result<Option<Compacted>, StoreError> {
         self.compact_by(choose, pace)
     }
 
@@ -85,7 +86,7 @@ impl Partition {
     }
 
     /// Makes every segment with a removed row anew.
-    pub(super) fn rewrite_removed(&self, pace: &Pace) -> Result<(), StoreError> {
+    pub(in crate::partition) fn rewrite_removed(&self, pace: &Pace) -> Result<(), StoreError> {
         let removed = |_: usize, segments: &[SegmentStats]| {
             let mut segments = segments.iter();
             let found = segments.find(|stats| stats.removed > 0);
@@ -170,7 +171,7 @@ impl Partition {
 
 impl Compacted {
     /// Adds what was done after it.
-    pub(super) fn add(&mut self, other: Compacted) {
+    pub(in crate::partition) fn add(&mut self, other: Compacted) {
         self.segments_written += other.segments_written;
         self.segments_removed += other.segments_removed;
         self.rows_written += other.rows_written;

@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use bytemuck::Zeroable;
 
-use super::StoreError;
-use super::disk::{Disk, DiskFile};
 use super::format::{
     BLOCK_BYTES, MAGIC, PAGE_BYTES, Plan, Plane, PlaneEntry, RawHeader, RawPlane, VERSION, checksum,
 };
 use super::rows::Rows;
+use crate::partition::StoreError;
+use crate::partition::disk::{Disk, DiskFile, sync_directory_of};
 use crate::types::{EncoderId, Timestamp};
 
 /// What a segment says of itself in its header.
 #[derive(Clone, Debug)]
-pub(super) struct SegmentName {
-    pub(super) segment: u64,
-    pub(super) partition: u64,
-    pub(super) encoder: EncoderId,
-    pub(super) created: Timestamp,
+pub(in crate::partition) struct SegmentName {
+    pub(in crate::partition) segment: u64,
+    pub(in crate::partition) partition: u64,
+    pub(in crate::partition) encoder: EncoderId,
+    pub(in crate::partition) created: Timestamp,
 }
 
 /// A segment being written, in as many steps as its maker likes. Memory grows with the number of
@@ -28,7 +28,7 @@ pub(super) struct SegmentName {
 ///
 /// A writer that is dropped before [`SegmentWriter::finish`] removes its file.
 #[derive(Debug)]
-pub(super) struct SegmentWriter {
+pub(in crate::partition) struct SegmentWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Option<Box<dyn DiskFile>>,
@@ -41,7 +41,7 @@ pub(super) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Begins a segment of exactly `rows` rows in a new file.
-    pub(super) fn create(
+    pub(in crate::partition) fn create(
         disk: Arc<dyn Disk>,
         path: &Path,
         name: SegmentName,
@@ -71,7 +71,7 @@ impl SegmentWriter {
     }
 
     /// How many rows it will have.
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::partition) fn rows(&self) -> usize {
         self.rows
     }
 
@@ -80,7 +80,7 @@ impl SegmentWriter {
     /// # Panics
     ///
     /// Panics if there are more than announced.
-    pub(super) fn append(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
+    pub(in crate::partition) fn append(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
         assert!(
             self.classes.len() + rows.classes.len() <= self.rows,
             "no more rows than announced"
@@ -114,7 +114,7 @@ impl SegmentWriter {
     /// # Panics
     ///
     /// Panics if rows are missing.
-    pub(super) fn finish(mut self) -> Result<u64, StoreError> {
+    pub(in crate::partition) fn finish(mut self) -> Result<u64, StoreError> {
         assert_eq!(self.classes.len(), self.rows, "as many rows as announced");
         let mut order: Vec<u32> = (0..).take(self.rows).collect();
         order.sort_by_key(|&row| (self.classes[row as usize], row));
@@ -212,15 +212,6 @@ impl Drop for SegmentWriter {
             let _ = self.disk.remove(&self.path);
         }
     }
-}
-
-/// Makes the entry of a file in its directory durable.
-pub(super) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
-    let directory = path
-        .parent()
-        .expect("a file in a data directory has a parent");
-    let synced = disk.sync_directory(directory);
-    synced.map_err(|error| StoreError::io("sync", directory, error))
 }
 
 /// Writes one plane from front to back, in blocks, and keeps their checksums.

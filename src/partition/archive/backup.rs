@@ -4,22 +4,22 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::archive::{
-    ArchiveDraft, ArchivedFile, Manifest, PartitionContents, ReadAhead, beside, extract, new_file,
-};
-use super::catalog::Tables;
-use super::check::SegmentCheck;
-use super::copy::copy_to;
-use super::{Store, StoreError};
+use super::ahead::ReadAhead;
+use super::restore::extract;
+use super::write::{ArchiveDraft, new_file};
+use super::{ArchivedFile, Manifest, PartitionContents, beside};
+use crate::partition::catalog::{CATALOG_FILE, Tables, copy_to};
+use crate::partition::segment::SegmentCheck;
+use crate::partition::{Store, StoreError};
 use crate::types::Timestamp;
 
 /// A file that goes into a snapshot, and does not change meanwhile.
-pub(super) struct BackupFile {
+pub(in crate::partition) struct BackupFile {
     /// Its name in the data directory, with `/` between parts.
-    pub(super) name: String,
+    pub(in crate::partition) name: String,
     /// Where it is now.
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
+    pub(in crate::partition) path: PathBuf,
+    pub(in crate::partition) bytes: u64,
 }
 
 impl Store {
@@ -51,7 +51,7 @@ impl Store {
             drop(copy_to(&tables.transaction, &copy.path, self.files())?);
             self.list(tables)
         })?;
-        files.insert(0, file_of("catalog.redb".to_owned(), copy.path.clone())?);
+        files.insert(0, file_of(CATALOG_FILE.to_owned(), copy.path.clone())?);
         let key = self.directory().join("server.key");
         // A directory that was never served has none.
         if key.exists() {
@@ -119,7 +119,7 @@ fn open_everything(directory: &Path) -> Result<(), StoreError> {
 }
 
 /// Writes an archive of some files.
-pub(super) fn write_archive(
+pub(in crate::partition) fn write_archive(
     draft: ArchiveDraft,
     now: Timestamp,
     partitions: Vec<PartitionContents>,

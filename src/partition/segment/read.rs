@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::Pod;
 
-use super::StoreError;
 use super::dead::DeadRows;
-use super::disk::{Disk, DiskFile};
 use super::format::{BLOCK_BYTES, Header, PAGE_BYTES, Plane, TemplateInfo, Unchecked, checksum};
 use super::map::Map;
-use super::pace::Pace;
 use super::rows::Rows;
 use crate::code::{Layout, RowBlock};
+use crate::partition::StoreError;
+use crate::partition::disk::{Disk, DiskFile};
+use crate::partition::pace::Pace;
 use crate::types::ClassId;
 
 /// A sealed segment: rows that never change.
@@ -25,7 +25,7 @@ use crate::types::ClassId;
 /// its checksum the first time it is used after that, so that a damaged row is an error and never a
 /// wrong answer.
 #[derive(Debug)]
-pub(super) struct Segment {
+pub(in crate::partition) struct Segment {
     path: PathBuf,
     map: Map,
     header: Header,
@@ -36,7 +36,7 @@ pub(super) struct Segment {
 impl Segment {
     /// Opens the segment that the catalog calls `segment`, whose header has the checksum
     /// `header_checksum`.
-    pub(super) fn open(
+    pub(in crate::partition) fn open(
         disk: &dyn Disk,
         path: &Path,
         segment: u64,
@@ -119,32 +119,35 @@ impl Segment {
     }
 
     /// Lets the system take back the memory in which the file is seen.
-    pub(super) fn release(&self) {
+    pub(in crate::partition) fn release(&self) {
         self.map.release();
     }
 
     /// How many rows there are, removed ones included.
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::partition) fn rows(&self) -> usize {
         self.header.rows
     }
 
     /// The encoder as the header names it.
-    pub(super) fn encoder(&self) -> &str {
+    pub(in crate::partition) fn encoder(&self) -> &str {
         &self.header.encoder
     }
 
     /// The checksum of the header, by which segments can be told apart.
-    pub(super) fn header_checksum(&self) -> u64 {
+    pub(in crate::partition) fn header_checksum(&self) -> u64 {
         self.header.header_checksum
     }
 
     /// The length of the file.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::partition) fn bytes(&self) -> u64 {
         self.map.len() as u64
     }
 
     /// What a scan reads of some rows.
-    pub(super) fn block(&self, rows: Range<usize>) -> Result<RowBlock<'_>, StoreError> {
+    pub(in crate::partition) fn block(
+        &self,
+        rows: Range<usize>,
+    ) -> Result<RowBlock<'_>, StoreError> {
         Ok(RowBlock {
             layout: self.header.layout,
             high: self.slice(Plane::High, rows.clone())?,
@@ -156,7 +159,7 @@ impl Segment {
     }
 
     /// Everything that is stored of some rows.
-    pub(super) fn stored(&self, rows: Range<usize>) -> Result<Rows<'_>, StoreError> {
+    pub(in crate::partition) fn stored(&self, rows: Range<usize>) -> Result<Rows<'_>, StoreError> {
         Ok(Rows {
             codes: self.block(rows.clone())?,
             lengths: self.slice(Plane::Lengths, rows.clone())?,
@@ -166,33 +169,36 @@ impl Segment {
         })
     }
 
-    pub(super) fn values(&self, row: usize) -> Result<&[f32], StoreError> {
+    pub(in crate::partition) fn values(&self, row: usize) -> Result<&[f32], StoreError> {
         let padded: &[f32] = self.slice(Plane::Values, row..row + 1)?;
         Ok(&padded[..self.header.layout.dimension()])
     }
 
-    pub(super) fn length(&self, row: usize) -> Result<f64, StoreError> {
+    pub(in crate::partition) fn length(&self, row: usize) -> Result<f64, StoreError> {
         Ok(self.slice::<f64>(Plane::Lengths, row..row + 1)?[0])
     }
 
-    pub(super) fn class(&self, row: usize) -> Result<ClassId, StoreError> {
+    pub(in crate::partition) fn class(&self, row: usize) -> Result<ClassId, StoreError> {
         Ok(ClassId(self.slice::<i64>(Plane::Classes, row..row + 1)?[0]))
     }
 
-    pub(super) fn layout(&self) -> Layout {
+    pub(in crate::partition) fn layout(&self) -> Layout {
         self.header.layout
     }
 
-    pub(super) fn infos(&self, rows: Range<usize>) -> Result<&[TemplateInfo], StoreError> {
+    pub(in crate::partition) fn infos(
+        &self,
+        rows: Range<usize>,
+    ) -> Result<&[TemplateInfo], StoreError> {
         self.slice(Plane::Infos, rows)
     }
 
-    pub(super) fn info(&self, row: usize) -> Result<TemplateInfo, StoreError> {
+    pub(in crate::partition) fn info(&self, row: usize) -> Result<TemplateInfo, StoreError> {
         Ok(self.slice::<TemplateInfo>(Plane::Infos, row..row + 1)?[0])
     }
 
     /// The rows of a class, rising; a binary search in the class order.
-    pub(super) fn rows_of(&self, class: ClassId) -> Result<Vec<usize>, StoreError> {
+    pub(in crate::partition) fn rows_of(&self, class: ClassId) -> Result<Vec<usize>, StoreError> {
         let (mut low, mut high) = (0, self.rows());
         while low < high {
             let middle = low.midpoint(high);
@@ -220,7 +226,7 @@ impl Segment {
     /// # Errors
     ///
     /// If the file cannot be read, or the work is to stop.
-    pub(super) fn verify(
+    pub(in crate::partition) fn verify(
         &self,
         disk: &dyn Disk,
         pace: &Pace,
@@ -238,13 +244,13 @@ impl Segment {
     }
 
     /// The file, to be read not through the memory map.
-    pub(super) fn reopen(&self, disk: &dyn Disk) -> Result<File, StoreError> {
+    pub(in crate::partition) fn reopen(&self, disk: &dyn Disk) -> Result<File, StoreError> {
         let opened = disk.open(&self.path);
         opened.map_err(|error| StoreError::io("read", &self.path, error))
     }
 
     /// How many blocks there are in all planes.
-    pub(super) fn blocks(&self) -> usize {
+    pub(in crate::partition) fn blocks(&self) -> usize {
         self.header.plan.table.len() / size_of::<u64>()
     }
 
@@ -258,7 +264,7 @@ impl Segment {
     /// # Panics
     ///
     /// Panics if there is no such block.
-    pub(super) fn verify_block(
+    pub(in crate::partition) fn verify_block(
         &self,
         file: &File,
         block: usize,
@@ -283,7 +289,11 @@ impl Segment {
 
     /// Writes zeros over every block that says something of one of these rows. Only for a file that
     /// nobody reads any more.
-    pub(super) fn overwrite(&self, rows: &DeadRows, file: &dyn DiskFile) -> io::Result<()> {
+    pub(in crate::partition) fn overwrite(
+        &self,
+        rows: &DeadRows,
+        file: &dyn DiskFile,
+    ) -> io::Result<()> {
         let zeros = [0; BLOCK_BYTES];
         // The class order holds row numbers alone, and not by row.
         for plane in Plane::ALL
@@ -305,7 +315,7 @@ impl Segment {
     }
 
     /// Takes back that a block was found whole: it is verified again when it is next used.
-    pub(super) fn doubt(&self) {
+    pub(in crate::partition) fn doubt(&self) {
         self.verified
             .iter()
             .for_each(|bits| bits.store(0, Ordering::Relaxed));
@@ -402,8 +412,8 @@ mod tests {
 
     use super::*;
     use crate::partition::disk::RealDisk;
+    use crate::partition::segment::write::{SegmentName, SegmentWriter};
     use crate::partition::tail::TailBlock;
-    use crate::partition::writer::{SegmentName, SegmentWriter};
     use crate::types::{EncoderId, Timestamp};
 
     fn write(path: &Path, classes: &[i64]) -> u64 {

@@ -5,12 +5,11 @@
 //! them. Sizes grow by a factor of [`FAN_IN`], so that a row is written about log₄(n / 16,384) times
 //! while a partition grows to n rows.
 
-/// A tail of this many templates is sealed. Each costs memory (five bytes a value) until then.
-pub(super) const TAIL_ROWS_MAX: usize = 16_384;
+use crate::partition::tail::TAIL_ROWS_MAX;
 
 /// No segment is made larger by merging: what is written at once, and what one damaged file takes with
 /// it, stay bounded.
-pub(super) const SEGMENT_ROWS_MAX: usize = 4_194_304;
+pub(in crate::partition) const SEGMENT_ROWS_MAX: usize = 4_194_304;
 
 /// As many segments of like size are merged into one.
 const FAN_IN: usize = 4;
@@ -20,16 +19,16 @@ const REMOVED_SHARE_MAX: usize = 4;
 
 /// What is known of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SegmentStats {
-    pub(super) segment: u64,
+pub(in crate::partition) struct SegmentStats {
+    pub(in crate::partition) segment: u64,
     /// Removed ones included.
-    pub(super) rows: usize,
-    pub(super) removed: usize,
+    pub(in crate::partition) rows: usize,
+    pub(in crate::partition) removed: usize,
 }
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(in crate::partition) enum Choice {
     /// The partition is in order.
     Nothing,
     /// Write the tail into a segment.
@@ -50,7 +49,7 @@ impl SegmentStats {
 }
 
 /// What is due in the ordinary course of things.
-pub(super) fn choose(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
+pub(in crate::partition) fn choose(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
     if tail_rows >= TAIL_ROWS_MAX {
         return Choice::Seal;
     }
@@ -73,7 +72,10 @@ pub(super) fn choose(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
 
 /// What is left to do until the partition is as small as it can be: no tail, no removed rows, as few
 /// segments as their size allows.
-pub(super) fn choose_thoroughly(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
+pub(in crate::partition) fn choose_thoroughly(
+    tail_rows: usize,
+    segments: &[SegmentStats],
+) -> Choice {
     if tail_rows > 0 {
         return Choice::Seal;
     }

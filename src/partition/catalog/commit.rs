@@ -13,14 +13,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 
-use super::StoreError;
-use super::catalog::{
+use super::tables::{
     self, Catalog, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
     SegmentEntry, TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number,
     sealed,
 };
-use super::snapshot::{Shared, Snapshot};
-use super::tail::TailTemplate;
+use crate::partition::StoreError;
+use crate::partition::snapshot::{Shared, Snapshot};
+use crate::partition::tail::TailTemplate;
 use crate::types::EncoderId;
 
 /// Numbers are reserved in runs; an open forgets the rest of a run.
@@ -28,7 +28,7 @@ const NUMBERS_RESERVED: u64 = 4096;
 
 /// The one way to change a catalog.
 #[derive(Debug)]
-pub(super) struct Commits {
+pub(in crate::partition) struct Commits {
     catalog: Catalog,
     queue: Mutex<Queue>,
     /// Wakes those who wait, when a group is done.
@@ -60,7 +60,7 @@ struct Lead {
 }
 
 /// Why a change was not made.
-pub(super) enum Halt {
+pub(in crate::partition) enum Halt {
     /// It cannot be; the others of its group can. Nothing was written for it.
     Refused(StoreError),
     /// The group cannot be written.
@@ -74,7 +74,7 @@ impl From<StoreError> for Halt {
 }
 
 /// A group of changes in the making.
-pub(super) struct Group<'a> {
+pub(in crate::partition) struct Group<'a> {
     path: &'a Path,
     transaction: &'a WriteTransaction,
     next_number: u64,
@@ -84,22 +84,22 @@ pub(super) struct Group<'a> {
 
 /// One atomic change of a partition.
 #[derive(Debug, Default)]
-pub(super) struct Change<'a> {
-    pub(super) add_to_tail: &'a [TailTemplate],
-    pub(super) remove_from_tail: &'a [u64],
+pub(in crate::partition) struct Change<'a> {
+    pub(in crate::partition) add_to_tail: &'a [TailTemplate],
+    pub(in crate::partition) remove_from_tail: &'a [u64],
     /// (segment, row) of rows that are removed.
-    pub(super) bury: &'a [(u64, u64)],
-    pub(super) add_segment: Option<(u64, &'a SegmentEntry)>,
+    pub(in crate::partition) bury: &'a [(u64, u64)],
+    pub(in crate::partition) add_segment: Option<(u64, &'a SegmentEntry)>,
     /// Segments that another one replaces, with all their tombstones.
-    pub(super) remove_segments: &'a [u64],
+    pub(in crate::partition) remove_segments: &'a [u64],
 }
 
 impl Commits {
     /// Prepares to change `catalog`.
-    pub(super) fn new(catalog: Catalog) -> Result<Commits, StoreError> {
+    pub(in crate::partition) fn new(catalog: Catalog) -> Result<Commits, StoreError> {
         let path = catalog.path();
         let number = |name| catalog.read(|tables| tables.number(name));
-        catalog::check_version(path, number(META_VERSION)?)?;
+        tables::check_version(path, number(META_VERSION)?)?;
         let next_number = number(META_NEXT)?.unwrap_or(1);
         let lead = Lead {
             next_number,
@@ -115,12 +115,12 @@ impl Commits {
     }
 
     /// The catalog, to be read.
-    pub(super) fn catalog(&self) -> &Catalog {
+    pub(in crate::partition) fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
     /// Takes `count` numbers that nobody has or had, and returns the first.
-    pub(super) fn take_numbers(&self, count: u64) -> Result<u64, StoreError> {
+    pub(in crate::partition) fn take_numbers(&self, count: u64) -> Result<u64, StoreError> {
         let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
         let first = lead.next_number;
         lead.next_number += count;
@@ -131,7 +131,7 @@ impl Commits {
     /// what it published is seen.
     ///
     /// `change` must decide whether it can be made before it writes anything.
-    pub(super) fn commit<T: Send + 'static>(
+    pub(in crate::partition) fn commit<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -165,7 +165,10 @@ impl Commits {
     }
 
     /// Runs `work` while no change is being made.
-    pub(super) fn pause<T>(&self, work: impl FnOnce() -> Result<T, Halt>) -> Result<T, StoreError> {
+    pub(in crate::partition) fn pause<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Halt>,
+    ) -> Result<T, StoreError> {
         let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
         if let Some(cause) = &lead.broken {
             return Err(self.stopped(Some(cause)));
@@ -182,7 +185,7 @@ impl Commits {
     }
 
     /// Why nothing can be changed any more, if that is so.
-    pub(super) fn failure(&self) -> Option<StoreError> {
+    pub(in crate::partition) fn failure(&self) -> Option<StoreError> {
         match self.lead.lock() {
             Ok(lead) => lead.broken.as_ref().map(|cause| self.stopped(Some(cause))),
             Err(_) => Some(self.stopped(None)),
@@ -273,7 +276,7 @@ impl Drop for Led<'_> {
 
 impl<'a> Group<'a> {
     /// A partition as the changes before this one in the group leave it.
-    pub(super) fn snapshot(&self, shared: &Arc<Shared>) -> Snapshot {
+    pub(in crate::partition) fn snapshot(&self, shared: &Arc<Shared>) -> Snapshot {
         let mut pending = self.snapshots.iter();
         match pending.find(|(of, _)| Arc::ptr_eq(of, shared)) {
             Some((_, snapshot)) => snapshot.clone(),
@@ -282,20 +285,20 @@ impl<'a> Group<'a> {
     }
 
     /// What readers of a partition see once the group is durable.
-    pub(super) fn publish(&mut self, shared: &Arc<Shared>, snapshot: Snapshot) {
+    pub(in crate::partition) fn publish(&mut self, shared: &Arc<Shared>, snapshot: Snapshot) {
         self.snapshots.retain(|(of, _)| !Arc::ptr_eq(of, shared));
         self.snapshots.push((shared.clone(), snapshot));
     }
 
     /// Takes `count` numbers that nobody has or had, and returns the first.
-    pub(super) fn take_numbers(&mut self, count: u64) -> u64 {
+    pub(in crate::partition) fn take_numbers(&mut self, count: u64) -> u64 {
         let first = self.next_number;
         self.next_number += count;
         first
     }
 
     /// Adds a partition unless it is there, and returns what the catalog now says of it.
-    pub(super) fn create_partition(
+    pub(in crate::partition) fn create_partition(
         &mut self,
         name: &str,
         encoder: &EncoderId,
@@ -305,7 +308,7 @@ impl<'a> Group<'a> {
         let key = key_of_name(name);
         let present = table.get(name).map_err(|error| self.broken(error))?;
         if let Some(value) = present {
-            return Ok(catalog::parse(self.path, &key, value.value())?);
+            return Ok(tables::parse(self.path, &key, value.value())?);
         }
         drop(present);
         let entry = PartitionEntry {
@@ -322,7 +325,11 @@ impl<'a> Group<'a> {
     }
 
     /// Changes a partition.
-    pub(super) fn apply(&mut self, partition: u64, change: &Change<'_>) -> Result<(), Halt> {
+    pub(in crate::partition) fn apply(
+        &mut self,
+        partition: u64,
+        change: &Change<'_>,
+    ) -> Result<(), Halt> {
         self.changed = true;
         self.write(|transaction| {
             let mut tail = transaction.open_table(TAIL)?;
@@ -361,7 +368,7 @@ impl<'a> Group<'a> {
     }
 
     /// Replaces a value of the layers above by what `change` makes of it; `None` is no value.
-    pub(super) fn update_state<T>(
+    pub(in crate::partition) fn update_state<T>(
         &mut self,
         area: &str,
         key: &str,
@@ -373,8 +380,8 @@ impl<'a> Group<'a> {
         let present = present.map(|value| value.value().to_vec());
         let value = match &present {
             Some(bytes) => {
-                let value = catalog::unsealed(&sealing, bytes);
-                Some(value.map_err(|what| catalog::damage(self.path, what))?)
+                let value = tables::unsealed(&sealing, bytes);
+                Some(value.map_err(|what| tables::damage(self.path, what))?)
             }
             None => None,
         };
@@ -394,7 +401,11 @@ impl<'a> Group<'a> {
     }
 
     /// Removes values of the layers above, whatever they are. Returns how many there were.
-    pub(super) fn remove_state(&mut self, area: &str, keys: &[String]) -> Result<usize, Halt> {
+    pub(in crate::partition) fn remove_state(
+        &mut self,
+        area: &str,
+        keys: &[String],
+    ) -> Result<usize, Halt> {
         let removed = self.write(|transaction| {
             let mut table = transaction.open_table(STATE)?;
             let mut removed = 0;
@@ -408,7 +419,12 @@ impl<'a> Group<'a> {
     }
 
     /// Keeps a value of the layers above, whatever was there before.
-    pub(super) fn put_state(&mut self, area: &str, key: &str, value: &[u8]) -> Result<(), Halt> {
+    pub(in crate::partition) fn put_state(
+        &mut self,
+        area: &str,
+        key: &str,
+        value: &[u8],
+    ) -> Result<(), Halt> {
         self.write(|transaction| {
             let mut table = transaction.open_table(STATE)?;
             table.insert((area, key), &*sealed(&key_of_state(area, key), value))?;

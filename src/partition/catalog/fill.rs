@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 
-use super::disk::Backend;
+use crate::partition::disk::Backend;
 
 /// Bytes that are filled at once: some hundred commits find their pages in them, and the one that
 /// writes them is not late for long.
@@ -19,7 +19,7 @@ const STEP_BYTES: usize = 1 << 20;
 
 /// A database file, filled ahead of the writes.
 #[derive(Debug)]
-pub(super) struct FilledAhead {
+pub(in crate::partition) struct FilledAhead {
     inner: Backend,
     /// What was never written, from somewhere to the end of the file.
     hole: Mutex<Range<u64>>,
@@ -29,7 +29,7 @@ impl FilledAhead {
     /// # Errors
     ///
     /// If the end of the file cannot be read.
-    pub(super) fn new(inner: Backend) -> io::Result<FilledAhead> {
+    pub(in crate::partition) fn new(inner: Backend) -> io::Result<FilledAhead> {
         let hole = Mutex::new(zeros_at_the_end(&inner)?);
         Ok(FilledAhead { inner, hole })
     }

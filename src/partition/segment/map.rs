@@ -7,11 +7,11 @@ use std::ops::Deref;
 
 /// A file mapped into memory: `Deref` gives its bytes.
 #[derive(Debug)]
-pub(super) struct Map(memmap2::Mmap);
+pub(in crate::partition) struct Map(memmap2::Mmap);
 
 impl Map {
     /// Maps the whole of `file`.
-    pub(super) fn new(file: &File) -> io::Result<Map> {
+    pub(in crate::partition) fn new(file: &File) -> io::Result<Map> {
         // SAFETY: A mapping is sound as long as nobody changes the bytes beneath it. Segments are
         // written once, before the catalog names them, and never changed or cut afterwards; the
         // lock that the catalog holds keeps other processes of this program out of the data
@@ -26,7 +26,7 @@ impl Map {
     /// Lets the system take back the memory in which the bytes are seen: whoever reads them again gets
     /// them from the file. For whoever reads all once, so that a process does not look as large as its
     /// files.
-    pub(super) fn release(&self) {
+    pub(in crate::partition) fn release(&self) {
         // SAFETY: What is unchecked of this advice is that it drops changes to memory that is private
         // to this process. The mapping is shared and read-only: the bytes stay what they are in the
         // file, also for those who hold references to them.

@@ -21,15 +21,17 @@ use redb::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
-use super::disk::Disk;
 use super::fill::FilledAhead;
-use super::format::{ROWS_MAX, checksum};
-use super::tail::TailTemplate;
+use crate::partition::StoreError;
+use crate::partition::disk::Disk;
+use crate::partition::segment::{ROWS_MAX, checksum};
+use crate::partition::tail::TailTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
 
+/// Its name in the data directory.
+pub(in crate::partition) const CATALOG_FILE: &str = "catalog.redb";
 /// The version of the catalog that is written.
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 /// The oldest version that is read.
 const VERSION_OLDEST: u32 = 1;
 /// How often a copy of the catalog is made again if it is torn.
@@ -40,49 +42,53 @@ const QUIET_MILLISECONDS_MAX: usize = 1_000;
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Every value below is what is named, followed by [`sealed`]'s checksum.
-pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-pub(super) const PARTITIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("partitions");
+pub(in crate::partition) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+pub(in crate::partition) const PARTITIONS: TableDefinition<&str, &[u8]> =
+    TableDefinition::new("partitions");
 /// (partition, template) to the bytes of [`TailTemplate`].
-pub(super) const TAIL: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("tail");
+pub(in crate::partition) const TAIL: TableDefinition<(u64, u64), &[u8]> =
+    TableDefinition::new("tail");
 /// (partition, segment) to [`SegmentEntry`].
-pub(super) const SEGMENTS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("segments");
+pub(in crate::partition) const SEGMENTS: TableDefinition<(u64, u64), &[u8]> =
+    TableDefinition::new("segments");
 /// (partition, segment, row) of every removed row, to nothing but the checksum.
-pub(super) const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8]> =
+pub(in crate::partition) const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8]> =
     TableDefinition::new("tombstones");
 /// (area, key) of what the layers above keep.
-pub(super) const STATE: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("state");
+pub(in crate::partition) const STATE: TableDefinition<(&str, &str), &[u8]> =
+    TableDefinition::new("state");
 
-pub(super) const META_VERSION: &str = "version";
+pub(in crate::partition) const META_VERSION: &str = "version";
 /// The next number for anything that needs one: partitions, segments and templates share it, so
 /// that a number never comes back.
-pub(super) const META_NEXT: &str = "next";
+pub(in crate::partition) const META_NEXT: &str = "next";
 
 /// What the catalog says of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct PartitionEntry {
-    pub(super) partition: u64,
-    pub(super) encoder: EncoderId,
-    pub(super) created_unix_milliseconds: i64,
+pub(in crate::partition) struct PartitionEntry {
+    pub(in crate::partition) partition: u64,
+    pub(in crate::partition) encoder: EncoderId,
+    pub(in crate::partition) created_unix_milliseconds: i64,
 }
 
 /// What the catalog says of a live segment. Its file is named after its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SegmentEntry {
-    pub(super) rows: u64,
-    pub(super) header_checksum: u64,
+pub(in crate::partition) struct SegmentEntry {
+    pub(in crate::partition) rows: u64,
+    pub(in crate::partition) header_checksum: u64,
 }
 
 /// Everything the catalog knows of one partition.
 #[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) tail: Vec<TailTemplate>,
-    pub(super) segments: BTreeMap<u64, SegmentEntry>,
-    pub(super) tombstones: Vec<(u64, u64)>,
+pub(in crate::partition) struct Contents {
+    pub(in crate::partition) tail: Vec<TailTemplate>,
+    pub(in crate::partition) segments: BTreeMap<u64, SegmentEntry>,
+    pub(in crate::partition) tombstones: Vec<(u64, u64)>,
 }
 
 /// The catalog of a data directory, open in this process.
 #[derive(Debug)]
-pub(super) struct Catalog {
+pub(in crate::partition) struct Catalog {
     path: PathBuf,
     backing: Backing,
     /// Whoever copies the file holds a lock on it meanwhile.
@@ -102,7 +108,10 @@ impl Catalog {
     /// Opens the catalog in `directory`, or makes one. Holds a lock that keeps other writers out.
     ///
     /// Verifies the checksum of every page.
-    pub(super) fn open(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
+    pub(in crate::partition) fn open(
+        directory: &Path,
+        disk: &dyn Disk,
+    ) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         let writer = lock_for_writing(directory)?;
         let database = match disk.open(&path) {
@@ -128,7 +137,7 @@ impl Catalog {
 
     /// Reads the catalog in `directory` as it is now, beside a process that may be changing it. Takes as much
     /// memory as the file is long.
-    pub(super) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
+    pub(in crate::partition) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         let backing = Backing::ReadOnly(copy_in_memory(&path)?);
         let catalog = Catalog {
@@ -144,7 +153,7 @@ impl Catalog {
 
     /// Gives a process that is copying the file a moment in which it does not change. It is not
     /// waited for long: its copy shows by itself if it is torn.
-    pub(super) fn make_way(&self) {
+    pub(in crate::partition) fn make_way(&self) {
         for _ in 0..QUIET_MILLISECONDS_MAX {
             match self.quiet.as_ref().map(File::try_lock_shared) {
                 Some(Ok(())) => {
@@ -157,12 +166,12 @@ impl Catalog {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::partition) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The database, for whoever changes it.
-    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
+    pub(in crate::partition) fn database(&self) -> Result<Arc<Database>, StoreError> {
         match &self.backing {
             Backing::Writable(database) => {
                 let database = database.read().unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +185,7 @@ impl Catalog {
 
     /// Puts another file's database in the place of this one, which is returned. The caller has seen
     /// to it that both say the same, and that nobody is changing either.
-    pub(super) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
+    pub(in crate::partition) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
         let Backing::Writable(database) = &self.backing else {
             return None;
         };
@@ -184,12 +193,12 @@ impl Catalog {
         Some(std::mem::replace(&mut *database, Arc::new(new)))
     }
 
-    pub(super) fn is_read_only(&self) -> bool {
+    pub(in crate::partition) fn is_read_only(&self) -> bool {
         matches!(self.backing, Backing::ReadOnly(_))
     }
 
     /// Looks at the catalog as it is at one moment.
-    pub(super) fn read<T>(
+    pub(in crate::partition) fn read<T>(
         &self,
         look: impl FnOnce(&Tables<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -220,20 +229,25 @@ impl std::fmt::Debug for Backing {
 }
 
 /// What the catalog says at one moment.
-pub(super) struct Tables<'a> {
+pub(in crate::partition) struct Tables<'a> {
     path: &'a Path,
-    pub(super) transaction: ReadTransaction,
+    pub(in crate::partition) transaction: ReadTransaction,
 }
 
 impl Tables<'_> {
-    pub(super) fn partition(&self, name: &str) -> Result<Option<PartitionEntry>, StoreError> {
+    pub(in crate::partition) fn partition(
+        &self,
+        name: &str,
+    ) -> Result<Option<PartitionEntry>, StoreError> {
         let table = self.table(PARTITIONS)?;
         let value = table.get(name).map_err(|error| self.failed(error))?;
         let entry = value.map(|value| self.partition_entry(name, value.value()));
         entry.transpose()
     }
 
-    pub(super) fn partitions(&self) -> Result<BTreeMap<String, PartitionEntry>, StoreError> {
+    pub(in crate::partition) fn partitions(
+        &self,
+    ) -> Result<BTreeMap<String, PartitionEntry>, StoreError> {
         let table = self.table(PARTITIONS)?;
         let mut partitions = BTreeMap::new();
         for item in table.iter().map_err(|error| self.failed(error))? {
@@ -245,7 +259,7 @@ impl Tables<'_> {
         Ok(partitions)
     }
 
-    pub(super) fn contents(&self, partition: u64) -> Result<Contents, StoreError> {
+    pub(in crate::partition) fn contents(&self, partition: u64) -> Result<Contents, StoreError> {
         let mut contents = Contents {
             tail: Vec::new(),
             segments: BTreeMap::new(),
@@ -284,7 +298,11 @@ impl Tables<'_> {
         Ok(contents)
     }
 
-    pub(super) fn state_get(&self, area: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(in crate::partition) fn state_get(
+        &self,
+        area: &str,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let table = self.table(STATE)?;
         let value = table.get((area, key)).map_err(|error| self.failed(error))?;
         let value = value.map(|value| {
@@ -294,7 +312,10 @@ impl Tables<'_> {
         value.transpose()
     }
 
-    pub(super) fn state_list(&self, area: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    pub(in crate::partition) fn state_list(
+        &self,
+        area: &str,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let table = self.table(STATE)?;
         let mut list = Vec::new();
         for item in table.range((area, "")..).map_err(|e| self.failed(e))? {
@@ -310,7 +331,7 @@ impl Tables<'_> {
     }
 
     /// A number of the table `meta`.
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, StoreError> {
+    pub(in crate::partition) fn number(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let table = self.table(META)?;
         let value = table.get(name).map_err(|error| self.failed(error))?;
         value
@@ -350,7 +371,7 @@ impl Tables<'_> {
 }
 
 /// Opens a database for writing, or makes one.
-pub(super) fn open_database(
+pub(in crate::partition) fn open_database(
     path: &Path,
     directory: &Path,
     disk: &dyn Disk,
@@ -405,7 +426,7 @@ fn initialize(database: &Database) -> Result<(), redb::Error> {
 }
 
 /// Writes a number of the table `meta`.
-pub(super) fn put_number(
+pub(in crate::partition) fn put_number(
     transaction: &WriteTransaction,
     name: &str,
     number: u64,
@@ -421,7 +442,7 @@ pub(super) fn put_number(
 /// takes two syncs instead of one. While the copy is made no commit begins, and one that is under way
 /// changes no page of the last; if a writer would not wait, the copy may be torn, does not pass
 /// the check of all pages, and is made again.
-pub(super) fn copy_in_memory(path: &Path) -> Result<Database, StoreError> {
+pub(in crate::partition) fn copy_in_memory(path: &Path) -> Result<Database, StoreError> {
     let lock = File::open(quiet_lock(path)).ok();
     let mut attempts = 0;
     loop {
@@ -496,7 +517,7 @@ fn quiet_lock(path: &Path) -> PathBuf {
 }
 
 fn path_in(directory: &Path) -> PathBuf {
-    directory.join("catalog.redb")
+    directory.join(CATALOG_FILE)
 }
 
 fn open_failure(path: &Path, directory: &Path, error: DatabaseError) -> StoreError {
@@ -509,7 +530,10 @@ fn open_failure(path: &Path, directory: &Path, error: DatabaseError) -> StoreErr
 }
 
 /// Fails if this build cannot read a catalog of version `found`.
-pub(super) fn check_version(path: &Path, found: Option<u64>) -> Result<(), StoreError> {
+pub(in crate::partition) fn check_version(
+    path: &Path,
+    found: Option<u64>,
+) -> Result<(), StoreError> {
     let Some(found) = found else {
         return Err(damage(path, "it does not say its version".to_owned()));
     };
@@ -526,7 +550,7 @@ pub(super) fn check_version(path: &Path, found: Option<u64>) -> Result<(), Store
 
 /// A value as it is stored: with a checksum of its key and itself behind it, so that neither can
 /// change, nor two values change places.
-pub(super) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(in crate::partition) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len() + size_of::<u64>());
     bytes.extend_from_slice(value);
     bytes.extend_from_slice(&checksum_of(key, value).to_le_bytes());
@@ -534,7 +558,7 @@ pub(super) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// Takes the checksum off a value, or says what is wrong with it.
-pub(super) fn unsealed<'v>(key: &[u8], bytes: &'v [u8]) -> Result<&'v [u8], String> {
+pub(in crate::partition) fn unsealed<'v>(key: &[u8], bytes: &'v [u8]) -> Result<&'v [u8], String> {
     let Some((value, expected)) = bytes.split_last_chunk::<8>() else {
         let found = bytes.len();
         return Err(format!(
@@ -555,12 +579,12 @@ fn checksum_of(key: &[u8], value: &[u8]) -> u64 {
 }
 
 /// The bytes of a key that is a name, for its checksum.
-pub(super) fn key_of_name(name: &str) -> Vec<u8> {
+pub(in crate::partition) fn key_of_name(name: &str) -> Vec<u8> {
     name.as_bytes().to_vec()
 }
 
 /// The bytes of a key that is some numbers, for its checksum.
-pub(super) fn key_of_numbers(numbers: &[u64]) -> Vec<u8> {
+pub(in crate::partition) fn key_of_numbers(numbers: &[u64]) -> Vec<u8> {
     numbers
         .iter()
         .flat_map(|number| number.to_le_bytes())
@@ -568,19 +592,23 @@ pub(super) fn key_of_numbers(numbers: &[u64]) -> Vec<u8> {
 }
 
 /// The bytes of a key that is an area and a key within, for its checksum.
-pub(super) fn key_of_state(area: &str, key: &str) -> Vec<u8> {
+pub(in crate::partition) fn key_of_state(area: &str, key: &str) -> Vec<u8> {
     [area.as_bytes(), &[0], key.as_bytes()].concat()
 }
 
 /// Reads a number of the table `meta`.
-pub(super) fn number_of(path: &Path, name: &str, bytes: &[u8]) -> Result<u64, StoreError> {
+pub(in crate::partition) fn number_of(
+    path: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<u64, StoreError> {
     let value = unsealed(&key_of_name(name), bytes).map_err(|what| damage(path, what))?;
     let number = value.try_into().map(u64::from_le_bytes);
     number.map_err(|_| damage(path, format!("`{name}` has {} bytes, not 8", value.len())))
 }
 
 /// Reads a value that is JSON.
-pub(super) fn parse<T: DeserializeOwned>(
+pub(in crate::partition) fn parse<T: DeserializeOwned>(
     path: &Path,
     key: &[u8],
     bytes: &[u8],
@@ -590,7 +618,7 @@ pub(super) fn parse<T: DeserializeOwned>(
     parsed.map_err(|error| damage(path, format!("an entry cannot be read: {error}")))
 }
 
-pub(super) fn damage(path: &Path, what: String) -> StoreError {
+pub(in crate::partition) fn damage(path: &Path, what: String) -> StoreError {
     StoreError::Catalog {
         path: path.to_owned(),
         what,
@@ -598,7 +626,7 @@ pub(super) fn damage(path: &Path, what: String) -> StoreError {
 }
 
 /// Turns a panic of redb into an error: it trusts its pages once they are verified.
-pub(super) fn guarded<T>(
+pub(in crate::partition) fn guarded<T>(
     path: &Path,
     look: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -608,7 +636,7 @@ pub(super) fn guarded<T>(
 }
 
 /// Sorts what redb reports into damage and refusals of the operating system.
-pub(super) fn failure(
+pub(in crate::partition) fn failure(
     action: &'static str,
     path: &Path,
     error: impl Into<redb::Error>,

@@ -5,18 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::StoreError;
-use super::catalog::{Contents, PartitionEntry, SegmentEntry, damage};
-use super::commit::{Change, Commits, Group, Halt};
-use super::compaction::TAIL_ROWS_MAX;
-use super::dead::DeadRows;
+use super::catalog::{
+    CATALOG_FILE, Change, Commits, Contents, Group, Halt, PartitionEntry, SegmentEntry, damage,
+};
 use super::files::Files;
 use super::findings::Findings;
-use super::format::TemplateInfo;
 use super::pace::{Alarm, Pace};
-use super::segment::Segment;
+use super::segment::{DeadRows, ENCODER_OFFSET, Segment, SegmentName, SegmentWriter, TemplateInfo};
 use super::snapshot::{Block, Shared, Snapshot, Source};
-use super::tail::{TailBlock, TailTemplate};
-use super::writer::{SegmentName, SegmentWriter};
+use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Timestamp};
 
 /// A tail this many times as long as one that is due for sealing is sealed by whoever enrols: nobody
@@ -420,7 +417,7 @@ fn open_blocks(
             .get(&segment)
             .map_or(0, |entry| entry.rows);
         if row >= rows {
-            let path = files.directory().join("catalog.redb");
+            let path = files.directory().join(CATALOG_FILE);
             let what = format!("row {row} of segment {segment} is removed, which has {rows} rows");
             return Err(StoreError::Catalog { path, what });
         }
@@ -433,7 +430,7 @@ fn open_blocks(
         if reader.encoder() != encoder.to_string() {
             return Err(StoreError::Damaged {
                 path: files.path(number, segment),
-                offset: 1152,
+                offset: ENCODER_OFFSET as u64,
                 what: "encoder",
                 expected: encoder.to_string(),
                 found: reader.encoder().to_owned(),
@@ -450,7 +447,7 @@ fn open_blocks(
         .find(|template| template.embedding.dimension() != encoder.dimension())
     {
         return Err(damage(
-            &files.directory().join("catalog.redb"),
+            &files.directory().join(CATALOG_FILE),
             format!(
                 "template {} has {} values, and encoder `{encoder}` makes {}",
                 template.info.template,

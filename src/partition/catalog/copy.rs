@@ -7,13 +7,13 @@ use redb::{
     Database, Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction,
 };
 
-use super::StoreError;
-use super::catalog::{META, PARTITIONS, SEGMENTS, STATE, TAIL, TOMBSTONES, failure, open_database};
 use super::commit::{Commits, Halt};
-use super::files::Files;
+use super::tables::{META, PARTITIONS, SEGMENTS, STATE, TAIL, TOMBSTONES, failure, open_database};
+use crate::partition::StoreError;
+use crate::partition::files::Files;
 
 /// Writes all that `from` shows into an empty database at `path`, durably.
-pub(super) fn copy_to(
+pub(in crate::partition) fn copy_to(
     from: &ReadTransaction,
     path: &Path,
     files: &Files,
@@ -58,7 +58,7 @@ impl Commits {
     /// # Errors
     ///
     /// If the disk fails.
-    pub(super) fn renew(&self, files: &Files) -> Result<(), StoreError> {
+    pub(in crate::partition) fn renew(&self, files: &Files) -> Result<(), StoreError> {
         let path = self.catalog().path();
         let new_path = path.with_extension("redb.new");
         self.pause(|| {
@@ -83,7 +83,7 @@ impl Commits {
 }
 
 /// Deletes what a crash left of a copy.
-pub(super) fn remove_leftover(path: &Path, files: &Files) -> Result<(), StoreError> {
+pub(in crate::partition) fn remove_leftover(path: &Path, files: &Files) -> Result<(), StoreError> {
     match files.disk().remove(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(StoreError::io("remove", path, error))

@@ -15,17 +15,16 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use serde::Serialize;
 
-use super::StoreError;
-use super::catalog::{Contents, PartitionEntry, SegmentEntry};
-use super::commit::Change;
-use super::disk::Disk;
-use super::format::{BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum};
-use super::gallery::Partition;
-use super::pace::Pace;
-use super::snapshot::{Block, Snapshot, Source};
-use super::store::Store;
-use super::tail::TailBlock;
 use crate::code::Layout;
+use crate::partition::StoreError;
+use crate::partition::catalog::{Change, Contents, PartitionEntry, SegmentEntry};
+use crate::partition::disk::Disk;
+use crate::partition::pace::Pace;
+use crate::partition::partition::Partition;
+use crate::partition::segment::{BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum};
+use crate::partition::snapshot::{Block, Snapshot, Source};
+use crate::partition::store::Store;
+use crate::partition::tail::TailBlock;
 use crate::types::{ClassId, PartitionId, Timestamp};
 
 /// Rows that are written at once.

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::StoreError;
-use super::catalog::{Contents, PartitionEntry};
-use super::gallery::Partition;
-use super::pace::Pace;
-use super::segment::Segment;
-use super::store::Store;
+use crate::partition::StoreError;
+use crate::partition::catalog::{Contents, PartitionEntry};
+use crate::partition::pace::Pace;
+use crate::partition::partition::Partition;
+use crate::partition::segment::Segment;
+use crate::partition::store::Store;
 use crate::types::PartitionId;
 
 /// What reading a data directory again showed.
@@ -118,7 +118,7 @@ impl Store {
     /// # Errors
     ///
     /// If the catalog cannot be read, or the work is to stop.
-    pub(super) fn scrub(&self, pace: &Pace) -> Result<(), StoreError> {
+    pub(in crate::partition) fn scrub(&self, pace: &Pace) -> Result<(), StoreError> {
         for id in self.partitions()? {
             let partition = match self.partition(&id) {
                 Ok(Some(partition)) => partition,

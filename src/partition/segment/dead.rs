@@ -8,7 +8,7 @@ const ROWS_PER_CHUNK: usize = 4096;
 /// A set of row numbers that is cheap to copy, and cheap to copy with one row more: a clone shares
 /// everything, and an insertion copies the chunk it falls into and the list of chunks.
 #[derive(Clone, Default)]
-pub(super) struct DeadRows {
+pub(in crate::partition) struct DeadRows {
     chunks: Arc<Vec<Option<Arc<Chunk>>>>,
     count: usize,
 }
@@ -16,14 +16,14 @@ pub(super) struct DeadRows {
 type Chunk = [u64; ROWS_PER_CHUNK / 64];
 
 impl DeadRows {
-    pub(super) fn contains(&self, row: usize) -> bool {
+    pub(in crate::partition) fn contains(&self, row: usize) -> bool {
         match self.chunks.get(row / ROWS_PER_CHUNK) {
             Some(Some(bits)) => bits[row % ROWS_PER_CHUNK / 64] >> (row % 64) & 1 == 1,
             _ => false,
         }
     }
 
-    pub(super) fn insert(&mut self, row: usize) {
+    pub(in crate::partition) fn insert(&mut self, row: usize) {
         let chunk = row / ROWS_PER_CHUNK;
         let chunks = Arc::make_mut(&mut self.chunks);
         if chunks.len() <= chunk {
@@ -36,12 +36,12 @@ impl DeadRows {
         *word |= bit;
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::partition) fn count(&self) -> usize {
         self.count
     }
 
     /// All rows of the set, rising.
-    pub(super) fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(in crate::partition) fn rows(&self) -> impl Iterator<Item = usize> + '_ {
         let chunks = self.chunks.iter().enumerate();
         let words = chunks.filter_map(|(at, chunk)| Some((at, chunk.as_deref()?)));
         let words = words.flat_map(|(at, chunk)| {
@@ -56,7 +56,7 @@ impl DeadRows {
     }
 
     /// How many rows of the set are less than `row`.
-    pub(super) fn count_below(&self, row: usize) -> usize {
+    pub(in crate::partition) fn count_below(&self, row: usize) -> usize {
         let whole = row / ROWS_PER_CHUNK;
         let ones =
             |words: &[u64]| -> usize { words.iter().map(|word| word.count_ones() as usize).sum() };

@@ -6,11 +6,11 @@ use crate::kernel::Line;
 
 /// Some rows with everything that is stored of them. Every slice has one entry (or one group of
 /// lines) for each row.
-pub(super) struct Rows<'a> {
-    pub(super) codes: RowBlock<'a>,
-    pub(super) lengths: &'a [f64],
-    pub(super) classes: &'a [i64],
-    pub(super) infos: &'a [TemplateInfo],
+pub(in crate::partition) struct Rows<'a> {
+    pub(in crate::partition) codes: RowBlock<'a>,
+    pub(in crate::partition) lengths: &'a [f64],
+    pub(in crate::partition) classes: &'a [i64],
+    pub(in crate::partition) infos: &'a [TemplateInfo],
     /// The full values, [`crate::code::Layout::value_lines`] lines a row.
-    pub(super) values: &'a [Line],
+    pub(in crate::partition) values: &'a [Line],
 }

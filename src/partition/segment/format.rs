@@ -10,31 +10,33 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::StoreError;
 use crate::code::Layout;
 use crate::kernel::Line;
+use crate::partition::StoreError;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Timestamp};
 
 #[cfg(target_endian = "big")]
 compile_error!("segments are mapped as they lie, in little-endian order");
 
 /// The first bytes of every segment.
-pub(super) const MAGIC: [u8; 8] = *b"VULTSEG\x1a";
+pub(in crate::partition) const MAGIC: [u8; 8] = *b"VULTSEG\x1a";
 /// The version that is written.
-pub(super) const VERSION: u32 = 1;
+pub(in crate::partition) const VERSION: u32 = 1;
 /// The oldest version that is read.
-pub(super) const VERSION_OLDEST: u32 = 1;
+pub(in crate::partition) const VERSION_OLDEST: u32 = 1;
 /// The header fills one page, and every plane starts on one.
-pub(super) const PAGE_BYTES: usize = 4096;
+pub(in crate::partition) const PAGE_BYTES: usize = 4096;
 /// A checksum covers this many bytes of a plane.
-pub(super) const BLOCK_BYTES: usize = 65_536;
+pub(in crate::partition) const BLOCK_BYTES: usize = 65_536;
+/// Where the header has the name of the encoder.
+pub(in crate::partition) const ENCODER_OFFSET: usize = offset_of!(RawHeader, encoder);
 /// The most rows of a segment: a row number fits 32 bits with room for arithmetic.
-pub(super) const ROWS_MAX: usize = 1 << 31;
+pub(in crate::partition) const ROWS_MAX: usize = 1 << 31;
 
 /// The parts of a row, each in a plane of its own, in the order in which they lie in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(super) enum Plane {
+pub(in crate::partition) enum Plane {
     High = 1,
     Low = 2,
     Scales = 3,
@@ -48,7 +50,7 @@ pub(super) enum Plane {
 }
 
 impl Plane {
-    pub(super) const ALL: [Plane; 10] = [
+    pub(in crate::partition) const ALL: [Plane; 10] = [
         Plane::High,
         Plane::Low,
         Plane::Scales,
@@ -62,7 +64,7 @@ impl Plane {
     ];
 
     /// The name used in messages and in `docs/file-format.md`.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::partition) fn name(self) -> &'static str {
         match self {
             Plane::High => "high nibbles",
             Plane::Low => "low nibbles",
@@ -77,7 +79,7 @@ impl Plane {
         }
     }
 
-    pub(super) fn row_bytes(self, layout: Layout) -> usize {
+    pub(in crate::partition) fn row_bytes(self, layout: Layout) -> usize {
         match self {
             Plane::High | Plane::Low => layout.nibble_lines() * size_of::<Line>(),
             Plane::Scales | Plane::ResidualsCoarse | Plane::ResidualsFine => size_of::<f32>(),
@@ -107,37 +109,37 @@ pub struct TemplateInfo {
 /// The header as it lies in the file.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct RawHeader {
-    pub(super) magic: [u8; 8],
-    pub(super) version: u32,
-    pub(super) header_bytes: u32,
-    pub(super) rows: u64,
-    pub(super) dimension: u32,
-    pub(super) plane_count: u32,
-    pub(super) block_bytes: u32,
-    pub(super) encoder_bytes: u32,
-    pub(super) segment: u64,
-    pub(super) partition: u64,
-    pub(super) created_unix_milliseconds: i64,
-    pub(super) table_offset: u64,
-    pub(super) table_bytes: u64,
-    pub(super) table_checksum: u64,
-    pub(super) reserved: [u8; 40],
-    pub(super) planes: [RawPlane; 32],
-    pub(super) encoder: [u8; 256],
-    pub(super) zero: [u8; 2680],
-    pub(super) header_checksum: u64,
+pub(in crate::partition) struct RawHeader {
+    pub(in crate::partition) magic: [u8; 8],
+    pub(in crate::partition) version: u32,
+    pub(in crate::partition) header_bytes: u32,
+    pub(in crate::partition) rows: u64,
+    pub(in crate::partition) dimension: u32,
+    pub(in crate::partition) plane_count: u32,
+    pub(in crate::partition) block_bytes: u32,
+    pub(in crate::partition) encoder_bytes: u32,
+    pub(in crate::partition) segment: u64,
+    pub(in crate::partition) partition: u64,
+    pub(in crate::partition) created_unix_milliseconds: i64,
+    pub(in crate::partition) table_offset: u64,
+    pub(in crate::partition) table_bytes: u64,
+    pub(in crate::partition) table_checksum: u64,
+    pub(in crate::partition) reserved: [u8; 40],
+    pub(in crate::partition) planes: [RawPlane; 32],
+    pub(in crate::partition) encoder: [u8; 256],
+    pub(in crate::partition) zero: [u8; 2680],
+    pub(in crate::partition) header_checksum: u64,
 }
 
 /// One plane's entry in the header.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct RawPlane {
-    pub(super) kind: u32,
-    pub(super) row_bytes: u32,
-    pub(super) offset: u64,
-    pub(super) length_bytes: u64,
-    pub(super) first_block: u64,
+pub(in crate::partition) struct RawPlane {
+    pub(in crate::partition) kind: u32,
+    pub(in crate::partition) row_bytes: u32,
+    pub(in crate::partition) offset: u64,
+    pub(in crate::partition) length_bytes: u64,
+    pub(in crate::partition) first_block: u64,
 }
 
 const _: () = {
@@ -145,7 +147,7 @@ const _: () = {
     assert!(offset_of!(RawHeader, rows) == 16);
     assert!(offset_of!(RawHeader, table_offset) == 64);
     assert!(offset_of!(RawHeader, planes) == 128);
-    assert!(offset_of!(RawHeader, encoder) == 1152);
+    assert!(ENCODER_OFFSET == 1152);
     assert!(offset_of!(RawHeader, header_checksum) == PAGE_BYTES - 8);
     assert!(size_of::<RawPlane>() == 32);
     assert!(size_of::<TemplateInfo>() == 24);
@@ -153,7 +155,7 @@ const _: () = {
 
 impl TemplateInfo {
     /// What is known of a template that has no number yet.
-    pub(super) fn new(quality: f32, enrolled: Timestamp) -> TemplateInfo {
+    pub(in crate::partition) fn new(quality: f32, enrolled: Timestamp) -> TemplateInfo {
         TemplateInfo {
             template: 0,
             enrolled_unix_milliseconds: enrolled.unix_milliseconds,
@@ -164,31 +166,31 @@ impl TemplateInfo {
 }
 
 /// CRC-64/NVME, as registered in the catalogue of parametrised CRC algorithms.
-pub(super) fn checksum(bytes: &[u8]) -> u64 {
+pub(in crate::partition) fn checksum(bytes: &[u8]) -> u64 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes)
 }
 
 /// Where a plane lies, and which checksums are its own.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PlaneEntry {
-    pub(super) offset: usize,
-    pub(super) length: usize,
-    pub(super) first_block: usize,
+pub(in crate::partition) struct PlaneEntry {
+    pub(in crate::partition) offset: usize,
+    pub(in crate::partition) length: usize,
+    pub(in crate::partition) first_block: usize,
 }
 
 /// Where everything of a segment of so many rows lies. Writing and reading both use it, so that a
 /// header which says otherwise is refused.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) planes: [PlaneEntry; Plane::ALL.len()],
-    pub(super) table: Range<usize>,
+pub(in crate::partition) struct Plan {
+    pub(in crate::partition) planes: [PlaneEntry; Plane::ALL.len()],
+    pub(in crate::partition) table: Range<usize>,
 }
 
 impl Plan {
     /// # Panics
     ///
     /// Panics if there are more than [`ROWS_MAX`] rows; callers check.
-    pub(super) fn new(layout: Layout, rows: usize) -> Plan {
+    pub(in crate::partition) fn new(layout: Layout, rows: usize) -> Plan {
         assert!(rows <= ROWS_MAX, "a segment has at most {ROWS_MAX} rows");
         let mut offset = PAGE_BYTES;
         let mut blocks = 0;
@@ -209,31 +211,34 @@ impl Plan {
         }
     }
 
-    pub(super) fn plane(&self, plane: Plane) -> PlaneEntry {
+    pub(in crate::partition) fn plane(&self, plane: Plane) -> PlaneEntry {
         self.planes[plane as usize - 1]
     }
 }
 
 /// A header page that is well-formed in itself.
-pub(super) struct Unchecked {
+pub(in crate::partition) struct Unchecked {
     raw: Box<RawHeader>,
 }
 
 /// A header that agrees with its file: every plane lies within it.
 #[derive(Clone, Debug)]
-pub(super) struct Header {
-    pub(super) rows: usize,
-    pub(super) layout: Layout,
-    pub(super) segment: u64,
-    pub(super) partition: u64,
-    pub(super) encoder: String,
-    pub(super) plan: Plan,
-    pub(super) table_checksum: u64,
-    pub(super) header_checksum: u64,
+pub(in crate::partition) struct Header {
+    pub(in crate::partition) rows: usize,
+    pub(in crate::partition) layout: Layout,
+    pub(in crate::partition) segment: u64,
+    pub(in crate::partition) partition: u64,
+    pub(in crate::partition) encoder: String,
+    pub(in crate::partition) plan: Plan,
+    pub(in crate::partition) table_checksum: u64,
+    pub(in crate::partition) header_checksum: u64,
 }
 
 impl Unchecked {
-    pub(super) fn parse(path: &Path, page: &[u8; PAGE_BYTES]) -> Result<Unchecked, StoreError> {
+    pub(in crate::partition) fn parse(
+        path: &Path,
+        page: &[u8; PAGE_BYTES],
+    ) -> Result<Unchecked, StoreError> {
         let mut raw = Box::new(RawHeader::zeroed());
         bytemuck::bytes_of_mut(&mut *raw).copy_from_slice(page);
         let damaged = |offset: usize, what, expected: String, found: String| StoreError::Damaged {
@@ -325,7 +330,11 @@ impl Unchecked {
         Ok(Unchecked { raw })
     }
 
-    pub(super) fn check(&self, path: &Path, file_bytes: u64) -> Result<Header, StoreError> {
+    pub(in crate::partition) fn check(
+        &self,
+        path: &Path,
+        file_bytes: u64,
+    ) -> Result<Header, StoreError> {
         let raw = &*self.raw;
         let rows = usize::try_from(raw.rows).expect("parse has limited the rows");
         let layout = Layout::new(raw.dimension as usize);

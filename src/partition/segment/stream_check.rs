@@ -8,10 +8,10 @@ use bytemuck::Zeroable;
 use crc_fast::{CrcAlgorithm, Digest};
 use serde::Serialize;
 
-use super::StoreError;
 use super::format::{
     BLOCK_BYTES, Header, MAGIC, PAGE_BYTES, Plane, RawHeader, Unchecked, checksum,
 };
+use crate::partition::StoreError;
 
 /// Bytes that are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -103,7 +103,7 @@ pub struct TableReport {
 }
 
 /// A segment that passes by. Keeps 8 bytes for each 64 KiB.
-pub(super) struct SegmentCheck {
+pub(in crate::partition) struct SegmentCheck {
     path: PathBuf,
     file_bytes: u64,
     /// How many bytes went by.
@@ -120,7 +120,7 @@ pub(super) struct SegmentCheck {
 
 impl DamagedBytes {
     /// DamagedBytes as an error.
-    pub(super) fn into_error(self, path: &Path) -> StoreError {
+    pub(in crate::partition) fn into_error(self, path: &Path) -> StoreError {
         StoreError::Damaged {
             path: path.to_owned(),
             offset: self.offset,
@@ -141,7 +141,7 @@ enum Part {
 
 impl SegmentCheck {
     /// A segment in a file of `file_bytes` bytes. `path` is for messages.
-    pub(super) fn new(path: &Path, file_bytes: u64) -> SegmentCheck {
+    pub(in crate::partition) fn new(path: &Path, file_bytes: u64) -> SegmentCheck {
         SegmentCheck {
             path: path.to_owned(),
             file_bytes,
@@ -161,7 +161,7 @@ impl SegmentCheck {
     /// # Errors
     ///
     /// If the segment is newer than this build.
-    pub(super) fn update(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+    pub(in crate::partition) fn update(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
         if self.page.len() < PAGE_BYTES {
             let room = PAGE_BYTES - self.page.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -195,7 +195,7 @@ impl SegmentCheck {
     }
 
     /// Says what was found.
-    pub(super) fn finish(mut self) -> SegmentReport {
+    pub(in crate::partition) fn finish(mut self) -> SegmentReport {
         let mut planes = Vec::new();
         let mut table = None;
         if let Some(header) = self.header.take() {

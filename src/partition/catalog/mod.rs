@@ -1,0 +1,18 @@
+//! The truth about a data directory: one redb file that names everything else.
+//!
+//! `tables` says what is in it and reads it, `commit` is the one way to change it, `copy` writes it
+//! anew, and `fill` keeps room ahead of it. What else is in a data directory belongs to
+//! [`super::files`].
+
+mod commit;
+mod copy;
+mod fill;
+mod tables;
+
+pub(super) use self::commit::{Change, Commits, Group, Halt};
+pub(super) use self::copy::{copy_to, remove_leftover};
+pub(super) use self::tables::{
+    CATALOG_FILE, Catalog, Contents, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
+    SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, Tables, check_version, copy_in_memory, damage,
+    failure, guarded, key_of_name, key_of_numbers, key_of_state, unsealed,
+};

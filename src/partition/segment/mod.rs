@@ -1,0 +1,31 @@
+//! One sealed segment: what its bytes are, and how they are written, mapped and compared.
+//!
+//! A segment never changes. Everything here knows one file and no catalog: [`SegmentWriter`] makes
+//! it, [`Segment`] maps it and compares each block with its checksum when it is first read, and
+//! [`SegmentCheck`] compares all of it while it streams by, wherever its bytes come from. [`Rows`]
+//! is what is stored of some rows, and [`DeadRows`] which of them are removed.
+
+mod dead;
+mod format;
+#[cfg(test)]
+mod fuzz;
+mod map;
+mod read;
+mod rows;
+mod stream_check;
+mod write;
+
+pub(super) use self::dead::DeadRows;
+#[cfg(test)]
+pub(super) use self::format::PAGE_BYTES;
+pub use self::format::TemplateInfo;
+pub(super) use self::format::{
+    BLOCK_BYTES, ENCODER_OFFSET, MAGIC, Plan, Plane, ROWS_MAX, checksum,
+};
+#[cfg(test)]
+pub(super) use self::fuzz::Edits;
+pub(super) use self::read::Segment;
+pub(super) use self::rows::Rows;
+pub(super) use self::stream_check::SegmentCheck;
+pub use self::stream_check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport};
+pub(super) use self::write::{SegmentName, SegmentWriter};
