@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use super::StoreError;
-use super::store::Store;
+use super::findings::Findings;
+use crate::types::PartitionId;
 
 /// The state of a data directory as far as this process has seen it: nothing is read for it but the
 /// names of the partitions.
@@ -29,33 +30,25 @@ pub struct PartitionHealth {
 }
 
 impl Health {
+    /// What was met in these partitions, and the failed write that ended all changes, if one did.
+    pub(super) fn of(
+        partitions: &[PartitionId],
+        findings: &Findings,
+        stopped: Option<&StoreError>,
+    ) -> Health {
+        let partitions = partitions.iter().map(|id| PartitionHealth {
+            partition: id.to_string(),
+            damage: findings.of(id),
+        });
+        Health {
+            stopped: stopped.map(StoreError::with_causes),
+            partitions: partitions.collect(),
+        }
+    }
+
     /// Whether changes are taken and no partition is known to be damaged.
     pub fn is_good(&self) -> bool {
         let mut partitions = self.partitions.iter();
         self.stopped.is_none() && partitions.all(|partition| partition.damage.is_none())
-    }
-}
-
-impl Store {
-    /// What is known to be wrong. Cheap, so that it can be asked every few seconds; waits for a change
-    /// that is being written.
-    ///
-    /// The texts name files of this machine, and no template: they are for its operator.
-    ///
-    /// # Errors
-    ///
-    /// If the catalog cannot be read.
-    pub fn health(&self) -> Result<Health, StoreError> {
-        let ids = self.partitions()?;
-        let findings = &self.common().findings;
-        let partitions = ids.iter().map(|id| PartitionHealth {
-            partition: id.to_string(),
-            damage: findings.of(id),
-        });
-        let stopped = self.common().commits.failure();
-        Ok(Health {
-            stopped: stopped.map(|error| error.with_causes()),
-            partitions: partitions.collect(),
-        })
     }
 }

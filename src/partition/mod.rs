@@ -41,9 +41,7 @@ mod tail;
 mod tests;
 mod upkeep;
 
-pub use archive::{
-    ArchivedFile, Entry, Manifest, PartitionContents, restore_archive, verify_archive,
-};
+pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
 pub use batch::{Import, Note, TemplateBatch};
 pub use error::StoreError;
 pub use health::{Health, PartitionHealth};
@@ -57,5 +55,5 @@ pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };
 pub use snapshot::{Block, Snapshot};
-pub use store::{Erased, PartitionSummary, StateValue, Store};
+pub use store::{Erased, PartitionSummary, StateValue, Store, restore_archive};
 pub use upkeep::{Compacted, Damage, RepairedSegment, Verified};

@@ -232,6 +232,10 @@ impl Partition {
         &self.common.files
     }
 
+    pub(super) fn common(&self) -> &Common {
+        &self.common
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::StoreError;
+use super::archive::{self, Manifest};
 use super::catalog::{CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, remove_leftover};
 use super::disk::{Disk, RealDisk};
+use super::error::StoreError;
 use super::files::Files;
+use super::health::Health;
 use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::snapshot::Source;
+use super::upkeep::{self, Repair, RepairedSegment, Verified};
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
 /// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
@@ -114,7 +117,7 @@ impl Store {
         created.map_err(|error| StoreError::io("create", directory, error))?;
         let catalog = Catalog::open(directory, &*disk)?;
         let files = Files::new(directory, disk)?;
-        remove_leftover(&catalog.path().with_extension("redb.new"), &files)?;
+        remove_leftover(&catalog.path().with_extension("redb.new"), &**files.disk())?;
         Store::with(directory, catalog, files)
     }
 
@@ -361,11 +364,115 @@ impl Store {
         // Before the work: what is removed meanwhile is work for the next time.
         stale.store(false, Ordering::Relaxed);
         let files = &self.common.files;
-        if let Err(error) = self.common.commits.renew(files) {
+        let discard = |old, file| files.discard_catalog(old, file);
+        let commits = &self.common.commits;
+        if let Err(error) = commits.renew(&self.directory, &**files.disk(), discard) {
             stale.store(true, Ordering::Relaxed);
             return Err(error);
         }
         Ok(files.collect_patiently()? == 0)
+    }
+
+    /// What is known to be wrong. Cheap, so that it can be asked every few seconds; waits for a change
+    /// that is being written.
+    ///
+    /// The texts name files of this machine, and no template: they are for its operator.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn health(&self) -> Result<Health, StoreError> {
+        let stopped = self.common.commits.failure();
+        let (partitions, findings) = (self.partitions()?, &self.common.findings);
+        Ok(Health::of(&partitions, findings, stopped.as_ref()))
+    }
+
+    /// Reads all that the catalog says of one partition, or of all, and every byte of their segments;
+    /// compares them with their checksums and with each other. Tells `progress` how many bytes of
+    /// how many are read.
+    ///
+    /// Sealing and compaction may go on meanwhile; old files are deleted later.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, or the work is to stop. Damage is no error here.
+    pub fn verify(
+        &self,
+        only: Option<&PartitionId>,
+        pace: &Pace,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Verified, StoreError> {
+        upkeep::verify((self.catalog(), self.files()), only, pace, progress)
+    }
+
+    /// Mends the damaged segments of one partition or of all. Those that are whole are left alone.
+    ///
+    /// `snapshot` is an older state of the same data directory, if there is one. A segment of which
+    /// templates are lost is replaced only with `accept_loss`: until then its partition gives no
+    /// answers.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, the snapshot is damaged, or the disk fails.
+    pub fn repair(
+        &self,
+        only: Option<&PartitionId>,
+        snapshot: Option<&Store>,
+        accept_loss: bool,
+    ) -> Result<Vec<RepairedSegment>, StoreError> {
+        let spare = |name: &str| match (snapshot, name.parse()) {
+            (Some(store), Ok(id)) => {
+                let partition = store.partition(&id)?;
+                Ok(partition.map(|partition| partition.snapshot()))
+            }
+            _ => Ok(None),
+        };
+        let repair = Repair {
+            common: &self.common,
+            spare: &spare,
+            // Opened again when it is next asked for.
+            changed: &|id| drop(self.opened().remove(id)),
+        };
+        repair.mend(only, accept_loss)
+    }
+
+    /// Writes a snapshot of everything to the file `path`, as it is at one moment. Others may go on
+    /// reading and changing the data directory meanwhile. Segments are compared with their checksums
+    /// on the way, so that damage is noticed while there are older snapshots, and is not passed on.
+    ///
+    /// The snapshot is readable by its owner alone: it holds all templates and the keys of the
+    /// service. Tells `progress` how many bytes of how many went by. Returns what the snapshot says
+    /// of itself.
+    ///
+    /// # Errors
+    ///
+    /// If `path` exists and may not be replaced, another process is writing it, something is damaged,
+    /// or the disk fails. Nothing is left then, and what had the name keeps it.
+    pub fn snapshot_to(
+        &self,
+        path: &Path,
+        overwrite: bool,
+        now: Timestamp,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Manifest, StoreError> {
+        let from = (self.catalog(), self.files());
+        archive::write_snapshot(from, path, overwrite, now, progress)
+    }
+
+    /// Reads every segment of every partition again, at a pace that nobody notices.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, or the work is to stop.
+    pub(super) fn scrub(&self, pace: &Pace) -> Result<(), StoreError> {
+        for id in self.partitions()? {
+            match self.partition(&id) {
+                Ok(Some(partition)) => upkeep::scrub(&partition, pace)?,
+                Ok(None) => {}
+                Err(error) => upkeep::report(&id, &error),
+            }
+        }
+        Ok(())
     }
 
     /// Does the one thing that is due next in each partition that is open, and deletes what nobody
@@ -404,20 +511,11 @@ impl Store {
         self.opened().len()
     }
 
-    pub(super) fn common(&self) -> &Common {
-        &self.common
-    }
-
-    /// Has a partition opened again when it is next asked for.
-    pub(super) fn forget(&self, id: &PartitionId) {
-        self.opened().remove(id);
-    }
-
     pub(super) fn files(&self) -> &Files {
         &self.common.files
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
+    fn catalog(&self) -> &Catalog {
         self.common.commits.catalog()
     }
 
@@ -444,6 +542,39 @@ impl Store {
         // Insertion and removal are the only changes, so that a panic elsewhere cannot leave it half done.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes the data directory `target` of the archive `path`.
+///
+/// `target` must not exist, or be an empty directory. Everything is verified and opened once before it
+/// gets that name, in one step: a failure, of whatever kind, leaves `target` as it was. A crash leaves
+/// `TARGET.restoring` beside it, which the next call replaces. All files are readable by
+/// their owner alone.
+///
+/// Tells `progress` how many bytes of how many went by. Returns what the archive says of itself.
+///
+/// # Errors
+///
+/// If `target` is neither missing nor an empty directory, another process is restoring into it, the
+/// archive is damaged, cut off, no snapshot, or newer than this build, or the disk fails.
+pub fn restore_archive(
+    path: &Path,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, StoreError> {
+    archive::extract(path, target, open_everything, progress)
+}
+
+/// Whether the catalog can be read and names segments that are there.
+fn open_everything(directory: &Path) -> Result<(), StoreError> {
+    let store = Store::open_existing(directory)?;
+    for id in store.partitions()? {
+        if let Some(partition) = store.partition(&id)? {
+            // Templates whose segments are missing must not be missed only later.
+            store.summary(&partition)?;
+        }
+    }
+    Ok(())
 }
 
 fn must_exist(directory: &Path) -> Result<(), StoreError> {

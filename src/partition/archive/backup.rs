@@ -1,16 +1,16 @@
-//! Snapshots of a data directory in one file, and back.
+//! What goes into a snapshot: the files of a data directory as they are at one moment.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::ahead::ReadAhead;
-use super::restore::extract;
 use super::write::{ArchiveDraft, new_file};
 use super::{ArchivedFile, Manifest, PartitionContents, beside};
-use crate::partition::catalog::{CATALOG_FILE, Tables, copy_to};
+use crate::partition::StoreError;
+use crate::partition::catalog::{CATALOG_FILE, Catalog, Tables, copy_to};
+use crate::partition::files::Files;
 use crate::partition::segment::SegmentCheck;
-use crate::partition::{Store, StoreError};
 use crate::types::Timestamp;
 
 /// A file that goes into a snapshot, and does not change meanwhile.
@@ -22,100 +22,56 @@ pub(in crate::partition) struct BackupFile {
     pub(in crate::partition) bytes: u64,
 }
 
-impl Store {
-    /// Writes a snapshot of everything to the file `path`, as it is at one moment. Others may go on
-    /// reading and changing the data directory meanwhile. Segments are compared with their checksums
-    /// on the way, so that damage is noticed while there are older snapshots, and is not passed on.
-    ///
-    /// The snapshot is readable by its owner alone: it holds all templates and the keys of the
-    /// service. Tells `progress` how many bytes of how many went by. Returns what the snapshot says
-    /// of itself.
-    ///
-    /// # Errors
-    ///
-    /// If `path` exists and may not be replaced, another process is writing it, something is damaged,
-    /// or the disk fails. Nothing is left then, and what had the name keeps it.
-    pub fn snapshot_to(
-        &self,
-        path: &Path,
-        overwrite: bool,
-        now: Timestamp,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Manifest, StoreError> {
-        let draft = ArchiveDraft::create(path, overwrite)?;
-        // Before the catalog is read: what it names must not go.
-        let _all_files_stay = self.files().keep();
-        // Nobody else uses that name while the draft is ours.
-        let copy = CatalogCopy::create(beside(path, "new.catalog"))?;
-        let (partitions, mut files) = self.catalog().read(|tables| {
-            drop(copy_to(&tables.transaction, &copy.path, self.files())?);
-            self.list(tables)
-        })?;
-        files.insert(0, file_of(CATALOG_FILE.to_owned(), copy.path.clone())?);
-        let key = self.directory().join("server.key");
-        // A directory that was never served has none.
-        if key.exists() {
-            files.push(file_of("server.key".to_owned(), key)?);
-        }
-        write_archive(draft, now, partitions, &files, progress)
-    }
-
-    /// What the catalog names, for the manifest.
-    fn list(
-        &self,
-        tables: &Tables<'_>,
-    ) -> Result<(Vec<PartitionContents>, Vec<BackupFile>), StoreError> {
-        let (mut partitions, mut files) = (Vec::new(), Vec::new());
-        for (name, entry) in tables.partitions()? {
-            let contents = tables.contents(entry.partition)?;
-            let rows = contents.segments.values().map(|segment| segment.rows);
-            let stored = contents.tail.len() as u64 + rows.sum::<u64>();
-            partitions.push(PartitionContents {
-                partition: name,
-                encoder: entry.encoder.to_string(),
-                templates: stored.saturating_sub(contents.tombstones.len() as u64),
-                segments: contents.segments.len() as u64,
-            });
-            for segment in contents.segments.keys() {
-                let name = format!("segments/{}/{segment}.vseg", entry.partition);
-                files.push(file_of(name, self.files().path(entry.partition, *segment))?);
-            }
-        }
-        Ok((partitions, files))
-    }
-}
-
-/// Makes the data directory `target` of the archive `path`.
-///
-/// `target` must not exist, or be an empty directory. Everything is verified and opened once before it
-/// gets that name, in one step: a failure, of whatever kind, leaves `target` as it was. A crash leaves
-/// `TARGET.restoring` beside it, which the next call replaces. All files are readable by
-/// their owner alone.
-///
-/// Tells `progress` how many bytes of how many went by. Returns what the archive says of itself.
-///
-/// # Errors
-///
-/// If `target` is neither missing nor an empty directory, another process is restoring into it, the
-/// archive is damaged, cut off, no snapshot, or newer than this build, or the disk fails.
-pub fn restore_archive(
+/// Writes a snapshot of a data directory: its catalog, all segments that this names, and the key of
+/// its service. [`super::super::Store::snapshot_to`] says what holds.
+pub(in crate::partition) fn write_snapshot(
+    (catalog, files): (&Catalog, &Files),
     path: &Path,
-    target: &Path,
+    overwrite: bool,
+    now: Timestamp,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, StoreError> {
-    extract(path, target, open_everything, progress)
+    let draft = ArchiveDraft::create(path, overwrite)?;
+    // Before the catalog is read: what it names must not go.
+    let _all_files_stay = files.keep();
+    // Nobody else uses that name while the draft is ours.
+    let copy = CatalogCopy::create(beside(path, "new.catalog"))?;
+    let (partitions, mut listed) = catalog.read(|tables| {
+        let (directory, disk) = (files.directory(), &**files.disk());
+        drop(copy_to(&tables.transaction, &copy.path, directory, disk)?);
+        list(tables, files)
+    })?;
+    listed.insert(0, file_of(CATALOG_FILE.to_owned(), copy.path.clone())?);
+    let key = files.directory().join("server.key");
+    // A directory that was never served has none.
+    if key.exists() {
+        listed.push(file_of("server.key".to_owned(), key)?);
+    }
+    write_archive(draft, now, partitions, &listed, progress)
 }
 
-/// Whether the catalog can be read and names segments that are there.
-fn open_everything(directory: &Path) -> Result<(), StoreError> {
-    let store = Store::open_existing(directory)?;
-    for id in store.partitions()? {
-        if let Some(partition) = store.partition(&id)? {
-            // Templates whose segments are missing must not be missed only later.
-            store.summary(&partition)?;
+/// What the catalog names, for the manifest.
+fn list(
+    tables: &Tables<'_>,
+    files: &Files,
+) -> Result<(Vec<PartitionContents>, Vec<BackupFile>), StoreError> {
+    let (mut partitions, mut listed) = (Vec::new(), Vec::new());
+    for (name, entry) in tables.partitions()? {
+        let contents = tables.contents(entry.partition)?;
+        let rows = contents.segments.values().map(|segment| segment.rows);
+        let stored = contents.tail.len() as u64 + rows.sum::<u64>();
+        partitions.push(PartitionContents {
+            partition: name,
+            encoder: entry.encoder.to_string(),
+            templates: stored.saturating_sub(contents.tombstones.len() as u64),
+            segments: contents.segments.len() as u64,
+        });
+        for segment in contents.segments.keys() {
+            let name = format!("segments/{}/{segment}.vseg", entry.partition);
+            listed.push(file_of(name, files.path(entry.partition, *segment))?);
         }
     }
-    Ok(())
+    Ok((partitions, listed))
 }
 
 /// Writes an archive of some files.
@@ -218,7 +174,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
     use super::*;
-    use crate::partition::{NewTemplate, Pace, Partition};
+    use crate::partition::{NewTemplate, Pace, Partition, Store, restore_archive};
     use crate::types::{ClassId, Embedding, EncoderId, PartitionId};
 
     const NOW: Timestamp = Timestamp {

@@ -6,7 +6,7 @@
 //!           checksums.json            CRC-64/NVME of every entry before it
 //! ```
 //!
-//! [`super::Store::snapshot_to`] writes one of a data directory in use, [`restore_archive`] makes a data
+//! [`super::Store::snapshot_to`] writes one of a data directory in use, [`super::restore_archive`] makes a data
 //! directory of it, and [`verify_archive`] only reads it. `tar --zstd -tf` lists it. The manifest has a frame of its own, which ends with a checksum, so
 //! that it is known to be whole before a word of it is believed: a damaged version is damage, and a
 //! newer one is newer. Everything after it is compared with it byte for byte, headers included, so
@@ -25,13 +25,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::backup::restore_archive;
+pub(super) use self::backup::write_snapshot;
 #[cfg(test)]
 pub(super) use self::backup::{BackupFile, write_archive};
 pub(super) use self::read::{ArchiveReader, Sink};
 pub use self::read::{Entry, verify_archive};
-#[cfg(test)]
-use self::restore::extract;
+pub(super) use self::restore::extract;
 #[cfg(test)]
 pub(super) use self::write::ArchiveDraft;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! still hold.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{
     Database, Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction,
@@ -10,16 +11,17 @@ use redb::{
 use super::commit::{Commits, Halt};
 use super::tables::{META, PARTITIONS, SEGMENTS, STATE, TAIL, TOMBSTONES, failure, open_database};
 use crate::partition::StoreError;
-use crate::partition::files::Files;
+use crate::partition::disk::{Disk, DiskFile};
 
 /// Writes all that `from` shows into an empty database at `path`, durably.
 pub(in crate::partition) fn copy_to(
     from: &ReadTransaction,
     path: &Path,
-    files: &Files,
+    directory: &Path,
+    disk: &dyn Disk,
 ) -> Result<Database, StoreError> {
     let failed = |error: redb::Error| failure("write", path, error);
-    let database = open_database(path, files.directory(), &**files.disk())?;
+    let database = open_database(path, directory, disk)?;
     let copy = || -> Result<(), redb::Error> {
         let to = database.begin_write()?;
         copy_table(from, &to, META)?;
@@ -49,8 +51,8 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 
 impl Commits {
     /// Writes the catalog anew, without what was once in it. Changes wait meanwhile; its size is that
-    /// of the templates not yet sealed. [`Files::collect`] overwrites the old file when nobody reads
-    /// it any more.
+    /// of the templates not yet sealed. The old file has lost its name then, and is given to `discard`
+    /// before anything else can be changed: it is to be overwritten when nobody reads it any more.
     ///
     /// What a crash leaves: before the rename, the old catalog and a file that the next open
     /// deletes; after it, the new one, which says the same.
@@ -58,24 +60,28 @@ impl Commits {
     /// # Errors
     ///
     /// If the disk fails.
-    pub(in crate::partition) fn renew(&self, files: &Files) -> Result<(), StoreError> {
+    pub(in crate::partition) fn renew(
+        &self,
+        directory: &Path,
+        disk: &dyn Disk,
+        discard: impl FnOnce(Arc<Database>, Box<dyn DiskFile>),
+    ) -> Result<(), StoreError> {
         let path = self.catalog().path();
         let new_path = path.with_extension("redb.new");
         self.pause(|| {
-            remove_leftover(&new_path, files)?;
+            remove_leftover(&new_path, disk)?;
             let database = self
                 .catalog()
-                .read(|tables| copy_to(&tables.transaction, &new_path, files))?;
-            let old_file = files.disk().modify(path);
+                .read(|tables| copy_to(&tables.transaction, &new_path, directory, disk))?;
+            let old_file = disk.modify(path);
             let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
-            let renamed = files.disk().rename(&new_path, path);
+            let renamed = disk.rename(&new_path, path);
             renamed.map_err(|error| StoreError::io("rename", &new_path, error))?;
             // From here on the old file must not come back.
-            let synced = files.disk().sync_directory(files.directory());
-            synced
-                .map_err(|error| Halt::Broken(StoreError::io("sync", files.directory(), error)))?;
+            let synced = disk.sync_directory(directory);
+            synced.map_err(|error| Halt::Broken(StoreError::io("sync", directory, error)))?;
             if let Some(old) = self.catalog().replace_database(database) {
-                files.discard_catalog(old, old_file);
+                discard(old, old_file);
             }
             Ok(())
         })
@@ -83,8 +89,11 @@ impl Commits {
 }
 
 /// Deletes what a crash left of a copy.
-pub(in crate::partition) fn remove_leftover(path: &Path, files: &Files) -> Result<(), StoreError> {
-    match files.disk().remove(path) {
+pub(in crate::partition) fn remove_leftover(
+    path: &Path,
+    disk: &dyn Disk,
+) -> Result<(), StoreError> {
+    match disk.remove(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(StoreError::io("remove", path, error))
         }

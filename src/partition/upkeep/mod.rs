@@ -1,14 +1,20 @@
 //! Keeping a partition in order: merging segments, reading them again, mending them.
 //!
 //! * `compaction` decides what to make anew, and `rewrite` does it.
-//! * `verify` reads everything again, when somebody asks or without end in the background.
-//! * `repair` mends what one of them found damaged.
+//! * `verify` reads everything again once, when somebody asks; `scrub` does so in the background.
+//! * `repair` mends the segments that either of them found damaged.
+//!
+//! When each of them runs is for [`super::Store`] and [`super::Maintenance`] to say.
 
 mod compaction;
 mod repair;
 mod rewrite;
+mod scrub;
 mod verify;
 
+pub(super) use self::repair::Repair;
 pub use self::repair::RepairedSegment;
 pub use self::rewrite::Compacted;
+pub(super) use self::scrub::{report, scrub};
+pub(super) use self::verify::verify;
 pub use self::verify::{Damage, Verified};

@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytemuck::Pod;
 use serde::Serialize;
@@ -19,11 +18,11 @@ use crate::code::Layout;
 use crate::partition::StoreError;
 use crate::partition::catalog::{Change, Contents, PartitionEntry, SegmentEntry};
 use crate::partition::disk::Disk;
+use crate::partition::files::Files;
 use crate::partition::pace::Pace;
-use crate::partition::partition::Partition;
+use crate::partition::partition::{Common, Partition};
 use crate::partition::segment::{BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum};
 use crate::partition::snapshot::{Block, Snapshot, Source};
-use crate::partition::store::Store;
 use crate::partition::tail::TailBlock;
 use crate::types::{ClassId, PartitionId, Timestamp};
 
@@ -49,35 +48,37 @@ pub struct RepairedSegment {
     pub mended: bool,
 }
 
-impl Store {
-    /// Mends the damaged segments of one partition or of all. Those that are whole are left alone.
-    ///
-    /// `snapshot` is an older state of the same data directory, if there is one. A segment of which
-    /// templates are lost is replaced only with `accept_loss`: until then its partition gives no
-    /// answers.
-    ///
-    /// # Errors
-    ///
-    /// If the catalog cannot be read, the snapshot is damaged, or the disk fails.
-    pub fn repair(
+/// What a repair works on.
+pub(in crate::partition) struct Repair<'a> {
+    /// What the partitions of the data directory share.
+    pub(in crate::partition) common: &'a Common,
+    /// The partition of a name in a snapshot of the same data directory, if there is one.
+    pub(in crate::partition) spare: &'a dyn Fn(&str) -> Result<Option<Snapshot>, StoreError>,
+    /// Is told of each partition whose segments have changed behind its back.
+    pub(in crate::partition) changed: &'a dyn Fn(&PartitionId),
+}
+
+impl Repair<'_> {
+    /// Mends the damaged segments of one partition or of all: [`super::super::Store::repair`].
+    pub(in crate::partition) fn mend(
         &self,
         only: Option<&PartitionId>,
-        snapshot: Option<&Store>,
         accept_loss: bool,
     ) -> Result<Vec<RepairedSegment>, StoreError> {
-        let entries = self.catalog().read(|tables| tables.partitions())?;
+        let catalog = self.common.commits.catalog();
+        let entries = catalog.read(|tables| tables.partitions())?;
         let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
         let mut repaired = Vec::new();
         for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
             let number = entry.partition;
-            let contents = self.catalog().read(|tables| tables.contents(number))?;
-            let spare = Spare::of(snapshot, &name)?;
+            let contents = catalog.read(|tables| tables.contents(number))?;
+            let spare = Spare::of((self.spare)(&name)?)?;
             for (&segment, described) in &contents.segments {
-                if self.is_whole(number, segment, described)? {
+                if is_whole(&self.common.files, number, segment, described)? {
                     continue;
                 }
                 let damaged = Damaged {
-                    store: self,
+                    repair: self,
                     name: &name,
                     entry: &entry,
                     segment,
@@ -88,27 +89,27 @@ impl Store {
         }
         Ok(repaired)
     }
+}
 
-    fn is_whole(
-        &self,
-        partition: u64,
-        segment: u64,
-        described: &SegmentEntry,
-    ) -> Result<bool, StoreError> {
-        let Ok(reader) = self.files().open(partition, segment, described) else {
-            return Ok(false);
-        };
-        let mut is_whole = true;
-        let pace = Pace::unlimited();
-        let read = reader.verify(&**self.files().disk(), &pace, |_| is_whole = false);
-        // A sector that cannot be read is damage like any other.
-        Ok(read.is_ok() && is_whole)
-    }
+fn is_whole(
+    files: &Files,
+    partition: u64,
+    segment: u64,
+    described: &SegmentEntry,
+) -> Result<bool, StoreError> {
+    let Ok(reader) = files.open(partition, segment, described) else {
+        return Ok(false);
+    };
+    let mut is_whole = true;
+    let pace = Pace::unlimited();
+    let read = reader.verify(&**files.disk(), &pace, |_| is_whole = false);
+    // A sector that cannot be read is damage like any other.
+    Ok(read.is_ok() && is_whole)
 }
 
 /// A segment that is not whole.
 struct Damaged<'a> {
-    store: &'a Store,
+    repair: &'a Repair<'a>,
     name: &'a str,
     entry: &'a PartitionEntry,
     segment: u64,
@@ -122,10 +123,10 @@ impl Damaged<'_> {
         spare: &Spare,
         accept_loss: bool,
     ) -> Result<RepairedSegment, StoreError> {
-        let files = self.store.files();
+        let files = &self.repair.common.files;
         let path = files.path(self.entry.partition, self.segment);
         let rows = usize::try_from(self.described.rows).map_err(|_| StoreError::Catalog {
-            path: self.store.catalog().path().to_owned(),
+            path: self.repair.common.commits.catalog().path().to_owned(),
             what: format!("segment {} has {} rows", self.segment, self.described.rows),
         })?;
         let left = Left::of(&**files.disk(), &path, rows, self.entry.encoder.dimension());
@@ -170,10 +171,10 @@ impl Damaged<'_> {
     /// Writes a new segment of what was found, and names it in place of the damaged one.
     fn replace(&self, left: &Left, spare: &Spare, found: &[Found]) -> Result<(), StoreError> {
         let id: PartitionId = self.name.parse().map_err(|error| StoreError::Catalog {
-            path: self.store.catalog().path().to_owned(),
+            path: self.repair.common.commits.catalog().path().to_owned(),
             what: format!("the name of a partition cannot be read: {error}"),
         })?;
-        let partition = Partition::without_blocks(id, self.entry, self.store.common());
+        let partition = Partition::without_blocks(id, self.entry, self.repair.common);
         let number = partition.commits().take_numbers(1)?;
         let written = match found.len() {
             0 => None,
@@ -197,7 +198,7 @@ impl Damaged<'_> {
             }
         };
         let (damaged, shared) = (self.segment, partition.shared().clone());
-        self.store.common().commits.commit(move |group| {
+        self.repair.common.commits.commit(move |group| {
             let change = Change {
                 add_segment: written.as_ref().map(|entry| (number, entry)),
                 remove_segments: &[damaged],
@@ -205,13 +206,13 @@ impl Damaged<'_> {
             };
             group.apply(shared.number(), &change)
         })?;
-        self.store.forget(partition.id());
+        (self.repair.changed)(partition.id());
         self.keep_aside()
     }
 
     /// The damaged file is no longer named, and is kept for whoever wants to look at it.
     fn keep_aside(&self) -> Result<(), StoreError> {
-        let files = self.store.files();
+        let files = &self.repair.common.files;
         let path = files.path(self.entry.partition, self.segment);
         let aside = path.with_extension("vseg.damaged");
         match files.disk().rename(&path, &aside) {
@@ -344,12 +345,7 @@ struct Place {
 }
 
 impl Spare {
-    fn of(store: Option<&Store>, name: &str) -> Result<Spare, StoreError> {
-        let partition = match (store, name.parse()) {
-            (Some(store), Ok(id)) => store.partition(&id)?,
-            _ => None,
-        };
-        let snapshot = partition.map(|partition: Arc<Partition>| partition.snapshot());
+    fn of(snapshot: Option<Snapshot>) -> Result<Spare, StoreError> {
         let mut templates = HashMap::new();
         for (at, block) in snapshot.iter().flat_map(Snapshot::blocks).enumerate() {
             let infos = block.stored_infos(0..block.rows())?;

@@ -1,13 +1,12 @@
-//! Reading everything again and comparing it with its checksums.
+//! Reading everything again once, when somebody asks, and listing all that is not as it was written.
 
 use serde::Serialize;
 
 use crate::partition::StoreError;
-use crate::partition::catalog::{Contents, PartitionEntry};
+use crate::partition::catalog::{Catalog, Contents, PartitionEntry};
+use crate::partition::files::Files;
 use crate::partition::pace::Pace;
-use crate::partition::partition::Partition;
 use crate::partition::segment::Segment;
-use crate::partition::store::Store;
 use crate::types::PartitionId;
 
 /// What reading a data directory again showed.
@@ -40,157 +39,68 @@ pub struct Damage {
     pub offset_bytes: Option<u64>,
 }
 
-impl Store {
-    /// Reads all that the catalog says of one partition, or of all, and every byte of their segments;
-    /// compares them with their checksums and with each other. Tells `progress` how many bytes of
-    /// how many are read.
-    ///
-    /// Sealing and compaction may go on meanwhile; old files are deleted later.
-    ///
-    /// # Errors
-    ///
-    /// If the catalog cannot be read, or the work is to stop. Damage is no error here.
-    pub fn verify(
-        &self,
-        only: Option<&PartitionId>,
-        pace: &Pace,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<Verified, StoreError> {
-        let files = self.files();
-        let _all_files_stay = files.keep();
-        let entries = self.catalog().read(|tables| tables.partitions())?;
-        let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
-        let mut found = Verified::default();
-        let mut contents = Vec::new();
-        for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
-            found.partitions += 1;
-            let number = entry.partition;
-            match self.catalog().read(|tables| tables.contents(number)) {
-                Ok(of) => contents.push((name, entry, of)),
-                Err(error) => found.damage.push(Damage::new(&name, &error)),
-            }
+/// Reads all that the catalog says, and every byte of the segments that it names:
+/// [`super::super::Store::verify`].
+pub(in crate::partition) fn verify(
+    (catalog, files): (&Catalog, &Files),
+    only: Option<&PartitionId>,
+    pace: &Pace,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Verified, StoreError> {
+    let _all_files_stay = files.keep();
+    let entries = catalog.read(|tables| tables.partitions())?;
+    let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
+    let mut found = Verified::default();
+    let mut contents = Vec::new();
+    for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
+        found.partitions += 1;
+        let number = entry.partition;
+        match catalog.read(|tables| tables.contents(number)) {
+            Ok(of) => contents.push((name, entry, of)),
+            Err(error) => found.damage.push(Damage::new(&name, &error)),
         }
-        let mut opened = Vec::new();
-        for (name, entry, contents) in &contents {
-            opened.push(self.open_all(name, entry, contents, &mut found));
-        }
-        let total = opened.iter().flatten().map(|(_, segment)| segment.bytes());
-        let total: u64 = total.sum();
-        for ((name, _, contents), segments) in contents.iter().zip(&opened) {
-            for (_, segment) in segments {
-                let damage = &mut found.damage;
-                let note = |error| damage.push(Damage::new(name, &error));
-                match segment.verify(&**files.disk(), pace, note) {
-                    Ok(bytes) => found.bytes += bytes,
-                    Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
-                    Err(error) => found.damage.push(Damage::new(name, &error)),
-                }
-                progress(found.bytes, total);
-            }
-            check_numbers(name, contents, segments, &mut found);
-        }
-        Ok(found)
     }
-
-    fn open_all(
-        &self,
-        name: &str,
-        entry: &PartitionEntry,
-        contents: &Contents,
-        found: &mut Verified,
-    ) -> Vec<(u64, Segment)> {
-        found.templates += contents.tail.len() as u64;
-        let mut opened = Vec::new();
-        for (&segment, described) in &contents.segments {
-            found.segments += 1;
-            found.templates += described.rows;
-            match self.files().open(entry.partition, segment, described) {
-                Ok(reader) => opened.push((segment, reader)),
+    let mut opened = Vec::new();
+    for (name, entry, contents) in &contents {
+        opened.push(open_all(files, name, entry, contents, &mut found));
+    }
+    let total = opened.iter().flatten().map(|(_, segment)| segment.bytes());
+    let total: u64 = total.sum();
+    for ((name, _, contents), segments) in contents.iter().zip(&opened) {
+        for (_, segment) in segments {
+            let damage = &mut found.damage;
+            let note = |error| damage.push(Damage::new(name, &error));
+            match segment.verify(&**files.disk(), pace, note) {
+                Ok(bytes) => found.bytes += bytes,
+                Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
                 Err(error) => found.damage.push(Damage::new(name, &error)),
             }
+            progress(found.bytes, total);
         }
-        opened
+        check_numbers(name, contents, segments, &mut found);
     }
-
-    /// Reads every segment again, at a pace that nobody notices. A segment that is damaged gives no
-    /// more answers, and the log says so.
-    ///
-    /// # Errors
-    ///
-    /// If the catalog cannot be read, or the work is to stop.
-    pub(in crate::partition) fn scrub(&self, pace: &Pace) -> Result<(), StoreError> {
-        for id in self.partitions()? {
-            let partition = match self.partition(&id) {
-                Ok(Some(partition)) => partition,
-                Ok(None) => continue,
-                Err(error) => {
-                    report(&id, &error);
-                    continue;
-                }
-            };
-            let mut is_whole = true;
-            // Not in the head of the loop, where the snapshot would live as long as the loop.
-            let segments = partition.snapshot().segments();
-            for segment in segments {
-                is_whole &= self.scrub_segment(&partition, segment, pace)?;
-            }
-            if is_whole {
-                self.common().findings.read_whole(&id);
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads one segment again, and returns whether it is whole as far as it is still in use.
-    ///
-    /// Holds on to nothing between two blocks. It takes minutes for a gigabyte, and whoever erases
-    /// somebody meanwhile waits for the last reader of the old file.
-    fn scrub_segment(
-        &self,
-        partition: &Partition,
-        number: u64,
-        pace: &Pace,
-    ) -> Result<bool, StoreError> {
-        let (mut file, mut is_whole) = (None, true);
-        for block in 0.. {
-            let snapshot = partition.snapshot();
-            let Some(segment) = snapshot.segment(number) else {
-                // What replaced it was compared when it was written.
-                break;
-            };
-            if block == segment.blocks() {
-                break;
-            }
-            let verified = match &file {
-                Some(file) => segment.verify_block(file, block),
-                None => segment
-                    .reopen(&**self.files().disk())
-                    .and_then(|opened| segment.verify_block(file.insert(opened), block)),
-            };
-            match verified {
-                Ok((bytes, compared)) => {
-                    if let Err(error) = compared {
-                        segment.doubt();
-                        report(partition.id(), &snapshot.incomplete(error));
-                        is_whole = false;
-                    }
-                    drop(snapshot);
-                    pace.spend(bytes)?;
-                }
-                Err(error) => {
-                    self.common().findings.met(partition.id(), &error);
-                    report(partition.id(), &error);
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(is_whole)
-    }
+    Ok(found)
 }
 
-fn report(id: &PartitionId, error: &StoreError) {
-    let error = error as &dyn std::error::Error;
-    tracing::error!(partition = %id, error, "a gallery is damaged");
+/// Opens the segments of a partition that can be opened; the others are damage.
+fn open_all(
+    files: &Files,
+    name: &str,
+    entry: &PartitionEntry,
+    contents: &Contents,
+    found: &mut Verified,
+) -> Vec<(u64, Segment)> {
+    found.templates += contents.tail.len() as u64;
+    let mut opened = Vec::new();
+    for (&segment, described) in &contents.segments {
+        found.segments += 1;
+        found.templates += described.rows;
+        match files.open(entry.partition, segment, described) {
+            Ok(reader) => opened.push((segment, reader)),
+            Err(error) => found.damage.push(Damage::new(name, &error)),
+        }
+    }
+    opened
 }
 
 /// No template is there twice: neither in two segments, nor in a segment and in the tail. Takes 16
