@@ -42,7 +42,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => has_avx512(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx => has_avx512() && super::tile::amx_is_available(),
+            Isa::Amx => has_avx512() && super::amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }

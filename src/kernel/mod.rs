@@ -22,12 +22,16 @@
 )]
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod dot_f64;
 mod dot_i8;
 mod isa;
+#[cfg(target_arch = "x86_64")]
+mod prefetch;
 mod rows;
 mod scan;
 mod tile;

@@ -126,3 +126,34 @@ pub struct Hit {
     /// The dot product of the two.
     pub dot: i32,
 }
+
+/// Appends a hit for every bit of `mask`.
+#[inline(always)]
+pub(super) fn push(hits: &mut Vec<Hit>, probe: usize, first: usize, mut mask: u32, dots: &[i32]) {
+    while mask != 0 {
+        let at = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        hits.push(Hit {
+            probe: probe as u32,
+            row: (first + at) as u32,
+            dot: dots[at],
+        });
+    }
+}
+
+/// Puts the nibbles of a row together. Numbers that no writer of ours makes (below -128) wrap.
+pub(super) fn unpack_row((high, low): (&[Line], &[Line]), codes: &mut [i8]) {
+    let (groups, _) = codes.as_chunks_mut::<VALUES_PER_LINE>();
+    for ((high, low), group) in high.iter().zip(low).zip(groups) {
+        let (front, back) = group.split_at_mut(VALUES_PER_LINE / 2);
+        for at in 0..front.len() {
+            front[at] = code(high.0[at] & 15, low.0[at] & 15);
+            back[at] = code(high.0[at] >> 4, low.0[at] >> 4);
+        }
+    }
+}
+
+/// 16·(h - 8) + (l - 8), modulo 256.
+fn code(high: u8, low: u8) -> i8 {
+    ((high << 4) | low).wrapping_sub(136) as i8
+}

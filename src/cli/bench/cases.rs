@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::gallery::Gallery;
-use super::machine::Limits;
+use super::machine::{Limits, median};
 use crate::code::Layout;
 use crate::search::{Certificate, Options, Plan, Pool, search};
 
@@ -102,11 +102,4 @@ impl Measurement {
             rows_scored: mean(|certificate| certificate.rows_scored),
         }
     }
-}
-
-/// The middle one of some numbers; of an even number the upper of the two in the middle.
-pub(super) fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

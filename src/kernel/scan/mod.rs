@@ -22,12 +22,9 @@ mod avx_vnni;
 
 use std::fmt;
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::ask_for;
-
 use super::dot_i8::{Scalar, Simsimd};
 use super::isa::Isa;
-use super::rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_PER_LINE};
+use super::rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_PER_LINE, push};
 
 /// The largest absolute value of a probe's number.
 pub const PROBE_CODE_MAX: i8 = 127;
@@ -170,19 +167,5 @@ fn walk(
         residuals[..rest].copy_from_slice(residuals_rest);
         let mask = reports(&results, &scales, &residuals);
         push(first, mask, &results);
-    }
-}
-
-/// Appends a hit for every bit of `mask`.
-#[inline(always)]
-pub(super) fn push(hits: &mut Vec<Hit>, probe: usize, first: usize, mut mask: u32, dots: &[i32]) {
-    while mask != 0 {
-        let at = mask.trailing_zeros() as usize;
-        mask &= mask - 1;
-        hits.push(Hit {
-            probe: probe as u32,
-            row: (first + at) as u32,
-            dot: dots[at],
-        });
     }
 }

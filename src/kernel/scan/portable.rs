@@ -3,9 +3,8 @@
 use super::{ROWS_PER_STEP, ScanProbe, ScanTable, walk};
 use crate::kernel::dot_i8::DotI8;
 use crate::kernel::rows::{
-    Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE,
+    Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE, unpack_row,
 };
-use crate::kernel::tile::unpack_row;
 
 /// The functions that multiply with `D`.
 pub(in crate::kernel) const fn table<D: DotI8>() -> ScanTable {

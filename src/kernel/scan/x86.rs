@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use crate::kernel::avx2::{store, sum_eight};
+use crate::kernel::prefetch::ask_for;
 use crate::kernel::rows::Line;
 
 /// How far ahead of the row at hand its planes are asked for. The processor's own prefetching ends
@@ -221,13 +222,4 @@ pub(super) fn prefetch_share(later: &[Line], step: usize) {
 #[inline(always)]
 pub(super) fn prefetch_row(plane: &[Line], row: usize, lines_per_row: usize) {
     ask_for(plane, row * lines_per_row, lines_per_row);
-}
-
-#[inline(always)]
-pub(in crate::kernel) fn ask_for(plane: &[Line], first: usize, count: usize) {
-    for line in plane.get(first..first + count).unwrap_or_default() {
-        // SAFETY: The reference is valid, the instruction is part of every x86-64, and prefetching
-        // reads nothing that is seen.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()) };
-    }
 }

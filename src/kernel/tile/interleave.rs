@@ -7,8 +7,8 @@ use std::arch::x86_64::*;
 
 use super::{PackedRows, ROWS_PER_GROUP};
 use crate::kernel::avx2::{load, store};
+use crate::kernel::prefetch::ask_for;
 use crate::kernel::rows::{Line, NibbleRows, VALUES_PER_LINE};
-use crate::kernel::scan::ask_for;
 
 /// c as a signed byte.
 pub(super) const SIGNED: u8 = 0;

@@ -45,12 +45,10 @@ use std::fmt;
 
 use bytemuck::Zeroable;
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use amx::is_available as amx_is_available;
-pub(super) use pack::unpack_row;
-
 use super::dot_i8::{Scalar, Simsimd};
 use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::prefetch::ask_for;
 use super::rows::{Hit, Limit, Line, NibbleRows};
 
 /// Rows that are multiplied with all probes before the next ones.
@@ -280,7 +278,7 @@ impl fmt::Debug for PackedRows {
 #[inline(always)]
 fn prefetch(ahead: &NibbleRows<'_>, step: usize, steps: usize) {
     for part in part_of_step(ahead, step, steps) {
-        super::scan::ask_for(part, 0, part.len());
+        ask_for(part, 0, part.len());
     }
 }
 

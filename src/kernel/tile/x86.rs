@@ -37,8 +37,7 @@ macro_rules! tile_of_sixteen {
         }
 
         use crate::kernel::avx2::reports;
-        use crate::kernel::rows::{Hit, Limit, NibbleRows};
-        use crate::kernel::scan::push;
+        use crate::kernel::rows::{Hit, Limit, NibbleRows, push};
         use crate::kernel::tile::x86::PROBES;
         use crate::kernel::tile::{PackedProbes, PackedRows, ROWS_PER_GROUP, prefetch};
     };
