@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::lifetimes;
 use super::{Attempt, Attempts, Claims, Task};
 use crate::partition::{StateValue, Store, StoreError};
 use crate::types::{Bcid, Timestamp};
@@ -60,7 +61,7 @@ impl Results {
     /// How long a result can be read after its token has expired. Whoever sent a user to another
     /// page asks when the user is back; a result is about a person and is not kept for longer
     /// than that takes.
-    pub const READABLE_AFTER_EXPIRY: Duration = Duration::from_secs(3600);
+    pub const READABLE_AFTER_EXPIRY: Duration = lifetimes::RESULT_AFTER_EXPIRY;
 
     /// The results kept in `store`.
     pub fn new(store: Arc<Store>) -> Results {

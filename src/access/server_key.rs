@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand::{CryptoRng, RngExt};
 use sha2::{Digest, Sha256};
 
-use super::{Results, Tokens};
+use super::lifetimes;
 use crate::types::Timestamp;
 
 /// What the file begins with: what it is, and the version of its form.
@@ -116,8 +116,8 @@ impl ServerKey {
     /// has expired, and the result of that token can no longer be read.
     pub const KEPT: Duration = Duration::from_secs(
         ServerKey::RENEWED_WITHIN.as_secs()
-            + Tokens::LIFETIME.as_secs()
-            + Results::READABLE_AFTER_EXPIRY.as_secs(),
+            + lifetimes::TOKEN.as_secs()
+            + lifetimes::RESULT_AFTER_EXPIRY.as_secs(),
     );
 
     /// Reads the key of the data directory `directory`, or makes it if there is none yet.
@@ -363,7 +363,7 @@ impl RetiredKey {
     /// Whether the key can have signed a token that expires then.
     pub(super) fn can_have_signed(&self, expires: Timestamp) -> bool {
         let last = self.since.after(ServerKey::RENEWED_WITHIN);
-        expires <= last.after(Tokens::LIFETIME)
+        expires <= last.after(lifetimes::TOKEN)
     }
 
     fn from_line(line: &str) -> Option<RetiredKey> {

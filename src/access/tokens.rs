@@ -13,6 +13,7 @@ use rand::{CryptoRng, RngExt};
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
+use super::lifetimes;
 use super::server_key::RetiredKey;
 use super::{App, AppError, AppId, Apps, Challenge, ServerKey, token_hash};
 use crate::types::{Bcid, ClassId, PartitionId, Timestamp};
@@ -318,7 +319,7 @@ impl fmt::Debug for Token {
 
 impl Tokens {
     /// How long a token is valid.
-    pub const LIFETIME: Duration = Duration::from_secs(600);
+    pub const LIFETIME: Duration = lifetimes::TOKEN;
 
     /// Signs with `key` for the installation whose public URL is `audience`.
     pub fn new(key: &ServerKey, audience: &str) -> Tokens {
