@@ -12,6 +12,14 @@
 //! | [`Kernel::pack`], [`Kernel::tile`] | many probes against many rows, repacked once | 8 or 6 bits |
 //! | [`dot_f64`] | two f32 rows, in double precision and a fixed order | |
 //!
+//! Each file and folder uses only what stands on a lower line:
+//!
+//! ```text
+//! scan  tile
+//! isa   prefetch  avx2  avx512  dot_i8
+//! amx   rows      dot_f64
+//! ```
+//!
 //! Kernels know slices and numbers: no template, no file, no thread. They report the rows that
 //! reach a [`Limit`] as [`Hit`]s, and all report the same to the bit; the conformance suite at the
 //! foot of this file runs every [`Isa`] that the machine has against the definition. `docs/kernels.md`

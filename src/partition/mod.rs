@@ -14,6 +14,30 @@
 //! * A [`Snapshot`] is all of this at one moment. Readers hold one and never wait; writers publish
 //!   a new one after their transaction is durable.
 //!
+//! Each file and room uses only what stands on a lower line:
+//!
+//! ```text
+//! maintenance
+//! store      inspect
+//! upkeep     batch     archive
+//! partition  health
+//! files
+//! catalog
+//! snapshot
+//! tail       findings
+//! segment
+//! disk       pace
+//! error
+//! ```
+//!
+//! Eight of them read what was written, each for another question. `segment::stream_check`: is this
+//! one segment whole, wherever its bytes come from? [`Store::verify`]: is all that the catalog names
+//! whole, and what is damaged? The scrub asks the same of open partitions, without end.
+//! [`Store::repair`] mends what they found, and [`Store::health`] tells what was met so far without
+//! reading anything. [`inspect()`] says what is in a single file, whole or not, without a data
+//! directory. `archive` carries a data directory away in one file and back, and `catalog::copy` writes
+//! the catalog anew.
+//!
 //! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
 //! describes every byte. What a probe is and how it is scored is not known here.
 

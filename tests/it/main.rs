@@ -37,6 +37,7 @@ mod format;
 mod harness;
 #[cfg(feature = "web")]
 mod kills;
+mod layers;
 #[cfg(feature = "face")]
 mod liveness;
 mod naive;

@@ -23,7 +23,7 @@ pub(in crate::partition) struct BackupFile {
 }
 
 /// Writes a snapshot of a data directory: its catalog, all segments that this names, and the key of
-/// its service. [`super::super::Store::snapshot_to`] says what holds.
+/// its service. [`crate::partition::Store::snapshot_to`] says what holds.
 pub(in crate::partition) fn write_snapshot(
     (catalog, files): (&Catalog, &Files),
     path: &Path,

@@ -59,7 +59,7 @@ pub(in crate::partition) struct Repair<'a> {
 }
 
 impl Repair<'_> {
-    /// Mends the damaged segments of one partition or of all: [`super::super::Store::repair`].
+    /// Mends the damaged segments of one partition or of all: [`crate::partition::Store::repair`].
     pub(in crate::partition) fn mend(
         &self,
         only: Option<&PartitionId>,

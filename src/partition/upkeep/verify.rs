@@ -40,7 +40,7 @@ pub struct Damage {
 }
 
 /// Reads all that the catalog says, and every byte of the segments that it names:
-/// [`super::super::Store::verify`].
+/// [`crate::partition::Store::verify`].
 pub(in crate::partition) fn verify(
     (catalog, files): (&Catalog, &Files),
     only: Option<&PartitionId>,
