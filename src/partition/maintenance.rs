@@ -1,4 +1,4 @@
-//! Keeping galleries in order in the background: sealing, compaction, deleting what nobody reads, and
+//! Keeping partitions in order in the background: sealing, compaction, deleting what nobody reads, and
 //! reading everything again from time to time.
 
 use std::sync::Arc;
@@ -99,7 +99,7 @@ fn compact(store: &Store, pace: &Pace) {
             Err(StoreError::Interrupted) => return,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "cannot put a gallery in order");
+                tracing::error!(error, "cannot put a partition in order");
                 // Not to be woken by the next change: it would fail again.
                 if pace.rest(FAILURE_REST).is_err() {
                     return;
@@ -116,7 +116,7 @@ fn scrub_for_ever(store: &Store, pace: &Pace, rest: Duration) {
             Err(StoreError::Interrupted) => return,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "cannot read a gallery again");
+                tracing::error!(error, "cannot read a partition again");
             }
         }
         if pace.rest(rest).is_err() {

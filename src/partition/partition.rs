@@ -51,7 +51,7 @@ pub(super) struct Common {
     pub(super) findings: Arc<Findings>,
 }
 
-/// The templates of one gallery, all of one encoder.
+/// The templates of one partition, all of one encoder.
 #[derive(Debug)]
 pub struct Partition {
     id: Arc<PartitionId>,

@@ -165,10 +165,7 @@ impl Commits {
     }
 
     /// Runs `work` while no change is being made.
-    pub(in crate::partition) fn pause<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, Halt>,
-    ) -> Result<T, StoreError> {
+    pub(super) fn pause<T>(&self, work: impl FnOnce() -> Result<T, Halt>) -> Result<T, StoreError> {
         let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
         if let Some(cause) = &lead.broken {
             return Err(self.stopped(Some(cause)));

@@ -19,7 +19,7 @@ const STEP_BYTES: usize = 1 << 20;
 
 /// A database file, filled ahead of the writes.
 #[derive(Debug)]
-pub(in crate::partition) struct FilledAhead {
+pub(super) struct FilledAhead {
     inner: Backend,
     /// What was never written, from somewhere to the end of the file.
     hole: Mutex<Range<u64>>,

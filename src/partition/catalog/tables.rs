@@ -153,7 +153,7 @@ impl Catalog {
 
     /// Gives a process that is copying the file a moment in which it does not change. It is not
     /// waited for long: its copy shows by itself if it is torn.
-    pub(in crate::partition) fn make_way(&self) {
+    pub(super) fn make_way(&self) {
         for _ in 0..QUIET_MILLISECONDS_MAX {
             match self.quiet.as_ref().map(File::try_lock_shared) {
                 Some(Ok(())) => {
@@ -185,7 +185,7 @@ impl Catalog {
 
     /// Puts another file's database in the place of this one, which is returned. The caller has seen
     /// to it that both say the same, and that nobody is changing either.
-    pub(in crate::partition) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
+    pub(super) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
         let Backing::Writable(database) = &self.backing else {
             return None;
         };
@@ -371,7 +371,7 @@ impl Tables<'_> {
 }
 
 /// Opens a database for writing, or makes one.
-pub(in crate::partition) fn open_database(
+pub(super) fn open_database(
     path: &Path,
     directory: &Path,
     disk: &dyn Disk,
@@ -426,7 +426,7 @@ fn initialize(database: &Database) -> Result<(), redb::Error> {
 }
 
 /// Writes a number of the table `meta`.
-pub(in crate::partition) fn put_number(
+pub(super) fn put_number(
     transaction: &WriteTransaction,
     name: &str,
     number: u64,
@@ -597,11 +597,7 @@ pub(in crate::partition) fn key_of_state(area: &str, key: &str) -> Vec<u8> {
 }
 
 /// Reads a number of the table `meta`.
-pub(in crate::partition) fn number_of(
-    path: &Path,
-    name: &str,
-    bytes: &[u8],
-) -> Result<u64, StoreError> {
+pub(super) fn number_of(path: &Path, name: &str, bytes: &[u8]) -> Result<u64, StoreError> {
     let value = unsealed(&key_of_name(name), bytes).map_err(|what| damage(path, what))?;
     let number = value.try_into().map(u64::from_le_bytes);
     number.map_err(|_| damage(path, format!("`{name}` has {} bytes, not 8", value.len())))

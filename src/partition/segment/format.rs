@@ -109,21 +109,21 @@ pub struct TemplateInfo {
 /// The header as it lies in the file.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(in crate::partition) struct RawHeader {
-    pub(in crate::partition) magic: [u8; 8],
+pub(super) struct RawHeader {
+    pub(super) magic: [u8; 8],
     pub(in crate::partition) version: u32,
-    pub(in crate::partition) header_bytes: u32,
+    pub(super) header_bytes: u32,
     pub(in crate::partition) rows: u64,
     pub(in crate::partition) dimension: u32,
-    pub(in crate::partition) plane_count: u32,
-    pub(in crate::partition) block_bytes: u32,
-    pub(in crate::partition) encoder_bytes: u32,
+    pub(super) plane_count: u32,
+    pub(super) block_bytes: u32,
+    pub(super) encoder_bytes: u32,
     pub(in crate::partition) segment: u64,
     pub(in crate::partition) partition: u64,
     pub(in crate::partition) created_unix_milliseconds: i64,
-    pub(in crate::partition) table_offset: u64,
-    pub(in crate::partition) table_bytes: u64,
-    pub(in crate::partition) table_checksum: u64,
+    pub(super) table_offset: u64,
+    pub(super) table_bytes: u64,
+    pub(super) table_checksum: u64,
     pub(in crate::partition) reserved: [u8; 40],
     pub(in crate::partition) planes: [RawPlane; 32],
     pub(in crate::partition) encoder: [u8; 256],
@@ -134,11 +134,11 @@ pub(in crate::partition) struct RawHeader {
 /// One plane's entry in the header.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(in crate::partition) struct RawPlane {
+pub(super) struct RawPlane {
     pub(in crate::partition) kind: u32,
     pub(in crate::partition) row_bytes: u32,
     pub(in crate::partition) offset: u64,
-    pub(in crate::partition) length_bytes: u64,
+    pub(super) length_bytes: u64,
     pub(in crate::partition) first_block: u64,
 }
 
@@ -217,7 +217,7 @@ impl Plan {
 }
 
 /// A header page that is well-formed in itself.
-pub(in crate::partition) struct Unchecked {
+pub(super) struct Unchecked {
     raw: Box<RawHeader>,
 }
 
@@ -230,7 +230,7 @@ pub(in crate::partition) struct Header {
     pub(in crate::partition) partition: u64,
     pub(in crate::partition) encoder: String,
     pub(in crate::partition) plan: Plan,
-    pub(in crate::partition) table_checksum: u64,
+    pub(super) table_checksum: u64,
     pub(in crate::partition) header_checksum: u64,
 }
 

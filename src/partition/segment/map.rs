@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 /// A file mapped into memory: `Deref` gives its bytes.
 #[derive(Debug)]
-pub(in crate::partition) struct Map(memmap2::Mmap);
+pub(super) struct Map(memmap2::Mmap);
 
 impl Map {
     /// Maps the whole of `file`.

@@ -111,7 +111,7 @@ fn while_others_look_on_old_files_stay_and_the_eraser_says_so() {
         .erase(&partition, ClassId(7), &Pace::unlimited())
         .unwrap();
     assert!(erased.was_enrolled && !erased.overwritten);
-    // The reader sees the gallery as it was when it began to look.
+    // The reader sees the partition as it was when it began to look.
     let seen = reader
         .partition(partition.id())
         .unwrap()

@@ -9,7 +9,7 @@ use crate::partition::tail::TAIL_ROWS_MAX;
 
 /// No segment is made larger by merging: what is written at once, and what one damaged file takes with
 /// it, stay bounded.
-pub(in crate::partition) const SEGMENT_ROWS_MAX: usize = 4_194_304;
+pub(super) const SEGMENT_ROWS_MAX: usize = 4_194_304;
 
 /// As many segments of like size are merged into one.
 const FAN_IN: usize = 4;
@@ -19,7 +19,7 @@ const REMOVED_SHARE_MAX: usize = 4;
 
 /// What is known of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::partition) struct SegmentStats {
+pub(super) struct SegmentStats {
     pub(in crate::partition) segment: u64,
     /// Removed ones included.
     pub(in crate::partition) rows: usize,
@@ -28,7 +28,7 @@ pub(in crate::partition) struct SegmentStats {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::partition) enum Choice {
+pub(super) enum Choice {
     /// The partition is in order.
     Nothing,
     /// Write the tail into a segment.
@@ -49,7 +49,7 @@ impl SegmentStats {
 }
 
 /// What is due in the ordinary course of things.
-pub(in crate::partition) fn choose(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
+pub(super) fn choose(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
     if tail_rows >= TAIL_ROWS_MAX {
         return Choice::Seal;
     }
@@ -72,10 +72,7 @@ pub(in crate::partition) fn choose(tail_rows: usize, segments: &[SegmentStats]) 
 
 /// What is left to do until the partition is as small as it can be: no tail, no removed rows, as few
 /// segments as their size allows.
-pub(in crate::partition) fn choose_thoroughly(
-    tail_rows: usize,
-    segments: &[SegmentStats],
-) -> Choice {
+pub(super) fn choose_thoroughly(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
     if tail_rows > 0 {
         return Choice::Seal;
     }

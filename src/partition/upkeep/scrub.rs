@@ -68,5 +68,5 @@ fn scrub_segment(partition: &Partition, number: u64, pace: &Pace) -> Result<bool
 /// Tells the log of a partition that is damaged.
 pub(in crate::partition) fn report(id: &PartitionId, error: &StoreError) {
     let error = error as &dyn std::error::Error;
-    tracing::error!(partition = %id, error, "a gallery is damaged");
+    tracing::error!(partition = %id, error, "a partition is damaged");
 }
