@@ -3,6 +3,7 @@
 
 #[cfg(feature = "web")]
 mod bws;
+mod causes;
 #[cfg(feature = "web")]
 mod cli;
 #[cfg(feature = "web")]
