@@ -1,8 +1,8 @@
 //! From a picture to an embedding, step by step and in one go, on one thread.
 //!
 //! `cargo bench --bench face`; with `--features onnxruntime` and the path of its library in
-//! `VULTUS_ONNXRUNTIME`, faces are found by ONNX Runtime. The goal for the whole, on one core: at most
-//! 60 ms. `docs/benchmarks.md` has what was measured.
+//! `VULTUS_ONNXRUNTIME`, faces are found by ONNX Runtime. The goal for the whole, on one core: at
+//! most 60 ms. `docs/benchmarks.md` has what was measured.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -5,13 +5,14 @@
 //! cargo bench --bench kernels --no-default-features -- '512 values/tile of 64 avx2'   # some of it
 //! ```
 //!
-//! *Warm* rows fit into the second-level cache: 128 KiB in each plane of nibbles. *Cold* rows come from
-//! memory: 256 MiB in each plane, walked round from wherever the walk before has stopped. One
-//! thread. Before a kernel is timed, its hits are compared with those of the scalar one; while it is
-//! timed, each call must find the row that was planted and no other.
+//! *Warm* rows fit into the second-level cache: 128 KiB in each plane of nibbles. *Cold* rows come
+//! from memory: 256 MiB in each plane, walked round from wherever the walk before has stopped. One
+//! thread. Before a kernel is timed, its hits are compared with those of the scalar one; while it
+//! is timed, each call must find the row that was planted and no other.
 //!
 //! Bytes are those that a scan reads, pairs those of a probe and a row: pairs times values are the
-//! products that `spin` makes in registers alone. `docs/benchmarks.md` says how to read the figures.
+//! products that `spin` makes in registers alone. `docs/benchmarks.md` says how to read the
+//! figures.
 
 use std::cell::Cell;
 use std::fmt;
@@ -64,8 +65,8 @@ impl fmt::Display for Heat {
 
 /// Random rows and probes. The last row of every block points where the first probe does.
 ///
-/// The rows' numbers are multiples of four, of which kernels in six bits cut nothing off, so that all
-/// kernels have the same hits.
+/// The rows' numbers are multiples of four, of which kernels in six bits cut nothing off, so that
+/// all kernels have the same hits.
 struct Rows {
     dimension: usize,
     probes: Vec<Vec<i8>>,

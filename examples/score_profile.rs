@@ -11,9 +11,9 @@
 //! is ln(99) over the distance from there to the median pair of one person, which gives such a pair
 //! a score of 0.99.
 //!
-//! The two tables below are for the thresholds of a profile. *Class*: the mean of some samples against the
-//! best of some templates, as in a verification. *Photo*: the mean of two pictures against a third, as
-//! with an identity photo. Of every person the pictures are taken in turns.
+//! The two tables below are for the thresholds of a profile. *Class*: the mean of some samples
+//! against the best of some templates, as in a verification. *Photo*: the mean of two pictures
+//! against a third, as with an identity photo. Of every person the pictures are taken in turns.
 //!
 //! Every file in a person's folder must show that person. The ORL folder in the package that
 //! `scripts/golden.sh` fetches has a stray `s10/target.jpg` of someone else; the script leaves it
@@ -131,8 +131,8 @@ fn print_rates(name: &str, rates: &[f64], same: &[f64], different: &[f64]) {
     }
 }
 
-/// The similarities of the mean of `samples` pictures to the best of `templates` others, of the same and of
-/// different people.
+/// The similarities of the mean of `samples` pictures to the best of `templates` others, of the
+/// same and of different people.
 fn classes(people: &[Vec<Embedding>], templates: usize, samples: usize) -> (Vec<f64>, Vec<f64>) {
     compared(people, |probed, class, turn| {
         let count = probed.len().min(class.len());

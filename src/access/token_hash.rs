@@ -1,8 +1,8 @@
 //! The one algorithm that tokens are signed with, for the library that reads them.
 //!
 //! `jsonwebtoken` can bring its cryptography along, but only all of it: RSA and three kinds of
-//! elliptic curves, which no token of this service uses, twenty-five packages in all. So it is given
-//! the one function that it needs, from the packages that hash secrets here anyway.
+//! elliptic curves, which no token of this service uses, twenty-five packages in all. So it is
+//! given the one function that it needs, from the packages that hash secrets here anyway.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -33,8 +33,8 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Must be called before a token is signed or read. Further calls change nothing, and a program that
-/// has installed an implementation of its own keeps it.
+/// Must be called before a token is signed or read. Further calls change nothing, and a program
+/// that has installed an implementation of its own keeps it.
 pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }

@@ -4,12 +4,12 @@ use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of every item, in the order of the items. `threads` items are worked on at a time;
-/// each thread takes the next item when it has done with one.
+/// What `work` makes of every item, in the order of the items. `threads` items are worked on at a
+/// time; each thread takes the next item when it has done with one.
 ///
-/// Not rayon's `par_iter`, because `work` may run networks, which have thread pools of their own: a thread of
-/// rayon that waits for another pool takes up the next item meanwhile, on top of its stack. With a few
-/// hundred pictures that overflowed the stack.
+/// Not rayon's `par_iter`, because `work` may run networks, which have thread pools of their own: a
+/// thread of rayon that waits for another pool takes up the next item meanwhile, on top of its
+/// stack. With a few hundred pictures that overflowed the stack.
 ///
 /// # Panics
 ///

@@ -16,21 +16,22 @@
 //!
 //! # The bound
 //!
-//! Beside each row stand r₄ = ‖u − û₄‖ and r₈ = ‖u − û₈‖, rounded upwards. A probe v (of length one)
-//! is coded likewise in eight bits, v̂, with its own e = ‖v − v̂‖. For every row and either plane
+//! Beside each row stand r₄ = ‖u − û₄‖ and r₈ = ‖u − û₈‖, rounded upwards. A probe v (of length
+//! one) is coded likewise in eight bits, v̂, with its own e = ‖v − v̂‖. For every row and either
+//! plane
 //!
 //! ```text
 //! ⟨v,u⟩ = ⟨v̂,û⟩ + ⟨v − v̂, û⟩ + ⟨v, u − û⟩
 //! |⟨v,u⟩ − ⟨v̂,û⟩| ≤ e·‖û‖ + r ≤ e·(1 + r) + r           (Cauchy-Schwarz, ‖û‖ ≤ ‖u‖ + r)
 //! ```
 //!
-//! ⟨v̂,û⟩ is a whole number times two scales, and [`ProbeCode::score_error`] is the right-hand side with an
-//! allowance for rounding. A row whose estimate plus this error misses the k-th best exact score
-//! is out by proof; all others are scored exactly by [`similarity`].
+//! ⟨v̂,û⟩ is a whole number times two scales, and [`ProbeCode::score_error`] is the right-hand side
+//! with an allowance for rounding. A row whose estimate plus this error misses the k-th best exact
+//! score is out by proof; all others are scored exactly by [`similarity`].
 //!
-//! A kernel that multiplies many probes in six bits uses t, c rounded to a multiple of 4 and divided by
-//! it, and a probe coded in six bits. The bound is the same with û₆ = 4·s·t: packing counts
-//! ‖c − 4·t‖², and ‖u − û₆‖ ≤ r₈ + s·‖c − 4·t‖.
+//! A kernel that multiplies many probes in six bits uses t, c rounded to a multiple of 4 and
+//! divided by it, and a probe coded in six bits. The bound is the same with û₆ = 4·s·t: packing
+//! counts ‖c − 4·t‖², and ‖u − û₆‖ ≤ r₈ + s·‖c − 4·t‖.
 
 mod planes;
 mod probe;

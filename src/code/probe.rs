@@ -11,8 +11,8 @@ use crate::types::Embedding;
 /// of 4,096 values is off by less than 1e-12, the estimate (one product of three factors) by less
 /// than 1e-15, the bound itself by less than 1e-15.
 const ROUNDING: f64 = 1e-11;
-/// Allowance for the single-precision arithmetic of [`Limit`]: six roundings of at most 2^-24 each, of
-/// terms that add up to less than 16 (residuals are at most 3, lengths at most 4).
+/// Allowance for the single-precision arithmetic of [`Limit`]: six roundings of at most 2^-24 each,
+/// of terms that add up to less than 16 (residuals are at most 3, lengths at most 4).
 const LIMIT_ROUNDING: f64 = 1e-5;
 
 /// A probe with what a scan needs of it: the values, their length, and their code.
@@ -85,8 +85,8 @@ impl ProbeCode {
         f64::from(codes_dot) * (self.scale * f64::from(row_scale))
     }
 
-    /// The most that [`ProbeCode::estimate`] and [`Probe::similarity`] can differ for a row with this
-    /// residual. The derivation stands at the top of this folder.
+    /// The most that [`ProbeCode::estimate`] and [`Probe::similarity`] can differ for a row with
+    /// this residual. The derivation stands at the top of this folder.
     pub fn score_error(&self, row_residual: f32) -> f64 {
         let residual = f64::from(row_residual);
         self.residual * (1.0 + residual) + residual + ROUNDING

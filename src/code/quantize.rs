@@ -3,8 +3,8 @@
 /// The largest absolute value of a row's code: 16 * 7 + 7.
 const CODE_MAX: f64 = 119.0;
 
-/// Upper bound of the relative error that computing a residual in double precision can make: sums of
-/// up to 4,096 squares, each term with a few roundings, stay below 4,200 * 2^-52 ≈ 1e-12.
+/// Upper bound of the relative error that computing a residual in double precision can make: sums
+/// of up to 4,096 squares, each term with a few roundings, stay below 4,200 * 2^-52 ≈ 1e-12.
 const RESIDUAL_RELATIVE_ERROR: f64 = 1e-11;
 /// Upper bound of its absolute error: each coordinate of the direction is off by at most about
 /// 4,100 * 2^-53 relative (from the length), so the whole vector by as much.
@@ -44,8 +44,8 @@ impl Codes {
         }
     }
 
-    /// Codes a probe in numbers of at most `largest`, with only the fine residual, which stands in both
-    /// fields.
+    /// Codes a probe in numbers of at most `largest`, with only the fine residual, which stands in
+    /// both fields.
     pub fn of_probe(row: &[f32], length: f64, largest: i8) -> Codes {
         let (values, scale) = quantize(row, length, f64::from(largest));
         let residual = residual(row, length, scale, values.iter().copied());

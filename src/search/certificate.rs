@@ -50,7 +50,7 @@ pub struct Certificate {
     pub rows_refined: usize,
     /// Rows that were scored exactly, in double precision from their full values.
     pub rows_scored: usize,
-    /// What was read of the templates, in bytes, for all probes of the search together: a scan reads a
-    /// run of rows once, and every probe that passes over it finds it in the cache.
+    /// What was read of the templates, in bytes, for all probes of the search together: a scan
+    /// reads a run of rows once, and every probe that passes over it finds it in the cache.
     pub bytes_read: u64,
 }

@@ -82,8 +82,8 @@ impl FromRequestParts<AppState> for Caller {
 impl FromRequestParts<AppState> for Reader {
     type Rejection = Error;
 
-    /// An app names the token in the parameter `access_token`; old clients send the token alone, as if to
-    /// use it. Either way the token may have expired.
+    /// An app names the token in the parameter `access_token`; old clients send the token alone, as
+    /// if to use it. Either way the token may have expired.
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Reader, Error> {
         let now = state.clock().now();
         let parameters = Parameters::of(&parts.uri);

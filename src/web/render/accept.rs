@@ -48,8 +48,8 @@ impl Accept {
         accept
     }
 
-    /// The format for a value: XML if the client names it and likes it better than JSON, or refuses JSON
-    /// and takes XML. Everybody else gets JSON, also who takes neither.
+    /// The format for a value: XML if the client names it and likes it better than JSON, or refuses
+    /// JSON and takes XML. Everybody else gets JSON, also who takes neither.
     pub(super) fn of_values(self) -> Format {
         let json = self.json_weight();
         let named = larger(self.xml, self.text_xml).unwrap_or(0.0);
@@ -97,8 +97,8 @@ fn larger(a: Option<f32>, b: Option<f32>) -> Option<f32> {
     if a > b { a } else { b }
 }
 
-/// The lower-case name of a media range and its weight from 0 to 1. A weight that is no number counts
-/// as 1.
+/// The lower-case name of a media range and its weight from 0 to 1. A weight that is no number
+/// counts as 1.
 fn media_range(range: &str) -> (String, f32) {
     let mut parts = range.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default().to_ascii_lowercase();

@@ -1,8 +1,8 @@
 //! How answers are written. The one place that knows a format.
 //!
-//! Handlers and errors give a status and a value; [`write()`], a layer around them all, writes the value
-//! in the format that the request's `Accept` prefers. So every answer, whatever it is, comes in JSON
-//! and in XML, and no handler knows which.
+//! Handlers and errors give a status and a value; [`write()`], a layer around them all, writes the
+//! value in the format that the request's `Accept` prefers. So every answer, whatever it is, comes
+//! in JSON and in XML, and no handler knows which.
 
 mod accept;
 mod xml;

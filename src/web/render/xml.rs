@@ -1,9 +1,11 @@
-//! Values as XML, in the style of a .NET data contract, as the original's other interfaces wrote it.
+//! Values as XML, in the style of a .NET data contract, as the original's other interfaces wrote
+//! it.
 //!
-//! The root element has the name of the value's type, a member that of its field, an entry of a list that of
-//! its own type (`string` for a text). A missing value is an element with `i:nil="true"`. What is
-//! left out of JSON is left out here, and the order is the same. quick-xml's own serializer knows neither
-//! `i:nil` nor elements that are named by a type, so that only its writer is used.
+//! The root element has the name of the value's type, a member that of its field, an entry of a
+//! list that of its own type (`string` for a text). A missing value is an element with
+//! `i:nil="true"`. What is left out of JSON is left out here, and the order is the same.
+//! quick-xml's own serializer knows neither `i:nil` nor elements that are named by a type, so that
+//! only its writer is used.
 
 use std::fmt;
 
@@ -90,8 +92,8 @@ impl Output {
     }
 }
 
-/// A text with `<`, `&` and the like escaped. A carriage return is, too, or readers would take it for a
-/// line feed; characters that XML cannot have in any form become the replacement character.
+/// A text with `<`, `&` and the like escaped. A carriage return is, too, or readers would take it
+/// for a line feed; characters that XML cannot have in any form become the replacement character.
 fn escaped(text: &str) -> String {
     let possible = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     let clean: String = text
