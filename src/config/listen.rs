@@ -50,8 +50,8 @@ pub struct ListenAddressError;
 impl FromStr for ListenAddress {
     type Err = ListenAddressError;
 
-    /// A port alone is refused, with or without a colon before it: programs differ in whether
-    /// that means this machine or all its addresses, and faces are not shown to a network by chance.
+    /// A port alone is refused, with or without a colon before it: programs differ in whether that
+    /// means this machine or all its addresses, and faces are not shown to a network by chance.
     fn from_str(text: &str) -> Result<ListenAddress, ListenAddressError> {
         let is_address = text.parse::<SocketAddr>().is_ok();
         let is_named = text.rsplit_once(':').is_some_and(|(host, port)| {

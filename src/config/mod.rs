@@ -2,11 +2,11 @@
 //!
 //! A setting is one row of [`SETTINGS`] and one field of [`Settings`] (or of what it holds), which
 //! has the default. From the row follow its key in a settings file (`data-dir`), its variable
-//! (`VULTUS_DATA_DIR`), its flag (`--data-dir`) at the verbs that use it, what help and messages say
-//! about it, and its place in `docs/configuration.md`.
+//! (`VULTUS_DATA_DIR`), its flag (`--data-dir`) at the verbs that use it, what help and messages
+//! say about it, and its place in `docs/configuration.md`.
 //!
-//! [`Settings::read`] takes defaults, then the file, then variables, then flags: later ones win, and
-//! a wrong value is refused wherever it stands, even if a later one would win.
+//! [`Settings::read`] takes defaults, then the file, then variables, then flags: later ones win,
+//! and a wrong value is refused wherever it stands, even if a later one would win.
 //!
 //! To add a setting: give it a field with its default, write its row, use the field. The tests
 //! rewrite the page with `UPDATE_FIXTURES=1`.

@@ -23,7 +23,8 @@ pub struct Settings {
     pub threads: usize,
     /// The instruction set that scans; the fastest that the processor has if `None`.
     pub isa: Option<Isa>,
-    /// Another network than the built-in one, an ONNX file. Set if [`Settings::embedder_profile`] is.
+    /// Another network than the built-in one, an ONNX file. Set if [`Settings::embedder_profile`]
+    /// is.
     pub embedder: Option<PathBuf>,
     /// What that network expects and gives, a TOML file.
     pub embedder_profile: Option<PathBuf>,
@@ -81,13 +82,13 @@ impl Settings {
 
     /// The defaults, and over them the settings file, `variables` and `flags`.
     ///
-    /// Variables without the prefix `VULTUS_`, and those that a container platform sets for a service
-    /// of that name, are passed over.
+    /// Variables without the prefix `VULTUS_`, and those that a container platform sets for a
+    /// service of that name, are passed over.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or something in it is no setting; or if a value is wrong, or given
-    /// twice, or needs another one that is missing.
+    /// If the file cannot be read, or something in it is no setting; or if a value is wrong, or
+    /// given twice, or needs another one that is missing.
     pub fn read(
         flags: Vec<Flag>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -128,8 +129,8 @@ impl Settings {
         })
     }
 
-    /// What no single value can be blamed for, or depends on the machine: a file with settings may be
-    /// that of several machines, and a flag helps.
+    /// What no single value can be blamed for, or depends on the machine: a file with settings may
+    /// be that of several machines, and a flag helps.
     fn check(&self) -> Result<(), ConfigError> {
         self.kernel()?;
         let (given, missing) = match (&self.embedder, &self.embedder_profile) {

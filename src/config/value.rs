@@ -31,7 +31,8 @@ pub enum Value {
     Isa(fn(&mut Settings, Isa)),
     /// A text of the form that the first part describes.
     Text(&'static str, fn(&mut Settings, &str) -> Option<()>),
-    /// Texts of the form that the first part describes: an array in a file, else separated by commas.
+    /// Texts of the form that the first part describes: an array in a file, else separated by
+    /// commas.
     List(&'static str, fn(&mut Settings, &[&str]) -> Option<()>),
     /// A number for each of several names of the form that the first part describes: a table in a
     /// file, else a list such as `name=0.5,other=0.6`.

@@ -266,8 +266,8 @@ fn what_cannot_be_done_is_said() {
     );
 }
 
-/// Flag, variable and file all reach the networks, which refuse a library that cannot be loaded whether or
-/// not the program was built for one.
+/// Flag, variable and file all reach the networks, which refuse a library that cannot be loaded
+/// whether or not the program was built for one.
 #[test]
 fn a_library_that_does_not_find_faces_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::cli::{failure, json_lines, success, text, vultus};
 use super::format::fixture;
 
-/// Compares what was printed with a file. `UPDATE_EXPECTED=1` writes the file instead, for somebody to
-/// look at the difference.
+/// Compares what was printed with a file. `UPDATE_EXPECTED=1` writes the file instead, for somebody
+/// to look at the difference.
 fn assert_expected(printed: &str, name: &str) {
     let path = fixture(&format!("inspect/{name}"));
     if std::env::var_os("UPDATE_EXPECTED").is_some() {

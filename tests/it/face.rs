@@ -200,8 +200,8 @@ fn whole_runs_tell_one_person_from_another() {
     }
 }
 
-/// The highest number of a thread that runs networks. Those of a pipeline are numbered from 0 and stay as
-/// long as it does; all other pipelines of these tests have one.
+/// The highest number of a thread that runs networks. Those of a pipeline are numbered from 0 and
+/// stay as long as it does; all other pipelines of these tests have one.
 #[cfg(target_os = "linux")]
 fn highest_network_thread() -> Option<u32> {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();

@@ -42,8 +42,8 @@ fn mirrored(picture: &Picture) -> Picture {
     Picture::from_rgb(width, height, rgb)
 }
 
-/// Passive score, yaw, pitch, roll, and the places of landmarks 30 (tip of the nose), 36 (eye corner
-/// on the left), 8 (chin) and 54 (mouth corner on the right).
+/// Passive score, yaw, pitch, roll, and the places of landmarks 30 (tip of the nose), 36 (eye
+/// corner on the left), 8 (chin) and 54 (mouth corner on the right).
 struct Golden {
     name: &'static str,
     passive: f32,
@@ -162,8 +162,8 @@ fn the_same_picture_is_recognised_smaller_and_cropped() {
     }
 }
 
-/// Each of these passed once: what was cut off was compared as if it were black, a mirror image is no affine map,
-/// and a shadow made another scene.
+/// Each of these passed once: what was cut off was compared as if it were black, a mirror image is
+/// no affine map, and a shadow made another scene.
 #[test]
 fn one_still_does_not_pass_cut_off_mirrored_or_shaded() {
     for golden in &PORTRAITS {
@@ -267,8 +267,9 @@ fn golden_passive_scores_are_what_they_should_be() {
     ] {
         let found = first_look(&fetched(name)).passive_score();
         println!("{name}: {found:.4}, expected {expected}");
-        // Nothing is averaged when a large face is made small, so one level more or less from another
-        // JPEG decoder shows: 0.9903 of `obama2.jpg`. Red and blue exchanged would show by far more.
+        // Nothing is averaged when a large face is made small, so one level more or less from
+        // another JPEG decoder shows: 0.9903 of `obama2.jpg`. Red and blue exchanged would show by
+        // far more.
         assert!((found - expected).abs() < 0.02, "{name}: {found}");
     }
 }
@@ -319,8 +320,8 @@ fn golden_pairs_with_motion_are_solid() {
     let thresholds = Thresholds::default();
     for (a, b) in [("04000", "03909"), ("04000", "02683"), ("04000", "04117")] {
         let decision = active(&[&franck(a), &franck(b)], &thresholds);
-        // These stills of an interlaced video have coloured edges: the turn from 04000 to 02683 is refused
-        // for its fringes, as docs/liveness.md says. What moved must not be taken for flat.
+        // These stills of an interlaced video have coloured edges: the turn from 04000 to 02683 is
+        // refused for its fringes, as docs/liveness.md says. What moved must not be taken for flat.
         let texture = decision.parts.reason == Some(Reason::Texture);
         assert!(decision.live || texture, "{a} {b}: {:?}", decision.parts);
         let motion = decision.parts.motion.unwrap();

@@ -32,9 +32,9 @@ pub(in crate::cli) enum Gallery {
 /// or as in 2026-11-24T22:04:03Z).
 ///
 /// Items are added piece by piece, each durable before the next. One that is no embedding, or no
-/// picture of one face, is refused and the others come in: the exit code is then 1, and a report has
-/// a line of JSON for each. An interrupted import goes on where it stopped if the same command is
-/// given with --resume: nothing is lost, and nothing added twice.
+/// picture of one face, is refused and the others come in: the exit code is then 1, and a report
+/// has a line of JSON for each. An interrupted import goes on where it stopped if the same command
+/// is given with --resume: nothing is lost, and nothing added twice.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
     #[command(flatten)]
@@ -42,7 +42,8 @@ pub(in crate::cli) struct Import {
     /// The gallery, such as bws.1; made if it does not exist
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
-    /// The network that made the embeddings, NAME or NAME@VERSION; a gallery holds embeddings of one
+    /// The network that made the embeddings, NAME or NAME@VERSION; a gallery holds embeddings of
+    /// one
     #[arg(
         long,
         value_name = "NAME",
@@ -100,8 +101,8 @@ pub(in crate::cli) struct ImportSource {
 
 /// Write all templates of a gallery to a file, as they are at this moment
 ///
-/// Each has its class, its embedding, when it was enrolled and, where it is known, the quality of its
-/// picture. Importing the file gives the same templates, bit by bit.
+/// Each has its class, its embedding, when it was enrolled and, where it is known, the quality of
+/// its picture. Importing the file gives the same templates, bit by bit.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
     /// The gallery, such as bws.1
@@ -154,8 +155,9 @@ pub(in crate::cli) struct Verify {
 /// Mend what `vultus gallery verify` finds damaged
 ///
 /// Most of a damaged file is still whole, and much of the rest follows from it. What is lost comes
-/// from a snapshot, if one is given. A file of which templates are lost is left as it is, unless --accept-loss says
-/// to go on without them. Runs while no service does. The exit code is 1 if something is not mended.
+/// from a snapshot, if one is given. A file of which templates are lost is left as it is, unless
+/// --accept-loss says to go on without them. Runs while no service does. The exit code is 1 if
+/// something is not mended.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Repair {
     /// One gallery [default: all]
@@ -188,8 +190,8 @@ pub(in crate::cli) struct Compact {
 
 /// Remove people, and overwrite all that is stored of them before returning
 ///
-/// Copies may remain where this program has no say: in snapshots, exports and backups, in blocks that
-/// a disk or a file system has put aside, in swapped memory. Runs while no service does.
+/// Copies may remain where this program has no say: in snapshots, exports and backups, in blocks
+/// that a disk or a file system has put aside, in swapped memory. Runs while no service does.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Erase {
     /// The gallery, such as bws.1
@@ -229,8 +231,9 @@ pub(in crate::cli) struct Duplicates {
 
 /// Copy everything, as it is at one moment, to one file; also while the service runs
 ///
-/// The file appears when it is whole, and only its owner can read it: it holds all templates and the
-/// keys of the service. It is a tar archive, compressed with zstd; `vultus inspect` describes it.
+/// The file appears when it is whole, and only its owner can read it: it holds all templates and
+/// the keys of the service. It is a tar archive, compressed with zstd; `vultus inspect` describes
+/// it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Snapshot {
     /// The snapshot, such as vultus.tar.zst
@@ -246,8 +249,8 @@ pub(in crate::cli) struct Snapshot {
 
 /// Make a data directory of a snapshot, or only verify one
 ///
-/// Writes to --data-dir, which must be empty or not exist yet. Everything is verified before it gets that
-/// name: a snapshot that is damaged, cut off or newer changes nothing.
+/// Writes to --data-dir, which must be empty or not exist yet. Everything is verified before it
+/// gets that name: a snapshot that is damaged, cut off or newer changes nothing.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Restore {
     /// The snapshot

@@ -21,7 +21,8 @@ pub(in crate::cli) struct CreateKey {
     /// A name for people
     #[arg(long)]
     pub(in crate::cli) name: String,
-    /// What it may be used for, separated by commas: enroll, identify, verify, read, delete, snapshot
+    /// What it may be used for, separated by commas: enroll, identify, verify, read, delete,
+    /// snapshot
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true)]
     pub(in crate::cli) scopes: Vec<Scope>,
     #[command(flatten)]

@@ -70,7 +70,8 @@ impl Limits {
         median(&self.read_bytes_per_second)
     }
 
-    /// How many products of bytes all threads make at most; unknown without instructions of our own.
+    /// How many products of bytes all threads make at most; unknown without instructions of our
+    /// own.
     pub(super) fn products_per_second(&self) -> Option<f64> {
         (!self.products_per_second.is_empty()).then(|| median(&self.products_per_second))
     }

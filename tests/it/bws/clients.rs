@@ -1,7 +1,7 @@
 //! The requests of known clients, byte for byte, over a socket.
 //!
-//! Only names that are their own secret (hosts, ids, secrets, tokens) are replaced. What each client
-//! then does with the answer is what is asserted.
+//! Only names that are their own secret (hosts, ids, secrets, tokens) are replaced. What each
+//! client then does with the answer is what is asserted.
 
 use std::fmt::Write as _;
 

@@ -75,8 +75,8 @@ impl<'a> MakeWriter<'a> for Log {
 
 #[test]
 fn the_log_has_a_line_for_each_request_and_no_secret() {
-    // The place that logs must be known before anybody listens: another test that reaches it for the
-    // first time at the same moment could otherwise settle that nobody does.
+    // The place that logs must be known before anybody listens: another test that reaches it for
+    // the first time at the same moment could otherwise settle that nobody does.
     let service = Service::new();
     service.ready("bcid=bws.1.1&task=identify&maxtries=1");
     let log = Log::default();

@@ -97,8 +97,8 @@ fn sequences(token: &str) -> Vec<Vec<String>> {
     serde_json::from_str(claims["challenge"].as_str().unwrap()).unwrap()
 }
 
-/// Whether the three pictures show a sequence, or begin with the opposite of it. There are others that they
-/// may or may not show: a movement that is not straight meets two words.
+/// Whether the three pictures show a sequence, or begin with the opposite of it. There are others
+/// that they may or may not show: a movement that is not straight meets two words.
 fn shown(sequence: &[String]) -> Option<bool> {
     match sequence {
         [first, second] if first == "left" && second == "right" => Some(true),
@@ -107,8 +107,8 @@ fn shown(sequence: &[String]) -> Option<bool> {
     }
 }
 
-/// A token for as many tries as there are words, each of whose sequences is, or is not, what the three
-/// pictures show.
+/// A token for as many tries as there are words, each of whose sequences is, or is not, what the
+/// three pictures show.
 fn challenged(service: &Service, wanted: &[bool]) -> String {
     let tries = wanted.len();
     let query = format!("task=livenessdetection&challenge=true&challenges=2&maxtries={tries}");

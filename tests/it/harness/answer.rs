@@ -164,7 +164,8 @@ pub(crate) fn number(value: &Value) -> f64 {
     }
 }
 
-/// Whether an XML tree says what is expected. Nothing may be said by an absent element or a nil one.
+/// Whether an XML tree says what is expected. Nothing may be said by an absent element or a nil
+/// one.
 fn agrees(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
         (Value::Null, found) => found.is_null(),

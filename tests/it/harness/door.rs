@@ -39,7 +39,8 @@ pub(crate) enum Who {
     Stranger,
 }
 
-/// The name of [`Who::Narrow`], with all kinds of characters that a token must not hold as they are.
+/// The name of [`Who::Narrow`], with all kinds of characters that a token must not hold as they
+/// are.
 pub(crate) const NARROW_NAME: &str = "Gate ~?> \u{fc}ber \u{5317} \u{1f6aa}";
 
 /// An App-ID and its secret.

@@ -2,8 +2,8 @@
 //!
 //! A test sends a [`Call`] through a [`Door`] and judges the [`Answer`]. Behind the door is a
 //! [`Service`] with a router in memory and a clock of its own, or a [`Program`], the real one on a
-//! socket. What tests do over and over (ask for a token, upload, enrol) is said once for all doors, in
-//! [`Bws`] and [`Native`].
+//! socket. What tests do over and over (ask for a token, upload, enrol) is said once for all doors,
+//! in [`Bws`] and [`Native`].
 
 mod answer;
 mod bws;

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Answer, Body, Call, Door};
 
-/// The calls of `/v1`, by a key that may do everything unless another is given. Paths are those behind
-/// `/v1/`.
+/// The calls of `/v1`, by a key that may do everything unless another is given. Paths are those
+/// behind `/v1/`.
 pub(crate) trait Native: Door {
     /// A call with a key.
     fn call_by(&self, key: &str, method: &str, path: &str, body: impl Into<Body>) -> Answer {

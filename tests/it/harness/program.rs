@@ -154,7 +154,8 @@ impl Drop for Program {
 ///
 /// # Panics
 ///
-/// If the phrase behind the status is not the standard one, which is all that pages show of an error.
+/// If the phrase behind the status is not the standard one, which is all that pages show of an
+/// error.
 fn read(call: &Call, bytes: &[u8]) -> Option<Answer> {
     const END: &[u8] = b"\r\n\r\n";
     let head = bytes.windows(END.len()).position(|found| found == END)?;

@@ -242,7 +242,8 @@ fn a_verification_needs_a_threshold_that_somebody_knows() {
 
 #[test]
 fn liveness_is_demanded_in_the_same_call() {
-    // Thresholds that everybody passes, or nobody, so that this test does not depend on the networks.
+    // Thresholds that everybody passes, or nobody, so that this test does not depend on the
+    // networks.
     let with = |score: f64| {
         Service::with(move |settings| {
             settings.liveness.passive_score_min = score;

@@ -9,8 +9,8 @@ fn get(service: &Service, path: &str) -> Answer {
     service.send(Call::new("GET", path))
 }
 
-/// What clients are made from changes only when somebody means it: `UPDATE_FIXTURES=1` writes the file
-/// anew.
+/// What clients are made from changes only when somebody means it: `UPDATE_FIXTURES=1` writes the
+/// file anew.
 #[test]
 fn the_description_is_the_one_that_was_reviewed() {
     let served = get(&Service::new(), "/openapi.json");

@@ -39,8 +39,8 @@ facts! {
     Json s1_0_a_foreign_class_is_403_and_stays,
 }
 
-/// The calls of the reference. There may be more: what holds for all of them is tried with those that the
-/// service describes.
+/// The calls of the reference. There may be more: what holds for all of them is tried with those
+/// that the service describes.
 const KNOWN: [(&str, &str); 16] = [
     ("GET", "token"),
     ("POST", "upload"),

@@ -1,10 +1,10 @@
 //! One case for each fact of the reference, under the number of its section.
 //!
-//! A fact is a function of a [`Scene`]: a partition of its own behind a door to a service, and the format
-//! that answers are asked for in. The same functions run through the router in memory, each as a test of
-//! its own, and all of them against the real program on a socket. What needs more of a service than a
-//! door (settings, a restart, a look at what is kept) is an ordinary test beside them, under the same
-//! numbers.
+//! A fact is a function of a [`Scene`]: a partition of its own behind a door to a service, and the
+//! format that answers are asked for in. The same functions run through the router in memory, each
+//! as a test of its own, and all of them against the real program on a socket. What needs more of a
+//! service than a door (settings, a restart, a look at what is kept) is an ordinary test beside
+//! them, under the same numbers.
 
 mod claims;
 mod common;
