@@ -19,6 +19,8 @@ ITEM = re.compile(r"( *)([*-]|\d+\.) +")
 OTHER = re.compile(r"#|\||    |```|\[[^]]*\]:")
 # Blanks before what would begin an item or a heading at the start of a line.
 FIXED_BLANK = re.compile(r" (?=(?:[*+#>-]|\d+[.)])(?: |$))")
+# Code within a line, which is better read in one piece.
+CODE = re.compile(r"`[^`]{1,60}`")
 
 
 def main(arguments: list[str]) -> int:
@@ -93,6 +95,7 @@ def wrap(paragraph: list[str]) -> list[str]:
     words = " ".join(comment[4].strip() for comment in comments)
     if item:
         words = words[len(item[0].lstrip()):]
+    words = CODE.sub(lambda code: code[0].replace(" ", "\0"), words)
     lines = textwrap.wrap(
         FIXED_BLANK.sub("\0", words),
         COLUMNS,

@@ -77,8 +77,8 @@ impl Engine {
     ///
     /// If the partition belongs to another encoder or dimension, an import of this source stopped
     /// early and `options` does not say what to do, what is to be resumed was another job (the fact
-    /// that differs is named), the source is or becomes unreadable, or the disk fails. What was added
-    /// before stays.
+    /// that differs is named), the source is or becomes unreadable, or the disk fails. What was
+    /// added before stays.
     pub fn import(
         &self,
         id: &PartitionId,
@@ -101,8 +101,8 @@ impl Engine {
         imported
     }
 
-    /// Makes sure that embeddings of a dimension can be those of an encoder, and that a partition does
-    /// not belong to another; it need not exist.
+    /// Makes sure that embeddings of a dimension can be those of an encoder, and that a partition
+    /// does not belong to another; it need not exist.
     ///
     /// # Errors
     ///
@@ -129,8 +129,8 @@ impl Engine {
     }
 }
 
-/// Reads and checks all items of a source as [`Engine::import`] does, and changes nothing. `refused` is
-/// told which items cannot be imported.
+/// Reads and checks all items of a source as [`Engine::import`] does, and changes nothing.
+/// `refused` is told which items cannot be imported.
 ///
 /// # Errors
 ///
@@ -392,8 +392,8 @@ impl<'a> Ledger<'a> {
                 let overwrite = options.existing == Existing::Overwrite;
                 let begin = |path: PathBuf| RefusedFile::begin(&path, overwrite);
                 ledger.report = report.map(begin).transpose()?;
-                // Before anything else is written, so that whatever a crash leaves is known to be of
-                // this import.
+                // Before anything else is written, so that whatever a crash leaves is known to be
+                // of this import.
                 let value = ledger.value(&ledger.progress)?;
                 ledger.store.state_put(AREA, &ledger.key, &value)?;
             }

@@ -119,8 +119,8 @@ impl Engine {
         }
     }
 
-    /// What is known to be wrong with the data directory: damage in a partition, or a failed write after
-    /// which nothing is changed any more. Cheap; for a service to tell its operator.
+    /// What is known to be wrong with the data directory: damage in a partition, or a failed write
+    /// after which nothing is changed any more. Cheap; for a service to tell its operator.
     ///
     /// # Errors
     ///

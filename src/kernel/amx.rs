@@ -1,4 +1,5 @@
-//! Whether AMX may be used: the processor has it, and the operating system gives it to this process.
+//! Whether AMX may be used: the processor has it, and the operating system gives it to this
+//! process.
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
@@ -26,8 +27,8 @@ fn is_enabled() -> bool {
     lower >> 17 & 3 == 3
 }
 
-/// Asks Linux for tile data, once for all threads of the process: `arch_prctl` (system call 158) with
-/// `ARCH_REQ_XCOMP_PERM` (0x1023) and `XFEATURE_XTILEDATA` (18), see the kernel's
+/// Asks Linux for tile data, once for all threads of the process: `arch_prctl` (system call 158)
+/// with `ARCH_REQ_XCOMP_PERM` (0x1023) and `XFEATURE_XTILEDATA` (18), see the kernel's
 /// `Documentation/arch/x86/xstate.rst`.
 #[cfg(target_os = "linux")]
 fn is_permitted() -> bool {

@@ -22,8 +22,8 @@
 //!
 //! Kernels know slices and numbers: no template, no file, no thread. They report the rows that
 //! reach a [`Limit`] as [`Hit`]s, and all report the same to the bit; the conformance suite at the
-//! foot of this file runs every [`Isa`] that the machine has against the definition. `docs/kernels.md`
-//! says which kernel runs where, why nothing overflows, and how to add one.
+//! foot of this file runs every [`Isa`] that the machine has against the definition.
+//! `docs/kernels.md` says which kernel runs where, why nothing overflows, and how to add one.
 #![allow(
     unsafe_code,
     reason = "vector loads, and calls of functions compiled for one processor"
@@ -95,8 +95,8 @@ impl Kernel {
         self.tile.probes_min
     }
 
-    /// Where [`Kernel::coarse`] leaves over more than this share of the rows, [`Kernel::fine`] is faster
-    /// than it with [`Kernel::refine`].
+    /// Where [`Kernel::coarse`] leaves over more than this share of the rows, [`Kernel::fine`] is
+    /// faster than it with [`Kernel::refine`].
     pub fn coarse_share_max(self) -> f64 {
         self.scan.coarse_share_max
     }
@@ -149,8 +149,8 @@ impl Kernel {
         unsafe { (self.scan.fine_rows)(probes, rows, hits) };
     }
 
-    /// Packs probes for [`Kernel::tile`] against rows of `values_per_row` values, the zeros at their
-    /// end included. The numbers of a probe lie within [`Form::probe_code_max`].
+    /// Packs probes for [`Kernel::tile`] against rows of `values_per_row` values, the zeros at
+    /// their end included. The numbers of a probe lie within [`Form::probe_code_max`].
     ///
     /// # Panics
     ///

@@ -29,8 +29,8 @@ impl TemplateBatch {
         }
     }
 
-    /// Adds a template: its class, its values, the quality of its sample from 0 to 1 or NaN where it
-    /// is not known, and when it was enrolled.
+    /// Adds a template: its class, its values, the quality of its sample from 0 to 1 or NaN where
+    /// it is not known, and when it was enrolled.
     ///
     /// # Panics
     ///
@@ -71,8 +71,8 @@ impl TemplateBatch {
     }
 }
 
-/// A small value of the layers above, as [`super::Store::state_put`] keeps it, that changes together
-/// with templates.
+/// A small value of the layers above, as [`super::Store::state_put`] keeps it, that changes
+/// together with templates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// Whose it is.
@@ -203,8 +203,9 @@ impl Partition {
 
     /// Adds a batch of templates, straight into a segment of their own.
     ///
-    /// One transaction, which also changes `note`: when this returns, templates and note are on disk
-    /// and every later snapshot shows the templates; after a failure or a crash there is neither.
+    /// One transaction, which also changes `note`: when this returns, templates and note are on
+    /// disk and every later snapshot shows the templates; after a failure or a crash there is
+    /// neither.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! The segment files of a data directory: where they are, and when one may go.
 //!
-//! A segment that another replaces is still read by snapshots taken before. In this process they are
-//! counted; other processes that look on hold a shared lock on `readers.lock` for as long as they
-//! do. When nobody reads it any more, the removed rows of a segment are overwritten, and the file
-//! is deleted.
+//! A segment that another replaces is still read by snapshots taken before. In this process they
+//! are counted; other processes that look on hold a shared lock on `readers.lock` for as long as
+//! they do. When nobody reads it any more, the removed rows of a segment are overwritten, and the
+//! file is deleted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
@@ -25,15 +25,15 @@ pub(super) struct Files {
     disk: Arc<dyn Disk>,
     /// The data directory.
     directory: PathBuf,
-    /// Shared while this process only looks on; otherwise taken for a moment before files go. `None`
-    /// where the directory cannot be written and so never changes.
+    /// Shared while this process only looks on; otherwise taken for a moment before files go.
+    /// `None` where the directory cannot be written and so never changes.
     readers: Option<File>,
     /// Held shared by whoever in this process wants all files to stay.
     keeping: RwLock<()>,
     obsolete: Mutex<Vec<Obsolete>>,
     old_catalogs: Mutex<Vec<OldCatalog>>,
-    /// Partitions whose directory was looked through. Only before this process has changed one can it be
-    /// told what a crash left from what is on its way.
+    /// Partitions whose directory was looked through. Only before this process has changed one can
+    /// it be told what a crash left from what is on its way.
     tidied: Mutex<HashSet<u64>>,
 }
 

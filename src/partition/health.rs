@@ -1,5 +1,5 @@
-//! What is known to be wrong with a data directory, for whoever operates a service and does not read
-//! every line of its log.
+//! What is known to be wrong with a data directory, for whoever operates a service and does not
+//! read every line of its log.
 
 use serde::Serialize;
 
@@ -24,8 +24,8 @@ pub struct PartitionHealth {
     /// Its name.
     pub partition: String,
     /// The last damage that an open, a search, another read or the scrub met: file, offset,
-    /// expected and found. Such a partition gives no answers that could be wrong. `None` if nothing was
-    /// met, which does not mean that everything was read.
+    /// expected and found. Such a partition gives no answers that could be wrong. `None` if nothing
+    /// was met, which does not mean that everything was read.
     pub damage: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Keeping partitions in order in the background: sealing, compaction, deleting what nobody reads, and
-//! reading everything again from time to time.
+//! Keeping partitions in order in the background: sealing, compaction, deleting what nobody reads,
+//! and reading everything again from time to time.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::StoreError;
 
-/// The pace of work that nobody waits for. Shared between the one who works and the one who stops it.
+/// The pace of work that nobody waits for. Shared between the one who works and the one who stops
+/// it.
 #[derive(Debug)]
 pub struct Pace {
     bytes_per_second: Option<u64>,

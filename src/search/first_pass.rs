@@ -12,8 +12,8 @@ use crate::partition::StoreError;
 /// instead, before it is tried again.
 const FINE_PIECES: usize = 16;
 
-/// Probes that are multiplied with a piece of rows before the next ones are: with what is needed to look
-/// again at their hits they fill half of a small second-level cache (192 x 2 x 512 bytes).
+/// Probes that are multiplied with a piece of rows before the next ones are: with what is needed to
+/// look again at their hits they fill half of a small second-level cache (192 x 2 x 512 bytes).
 const PROBES_PER_CHUNK: usize = 192;
 /// Rows that many probes pass over together where there are several chunks, so that repacking them
 /// for each is not needed. One chunk takes them as they come, a group at a time.
@@ -133,8 +133,8 @@ impl<'a> FirstPass<'a> {
 }
 
 impl Thread<'_> {
-    /// Looks at `rows` for all probes, and meanwhile asks memory for those `ahead`. Calls `each` with a probe, the rows that may reach its
-    /// threshold, with dot products of eight bits.
+    /// Looks at `rows` for all probes, and meanwhile asks memory for those `ahead`. Calls `each`
+    /// with a probe, the rows that may reach its threshold, with dot products of eight bits.
     ///
     /// # Errors
     ///

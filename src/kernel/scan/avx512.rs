@@ -13,8 +13,8 @@ scan_table!(
     COARSE_SHARE_MAX
 );
 
-/// Such a processor (measured on a Zen 5) has more lines of memory on their way at once: with a share of 0.22
-/// `coarse` still gains a sixth.
+/// Such a processor (measured on a Zen 5) has more lines of memory on their way at once: with a
+/// share of 0.22 `coarse` still gains a sixth.
 const COARSE_SHARE_MAX: f64 = 0.3;
 
 #[inline]

@@ -100,12 +100,13 @@ pub(super) struct ScanTable {
     pub(super) refine: Refine,
     /// Puts Σ q·c into every hit.
     pub(super) fine_rows: Refine,
-    /// Where `coarse` leaves over more than this share of the rows, `fine` is faster than it with `refine`.
+    /// Where `coarse` leaves over more than this share of the rows, `fine` is faster than it with
+    /// `refine`.
     pub(super) coarse_share_max: f64,
 }
 
-/// Without AVX-512, measured at 512 values on a Zen 3: `fine` takes about 14 ns a row longer than `coarse`, and
-/// another look at a single row, whose line of memory nobody expects, about 100 ns.
+/// Without AVX-512, measured at 512 values on a Zen 3: `fine` takes about 14 ns a row longer than
+/// `coarse`, and another look at a single row, whose line of memory nobody expects, about 100 ns.
 const COARSE_SHARE_MAX: f64 = 0.13;
 
 pub(super) fn table(isa: Isa) -> &'static ScanTable {

@@ -14,8 +14,8 @@ pub(super) const PREFETCH_LINES: usize = 64;
 /// plane which are as long as the probe, eight sums whose sum is Σ q·n over the nibbles as they are
 /// stored:
 ///
-/// * `four_rows`, `(&[[Line; 2]], [&[Line]; 4], &[Line]) -> [__m256i; 4]`, asks for the lines of the
-///   last argument meanwhile;
+/// * `four_rows`, `(&[[Line; 2]], [&[Line]; 4], &[Line]) -> [__m256i; 4]`, asks for the lines of
+///   the last argument meanwhile;
 /// * `one_row`, `(&[[Line; 2]], &[Line]) -> __m256i`.
 ///
 /// A macro and no generic function, since each function has to be compiled for its instructions.
@@ -123,8 +123,8 @@ macro_rules! scan_table {
             }
         }
 
-        /// Σ q·n of eight rows of a plane, which `plane` gives for what was chosen, while the lines of
-        /// `later` are asked for.
+        /// Σ q·n of eight rows of a plane, which `plane` gives for what was chosen, while the lines
+        /// of `later` are asked for.
         ///
         /// Here and below loops stand where `map` would be shorter: a closure that is compiled for
         /// these instructions is not inlined into a function of the standard library that is not.
@@ -209,8 +209,8 @@ pub(super) fn four_later(plane: &[Line], row: usize, lines_per_row: usize) -> &[
         .unwrap_or_default()
 }
 
-/// Asks for the share of a step in the lines for four rows: a few at a time, since the processor waits
-/// when too many are on their way.
+/// Asks for the share of a step in the lines for four rows: a few at a time, since the processor
+/// waits when too many are on their way.
 #[inline(always)]
 pub(super) fn prefetch_share(later: &[Line], step: usize) {
     if let Some(lines) = later.get(step * 4..step * 4 + 4) {

@@ -150,8 +150,8 @@ unsafe fn multiply(lines: &[Line], words: &[[i32; PROBES]], sums: &mut Sums) {
     }
     let ones = 0x0001_0001;
     // SAFETY: Each of `chunks` rounds reads eight lines of 64 bytes, which are aligned, and eight
-    // groups of 24 bytes, of which the assertion says there are as many; it reads and writes the 384
-    // bytes of `sums`, which are aligned.
+    // groups of 24 bytes, of which the assertion says there are as many; it reads and writes the
+    // 384 bytes of `sums`, which are aligned.
     unsafe {
         asm!(
             "vpxor ymm0, ymm0, ymm0", "vpxor ymm1, ymm1, ymm1", "vpxor ymm2, ymm2, ymm2",

@@ -23,7 +23,8 @@ const ROW_OFFSET: i32 = 128;
 
 tile_of_sixteen!("avx2,avxvnni", sixteen_rows);
 
-/// Multiplies sixteen rows with six probes and puts Σ q·c into `dots`, from its `eight`-th eight on.
+/// Multiplies sixteen rows with six probes and puts Σ q·c into `dots`, from its `eight`-th eight
+/// on.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn sixteen_rows(

@@ -1,7 +1,7 @@
 //! Nibbles put together into bytes, sixteen rows interleaved, with AVX2.
 //!
-//! Eight rows of 32 values are loaded, their nibbles put together, and the 8 x 8 matrix of groups of
-//! four bytes transposed.
+//! Eight rows of 32 values are loaded, their nibbles put together, and the 8 x 8 matrix of groups
+//! of four bytes transposed.
 
 use std::arch::x86_64::*;
 
@@ -38,9 +38,11 @@ pub(super) fn interleave<const FORM: u8>(rows: &NibbleRows<'_>, packed: &mut Pac
     debug_assert_eq!(packed.squares.len() % ROWS_PER_GROUP, 0);
 }
 
-/// Some rows from `first` on. Rows beyond the last repeat it; their residual says that they are not there.
+/// Some rows from `first` on. Rows beyond the last repeat it; their residual says that they are not
+/// there.
 ///
-/// Asks memory for later ones: packing alone has too few loads under way to read as fast as it allows.
+/// Asks memory for later ones: packing alone has too few loads under way to read as fast as it
+/// allows.
 #[inline(always)]
 pub(super) fn rows_from<'a, const ROWS: usize>(
     rows: &'a NibbleRows<'_>,
@@ -71,7 +73,8 @@ fn eight_rows<const FORM: u8>(
     let mut squares = [_mm256_setzero_si256(); 8];
     let (line_targets, _) = target.as_chunks_mut::<{ VALUES_PER_LINE / 4 }>();
     for (line, target) in line_targets.iter_mut().enumerate().take(lines_per_row) {
-        // Lower nibbles are values 0 to 63 of the line and upper ones 64 to 127, each in two vectors.
+        // Lower nibbles are values 0 to 63 of the line and upper ones 64 to 127, each in two
+        // vectors.
         for quarter in 0..4 {
             let mut values = [_mm256_setzero_si256(); 8];
             for lane in 0..8 {

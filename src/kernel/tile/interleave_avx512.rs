@@ -1,7 +1,8 @@
 //! Nibbles put together into bytes, sixteen rows interleaved, with AVX-512.
 //!
-//! Sixteen rows of 64 values are loaded, their nibbles put together, and the 16 x 16 matrix of groups of
-//! four bytes transposed: half the instructions of [`super::interleave`], and whole lines are written.
+//! Sixteen rows of 64 values are loaded, their nibbles put together, and the 16 x 16 matrix of
+//! groups of four bytes transposed: half the instructions of [`super::interleave`], and whole lines
+//! are written.
 
 use std::arch::x86_64::*;
 
@@ -63,7 +64,8 @@ fn pack_half<const UPPER: bool>(
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn transpose(rows: [__m512i; ROWS]) -> [__m512i; ROWS] {
-    // Within quarters of vectors: fours[q][c] holds column 4·L + c of rows 4·q to 4·q + 3 in quarter L.
+    // Within quarters of vectors: fours[q][c] holds column 4·L + c of rows 4·q to 4·q + 3 in
+    // quarter L.
     let mut fours = [[_mm512_setzero_si512(); 4]; 4];
     for (q, four) in fours.iter_mut().enumerate() {
         let [a, b, c, d] = [

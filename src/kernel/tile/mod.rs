@@ -1,7 +1,7 @@
 //! Many probes against rows that were repacked for it: limited by arithmetic.
 //!
-//! Rows are taken in groups of [`ROWS_PER_GROUP`], which stay in the first-level cache while all probes
-//! pass over them. A group is repacked once and multiplied as often as there are probes.
+//! Rows are taken in groups of [`ROWS_PER_GROUP`], which stay in the first-level cache while all
+//! probes pass over them. A group is repacked once and multiplied as often as there are probes.
 //!
 //! # Layouts
 //!
@@ -9,18 +9,20 @@
 //! and probes belong to the [`Isa`] that packed them.
 //!
 //! * *By row*: numbers of a row side by side. Scalar and simsimd.
-//! * *Interleaved*: a line holds four values of each of sixteen rows, `[value / 4][row][value % 4]`.
-//!   A product then leaves sums of different rows in different lanes, and no lanes are ever added.
-//!   It is also the layout in which AMX wants its second operand.
+//! * *Interleaved*: a line holds four values of each of sixteen rows,
+//!   `[value / 4][row][value % 4]`. A product then leaves sums of different rows in different
+//!   lanes, and no lanes are ever added. It is also the layout in which AMX wants its second
+//!   operand.
 //!
 //! # Why nothing overflows
 //!
 //! * AVX-512 and AVX-VNNI multiply c + 128, at most 255, with a probe's -127 to 127 and add four
-//!   products to 32 bits: a row has at most 4,096 x 255 x 127 = 132,648,960. AMX multiplies c itself.
+//!   products to 32 bits: a row has at most 4,096 x 255 x 127 = 132,648,960. AMX multiplies c
+//!   itself.
 //! * AVX2 has no such instruction. `vpmaddubsw` adds two products in 16 bits, and widening each
-//!   costs as much as the product. So the numbers of both sides are cut to six bits: a row's to
-//!   t = (c + 2) >> 2, from -30 to 30, stored as t + 32, at most 62, and a probe's to -31 to 31.
-//!   Two products are then at most 2 x 62 x 31 = 3,844, and eight such sums, 30,752, fit below 32,767
+//!   costs as much as the product. So the numbers of both sides are cut to six bits: a row's to t =
+//!   (c + 2) >> 2, from -30 to 30, stored as t + 32, at most 62, and a probe's to -31 to 31. Two
+//!   products are then at most 2 x 62 x 31 = 3,844, and eight such sums, 30,752, fit below 32,767
 //!   before they are widened. What t leaves of a row, c - 4·t from -2 to 1, is counted in
 //!   [`PackedRows::squares`], so that the caller can bound the error.
 
@@ -78,8 +80,8 @@ impl Form {
 pub struct PackedProbes {
     isa: Isa,
     count: usize,
-    /// `[probe / width][value / 4][probe % width][value % 4]` with as many probes interleaved as the
-    /// instruction set wants.
+    /// `[probe / width][value / 4][probe % width][value % 4]` with as many probes interleaved as
+    /// the instruction set wants.
     lines: Vec<Line>,
     /// The sum of each probe's numbers, zeros up to a whole step.
     sums: Vec<i32>,
@@ -129,14 +131,14 @@ impl PackedProbes {
         self.count == 0
     }
 
-    /// How many limits [`super::Kernel::tile`] wants: one a probe, and some more to fill up the last
-    /// step, which must be [`Limit::NOTHING`].
+    /// How many limits [`super::Kernel::tile`] wants: one a probe, and some more to fill up the
+    /// last step, which must be [`Limit::NOTHING`].
     pub fn limits(&self) -> usize {
         self.sums.len()
     }
 
-    /// What a kernel multiplies at once: the number of the step, the words of its `WIDTH` probes, their
-    /// sums, and their limits.
+    /// What a kernel multiplies at once: the number of the step, the words of its `WIDTH` probes,
+    /// their sums, and their limits.
     #[cfg(target_arch = "x86_64")]
     fn steps<'a, const WIDTH: usize>(
         &'a self,
@@ -272,8 +274,8 @@ impl fmt::Debug for PackedRows {
     }
 }
 
-/// Asks memory for the part of some rows that falls on a step, so that all have been asked for after
-/// the last and none waits for another.
+/// Asks memory for the part of some rows that falls on a step, so that all have been asked for
+/// after the last and none waits for another.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn prefetch(ahead: &NibbleRows<'_>, step: usize, steps: usize) {

@@ -1,5 +1,5 @@
-//! The portable path, and the reference: rows and probes lie side by side and are multiplied a pair at
-//! a time.
+//! The portable path, and the reference: rows and probes lie side by side and are multiplied a pair
+//! at a time.
 
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, pack};
 use crate::kernel::dot_i8::DotI8;

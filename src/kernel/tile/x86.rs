@@ -1,5 +1,5 @@
-//! What the tiles with AVX2 and AVX-VNNI share: sixteen registers of 256 bits hold the sums of sixteen
-//! rows and six probes.
+//! What the tiles with AVX2 and AVX-VNNI share: sixteen registers of 256 bits hold the sums of
+//! sixteen rows and six probes.
 
 /// Twelve accumulators, two vectors of rows, a probe and a product fill the sixteen registers.
 pub(super) const PROBES: usize = 6;

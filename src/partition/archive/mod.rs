@@ -6,12 +6,12 @@
 //!           checksums.json            CRC-64/NVME of every entry before it
 //! ```
 //!
-//! [`super::Store::snapshot_to`] writes one of a data directory in use, [`super::restore_archive`] makes a data
-//! directory of it, and [`verify_archive`] only reads it. `tar --zstd -tf` lists it. The manifest has a frame of its own, which ends with a checksum, so
-//! that it is known to be whole before a word of it is believed: a damaged version is damage, and a
-//! newer one is newer. Everything after it is compared with it byte for byte, headers included, so
-//! that a hostile archive has no names, links or lengths to choose. `docs/file-format.md` has the
-//! bytes.
+//! [`super::Store::snapshot_to`] writes one of a data directory in use, [`super::restore_archive`]
+//! makes a data directory of it, and [`verify_archive`] only reads it. `tar --zstd -tf` lists it.
+//! The manifest has a frame of its own, which ends with a checksum, so that it is known to be whole
+//! before a word of it is believed: a damaged version is damage, and a newer one is newer.
+//! Everything after it is compared with it byte for byte, headers included, so that a hostile
+//! archive has no names, links or lengths to choose. `docs/file-format.md` has the bytes.
 
 mod ahead;
 mod backup;

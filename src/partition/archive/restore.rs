@@ -79,7 +79,8 @@ impl DraftDirectory {
             }
             _ => {}
         }
-        // Only Unix lets a directory be opened; elsewhere two that restore at once are not told apart.
+        // Only Unix lets a directory be opened; elsewhere two that restore at once are not told
+        // apart.
         let lock = if cfg!(unix) {
             let directory = File::open(&path).map_err(failed)?;
             if directory.try_lock().is_err() {

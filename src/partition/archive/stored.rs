@@ -1,9 +1,9 @@
 //! A zstd frame whose blocks are stored as they are.
 //!
 //! Templates hardly compress: zstd's fastest levels find nothing in them, and take a second of a
-//! processor for each gigabyte to find that out, which is longer than a good disk takes to write it.
-//! The format (RFC 8878, section 3.1.1) has blocks that are not compressed, and blocks of one byte over
-//! and over, which is what the empty pages of a catalog are. Any zstd reads them.
+//! processor for each gigabyte to find that out, which is longer than a good disk takes to write
+//! it. The format (RFC 8878, section 3.1.1) has blocks that are not compressed, and blocks of one
+//! byte over and over, which is what the empty pages of a catalog are. Any zstd reads them.
 
 use std::hash::Hasher;
 use std::io::{self, Write};

@@ -80,8 +80,8 @@ pub(in crate::partition) struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    /// Adds the next file that the manifest lists, from `reader`, which reads `source` and must give
-    /// as many bytes as the manifest says. Tells `progress` how many went by.
+    /// Adds the next file that the manifest lists, from `reader`, which reads `source` and must
+    /// give as many bytes as the manifest says. Tells `progress` how many went by.
     ///
     /// # Panics
     ///

@@ -1,8 +1,8 @@
 //! Changing the catalog: changes that come at once share one transaction and one sync.
 //!
-//! Whoever wants a change puts it into a queue. If nobody leads, they do: they take the whole queue,
-//! make all changes in one transaction, commit it, show the new snapshots to readers and hand out the
-//! results. Whoever comes meanwhile waits, and one of them leads the next group.
+//! Whoever wants a change puts it into a queue. If nobody leads, they do: they take the whole
+//! queue, make all changes in one transaction, commit it, show the new snapshots to readers and
+//! hand out the results. Whoever comes meanwhile waits, and one of them leads the next group.
 //!
 //! What a crash leaves: before the commit returns, all changes of the group or none; redb's commit
 //! is atomic. After it, all of them.
@@ -50,8 +50,8 @@ struct Queue {
 struct Lead {
     /// The next number that nobody has or had.
     next_number: u64,
-    /// The number that the catalog says is next, and that an open begins with. It is ahead of what is
-    /// given away, so that few commits have to write it.
+    /// The number that the catalog says is next, and that an open begins with. It is ahead of what
+    /// is given away, so that few commits have to write it.
     reserved: u64,
     /// Why nothing is written any more. After a failed write or sync nobody knows what is on disk
     /// until it is read again from the start (Rebello et al., "Can Applications Recover from fsync
@@ -127,8 +127,8 @@ impl Commits {
         Ok(first)
     }
 
-    /// Makes a change, together with whatever else is waiting. When this returns, it is durable, and
-    /// what it published is seen.
+    /// Makes a change, together with whatever else is waiting. When this returns, it is durable,
+    /// and what it published is seen.
     ///
     /// `change` must decide whether it can be made before it writes anything.
     pub(in crate::partition) fn commit<T: Send + 'static>(

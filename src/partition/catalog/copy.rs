@@ -50,9 +50,10 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 }
 
 impl Commits {
-    /// Writes the catalog anew, without what was once in it. Changes wait meanwhile; its size is that
-    /// of the templates not yet sealed. The old file has lost its name then, and is given to `discard`
-    /// before anything else can be changed: it is to be overwritten when nobody reads it any more.
+    /// Writes the catalog anew, without what was once in it. Changes wait meanwhile; its size is
+    /// that of the templates not yet sealed. The old file has lost its name then, and is given to
+    /// `discard` before anything else can be changed: it is to be overwritten when nobody reads it
+    /// any more.
     ///
     /// What a crash leaves: before the rename, the old catalog and a file that the next open
     /// deletes; after it, the new one, which says the same.

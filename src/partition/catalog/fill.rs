@@ -1,9 +1,9 @@
 //! A database file that is written a little ahead of where it is used.
 //!
-//! redb lets its file grow by a hole at the end. Where a page is the first to be written into a hole, the
-//! file system has to find a place for it, and the next sync has to wait for the journal that says
-//! where besides the page itself: two waits instead of one, for every enrolment that makes the catalog
-//! longer. So holes are filled with zeros, many pages at a time.
+//! redb lets its file grow by a hole at the end. Where a page is the first to be written into a
+//! hole, the file system has to find a place for it, and the next sync has to wait for the journal
+//! that says where besides the page itself: two waits instead of one, for every enrolment that
+//! makes the catalog longer. So holes are filled with zeros, many pages at a time.
 
 use std::io;
 use std::ops::{Bound, Range};
@@ -59,8 +59,8 @@ impl FilledAhead {
     }
 }
 
-/// The end of a file from where on it reads as zeros. Writing zeros there changes nothing, whether it
-/// is a hole or was written.
+/// The end of a file from where on it reads as zeros. Writing zeros there changes nothing, whether
+/// it is a hole or was written.
 fn zeros_at_the_end(file: &Backend) -> io::Result<Range<u64>> {
     let length = file.len()?;
     let mut start = length;

@@ -1,5 +1,5 @@
-//! The source of truth: one redb file for the whole data directory. This file says what is in it and
-//! reads it; [`super::commit`] changes it.
+//! The source of truth: one redb file for the whole data directory. This file says what is in it
+//! and reads it; [`super::commit`] changes it.
 //!
 //! Every value ends with a checksum of its key and itself: redb verifies its own pages only when a
 //! database is opened.
@@ -135,8 +135,8 @@ impl Catalog {
         })
     }
 
-    /// Reads the catalog in `directory` as it is now, beside a process that may be changing it. Takes as much
-    /// memory as the file is long.
+    /// Reads the catalog in `directory` as it is now, beside a process that may be changing it.
+    /// Takes as much memory as the file is long.
     pub(in crate::partition) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         let backing = Backing::ReadOnly(copy_in_memory(&path)?);
@@ -183,8 +183,8 @@ impl Catalog {
         }
     }
 
-    /// Puts another file's database in the place of this one, which is returned. The caller has seen
-    /// to it that both say the same, and that nobody is changing either.
+    /// Puts another file's database in the place of this one, which is returned. The caller has
+    /// seen to it that both say the same, and that nobody is changing either.
     pub(super) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
         let Backing::Writable(database) = &self.backing else {
             return None;
@@ -384,8 +384,8 @@ pub(super) fn open_database(
     })
 }
 
-/// Makes an empty catalog, which gets its name when it is whole: a crash leaves none, or another file
-/// that is made again.
+/// Makes an empty catalog, which gets its name when it is whole: a crash leaves none, or another
+/// file that is made again.
 fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Database, StoreError> {
     let draft = path.with_extension("redb.new");
     let database = match open_database(&draft, directory, disk) {
@@ -439,8 +439,8 @@ pub(super) fn put_number(
 /// A copy of a database file in memory, at one moment.
 ///
 /// redb could share a file between a writer and readers in other processes, but then every commit
-/// takes two syncs instead of one. While the copy is made no commit begins, and one that is under way
-/// changes no page of the last; if a writer would not wait, the copy may be torn, does not pass
+/// takes two syncs instead of one. While the copy is made no commit begins, and one that is under
+/// way changes no page of the last; if a writer would not wait, the copy may be torn, does not pass
 /// the check of all pages, and is made again.
 pub(in crate::partition) fn copy_in_memory(path: &Path) -> Result<Database, StoreError> {
     let lock = File::open(quiet_lock(path)).ok();

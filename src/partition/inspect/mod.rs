@@ -68,8 +68,8 @@ impl Inspection {
     }
 }
 
-/// Reads all of a file and says what is in it and what is wrong with it. Its first bytes say what it
-/// is. Tells `progress` how many bytes of how many went by.
+/// Reads all of a file and says what is in it and what is wrong with it. Its first bytes say what
+/// it is. Tells `progress` how many bytes of how many went by.
 ///
 /// # Errors
 ///

@@ -221,7 +221,8 @@ impl Segment {
     }
 
     /// Reads the whole file again, not through the memory map, and compares every block with its
-    /// checksum. Tells `damaged` what is not as it was written, and returns how many bytes were read.
+    /// checksum. Tells `damaged` what is not as it was written, and returns how many bytes were
+    /// read.
     ///
     /// # Errors
     ///

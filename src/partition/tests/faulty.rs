@@ -2,12 +2,12 @@
 //!
 //! Faults that it injects, and that a data directory must survive:
 //!
-//! * A crash between any two calls. Of what was not synced, everything is kept, nothing, or any part:
-//!   later writes without earlier ones, and single sectors of a write.
-//! * The name of a file is as durable as its directory: a new file may be gone though its contents were
-//!   synced, a removed or renamed one may be back.
-//! * Any call fails, once (`EIO`) or from then on (`ENOSPC`); a failed write may have written a part, and after a
-//!   failed sync the bytes may be there or not.
+//! * A crash between any two calls. Of what was not synced, everything is kept, nothing, or any
+//!   part: later writes without earlier ones, and single sectors of a write.
+//! * The name of a file is as durable as its directory: a new file may be gone though its contents
+//!   were synced, a removed or renamed one may be back.
+//! * Any call fails, once (`EIO`) or from then on (`ENOSPC`); a failed write may have written a
+//!   part, and after a failed sync the bytes may be there or not.
 //!
 //! Not injected: bytes that change by themselves, which checksums are tested for elsewhere.
 
@@ -404,7 +404,8 @@ fn torn(mut bytes: Vec<u8>, pending: &[Event], crash: Crash, random: &mut StdRng
         match (crash, event) {
             (Crash::Drop, _) => {}
             (Crash::Keep, event) => apply(&mut bytes, event),
-            // Half of the writes come whole or not at all, so that whole ones out of order are met too.
+            // Half of the writes come whole or not at all, so that whole ones out of order are met
+            // too.
             (Crash::Tear, Event::Write(..)) if random.random_bool(0.5) => {
                 if random.random_bool(0.5) {
                     apply(&mut bytes, event);

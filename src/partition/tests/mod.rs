@@ -1,7 +1,7 @@
 //! What a crash, a full disk and a broken disk leave behind.
 //!
-//! The workloads here run the real code on a disk that records (or fails) every call; after each crash or
-//! failure the data directory is opened again and compared with what was acknowledged.
+//! The workloads here run the real code on a disk that records (or fails) every call; after each
+//! crash or failure the data directory is opened again and compared with what was acknowledged.
 
 mod crash;
 mod faults;

@@ -13,7 +13,8 @@ use crate::partition::{Pace, RepairedSegment, Store, StoreError};
 
 const ROWS: usize = 5_000;
 
-/// A data directory with one segment of many blocks of values, of which a row is removed, and a tail.
+/// A data directory with one segment of many blocks of values, of which a row is removed, and a
+/// tail.
 fn make(directory: &Path) -> (Model, PathBuf) {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let store = open(&disk, directory).unwrap();

@@ -2,13 +2,13 @@
 //!
 //! Every segment costs a search a little, and every removed row costs it as much as a live one, so
 //! that segments of like size are merged and segments with many removed rows are written without
-//! them. Sizes grow by a factor of [`FAN_IN`], so that a row is written about log₄(n / 16,384) times
-//! while a partition grows to n rows.
+//! them. Sizes grow by a factor of [`FAN_IN`], so that a row is written about log₄(n / 16,384)
+//! times while a partition grows to n rows.
 
 use crate::partition::tail::TAIL_ROWS_MAX;
 
-/// No segment is made larger by merging: what is written at once, and what one damaged file takes with
-/// it, stay bounded.
+/// No segment is made larger by merging: what is written at once, and what one damaged file takes
+/// with it, stay bounded.
 pub(super) const SEGMENT_ROWS_MAX: usize = 4_194_304;
 
 /// As many segments of like size are merged into one.
@@ -70,8 +70,8 @@ pub(super) fn choose(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
     Choice::Nothing
 }
 
-/// What is left to do until the partition is as small as it can be: no tail, no removed rows, as few
-/// segments as their size allows.
+/// What is left to do until the partition is as small as it can be: no tail, no removed rows, as
+/// few segments as their size allows.
 pub(super) fn choose_thoroughly(tail_rows: usize, segments: &[SegmentStats]) -> Choice {
     if tail_rows > 0 {
         return Choice::Seal;

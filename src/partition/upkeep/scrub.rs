@@ -5,8 +5,8 @@ use crate::partition::pace::Pace;
 use crate::partition::partition::Partition;
 use crate::types::PartitionId;
 
-/// Reads every segment of a partition again, at a pace that nobody notices. A segment that is damaged
-/// gives no more answers, and the log says so.
+/// Reads every segment of a partition again, at a pace that nobody notices. A segment that is
+/// damaged gives no more answers, and the log says so.
 ///
 /// # Errors
 ///

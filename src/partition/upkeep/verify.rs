@@ -1,4 +1,5 @@
-//! Reading everything again once, when somebody asks, and listing all that is not as it was written.
+//! Reading everything again once, when somebody asks, and listing all that is not as it was
+//! written.
 
 use serde::Serialize;
 
