@@ -11,10 +11,12 @@
 //! To add a setting: give it a field with its default, write its row, use the field. The tests
 //! rewrite the page with `UPDATE_FIXTURES=1`.
 
+mod assignment;
 mod error;
 mod file;
 mod listen;
 mod log;
+mod read;
 mod setting;
 mod settings;
 mod table;
@@ -26,10 +28,12 @@ mod bad_input;
 #[cfg(test)]
 mod page;
 
+pub use assignment::Flag;
 pub use error::{ConfigError, Place};
 pub use listen::ListenAddress;
+pub use read::Read;
 pub use setting::{Setting, Standard};
-pub use settings::{Flag, Read, Settings};
+pub use settings::Settings;
 pub use table::SETTINGS;
 pub use value::{Entries, Value};
 pub use variables::UnknownVariable;

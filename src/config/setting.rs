@@ -1,6 +1,7 @@
 //! One thing that can be set, and what follows from its row.
 
-use super::{Settings, Value};
+use super::value::Given;
+use super::{ConfigError, Place, Settings, Value};
 
 /// One thing that can be set.
 #[derive(Debug)]
@@ -69,5 +70,20 @@ impl Setting {
         };
         let (variable, standard) = (self.variable(), self.standard());
         format!("{text} [env: {variable}] [default: {standard}]")
+    }
+
+    /// Keeps a value that was found at `place`.
+    pub(super) fn keep(
+        &self,
+        settings: &mut Settings,
+        given: Given<'_>,
+        place: &Place,
+    ) -> Result<(), ConfigError> {
+        let kept = self.value.keep(settings, given);
+        kept.ok_or_else(|| ConfigError::Wrong {
+            place: place.clone(),
+            found: given.shown(),
+            expected: self.value.expected(),
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use super::settings::Assignment;
+use super::assignment::Assignment;
 use super::{Place, SETTINGS, Setting};
 
 const PREFIX: &str = "VULTUS_";
