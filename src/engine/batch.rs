@@ -85,8 +85,7 @@ impl Batch<'_> {
     pub fn job(&self) -> Result<Job, EngineError> {
         let (rows, values) = (self.probes.rows(), self.probes.dimension());
         let snapshot = self.partition.snapshot();
-        let (templates, gallery) = (snapshot.templates(), checksum(&snapshot));
-        let gallery = gallery.map_err(|error| snapshot.incomplete(error))?;
+        let (templates, gallery) = (snapshot.templates(), checksum(&snapshot)?);
         let job = Job::new()
             .with(
                 "probes",
@@ -154,15 +153,13 @@ impl Batch<'_> {
 /// length.
 fn checksum(snapshot: &Snapshot) -> Result<u64, StoreError> {
     let mut sum = 0_u64;
-    for block in snapshot.blocks() {
-        for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-            let mut bytes = [0; 24];
-            bytes[..8].copy_from_slice(&block.info(row)?.template.to_le_bytes());
-            bytes[8..16].copy_from_slice(&block.class(row)?.0.to_le_bytes());
-            bytes[16..].copy_from_slice(&block.length(row)?.to_le_bytes());
-            let of_row = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
-            sum = sum.wrapping_add(of_row);
-        }
+    for row in snapshot.live_rows() {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&row.info()?.template.to_le_bytes());
+        bytes[8..16].copy_from_slice(&row.class()?.0.to_le_bytes());
+        bytes[16..].copy_from_slice(&row.length()?.to_le_bytes());
+        let of_row = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
+        sum = sum.wrapping_add(of_row);
     }
     Ok(sum)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Engine, EngineError, PROBES_PER_PASS};
 use crate::code::Probe;
-use crate::partition::{Block, Snapshot};
+use crate::partition::Row;
 use crate::search::{Answer, Options, search};
 use crate::types::{ClassId, Embedding, Pair, PartitionId};
 
@@ -33,17 +33,14 @@ impl Engine {
             kernel: self.kernel,
             ..Options::best(usize::MAX)
         };
-        let mut rows = snapshot.blocks().iter().flat_map(|block| {
-            let rows = (0..block.rows()).filter(|row| !block.is_removed(*row));
-            rows.map(move |row| (block, row))
-        });
+        let mut rows = snapshot.live_rows();
         let (mut found, mut done) = (HashMap::new(), 0);
         loop {
             let pass: Vec<_> = rows.by_ref().take(PROBES_PER_PASS).collect();
             if pass.is_empty() {
                 break;
             }
-            let (classes, probes) = probes(&snapshot, &pass)?;
+            let (classes, probes) = probes(&pass)?;
             let answers = search(&snapshot, &probes, &options, &self.pool)?;
             for (class, answer) in classes.into_iter().zip(&answers) {
                 keep(class, answer, &mut found);
@@ -63,18 +60,11 @@ impl Engine {
 }
 
 /// Templates of the gallery as probes, and their classes.
-fn probes(
-    snapshot: &Snapshot,
-    rows: &[(&Block, usize)],
-) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
-    let probe = |&(block, row): &(&Block, usize)| {
-        let read = block
-            .values(row)
-            .and_then(|values| Ok((values, block.class(row)?)));
-        let (values, class) = read.map_err(|error| snapshot.incomplete(error))?;
-        let embedding = Embedding::new(values);
+fn probes(rows: &[Row<'_>]) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
+    let probe = |row: &Row<'_>| {
+        let embedding = Embedding::new(row.values()?);
         let embedding = embedding.map_err(|source| EngineError::Template { source })?;
-        Ok((class, Probe::new(&embedding)))
+        Ok((row.class()?, Probe::new(&embedding)))
     };
     rows.iter().map(probe).collect()
 }

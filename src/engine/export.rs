@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Engine, EngineError};
 use crate::exchange::{Record, write_gallery};
-use crate::partition::{Block, Snapshot, StoreError};
+use crate::partition::{Row, Snapshot, StoreError};
 use crate::types::{PartitionId, Timestamp};
 
 /// Values that are read before the memory that shows them is given back: 64 MiB of them.
@@ -48,11 +48,11 @@ impl Engine {
     }
 }
 
-fn record(block: &Block, row: usize) -> Result<Record<'_>, StoreError> {
-    let info = block.info(row)?;
+fn record(row: Row<'_>) -> Result<Record<'_>, StoreError> {
+    let info = row.info()?;
     Ok(Record {
-        class: block.class(row)?,
-        values: block.values(row)?,
+        class: row.class()?,
+        values: row.values()?,
         enrolled: Some(Timestamp {
             unix_milliseconds: info.enrolled_unix_milliseconds,
         }),
@@ -66,12 +66,11 @@ fn each_template(
 ) -> Result<(), EngineError> {
     let rows_per_release = VALUES_PER_RELEASE / snapshot.encoder().dimension();
     for block in snapshot.blocks() {
-        for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-            if row % rows_per_release == 0 {
+        for (at, row) in block.live_rows().enumerate() {
+            if at % rows_per_release == 0 {
                 block.release();
             }
-            let record = record(block, row);
-            visit(&record.map_err(|error| snapshot.incomplete(error))?)?;
+            visit(&record(row)?)?;
         }
         block.release();
     }

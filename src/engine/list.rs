@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 
 use super::{Engine, EngineError};
-use crate::partition::Snapshot;
+use crate::partition::{Row, Snapshot};
 use crate::types::{Bcid, ClassId, EncoderId, PartitionId, Timestamp};
 
 /// What there is of a class, without its templates.
@@ -99,32 +99,26 @@ fn smallest(
     // The largest of those kept is on top.
     let mut kept: BinaryHeap<ClassId> = BinaryHeap::new();
     let mut known = std::collections::HashSet::new();
-    for block in snapshot.blocks() {
-        for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-            let class = block.class(row)?;
-            let full = kept.len() == count;
-            if after.is_some_and(|after| class <= after)
-                || (full && kept.peek().is_none_or(|largest| class >= *largest))
-                || !known.insert(class)
-            {
-                continue;
-            }
-            kept.push(class);
-            if full && let Some(largest) = kept.pop() {
-                known.remove(&largest);
-            }
+    for row in snapshot.live_rows() {
+        let class = row.class()?;
+        let full = kept.len() == count;
+        if after.is_some_and(|after| class <= after)
+            || (full && kept.peek().is_none_or(|largest| class >= *largest))
+            || !known.insert(class)
+        {
+            continue;
+        }
+        kept.push(class);
+        if full && let Some(largest) = kept.pop() {
+            known.remove(&largest);
         }
     }
     Ok(kept.into_sorted_vec())
 }
 
 fn summary(snapshot: &Snapshot, class: ClassId) -> Result<Option<ClassSummary>, EngineError> {
-    let mut infos = Vec::new();
-    for block in snapshot.blocks() {
-        for row in block.rows_of(class)? {
-            infos.push(block.info(row)?);
-        }
-    }
+    let rows = snapshot.rows_of(class)?.into_iter();
+    let infos = rows.map(Row::info).collect::<Result<Vec<_>, _>>()?;
     let times = infos.iter().map(|info| info.enrolled_unix_milliseconds);
     let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
         return Ok(None);

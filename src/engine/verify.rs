@@ -39,19 +39,14 @@ impl Engine {
             return Ok(None);
         };
         let mut found: Option<Verification> = None;
-        for block in snapshot.blocks() {
-            let incomplete = |error| EngineError::from(snapshot.incomplete(error));
-            for row in block.rows_of(bcid.class).map_err(incomplete)? {
-                let values = block.values(row).map_err(incomplete)?;
-                let length = block.length(row).map_err(incomplete)?;
-                let similarity = probe.similarity(values, length);
-                let best = found.get_or_insert(Verification {
-                    similarity,
-                    templates: 0,
-                });
-                best.similarity = best.similarity.max(similarity);
-                best.templates += 1;
-            }
+        for row in snapshot.rows_of(bcid.class)? {
+            let similarity = probe.similarity(row.values()?, row.length()?);
+            let best = found.get_or_insert(Verification {
+                similarity,
+                templates: 0,
+            });
+            best.similarity = best.similarity.max(similarity);
+            best.templates += 1;
         }
         Ok(found)
     }

@@ -78,6 +78,6 @@ pub use partition::{Enrolled, NewTemplate, Partition};
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };
-pub use snapshot::{Block, Snapshot};
+pub use snapshot::{BlockReader, Row, Snapshot};
 pub use store::{Erased, PartitionSummary, StateValue, Store, restore_archive};
 pub use upkeep::{Compacted, Damage, RepairedSegment, Verified};

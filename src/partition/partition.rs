@@ -320,17 +320,13 @@ struct Location {
 
 /// The templates of a class, the newest first.
 fn templates_of(snapshot: &Snapshot, class: ClassId) -> Result<Vec<Location>, StoreError> {
-    let locate = || {
-        let mut locations = Vec::new();
-        for (block, of) in snapshot.blocks().iter().enumerate() {
-            for row in of.rows_of(class)? {
-                let info = of.info(row)?;
-                locations.push(Location { block, row, info });
-            }
+    let mut locations = Vec::new();
+    for (block, of) in snapshot.blocks().enumerate() {
+        for found in of.rows_of(class)? {
+            let (row, info) = (found.number(), found.info()?);
+            locations.push(Location { block, row, info });
         }
-        Ok(locations)
-    };
-    let mut locations = locate().map_err(|error| snapshot.incomplete(error))?;
+    }
     locations.sort_by_key(|location| {
         let info = location.info;
         std::cmp::Reverse((info.enrolled_unix_milliseconds, info.template))
@@ -403,7 +399,7 @@ pub(super) fn insert_segment(blocks: &mut Vec<Block>, segment: Block) {
 
 /// How many rows the tail takes up, removed ones included.
 pub(super) fn tail_rows(snapshot: &Snapshot) -> usize {
-    let blocks = snapshot.blocks().iter();
+    let blocks = snapshot.blocks.iter();
     let tails = blocks.filter(|block| matches!(block.source, Source::Tail(_)));
     tails.map(Block::rows).sum()
 }

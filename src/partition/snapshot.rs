@@ -1,6 +1,7 @@
 //! A partition at one moment, for readers.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,11 +24,30 @@ pub struct Snapshot {
     pub(super) findings: Arc<Findings>,
 }
 
-/// A run of rows that lie together: a sealed segment, or a part of the tail.
+/// A run of rows that lie together, as a snapshot keeps it: a sealed segment, or a part of the tail.
+///
+/// What is stored is read through a [`BlockReader`], so that no damage goes unreported.
 #[derive(Clone, Debug)]
-pub struct Block {
+pub(super) struct Block {
     pub(super) source: Source,
     pub(super) dead: DeadRows,
+}
+
+/// A run of rows that lie together, to be read.
+///
+/// Whatever of it cannot be read is a [`StoreError::Incomplete`], and the health of the partition
+/// tells of it from then on.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockReader<'a> {
+    snapshot: &'a Snapshot,
+    block: &'a Block,
+}
+
+/// A template to be read, which is not removed. Damage is reported as by its [`BlockReader`].
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    of: BlockReader<'a>,
+    number: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -49,9 +69,35 @@ impl Snapshot {
         &self.encoder
     }
 
-    /// The runs of rows, in no particular order.
-    pub fn blocks(&self) -> &[Block] {
-        &self.blocks
+    /// All templates, in no particular order.
+    pub fn live_rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.blocks().flat_map(BlockReader::live_rows)
+    }
+
+    /// The templates of a class, found by the order of classes in each segment.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn rows_of(&self, class: ClassId) -> Result<Vec<Row<'_>>, StoreError> {
+        let mut rows = Vec::new();
+        for block in self.blocks() {
+            rows.extend(block.rows_of(class)?);
+        }
+        Ok(rows)
+    }
+
+    /// The runs of rows, in no particular order, for whoever scans.
+    pub fn blocks(&self) -> impl Iterator<Item = BlockReader<'_>> {
+        self.blocks.iter().map(|block| self.reader(block))
+    }
+
+    /// To read a block of this partition, of this snapshot or of an earlier one.
+    pub(super) fn reader<'a>(&'a self, block: &'a Block) -> BlockReader<'a> {
+        BlockReader {
+            snapshot: self,
+            block,
+        }
     }
 
     /// A segment of it.
@@ -73,15 +119,49 @@ impl Snapshot {
 
     /// How many templates there are, removed ones not counted.
     pub fn templates(&self) -> usize {
-        self.blocks
-            .iter()
-            .map(|block| block.rows() - block.removed_rows())
-            .sum()
+        let live = |block: &Block| block.rows() - block.removed_rows();
+        self.blocks.iter().map(live).sum()
+    }
+
+    /// How many classes have a template. Reads every class number: about eight bytes a template.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn count_classes(&self) -> Result<usize, StoreError> {
+        let classes = self.live_rows().map(|row| row.class());
+        Ok(classes.collect::<Result<HashSet<_>, _>>()?.len())
+    }
+
+    /// Whether `class` has a template.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn contains(&self, class: ClassId) -> Result<bool, StoreError> {
+        for block in self.blocks() {
+            if !block.rows_of(class)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads a block of checksums of a segment, as [`Segment::verify_block`] does.
+    pub(super) fn verify_block(
+        &self,
+        segment: &Segment,
+        file: &File,
+        block: usize,
+    ) -> Result<(usize, Result<(), StoreError>), StoreError> {
+        let (bytes, compared) = segment.verify_block(file, block)?;
+        Ok((bytes, compared.map_err(|error| self.incomplete(error))))
     }
 
     /// What a failure to read a row means for whoever asked: not one row less, but no answer. Whoever
     /// looks at the health of the partition from now on learns of it, too.
-    pub fn incomplete(&self, error: StoreError) -> StoreError {
+    #[cold]
+    fn incomplete(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Damaged { .. } => {
                 self.findings.met(&self.partition, &error);
@@ -94,38 +174,145 @@ impl Snapshot {
             error => error,
         }
     }
+}
 
-    /// How many classes have a template. Reads every class number: about eight bytes a template.
-    ///
-    /// # Errors
-    ///
-    /// If a segment is damaged.
-    pub fn count_classes(&self) -> Result<usize, StoreError> {
-        let count = || {
-            let mut classes = HashSet::new();
-            for block in self.blocks() {
-                for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-                    classes.insert(block.class(row)?);
-                }
-            }
-            Ok(classes.len())
-        };
-        count().map_err(|error| self.incomplete(error))
+impl<'a> BlockReader<'a> {
+    /// How many rows there are, removed ones included: row numbers go from 0 to here.
+    pub fn rows(&self) -> usize {
+        self.block.rows()
     }
 
-    /// Whether `class` has a template.
+    /// The templates in it, in order.
+    pub fn live_rows(self) -> impl Iterator<Item = Row<'a>> {
+        self.block.live_rows().map(move |number| self.row(number))
+    }
+
+    /// The template in a row, or `None` if it is removed.
+    ///
+    /// # Panics
+    ///
+    /// Reading it panics if the row is past the end.
+    pub fn live_row(self, row: usize) -> Option<Row<'a>> {
+        (!self.block.is_removed(row)).then(|| self.row(row))
+    }
+
+    /// The templates of a class in it.
     ///
     /// # Errors
     ///
-    /// If a segment is damaged.
-    pub fn contains(&self, class: ClassId) -> Result<bool, StoreError> {
-        for block in self.blocks() {
-            let rows = block.rows_of(class);
-            if !rows.map_err(|error| self.incomplete(error))?.is_empty() {
-                return Ok(true);
-            }
+    /// If the segment is damaged.
+    pub fn rows_of(self, class: ClassId) -> Result<Vec<Row<'a>>, StoreError> {
+        let rows = match &self.block.source {
+            Source::Segment(_, segment) => self.checked(segment.rows_of(class))?,
+            Source::Tail(tail) => tail.rows_of(class),
+        };
+        let live = rows.into_iter().filter_map(|row| self.live_row(row));
+        Ok(live.collect())
+    }
+
+    /// What a scan reads of some rows, removed ones included: [`BlockReader::live_row`] knows which
+    /// of them are templates.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is past the end.
+    pub fn scan(self, rows: Range<usize>) -> Result<RowBlock<'a>, StoreError> {
+        match &self.block.source {
+            Source::Segment(_, segment) => self.checked(segment.block(rows)),
+            Source::Tail(tail) => Ok(tail.planes.block(rows)),
         }
-        Ok(false)
+    }
+
+    /// Everything that is stored of some rows.
+    pub(super) fn stored(self, rows: Range<usize>) -> Result<Rows<'a>, StoreError> {
+        match &self.block.source {
+            Source::Segment(_, segment) => self.checked(segment.stored(rows)),
+            Source::Tail(tail) => Ok(tail.stored(rows)),
+        }
+    }
+
+    /// What is known of some rows beside their values.
+    pub(super) fn stored_infos(self, rows: Range<usize>) -> Result<&'a [TemplateInfo], StoreError> {
+        match &self.block.source {
+            Source::Segment(_, segment) => self.checked(segment.infos(rows)),
+            Source::Tail(tail) => Ok(&tail.infos[rows]),
+        }
+    }
+
+    /// Lets the system take back the memory in which a segment is seen, which else grows to its whole
+    /// length with reading. Nothing changes for others, but that they read from the file again.
+    pub fn release(self) {
+        if let Source::Segment(_, segment) = &self.block.source {
+            segment.release();
+        }
+    }
+
+    /// A row, removed or not.
+    pub(super) fn row(self, number: usize) -> Row<'a> {
+        Row { of: self, number }
+    }
+
+    fn checked<T>(self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        read.map_err(|error| self.snapshot.incomplete(error))
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Where in its block it is.
+    pub(super) fn number(self) -> usize {
+        self.number
+    }
+
+    /// Its class.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn class(self) -> Result<ClassId, StoreError> {
+        match &self.of.block.source {
+            Source::Segment(_, segment) => self.of.checked(segment.class(self.number)),
+            Source::Tail(tail) => Ok(ClassId(tail.planes.classes()[self.number])),
+        }
+    }
+
+    /// Its full values.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn values(self) -> Result<&'a [f32], StoreError> {
+        match &self.of.block.source {
+            Source::Segment(_, segment) => self.of.checked(segment.values(self.number)),
+            Source::Tail(tail) => Ok(tail.planes.values(self.number)),
+        }
+    }
+
+    /// Its length, as [`crate::code::length`] computes it.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn length(self) -> Result<f64, StoreError> {
+        match &self.of.block.source {
+            Source::Segment(_, segment) => self.of.checked(segment.length(self.number)),
+            Source::Tail(tail) => Ok(tail.planes.lengths()[self.number]),
+        }
+    }
+
+    /// When it was enrolled, with what quality.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged.
+    pub fn info(self) -> Result<TemplateInfo, StoreError> {
+        match &self.of.block.source {
+            Source::Segment(_, segment) => self.of.checked(segment.info(self.number)),
+            Source::Tail(tail) => Ok(tail.infos[self.number]),
+        }
     }
 }
 
@@ -164,8 +351,8 @@ impl Block {
         }
     }
 
-    /// How many rows there are, removed ones included: row numbers go from 0 to here.
-    pub fn rows(&self) -> usize {
+    /// How many rows there are, removed ones included.
+    pub(super) fn rows(&self) -> usize {
         match &self.source {
             Source::Segment(_, segment) => segment.rows(),
             Source::Tail(tail) => tail.rows(),
@@ -173,93 +360,18 @@ impl Block {
     }
 
     /// How many of the rows are removed.
-    pub fn removed_rows(&self) -> usize {
+    pub(super) fn removed_rows(&self) -> usize {
         self.dead.count()
     }
 
     /// Whether a row is removed.
-    pub fn is_removed(&self, row: usize) -> bool {
+    pub(super) fn is_removed(&self, row: usize) -> bool {
         self.dead.contains(row)
     }
 
-    /// What a scan reads of some rows, removed ones included.
-    ///
-    /// # Errors
-    ///
-    /// If the segment is damaged.
-    ///
-    /// # Panics
-    ///
-    /// This and the methods below panic if a row is past the end.
-    pub fn scan(&self, rows: Range<usize>) -> Result<RowBlock<'_>, StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.block(rows),
-            Source::Tail(tail) => Ok(tail.planes.block(rows)),
-        }
-    }
-
-    /// The full values of a row.
-    ///
-    /// # Errors
-    ///
-    /// If the segment is damaged.
-    pub fn values(&self, row: usize) -> Result<&[f32], StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.values(row),
-            Source::Tail(tail) => Ok(tail.planes.values(row)),
-        }
-    }
-
-    /// The length of a row, as [`crate::code::length`] computes it.
-    ///
-    /// # Errors
-    ///
-    /// If the segment is damaged.
-    pub fn length(&self, row: usize) -> Result<f64, StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.length(row),
-            Source::Tail(tail) => Ok(tail.planes.lengths()[row]),
-        }
-    }
-
-    /// The class of a row.
-    ///
-    /// # Errors
-    ///
-    /// If the segment is damaged.
-    pub fn class(&self, row: usize) -> Result<ClassId, StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.class(row),
-            Source::Tail(tail) => Ok(ClassId(tail.planes.classes()[row])),
-        }
-    }
-
-    /// When a row was enrolled, with what quality.
-    ///
-    /// # Errors
-    ///
-    /// If the segment is damaged.
-    pub fn info(&self, row: usize) -> Result<TemplateInfo, StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.info(row),
-            Source::Tail(tail) => Ok(tail.infos[row]),
-        }
-    }
-
-    /// Everything that is stored of some rows.
-    pub(super) fn stored(&self, rows: Range<usize>) -> Result<Rows<'_>, StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.stored(rows),
-            Source::Tail(tail) => Ok(tail.stored(rows)),
-        }
-    }
-
-    /// What is known of some rows beside their values.
-    pub(super) fn stored_infos(&self, rows: Range<usize>) -> Result<&[TemplateInfo], StoreError> {
-        match &self.source {
-            Source::Segment(_, segment) => segment.infos(rows),
-            Source::Tail(tail) => Ok(&tail.infos[rows]),
-        }
+    /// The rows that are not removed, in order.
+    pub(super) fn live_rows(&self) -> impl Iterator<Item = usize> {
+        (0..self.rows()).filter(|row| !self.is_removed(*row))
     }
 
     /// What a row takes up in a segment, about.
@@ -282,27 +394,5 @@ impl Block {
                 .unwrap_or(end);
             Some(start..next)
         })
-    }
-
-    /// Lets the system take back the memory in which a segment is seen, which else grows to its whole
-    /// length with reading. Nothing changes for others, but that they read from the file again.
-    pub fn release(&self) {
-        if let Source::Segment(_, segment) = &self.source {
-            segment.release();
-        }
-    }
-
-    /// The rows of a class that are not removed.
-    ///
-    /// # Errors
-    ///
-    /// If the segment is damaged.
-    pub fn rows_of(&self, class: ClassId) -> Result<Vec<usize>, StoreError> {
-        let mut rows = match &self.source {
-            Source::Segment(_, segment) => segment.rows_of(class)?,
-            Source::Tail(tail) => tail.rows_of(class),
-        };
-        rows.retain(|row| !self.is_removed(*row));
-        Ok(rows)
     }
 }

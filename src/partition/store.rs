@@ -223,7 +223,7 @@ impl Store {
             tail_templates: 0,
             removed_rows: 0,
         };
-        for block in snapshot.blocks() {
+        for block in snapshot.blocks.iter() {
             match &block.source {
                 Source::Segment(_, segment) => {
                     summary.segments += 1;
@@ -617,10 +617,8 @@ mod tests {
     /// Every template as (class, first value), in order.
     fn contents(snapshot: &Snapshot) -> Vec<(i64, f32)> {
         let mut all = Vec::new();
-        for block in snapshot.blocks() {
-            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-                all.push((block.class(row).unwrap().0, block.values(row).unwrap()[0]));
-            }
+        for row in snapshot.live_rows() {
+            all.push((row.class().unwrap().0, row.values().unwrap()[0]));
         }
         all.sort_by(|a, b| a.partial_cmp(b).unwrap());
         all
@@ -828,10 +826,14 @@ mod tests {
         fs::write(&path, &damaged).unwrap();
         let store = Store::open(directory.path()).unwrap();
         let snapshot = open(&store).snapshot();
-        let error = snapshot.blocks()[0].scan(0..1).unwrap_err();
+        let first = snapshot.blocks().next().unwrap();
+        let error = first.scan(0..1).unwrap_err();
+        let StoreError::Incomplete { source, .. } = &error else {
+            panic!("{error}");
+        };
         assert!(
-            matches!(&error, StoreError::Damaged { offset: 4096, .. }),
-            "{error}"
+            matches!(&**source, StoreError::Damaged { offset: 4096, .. }),
+            "{source}"
         );
         drop((snapshot, store));
 

@@ -6,12 +6,12 @@ use super::collector::TopK;
 use super::threshold::Threshold;
 use crate::code::{Probe, ProbeCode, RowBlock};
 use crate::kernel::Hit;
-use crate::partition::{Block, StoreError};
+use crate::partition::{BlockReader, StoreError};
 use crate::types::Match;
 
 /// Rows that were looked at together: where they lie, and what was read of them.
 pub(super) struct Looked<'a> {
-    pub(super) block: &'a Block,
+    pub(super) block: BlockReader<'a>,
     /// The number in `block` of the first.
     pub(super) first_row: usize,
     pub(super) rows: RowBlock<'a>,
@@ -103,14 +103,13 @@ impl Scorer {
             if candidate.at_most < best.threshold() {
                 break;
             }
-            let (block, row) = (looked.block, candidate.row);
-            if block.is_removed(row) {
+            let Some(row) = looked.block.live_row(candidate.row) else {
                 continue;
-            }
-            let similarity = probe.similarity(block.values(row)?, block.length(row)?);
+            };
+            let similarity = probe.similarity(row.values()?, row.length()?);
             self.rows_scored[hits[0].probe as usize] += 1;
             if least.is_none_or(|least| similarity >= least) {
-                let class = block.class(row)?;
+                let class = row.class()?;
                 best.offer(Match { class, similarity });
             }
         }
@@ -139,8 +138,10 @@ impl Seeds {
         for hit in hits {
             let (estimate, error) = bounds(code, &looked.rows, hit);
             let (row, similarity) = (looked.first_row + hit.row as usize, estimate - error);
-            if similarity > top.threshold() && !looked.block.is_removed(row) {
-                let class = looked.block.class(row)?;
+            if similarity > top.threshold()
+                && let Some(row) = looked.block.live_row(row)
+            {
+                let class = row.class()?;
                 top.offer(Match { class, similarity });
             }
         }

@@ -128,8 +128,7 @@ pub fn search(
     let parts = pool.on_each_thread(|| scan.work());
     let parts = parts
         .into_iter()
-        .collect::<Result<Vec<Part>, StoreError>>()
-        .map_err(|error| snapshot.incomplete(error))?;
+        .collect::<Result<Vec<Part>, StoreError>>()?;
     let sum = |rows: fn(&Part) -> &[usize], probe: usize| -> usize {
         parts.iter().map(|part| rows(part)[probe]).sum()
     };

@@ -8,7 +8,7 @@ use super::candidates::{Best, Looked, Scorer, Seeds};
 use super::certificate::Plan;
 use super::first_pass::FirstPass;
 use crate::code::Probe;
-use crate::partition::{Block, Snapshot, StoreError};
+use crate::partition::{BlockReader, Snapshot, StoreError};
 use crate::types::Match;
 
 /// Rows that a thread takes at once. Their high nibbles (256 KiB at 512 values) stay in the
@@ -40,7 +40,7 @@ pub(super) struct Scan<'a> {
 
 /// Rows that lie together.
 struct Run<'a> {
-    block: &'a Block,
+    block: BlockReader<'a>,
     rows: Range<usize>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Scan<'a> {
         options: &'a Options,
         plan: Plan,
     ) -> Scan<'a> {
-        let runs = snapshot.blocks().iter().flat_map(|block| {
+        let runs = snapshot.blocks().flat_map(|block| {
             let starts = (0..block.rows()).step_by(ROWS_PER_RUN);
             starts.map(move |start| {
                 let rows = start..block.rows().min(start + ROWS_PER_RUN);
@@ -152,7 +152,7 @@ fn seed_stride(runs: usize, k: usize) -> usize {
 }
 
 impl<'a> Looked<'a> {
-    fn at(block: &'a Block, rows: Range<usize>) -> Result<Looked<'a>, StoreError> {
+    fn at(block: BlockReader<'a>, rows: Range<usize>) -> Result<Looked<'a>, StoreError> {
         let first_row = rows.start;
         let rows = block.scan(rows)?;
         Ok(Looked {

@@ -52,17 +52,15 @@ fn contents(engine: &Engine, id: &PartitionId) -> Vec<Bits> {
         return all;
     };
     let snapshot = partition.snapshot();
-    for block in snapshot.blocks() {
-        for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-            let info = block.info(row).unwrap();
-            let values = block.values(row).unwrap().iter();
-            all.push((
-                block.class(row).unwrap().0,
-                values.map(|value| value.to_bits()).collect(),
-                info.enrolled_unix_milliseconds,
-                info.quality.to_bits(),
-            ));
-        }
+    for row in snapshot.live_rows() {
+        let info = row.info().unwrap();
+        let values = row.values().unwrap().iter();
+        all.push((
+            row.class().unwrap().0,
+            values.map(|value| value.to_bits()).collect(),
+            info.enrolled_unix_milliseconds,
+            info.quality.to_bits(),
+        ));
     }
     all.sort();
     all

@@ -92,10 +92,8 @@ fn format_1_is_read() {
     let partition = store.partition(&id()).unwrap().unwrap();
     let snapshot = partition.snapshot();
     let mut found = Vec::new();
-    for block in snapshot.blocks() {
-        for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-            found.push((block.class(row).unwrap().0, block.values(row).unwrap()[0]));
-        }
+    for row in snapshot.live_rows() {
+        found.push((row.class().unwrap().0, row.values().unwrap()[0]));
     }
     found.sort_by(|a, b| a.partial_cmp(b).unwrap());
     assert_eq!(found, EXPECTED);

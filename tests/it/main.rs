@@ -28,6 +28,7 @@ mod cli_settings;
 mod cli_snapshot;
 #[cfg(feature = "web")]
 mod cli_upkeep;
+mod damage;
 mod documents;
 mod duplicates;
 mod exchange;

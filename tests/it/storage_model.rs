@@ -245,15 +245,13 @@ fn bcid(class: i64) -> Bcid {
 fn contents(store: &Store) -> Model {
     let mut found: BTreeMap<i64, Vec<(u64, Vec<f32>)>> = BTreeMap::new();
     if let Some(partition) = store.partition(&partition_id()).unwrap() {
-        for block in partition.snapshot().blocks() {
-            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-                let (class, info) = (block.class(row).unwrap(), block.info(row).unwrap());
-                let values = block.values(row).unwrap().to_vec();
-                found
-                    .entry(class.0)
-                    .or_default()
-                    .push((info.template, values));
-            }
+        for row in partition.snapshot().live_rows() {
+            let (class, info) = (row.class().unwrap(), row.info().unwrap());
+            let values = row.values().unwrap().to_vec();
+            found
+                .entry(class.0)
+                .or_default()
+                .push((info.template, values));
         }
     }
     let in_order = |mut rows: Vec<(u64, Vec<f32>)>| {

@@ -16,7 +16,7 @@ use crate::code::{Probe, length, similarity};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions};
 use crate::exchange::{EmbeddingFile, Existing, open_source, write_json_answer};
-use crate::partition::{Snapshot, Store};
+use crate::partition::{Row, Snapshot, Store};
 use crate::search::{Options, Plan, Pool, search};
 use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
 
@@ -107,19 +107,15 @@ impl Gallery {
     fn sort(&self, probe: usize, k: usize) -> anyhow::Result<Vec<Match>> {
         let values = self.embeddings[probe].values();
         let probe_length = length(values);
-        let mut all = Vec::new();
-        for block in self.snapshot.blocks() {
-            let scored = (0..block.rows()).into_par_iter().map(|row| {
-                let values_length = block.length(row)?;
-                let similarity =
-                    similarity(values, probe_length, block.values(row)?, values_length);
-                Ok(Match {
-                    class: block.class(row)?,
-                    similarity,
-                })
-            });
-            all.extend(scored.collect::<anyhow::Result<Vec<Match>>>()?);
-        }
+        let rows: Vec<Row<'_>> = self.snapshot.live_rows().collect();
+        let scored = rows.into_par_iter().map(|row| {
+            let similarity = similarity(values, probe_length, row.values()?, row.length()?);
+            Ok(Match {
+                class: row.class()?,
+                similarity,
+            })
+        });
+        let mut all = scored.collect::<anyhow::Result<Vec<Match>>>()?;
         // One template a class, so that sorting is all.
         all.sort_unstable_by(Match::rank_order);
         all.truncate(k);

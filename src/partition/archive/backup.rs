@@ -204,10 +204,8 @@ mod tests {
     fn contents(store: &Store) -> Vec<(i64, f32)> {
         let mut all = Vec::new();
         let snapshot = store.partition(&id()).unwrap().unwrap().snapshot();
-        for block in snapshot.blocks() {
-            for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-                all.push((block.class(row).unwrap().0, block.values(row).unwrap()[0]));
-            }
+        for row in snapshot.live_rows() {
+            all.push((row.class().unwrap().0, row.values().unwrap()[0]));
         }
         all.sort_by(|a, b| a.partial_cmp(b).unwrap());
         all

@@ -11,7 +11,7 @@ use super::workload::{Model, encoder, open};
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::snapshot::Source;
 use crate::partition::{
-    Block, Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, StoreError,
+    Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Snapshot, Store, StoreError,
 };
 use crate::types::{ClassId, Embedding, PartitionId, Timestamp};
 
@@ -117,7 +117,7 @@ fn while_others_look_on_old_files_stay_and_the_eraser_says_so() {
         .unwrap()
         .unwrap()
         .snapshot();
-    assert_eq!(seen.blocks()[0].values(0).unwrap(), secret());
+    assert_eq!(values_of_first(&seen), secret());
     let error = seen_partition(&reader).remove(ClassId(7)).unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
     drop((seen, reader));
@@ -126,6 +126,16 @@ fn while_others_look_on_old_files_stay_and_the_eraser_says_so() {
         .unwrap();
     assert!(erased.overwritten);
     assert!(!holds_secret(directory.path()));
+}
+
+/// The values of the first row of a snapshot.
+fn values_of_first(snapshot: &Snapshot) -> &[f32] {
+    snapshot.live_rows().next().unwrap().values().unwrap()
+}
+
+/// Reads the first five rows as a search does.
+fn scan_first(snapshot: &Snapshot) -> Result<(), StoreError> {
+    snapshot.blocks().next().unwrap().scan(0..5).map(drop)
 }
 
 fn seen_partition(reader: &Store) -> Arc<Partition> {
@@ -146,8 +156,7 @@ fn old_segments_stay_while_a_snapshot_reads_them() {
     let before = partition(&store).snapshot();
     Compact(0).run(&store, &mut model).unwrap();
     assert_eq!(store.files().collect().unwrap(), 2, "both are being read");
-    let live = |block: &Block| block.rows() - block.removed_rows();
-    assert_eq!(before.blocks().iter().map(live).sum::<usize>(), 7);
+    assert_eq!(before.live_rows().count(), 7);
     drop(before);
     assert_eq!(store.files().collect().unwrap(), 0);
     let files = fs::read_dir(directory.path().join("segments/1")).unwrap();
@@ -164,7 +173,7 @@ fn a_tail_of_which_all_is_removed_is_sealed_into_nothing() {
     partition.remove(ClassId(7)).unwrap();
     let compacted = partition.compact(&Pace::unlimited()).unwrap();
     assert_eq!((compacted.segments_written, compacted.rows_removed), (0, 1));
-    assert!(partition.snapshot().blocks().is_empty());
+    assert_eq!(partition.snapshot().blocks().count(), 0);
 }
 
 #[test]
@@ -215,7 +224,7 @@ fn a_tail_is_sealed_beside_a_merge() {
     Seal(0).run(&store, &mut model).unwrap();
     let snapshot = partition(&store).snapshot();
     let tails = snapshot
-        .blocks()
+        .blocks
         .iter()
         .filter(|block| matches!(block.source, Source::Tail(_)));
     assert_eq!(tails.count(), 0);
@@ -241,7 +250,7 @@ fn the_background_seals_a_long_tail_and_ends_when_it_is_dropped() {
             .unwrap();
     }
     let partition = partition(&store);
-    while !matches!(partition.snapshot().blocks()[0].source, Source::Segment(..)) {
+    while !matches!(partition.snapshot().blocks[0].source, Source::Segment(..)) {
         thread::sleep(Duration::from_millis(5));
     }
     assert!(model.is_held_by(&Model::of(&store).unwrap()));
@@ -257,16 +266,19 @@ fn the_scrub_finds_what_changed_after_it_was_read() {
     let mut model = Model::default();
     AddBatch(0, 5).run(&store, &mut model).unwrap();
     let snapshot = partition(&store).snapshot();
-    snapshot.blocks()[0].scan(0..5).unwrap();
+    scan_first(&snapshot).unwrap();
     let segments = fs::read_dir(directory.path().join("segments/1")).unwrap();
     let path = segments.map(|entry| entry.unwrap().path()).next().unwrap();
     let file = RealDisk.modify(&path).unwrap();
     file.write_at(&[0xff; 8], 4096).unwrap();
     store.scrub(&Pace::unlimited()).unwrap();
-    let error = snapshot.blocks()[0].scan(0..5).unwrap_err();
+    let error = scan_first(&snapshot).unwrap_err();
+    let StoreError::Incomplete { source, .. } = error else {
+        panic!("{error}");
+    };
     assert!(
-        matches!(error, StoreError::Damaged { offset: 4096, .. }),
-        "{error}"
+        matches!(*source, StoreError::Damaged { offset: 4096, .. }),
+        "{source}"
     );
 }
 
@@ -306,58 +318,6 @@ fn known_damage(store: &Store) -> Option<String> {
     let health = store.health().unwrap();
     assert_eq!(health.is_good(), health.partitions[0].damage.is_none());
     health.partitions[0].damage.clone()
-}
-
-#[test]
-fn every_read_of_a_damaged_partition_says_that_it_is_incomplete_and_its_health_tells_why() {
-    type Read = fn(&Partition) -> Result<(), StoreError>;
-    let reads: [(&str, Read); 5] = [
-        ("contains", |it| {
-            it.snapshot().contains(ClassId(101)).map(drop)
-        }),
-        ("count", |it| it.snapshot().count_classes().map(drop)),
-        ("remove", |it| it.remove(ClassId(101)).map(drop)),
-        ("enroll", |it| {
-            let template = NewTemplate {
-                embedding: Embedding::new(secret()).unwrap(),
-                quality: 0.5,
-            };
-            let enrolled = it.enroll(ClassId(101), &encoder(), &[template], 0, NOW);
-            enrolled.map(drop)
-        }),
-        ("compact", |it| it.compact(&Pace::unlimited()).map(drop)),
-    ];
-    for (name, read) in reads {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(directory.path());
-        let mut model = Model::default();
-        for operation in [AddBatch(0, 5), AddBatch(1, 5), Remove(0, 102)] {
-            operation.run(&store, &mut model).unwrap();
-        }
-        // The ten planes have a page each, and the table of checksums comes after them.
-        for page in 1..=10 {
-            damage_segment(directory.path(), page * 4096);
-        }
-        drop(store);
-        let store = self::store(directory.path());
-        assert_eq!(known_damage(&store), None, "nobody has looked yet");
-        let error = read(&partition(&store)).unwrap_err();
-        let StoreError::Incomplete {
-            templates: 4,
-            source,
-            ..
-        } = &error
-        else {
-            panic!("{name}: {error}");
-        };
-        assert!(matches!(**source, StoreError::Damaged { .. }), "{name}");
-        assert_eq!(known_damage(&store), Some(source.to_string()), "{name}");
-        let health = store.health().unwrap();
-        assert_eq!(
-            health.partitions[1].damage, None,
-            "{name}: the other is well"
-        );
-    }
 }
 
 #[test]
@@ -421,7 +381,7 @@ fn hundreds_of_partitions_are_opened_on_demand() {
     let first = store.partition(&ids[0]).unwrap().unwrap();
     let erased = store.erase(&first, ClassId(1), &Pace::unlimited()).unwrap();
     assert!(erased.was_enrolled && !erased.overwritten);
-    assert_eq!(held.blocks()[0].values(0).unwrap(), secret());
+    assert_eq!(values_of_first(&held), secret());
     drop(held);
     assert_eq!(store.files().collect().unwrap(), 0);
 }

@@ -156,17 +156,17 @@ impl Model {
             let Some(partition) = store.partition(&partition_id(at))? else {
                 continue;
             };
-            for block in partition.snapshot().blocks() {
-                for row in (0..block.rows()).filter(|row| !block.is_removed(*row)) {
-                    let class = block.class(row)?;
-                    let template = block.info(row)?.template;
-                    let templates = found.entry((at, class.0)).or_default();
-                    templates.push((template, block.values(row)?[0]));
-                    assert!(
-                        block.rows_of(class)?.contains(&row),
-                        "classes find their rows"
-                    );
-                }
+            let snapshot = partition.snapshot();
+            for row in snapshot.live_rows() {
+                let class = row.class()?;
+                let template = row.info()?.template;
+                let templates = found.entry((at, class.0)).or_default();
+                templates.push((template, row.values()?[0]));
+                let mut of_class = snapshot.rows_of(class)?.into_iter();
+                assert!(
+                    of_class.any(|row| row.info().is_ok_and(|info| info.template == template)),
+                    "classes find their rows"
+                );
             }
         }
         let in_order = |mut templates: Vec<(u64, f32)>| {

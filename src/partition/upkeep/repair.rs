@@ -348,7 +348,8 @@ impl Spare {
     fn of(snapshot: Option<Snapshot>) -> Result<Spare, StoreError> {
         let mut templates = HashMap::new();
         for (at, block) in snapshot.iter().flat_map(Snapshot::blocks).enumerate() {
-            let infos = block.stored_infos(0..block.rows())?;
+            let infos = block.stored_infos(0..block.rows());
+            let infos = infos.map_err(without_remedy)?;
             let place = |row| Place { block: at, row };
             let infos = infos.iter().enumerate();
             templates.extend(infos.map(|(row, info)| (info.template, place(row))));
@@ -380,12 +381,24 @@ impl Spare {
     }
 
     fn row(&self, place: Place) -> Result<(ClassId, TemplateInfo, Vec<f32>), StoreError> {
-        let block = &self.blocks()[place.block];
-        let values = block.values(place.row)?.to_vec();
-        Ok((block.class(place.row)?, block.info(place.row)?, values))
+        let snapshot = self.snapshot.as_ref();
+        let snapshot = snapshot.expect("a place is only known of a snapshot");
+        let block = snapshot.reader(&snapshot.blocks[place.block]);
+        let row = block.row(place.row);
+        let read = || Ok((row.class()?, row.info()?, row.values()?.to_vec()));
+        read().map_err(without_remedy)
     }
 
     fn blocks(&self) -> &[Block] {
-        self.snapshot.as_ref().map_or(&[], Snapshot::blocks)
+        let snapshot = self.snapshot.as_ref();
+        snapshot.map_or(&[], |snapshot| &snapshot.blocks)
+    }
+}
+
+/// What is wrong, without the advice to repair: that is under way, and of another directory.
+fn without_remedy(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Incomplete { source, .. } => *source,
+        error => error,
     }
 }

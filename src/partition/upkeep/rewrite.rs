@@ -147,15 +147,17 @@ impl Partition {
     }
 
     fn write_segment(&self, inputs: &[Block], rows: usize, pace: &Pace) -> Result<New, StoreError> {
-        let unreadable = |error| self.snapshot().incomplete(error);
         let number = self.commits().take_numbers(1)?;
-        let created = newest(inputs).map_err(unreadable)?;
+        let created = newest(&self.snapshot(), inputs)?;
         let mut writer = self.new_segment(number, rows, created)?;
         for block in inputs {
             let row_bytes = block.row_bytes();
             for run in block.live_runs(RUN_ROWS) {
                 let count = run.len();
-                writer.append(&block.stored(run).map_err(unreadable)?)?;
+                // Of this moment only: whoever erases somebody waits for the last reader.
+                let snapshot = self.snapshot();
+                writer.append(&snapshot.reader(block).stored(run)?)?;
+                drop(snapshot);
                 pace.spend(count * row_bytes)?;
             }
         }
@@ -190,7 +192,7 @@ struct New {
 
 /// What is known of the segments of a snapshot.
 fn stats(snapshot: &Snapshot) -> Vec<SegmentStats> {
-    let blocks = snapshot.blocks().iter();
+    let blocks = snapshot.blocks.iter();
     let stats = blocks.filter_map(|block| match &block.source {
         Source::Segment(segment, _) => Some(SegmentStats {
             segment: *segment,
@@ -209,16 +211,16 @@ fn inputs(snapshot: &Snapshot, choice: &Choice) -> Vec<Block> {
         (Source::Segment(number, _), Choice::Merge(chosen)) => chosen.contains(number),
         _ => false,
     };
-    snapshot.blocks().iter().filter(chosen).cloned().collect()
+    snapshot.blocks.iter().filter(chosen).cloned().collect()
 }
 
 /// When the newest of some rows was enrolled: the same rows make the same file whenever they are
 /// written.
-fn newest(blocks: &[Block]) -> Result<Timestamp, StoreError> {
+fn newest(snapshot: &Snapshot, blocks: &[Block]) -> Result<Timestamp, StoreError> {
     let mut newest = i64::MIN;
     for block in blocks {
         for run in block.live_runs(RUN_ROWS) {
-            let infos = block.stored_infos(run)?;
+            let infos = snapshot.reader(block).stored_infos(run)?;
             let times = infos.iter().map(|info| info.enrolled_unix_milliseconds);
             newest = times.fold(newest, i64::max);
         }
@@ -253,8 +255,7 @@ fn install(
                 discarded.push(by_now);
             }
             Source::Tail(tail) => {
-                let live = (0..tail.rows()).filter(|row| !block.is_removed(*row));
-                for (at, row) in live.enumerate() {
+                for (at, row) in block.live_rows().enumerate() {
                     let template = tail.infos[row].template;
                     sealed.insert(template);
                     if !in_tail.contains(&template) {
@@ -293,7 +294,7 @@ fn replaced(
     dead: DeadRows,
 ) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for block in now.blocks() {
+    for block in now.blocks.iter() {
         match &block.source {
             Source::Segment(number, _) if segments.contains(number) => {}
             // There is nothing to seal of such a block, and it would be due for ever.
@@ -324,17 +325,16 @@ fn left_of(block: &Block, tail: &TailBlock, sealed: &HashSet<u64>) -> TailBlock 
 
 fn live_in_tail(snapshot: &Snapshot) -> HashSet<u64> {
     let mut live = HashSet::new();
-    for block in snapshot.blocks() {
+    for block in snapshot.blocks.iter() {
         if let Source::Tail(tail) = &block.source {
-            let rows = (0..tail.rows()).filter(|row| !block.is_removed(*row));
-            live.extend(rows.map(|row| tail.infos[row].template));
+            live.extend(block.live_rows().map(|row| tail.infos[row].template));
         }
     }
     live
 }
 
 fn removed_by_now(snapshot: &Snapshot, segment: u64) -> DeadRows {
-    let mut blocks = snapshot.blocks().iter();
+    let mut blocks = snapshot.blocks.iter();
     let found = blocks
         .find(|block| matches!(&block.source, Source::Segment(number, _) if *number == segment));
     let block = found.expect("segments are replaced by one at a time, who has not replaced it yet");

@@ -40,16 +40,16 @@ fn scrub_segment(partition: &Partition, number: u64, pace: &Pace) -> Result<bool
             break;
         }
         let verified = match &file {
-            Some(file) => segment.verify_block(file, block),
+            Some(file) => snapshot.verify_block(segment, file, block),
             None => segment
                 .reopen(&**partition.files().disk())
-                .and_then(|opened| segment.verify_block(file.insert(opened), block)),
+                .and_then(|opened| snapshot.verify_block(segment, file.insert(opened), block)),
         };
         match verified {
             Ok((bytes, compared)) => {
                 if let Err(error) = compared {
                     segment.doubt();
-                    report(partition.id(), &snapshot.incomplete(error));
+                    report(partition.id(), &error);
                     is_whole = false;
                 }
                 drop(snapshot);

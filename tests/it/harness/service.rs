@@ -43,7 +43,10 @@ impl Service {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut ServiceOptions)) -> Service {
-        let directory = tempfile::tempdir().unwrap();
+        Service::on(tempfile::tempdir().unwrap(), change)
+    }
+
+    fn on(directory: TempDir, change: impl FnOnce(&mut ServiceOptions)) -> Service {
         let data = directory.path().join("data");
         let store = Arc::new(Store::open(&data).unwrap());
         let server_key = ServerKey::open_or_create(&data, &mut rand::rng()).unwrap();
@@ -66,6 +69,16 @@ impl Service {
             settings,
             directory,
         }
+    }
+
+    /// Another service on the same data, which it opens anew: what was verified is verified again.
+    pub(crate) fn reopened(self) -> Service {
+        Service::on(self.into_directory(), |_| {})
+    }
+
+    /// Ends everything that has the data open.
+    fn into_directory(self) -> TempDir {
+        self.directory
     }
 
     /// Makes it the same service after a restart: what was only in memory is gone.

@@ -113,3 +113,39 @@ fn what_is_no_page_is_refused() {
         }
     }
 }
+
+/// Whoever lists people first learns of the damage, and so does whoever asks for the status then.
+#[test]
+fn lists_of_a_damaged_partition_are_refused_and_the_status_says_so() {
+    for path in ["classes", "classes/1"] {
+        let service = Service::new();
+        service.enroll_embedding("bws.1", 1, &axis(0));
+        let id = "bws.1".parse().unwrap();
+        let store = service.store.clone();
+        let partition = store.partition(&id).unwrap().unwrap();
+        partition.seal().unwrap();
+        let mut files = std::fs::read_dir(store.directory().join("segments/1")).unwrap();
+        let segment = files.next().unwrap().unwrap().path();
+        drop((store, partition));
+        let mut bytes = std::fs::read(&segment).unwrap();
+        // The planes have a page each: a class or the time of its enrolment is among them.
+        for page in 1..=10 {
+            bytes[page * 4096] ^= 0xff;
+        }
+        std::fs::write(&segment, bytes).unwrap();
+        let service = service.reopened();
+        let status = service.get("status").json();
+        assert_eq!(status["storage"]["good"], true, "nobody has looked yet");
+        let answer = service.get(&format!("partitions/bws.1/{path}"));
+        assert_eq!(answer.status, 500, "{path}: {}", answer.body);
+        let status = service.get("status").json();
+        assert_eq!(status["storage"]["good"], false, "{path}");
+        let damaged = &status["storage"]["damaged"][0];
+        assert_eq!(damaged["partition"], "bws.1", "{path}");
+        let name = segment.file_name().unwrap().to_str().unwrap();
+        assert!(
+            damaged["damage"].as_str().unwrap().contains(name),
+            "{damaged}"
+        );
+    }
+}

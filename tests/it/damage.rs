@@ -1,0 +1,485 @@
+//! Every way to read a gallery, with each part of its segment damaged in turn: the answer is right
+//! without that part, or there is none and the error says what to do.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vultus::code::Probe;
+use vultus::engine::{Engine, EngineError, IdentifyOptions, ImportOptions};
+use vultus::exchange::{EmbeddingFile, Existing, open_source};
+use vultus::partition::{
+    Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError, TemplateBatch,
+    inspect,
+};
+use vultus::search::{Pool, SearchError};
+use vultus::types::{Bcid, ClassId, Embedding, EncoderId, PartitionId, Timestamp};
+
+const NOW: Timestamp = Timestamp {
+    unix_milliseconds: 0,
+};
+const DIMENSION: usize = 16;
+/// Templates of the damaged partition: five sealed ones of which one is removed, and one that is
+/// not sealed.
+const TEMPLATES: u64 = 5;
+
+fn encoder() -> EncoderId {
+    EncoderId::new("test", "1", DIMENSION).unwrap()
+}
+
+fn damaged() -> PartitionId {
+    "bws.1".parse().unwrap()
+}
+
+fn bcid() -> Bcid {
+    Bcid::new(damaged(), ClassId(3))
+}
+
+fn values(at: usize) -> Vec<f32> {
+    let mut values = vec![0.25; DIMENSION];
+    values[at] = 1.0 + at as f32;
+    values
+}
+
+fn sample() -> NewTemplate {
+    NewTemplate {
+        embedding: Embedding::new(values(3)).unwrap(),
+        quality: 0.75,
+    }
+}
+
+/// What is asked, and beside it a directory for files.
+struct Asked {
+    engine: Engine,
+    beside: PathBuf,
+}
+
+impl Asked {
+    fn partition(&self) -> Result<Arc<Partition>, EngineError> {
+        Ok(self.engine.store().partition(&damaged())?.unwrap())
+    }
+
+    /// What the rows of a snapshot say, each in turn.
+    fn rows<T: Debug>(&self, read: fn(Row<'_>) -> Result<T, StoreError>) -> Answer {
+        let snapshot = self.partition()?.snapshot();
+        let read = snapshot.live_rows().map(read);
+        said(read.collect::<Result<Vec<_>, _>>())
+    }
+
+    fn snapshot<T: Debug>(&self, read: fn(&Snapshot) -> Result<T, StoreError>) -> Answer {
+        said(read(&self.partition()?.snapshot()))
+    }
+}
+
+type Answer = Result<String, EngineError>;
+type Read = fn(&Asked) -> Answer;
+
+fn said<T: Debug, E: Into<EngineError>>(answer: Result<T, E>) -> Answer {
+    answer.map(|answer| format!("{answer:?}")).map_err(E::into)
+}
+
+/// Every public method by which rows are read. Whoever adds one adds it here, see
+/// [`every_public_method_is_known`].
+const READS: &[(&str, Read)] = &[
+    ("Engine::identify", |it| {
+        let (options, sample) = (best(9), sample().embedding);
+        let found = it
+            .engine
+            .identify(&damaged(), &encoder(), &[&sample], &options)?;
+        said(Ok::<_, EngineError>(found.matches))
+    }),
+    ("Engine::identify_many", |it| {
+        let probes: Vec<Probe> = (0..9)
+            .map(|at| Probe::new(&Embedding::new(values(at)).unwrap()))
+            .collect();
+        let found = it
+            .engine
+            .identify_many(&damaged(), &encoder(), &probes, &best(9))?;
+        let matches: Vec<_> = found.into_iter().map(|found| found.matches).collect();
+        said(Ok::<_, EngineError>(matches))
+    }),
+    ("Engine::verify", |it| {
+        said(
+            it.engine
+                .verify(&bcid(), &encoder(), &[&sample().embedding]),
+        )
+    }),
+    ("Engine::improving", |it| {
+        let samples = [sample()];
+        let good = it.engine.improving(&bcid(), &encoder(), &samples, 0.5)?;
+        said(Ok::<_, EngineError>(good.len()))
+    }),
+    ("Engine::is_enrolled", |it| {
+        said(it.engine.is_enrolled(&bcid()))
+    }),
+    ("Engine::class", |it| said(it.engine.class(&bcid()))),
+    ("Engine::classes", |it| {
+        said(it.engine.classes(&damaged(), None, 9))
+    }),
+    ("Engine::contents", |it| {
+        said(it.engine.contents(&damaged()))
+    }),
+    ("Engine::duplicates", |it| {
+        said(it.engine.duplicates(&damaged(), -1.0, |_| ()))
+    }),
+    ("Engine::export", |it| {
+        let path = it.beside.join("exported.jsonl");
+        let count = it.engine.export(&damaged(), &path, false, |_| ())?;
+        said(Ok::<_, EngineError>((count, fs::read(path).unwrap())))
+    }),
+    ("Batch::job", |it| said(batch(it)?.job())),
+    ("Batch::identify", |it| {
+        let mut matches = Vec::new();
+        batch(it)?.identify(0, |_, answers| {
+            matches.extend(answers.iter().map(|answer| answer.matches.clone()));
+            Ok::<_, EngineError>(())
+        })?;
+        said(Ok::<_, EngineError>(matches))
+    }),
+    ("Engine::enroll", |it| {
+        said(it.engine.enroll(&bcid(), &encoder(), &[sample()], NOW))
+    }),
+    ("Engine::replace", |it| {
+        said(it.engine.replace(&bcid(), &encoder(), &[sample()], NOW))
+    }),
+    ("Engine::delete_class", |it| {
+        said(it.engine.delete_class(&bcid()))
+    }),
+    ("Partition::enroll", |it| {
+        let (partition, samples) = (it.partition()?, [sample()]);
+        said(partition.enroll(ClassId(3), &encoder(), &samples, 0, NOW))
+    }),
+    ("Partition::remove", |it| {
+        said(it.partition()?.remove(ClassId(3)))
+    }),
+    ("Partition::compact", |it| {
+        said(it.partition()?.compact(&Pace::unlimited()))
+    }),
+    ("Store::summary", |it| {
+        said(it.engine.store().summary(&*it.partition()?))
+    }),
+    ("Store::erase", |it| {
+        let (store, partition) = (it.engine.store(), it.partition()?);
+        // Nobody: what was removed before is overwritten all the same.
+        said(store.erase(&partition, ClassId(77), &Pace::unlimited()))
+    }),
+    ("Snapshot::live_rows", |it| it.rows(|row| row.class())),
+    ("Snapshot::blocks", |it| {
+        it.snapshot(|snapshot| {
+            let mut rows = snapshot.blocks().flat_map(|block| block.live_rows());
+            rows.try_fold(0, |sum, row| Ok(sum + row.class()?.0))
+        })
+    }),
+    ("Snapshot::rows_of", |it| {
+        it.snapshot(|snapshot| Ok(snapshot.rows_of(ClassId(3))?.len()))
+    }),
+    ("Snapshot::contains", |it| {
+        it.snapshot(|snapshot| snapshot.contains(ClassId(3)))
+    }),
+    ("Snapshot::count_classes", |it| {
+        it.snapshot(Snapshot::count_classes)
+    }),
+    ("BlockReader::live_rows", |it| {
+        it.snapshot(|snapshot| {
+            let mut rows = snapshot.blocks().flat_map(|block| block.live_rows());
+            rows.try_fold(0, |sum, row| Ok(sum + row.class()?.0))
+        })
+    }),
+    ("BlockReader::live_row", |it| {
+        it.snapshot(|snapshot| {
+            let first = snapshot.blocks().next().unwrap();
+            first.live_row(0).unwrap().class()
+        })
+    }),
+    ("BlockReader::rows_of", |it| {
+        it.snapshot(|snapshot| {
+            let first = snapshot.blocks().next().unwrap();
+            Ok(first.rows_of(ClassId(3))?.len())
+        })
+    }),
+    ("BlockReader::scan", |it| {
+        it.snapshot(|snapshot| {
+            let first = snapshot.blocks().next().unwrap();
+            Ok(first.scan(0..first.rows())?.scales.to_vec())
+        })
+    }),
+    ("Row::class", |it| it.rows(|row| row.class())),
+    ("Row::values", |it| {
+        it.rows(|row| Ok(row.values()?.to_vec()))
+    }),
+    ("Row::length", |it| it.rows(|row| row.length())),
+    ("Row::info", |it| it.rows(|row| row.info())),
+];
+
+/// Those that are right whatever is damaged in the rows, since they read none of them.
+const READS_NO_ROWS: &[(&str, Read)] = &[
+    ("Engine::import", |it| {
+        let mut source = open_source(&it.beside.join("source.jsonl"), None, None)?;
+        let options = ImportOptions {
+            existing: Existing::Resume,
+            refused: None,
+        };
+        said(it.engine.import(
+            &damaged(),
+            &encoder(),
+            &mut *source,
+            options,
+            NOW,
+            |_, _| (),
+        ))
+    }),
+    ("Engine::check_encoder", |it| {
+        said(it.engine.check_encoder(&damaged(), &encoder(), DIMENSION))
+    }),
+    ("Engine::batch", |it| {
+        said(batch(it).map(|batch| batch.probes()))
+    }),
+    ("Partition::seal", |it| said(it.partition()?.seal())),
+    ("Partition::import", |it| {
+        let partition = it.partition()?;
+        let mut import = partition.import(&encoder(), 1, NOW)?;
+        import.push(ClassId(8), &values(8), 0.5)?;
+        said(import.finish())
+    }),
+    ("Partition::add_batch", |it| {
+        let mut batch = TemplateBatch::new(&encoder());
+        batch.push(ClassId(8), &values(8), 0.5, NOW);
+        said(it.partition()?.add_batch(&batch, None, NOW))
+    }),
+    ("Snapshot::templates", |it| {
+        it.snapshot(|snapshot| Ok(snapshot.templates()))
+    }),
+    ("BlockReader::rows", |it| {
+        it.snapshot(|snapshot| Ok(snapshot.blocks().map(|block| block.rows()).sum::<usize>()))
+    }),
+];
+
+/// Those that do not look at a partition's files at all.
+const READS_NOTHING: &[&str] = &[
+    "Batch::probes",
+    "BlockReader::release",
+    "Engine::health",
+    "Engine::kernel",
+    "Engine::pool",
+    "Engine::store",
+    "Engine::with_kernel",
+    "Partition::encoder",
+    "Partition::id",
+    "Partition::snapshot",
+    "Snapshot::encoder",
+];
+
+fn best(count: usize) -> IdentifyOptions {
+    IdentifyOptions {
+        count,
+        threshold: None,
+    }
+}
+
+fn batch(it: &Asked) -> Result<vultus::engine::Batch<'_>, EngineError> {
+    let probes = EmbeddingFile::open(&it.beside.join("probes.npy"))?;
+    it.engine.batch(&damaged(), probes, best(9))
+}
+
+/// A data directory with two partitions, and what is asked of them.
+fn prepare(directory: &Path) {
+    let store = Store::open(&directory.join("data")).unwrap();
+    for id in [damaged(), "bws.2".parse().unwrap()] {
+        let partition = store.partition_for(&id, &encoder(), NOW).unwrap();
+        let mut import = partition.import(&encoder(), 5, NOW).unwrap();
+        for class in 1..=5 {
+            let row = values(class);
+            import.push(ClassId(class as i64), &row, 0.5).unwrap();
+        }
+        import.finish().unwrap();
+        partition.remove(ClassId(2)).unwrap();
+        let later = Timestamp::from_unix_seconds(9);
+        let enrolled = partition.enroll(ClassId(9), &encoder(), &[sample()], 0, later);
+        enrolled.unwrap();
+    }
+    let engine = Engine::new(Arc::new(store), Pool::Here);
+    let source = directory.join("source.jsonl");
+    engine.export(&damaged(), &source, false, |_| ()).unwrap();
+    // Two rows in NumPy's format.
+    let dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 16), }";
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{dict:<117}\n").bytes());
+    for value in [values(1), values(4)].concat() {
+        bytes.extend(value.to_le_bytes());
+    }
+    fs::write(directory.join("probes.npy"), bytes).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+fn segment(directory: &Path) -> PathBuf {
+    let mut files = fs::read_dir(directory.join("data/segments/1")).unwrap();
+    files.next().unwrap().unwrap().path()
+}
+
+/// The parts of a segment, and where they begin.
+fn parts(path: &Path) -> Vec<(&'static str, u64)> {
+    let Inspection::Segment(report) = inspect(path, &mut |_, _| ()).unwrap() else {
+        panic!("`{}` is no segment", path.display());
+    };
+    let mut parts = vec![("header", 64), ("table", report.table.unwrap().offset)];
+    parts.extend(report.planes.iter().map(|plane| (plane.name, plane.offset)));
+    assert_eq!(parts.len(), 12);
+    parts
+}
+
+/// Asks of a copy of a data directory in which bytes are changed at some places of the segment.
+/// Returns the answer and the damage that is known afterwards, of the partition and of the other.
+fn ask(original: &Path, offsets: &[u64], read: Read) -> (Answer, [Option<String>; 2]) {
+    let directory = tempfile::tempdir().unwrap();
+    copy(original, directory.path());
+    let path = segment(directory.path());
+    let mut bytes = fs::read(&path).unwrap();
+    for offset in offsets {
+        bytes[*offset as usize] ^= 0xff;
+    }
+    fs::write(&path, bytes).unwrap();
+    let store = Store::open(&directory.path().join("data")).unwrap();
+    let asked = Asked {
+        engine: Engine::new(Arc::new(store), Pool::Here),
+        beside: directory.path().to_owned(),
+    };
+    assert!(
+        asked.engine.health().unwrap().is_good(),
+        "nobody has looked yet"
+    );
+    let answer = read(&asked);
+    let health = asked.engine.health().unwrap();
+    let [one, other] = &health.partitions[..] else {
+        panic!("{health:?}");
+    };
+    (answer, [one.damage.clone(), other.damage.clone()])
+}
+
+/// What must be said where there is no answer.
+fn assert_incomplete(error: &EngineError, damage: &Option<String>, what: &str) {
+    let (EngineError::Store(error) | EngineError::Search(SearchError::Store(error))) = error else {
+        panic!("{what}: {error:?}");
+    };
+    let StoreError::Incomplete {
+        partition,
+        templates,
+        source,
+    } = error
+    else {
+        panic!("{what}: {error}");
+    };
+    assert_eq!((partition, *templates), (&damaged(), TEMPLATES), "{what}");
+    assert!(
+        matches!(**source, StoreError::Damaged { .. }),
+        "{what}: {source}"
+    );
+    let text = error.to_string();
+    for part in ["`bws.1` with 5 templates", "`vultus gallery repair`"] {
+        assert!(text.contains(part), "{what}: {text}");
+    }
+    assert_eq!(*damage, Some(source.to_string()), "{what}");
+}
+
+#[test]
+fn every_read_of_a_damaged_partition_is_right_or_says_so_and_its_health_tells_why() {
+    let original = tempfile::tempdir().unwrap();
+    prepare(original.path());
+    let parts = parts(&segment(original.path()));
+    let all: Vec<u64> = parts.iter().skip(2).map(|(_, offset)| *offset).collect();
+    let reads = READS.iter().map(|read| (read, true));
+    let reads = reads.chain(READS_NO_ROWS.iter().map(|read| (read, false)));
+    for ((name, read), reads_rows) in reads {
+        let (right, known) = ask(original.path(), &[], *read);
+        let right = right.unwrap();
+        assert_eq!(known, [None, None], "{name}");
+        let places = parts.iter().map(|(part, offset)| (*part, vec![*offset]));
+        let places = places.chain([("all planes", all.clone())]);
+        for (part, offsets) in places {
+            let what = format!("{name} with damage in {part}");
+            let (answer, [known, other]) = ask(original.path(), &offsets, *read);
+            assert_eq!(other, None, "{what}: the other is well");
+            match answer {
+                Ok(answer) => {
+                    assert_eq!((answer, known), (right.clone(), None), "{what}");
+                    assert!(!reads_rows || part != "all planes", "{what} went unnoticed");
+                    assert!(!matches!(part, "header" | "table"), "{what} went unnoticed");
+                }
+                Err(error) => {
+                    assert_incomplete(&error, &known, &what);
+                    assert!(reads_rows || matches!(part, "header" | "table"), "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// The methods of the types that hand out rows, as their source has them.
+fn public_methods(directory: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            public_methods(&path, found);
+            continue;
+        }
+        let (source, mut of) = (fs::read_to_string(&path).unwrap(), None);
+        for line in source.lines() {
+            if let Some(rest) = line.strip_prefix("impl") {
+                let name = rest.split_once('>').filter(|_| rest.starts_with('<'));
+                let name = name.map_or(rest, |(_, name)| name).trim();
+                let name = name.trim_end_matches('{').trim();
+                let name = name.split('<').next().unwrap();
+                let types = [
+                    "Batch",
+                    "BlockReader",
+                    "Engine",
+                    "Partition",
+                    "Row",
+                    "Snapshot",
+                ];
+                of = types.into_iter().find(|known| *known == name);
+            } else if line == "}" {
+                of = None;
+            }
+            let method = line.strip_prefix("    pub fn ");
+            if let (Some(of), Some(method)) = (of, method) {
+                let name = method.split(['(', '<']).next().unwrap();
+                found.insert(format!("{of}::{name}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_public_method_is_known() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    for folder in ["engine", "partition"] {
+        public_methods(&source.join(folder), &mut found);
+    }
+    found.remove("Engine::new");
+    let tested = READS.iter().chain(READS_NO_ROWS).map(|(name, _)| *name);
+    let known = tested.chain(READS_NOTHING.iter().copied());
+    let known: BTreeSet<String> = known
+        .filter(|name| !name.starts_with("Store::"))
+        .map(str::to_owned)
+        .collect();
+    let unknown: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(
+        unknown.is_empty() && gone.is_empty(),
+        "not in the tables of this file: {unknown:?}; only there: {gone:?}"
+    );
+}
