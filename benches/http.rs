@@ -284,8 +284,9 @@ fn identify(service: &mut Service, rounds: usize) {
     let picture = portrait("obama-portrait");
     let face = service.faces.only_face(&picture).unwrap();
     let partition = "bws.2".parse().unwrap();
+    let gallery = engine.gallery(&partition, &encoder).unwrap().unwrap();
     let options = IdentifyOptions {
-        count: 20,
+        limit: 20,
         threshold: None,
     };
     let mut alone = Vec::new();
@@ -294,7 +295,7 @@ fn identify(service: &mut Service, rounds: usize) {
         let (token, _) = service.token("bcid=bws.2.0&task=identify&livedetection=false");
         service.upload(&token, &data_url("image/jpeg", &picture));
         let started = Instant::now();
-        let found = engine.identify(&partition, &encoder, &[&face.embedding], &options);
+        let found = gallery.identify(&[&face.embedding], &options);
         let engine_alone = started.elapsed();
         assert_eq!(found.unwrap().matches.len(), 20);
         let (answer, took) = service.task(&token, "identify");

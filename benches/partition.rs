@@ -24,7 +24,7 @@ use vultus::partition::{
     Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, StoreError,
     TemplateBatch, restore_archive,
 };
-use vultus::search::{Options, Pool, search};
+use vultus::search::{Options, Pool, Query, search};
 use vultus::types::{ClassId, Clock, Embedding, EncoderId, PartitionId, Timestamp};
 
 const CALLERS: usize = 16;
@@ -161,13 +161,8 @@ fn search_beside_compaction(small: bool) {
         while times.len() < count && !stop() {
             let start = Instant::now();
             let snapshot = partition.snapshot();
-            search(
-                &snapshot,
-                std::slice::from_ref(&probe),
-                &Options::best(20),
-                &pool,
-            )
-            .unwrap();
+            let query = Query::best(&probe, 20);
+            search(&snapshot, &[query], &Options::default(), &pool).unwrap();
             times.push(start.elapsed());
         }
         times
@@ -389,7 +384,8 @@ fn huge(small: bool) {
     let find = |probe: &[f32]| {
         let probe = Probe::new(&Embedding::new(probe.to_vec()).unwrap());
         let snapshot = gallery.snapshot();
-        let answers = search(&snapshot, &[probe], &Options::best(20), &pool);
+        let query = Query::best(&probe, 20);
+        let answers = search(&snapshot, &[query], &Options::default(), &pool);
         answers.unwrap().remove(0).matches
     };
     let searches: Vec<f64> = (0..3).map(|_| seconds(|| find(&probe)).0).collect();

@@ -1,4 +1,5 @@
-//! Whole searches: rows x probes x k, with the plan that the engine chooses and with the others.
+//! Whole searches: rows x probes x limit, with the plan that the engine chooses and with the
+//! others.
 //!
 //! ```sh
 //! cargo bench --bench search --no-default-features
@@ -20,7 +21,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use vultus::code::{Probe, length, similarity};
 use vultus::partition::{Snapshot, Store};
-use vultus::search::{Answer, Options, Plan, Pool, search};
+use vultus::search::{Answer, Options, Plan, Pool, Query, search};
 use vultus::types::{ClassId, Embedding, EncoderId, Match, Timestamp};
 
 const NOW: Timestamp = Timestamp {
@@ -35,24 +36,24 @@ const GALLERIES: [(usize, usize); 5] = [
     (1_000_000, 128),
 ];
 const PROBES_MAX: usize = 512;
-const K_MAX: usize = 1000;
+const LIMIT_MAX: usize = 1000;
 
 /// What is asked at once.
 struct Case {
     probes: usize,
-    k: usize,
+    limit: usize,
     /// `None` for the plan that the engine chooses.
     plan: Option<Plan>,
     threads: usize,
 }
 
 /// Few probes with every plan, for `Kernel::tile_probes_min` to be judged by; then many
-/// probes, and small and large k; one probe on one thread.
+/// probes, and small and large limits; one probe on one thread.
 fn cases() -> Vec<Case> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let case = |probes, k| Case {
+    let case = |probes, limit| Case {
         probes,
-        k,
+        limit,
         plan: None,
         threads,
     };
@@ -104,11 +105,11 @@ impl Gallery {
     fn assert_right(&self, answers: &[Answer], case: &Case) {
         assert_eq!(answers.len(), case.probes);
         assert!(
-            answers[0].matches == self.sorted[..case.k],
+            answers[0].matches == self.sorted[..case.limit],
             "a full sort says otherwise"
         );
         for (probe, answer) in answers.iter().enumerate() {
-            assert_eq!(answer.matches.len(), case.k);
+            assert_eq!(answer.matches.len(), case.limit);
             assert_eq!(answer.certificate.rows_scanned, self.rows);
             let best = answer.matches[0].class;
             assert!(
@@ -182,7 +183,7 @@ fn sort(rows: usize, probe: &[f32]) -> Vec<Match> {
     });
     let mut all: Vec<Match> = scored.collect();
     all.sort_unstable_by(Match::rank_order);
-    all.truncate(K_MAX);
+    all.truncate(LIMIT_MAX);
     all
 }
 
@@ -193,18 +194,23 @@ fn measure<F: FnOnce() -> Gallery>(
 ) {
     let options = Options {
         plan: case.plan,
-        ..Options::best(case.k)
+        ..Options::default()
     };
     let plan = options.plan_for(case.probes);
     let chosen = if case.plan.is_some() { "" } else { ", chosen" };
     let Case {
-        probes, k, threads, ..
+        probes,
+        limit,
+        threads,
+        ..
     } = case;
-    let name = format!("{probes} probes, top {k}, {threads} threads, {plan}{chosen}");
+    let name = format!("{probes} probes, top {limit}, {threads} threads, {plan}{chosen}");
     let pool = Pool::new(*threads);
     group.bench_function(name, |b| {
-        let probes = &gallery.probes[..case.probes];
-        let ask = || search(&gallery.snapshot, black_box(probes), &options, &pool);
+        let probes = gallery.probes[..case.probes].iter();
+        let queries = probes.map(|probe| Query::best(probe, case.limit));
+        let queries: Vec<Query<'_>> = queries.collect();
+        let ask = || search(&gallery.snapshot, black_box(&queries), &options, &pool);
         // Once before each run of many, which also reads all checksums.
         gallery.assert_right(&ask().expect("the partition is whole"), case);
         b.iter(ask);

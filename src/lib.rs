@@ -23,8 +23,9 @@
 //! let template = NewTemplate { embedding: anna.clone(), quality: 0.9 };
 //! engine.enroll(&bcid, &encoder, &[template], Clock::System.now())?;
 //!
-//! let options = IdentifyOptions { count: 20, threshold: None };
-//! let found = engine.identify(&bcid.partition, &encoder, &[&anna], &options)?;
+//! let options = IdentifyOptions { limit: 20, threshold: None };
+//! let gallery = engine.gallery(&bcid.partition, &encoder)?.expect("Anna is enrolled");
+//! let found = gallery.identify(&[&anna], &options)?;
 //! assert_eq!(found.matches[0].class, bcid.class);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -33,7 +34,7 @@
 //!
 //! ```text
 //! ENROL      bytes -> face -> Embedding -> code -> partition: catalog transaction -> tail -> segment
-//! IDENTIFY   bytes -> face -> Embedding -> code -> search(snapshot): kernel over blocks -> top-k
+//! IDENTIFY   bytes -> face -> Embedding -> code -> search(snapshot): kernel over blocks -> best
 //!                                           -> exact scores -> engine: one row per person -> web
 //! OVER HTTP  token -> access -> samples -> engine -> render
 //! ```

@@ -42,13 +42,13 @@ struct JsonMatch {
 
 pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
-    open::partition(&engine, &verb.partition)?;
+    let gallery = open::gallery(&engine, &verb.partition)?;
     let Some(path) = &verb.embeddings else {
         let somebody = identify_pictures(verb, settings, &engine)?;
         return Ok(if somebody { Exit::Success } else { Exit::No });
     };
     let probes = EmbeddingFile::open(path)?;
-    let batch = engine.batch(&verb.partition, probes, options(verb))?;
+    let batch = gallery.batch(probes, options(verb))?;
     match &verb.output {
         Some(output) => identify_to_file(verb, batch, output),
         None => identify_to_stdout(verb, batch),
@@ -56,7 +56,7 @@ pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> 
 }
 
 /// Prints the answers to ready embeddings, as soon as they are known.
-fn identify_to_stdout(verb: &Identify, mut batch: Batch<'_>) -> anyhow::Result<Exit> {
+fn identify_to_stdout(verb: &Identify, mut batch: Batch) -> anyhow::Result<Exit> {
     let bar = output::progress(batch.probes(), "identifying");
     let mut exit = Exit::No;
     batch.identify(0, |first, answers| {
@@ -86,7 +86,7 @@ fn identify_to_stdout(verb: &Identify, mut batch: Batch<'_>) -> anyhow::Result<E
 }
 
 /// Writes the answers to ready embeddings to a file, and goes on with one if asked to.
-fn identify_to_file(verb: &Identify, mut batch: Batch<'_>, output: &Path) -> anyhow::Result<Exit> {
+fn identify_to_file(verb: &Identify, mut batch: Batch, output: &Path) -> anyhow::Result<Exit> {
     let (count, name) = (batch.probes(), output.display());
     let mut file = AnswerFile::begin(output, verb.existing.existing(), count, &batch.job()?)?;
     if file.is_finished() {
@@ -131,6 +131,7 @@ fn identify_pictures(
     let paths = pictures::find(&verb.paths)?;
     let faces = open::faces(settings)?;
     let (encoder, scores) = (faces.profile().encoder(), faces.profile().score_map());
+    let gallery = open::gallery_of(engine, &verb.partition, encoder)?;
     let found = pictures::only_faces(&faces, settings.threads, &paths);
     if verb.fuse {
         let mut samples = Vec::new();
@@ -140,7 +141,7 @@ fn identify_pictures(
                 Err(refusal) => bail!("`{}`: {refusal}", path.display()),
             }
         }
-        let identified = engine.identify(&verb.partition, encoder, &samples, &options(verb))?;
+        let identified = gallery.identify(&samples, &options(verb))?;
         let name = format!("{} pictures", paths.len());
         print(verb, &name, &identified, Some(&scores), |answer| {
             answer.pictures = Some(&paths);
@@ -151,9 +152,7 @@ fn identify_pictures(
     for (path, face) in paths.iter().zip(&found) {
         match face {
             Ok(face) => {
-                let samples = [&face.embedding];
-                let identified =
-                    engine.identify(&verb.partition, encoder, &samples, &options(verb))?;
+                let identified = gallery.identify(&[&face.embedding], &options(verb))?;
                 somebody |= !identified.matches.is_empty();
                 let name = path.display().to_string();
                 print(verb, &name, &identified, Some(&scores), |answer| {
@@ -176,7 +175,7 @@ fn identify_pictures(
 
 fn options(verb: &Identify) -> IdentifyOptions {
     IdentifyOptions {
-        count: verb.top,
+        limit: verb.limit,
         threshold: verb.threshold,
     }
 }
@@ -196,7 +195,7 @@ fn print<'a>(
             score: scores.map(|scores| scores.score(found.similarity)),
         };
         let matches = Some(identification.matches.iter().map(json).collect());
-        let certificate = identification.certificate.filter(|_| verb.explain);
+        let certificate = verb.explain.then_some(identification.certificate);
         let mut answer = Answer {
             matches,
             certificate: certificate.as_ref().map(json_certificate),
@@ -205,7 +204,7 @@ fn print<'a>(
         name(&mut answer);
         return Ok(output::json_line(&answer)?);
     }
-    if let Some(certificate) = identification.certificate.filter(|_| verb.explain) {
+    if let Some(certificate) = verb.explain.then_some(identification.certificate) {
         eprintln!("{title}: {}", explain(&certificate));
     }
     if identification.matches.is_empty() {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::config::Settings;
-use crate::engine::Engine;
+use crate::engine::{Engine, Gallery};
 use crate::face::{EmbedderSource, FacePipeline, PipelineOptions, Runtime};
 use crate::partition::{Partition, Store, StoreError};
 use crate::search::Pool;
-use crate::types::PartitionId;
+use crate::types::{EncoderId, PartitionId};
 
 /// The data directory, made if there is none.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
@@ -40,12 +40,28 @@ fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::R
     Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
 }
 
-/// A gallery, which must exist.
+/// A gallery, which must exist, whatever its encoder.
+pub(super) fn gallery(engine: &Engine, id: &PartitionId) -> anyhow::Result<Gallery> {
+    engine.enrolled(id)?.with_context(|| missing(id))
+}
+
+/// A gallery, which must exist, to be asked about embeddings of `encoder`.
+pub(super) fn gallery_of(
+    engine: &Engine,
+    id: &PartitionId,
+    encoder: &EncoderId,
+) -> anyhow::Result<Gallery> {
+    engine.gallery(id, encoder)?.with_context(|| missing(id))
+}
+
+/// The files of a gallery, which must exist.
 pub(super) fn partition(engine: &Engine, id: &PartitionId) -> anyhow::Result<Arc<Partition>> {
     let partition = engine.store().partition(id)?;
-    partition.with_context(|| {
-        format!("nobody was ever enrolled in `{id}`: `vultus gallery info` lists what there is")
-    })
+    partition.with_context(|| missing(id))
+}
+
+fn missing(id: &PartitionId) -> String {
+    format!("nobody was ever enrolled in `{id}`: `vultus gallery info` lists what there is")
 }
 
 /// The networks. One thread for each picture: many pictures are read side by side.

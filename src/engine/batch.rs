@@ -1,12 +1,10 @@
 //! Many probes at once, from a file.
 
-use std::sync::Arc;
-
-use super::{Engine, EngineError, Identification, IdentifyOptions};
+use super::{EngineError, Gallery, Identification, IdentifyOptions};
 use crate::code::Probe;
 use crate::exchange::{EmbeddingFile, ExchangeError, Job};
-use crate::partition::{Partition, Snapshot, StoreError};
-use crate::types::{Embedding, PartitionId};
+use crate::partition::{Snapshot, StoreError};
+use crate::types::Embedding;
 
 /// Probes that share one pass over the gallery. More would save little: by then a pass computes far
 /// longer than it waits for memory.
@@ -17,29 +15,26 @@ pub const PROBES_PER_PASS: usize = 1024;
 /// The probes stream: memory does not grow with their number. They were checked when the batch was
 /// made, all of them, so that a bad row is known before anything is answered.
 #[derive(Debug)]
-pub struct Batch<'a> {
-    engine: &'a Engine,
-    partition: Arc<Partition>,
+pub struct Batch {
+    gallery: Gallery,
     probes: EmbeddingFile,
     checksum: u64,
     options: IdentifyOptions,
 }
 
-impl Engine {
+impl Gallery {
     /// Makes the probes of an open file ready to be identified: reads and checks all of them.
     ///
     /// # Errors
     ///
-    /// If nobody was ever enrolled in the partition, the probes have another dimension than its
-    /// embeddings, or a row is no embedding; the file and the row are named.
+    /// If the probes have another dimension than the embeddings here, or a row is no embedding; the
+    /// file and the row are named.
     pub fn batch(
         &self,
-        id: &PartitionId,
         mut probes: EmbeddingFile,
         options: IdentifyOptions,
-    ) -> Result<Batch<'_>, EngineError> {
-        let partition = self.existing(id)?;
-        let encoder = partition.encoder();
+    ) -> Result<Batch, EngineError> {
+        let (id, encoder) = (self.id(), self.encoder());
         if probes.dimension() != encoder.dimension() {
             return Err(EngineError::Exchange(ExchangeError::Contents {
                 path: probes.path().to_owned(),
@@ -52,24 +47,15 @@ impl Engine {
         }
         let checksum = probes.check()?;
         Ok(Batch {
-            engine: self,
-            partition,
+            gallery: self.clone(),
             probes,
             checksum,
             options,
         })
     }
-
-    /// A partition that must exist.
-    pub(super) fn existing(&self, id: &PartitionId) -> Result<Arc<Partition>, EngineError> {
-        let partition = self.store().partition(id)?;
-        partition.ok_or_else(|| EngineError::NoPartition {
-            partition: id.clone(),
-        })
-    }
 }
 
-impl Batch<'_> {
+impl Batch {
     /// How many probes there are.
     pub fn probes(&self) -> usize {
         self.probes.rows()
@@ -84,20 +70,20 @@ impl Batch<'_> {
     /// If a segment is damaged.
     pub fn job(&self) -> Result<Job, EngineError> {
         let (rows, values) = (self.probes.rows(), self.probes.dimension());
-        let snapshot = self.partition.snapshot();
+        let snapshot = self.gallery.partition.snapshot();
         let (templates, gallery) = (snapshot.templates(), checksum(&snapshot)?);
         let job = Job::new()
             .with(
                 "probes",
                 format_args!("{rows} of {values} values, checksum {:016x}", self.checksum),
             )
-            .with("partition", self.partition.id())
-            .with("encoder", self.partition.encoder())
+            .with("partition", self.gallery.id())
+            .with("encoder", self.gallery.encoder())
             .with(
                 "gallery",
                 format_args!("{templates} templates, checksum {gallery:016x}"),
             )
-            .with("top", self.options.count);
+            .with("top", self.options.limit);
         Ok(match self.options.threshold {
             Some(threshold) => job.with("threshold", threshold),
             None => job,
@@ -123,10 +109,11 @@ impl Batch<'_> {
         let mut first = first;
         while first < self.probes() {
             let probes = self.next_probes(first)?;
-            let (id, encoder) = (self.partition.id(), self.partition.encoder());
-            let answers = self
-                .engine
-                .identify_many(id, encoder, &probes, &self.options)?;
+            let queries: Vec<_> = probes
+                .iter()
+                .map(|probe| self.options.query(probe))
+                .collect();
+            let answers = self.gallery.identify_many(&queries)?;
             answered(first, &answers)?;
             first += answers.len();
         }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Engine, EngineError, PROBES_PER_PASS};
+use super::{EngineError, Gallery, PROBES_PER_PASS};
 use crate::code::Probe;
 use crate::partition::Row;
-use crate::search::{Answer, Options, search};
-use crate::types::{ClassId, Embedding, Pair, PartitionId};
+use crate::search::{Answer, Options, Query, search};
+use crate::types::{ClassId, Embedding, Pair};
 
-impl Engine {
-    /// Lists all pairs of classes of a gallery whose similarity is at least `threshold`, exactly:
+impl Gallery {
+    /// Lists all pairs of classes whose similarity is at least `threshold`, exactly:
     /// by falling similarity, ties by class. The similarity of two classes is that of their most
     /// similar templates, one of each.
     ///
@@ -19,20 +19,14 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If nobody was ever enrolled in the partition, or a segment is damaged.
+    /// If a segment is damaged.
     pub fn duplicates(
         &self,
-        id: &PartitionId,
         threshold: f64,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Pair>, EngineError> {
-        let snapshot = self.existing(id)?.snapshot();
-        // Without a limit: it would cut pairs off.
-        let options = Options {
-            threshold: Some(threshold),
-            kernel: self.kernel,
-            ..Options::best(usize::MAX)
-        };
+        let snapshot = self.partition.snapshot();
+        let options = Options::with(self.kernel);
         let mut rows = snapshot.live_rows();
         let (mut found, mut done) = (HashMap::new(), 0);
         loop {
@@ -41,7 +35,14 @@ impl Engine {
                 break;
             }
             let (classes, probes) = probes(&pass)?;
-            let answers = search(&snapshot, &probes, &options, &self.pool)?;
+            let query = |probe| Query {
+                probe,
+                // None: it would cut pairs off.
+                limit: usize::MAX,
+                threshold: Some(threshold),
+            };
+            let queries: Vec<Query<'_>> = probes.iter().map(query).collect();
+            let answers = search(&snapshot, &queries, &options, &self.pool)?;
             for (class, answer) in classes.into_iter().zip(&answers) {
                 keep(class, answer, &mut found);
             }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::{Engine, EngineError};
+use super::{EngineError, Gallery};
 use crate::exchange::{Record, write_gallery};
 use crate::partition::{Row, Snapshot, StoreError};
-use crate::types::{PartitionId, Timestamp};
+use crate::types::Timestamp;
 
 /// Values that are read before the memory that shows them is given back: 64 MiB of them.
 const VALUES_PER_RELEASE: usize = 1 << 24;
 
-impl Engine {
-    /// Writes all templates of a partition, as they are at one moment, to a file, and returns how
+impl Gallery {
+    /// Writes all templates, as they are at one moment, to a file, and returns how
     /// many there were. The end of its name decides on the format: `.jsonl`, `.npz` or `.parquet`.
     ///
     /// Imported again, they are the same: class, values bit by bit, time and quality. `progress` is
@@ -19,16 +19,15 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If nobody was ever enrolled in the partition, a segment is damaged, the name has no known end
-    /// or is taken and `overwrite` is not set, or the disk fails.
+    /// If a segment is damaged, the name has no known end or is taken and `overwrite` is not set,
+    /// or the disk fails.
     pub fn export(
         &self,
-        id: &PartitionId,
         path: &Path,
         overwrite: bool,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, EngineError> {
-        let snapshot = self.existing(id)?.snapshot();
+        let snapshot = self.partition.snapshot();
         let rows = snapshot.templates() as u64;
         let dimension = snapshot.encoder().dimension();
         let mut most = 0;

@@ -1,18 +1,28 @@
 //! Who is this?
 
-use super::{Engine, EngineError};
+use super::{EngineError, Gallery};
 use crate::code::{Probe, length};
-use crate::partition::{Snapshot, StoreError};
-use crate::search::{Answer, Certificate, Options, search};
-use crate::types::{Embedding, EncoderId, Match, PartitionId};
+use crate::search::{Answer, Certificate, Options, Query, search};
+use crate::types::{Embedding, EncoderId, Match};
 
 /// What is asked of an identification.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IdentifyOptions {
     /// The most people in the answer.
-    pub count: usize,
+    pub limit: usize,
     /// Leaves out people with a lower similarity.
     pub threshold: Option<f64>,
+}
+
+impl IdentifyOptions {
+    /// The same of a probe among many.
+    pub fn query<'a>(&self, probe: &'a Probe) -> Query<'a> {
+        Query {
+            probe,
+            limit: self.limit,
+            threshold: self.threshold,
+        }
+    }
 }
 
 /// The people that samples most likely show.
@@ -20,84 +30,45 @@ pub struct IdentifyOptions {
 pub struct Identification {
     /// The best classes, best first.
     pub matches: Vec<Match>,
-    /// How many templates were searched; 0 means that nobody is enrolled.
+    /// How many templates were searched; 0 if all people were removed.
     pub templates: usize,
-    /// What was done to find them; `None` where nobody is enrolled.
-    pub certificate: Option<Certificate>,
+    /// What was done to find them.
+    pub certificate: Certificate,
 }
 
-impl Engine {
+impl Gallery {
     /// Lists the people that the samples, all of one person, most likely show.
     ///
     /// Several samples are fused into one probe first, see [`fuse`].
     ///
     /// # Errors
     ///
-    /// If there are no samples, they are of another encoder than the partition's, or a segment is
-    /// damaged.
+    /// If there are no samples, one has the wrong dimension, or a segment is damaged.
     pub fn identify(
         &self,
-        partition: &PartitionId,
-        encoder: &EncoderId,
         samples: &[&Embedding],
         options: &IdentifyOptions,
     ) -> Result<Identification, EngineError> {
-        let probe = Probe::new(&fuse(encoder, samples)?);
-        let mut identified = self.identify_many(partition, encoder, &[probe], options)?;
+        let probe = Probe::new(&fuse(self.encoder(), samples)?);
+        let mut identified = self.identify_many(&[options.query(&probe)])?;
         Ok(identified.remove(0))
     }
 
-    /// Answers for many probes, each of a person of its own, in one pass over the gallery.
+    /// Answers many queries, each for a person of its own and with limits of its own, in one pass
+    /// over the gallery.
     ///
     /// # Errors
     ///
-    /// As [`Engine::identify`].
-    pub fn identify_many(
-        &self,
-        partition: &PartitionId,
-        encoder: &EncoderId,
-        probes: &[Probe],
-        options: &IdentifyOptions,
-    ) -> Result<Vec<Identification>, EngineError> {
-        let Some(snapshot) = self.snapshot_for(partition, encoder)? else {
-            let nobody = Identification {
-                matches: Vec::new(),
-                templates: 0,
-                certificate: None,
-            };
-            return Ok(vec![nobody; probes.len()]);
-        };
-        let options = Options {
-            threshold: options.threshold,
-            kernel: self.kernel,
-            ..Options::best(options.count)
-        };
-        let answers = search(&snapshot, probes, &options, &self.pool)?;
+    /// If a probe has the wrong dimension, or a segment is damaged.
+    pub fn identify_many(&self, queries: &[Query<'_>]) -> Result<Vec<Identification>, EngineError> {
+        let (snapshot, options) = (self.partition.snapshot(), Options::with(self.kernel));
+        let answers = search(&snapshot, queries, &options, &self.pool)?;
         let identification = |answer: Answer| Identification {
             matches: answer.matches,
             templates: answer.certificate.rows_scanned,
-            certificate: Some(answer.certificate),
+            certificate: answer.certificate,
         };
         Ok(answers.into_iter().map(identification).collect())
-    }
-
-    /// The partition at this moment; `None` if nobody was ever enrolled in it.
-    pub(super) fn snapshot_for(
-        &self,
-        id: &PartitionId,
-        encoder: &EncoderId,
-    ) -> Result<Option<Snapshot>, EngineError> {
-        let Some(partition) = self.store.partition(id)? else {
-            return Ok(None);
-        };
-        if partition.encoder() != encoder {
-            return Err(EngineError::Store(StoreError::Encoder {
-                partition: id.clone(),
-                expected: partition.encoder().clone(),
-                found: encoder.clone(),
-            }));
-        }
-        Ok(Some(partition.snapshot()))
     }
 }
 

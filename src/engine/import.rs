@@ -17,7 +17,7 @@ use super::{Engine, EngineError};
 use crate::exchange::{
     ExchangeError, Existing, Job, Piece, Record, RefusedFile, RefusedItem, Source,
 };
-use crate::partition::{Note, Store, StoreError, TemplateBatch};
+use crate::partition::{Note, Store, TemplateBatch};
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId, Timestamp};
 
@@ -117,15 +117,7 @@ impl Engine {
             let (found, encoder) = (dimension, encoder.clone());
             return Err(EngineError::Dimension { found, encoder });
         }
-        let partition = self.store().partition(id)?;
-        match partition.filter(|partition| partition.encoder() != encoder) {
-            None => Ok(()),
-            Some(partition) => Err(EngineError::Store(StoreError::Encoder {
-                partition: id.clone(),
-                expected: partition.encoder().clone(),
-                found: encoder.clone(),
-            })),
-        }
+        self.gallery(id, encoder).map(drop)
     }
 }
 

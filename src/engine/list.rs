@@ -2,9 +2,9 @@
 
 use std::collections::BinaryHeap;
 
-use super::{Engine, EngineError};
+use super::{EngineError, Gallery};
 use crate::partition::{Row, Snapshot};
-use crate::types::{Bcid, ClassId, EncoderId, PartitionId, Timestamp};
+use crate::types::{ClassId, EncoderId, Timestamp};
 
 /// What there is of a class, without its templates.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,76 +32,62 @@ pub struct Contents {
     pub templates: usize,
 }
 
-impl Engine {
-    /// What there is of a partition, or `None` where nobody was ever enrolled.
-    ///
-    /// Reads every class number: about eight bytes a template.
+impl Gallery {
+    /// What there is of the gallery. Reads every class number: about eight bytes a template.
     ///
     /// # Errors
     ///
-    /// If the partition cannot be read.
-    pub fn contents(&self, id: &PartitionId) -> Result<Option<Contents>, EngineError> {
-        let Some(partition) = self.store.partition(id)? else {
-            return Ok(None);
-        };
-        let snapshot = partition.snapshot();
-        Ok(Some(Contents {
-            encoder: partition.encoder().clone(),
+    /// If a segment is damaged.
+    pub fn contents(&self) -> Result<Contents, EngineError> {
+        let snapshot = self.partition.snapshot();
+        Ok(Contents {
+            encoder: self.encoder().clone(),
             classes: snapshot.count_classes()?,
             templates: snapshot.templates(),
-        }))
+        })
     }
 
-    /// The `count` classes with the smallest numbers above `after`, in order; from the smallest number on
-    /// without one. `None` where nobody was ever enrolled.
-    ///
-    /// Reads every class number: about eight bytes a template.
+    /// The `limit` classes with the smallest numbers above `after`, in order; from the smallest
+    /// number on without one. Reads every class number: about eight bytes a template.
     ///
     /// # Errors
     ///
-    /// If the partition cannot be read.
+    /// If a segment is damaged.
     pub fn classes(
         &self,
-        id: &PartitionId,
         after: Option<ClassId>,
-        count: usize,
-    ) -> Result<Option<Vec<ClassSummary>>, EngineError> {
-        let Some(partition) = self.store.partition(id)? else {
-            return Ok(None);
-        };
-        let snapshot = partition.snapshot();
+        limit: usize,
+    ) -> Result<Vec<ClassSummary>, EngineError> {
+        let snapshot = self.partition.snapshot();
         let mut classes = Vec::new();
-        for class in smallest(&snapshot, after, count)? {
+        for class in smallest(&snapshot, after, limit)? {
             classes.extend(summary(&snapshot, class)?);
         }
-        Ok(Some(classes))
+        Ok(classes)
     }
 
     /// What there is of a class, or `None` if it is not enrolled.
     ///
     /// # Errors
     ///
-    /// If the partition cannot be read.
-    pub fn class(&self, bcid: &Bcid) -> Result<Option<ClassSummary>, EngineError> {
-        match self.store.partition(&bcid.partition)? {
-            Some(partition) => summary(&partition.snapshot(), bcid.class),
-            None => Ok(None),
-        }
+    /// If a segment is damaged.
+    pub fn class(&self, class: ClassId) -> Result<Option<ClassSummary>, EngineError> {
+        summary(&self.partition.snapshot(), class)
     }
 }
 
-/// Holds no more than `count` classes at a time, however many there are.
+/// Holds no more than `limit` classes at a time, however many there are.
 fn smallest(
     snapshot: &Snapshot,
     after: Option<ClassId>,
-    count: usize,
+    limit: usize,
 ) -> Result<Vec<ClassId>, EngineError> {
     // The largest of those kept is on top.
     let mut kept: BinaryHeap<ClassId> = BinaryHeap::new();
     let mut known = std::collections::HashSet::new();
     for row in snapshot.live_rows() {
         let class = row.class()?;
-        let full = kept.len() == count;
+        let full = kept.len() == limit;
         if after.is_some_and(|after| class <= after)
             || (full && kept.peek().is_none_or(|largest| class >= *largest))
             || !known.insert(class)
@@ -140,9 +126,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::engine::Engine;
     use crate::partition::{NewTemplate, Store};
     use crate::search::Pool;
-    use crate::types::Embedding;
+    use crate::types::{Bcid, Embedding, PartitionId};
 
     fn engine() -> (tempfile::TempDir, Engine) {
         let directory = tempfile::tempdir().unwrap();
@@ -166,34 +153,36 @@ mod tests {
     fn pages_follow_each_other_without_gaps() {
         let (_directory, engine) = engine();
         let id: PartitionId = "a.1".parse().unwrap();
-        assert_eq!(engine.classes(&id, None, 5).unwrap(), None);
+        assert!(engine.enrolled(&id).unwrap().is_none());
         let all = [i64::MIN, -7, 0, 3, 4, i64::MAX];
         for class in [3, i64::MAX, -7, 0, i64::MIN, 4, 3] {
             enroll(&engine, class, f32::NAN, 1);
         }
-        for count in 1..8 {
+        let gallery = engine.enrolled(&id).unwrap().unwrap();
+        for limit in 1..8 {
             let (mut found, mut after) = (Vec::new(), None);
             loop {
-                let page = engine.classes(&id, after, count).unwrap().unwrap();
+                let page = gallery.classes(after, limit).unwrap();
                 let Some(last) = page.last() else { break };
-                assert!(page.len() <= count);
+                assert!(page.len() <= limit);
                 after = Some(last.class);
                 found.extend(page.iter().map(|class| class.class.0));
             }
-            assert_eq!(found, all, "{count} at a time");
+            assert_eq!(found, all, "{limit} at a time");
         }
-        assert_eq!(engine.classes(&id, None, 0).unwrap(), Some(Vec::new()));
+        assert_eq!(gallery.classes(None, 0).unwrap(), []);
     }
 
     #[test]
     fn a_class_has_its_times_and_its_best_quality() {
         let (_directory, engine) = engine();
-        let bcid: Bcid = "a.1.5".parse().unwrap();
-        assert_eq!(engine.class(&bcid).unwrap(), None);
+        let id = "a.1".parse().unwrap();
+        enroll(&engine, 6, 1.0, 99);
+        let gallery = engine.enrolled(&id).unwrap().unwrap();
+        assert_eq!(gallery.class(ClassId(5)).unwrap(), None);
         for (quality, second) in [(0.25, 20), (f32::NAN, 10), (0.75, 15)] {
             enroll(&engine, 5, quality, second);
         }
-        enroll(&engine, 6, 1.0, 99);
         let expected = ClassSummary {
             class: ClassId(5),
             templates: 3,
@@ -201,12 +190,12 @@ mod tests {
             last_enrolled: Timestamp::from_unix_seconds(20),
             best_quality: Some(0.75),
         };
-        assert_eq!(engine.class(&bcid).unwrap(), Some(expected));
-        let contents = engine.contents(&bcid.partition).unwrap().unwrap();
+        assert_eq!(gallery.class(ClassId(5)).unwrap(), Some(expected));
+        let contents = gallery.contents().unwrap();
         assert_eq!((contents.classes, contents.templates), (2, 4));
-        engine.delete_class(&bcid).unwrap();
-        assert_eq!(engine.class(&bcid).unwrap(), None);
-        let left = engine.classes(&bcid.partition, None, 9).unwrap().unwrap();
+        assert!(gallery.remove(ClassId(5)).unwrap());
+        assert_eq!(gallery.class(ClassId(5)).unwrap(), None);
+        let left = gallery.classes(None, 9).unwrap();
         assert_eq!(left.len(), 1);
     }
 }

@@ -7,6 +7,7 @@ mod batch;
 mod duplicates;
 mod error;
 mod export;
+mod gallery;
 mod identify;
 mod import;
 mod list;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use batch::{Batch, PROBES_PER_PASS};
 pub use error::{EngineError, Fault};
+pub use gallery::Gallery;
 pub use identify::{Identification, IdentifyOptions, fuse};
 pub use import::{ImportOptions, Imported, check_source, none_refused};
 pub use list::{ClassSummary, Contents};
@@ -24,7 +26,7 @@ pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 use crate::kernel::Kernel;
 use crate::partition::{Enrolled, Health, NewTemplate, Store};
 use crate::search::Pool;
-use crate::types::{Bcid, EncoderId, Timestamp};
+use crate::types::{Bcid, EncoderId, PartitionId, Timestamp};
 
 /// The most templates that a class keeps when it is enrolled again. With more, the oldest give way:
 /// two to five good pictures of a person are what helps; a hundred cost every search.
@@ -107,16 +109,13 @@ impl Engine {
         self.put(bcid, encoder, templates, 0, now)
     }
 
-    /// Whether a class has a template.
+    /// The partitions in which somebody was ever enrolled, in order of their names.
     ///
     /// # Errors
     ///
-    /// If the partition cannot be read.
-    pub fn is_enrolled(&self, bcid: &Bcid) -> Result<bool, EngineError> {
-        match self.store.partition(&bcid.partition)? {
-            Some(partition) => Ok(partition.snapshot().contains(bcid.class)?),
-            None => Ok(false),
-        }
+    /// If the catalog cannot be read.
+    pub fn partitions(&self) -> Result<Vec<PartitionId>, EngineError> {
+        Ok(self.store.partitions()?)
     }
 
     /// What is known to be wrong with the data directory: damage in a partition, or a failed write
@@ -127,18 +126,6 @@ impl Engine {
     /// If the catalog cannot be read.
     pub fn health(&self) -> Result<Health, EngineError> {
         Ok(self.store.health()?)
-    }
-
-    /// Removes a class. Returns whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// If the partition cannot be read or written.
-    pub fn delete_class(&self, bcid: &Bcid) -> Result<bool, EngineError> {
-        match self.store.partition(&bcid.partition)? {
-            Some(partition) => Ok(partition.remove(bcid.class)?),
-            None => Ok(false),
-        }
     }
 
     fn put(

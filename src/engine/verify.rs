@@ -1,9 +1,9 @@
 //! Is this the person of the class?
 
-use super::{Engine, EngineError, fuse};
+use super::{EngineError, Gallery, fuse};
 use crate::code::{Probe, length};
 use crate::partition::NewTemplate;
-use crate::types::{Bcid, Embedding, EncoderId};
+use crate::types::{ClassId, Embedding, EncoderId};
 
 /// How suitable a picture must be to become a template unasked, from 0 to 1.
 pub const IMPROVING_QUALITY_MIN: f32 = 0.5;
@@ -12,13 +12,13 @@ pub const IMPROVING_QUALITY_MIN: f32 = 0.5;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verification {
     /// The cosine between the fused samples and the most similar template of the class, from -1 to 1, in
-    /// double precision: what [`Engine::identify`] would say of this class.
+    /// double precision: what [`Gallery::identify`] would say of this class.
     pub similarity: f64,
     /// How many templates the class has.
     pub templates: usize,
 }
 
-impl Engine {
+impl Gallery {
     /// Compares samples, all of one person, with the templates of a class. `None` if the class has none.
     ///
     /// Several samples are fused first, see [`fuse`]. Only the templates of the class are read, found by
@@ -26,20 +26,16 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If there are no samples, they are of another encoder than the partition's, or a segment is
-    /// damaged.
+    /// If there are no samples, one has the wrong dimension, or a segment is damaged.
     pub fn verify(
         &self,
-        bcid: &Bcid,
-        encoder: &EncoderId,
+        class: ClassId,
         samples: &[&Embedding],
     ) -> Result<Option<Verification>, EngineError> {
-        let probe = Probe::new(&fuse(encoder, samples)?);
-        let Some(snapshot) = self.snapshot_for(&bcid.partition, encoder)? else {
-            return Ok(None);
-        };
+        let probe = Probe::new(&fuse(self.encoder(), samples)?);
+        let snapshot = self.partition.snapshot();
         let mut found: Option<Verification> = None;
-        for row in snapshot.rows_of(bcid.class)? {
+        for row in snapshot.rows_of(class)? {
             let similarity = probe.similarity(row.values()?, row.length()?);
             let best = found.get_or_insert(Verification {
                 similarity,
@@ -59,17 +55,16 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As [`Engine::verify`].
+    /// As [`Gallery::verify`].
     pub fn improving<'a>(
         &self,
-        bcid: &Bcid,
-        encoder: &EncoderId,
+        class: ClassId,
         samples: &'a [NewTemplate],
         threshold: f64,
     ) -> Result<Vec<&'a NewTemplate>, EngineError> {
         let mut improving = Vec::new();
         for sample in samples {
-            let alone = self.verify(bcid, encoder, &[&sample.embedding])?;
+            let alone = self.verify(class, &[&sample.embedding])?;
             let recognised = alone.is_some_and(|alone| alone.similarity >= threshold);
             if recognised && sample.quality >= IMPROVING_QUALITY_MIN {
                 improving.push(sample);
@@ -102,10 +97,10 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::engine::IdentifyOptions;
+    use crate::engine::{Engine, IdentifyOptions};
     use crate::partition::Store;
     use crate::search::Pool;
-    use crate::types::{ClassId, Match, Timestamp};
+    use crate::types::{Match, Timestamp};
 
     fn encoder() -> EncoderId {
         EncoderId::new("test", "1", 32).unwrap()
@@ -132,6 +127,11 @@ mod tests {
         engine.enroll(&bcid, &encoder(), &[template], now).unwrap();
     }
 
+    fn gallery(engine: &Engine) -> Gallery {
+        let id = "bws.1".parse().unwrap();
+        engine.gallery(&id, &encoder()).unwrap().unwrap()
+    }
+
     #[test]
     fn a_verification_says_bit_by_bit_what_an_identification_says() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
@@ -144,27 +144,19 @@ mod tests {
         let probe = [random(&mut rng), random(&mut rng)];
         let samples: Vec<&Embedding> = probe.iter().collect();
         let all = IdentifyOptions {
-            count: 100,
+            limit: 100,
             threshold: None,
         };
-        let partition = "bws.1".parse().unwrap();
-        let listed = engine
-            .identify(&partition, &encoder(), &samples, &all)
-            .unwrap();
+        let gallery = gallery(&engine);
+        let listed = gallery.identify(&samples, &all).unwrap();
         assert_eq!(listed.matches.len(), 40);
         for Match { class, similarity } in listed.matches {
-            let bcid = Bcid::new(partition.clone(), class);
-            let found = engine.verify(&bcid, &encoder(), &samples).unwrap().unwrap();
+            let found = gallery.verify(class, &samples).unwrap().unwrap();
             assert_eq!(found.similarity.to_bits(), similarity.to_bits(), "{class}");
             assert_eq!(found.templates as i64, 1 + class.0 % 4);
         }
-        let stranger = Bcid::new(partition, ClassId(41));
-        let none = engine.verify(&stranger, &encoder(), &samples).unwrap();
-        assert_eq!(none, None);
-        let nowhere: Bcid = "bws.2.1".parse().unwrap();
-        let none = engine.verify(&nowhere, &encoder(), &samples).unwrap();
-        assert_eq!(none, None);
-        let nothing = engine.verify(&nowhere, &encoder(), &[]);
+        assert_eq!(gallery.verify(ClassId(41), &samples).unwrap(), None);
+        let nothing = gallery.verify(ClassId(41), &[]);
         assert!(matches!(nothing, Err(EngineError::NoSamples)));
     }
 
@@ -184,8 +176,8 @@ mod tests {
             sample(&person, f32::NAN),
             sample(&other, 1.0),
         ];
-        let bcid = "bws.1.1".parse().unwrap();
-        let good = engine.improving(&bcid, &encoder(), &samples, 0.9).unwrap();
+        let gallery = gallery(&engine);
+        let good = gallery.improving(ClassId(1), &samples, 0.9).unwrap();
         let qualities: Vec<f32> = good.iter().map(|sample| sample.quality).collect();
         assert_eq!(qualities, [0.5]);
     }

@@ -240,7 +240,12 @@ impl Partition {
         &self.shared
     }
 
-    pub(super) fn check_encoder(&self, encoder: &EncoderId) -> Result<(), StoreError> {
+    /// Makes sure that templates of an encoder belong here.
+    ///
+    /// # Errors
+    ///
+    /// If the partition is bound to another.
+    pub fn check_encoder(&self, encoder: &EncoderId) -> Result<(), StoreError> {
         if *encoder == *self.encoder {
             return Ok(());
         }

@@ -24,7 +24,8 @@ pub struct Snapshot {
     pub(super) findings: Arc<Findings>,
 }
 
-/// A run of rows that lie together, as a snapshot keeps it: a sealed segment, or a part of the tail.
+/// A run of rows that lie together, as a snapshot keeps it: a sealed segment, or a part of the
+/// tail.
 ///
 /// What is stored is read through a [`BlockReader`], so that no damage goes unreported.
 #[derive(Clone, Debug)]
@@ -158,8 +159,8 @@ impl Snapshot {
         Ok((bytes, compared.map_err(|error| self.incomplete(error))))
     }
 
-    /// What a failure to read a row means for whoever asked: not one row less, but no answer. Whoever
-    /// looks at the health of the partition from now on learns of it, too.
+    /// What a failure to read a row means for whoever asked: not one row less, but no answer.
+    /// Whoever looks at the health of the partition from now on learns of it, too.
     #[cold]
     fn incomplete(&self, error: StoreError) -> StoreError {
         match error {
@@ -243,8 +244,9 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Lets the system take back the memory in which a segment is seen, which else grows to its whole
-    /// length with reading. Nothing changes for others, but that they read from the file again.
+    /// Lets the system take back the memory in which a segment is seen, which else grows to its
+    /// whole length with reading. Nothing changes for others, but that they read from the file
+    /// again.
     pub fn release(self) {
         if let Source::Segment(_, segment) = &self.block.source {
             segment.release();

@@ -180,13 +180,7 @@ impl Store {
                 self.open_partition(id, &entry)?
             }
         };
-        if partition.encoder() != encoder {
-            return Err(StoreError::Encoder {
-                partition: id.clone(),
-                expected: partition.encoder().clone(),
-                found: encoder.clone(),
-            });
-        }
+        partition.check_encoder(encoder)?;
         Ok(partition)
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::Query;
 use super::collector::TopK;
 use super::threshold::Threshold;
-use crate::code::{Probe, ProbeCode, RowBlock};
+use crate::code::{ProbeCode, RowBlock};
 use crate::kernel::Hit;
 use crate::partition::{BlockReader, StoreError};
 use crate::types::Match;
@@ -25,11 +26,11 @@ pub(super) struct Best {
 }
 
 impl Best {
-    /// None yet; rows below `least` are not asked for.
-    pub(super) fn new(k: usize, least: f64) -> Best {
+    /// None yet; rows below the threshold of the query are not asked for.
+    pub(super) fn new(query: &Query<'_>) -> Best {
         Best {
-            top: Mutex::new(TopK::new(k)),
-            threshold: Threshold::new(least),
+            top: Mutex::new(TopK::new(query.limit)),
+            threshold: Threshold::new(query.threshold.unwrap_or(f64::NEG_INFINITY)),
         }
     }
 
@@ -78,20 +79,17 @@ impl Scorer {
 
     /// Scores exactly what may be among the best, the most promising first, so that the threshold
     /// rises quickly and the rest is out. `hits` have the dot products of eight bits.
-    ///
-    /// `least` is the similarity that was asked for, if one was.
     pub(super) fn collect(
         &mut self,
         looked: &Looked<'_>,
-        probe: &Probe,
+        query: &Query<'_>,
         hits: &[Hit],
         best: &Best,
-        least: Option<f64>,
     ) -> Result<(), StoreError> {
         let reached = best.threshold();
         self.candidates.clear();
         self.candidates.extend(hits.iter().filter_map(|hit| {
-            let (estimate, error) = bounds(probe.code(), &looked.rows, hit);
+            let (estimate, error) = bounds(query.probe.code(), &looked.rows, hit);
             let row = looked.first_row + hit.row as usize;
             let at_most = estimate + error;
             (at_most >= reached).then_some(Candidate { row, at_most })
@@ -106,9 +104,9 @@ impl Scorer {
             let Some(row) = looked.block.live_row(candidate.row) else {
                 continue;
             };
-            let similarity = probe.similarity(row.values()?, row.length()?);
+            let similarity = query.probe.similarity(row.values()?, row.length()?);
             self.rows_scored[hits[0].probe as usize] += 1;
-            if least.is_none_or(|least| similarity >= least) {
+            if query.threshold.is_none_or(|least| similarity >= least) {
                 let class = row.class()?;
                 best.offer(Match { class, similarity });
             }
@@ -122,8 +120,8 @@ impl Scorer {
 pub(super) struct Seeds(Mutex<TopK>);
 
 impl Seeds {
-    pub(super) fn new(k: usize) -> Seeds {
-        Seeds(Mutex::new(TopK::new(k)))
+    pub(super) fn new(limit: usize) -> Seeds {
+        Seeds(Mutex::new(TopK::new(limit)))
     }
 
     /// Considers rows; `hits` have the dot products of eight bits.

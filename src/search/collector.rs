@@ -5,22 +5,22 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::types::{ClassId, Match};
 
-/// Keeps the `k` best classes of all that it is offered, each with its best similarity.
+/// Keeps the best classes within a limit of all that it is offered, each with its best similarity.
 ///
 /// The order is total: falling similarity, then rising class, so that what is kept does not depend
 /// on the order of offers. An offer costs a look-up, and a place in a tree if it is kept.
 #[derive(Clone, Debug)]
 pub struct TopK {
-    k: usize,
+    limit: usize,
     best: HashMap<ClassId, f64>,
     ranked: BTreeSet<Ranked>,
 }
 
 impl TopK {
-    /// Keeps the best `k`.
-    pub fn new(k: usize) -> TopK {
+    /// Keeps the best `limit`.
+    pub fn new(limit: usize) -> TopK {
         TopK {
-            k,
+            limit,
             best: HashMap::new(),
             ranked: BTreeSet::new(),
         }
@@ -36,7 +36,7 @@ impl TopK {
                 similarity: present,
                 ..candidate
             }));
-        } else if self.ranked.len() == self.k {
+        } else if self.ranked.len() == self.limit {
             match self.ranked.last() {
                 Some(&worst) if Ranked(candidate) < worst => {
                     self.ranked.remove(&worst);
@@ -49,11 +49,12 @@ impl TopK {
         self.best.insert(candidate.class, candidate.similarity);
     }
 
-    /// The similarity that a class must reach to be kept: that of the k-th best, or minus infinity
-    /// while there are fewer. A class that only equals it may still be kept, by its number.
+    /// The similarity that a class must reach to be kept: that of the last within the limit, or
+    /// minus infinity while there are fewer. A class that only equals it may still be kept, by its
+    /// number.
     pub fn threshold(&self) -> f64 {
         match self.ranked.last() {
-            _ if self.ranked.len() < self.k => f64::NEG_INFINITY,
+            _ if self.ranked.len() < self.limit => f64::NEG_INFINITY,
             Some(worst) => worst.0.similarity,
             // Nothing is ever good enough to be the best none.
             None => f64::INFINITY,
@@ -96,13 +97,13 @@ mod tests {
 
     use super::*;
 
-    /// Sort everything, keep the first of each class, take k.
-    fn by_sorting(offers: &[Match], k: usize) -> Vec<Match> {
+    /// Sort everything, keep the first of each class, take `limit`.
+    fn by_sorting(offers: &[Match], limit: usize) -> Vec<Match> {
         let mut sorted = offers.to_vec();
         sorted.sort_by(Match::rank_order);
         let mut seen = std::collections::HashSet::new();
         sorted.retain(|offer| seen.insert(offer.class));
-        sorted.truncate(k);
+        sorted.truncate(limit);
         sorted
     }
 
@@ -117,13 +118,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_keeps_what_sorting_keeps(offers in offers(), k in 0_usize..25) {
-            let mut top = TopK::new(k);
+        fn it_keeps_what_sorting_keeps(offers in offers(), limit in 0_usize..25) {
+            let mut top = TopK::new(limit);
             offers.iter().for_each(|offer| top.offer(*offer));
-            let expected = by_sorting(&offers, k);
+            let expected = by_sorting(&offers, limit);
             let threshold = match expected.last() {
-                Some(last) if expected.len() == k => last.similarity,
-                _ if k == 0 => f64::INFINITY,
+                Some(last) if expected.len() == limit => last.similarity,
+                _ if limit == 0 => f64::INFINITY,
                 _ => f64::NEG_INFINITY,
             };
             prop_assert_eq!(top.threshold(), threshold);
@@ -136,11 +137,11 @@ mod tests {
             (offers, shuffled) in offers().prop_flat_map(|offers| {
                 (Just(offers.clone()), Just(offers).prop_shuffle())
             }),
-            k in 1_usize..25,
+            limit in 1_usize..25,
         ) {
-            let mut top = TopK::new(k);
+            let mut top = TopK::new(limit);
             shuffled.iter().for_each(|offer| top.offer(*offer));
-            prop_assert_eq!(top.into_matches(), by_sorting(&offers, k));
+            prop_assert_eq!(top.into_matches(), by_sorting(&offers, limit));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The first look at rows: which of them may be among the best for which probe.
 
+use super::Query;
 use super::candidates::Best;
 use super::certificate::Plan;
-use crate::code::{Layout, Probe, ProbeCode, RowBlock};
+use crate::code::{Layout, ProbeCode, RowBlock};
 use crate::kernel::{
     Form, Hit, Kernel, Limit, Line, PackedProbes, PackedRows, ROWS_PER_GROUP, ScanProbe,
 };
@@ -24,7 +25,7 @@ pub(super) struct FirstPass<'a> {
     kernel: Kernel,
     plan: Plan,
     layout: Layout,
-    probes: &'a [Probe],
+    queries: &'a [Query<'a>],
     /// In eight bits, to scan for one after the other, and to refine.
     scanned: Vec<ScanProbe>,
     /// To be multiplied with together; none unless the plan is to tile.
@@ -66,18 +67,19 @@ struct ChunkLimits {
 impl<'a> FirstPass<'a> {
     pub(super) fn new(
         dimension: usize,
-        probes: &'a [Probe],
+        queries: &'a [Query<'a>],
         kernel: Kernel,
         plan: Plan,
     ) -> FirstPass<'a> {
         let layout = Layout::new(dimension);
-        let scanned = probes
+        let scanned = queries
             .iter()
-            .map(|probe| ScanProbe::new(probe.code().numbers()));
-        let tiled = if plan == Plan::Tile { probes } else { &[] };
+            .map(|query| ScanProbe::new(query.probe.code().numbers()));
+        let tiled = if plan == Plan::Tile { queries } else { &[] };
         let largest = kernel.form().probe_code_max();
-        let chunk = |(at, probes): (usize, &[Probe])| {
-            let codes: Vec<ProbeCode> = probes.iter().map(|probe| probe.code_of(largest)).collect();
+        let chunk = |(at, queries): (usize, &[Query<'_>])| {
+            let codes = queries.iter().map(|query| query.probe.code_of(largest));
+            let codes: Vec<ProbeCode> = codes.collect();
             let numbers: Vec<&[i8]> = codes.iter().map(ProbeCode::numbers).collect();
             Chunk {
                 first: at * PROBES_PER_CHUNK,
@@ -89,7 +91,7 @@ impl<'a> FirstPass<'a> {
             kernel,
             plan,
             layout,
-            probes,
+            queries,
             scanned: scanned.collect(),
             chunks: tiled
                 .chunks(PROBES_PER_CHUNK)
@@ -105,10 +107,10 @@ impl<'a> FirstPass<'a> {
             pass: self,
             packed: self.kernel.packed_rows(),
             limits: self.chunks.iter().map(ChunkLimits::new).collect(),
-            fine_limits: self.probes.iter().map(everything).collect(),
-            refined: vec![0; self.probes.len()],
+            fine_limits: self.queries.iter().map(everything).collect(),
+            refined: vec![0; self.queries.len()],
             hits: Vec::new(),
-            fine_pieces: vec![0; self.probes.len()],
+            fine_pieces: vec![0; self.queries.len()],
             bytes_read: 0,
         }
     }
@@ -162,7 +164,10 @@ impl Thread<'_> {
         let (kernel, nibbles) = (self.pass.kernel, rows.nibbles());
         let mut low_was_read = false;
         for (at, probe) in self.pass.scanned.iter().enumerate() {
-            let limit = self.pass.probes[at].code().limit(best[at].threshold());
+            let limit = self.pass.queries[at]
+                .probe
+                .code()
+                .limit(best[at].threshold());
             self.hits.clear();
             if self.pass.plan == Plan::Coarse && self.fine_pieces[at] == 0 {
                 kernel.coarse(
@@ -236,7 +241,7 @@ impl Thread<'_> {
             known.thresholds[at] = least;
             known.limits[at] = code.limit(least);
             if self.pass.kernel.form() == Form::SixBits {
-                self.fine_limits[probe] = self.pass.probes[probe].code().limit(least);
+                self.fine_limits[probe] = self.pass.queries[probe].probe.code().limit(least);
             }
         }
     }
@@ -286,8 +291,8 @@ impl ChunkLimits {
 }
 
 /// The limit of a probe before anything is known.
-fn everything(probe: &Probe) -> Limit {
-    probe.code().limit(f64::NEG_INFINITY)
+fn everything(query: &Query<'_>) -> Limit {
+    query.probe.code().limit(f64::NEG_INFINITY)
 }
 
 /// Puts the number of the probe into hits of a scan for one.

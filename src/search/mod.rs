@@ -1,16 +1,17 @@
-//! The exact k best classes of a snapshot, for one probe or many.
+//! The exact best classes of a snapshot, for one probe or many.
 //!
 //! # The answer
 //!
-//! The similarity of a class is that of its most similar template. An answer lists at most `k`
+//! The similarity of a class is that of its most similar template. An answer lists at most `limit`
 //! classes by falling similarity, ties by rising class, each class once: what sorting all scores in
 //! double precision would give, bit for bit, whatever the machine, the kernel, the plan, the number
 //! of threads, segments or compactions.
 //!
 //! # How it is found
 //!
-//! 1. A sample of rows raises the threshold of each probe to a similarity that its k-th best class
-//!    reaches for certain, so that a scan does not begin by taking every row for a candidate.
+//! 1. A sample of rows raises the threshold of each probe to a similarity that the last class
+//!    within its limit reaches for certain, so that a scan does not begin by taking every row for a
+//!    candidate.
 //! 2. Threads take runs of rows. A first pass ([`Plan`]) computes dot products of short whole numbers,
 //!    which estimate each score to within a proven error ([`crate::code`]). Rows whose estimate plus
 //!    error is below the threshold are out by proof.
@@ -39,28 +40,41 @@ use crate::kernel::Kernel;
 use crate::partition::{Snapshot, StoreError};
 use crate::types::{EncoderId, Match};
 
-/// What is asked.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The most classes in an answer.
-    pub k: usize,
+/// What is asked for one probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The face.
+    pub probe: &'a Probe,
+    /// The most classes in the answer.
+    pub limit: usize,
     /// Leaves out classes with a lower similarity.
     pub threshold: Option<f64>,
+}
+
+impl Query<'_> {
+    /// The `limit` best classes, however low their similarity.
+    pub fn best(probe: &Probe, limit: usize) -> Query<'_> {
+        Query {
+            probe,
+            limit,
+            threshold: None,
+        }
+    }
+}
+
+/// How to search. Answers are the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
     /// The instruction set.
     pub kernel: Kernel,
-    /// The plan, or `None` for the one that is fastest for so many probes. Answers are the same.
+    /// The plan, or `None` for the one that is fastest for so many probes.
     pub plan: Option<Plan>,
 }
 
 impl Options {
-    /// The best `k`, with the fastest kernel and plan.
-    pub fn best(k: usize) -> Options {
-        Options {
-            k,
-            threshold: None,
-            kernel: Kernel::detect(),
-            plan: None,
-        }
+    /// With this kernel and the fastest plan.
+    pub fn with(kernel: Kernel) -> Options {
+        Options { kernel, plan: None }
     }
 
     /// The plan for so many probes.
@@ -71,6 +85,13 @@ impl Options {
             Plan::Tile
         };
         self.plan.unwrap_or(fastest)
+    }
+}
+
+impl Default for Options {
+    /// The fastest kernel and plan.
+    fn default() -> Options {
+        Options::with(Kernel::detect())
     }
 }
 
@@ -102,9 +123,9 @@ pub enum SearchError {
     Store(#[from] StoreError),
 }
 
-/// Finds the `options.k` best classes of `snapshot` for every probe.
+/// Finds the best classes of `snapshot` for every query, within its limit and threshold.
 ///
-/// Returns one answer for each probe, in order. Reads every row once, however many probes there
+/// Returns one answer for each query, in order. Reads every row once, however many probes there
 /// are: cost grows with `rows x probes`, memory traffic with `rows` alone. Beside the answers it needs
 /// at most 5 MiB a thread, a few kilobytes a probe, and 40 bytes for 1,024 rows.
 ///
@@ -113,18 +134,19 @@ pub enum SearchError {
 /// If a probe has the wrong dimension or a segment is damaged.
 pub fn search(
     snapshot: &Snapshot,
-    probes: &[Probe],
+    queries: &[Query<'_>],
     options: &Options,
     pool: &Pool,
 ) -> Result<Vec<Answer>, SearchError> {
-    for (at, probe) in probes.iter().enumerate() {
-        if probe.dimension() != snapshot.encoder().dimension() {
-            let (found, encoder) = (probe.dimension(), snapshot.encoder().clone());
+    for (at, query) in queries.iter().enumerate() {
+        let found = query.probe.dimension();
+        if found != snapshot.encoder().dimension() {
+            let encoder = snapshot.encoder().clone();
             return Err(SearchError::Dimension { at, found, encoder });
         }
     }
-    let plan = options.plan_for(probes.len());
-    let scan = Scan::new(snapshot, probes, options, plan);
+    let plan = options.plan_for(queries.len());
+    let scan = Scan::new(snapshot, queries, options.kernel, plan);
     let parts = pool.on_each_thread(|| scan.work());
     let parts = parts
         .into_iter()

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Options;
+use super::Query;
 use super::candidates::{Best, Looked, Scorer, Seeds};
 use super::certificate::Plan;
 use super::first_pass::FirstPass;
-use crate::code::Probe;
+use crate::kernel::Kernel;
 use crate::partition::{BlockReader, Snapshot, StoreError};
 use crate::types::Match;
 
@@ -24,8 +24,7 @@ const SEEDS_MAX: usize = 16_384;
 
 /// What all threads share.
 pub(super) struct Scan<'a> {
-    probes: &'a [Probe],
-    options: &'a Options,
+    queries: &'a [Query<'a>],
     first_pass: FirstPass<'a>,
     runs: Vec<Run<'a>>,
     next_run: AtomicUsize,
@@ -34,8 +33,8 @@ pub(super) struct Scan<'a> {
     next_seed: AtomicUsize,
     /// One for each probe.
     best: Vec<Best>,
-    /// One for each probe; used before the scan.
-    seeds: Vec<Seeds>,
+    /// One for each probe; used before the scan. None for a probe that seeds would not help.
+    seeds: Vec<Option<Seeds>>,
 }
 
 /// Rows that lie together.
@@ -56,8 +55,8 @@ pub(super) struct Part {
 impl<'a> Scan<'a> {
     pub(super) fn new(
         snapshot: &'a Snapshot,
-        probes: &'a [Probe],
-        options: &'a Options,
+        queries: &'a [Query<'a>],
+        kernel: Kernel,
         plan: Plan,
     ) -> Scan<'a> {
         let runs = snapshot.blocks().flat_map(|block| {
@@ -68,18 +67,21 @@ impl<'a> Scan<'a> {
             })
         });
         let runs: Vec<Run<'a>> = runs.collect();
-        let least = options.threshold.unwrap_or(f64::NEG_INFINITY);
+        let rows_seen = runs.len() / RUNS_PER_SEED * SEEDS_PER_RUN;
+        let seeds =
+            |query: &Query<'_>| seeds_help(rows_seen, query.limit).then(|| Seeds::new(query.limit));
+        let seeds: Vec<Option<Seeds>> = queries.iter().map(seeds).collect();
+        let is_seeded = seeds.iter().any(Option::is_some);
         let dimension = snapshot.encoder().dimension();
         Scan {
-            probes,
-            options,
-            first_pass: FirstPass::new(dimension, probes, options.kernel, plan),
-            seed_stride: seed_stride(runs.len(), options.k),
+            queries,
+            first_pass: FirstPass::new(dimension, queries, kernel, plan),
+            seed_stride: if is_seeded { seed_stride(rows_seen) } else { 0 },
             runs,
             next_run: AtomicUsize::new(0),
             next_seed: AtomicUsize::new(0),
-            best: probes.iter().map(|_| Best::new(options.k, least)).collect(),
-            seeds: probes.iter().map(|_| Seeds::new(options.k)).collect(),
+            best: queries.iter().map(Best::new).collect(),
+            seeds,
         }
     }
 
@@ -87,14 +89,13 @@ impl<'a> Scan<'a> {
     pub(super) fn work(&self) -> Result<Part, StoreError> {
         let mut pass = self.first_pass.thread();
         self.seed(&mut pass)?;
-        let mut scorer = Scorer::new(self.probes.len());
+        let mut scorer = Scorer::new(self.queries.len());
         while let Some(run) = self.runs.get(self.next_run.fetch_add(1, Ordering::Relaxed)) {
             for rows in self.pieces(run.rows.clone()) {
                 let next = rows.end..run.rows.end.min(rows.end + rows.len());
                 let (looked, next) = (Looked::at(run.block, rows)?, run.block.scan(next)?);
                 pass.look(&looked.rows, &next, &self.best, |probe, hits| {
-                    let (best, least) = (&self.best[probe], self.options.threshold);
-                    scorer.collect(&looked, &self.probes[probe], hits, best, least)
+                    scorer.collect(&looked, &self.queries[probe], hits, &self.best[probe])
                 })?;
             }
         }
@@ -113,8 +114,8 @@ impl<'a> Scan<'a> {
     }
 
     /// Raises the thresholds before the scan, so that it does not begin by taking every row for a
-    /// candidate: of a sample of rows the k-th best class is at least as good as its estimate less
-    /// its error. Nothing is scored exactly here, and these rows are scanned again.
+    /// candidate: of a sample of rows the last class within the limit is at least as good as its
+    /// estimate less its error. Nothing is scored exactly here, and these rows are scanned again.
     fn seed(&self, pass: &mut super::first_pass::Thread<'_>) -> Result<(), StoreError> {
         if self.seed_stride == 0 {
             return Ok(());
@@ -127,8 +128,11 @@ impl<'a> Scan<'a> {
             let last = run.rows.end.min(run.rows.start + SEEDS_PER_RUN);
             let looked = Looked::at(run.block, run.rows.start..last)?;
             pass.look(&looked.rows, &looked.rows, &self.best, |probe, hits| {
-                let code = self.probes[probe].code();
-                self.seeds[probe].offer(&looked, code, hits, &self.best[probe])
+                let Some(seeds) = &self.seeds[probe] else {
+                    return Ok(());
+                };
+                let code = self.queries[probe].probe.code();
+                seeds.offer(&looked, code, hits, &self.best[probe])
             })?;
         }
     }
@@ -142,12 +146,13 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Every how many runs one gives seeds; 0 where seeds would say nothing about the k-th best.
-fn seed_stride(runs: usize, k: usize) -> usize {
-    let rows = runs / RUNS_PER_SEED * SEEDS_PER_RUN;
-    if k.saturating_mul(4) > rows.min(SEEDS_MAX) {
-        return 0;
-    }
+/// Whether seeds of so many rows say anything about the last class within a limit.
+fn seeds_help(rows: usize, limit: usize) -> bool {
+    limit.saturating_mul(4) <= rows.min(SEEDS_MAX)
+}
+
+/// Every how many runs one gives seeds, where every second one would give them of so many rows.
+fn seed_stride(rows: usize) -> usize {
     RUNS_PER_SEED * rows.div_ceil(SEEDS_MAX)
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A similarity that only rises, shared by all threads.
 ///
-/// Any thread's k-th best class is a lower bound of the k-th best of all, so that the highest of
-/// them may cut for everyone.
+/// The last class within the limit that any thread knows is a lower bound of the last one of all,
+/// so that the highest of them may cut for everyone.
 pub(super) struct Threshold(AtomicI64);
 
 impl Threshold {

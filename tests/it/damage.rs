@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vultus::code::Probe;
-use vultus::engine::{Engine, EngineError, IdentifyOptions, ImportOptions};
+use vultus::engine::{Batch, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions};
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
     Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError, TemplateBatch,
@@ -61,6 +61,10 @@ impl Asked {
         Ok(self.engine.store().partition(&damaged())?.unwrap())
     }
 
+    fn gallery(&self) -> Result<Gallery, EngineError> {
+        Ok(self.engine.gallery(&damaged(), &encoder())?.unwrap())
+    }
+
     /// What the rows of a snapshot say, each in turn.
     fn rows<T: Debug>(&self, read: fn(Row<'_>) -> Result<T, StoreError>) -> Answer {
         let snapshot = self.partition()?.snapshot();
@@ -83,50 +87,42 @@ fn said<T: Debug, E: Into<EngineError>>(answer: Result<T, E>) -> Answer {
 /// Every public method by which rows are read. Whoever adds one adds it here, see
 /// [`every_public_method_is_known`].
 const READS: &[(&str, Read)] = &[
-    ("Engine::identify", |it| {
+    ("Gallery::identify", |it| {
         let (options, sample) = (best(9), sample().embedding);
-        let found = it
-            .engine
-            .identify(&damaged(), &encoder(), &[&sample], &options)?;
+        let found = it.gallery()?.identify(&[&sample], &options)?;
         said(Ok::<_, EngineError>(found.matches))
     }),
-    ("Engine::identify_many", |it| {
+    ("Gallery::identify_many", |it| {
         let probes: Vec<Probe> = (0..9)
             .map(|at| Probe::new(&Embedding::new(values(at)).unwrap()))
             .collect();
-        let found = it
-            .engine
-            .identify_many(&damaged(), &encoder(), &probes, &best(9))?;
+        let queries: Vec<_> = probes.iter().map(|probe| best(9).query(probe)).collect();
+        let found = it.gallery()?.identify_many(&queries)?;
         let matches: Vec<_> = found.into_iter().map(|found| found.matches).collect();
         said(Ok::<_, EngineError>(matches))
     }),
-    ("Engine::verify", |it| {
-        said(
-            it.engine
-                .verify(&bcid(), &encoder(), &[&sample().embedding]),
-        )
+    ("Gallery::verify", |it| {
+        said(it.gallery()?.verify(ClassId(3), &[&sample().embedding]))
     }),
-    ("Engine::improving", |it| {
+    ("Gallery::improving", |it| {
         let samples = [sample()];
-        let good = it.engine.improving(&bcid(), &encoder(), &samples, 0.5)?;
+        let good = it.gallery()?.improving(ClassId(3), &samples, 0.5)?;
         said(Ok::<_, EngineError>(good.len()))
     }),
-    ("Engine::is_enrolled", |it| {
-        said(it.engine.is_enrolled(&bcid()))
+    ("Gallery::is_enrolled", |it| {
+        said(it.gallery()?.is_enrolled(ClassId(3)))
     }),
-    ("Engine::class", |it| said(it.engine.class(&bcid()))),
-    ("Engine::classes", |it| {
-        said(it.engine.classes(&damaged(), None, 9))
+    ("Gallery::class", |it| said(it.gallery()?.class(ClassId(3)))),
+    ("Gallery::classes", |it| {
+        said(it.gallery()?.classes(None, 9))
     }),
-    ("Engine::contents", |it| {
-        said(it.engine.contents(&damaged()))
+    ("Gallery::contents", |it| said(it.gallery()?.contents())),
+    ("Gallery::duplicates", |it| {
+        said(it.gallery()?.duplicates(-1.0, |_| ()))
     }),
-    ("Engine::duplicates", |it| {
-        said(it.engine.duplicates(&damaged(), -1.0, |_| ()))
-    }),
-    ("Engine::export", |it| {
+    ("Gallery::export", |it| {
         let path = it.beside.join("exported.jsonl");
-        let count = it.engine.export(&damaged(), &path, false, |_| ())?;
+        let count = it.gallery()?.export(&path, false, |_| ())?;
         said(Ok::<_, EngineError>((count, fs::read(path).unwrap())))
     }),
     ("Batch::job", |it| said(batch(it)?.job())),
@@ -144,8 +140,8 @@ const READS: &[(&str, Read)] = &[
     ("Engine::replace", |it| {
         said(it.engine.replace(&bcid(), &encoder(), &[sample()], NOW))
     }),
-    ("Engine::delete_class", |it| {
-        said(it.engine.delete_class(&bcid()))
+    ("Gallery::remove", |it| {
+        said(it.gallery()?.remove(ClassId(3)))
     }),
     ("Partition::enroll", |it| {
         let (partition, samples) = (it.partition()?, [sample()]);
@@ -233,8 +229,24 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
     ("Engine::check_encoder", |it| {
         said(it.engine.check_encoder(&damaged(), &encoder(), DIMENSION))
     }),
-    ("Engine::batch", |it| {
+    ("Gallery::batch", |it| {
         said(batch(it).map(|batch| batch.probes()))
+    }),
+    ("Engine::gallery", |it| {
+        said(
+            it.engine
+                .gallery(&damaged(), &encoder())
+                .map(|found| found.is_some()),
+        )
+    }),
+    ("Engine::enrolled", |it| {
+        said(it.engine.enrolled(&damaged()).map(|found| found.is_some()))
+    }),
+    ("Gallery::templates", |it| {
+        said(it.gallery().map(|it| it.templates()))
+    }),
+    ("Partition::check_encoder", |it| {
+        said(it.partition()?.check_encoder(&encoder()))
     }),
     ("Partition::seal", |it| said(it.partition()?.seal())),
     ("Partition::import", |it| {
@@ -262,25 +274,28 @@ const READS_NOTHING: &[&str] = &[
     "BlockReader::release",
     "Engine::health",
     "Engine::kernel",
+    "Engine::partitions",
     "Engine::pool",
     "Engine::store",
     "Engine::with_kernel",
+    "Gallery::encoder",
+    "Gallery::id",
     "Partition::encoder",
     "Partition::id",
     "Partition::snapshot",
     "Snapshot::encoder",
 ];
 
-fn best(count: usize) -> IdentifyOptions {
+fn best(limit: usize) -> IdentifyOptions {
     IdentifyOptions {
-        count,
+        limit,
         threshold: None,
     }
 }
 
-fn batch(it: &Asked) -> Result<vultus::engine::Batch<'_>, EngineError> {
+fn batch(it: &Asked) -> Result<Batch, EngineError> {
     let probes = EmbeddingFile::open(&it.beside.join("probes.npy"))?;
-    it.engine.batch(&damaged(), probes, best(9))
+    it.gallery()?.batch(probes, best(9))
 }
 
 /// A data directory with two partitions, and what is asked of them.
@@ -301,7 +316,8 @@ fn prepare(directory: &Path) {
     }
     let engine = Engine::new(Arc::new(store), Pool::Here);
     let source = directory.join("source.jsonl");
-    engine.export(&damaged(), &source, false, |_| ()).unwrap();
+    let gallery = engine.enrolled(&damaged()).unwrap().unwrap();
+    gallery.export(&source, false, |_| ()).unwrap();
     // Two rows in NumPy's format.
     let dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 16), }";
     let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
@@ -445,6 +461,7 @@ fn public_methods(directory: &Path, found: &mut BTreeSet<String>) {
                     "Batch",
                     "BlockReader",
                     "Engine",
+                    "Gallery",
                     "Partition",
                     "Row",
                     "Snapshot",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use vultus::engine::{Engine, EngineError};
+use vultus::engine::{Engine, Gallery};
 use vultus::partition::Store;
 use vultus::search::Pool;
 use vultus::types::{ClassId, EncoderId, Pair, PartitionId, Timestamp};
@@ -37,12 +37,12 @@ fn by_comparing_all(rows: &[Row], threshold: f64) -> Vec<(f64, i64, i64)> {
 }
 
 /// A gallery of imported rows, of which the classes in `removed` are removed again.
-fn engine(
+fn gallery(
     directory: &tempfile::TempDir,
     rows: &[Row],
     removed: &[i64],
     threads: usize,
-) -> (Engine, PartitionId) {
+) -> Gallery {
     let engine = Engine::new(
         Arc::new(Store::open(directory.path()).unwrap()),
         Pool::new(threads),
@@ -61,7 +61,7 @@ fn engine(
     for class in removed {
         partition.remove(ClassId(*class)).unwrap();
     }
-    (engine, id)
+    engine.enrolled(&id).unwrap().unwrap()
 }
 
 fn plain(pairs: &[Pair]) -> Vec<(f64, i64, i64)> {
@@ -100,10 +100,10 @@ proptest! {
             .collect();
         let directory = tempfile::tempdir().unwrap();
         let removed = [rows[0].0, 1];
-        let (engine, id) = engine(&directory, &rows, &removed, threads);
+        let gallery = gallery(&directory, &rows, &removed, threads);
         rows.retain(|(class, _)| !removed.contains(class));
         let mut progress = 0;
-        let found = engine.duplicates(&id, least, |done| progress = done).unwrap();
+        let found = gallery.duplicates(least, |done| progress = done).unwrap();
         let expected = by_comparing_all(&rows, least);
         prop_assert_eq!(&plain(&found), &expected);
         prop_assert_eq!(progress, rows.len());
@@ -111,10 +111,10 @@ proptest! {
         // A threshold that a pair just reaches, and just misses.
         if !expected.is_empty() {
             let (similarity, class, other) = expected[exactly.index(expected.len())];
-            let found = engine.duplicates(&id, similarity, |_| ()).unwrap();
+            let found = gallery.duplicates(similarity, |_| ()).unwrap();
             prop_assert_eq!(plain(&found), by_comparing_all(&rows, similarity));
             prop_assert!(plain(&found).contains(&(similarity, class, other)));
-            let found = engine.duplicates(&id, similarity.next_up(), |_| ()).unwrap();
+            let found = gallery.duplicates(similarity.next_up(), |_| ()).unwrap();
             prop_assert!(!plain(&found).contains(&(similarity, class, other)));
         }
     }
@@ -131,22 +131,10 @@ fn a_pair_is_found_across_passes() {
     rows[11].0 = 9_000;
     rows[2_300].1 = rows[11].1.clone();
     let directory = tempfile::tempdir().unwrap();
-    let (engine, id) = engine(&directory, &rows, &[], 2);
+    let gallery = gallery(&directory, &rows, &[], 2);
     let mut steps = Vec::new();
-    let found = engine
-        .duplicates(&id, 0.9999, |done| steps.push(done))
-        .unwrap();
+    let found = gallery.duplicates(0.9999, |done| steps.push(done)).unwrap();
     assert_eq!(plain(&found), by_comparing_all(&rows, 0.9999));
     assert!(found.len() >= 2);
     assert_eq!(steps, [1_024, 2_048, 2_500]);
-}
-
-#[test]
-fn a_gallery_that_does_not_exist_is_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let (engine, _) = engine(&directory, &[], &[], 1);
-    let missing = "bws.2".parse().unwrap();
-    let error = engine.duplicates(&missing, 0.5, |_| ()).unwrap_err();
-    assert!(matches!(error, EngineError::NoPartition { .. }), "{error}");
-    assert!(error.to_string().contains("bws.2"));
 }

@@ -179,13 +179,14 @@ proptest! {
         // A removed template stays away.
         let gone = ClassId(items[0].as_ref().unwrap().0);
         if items.len() > 1 {
-            engine.store().partition(&partition(0)).unwrap().unwrap().remove(gone).unwrap();
+            engine.enrolled(&partition(0)).unwrap().unwrap().remove(gone).unwrap();
         }
         let before = contents(&engine, &partition(0));
         prop_assume!(!before.is_empty());
         for (number, format) in (1..).zip(formats()) {
             let path = directory.path().join(format!("gallery.{format}"));
-            let count = engine.export(&partition(0), &path, false, |_| {}).unwrap();
+            let gallery = engine.enrolled(&partition(0)).unwrap().unwrap();
+            let count = gallery.export(&path, false, |_| {}).unwrap();
             prop_assert_eq!(count, before.len() as u64);
             let mut source = open_source(&path, None, None).unwrap();
             let done = import(&engine, &partition(number), &mut *source, Existing::Refuse, None).unwrap();
@@ -349,7 +350,8 @@ fn small_files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for format in formats() {
         let path = directory.join(format!("small.{format}"));
-        engine.export(&partition(1), &path, false, |_| {}).unwrap();
+        let gallery = engine.enrolled(&partition(1)).unwrap().unwrap();
+        gallery.export(&path, false, |_| {}).unwrap();
         assert_eq!(read_all(&path).unwrap(), (5, 0));
         files.push(path);
     }

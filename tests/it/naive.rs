@@ -9,8 +9,13 @@ use vultus::types::{ClassId, Match};
 /// A row and its class.
 pub(crate) type Row = (i64, Vec<f32>);
 
-/// The `k` best classes with at least `threshold`, of `rows` for `probe`.
-pub(crate) fn search(rows: &[Row], probe: &[f32], k: usize, threshold: Option<f64>) -> Vec<Match> {
+/// The `limit` best classes with at least `threshold`, of `rows` for `probe`.
+pub(crate) fn search(
+    rows: &[Row],
+    probe: &[f32],
+    limit: usize,
+    threshold: Option<f64>,
+) -> Vec<Match> {
     let mut best: HashMap<i64, f64> = HashMap::new();
     for (class, row) in rows {
         let score = cosine(probe, row);
@@ -20,7 +25,7 @@ pub(crate) fn search(rows: &[Row], probe: &[f32], k: usize, threshold: Option<f6
     let mut all: Vec<(i64, f64)> = best.into_iter().collect();
     all.retain(|(_, score)| threshold.is_none_or(|least| *score >= least));
     all.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
-    all.truncate(k);
+    all.truncate(limit);
     all.into_iter()
         .map(|(class, similarity)| Match {
             class: ClassId(class),

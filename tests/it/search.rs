@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use vultus::code::Probe;
 use vultus::kernel::{Isa, Kernel};
 use vultus::partition::{NewTemplate, Partition, Store};
-use vultus::search::{Options, Plan, Pool, SearchError, search};
+use vultus::search::{Options, Plan, Pool, Query, SearchError, search};
 use vultus::types::{ClassId, Embedding, EncoderId, Timestamp};
 
 use super::naive::{self, Row};
@@ -127,6 +127,14 @@ fn partition(directory: &tempfile::TempDir, encoder: &EncoderId) -> Arc<Partitio
         .unwrap()
 }
 
+/// The most classes that a query asks for: none, the first, many, and all there are.
+const LIMITS: &[usize] = &[0, 1, 3, 5, 20, 1_000, usize::MAX];
+
+fn thresholds() -> impl Strategy<Value = Option<f64>> {
+    let fixed = prop::sample::select(&[None, Some(-1.0), Some(0.3), Some(1.0)]);
+    prop_oneof![fixed, (-0.2_f64..0.9).prop_map(Some)]
+}
+
 proptest! {
     // Every case opens a data directory and syncs dozens of transactions.
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
@@ -138,8 +146,9 @@ proptest! {
         dimension in prop::sample::select(&[16_usize, 100, 128, 129, 512]),
         count in 0_usize..150,
         classes in prop::sample::select(&[2_i64, 30, 1_000]),
-        k in prop::sample::select(&[1_usize, 3, 20, 1_000]),
-        threshold in prop::option::of(-0.2_f64..0.9),
+        limits in prop::collection::vec(prop::sample::select(LIMITS), 1..6),
+        thresholds in prop::collection::vec(thresholds(), 1..6),
+        probe_count in prop::sample::select(&[1_usize, 2, 5, 12]),
         threads in 1_usize..4,
     ) {
         let mut random = StdRng::seed_from_u64(seed);
@@ -151,18 +160,28 @@ proptest! {
         prop_assert_eq!(snapshot.templates(), rows.len());
 
         // Strangers, and enrolled rows themselves.
-        let mut probes: Vec<Vec<f32>> = (0..3).map(|_| row(kind, dimension, &mut random)).collect();
-        probes.extend(rows.iter().take(2).map(|(_, row)| row.clone()));
+        let enrolled = rows.iter().take(probe_count / 2).map(|(_, row)| row.clone());
+        let mut probes: Vec<Vec<f32>> = enrolled.collect();
+        while probes.len() < probe_count {
+            probes.push(row(kind, dimension, &mut random));
+        }
         let embeddings: Vec<Embedding> =
             probes.iter().map(|probe| Embedding::new(probe.clone()).unwrap()).collect();
         let prepared: Vec<Probe> = embeddings.iter().map(Probe::new).collect();
+        // Limits and thresholds differ from probe to probe.
+        let queries: Vec<Query<'_>> = prepared.iter().enumerate().map(|(at, probe)| Query {
+            probe,
+            limit: limits[at % limits.len()],
+            threshold: thresholds[at % thresholds.len()],
+        }).collect();
         let kernels = Isa::available().filter_map(Kernel::for_isa);
         for (kernel, plan) in kernels.flat_map(|kernel| Plan::ALL.map(|plan| (kernel, plan))) {
-            let options = Options { k, threshold, kernel, plan: Some(plan) };
-            let answers = search(&snapshot, &prepared, &options, &Pool::new(threads)).unwrap();
+            let options = Options { kernel, plan: Some(plan) };
+            let answers = search(&snapshot, &queries, &options, &Pool::new(threads)).unwrap();
             prop_assert_eq!(answers.len(), probes.len());
-            for (answer, probe) in answers.iter().zip(&probes) {
-                prop_assert_eq!(&answer.matches, &naive::search(&rows, probe, k, threshold));
+            for ((answer, probe), query) in answers.iter().zip(&probes).zip(&queries) {
+                let expected = naive::search(&rows, probe, query.limit, query.threshold);
+                prop_assert_eq!(&answer.matches, &expected);
                 let certificate = answer.certificate;
                 prop_assert_eq!((certificate.isa, certificate.plan), (kernel.isa(), plan));
                 prop_assert_eq!(certificate.rows_scanned, rows.len());
@@ -189,23 +208,18 @@ fn a_large_gallery_is_scanned_in_many_runs_and_few_rows_are_scored() {
     let probe = row(Kind::Random, 128, &mut random);
     let prepared = Probe::new(&Embedding::new(probe.clone()).unwrap());
     for threads in [1, 2, 5] {
-        let options = Options::best(20);
+        let (query, options) = (Query::best(&prepared, 20), Options::default());
         let pool = Pool::new(threads);
-        let answer = search(
-            &partition.snapshot(),
-            std::slice::from_ref(&prepared),
-            &options,
-            &pool,
-        )
-        .unwrap();
+        let answer = search(&partition.snapshot(), &[query], &options, &pool).unwrap();
         assert_eq!(answer[0].matches, naive::search(&rows, &probe, 20, None));
         let scored = answer[0].certificate.rows_scored;
         assert!(scored < 1_000, "{scored} rows were scored");
     }
 }
 
-/// Large enough for seeds, several runs, and probes in more than one chunk; with ties by the thousand
-/// at the k-th place, and rows that codes cannot tell apart.
+/// Large enough for seeds, several runs, and probes in more than one chunk; with ties by the
+/// thousand at the last place, and rows that codes cannot tell apart. Limits and thresholds differ
+/// from probe to probe, so that some are seeded and others are not.
 #[test]
 fn every_plan_is_exact_in_a_large_gallery() {
     for kind in [Kind::Random, Kind::Duplicates, Kind::NearDuplicates] {
@@ -230,29 +244,34 @@ fn every_plan_is_exact_in_a_large_gallery() {
             .iter()
             .map(|probe| Probe::new(&Embedding::new(probe.clone()).unwrap()))
             .collect();
-        for threshold in [None, Some(0.4)] {
+        for mixed in [false, true] {
+            let query = |at: usize| match mixed {
+                false => Query::best(&prepared[at], 20),
+                true => Query {
+                    probe: &prepared[at],
+                    limit: [20, 1, usize::MAX, 5, 1_000, 0, 20][at % 7],
+                    threshold: [None, Some(0.4), Some(-1.0), Some(1.0), Some(0.3)][at % 5],
+                },
+            };
+            let queries: Vec<Query<'_>> = (0..200).map(query).collect();
             // Every eighth answer is compared, with those at the borders of chunks among them.
             let compared: Vec<usize> = (0..200).filter(|at| at % 8 == 0 || *at == 191).collect();
-            let expected: Vec<_> = compared
-                .iter()
-                .map(|at| naive::search(&rows, &probes[*at], 20, threshold))
-                .collect();
+            let expected = compared.iter().map(|at| {
+                let query = &queries[*at];
+                naive::search(&rows, &probes[*at], query.limit, query.threshold)
+            });
+            let expected: Vec<_> = expected.collect();
             for (kernel, plan) in Isa::available()
                 .filter_map(Kernel::for_isa)
                 .flat_map(|kernel| Plan::ALL.map(|plan| (kernel, plan)))
             {
-                let options = Options {
-                    k: 20,
-                    threshold,
-                    kernel,
-                    plan: Some(plan),
-                };
-                let pool = Pool::new(2);
-                let answers = search(&partition.snapshot(), &prepared, &options, &pool).unwrap();
+                let plan = Some(plan);
+                let (options, pool) = (Options { kernel, plan }, Pool::new(2));
+                let answers = search(&partition.snapshot(), &queries, &options, &pool).unwrap();
                 for (at, expected) in compared.iter().zip(&expected) {
                     assert_eq!(
                         &answers[*at].matches, expected,
-                        "{kind:?} {plan} {kernel:?} {at}"
+                        "{kind:?} {plan:?} {kernel:?} {at}, mixed: {mixed}"
                     );
                 }
             }
@@ -280,12 +299,15 @@ fn a_threshold_spares_second_looks() {
     let directory = tempfile::tempdir().unwrap();
     let partition = three_thousand(&directory, &mut random);
     let probe = Probe::new(&Embedding::new(row(Kind::Random, 512, &mut random)).unwrap());
-    let options = Options {
+    let query = Query {
         threshold: Some(0.5),
-        plan: Some(Plan::Coarse),
-        ..Options::best(20)
+        ..Query::best(&probe, 20)
     };
-    let answers = search(&partition.snapshot(), &[probe], &options, &Pool::Here).unwrap();
+    let options = Options {
+        plan: Some(Plan::Coarse),
+        ..Options::default()
+    };
+    let answers = search(&partition.snapshot(), &[query], &options, &Pool::Here).unwrap();
     let certificate = answers[0].certificate;
     assert_eq!((certificate.rows_refined, certificate.rows_scored), (0, 0));
     // 256 bytes of high nibbles, a scale and a residual.
@@ -308,9 +330,9 @@ fn a_tile_in_six_bits_looks_again_at_few_rows() {
     let options = Options {
         plan: Some(Plan::Tile),
         kernel,
-        ..Options::best(5)
     };
-    let answers = search(&partition.snapshot(), &probes, &options, &Pool::Here).unwrap();
+    let queries: Vec<Query<'_>> = probes.iter().map(|probe| Query::best(probe, 5)).collect();
+    let answers = search(&partition.snapshot(), &queries, &options, &Pool::Here).unwrap();
     for answer in answers {
         let refined = answer.certificate.rows_refined;
         assert!(refined < 1_000, "{refined} of 3,000");
@@ -335,13 +357,8 @@ fn an_empty_gallery_has_an_empty_answer() {
     let directory = tempfile::tempdir().unwrap();
     let partition = partition(&directory, &encoder);
     let probe = Probe::new(&Embedding::new(vec![1.0; 16]).unwrap());
-    let answers = search(
-        &partition.snapshot(),
-        &[probe],
-        &Options::best(5),
-        &Pool::Here,
-    )
-    .unwrap();
+    let (query, options) = (Query::best(&probe, 5), Options::default());
+    let answers = search(&partition.snapshot(), &[query], &options, &Pool::Here).unwrap();
     assert_eq!(
         (
             answers[0].matches.len(),
@@ -349,7 +366,7 @@ fn an_empty_gallery_has_an_empty_answer() {
         ),
         (0, 0)
     );
-    let none = search(&partition.snapshot(), &[], &Options::best(5), &Pool::Here).unwrap();
+    let none = search(&partition.snapshot(), &[], &options, &Pool::Here).unwrap();
     assert!(none.is_empty());
 }
 
@@ -359,13 +376,9 @@ fn a_probe_of_another_dimension_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let partition = partition(&directory, &encoder);
     let probes = [16, 17].map(|length| Probe::new(&Embedding::new(vec![1.0; length]).unwrap()));
-    let error = search(
-        &partition.snapshot(),
-        &probes,
-        &Options::best(5),
-        &Pool::Here,
-    )
-    .unwrap_err();
+    let queries = [0, 1].map(|at| Query::best(&probes[at], 5));
+    let options = Options::default();
+    let error = search(&partition.snapshot(), &queries, &options, &Pool::Here).unwrap_err();
     assert!(
         matches!(
             error,

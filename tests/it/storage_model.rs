@@ -116,7 +116,8 @@ impl Gallery {
                 self.model.insert(class, rows);
             }
             Operation::Delete(class) => {
-                let deleted = self.engine().delete_class(&bcid(class)).unwrap();
+                let gallery = self.enrolled();
+                let deleted = gallery.is_some_and(|it| it.remove(ClassId(class)).unwrap());
                 assert_eq!(deleted, self.model.remove(&class).is_some());
             }
             Operation::Erase(class) => {
@@ -178,13 +179,19 @@ impl Gallery {
             .collect();
         let sample = Embedding::new(probe.clone()).unwrap();
         let options = IdentifyOptions {
-            count: 3,
+            limit: 3,
             threshold: None,
         };
-        let engine = self.engine();
-        let identified = engine.identify(&partition_id(), &encoder(), &[&sample], &options);
         let expected = naive::search(&rows, &probe, 3, None);
-        assert_eq!(identified.unwrap().matches, expected);
+        let found = match self.enrolled() {
+            Some(gallery) => gallery.identify(&[&sample], &options).unwrap().matches,
+            None => Vec::new(),
+        };
+        assert_eq!(found, expected);
+    }
+
+    fn enrolled(&self) -> Option<vultus::engine::Gallery> {
+        self.engine().gallery(&partition_id(), &encoder()).unwrap()
     }
 
     fn engine(&self) -> &Engine {

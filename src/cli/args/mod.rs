@@ -157,8 +157,8 @@ pub(in crate::cli) struct Identify {
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
     /// The most people in an answer, 1 or more
-    #[arg(long, value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1_usize..))]
-    pub(in crate::cli) top: usize,
+    #[arg(long = "top", value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1_usize..))]
+    pub(in crate::cli) limit: usize,
     /// Leave out people with a lower similarity, from -1 to 1
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
     pub(in crate::cli) threshold: Option<f64>,
@@ -249,8 +249,8 @@ pub(in crate::cli) struct Bench {
     )]
     pub(in crate::cli) probes: Vec<usize>,
     /// The most people in an answer
-    #[arg(long, value_name = "K", default_value_t = 20, value_parser = whole(1_usize..))]
-    pub(in crate::cli) top: usize,
+    #[arg(long = "top", value_name = "K", default_value_t = 20, value_parser = whole(1_usize..))]
+    pub(in crate::cli) limit: usize,
     /// How often everything is measured; the median counts
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = whole(1_usize..))]
     pub(in crate::cli) rounds: usize,

@@ -52,13 +52,13 @@ impl Measurement {
     ) -> anyhow::Result<()> {
         let options = Options {
             plan: Some(self.plan),
-            ..options.clone()
+            ..*options
         };
         // Other probes each time where there are more than needed.
         let at = self.seconds.len() * self.probes % (gallery.probes.len() - self.probes + 1);
-        let probes = &gallery.probes[at..at + self.probes];
+        let queries = gallery.queries(&gallery.probes[at..at + self.probes]);
         let start = Instant::now();
-        let answers = search(&gallery.snapshot, probes, &options, pool)?;
+        let answers = search(&gallery.snapshot, &queries, &options, pool)?;
         self.seconds.push(start.elapsed().as_secs_f64());
         self.certificates = answers
             .into_iter()

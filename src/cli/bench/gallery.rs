@@ -17,13 +17,15 @@ use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions};
 use crate::exchange::{EmbeddingFile, Existing, open_source, write_json_answer};
 use crate::partition::{Row, Snapshot, Store};
-use crate::search::{Options, Plan, Pool, search};
+use crate::search::{Options, Plan, Pool, Query, search};
 use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
 
 /// Templates in a partition of their own, and probes.
 pub(super) struct Gallery {
     pub(super) snapshot: Snapshot,
     pub(super) probes: Vec<Probe>,
+    /// The most people in an answer.
+    limit: usize,
     /// The values of the probes, for the full sort.
     embeddings: Vec<Embedding>,
 }
@@ -63,8 +65,15 @@ impl Gallery {
         Ok(Gallery {
             snapshot,
             probes: embeddings.iter().map(Probe::new).collect(),
+            limit: verb.limit,
             embeddings,
         })
+    }
+
+    /// Asks for the best people for each of some probes.
+    pub(super) fn queries<'a>(&self, probes: &'a [Probe]) -> Vec<Query<'a>> {
+        let query = |probe| Query::best(probe, self.limit);
+        probes.iter().map(query).collect()
     }
 
     /// Compares the answers for `count` probes, spread over all, with a full sort of all scores in
@@ -85,14 +94,14 @@ impl Gallery {
             .map(|at| at * self.probes.len() / count)
             .collect();
         let probes: Vec<Probe> = chosen.iter().map(|&at| self.probes[at].clone()).collect();
-        let sorted = chosen.iter().map(|&at| self.sort(at, options.k));
+        let sorted = chosen.iter().map(|&at| self.sort(at));
         let expected = sorted.collect::<anyhow::Result<Vec<_>>>()?;
         for plan in plans {
             let options = Options {
                 plan: Some(plan),
-                ..options.clone()
+                ..*options
             };
-            let answers = search(&self.snapshot, &probes, &options, pool)?;
+            let answers = search(&self.snapshot, &self.queries(&probes), &options, pool)?;
             for ((at, answer), expected) in chosen.iter().zip(answers).zip(&expected) {
                 ensure!(
                     answer.matches == *expected,
@@ -104,7 +113,7 @@ impl Gallery {
     }
 
     /// The best classes for a probe, by scoring every row.
-    fn sort(&self, probe: usize, k: usize) -> anyhow::Result<Vec<Match>> {
+    fn sort(&self, probe: usize) -> anyhow::Result<Vec<Match>> {
         let values = self.embeddings[probe].values();
         let probe_length = length(values);
         let rows: Vec<Row<'_>> = self.snapshot.live_rows().collect();
@@ -118,7 +127,7 @@ impl Gallery {
         let mut all = scored.collect::<anyhow::Result<Vec<Match>>>()?;
         // One template a class, so that sorting is all.
         all.sort_unstable_by(Match::rank_order);
-        all.truncate(k);
+        all.truncate(self.limit);
         Ok(all)
     }
 
@@ -132,7 +141,8 @@ impl Gallery {
     ) -> anyhow::Result<()> {
         let context = || format!("cannot write `{}`", path.display());
         let mut file = BufWriter::new(File::create(path).with_context(context)?);
-        let answers = search(&self.snapshot, &self.probes[..count], options, pool)?;
+        let queries = self.queries(&self.probes[..count]);
+        let answers = search(&self.snapshot, &queries, options, pool)?;
         for (probe, answer) in answers.iter().enumerate() {
             write_json_answer(&mut file, probe, &answer.matches).with_context(context)?;
         }

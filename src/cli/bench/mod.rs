@@ -45,16 +45,13 @@ pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
         .iter()
         .max()
         .context("no number of probes was given")?;
-    if verb.probes.contains(&0) || verb.rounds == 0 || verb.top == 0 {
+    if verb.probes.contains(&0) || verb.rounds == 0 || verb.limit == 0 {
         bail!("--probes, --rounds and --top are at least 1");
     }
     let pool = Pool::new(settings.threads);
     let kernel = settings.kernel()?;
     let gallery = Gallery::prepare(verb, settings, most)?;
-    let options = Options {
-        kernel,
-        ..Options::best(verb.top)
-    };
+    let options = Options::with(kernel);
     if verb.interactive {
         return answer_requests(&gallery, &options, &pool);
     }
@@ -88,7 +85,7 @@ pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
         rows: gallery.snapshot.templates(),
         dimension: gallery.snapshot.encoder().dimension(),
         threads: pool.threads(),
-        top: verb.top,
+        top: verb.limit,
         rounds: verb.rounds,
         read_bandwidth_gb_per_s: limits.read_bytes_per_second() / 1e9,
         tile_peak_products_per_s: limits.products_per_second(),
@@ -129,8 +126,9 @@ fn answer_requests(gallery: &Gallery, options: &Options, pool: &Pool) -> anyhow:
                 gallery.probes.len()
             );
         };
+        let queries = gallery.queries(probes);
         let start = Instant::now();
-        let answers = search(&gallery.snapshot, probes, options, pool)?;
+        let answers = search(&gallery.snapshot, &queries, options, pool)?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
         let plan = options.plan_for(answers.len()).to_string();
         output::json_line(

@@ -19,7 +19,7 @@ pub(super) fn run(verb: &Compact, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::existing_engine(settings)?;
     let ids = match &verb.partition {
         Some(partition) => vec![partition.clone()],
-        None => engine.store().partitions()?,
+        None => engine.partitions()?,
     };
     for id in &ids {
         let partition = open::partition(&engine, id)?;

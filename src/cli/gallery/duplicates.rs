@@ -12,9 +12,9 @@ pub(super) fn run(verb: &Duplicates, settings: &Settings) -> anyhow::Result<Exit
     let output = output.map(|path| PairFile::new(path, verb.overwrite));
     let output = output.transpose()?;
     let engine = open::reading_engine(settings)?;
-    let partition = open::partition(&engine, &verb.partition)?;
-    let bar = output::progress(partition.snapshot().templates(), "comparing");
-    let pairs = engine.duplicates(&verb.partition, verb.threshold, |done| {
+    let gallery = open::gallery(&engine, &verb.partition)?;
+    let bar = output::progress(gallery.templates(), "comparing");
+    let pairs = gallery.duplicates(verb.threshold, |done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();

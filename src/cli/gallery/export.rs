@@ -7,10 +7,10 @@ use crate::config::Settings;
 
 pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
-    let partition = open::partition(&engine, &verb.partition)?;
-    let (id, encoder) = (partition.id(), partition.encoder());
-    let bar = output::progress(partition.snapshot().templates(), "exporting");
-    let exported = engine.export(id, &verb.output, verb.overwrite, |done| {
+    let gallery = open::gallery(&engine, &verb.partition)?;
+    let (id, encoder) = (gallery.id(), gallery.encoder());
+    let bar = output::progress(gallery.templates(), "exporting");
+    let exported = gallery.export(&verb.output, verb.overwrite, |done| {
         bar.set_position(done);
     });
     bar.finish_and_clear();

@@ -12,7 +12,7 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
     let store = engine.store();
     let ids = match &verb.partition {
         Some(partition) => vec![partition.clone()],
-        None => store.partitions()?,
+        None => engine.partitions()?,
     };
     let columns = [
         "partition",

@@ -7,7 +7,7 @@ use crate::config::Settings;
 
 pub(super) fn run(verb: &List, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
-    for id in engine.store().partitions()? {
+    for id in engine.partitions()? {
         if verb.json {
             output::json_line(&serde_json::json!({ "partition": id.to_string() }))?;
         } else {

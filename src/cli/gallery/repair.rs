@@ -18,7 +18,7 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::existing_engine(settings)?;
     let only = verb.partition.as_ref();
     if let Some(id) = only
-        && !engine.store().partitions()?.contains(id)
+        && !engine.partitions()?.contains(id)
     {
         bail!("nobody was ever enrolled in `{id}`: `vultus gallery list` lists what there is");
     }

@@ -68,7 +68,11 @@ pub(in super::super) async fn get(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Read, &bcid.partition)?;
     let (engine, class) = (state.engine().clone(), bcid.clone());
-    let summary = state.jobs().run(move || engine.class(&class)).await??;
+    let work = move || match engine.enrolled(&class.partition)? {
+        Some(gallery) => gallery.class(class.class),
+        None => Ok(None),
+    };
+    let summary = state.jobs().run(work).await??;
     let summary = summary.ok_or_else(|| missing(&bcid))?;
     Ok(answer::json(StatusCode::OK, &ClassAnswer::new(&summary)))
 }
@@ -92,7 +96,10 @@ pub(in super::super) async fn delete(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Delete, &bcid.partition)?;
     let engine = state.engine().clone();
-    let work = move || engine.delete_class(&bcid);
+    let work = move || match engine.enrolled(&bcid.partition)? {
+        Some(gallery) => gallery.remove(bcid.class),
+        None => Ok(false),
+    };
     let was_enrolled = state.jobs().run(work).await??;
     Ok(answer::json(StatusCode::OK, &DeleteAnswer { was_enrolled }))
 }

@@ -46,8 +46,12 @@ pub(in super::super) async fn list(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Read, &partition)?;
     let (engine, id) = (state.engine().clone(), partition.clone());
-    let (after, count) = (page.after, page.limit + 1);
-    let work = move || engine.classes(&id, after, count);
+    let (after, limit) = (page.after, page.limit + 1);
+    let work = move || {
+        let gallery = engine.enrolled(&id)?;
+        let classes = gallery.map(|gallery| gallery.classes(after, limit));
+        classes.transpose()
+    };
     let classes = state.jobs().run(work).await??;
     let mut classes = classes.ok_or_else(|| partitions::missing(&partition))?;
     let next = page.cut(&mut classes, |class| class.class.to_string());

@@ -17,7 +17,7 @@ use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
 };
 use crate::access::Scope;
-use crate::engine::IdentifyOptions;
+use crate::engine::{IdentifyOptions, fuse};
 use crate::types::PartitionId;
 
 const LIMIT_DEFAULT: usize = 20;
@@ -171,14 +171,15 @@ fn search(
     options: &Options,
 ) -> Result<IdentifyAnswer, Problem> {
     let options = IdentifyOptions {
-        count: options.limit,
+        limit: options.limit,
         threshold: samples.threshold(state, partition, options.threshold),
     };
     let (engine, embeddings) = (state.engine(), samples.embeddings());
-    let found = engine.identify(partition, &samples.encoder, &embeddings, &options)?;
-    if found.certificate.is_none() {
-        return Err(partitions::missing(partition));
-    }
+    // Samples that are wrong in themselves are refused whoever is enrolled.
+    let sample = fuse(&samples.encoder, &embeddings)?;
+    let gallery = engine.gallery(partition, &samples.encoder)?;
+    let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
+    let found = gallery.identify(&[&sample], &options)?;
     let candidates = found.matches.iter().map(|found| Candidate {
         class: found.class.to_string(),
         similarity: found.similarity,

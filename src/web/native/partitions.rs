@@ -70,7 +70,7 @@ pub(in super::super) async fn list(
 ) -> Result<Response, Problem> {
     key.may(Scope::Read)?;
     let engine = state.engine().clone();
-    let work = move || engine.store().partitions();
+    let work = move || engine.partitions();
     let mut partitions = state.jobs().run(work).await??;
     partitions.retain(|id| key.0.reach.permits(id) && page.after.as_ref().is_none_or(|at| id > at));
     partitions.sort();
@@ -106,7 +106,11 @@ pub(in super::super) async fn one(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Read, &partition)?;
     let (engine, id) = (state.engine().clone(), partition.clone());
-    let contents = state.jobs().run(move || engine.contents(&id)).await??;
+    let work = move || {
+        let gallery = engine.enrolled(&id)?;
+        gallery.map(|gallery| gallery.contents()).transpose()
+    };
+    let contents = state.jobs().run(work).await??;
     let contents = contents.ok_or_else(|| missing(&partition))?;
     let answer = PartitionAnswer {
         partition: partition.to_string(),

@@ -17,6 +17,7 @@ use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
 };
 use crate::access::Scope;
+use crate::engine::fuse;
 use crate::types::Bcid;
 
 /// Samples of one person, to be compared with a class.
@@ -142,7 +143,11 @@ fn compare(
         Problem::new(Code::ThresholdUnknown, detail)
     })?;
     let (engine, embeddings) = (state.engine(), samples.embeddings());
-    let found = engine.verify(bcid, &samples.encoder, &embeddings)?;
+    // Samples that are wrong in themselves are refused whoever is enrolled.
+    let sample = fuse(&samples.encoder, &embeddings)?;
+    let gallery = engine.gallery(&bcid.partition, &samples.encoder)?;
+    let gallery = gallery.ok_or_else(|| class::missing(bcid))?;
+    let found = gallery.verify(bcid.class, &[&sample])?;
     let found = found.ok_or_else(|| class::missing(bcid))?;
     Ok(VerifyAnswer {
         accepted: found.similarity >= threshold,

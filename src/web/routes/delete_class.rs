@@ -32,9 +32,10 @@ pub(in super::super) async fn delete_class(
     let bcid = parameters.bcid()?;
     client.may_use(&bcid)?;
     let engine = state.engine().clone();
-    state
-        .jobs()
-        .run(move || engine.delete_class(&bcid))
-        .await??;
+    let work = move || match engine.enrolled(&bcid.partition)? {
+        Some(gallery) => gallery.remove(bcid.class),
+        None => Ok(false),
+    };
+    state.jobs().run(work).await??;
     Ok(StatusCode::OK)
 }

@@ -13,7 +13,7 @@ use super::super::render;
 use super::super::state::AppState;
 use super::task::{self, Done, Failure};
 use crate::access::{Claims, Task, TaskMatch};
-use crate::engine::IdentifyOptions;
+use crate::engine::{IdentifyOptions, fuse};
 use crate::samples::Sample;
 use crate::types::{Bcid, Embedding};
 
@@ -101,19 +101,22 @@ fn search(
     state: &AppState,
     claims: &Claims,
     samples: &[Sample],
-    count: usize,
+    limit: usize,
 ) -> Result<Done, Error> {
     let partition = &claims.bcid.partition;
     let profile = state.faces().profile();
     let samples: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
     // Clients expect weak candidates too: no threshold cuts the list.
     let options = IdentifyOptions {
-        count,
+        limit,
         threshold: None,
     };
-    let found = state
-        .engine()
-        .identify(partition, profile.encoder(), &samples, &options)?;
+    // Samples that are wrong in themselves are refused whoever is enrolled.
+    let sample = fuse(profile.encoder(), &samples)?;
+    let Some(gallery) = state.engine().gallery(partition, profile.encoder())? else {
+        return Ok(Done::failed(Failure::NoTemplateAvailable));
+    };
+    let found = gallery.identify(&[&sample], &options)?;
     if found.templates == 0 {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     }

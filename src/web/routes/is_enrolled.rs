@@ -35,10 +35,11 @@ pub(in super::super) async fn is_enrolled(
     client.may_use(&bcid)?;
     let engine = state.engine().clone();
     let class = bcid.clone();
-    let enrolled = state
-        .jobs()
-        .run(move || engine.is_enrolled(&class))
-        .await??;
+    let work = move || match engine.enrolled(&class.partition)? {
+        Some(gallery) => gallery.is_enrolled(class.class),
+        None => Ok(false),
+    };
+    let enrolled = state.jobs().run(work).await??;
     // Nobody has a template of a voice here.
     if enrolled && !traits.contains(Trait::Voice) {
         return Ok(StatusCode::OK);

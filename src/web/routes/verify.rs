@@ -13,6 +13,7 @@ use super::super::render;
 use super::super::state::AppState;
 use super::task::{self, Done, Failure};
 use crate::access::{Claims, Task};
+use crate::engine::{Gallery, fuse};
 use crate::partition::NewTemplate;
 use crate::samples::Sample;
 use crate::types::Embedding;
@@ -64,7 +65,12 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Do
         .iter()
         .map(|template| &template.embedding)
         .collect();
-    let Some(verification) = state.engine().verify(&claims.bcid, encoder, &faces)? else {
+    // Samples that are wrong in themselves are refused whoever is enrolled.
+    let sample = fuse(encoder, &faces)?;
+    let Some(gallery) = state.engine().gallery(&claims.bcid.partition, encoder)? else {
+        return Ok(Done::failed(Failure::NoTemplateAvailable));
+    };
+    let Some(verification) = gallery.verify(claims.bcid.class, &[&sample])? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
     let threshold = state.verification_threshold(&claims.bcid.partition);
@@ -72,7 +78,7 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Do
         return Ok(Done::default());
     }
     if claims.auto_enroll {
-        improve(state, claims, &templates, threshold)?;
+        improve(state, claims, &gallery, &templates, threshold)?;
     }
     Ok(Done::succeeded())
 }
@@ -81,15 +87,16 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Do
 fn improve(
     state: &AppState,
     claims: &Claims,
+    gallery: &Gallery,
     samples: &[NewTemplate],
     threshold: f64,
 ) -> Result<(), Error> {
-    let (engine, encoder) = (state.engine(), state.faces().profile().encoder());
-    let good = engine.improving(&claims.bcid, encoder, samples, threshold)?;
+    let good = gallery.improving(claims.bcid.class, samples, threshold)?;
     if good.is_empty() {
         return Ok(());
     }
     let good: Vec<NewTemplate> = good.into_iter().cloned().collect();
-    engine.enroll(&claims.bcid, encoder, &good, state.clock().now())?;
+    let (engine, now) = (state.engine(), state.clock().now());
+    engine.enroll(&claims.bcid, gallery.encoder(), &good, now)?;
     Ok(())
 }

@@ -1,0 +1,90 @@
+//! One gallery of an engine, to be asked.
+
+use std::sync::Arc;
+
+use super::{Engine, EngineError};
+use crate::kernel::Kernel;
+use crate::partition::Partition;
+use crate::search::Pool;
+use crate::types::{ClassId, EncoderId, PartitionId};
+
+/// The people of one partition. Each call sees them as they are when it begins.
+///
+/// Having one means that somebody was enrolled in the partition at some time; all may be removed by
+/// now. Where their templates are does not show. Cheap to clone and to share between threads.
+#[derive(Clone, Debug)]
+pub struct Gallery {
+    pub(super) partition: Arc<Partition>,
+    pub(super) pool: Pool,
+    pub(super) kernel: Kernel,
+}
+
+impl Engine {
+    /// The gallery `id`, to be asked about embeddings of `encoder`. `None` if nobody was ever
+    /// enrolled in it.
+    ///
+    /// # Errors
+    ///
+    /// If it is of another encoder, or cannot be opened.
+    pub fn gallery(
+        &self,
+        id: &PartitionId,
+        encoder: &EncoderId,
+    ) -> Result<Option<Gallery>, EngineError> {
+        let gallery = self.enrolled(id)?;
+        if let Some(gallery) = &gallery {
+            gallery.partition.check_encoder(encoder)?;
+        }
+        Ok(gallery)
+    }
+
+    /// The gallery `id`, whatever its encoder: for questions that are not about an embedding.
+    /// `None` if nobody was ever enrolled in it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn enrolled(&self, id: &PartitionId) -> Result<Option<Gallery>, EngineError> {
+        let partition = self.store.partition(id)?;
+        Ok(partition.map(|partition| Gallery {
+            partition,
+            pool: self.pool.clone(),
+            kernel: self.kernel,
+        }))
+    }
+}
+
+impl Gallery {
+    /// The name of the partition.
+    pub fn id(&self) -> &PartitionId {
+        self.partition.id()
+    }
+
+    /// The encoder whose embeddings it holds.
+    pub fn encoder(&self) -> &EncoderId {
+        self.partition.encoder()
+    }
+
+    /// How many templates there are.
+    pub fn templates(&self) -> usize {
+        self.partition.snapshot().templates()
+    }
+
+    /// Whether a class has a template.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn is_enrolled(&self, class: ClassId) -> Result<bool, EngineError> {
+        Ok(self.partition.snapshot().contains(class)?)
+    }
+
+    /// Removes a class. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged, or the disk fails.
+    pub fn remove(&self, class: ClassId) -> Result<bool, EngineError> {
+        Ok(self.partition.remove(class)?)
+    }
+}
