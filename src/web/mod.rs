@@ -5,7 +5,8 @@
 //!
 //! A request goes through the layers of `layers` (log, CORS, panics, repeated slashes), is
 //! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
-//! token), and reaches one file of `routes`. What takes the processor or the disk for long runs in
+//! token), and reaches one file of `routes`, which also says what its description and its failures
+//! are (`endpoint`). What takes the processor or the disk for long runs in
 //! `jobs`, off the threads that serve sockets. Answers are written in `render` and failures leave
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
@@ -18,6 +19,7 @@
 mod auth;
 mod body;
 mod data_url;
+mod endpoint;
 mod error;
 mod jobs;
 mod layers;

@@ -8,23 +8,19 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio::time::{self, MissedTickBehavior};
 use tower::Layer;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::endpoint::Door;
 use super::error::Error;
 use super::layers;
 use super::native;
 use super::openapi;
 use super::render;
-use super::routes::{
-    delete_class, enroll, identify, is_enrolled, live_detection, liveness_detection,
-    passive_live_detection, photo_verify, photo_verify_2, quality_check, result, status, token,
-    upload, verify, video_live_detection,
-};
+use super::routes;
 use super::state::{AppState, ServiceOptions};
 
 /// How often it is looked whether the key for tokens was replaced. Well below
@@ -35,10 +31,14 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 /// Tries and results are read from disk for it, all of them: once a minute.
 const SWEEPS_PER_PURGE: u32 = 4;
 
-/// The whole service, with routes in the order of the API's own page.
+/// The whole service.
 pub fn router(state: AppState) -> Router {
     let options = state.options().clone();
-    let api = routes()
+    let (calls, description) = doors().split();
+    let api = calls
+        .merge(openapi::router(description))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
         .layer(from_fn_with_state(
             layers::BodyRoom::new(&options),
@@ -48,36 +48,11 @@ pub fn router(state: AppState) -> Router {
     layered(api, &options)
 }
 
-/// All routes of both doors.
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/extension/token", get(token))
-        .route("/extension/upload", post(upload))
-        // A HEAD request must not use up a try, as it would if GET answered it.
-        .route("/extension/enroll", get(enroll).head(head_not_allowed))
-        .route("/extension/verify", get(verify).head(head_not_allowed))
-        .route("/extension/identify", get(identify).head(head_not_allowed))
-        .route(
-            "/extension/livenessdetection",
-            get(liveness_detection).head(head_not_allowed),
-        )
-        .route("/extension/result", get(result))
-        .route("/extension/isenrolled", get(is_enrolled))
-        .route("/extension/deleteclass", delete(delete_class))
-        .route("/extension/status", get(status))
-        .route("/extension/qualitycheck", post(quality_check))
-        .route("/extension/livedetection", post(live_detection))
-        .route(
-            "/extension/passivelivedetection",
-            post(passive_live_detection),
-        )
-        .route("/extension/videolivedetection", post(video_live_detection))
-        .route("/extension/photoverify", post(photo_verify))
-        .route("/extension/photoverify2", post(photo_verify_2))
-        .nest("/v1", native::router())
-        .merge(openapi::router())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+/// Both doors.
+pub(super) fn doors() -> Door {
+    Door::new(openapi::head())
+        .nest("/v1", native::door())
+        .merge(routes::door())
 }
 
 /// `api` with what happens to every request and answer.
@@ -157,11 +132,6 @@ async fn not_found() -> Error {
     Error::new(StatusCode::NOT_FOUND, "there is nothing at this path")
 }
 
-/// For calls that a GET makes once only, such as one that uses up a try.
-async fn head_not_allowed() -> Error {
-    Error::only_get()
-}
-
 async fn method_not_allowed() -> Error {
     Error::wrong_method()
 }
@@ -172,6 +142,7 @@ mod tests {
 
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, header};
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::super::jobs::Jobs;

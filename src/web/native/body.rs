@@ -19,6 +19,24 @@ const SETTINGS_MAX: usize = 16;
 /// The longest part of what a reader says that is passed on.
 const DETAIL_CHARACTERS_MAX: usize = 200;
 
+/// What can go wrong with a body and the samples in it.
+pub(super) const FAILURES: &[Code] = &[
+    Code::MalformedBody,
+    Code::NoSamples,
+    Code::TooManySamples,
+    Code::BodyTimeout,
+    Code::EncoderMismatch,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidBase64,
+    Code::InvalidPicture,
+    Code::NoFaceFound,
+    Code::MultipleFacesFound,
+    Code::InvalidEmbedding,
+    Code::ContradictingSamples,
+    Code::NotLive,
+];
+
 /// A body that samples come in.
 pub(super) trait CallBody: DeserializeOwned {
     /// All that is not a sample.

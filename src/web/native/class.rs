@@ -5,11 +5,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
+use super::failures;
 use super::key::Key;
-use super::path::{ClassParameter, ClassPath, PartitionParameter};
+use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use crate::access::Scope;
 use crate::engine::ClassSummary;
@@ -49,19 +52,32 @@ impl ClassAnswer {
     }
 }
 
+pub(super) fn get_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(get),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            &[Code::ClassNotFound],
+            failures::OURS,
+        ],
+    )
+}
+
 /// Describe a class
 ///
 /// Needs the scope `read`.
 #[utoipa::path(
     get,
-    path = "/v1/partitions/{partition}/classes/{class}",
+    path = "/partitions/{partition}/classes/{class}",
     tag = "native",
     operation_id = "get_class",
     params(PartitionParameter, ClassParameter),
     responses((status = 200, description = "What there is", body = ClassAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn get(
+async fn get(
     State(state): State<AppState>,
     key: Key,
     ClassPath(bcid): ClassPath,
@@ -77,19 +93,31 @@ pub(in super::super) async fn get(
     Ok(answer::json(StatusCode::OK, &ClassAnswer::new(&summary)))
 }
 
+pub(super) fn delete_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(delete),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            failures::OURS,
+        ],
+    )
+}
+
 /// Delete a class
 ///
 /// No search finds it any more when the answer comes. May be repeated. Needs the scope `delete`.
 #[utoipa::path(
     delete,
-    path = "/v1/partitions/{partition}/classes/{class}",
+    path = "/partitions/{partition}/classes/{class}",
     tag = "native",
     operation_id = "delete_class",
     params(PartitionParameter, ClassParameter),
     responses((status = 200, description = "The class is not enrolled now", body = DeleteAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn delete(
+async fn delete(
     State(state): State<AppState>,
     key: Key,
     ClassPath(bcid): ClassPath,

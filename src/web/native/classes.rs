@@ -5,15 +5,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
 use super::class::ClassAnswer;
+use super::failures;
 use super::key::Key;
-use super::page::{Page, PageQuery};
+use super::page::{self, Page, PageQuery};
 use super::partitions;
-use super::path::{PartitionParameter, PartitionPath};
-use super::problem::Problem;
+use super::path::{self, PartitionParameter, PartitionPath};
+use super::problem::{Code, Problem};
 use crate::access::Scope;
 use crate::types::ClassId;
 
@@ -26,19 +29,33 @@ pub(in super::super) struct ClassesPage {
     next: Option<String>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(list),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            page::FAILURES,
+            &[Code::PartitionNotFound],
+            failures::OURS,
+        ],
+    )
+}
+
 /// List the classes of a partition
 ///
 /// Needs the scope `read`.
 #[utoipa::path(
     get,
-    path = "/v1/partitions/{partition}/classes",
+    path = "/partitions/{partition}/classes",
     tag = "native",
     operation_id = "list_classes",
     params(PartitionParameter, PageQuery),
     responses((status = 200, description = "A page of the list", body = ClassesPage)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn list(
+async fn list(
     State(state): State<AppState>,
     key: Key,
     PartitionPath(partition): PartitionPath,

@@ -5,12 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
+use super::failures;
 use super::key::Key;
-use super::path::{ClassParameter, ClassPath, PartitionParameter};
+use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::Problem;
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples,
@@ -94,6 +97,19 @@ impl CallBody for EnrollRequest {
     }
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(enroll),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            body::FAILURES,
+            failures::OURS,
+        ],
+    )
+}
+
 /// Make samples templates of a class
 ///
 /// All of them, or none if one is of no use. The partition and the class come into being with the first. When
@@ -101,7 +117,7 @@ impl CallBody for EnrollRequest {
 /// that has more than ten give way. Needs the scope `enroll`.
 #[utoipa::path(
     post,
-    path = "/v1/partitions/{partition}/classes/{class}/enroll",
+    path = "/partitions/{partition}/classes/{class}/enroll",
     tag = "native",
     operation_id = "enroll",
     params(PartitionParameter, ClassParameter),
@@ -112,7 +128,7 @@ impl CallBody for EnrollRequest {
     responses((status = 200, description = "The person is enrolled", body = EnrollAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn enroll(
+async fn enroll(
     State(state): State<AppState>,
     key: Key,
     ClassPath(bcid): ClassPath,

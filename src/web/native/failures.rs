@@ -1,106 +1,28 @@
 //! What can go wrong with each call, for the description of the API.
+//!
+//! A handler lists the codes beside itself. What it reads from a request has lists of its own: a key,
+//! a path, a page, samples.
 
 use std::collections::BTreeMap;
 
-use utoipa::Modify;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{HttpMethod, Operation};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, Response, ResponseBuilder};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 
+use super::super::endpoint::{Endpoint, Routed};
 use super::problem::{Code, ProblemDetails};
 
-/// Adds the failures of each call to its answers. Which there are follows from what the call takes, so
-/// that no call need list them.
-pub(super) struct Failures;
+/// What can go wrong with every call that does something.
+pub(super) const OURS: &[Code] = &[Code::Internal, Code::Busy];
 
-impl Modify for Failures {
-    fn modify(&self, document: &mut OpenApi) {
-        for (path, item) in &mut document.paths.paths {
-            for (method, operation) in [
-                (HttpMethod::Get, &mut item.get),
-                (HttpMethod::Post, &mut item.post),
-                (HttpMethod::Delete, &mut item.delete),
-            ] {
-                if let Some(operation) = operation {
-                    describe(operation, &codes(path, &method, operation));
-                }
-            }
-        }
-    }
+/// A handler with what can go wrong with it. The description lists the codes of a status as they come here.
+pub(super) fn endpoint(routed: Routed, failures: &[&[Code]]) -> Endpoint {
+    Endpoint::new(routed, |operation| describe(operation, failures))
 }
 
-fn codes(path: &str, method: &HttpMethod, operation: &Operation) -> Vec<Code> {
-    if path == "/v1/problems" {
-        return Vec::new();
-    }
-    let mut codes = vec![
-        Code::KeyMissing,
-        Code::KeyInvalid,
-        Code::KeyExpired,
-        Code::Internal,
-        Code::Busy,
-    ];
-    if path == "/v1/status" {
-        return codes;
-    }
-    codes.push(Code::ScopeMissing);
-    let of_partition = path.contains("{partition}");
-    if of_partition {
-        codes.extend([Code::InvalidParameter, Code::PartitionNotAllowed]);
-    }
-    if operation
-        .parameters
-        .as_ref()
-        .is_some_and(|list| list.len() > usize::from(of_partition))
-    {
-        codes.push(Code::InvalidParameter);
-    }
-    if matches!(
-        path,
-        "/v1/partitions" | "/v1/partitions/{partition}/classes"
-    ) {
-        codes.push(Code::InvalidCursor);
-    }
-    if path.ends_with("/verify") {
-        codes.push(Code::ThresholdUnknown);
-    }
-    if operation.request_body.is_some() {
-        codes.extend([
-            Code::MalformedBody,
-            Code::NoSamples,
-            Code::TooManySamples,
-            Code::BodyTimeout,
-            Code::EncoderMismatch,
-            Code::BodyTooLarge,
-            Code::UnsupportedMediaType,
-            Code::InvalidBase64,
-            Code::InvalidPicture,
-            Code::NoFaceFound,
-            Code::MultipleFacesFound,
-            Code::InvalidEmbedding,
-            Code::ContradictingSamples,
-            Code::NotLive,
-        ]);
-    }
-    match (path, method) {
-        (_, HttpMethod::Delete) => {}
-        ("/v1/snapshots", HttpMethod::Post) => {
-            codes.extend([Code::SnapshotsNotConfigured, Code::SnapshotRunning]);
-        }
-        ("/v1/snapshots", _) => codes.push(Code::SnapshotsNotConfigured),
-        ("/v1/partitions", _) => {}
-        (path, _) if path.ends_with("/{class}") || path.ends_with("/verify") => {
-            codes.push(Code::ClassNotFound);
-        }
-        (path, _) if path.ends_with("/enroll") => {}
-        _ => codes.push(Code::PartitionNotFound),
-    }
-    codes
-}
-
-fn describe(operation: &mut Operation, codes: &[Code]) {
+fn describe(operation: &mut Operation, failures: &[&[Code]]) {
     let mut by_status: BTreeMap<u16, Vec<ProblemDetails>> = BTreeMap::new();
-    for code in codes {
+    for code in failures.iter().copied().flatten() {
         let details = ProblemDetails::of(*code);
         let known = by_status.entry(details.status).or_default();
         if known.iter().all(|known| known.code != *code) {

@@ -5,14 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
+use super::failures;
 use super::key::Key;
 use super::partitions;
-use super::path::{PartitionParameter, PartitionPath};
-use super::problem::Problem;
+use super::path::{self, PartitionParameter, PartitionPath};
+use super::problem::{Code, Problem};
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
 };
@@ -125,6 +128,20 @@ impl CallBody for IdentifyRequest {
     }
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(identify),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            body::FAILURES,
+            &[Code::PartitionNotFound],
+            failures::OURS,
+        ],
+    )
+}
+
 /// Find a person in a partition
 ///
 /// All samples are of one person and are searched for together. The answer lists the people most like them,
@@ -132,7 +149,7 @@ impl CallBody for IdentifyRequest {
 /// known. Needs the scope `identify`.
 #[utoipa::path(
     post,
-    path = "/v1/partitions/{partition}/identify",
+    path = "/partitions/{partition}/identify",
     tag = "native",
     operation_id = "identify",
     params(PartitionParameter),
@@ -143,7 +160,7 @@ impl CallBody for IdentifyRequest {
     responses((status = 200, description = "The search was carried out", body = IdentifyAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn identify(
+async fn identify(
     State(state): State<AppState>,
     key: Key,
     PartitionPath(partition): PartitionPath,

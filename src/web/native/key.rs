@@ -13,6 +13,13 @@ use crate::types::PartitionId;
 pub(super) struct Key(pub(super) ApiKey);
 
 impl Key {
+    /// What can go wrong with the key itself.
+    pub(super) const FAILURES: &[Code] = &[Code::KeyMissing, Code::KeyInvalid, Code::KeyExpired];
+    /// How [`Key::may`] fails.
+    pub(super) const MAY_FAILURES: &[Code] = &[Code::ScopeMissing];
+    /// How [`Key::may_use`] fails.
+    pub(super) const MAY_USE_FAILURES: &[Code] = &[Code::ScopeMissing, Code::PartitionNotAllowed];
+
     /// Fails unless the key has `scope`.
     pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
         if self.0.scopes.contains(scope) {

@@ -25,72 +25,48 @@ mod snapshots;
 mod status;
 mod verify;
 
-use axum::Router;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 
-use self::failures::Failures;
 use self::problem::{Code, Problem, ProblemDetails};
-use super::state::AppState;
+use super::endpoint::Door;
 
-/// What the native API says of itself. [`Failures`] adds what can go wrong.
+/// What is true of all calls of the native API.
 #[derive(OpenApi)]
 #[openapi(
-    paths(
-        status::status,
-        problems::problems,
-        partitions::list,
-        partitions::one,
-        identify::identify,
-        classes::list,
-        class::get,
-        class::delete,
-        enroll::enroll,
-        verify::verify,
-        snapshots::list,
-        snapshots::create,
-    ),
     components(schemas(ProblemDetails)),
-    modifiers(&Failures),
     tags((
         name = "native",
         description = "Whole calls over JSON, for programs that hold an API key"
     ))
 )]
-pub(super) struct Description;
+struct Description;
 
-/// All routes of the native API, to be nested under `/v1`.
-pub(super) fn router() -> Router<AppState> {
-    Router::new()
-        .route("/status", get(status::status))
-        .route("/problems", get(problems::problems))
-        .route("/partitions", get(partitions::list))
-        .route("/partitions/{partition}", get(partitions::one))
-        .route("/partitions/{partition}/identify", post(identify::identify))
-        .route("/partitions/{partition}/classes", get(classes::list))
-        .route(
-            "/partitions/{partition}/classes/{class}",
-            get(class::get).delete(class::delete),
-        )
-        .route(
-            "/partitions/{partition}/classes/{class}/enroll",
-            post(enroll::enroll),
-        )
-        .route(
-            "/partitions/{partition}/classes/{class}/verify",
-            post(verify::verify),
-        )
-        .route("/snapshots", get(snapshots::list).post(snapshots::create))
-        .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                Code::MethodNotAllowed,
-                "this path does not have that method",
-            )
+/// The native API, to be nested under `/v1`.
+pub(super) fn door() -> Door {
+    Door::new(Description::openapi())
+        .with(status::endpoint())
+        .with(problems::endpoint())
+        .with(partitions::list_endpoint())
+        .with(partitions::one_endpoint())
+        .with(identify::endpoint())
+        .with(classes::endpoint())
+        .with(class::get_endpoint())
+        .with(class::delete_endpoint())
+        .with(enroll::endpoint())
+        .with(verify::endpoint())
+        .with(snapshots::list_endpoint())
+        .with(snapshots::create_endpoint())
+        .around(|router| {
+            router
+                .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
+                .method_not_allowed_fallback(async || {
+                    let detail = "this path does not have that method";
+                    Problem::new(Code::MethodNotAllowed, detail)
+                })
+                .layer(CatchPanicLayer::custom(|_payload| {
+                    Problem::panicked().into_response()
+                }))
         })
-        .layer(CatchPanicLayer::custom(|_payload| {
-            Problem::panicked().into_response()
-        }))
 }

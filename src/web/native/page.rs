@@ -30,6 +30,9 @@ pub(super) struct Page<T> {
     pub(super) after: Option<T>,
 }
 
+/// What can go wrong with a page.
+pub(super) const FAILURES: &[Code] = &[Code::InvalidParameter, Code::InvalidCursor];
+
 impl<T, S> FromRequestParts<S> for Page<T>
 where
     T: std::str::FromStr,

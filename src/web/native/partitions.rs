@@ -5,12 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
+use super::failures;
 use super::key::Key;
-use super::page::{Page, PageQuery};
-use super::path::{PartitionParameter, PartitionPath};
+use super::page::{self, Page, PageQuery};
+use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::samples::encoder_name;
 use crate::access::Scope;
@@ -51,19 +54,31 @@ pub(in super::super) struct PartitionAnswer {
     templates: usize,
 }
 
+pub(super) fn list_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(list),
+        &[
+            Key::FAILURES,
+            Key::MAY_FAILURES,
+            page::FAILURES,
+            failures::OURS,
+        ],
+    )
+}
+
 /// List partitions
 ///
 /// Those in which somebody was ever enrolled, and which the key reaches. Needs the scope `read`.
 #[utoipa::path(
     get,
-    path = "/v1/partitions",
+    path = "/partitions",
     tag = "native",
     operation_id = "list_partitions",
     params(PageQuery),
     responses((status = 200, description = "A page of the list", body = PartitionsPage)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn list(
+async fn list(
     State(state): State<AppState>,
     key: Key,
     page: Page<PartitionId>,
@@ -87,19 +102,32 @@ pub(in super::super) async fn list(
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
+pub(super) fn one_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(one),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            &[Code::PartitionNotFound],
+            failures::OURS,
+        ],
+    )
+}
+
 /// Describe a partition
 ///
 /// Reads every class number: about eight bytes a template. Needs the scope `read`.
 #[utoipa::path(
     get,
-    path = "/v1/partitions/{partition}",
+    path = "/partitions/{partition}",
     tag = "native",
     operation_id = "get_partition",
     params(PartitionParameter),
     responses((status = 200, description = "What there is", body = PartitionAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn one(
+async fn one(
     State(state): State<AppState>,
     key: Key,
     PartitionPath(partition): PartitionPath,

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use crate::types::{Bcid, ClassId, ParseBcidError, PartitionId};
 
 /// What stands for `{partition}` in a path.
@@ -40,6 +40,9 @@ pub(super) struct PartitionPath(pub(super) PartitionId);
 
 /// `/partitions/{partition}/classes/{class}`, such as `bws.112` and `4711`.
 pub(super) struct ClassPath(pub(super) Bcid);
+
+/// What can go wrong with the texts of a path.
+pub(super) const FAILURES: &[Code] = &[Code::InvalidParameter];
 
 impl<S: Send + Sync> FromRequestParts<S> for PartitionPath {
     type Rejection = Problem;

@@ -4,8 +4,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::answer;
+use super::failures;
 use super::problem::{Code, ProblemDetails};
 
 /// All causes of failures.
@@ -15,18 +18,22 @@ pub(in super::super) struct Problems {
     problems: Vec<ProblemDetails>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(problems), &[])
+}
+
 /// List all codes of failures
 ///
 /// With the status and the meaning of each. Needs no key.
 #[utoipa::path(
     get,
-    path = "/v1/problems",
+    path = "/problems",
     tag = "native",
     operation_id = "problems",
     responses((status = 200, description = "All codes", body = Problems)),
     security(())
 )]
-pub(in super::super) async fn problems() -> Response {
+async fn problems() -> Response {
     let problems = Code::ALL.map(ProblemDetails::of).into();
     answer::json(StatusCode::OK, &Problems { problems })
 }

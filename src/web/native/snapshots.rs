@@ -12,9 +12,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
+use super::failures;
 use super::key::Key;
 use super::problem::{Code, Problem};
 use crate::access::Scope;
@@ -43,22 +46,31 @@ pub(in super::super) struct SnapshotsAnswer {
     snapshots: Vec<SnapshotAnswer>,
 }
 
+pub(super) fn create_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(create),
+        &[
+            Key::FAILURES,
+            Key::MAY_FAILURES,
+            &[Code::SnapshotsNotConfigured, Code::SnapshotRunning],
+            failures::OURS,
+        ],
+    )
+}
+
 /// Make a snapshot of everything
 ///
 /// As it is at one moment, in the directory `snapshot-dir` of the service; others may go on calling. The answer
 /// comes when the file is whole. Needs the scope `snapshot`.
 #[utoipa::path(
     post,
-    path = "/v1/snapshots",
+    path = "/snapshots",
     tag = "native",
     operation_id = "create_snapshot",
     responses((status = 201, description = "The snapshot is whole", body = SnapshotAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn create(
-    State(state): State<AppState>,
-    key: Key,
-) -> Result<Response, Problem> {
+async fn create(State(state): State<AppState>, key: Key) -> Result<Response, Problem> {
     key.may(Scope::Snapshot)?;
     check_directory(&state)?;
     // Not among the jobs: it takes minutes, of the disk more than of the processor, and who is to be
@@ -84,21 +96,30 @@ pub(in super::super) async fn create(
     Ok(answer::json(StatusCode::CREATED, &made))
 }
 
+pub(super) fn list_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(list),
+        &[
+            Key::FAILURES,
+            Key::MAY_FAILURES,
+            &[Code::SnapshotsNotConfigured],
+            failures::OURS,
+        ],
+    )
+}
+
 /// List the snapshots in the directory of the service
 ///
 /// Needs the scope `snapshot`.
 #[utoipa::path(
     get,
-    path = "/v1/snapshots",
+    path = "/snapshots",
     tag = "native",
     operation_id = "list_snapshots",
     responses((status = 200, description = "All snapshots", body = SnapshotsAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn list(
-    State(state): State<AppState>,
-    key: Key,
-) -> Result<Response, Problem> {
+async fn list(State(state): State<AppState>, key: Key) -> Result<Response, Problem> {
     key.may(Scope::Snapshot)?;
     check_directory(&state)?;
     let shared = state.clone();

@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
+use super::failures;
 use super::key::Key;
 use super::problem::Problem;
 use super::samples::encoder_name;
@@ -84,21 +87,22 @@ pub(in super::super) struct KeyAnswer {
     expires_unix_milliseconds: Option<i64>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(status), &[Key::FAILURES, failures::OURS])
+}
+
 /// Describe the service and the key
 ///
 /// Any valid key will do.
 #[utoipa::path(
     get,
-    path = "/v1/status",
+    path = "/status",
     tag = "native",
     operation_id = "status",
     responses((status = 200, description = "The service and the key", body = StatusAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn status(
-    State(state): State<AppState>,
-    Key(key): Key,
-) -> Result<Response, Problem> {
+async fn status(State(state): State<AppState>, Key(key): Key) -> Result<Response, Problem> {
     let engine = state.engine().clone();
     let health = state.jobs().run(move || engine.health()).await??;
     let profile = state.faces().profile();

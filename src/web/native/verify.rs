@@ -5,13 +5,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
 use super::class;
+use super::failures;
 use super::key::Key;
-use super::path::{ClassParameter, ClassPath, PartitionParameter};
+use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
@@ -99,12 +102,26 @@ impl CallBody for VerifyRequest {
     }
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(verify),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            &[Code::ThresholdUnknown, Code::ClassNotFound],
+            body::FAILURES,
+            failures::OURS,
+        ],
+    )
+}
+
 /// Compare samples with a class
 ///
 /// All samples are of one person and are compared together. Needs the scope `verify`.
 #[utoipa::path(
     post,
-    path = "/v1/partitions/{partition}/classes/{class}/verify",
+    path = "/partitions/{partition}/classes/{class}/verify",
     tag = "native",
     operation_id = "verify",
     params(PartitionParameter, ClassParameter),
@@ -115,7 +132,7 @@ impl CallBody for VerifyRequest {
     responses((status = 200, description = "The samples were compared", body = VerifyAnswer)),
     security(("api_key" = []))
 )]
-pub(in super::super) async fn verify(
+async fn verify(
     State(state): State<AppState>,
     key: Key,
     ClassPath(bcid): ClassPath,

@@ -2,11 +2,26 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
+
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::Forbidden,
+    ErrorStatus::Internal,
+    ErrorStatus::Busy,
+];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(delete_class), FAILURES)
+}
 
 /// Removes all templates of a class. When it answers 200 the class is not enrolled, whether or not
 /// it was before.
@@ -24,7 +39,7 @@ use super::super::state::AppState;
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn delete_class(
+async fn delete_class(
     State(state): State<AppState>,
     client: Client,
     parameters: Parameters,

@@ -11,11 +11,28 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::data_url::{DataUrl, DataUrlError};
+use super::super::endpoint::{Endpoint, Routed};
 use super::super::error::Error;
 use super::super::render;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
 use crate::face::{Face, FaceError, Picture};
 use crate::liveness::{Decision, FaceView, Observation, Reason};
+
+/// What can go wrong with each of them.
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::BodyTimeout,
+    ErrorStatus::BodyTooLarge,
+    ErrorStatus::Internal,
+    ErrorStatus::Busy,
+];
+
+/// A call that brings its pictures with it.
+pub(super) fn endpoint(routed: Routed) -> Endpoint {
+    failures::endpoint(routed, FAILURES)
+}
 
 /// A form with one sample.
 #[derive(ToSchema)]

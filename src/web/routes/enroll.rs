@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Caller;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
@@ -25,6 +27,10 @@ pub(in super::super) struct EnrollResult {
     error: Option<Failure>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    task::endpoint(routes!(enroll))
+}
+
 /// Makes the token's samples templates of its class.
 #[utoipa::path(
     get,
@@ -40,7 +46,7 @@ pub(in super::super) struct EnrollResult {
     ),
     security(("bws_token" = []))
 )]
-pub(in super::super) async fn enroll(
+async fn enroll(
     State(state): State<AppState>,
     caller: Caller,
     parameters: Parameters,

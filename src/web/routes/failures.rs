@@ -1,67 +1,70 @@
 //! What can go wrong with each call, for the description of the API, and that answers also come in XML.
 
-use utoipa::Modify;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
-/// Adds the failures of each call to its answers, and XML to all of them.
-pub(super) struct Failures;
+use super::super::endpoint::{Endpoint, Routed};
 
-impl Modify for Failures {
-    fn modify(&self, document: &mut OpenApi) {
-        for (path, item) in &mut document.paths.paths {
-            let operations = [&mut item.get, &mut item.post, &mut item.delete];
-            for operation in operations.into_iter().flatten() {
-                for (status, description) in failures(path, operation) {
-                    add(operation, status, description);
-                }
-                also_in_xml(operation);
-            }
+/// The statuses of answers that are errors. A handler lists those that it can have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ErrorStatus {
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NoTemplate,
+    BodyTimeout,
+    BodyTooLarge,
+    TokenFull,
+    Internal,
+    Busy,
+}
+
+impl ErrorStatus {
+    /// The number, and what it means here.
+    fn facts(self) -> (u16, &'static str) {
+        match self {
+            ErrorStatus::BadRequest => (
+                400,
+                "A parameter or the body is missing or wrong, or no samples wait for the task. Calls that \
+                 bring pictures say it with a code: `MissingData`, `InvalidSampleData`, \
+                 `SampleNotOfExpectedType`, `NoFaceFound`, `MultipleFacesFound`, `LiveDetectionFailed`",
+            ),
+            ErrorStatus::Unauthorized => (
+                401,
+                "There are no credentials, or they are wrong; `WWW-Authenticate` says what is wanted",
+            ),
+            ErrorStatus::Forbidden => (
+                403,
+                "The class is outside the storage or the partition of the app, `id` or the token is of \
+                 another app, the token is for another task, or no tries are left",
+            ),
+            ErrorStatus::NoTemplate => (404, "The class has no such template"),
+            ErrorStatus::BodyTimeout => (408, "The body took too long to arrive"),
+            ErrorStatus::BodyTooLarge => (413, "The body is too large"),
+            ErrorStatus::TokenFull => (429, "The token has as many waiting samples as it may"),
+            ErrorStatus::Internal => (500, "The server failed; its log says why"),
+            ErrorStatus::Busy => (
+                503,
+                "The server is too busy, or holds as many samples as it can",
+            ),
         }
     }
 }
 
-fn failures(path: &str, operation: &Operation) -> Vec<(u16, &'static str)> {
-    let has_body = operation.request_body.is_some();
-    let mut failures = vec![
-        (
-            401,
-            "There are no credentials, or they are wrong; `WWW-Authenticate` says what is wanted",
-        ),
-        (500, "The server failed; its log says why"),
-    ];
-    let waits_for_nothing = ["/extension/token", "/extension/status", "/extension/result"];
-    if !waits_for_nothing.contains(&path) {
-        let why = "The server is too busy, or holds as many samples as it can";
-        failures.push((503, why));
-    }
-    if path != "/extension/status" {
-        let why = "A parameter or the body is missing or wrong, or no samples wait for the task. Calls that \
-                   bring pictures say it with a code: `MissingData`, `InvalidSampleData`, \
-                   `SampleNotOfExpectedType`, `NoFaceFound`, `MultipleFacesFound`, `LiveDetectionFailed`";
-        failures.push((400, why));
-    }
-    if !has_body && path != "/extension/status" || path == "/extension/upload" {
-        let why = "The class is outside the storage or the partition of the app, `id` or the token is of \
-                   another app, the token is for another task, or no tries are left";
-        failures.push((403, why));
-    }
-    if path == "/extension/isenrolled" {
-        failures.push((404, "The class has no such template"));
-    }
-    if has_body {
-        failures.push((408, "The body took too long to arrive"));
-        failures.push((413, "The body is too large"));
-    }
-    if path == "/extension/upload" {
-        failures.push((429, "The token has as many waiting samples as it may"));
-    }
-    failures
+/// A handler with what can go wrong with it.
+pub(super) fn endpoint(routed: Routed, failures: &[ErrorStatus]) -> Endpoint {
+    Endpoint::new(routed, |operation| {
+        for failure in failures {
+            add(operation, *failure);
+        }
+        also_in_xml(operation);
+    })
 }
 
-fn add(operation: &mut Operation, status: u16, description: &str) {
+fn add(operation: &mut Operation, failure: ErrorStatus) {
+    let (status, description) = failure.facts();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error")));
     let response = ResponseBuilder::new()
         .description(description)

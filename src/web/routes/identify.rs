@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Caller;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
@@ -46,6 +48,10 @@ pub(in super::super) struct ScoredClass {
     class: i64,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    task::endpoint(routes!(identify))
+}
+
 /// Lists the people most like those in the token's samples, best first.
 #[utoipa::path(
     get,
@@ -62,7 +68,7 @@ pub(in super::super) struct ScoredClass {
     ),
     security(("bws_token" = []))
 )]
-pub(in super::super) async fn identify(
+async fn identify(
     State(state): State<AppState>,
     caller: Caller,
     parameters: Parameters,

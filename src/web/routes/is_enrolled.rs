@@ -2,12 +2,28 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
 use crate::access::Trait;
+
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::Forbidden,
+    ErrorStatus::NoTemplate,
+    ErrorStatus::Internal,
+    ErrorStatus::Busy,
+];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(is_enrolled), FAILURES)
+}
 
 /// 200 without a body if the class has a template of all the traits asked for, 404 if not.
 #[utoipa::path(
@@ -25,7 +41,7 @@ use crate::access::Trait;
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn is_enrolled(
+async fn is_enrolled(
     State(state): State<AppState>,
     client: Client,
     parameters: Parameters,

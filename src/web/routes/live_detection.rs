@@ -6,9 +6,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
 use super::super::body::Received;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
@@ -53,6 +55,10 @@ pub(in super::super) enum LiveDetectionAnswer {
     Object(Box<LiveDetectionResult>),
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    direct::endpoint(routes!(live_detection))
+}
+
 /// Two pictures of a head that moves. Without `state` the answer is `true` or `false`.
 #[utoipa::path(
     post,
@@ -76,7 +82,7 @@ pub(in super::super) enum LiveDetectionAnswer {
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn live_detection(
+async fn live_detection(
     State(state): State<AppState>,
     _client: Client,
     parameters: Parameters,
@@ -104,6 +110,10 @@ pub(in super::super) async fn live_detection(
     Ok(render::answer(StatusCode::OK, result.success))
 }
 
+pub(super) fn passive_endpoint() -> Endpoint {
+    direct::endpoint(routes!(passive_live_detection))
+}
+
 /// One picture.
 #[utoipa::path(
     post,
@@ -126,7 +136,7 @@ pub(in super::super) async fn live_detection(
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn passive_live_detection(
+async fn passive_live_detection(
     State(state): State<AppState>,
     _client: Client,
     parameters: Parameters,
@@ -139,6 +149,10 @@ pub(in super::super) async fn passive_live_detection(
         LiveDetectionResult::new(state, &looks, echo, decide_passive)
     })
     .await
+}
+
+pub(super) fn video_endpoint() -> Endpoint {
+    direct::endpoint(routes!(video_live_detection))
 }
 
 /// A short video: an animation, or pictures one after the other.
@@ -161,7 +175,7 @@ pub(in super::super) async fn passive_live_detection(
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn video_live_detection(
+async fn video_live_detection(
     State(state): State<AppState>,
     _client: Client,
     parameters: Parameters,

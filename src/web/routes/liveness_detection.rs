@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Caller;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::render;
 use super::super::state::AppState;
@@ -23,6 +25,10 @@ pub(in super::super) struct LivenessDetectionResult {
     error: Option<Failure>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    task::endpoint(routes!(liveness_detection))
+}
+
 /// Decides whether the token's samples show a live person.
 #[utoipa::path(
     get,
@@ -35,7 +41,7 @@ pub(in super::super) struct LivenessDetectionResult {
     ),
     security(("bws_token" = []))
 )]
-pub(in super::super) async fn liveness_detection(
+async fn liveness_detection(
     State(state): State<AppState>,
     caller: Caller,
 ) -> Result<Response, Error> {

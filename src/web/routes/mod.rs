@@ -1,4 +1,4 @@
-//! One file for each path of the API.
+//! One file for each path of the API: its route, its description and what can go wrong with it.
 
 mod delete_class;
 mod direct;
@@ -20,32 +20,13 @@ mod verify;
 
 use utoipa::OpenApi;
 
-use self::failures::Failures;
+use super::endpoint::Door;
 use super::error;
 
-/// What this API says of itself. [`Failures`] adds what can go wrong.
+/// What is true of all calls of the BWS API.
 #[derive(OpenApi)]
 #[openapi(
-    paths(
-        token::token,
-        upload::upload,
-        enroll::enroll,
-        verify::verify,
-        identify::identify,
-        liveness_detection::liveness_detection,
-        result::result,
-        is_enrolled::is_enrolled,
-        delete_class::delete_class,
-        status::status,
-        quality_check::quality_check,
-        live_detection::live_detection,
-        live_detection::passive_live_detection,
-        live_detection::video_live_detection,
-        photo_verify::photo_verify,
-        photo_verify::photo_verify_2,
-    ),
     components(schemas(error::Body)),
-    modifiers(&Failures),
     tags((
         name = "bws",
         description = "The classic BWS Web API. Answers are JSON, or XML for a client that prefers it, with the \
@@ -53,18 +34,25 @@ use super::error;
                        unknown parameters are ignored"
     ))
 )]
-pub(super) struct Description;
+struct Description;
 
-pub(super) use delete_class::delete_class;
-pub(super) use enroll::enroll;
-pub(super) use identify::identify;
-pub(super) use is_enrolled::is_enrolled;
-pub(super) use live_detection::{live_detection, passive_live_detection, video_live_detection};
-pub(super) use liveness_detection::liveness_detection;
-pub(super) use photo_verify::{photo_verify, photo_verify_2};
-pub(super) use quality_check::quality_check;
-pub(super) use result::result;
-pub(super) use status::status;
-pub(super) use token::token;
-pub(super) use upload::upload;
-pub(super) use verify::verify;
+/// The BWS API, with calls in the order of its own page.
+pub(super) fn door() -> Door {
+    Door::new(Description::openapi())
+        .with(token::endpoint())
+        .with(upload::endpoint())
+        .with(enroll::endpoint())
+        .with(verify::endpoint())
+        .with(identify::endpoint())
+        .with(liveness_detection::endpoint())
+        .with(result::endpoint())
+        .with(is_enrolled::endpoint())
+        .with(delete_class::endpoint())
+        .with(status::endpoint())
+        .with(quality_check::endpoint())
+        .with(live_detection::endpoint())
+        .with(live_detection::passive_endpoint())
+        .with(live_detection::video_endpoint())
+        .with(photo_verify::endpoint())
+        .with(photo_verify::endpoint_2())
+}

@@ -4,9 +4,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
 use super::super::body::{Named, Received};
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
@@ -41,6 +43,10 @@ pub(in super::super) struct PhotoVerifyResult {
     liveness: Option<Liveness>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    direct::endpoint(routes!(photo_verify))
+}
+
 /// Two live pictures and a photo; the answer is `true` or `false`.
 #[utoipa::path(
     post,
@@ -64,7 +70,7 @@ pub(in super::super) struct PhotoVerifyResult {
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn photo_verify(
+async fn photo_verify(
     State(state): State<AppState>,
     _client: Client,
     parameters: Parameters,
@@ -85,6 +91,10 @@ pub(in super::super) async fn photo_verify(
         Ok(result.success)
     })
     .await
+}
+
+pub(super) fn endpoint_2() -> Endpoint {
+    direct::endpoint(routes!(photo_verify_2))
 }
 
 /// One or two live pictures and a photo; the answer is an object.
@@ -111,7 +121,7 @@ pub(in super::super) async fn photo_verify(
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn photo_verify_2(
+async fn photo_verify_2(
     State(state): State<AppState>,
     _client: Client,
     parameters: Parameters,

@@ -5,9 +5,11 @@ use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
 use super::super::body::Received;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
@@ -30,6 +32,10 @@ pub(in super::super) struct QualityCheckResult {
     eye_centers: Option<EyeCenters>,
     /// The portrait that a document would show, as a data-URL, after a success.
     processed_sample: String,
+}
+
+pub(super) fn endpoint() -> Endpoint {
+    direct::endpoint(routes!(quality_check))
 }
 
 /// Checks a picture as an issuer of documents would, or with `full=false` as an upload would.
@@ -56,7 +62,7 @@ pub(in super::super) struct QualityCheckResult {
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn quality_check(
+async fn quality_check(
     State(state): State<AppState>,
     _client: Client,
     parameters: Parameters,

@@ -5,11 +5,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Reader;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::render;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
 use super::task;
 use crate::access::{TaskMatch, TaskResult};
 
@@ -41,6 +44,17 @@ pub(in super::super) struct Match {
     score: f64,
 }
 
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::Forbidden,
+    ErrorStatus::Internal,
+];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(result), FAILURES)
+}
+
 /// The outcome of the last task of the token, or 204 if there was none.
 #[utoipa::path(
     get,
@@ -57,10 +71,7 @@ pub(in super::super) struct Match {
     ),
     security(("app" = []), ("bws_token" = []))
 )]
-pub(in super::super) async fn result(
-    State(state): State<AppState>,
-    Reader(token): Reader,
-) -> Result<Response, Error> {
+async fn result(State(state): State<AppState>, Reader(token): Reader) -> Result<Response, Error> {
     let now = state.clock().now();
     let last = state.results().last(token, now);
     let last = last.map_err(|error| Error::internal("to read the result of a task", &error))?;

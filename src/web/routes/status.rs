@@ -4,10 +4,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::render;
+use super::failures::{self, ErrorStatus};
 
 /// Must read as a decimal number.
 const VERSION: &str = concat!(
@@ -45,6 +48,12 @@ pub(in super::super) struct Feature {
     partitions: Option<String>,
 }
 
+const FAILURES: &[ErrorStatus] = &[ErrorStatus::Unauthorized, ErrorStatus::Internal];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(status), FAILURES)
+}
+
 /// Lists the features that the calling app may use.
 #[utoipa::path(
     get,
@@ -57,7 +66,7 @@ pub(in super::super) struct Feature {
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn status(Client(app): Client) -> Result<Response, Error> {
+async fn status(Client(app): Client) -> Result<Response, Error> {
     let partitions = app.partition.map(|number| number.to_string());
     let features = FEATURES.map(|(name, of_people)| Feature {
         name,

@@ -5,13 +5,30 @@ use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::super::auth::Caller;
+use super::super::endpoint::{Endpoint, Routed};
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
 use super::liveness;
 use crate::access::{Attempt, Claims, Task, TaskMatch, TaskResult};
 use crate::partition::NewTemplate;
 use crate::samples::Sample;
+
+/// What can go wrong with each of them.
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::Forbidden,
+    ErrorStatus::Internal,
+    ErrorStatus::Busy,
+];
+
+/// A task call. A HEAD request must not use up a try, as it would if GET answered it.
+pub(super) fn endpoint(routed: Routed) -> Endpoint {
+    let endpoint = failures::endpoint(routed, FAILURES);
+    endpoint.map(|methods| methods.head(async || Error::only_get()))
+}
 
 /// Why a task could not be carried out although the call was right. Answered with status 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -2,13 +2,27 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use utoipa_axum::routes;
 
 use super::super::auth::Client;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
 use crate::access::{AppId, Challenge, Grant, Task, Trait};
+
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::Forbidden,
+    ErrorStatus::Internal,
+];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(token), FAILURES)
+}
 
 /// Issues a token to the calling app.
 #[utoipa::path(
@@ -33,7 +47,7 @@ use crate::access::{AppId, Challenge, Grant, Task, Trait};
     ),
     security(("app" = []))
 )]
-pub(in super::super) async fn token(
+async fn token(
     State(state): State<AppState>,
     client: Client,
     parameters: Parameters,

@@ -5,14 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Caller;
 use super::super::body::Received;
 use super::super::data_url::DataUrl;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
+use super::failures::{self, ErrorStatus};
 use crate::access::{Claims, Trait, Traits};
 use crate::face::FaceError;
 use crate::liveness::FaceView;
@@ -52,6 +55,21 @@ struct Labels {
     arrival: u64,
 }
 
+const FAILURES: &[ErrorStatus] = &[
+    ErrorStatus::BadRequest,
+    ErrorStatus::Unauthorized,
+    ErrorStatus::Forbidden,
+    ErrorStatus::BodyTimeout,
+    ErrorStatus::BodyTooLarge,
+    ErrorStatus::TokenFull,
+    ErrorStatus::Internal,
+    ErrorStatus::Busy,
+];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(routes!(upload), FAILURES)
+}
+
 /// Examines a picture and keeps what is needed of it until the token's task.
 #[utoipa::path(
     post,
@@ -76,7 +94,7 @@ struct Labels {
     ),
     security(("bws_token" = []))
 )]
-pub(in super::super) async fn upload(
+async fn upload(
     State(state): State<AppState>,
     Caller(claims): Caller,
     parameters: Parameters,

@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::super::auth::Caller;
+use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
@@ -28,6 +30,10 @@ pub(in super::super) struct VerifyResult {
     error: Option<Failure>,
 }
 
+pub(super) fn endpoint() -> Endpoint {
+    task::endpoint(routes!(verify))
+}
+
 /// Compares the token's samples with the templates of its class.
 #[utoipa::path(
     get,
@@ -43,7 +49,7 @@ pub(in super::super) struct VerifyResult {
     ),
     security(("bws_token" = []))
 )]
-pub(in super::super) async fn verify(
+async fn verify(
     State(state): State<AppState>,
     caller: Caller,
     parameters: Parameters,
