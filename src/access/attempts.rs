@@ -113,7 +113,7 @@ impl Attempts {
         let id = key(claims.id);
         self.store
             .state_update(AREA, &id, counting(claims, &attempt))?;
-        self.is_written(claims.id, attempt);
+        self.mark_written(claims.id, attempt);
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl Attempts {
         let id = key(claims.id);
         self.store
             .state_update_with(AREA, &id, counting(claims, &attempt), with)?;
-        self.is_written(claims.id, attempt);
+        self.mark_written(claims.id, attempt);
         Ok(())
     }
 
@@ -160,7 +160,8 @@ impl Attempts {
         Ok(entry.map_or(0, |entry| entry.taken))
     }
 
-    fn is_written(&self, token: Uuid, _attempt: Attempt) {
+    /// One more try of `token` is on disk. It is taken, so that none is written twice.
+    fn mark_written(&self, token: Uuid, _written: Attempt) {
         let mut granted = self.granted();
         if let Some(known) = granted.get_mut(&token) {
             known.unwritten -= 1;

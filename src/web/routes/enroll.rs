@@ -13,7 +13,8 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
-use super::task::{self, Done, Failure};
+use super::done::{Done, Failure};
+use super::task;
 use crate::access::{Claims, Task};
 use crate::samples::Sample;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::error::Error;
 use super::super::state::AppState;
-use super::task::Failure;
+use super::done::Failure;
 use crate::access::Claims;
 use crate::liveness::{self, Decision, Observation, Tagged, active, challenge};
 use crate::samples::{Presence, Sample};

@@ -12,7 +12,8 @@ use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::render;
 use super::super::state::AppState;
-use super::task::{self, Done, Failure};
+use super::done::{Done, Failure};
+use super::task;
 use crate::access::Task;
 
 /// Whether the samples show a live person.

@@ -1,7 +1,9 @@
 //! One file for each path of the API: its route, its description and what can go wrong with it.
 
+mod attempt;
 mod delete_class;
 mod direct;
+mod done;
 mod enroll;
 mod failures;
 mod identify;
