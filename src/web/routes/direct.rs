@@ -228,14 +228,14 @@ pub(super) struct Explained {
 
 impl Explained {
     /// The decision is about the first of the pictures, as many as it has samples.
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         service: &AppState,
-        looks: &[Look],
+        looks: impl IntoIterator<Item = &'a Look>,
         decision: Option<&Decision>,
         state: Option<&str>,
     ) -> Explained {
         let parts = decision.map(|decision| &decision.parts.samples);
-        let samples = looks.iter().enumerate().map(|(number, look)| {
+        let samples = looks.into_iter().enumerate().map(|(number, look)| {
             let part = parts.and_then(|parts| parts.get(number));
             Sample::new(look, part.and_then(|part| part.fault))
         });

@@ -101,7 +101,13 @@ async fn live_detection(
         if !detailed && let Some(fault) = looks.iter().find_map(|look| look.as_ref().err()) {
             return Err(Error::from(*fault));
         }
-        LiveDetectionResult::new(&shared, &looks, echo, decide_active)
+        let decision = decide_active(&shared, &looks)?;
+        Ok(LiveDetectionResult::new(
+            &shared,
+            &looks,
+            decision.as_ref(),
+            echo,
+        ))
     };
     let result = state.jobs().run(seen).await??;
     if detailed {
@@ -145,8 +151,14 @@ async fn passive_live_detection(
     let echo = parameters.echo("state");
     let text = Received::whole(&state, request).await?.sample().await?;
     direct::answer(&state, move |state| {
-        let looks = [direct::look_at(state, Some(&text))?];
-        LiveDetectionResult::new(state, &looks, echo, decide_passive)
+        let look = direct::look_at(state, Some(&text))?;
+        let decision = decide_passive(state, &look)?;
+        Ok(LiveDetectionResult::new(
+            state,
+            &[look],
+            decision.as_ref(),
+            echo,
+        ))
     })
     .await
 }
@@ -205,7 +217,8 @@ async fn video_live_detection(
         if acquired {
             looks.retain(Result::is_ok);
         }
-        let mut result = LiveDetectionResult::new(state, &looks, echo, decide_active)?;
+        let decision = decide_active(state, &looks)?;
+        let mut result = LiveDetectionResult::new(state, &looks, decision.as_ref(), echo);
         result.failed_to_acquire = Some(!acquired);
         Ok(result)
     })
@@ -215,55 +228,41 @@ async fn video_live_detection(
 /// How many pictures of a video are looked at, spread over its length.
 const FRAMES_MAX: usize = 6;
 
-fn decide_active(state: &AppState, observations: &[&Observation]) -> Decision {
-    active(observations, &state.options().liveness)
-}
-
-fn decide_passive(state: &AppState, observations: &[&Observation]) -> Decision {
-    passive(observations[0], &state.options().liveness)
-}
-
 impl LiveDetectionResult {
-    /// Decides about `looks` if each shows one face.
+    /// What is said of `looks` and of the decision about them, if there is one.
     fn new(
         service: &AppState,
         looks: &[Look],
+        decision: Option<&Decision>,
         state: Option<String>,
-        decide: fn(&AppState, &[&Observation]) -> Decision,
-    ) -> Result<LiveDetectionResult, Error> {
-        let decision = decision(service, looks, decide)?;
-        let explained = Explained::new(service, looks, decision.as_ref(), state.as_deref());
-        Ok(LiveDetectionResult {
-            success: decision.as_ref().is_some_and(|decision| decision.live),
+    ) -> LiveDetectionResult {
+        let explained = Explained::new(service, looks, decision, state.as_deref());
+        LiveDetectionResult {
+            success: decision.is_some_and(|decision| decision.live),
             failed_to_acquire: None,
             job: direct::job(),
             samples: explained.samples,
             errors: explained.errors,
             liveness: explained.liveness,
             state,
-        })
+        }
     }
 }
 
-/// What is decided about pictures that show one face each; `None` if one does not.
-pub(super) fn decision(
-    state: &AppState,
-    looks: &[Look],
-    decide: fn(&AppState, &[&Observation]) -> Decision,
-) -> Result<Option<Decision>, Error> {
+/// What is decided about one picture, by its texture; `None` if it does not show one face.
+pub(super) fn decide_passive(state: &AppState, look: &Look) -> Result<Option<Decision>, Error> {
+    let Ok(seen) = look else { return Ok(None) };
+    let observation = direct::observe(state, seen)?;
+    Ok(Some(passive(&observation, &state.options().liveness)))
+}
+
+/// What is decided about pictures, by the motion between them; `None` if one does not show one face.
+pub(super) fn decide_active(state: &AppState, looks: &[Look]) -> Result<Option<Decision>, Error> {
     let mut observations = Vec::new();
     for look in looks {
         let Ok(seen) = look else { return Ok(None) };
         observations.push(direct::observe(state, seen)?);
     }
     let observations: Vec<&Observation> = observations.iter().collect();
-    Ok(Some(decide(state, &observations)))
-}
-
-/// Decides about one or more pictures: by their motion if there are several, by its texture if there is one.
-pub(super) fn decide_all(state: &AppState, observations: &[&Observation]) -> Decision {
-    match observations.len() {
-        1 => decide_passive(state, observations),
-        _ => decide_active(state, observations),
-    }
+    Ok(Some(active(&observations, &state.options().liveness)))
 }

@@ -13,8 +13,9 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
-use super::live_detection::{decide_all, decision};
+use super::live_detection::{decide_active, decide_passive};
 use crate::engine::photo_similarity;
+use crate::liveness::Decision;
 use crate::types::Embedding;
 
 const LEVEL_DEFAULT: u8 = 4;
@@ -45,6 +46,12 @@ pub(in super::super) struct PhotoVerifyResult {
 
 pub(super) fn endpoint() -> Endpoint {
     direct::endpoint(routes!(photo_verify))
+}
+
+/// What came of looking at the pictures.
+struct Pictures {
+    live: Vec<Look>,
+    photo: Look,
 }
 
 /// Two live pictures and a photo; the answer is `true` or `false`.
@@ -79,8 +86,9 @@ async fn photo_verify(
     let accuracy = accuracy(&parameters)?;
     let named = Received::whole(&state, request).await?.named(NAMES).await?;
     direct::answer(&state, move |state| {
-        let pictures = looks(state, named)?;
-        if let Some(fault) = pictures.iter().find_map(|look| look.as_ref().err()) {
+        let Named([first, second, photo]) = named;
+        let pictures = Pictures::look_at(state, [first, second], photo)?;
+        if let Some(fault) = pictures.all().find_map(|look| look.as_ref().err()) {
             return Err(Error::from(*fault));
         }
         let result = PhotoVerifyResult::new(state, accuracy, &pictures, None)?;
@@ -136,9 +144,9 @@ async fn photo_verify_2(
     direct::answer(&state, move |state| {
         let [first, second, photo] = named.0;
         let pictures = match (first_missing, second_missing) {
-            (false, false) => looks(state, Named([first, second, photo]))?,
-            (true, false) => looks(state, Named([second, photo]))?,
-            (_, true) => looks(state, Named([first, photo]))?,
+            (false, false) => Pictures::look_at(state, [first, second], photo)?,
+            (true, false) => Pictures::look_at(state, [second], photo)?,
+            (_, true) => Pictures::look_at(state, [first], photo)?,
         };
         PhotoVerifyResult::new(state, accuracy, &pictures, echo)
     })
@@ -165,15 +173,37 @@ fn accuracy(parameters: &Parameters) -> Result<u8, Error> {
     })
 }
 
-fn looks<const N: usize>(state: &AppState, named: Named<N>) -> Result<Vec<Look>, Error> {
-    // All must be there before the first is looked at.
-    for text in &named.0 {
-        if text.as_deref().is_none_or(direct::is_missing) {
-            return Err(Fault::MissingData.into());
+impl Pictures {
+    fn look_at<const N: usize>(
+        state: &AppState,
+        live: [Option<Vec<u8>>; N],
+        photo: Option<Vec<u8>>,
+    ) -> Result<Pictures, Error> {
+        // All must be there before the first is looked at.
+        for text in live.iter().chain([&photo]) {
+            if text.as_deref().is_none_or(direct::is_missing) {
+                return Err(Fault::MissingData.into());
+            }
+        }
+        let look_at = |text: Option<Vec<u8>>| direct::look_at(state, text.as_deref());
+        Ok(Pictures {
+            live: live.into_iter().map(look_at).collect::<Result<_, _>>()?,
+            photo: look_at(photo)?,
+        })
+    }
+
+    /// The live ones, and then the photo.
+    fn all(&self) -> impl Iterator<Item = &Look> {
+        self.live.iter().chain([&self.photo])
+    }
+
+    /// By the motion of the live ones if there are several, by its texture if there is one.
+    fn decide(&self, state: &AppState) -> Result<Option<Decision>, Error> {
+        match &*self.live {
+            [only] => decide_passive(state, only),
+            several => decide_active(state, several),
         }
     }
-    let looks = named.0.map(|text| direct::look_at(state, text.as_deref()));
-    looks.into_iter().collect()
 }
 
 impl PhotoVerifyResult {
@@ -181,16 +211,16 @@ impl PhotoVerifyResult {
     fn new(
         service: &AppState,
         accuracy: u8,
-        looks: &[Look],
+        pictures: &Pictures,
         state: Option<String>,
     ) -> Result<PhotoVerifyResult, Error> {
-        let (photo, live) = looks.split_last().expect("there is at least the photo");
-        let decision = decision(service, live, decide_all)?;
+        let decision = pictures.decide(service)?;
         let is_live = decision.as_ref().is_some_and(|decision| decision.live);
-        let accuracy_level = match photo {
-            Ok(photo) if is_live => level(service, live, &photo.face.embedding)?,
+        let accuracy_level = match &pictures.photo {
+            Ok(photo) if is_live => level(service, &pictures.live, &photo.face.embedding)?,
             _ => 0,
         };
+        let looks = pictures.all();
         let explained = Explained::new(service, looks, decision.as_ref(), state.as_deref());
         Ok(PhotoVerifyResult {
             success: accuracy_level >= accuracy,
