@@ -36,7 +36,7 @@
 //! ENROL      bytes -> face -> Embedding -> code -> partition: catalog transaction -> tail -> segment
 //! IDENTIFY   bytes -> face -> Embedding -> code -> search(snapshot): kernel over blocks -> best
 //!                                           -> exact scores -> engine: one row per person -> web
-//! OVER HTTP  token -> access -> samples -> engine -> render
+//! OVER HTTP  token -> access -> intake -> samples -> engine -> render
 //! ```
 //!
 //! Modules stand in the order in which to read them. `ARCHITECTURE.md` says which may use which.
@@ -69,6 +69,9 @@ pub mod access;
 
 #[cfg(feature = "web")]
 pub mod samples;
+
+#[cfg(feature = "face")]
+pub mod intake;
 
 #[cfg(feature = "web")]
 pub mod web;

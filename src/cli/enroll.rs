@@ -31,8 +31,8 @@ struct PictureReport<'a> {
 pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     let (paths, classes) = pictures_and_classes(verb)?;
     let engine = open::engine(settings)?;
-    let faces = open::faces(settings)?;
-    let found = pictures::only_faces(&faces, settings.threads, &paths);
+    let intake = open::intake(settings)?;
+    let found = pictures::only_faces(&intake, settings.threads, &paths);
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {
@@ -47,7 +47,7 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
             templates.entry(*class).or_default().push(template);
         }
     }
-    let (encoder, now) = (faces.profile().encoder(), Clock::System.now());
+    let (encoder, now) = (intake.encoder(), Clock::System.now());
     for (class, templates) in &templates {
         let bcid = Bcid::new(verb.partition.clone(), *class);
         if verb.replace {

@@ -1,7 +1,7 @@
 //! `vultus evaluate`
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,7 @@ use super::pictures::{self, PictureError};
 use super::{open, output, parallel};
 use crate::config::Settings;
 use crate::eval::{self, LivenessReport, Outcome, Presentation, Rate, Truth};
-use crate::face::FacePipeline;
-use crate::liveness::{FaceView, LivenessDetector, Observation, active, passive};
+use crate::liveness::Observation;
 
 /// What is shown: its truth, and its pictures.
 struct Shown {
@@ -155,22 +154,20 @@ fn name_of(path: &Path) -> String {
 
 /// Decides about each as the service would.
 fn decide(shown: &[Shown], settings: &Settings) -> anyhow::Result<Vec<Presentation>> {
-    let faces = open::faces(settings)?;
-    let detector = LivenessDetector::new(1).context("loading the networks for liveness")?;
-    let thresholds = &settings.service.liveness;
+    let intake = open::live_intake(settings)?;
     let bar = output::progress(shown.len(), "looking at presentations");
     let decide = |shown: &Shown| {
         let seen: Result<Vec<Observation>, PictureError> = shown
             .pictures
             .iter()
-            .map(|path| observe(path, &faces, &detector))
+            .map(|path| Ok(intake.observe(&pictures::look(&intake, path)?)?))
             .collect();
         bar.inc(1);
         let outcome = match seen {
             Err(refusal) => Outcome::NoResponse(refusal.to_string()),
             Ok(seen) => Outcome::Decided(match seen.as_slice() {
-                [alone] => passive(alone, thresholds),
-                several => active(&several.iter().collect::<Vec<_>>(), thresholds),
+                [alone] => intake.passive(alone),
+                several => intake.active(&several.iter().collect::<Vec<_>>()),
             }),
         };
         Presentation {
@@ -182,16 +179,6 @@ fn decide(shown: &[Shown], settings: &Settings) -> anyhow::Result<Vec<Presentati
     let decided = parallel::map(shown, settings.threads, decide);
     bar.finish_and_clear();
     Ok(decided)
-}
-
-fn observe(
-    path: &Path,
-    faces: &FacePipeline,
-    detector: &LivenessDetector,
-) -> Result<Observation, PictureError> {
-    let picture = faces.decode(&fs::read(path)?)?;
-    let face = faces.only_face_in(&picture)?;
-    Ok(detector.observe(&FaceView::new(&picture, &face))?)
 }
 
 fn write_details(decided: &[Presentation], path: &Path) -> anyhow::Result<()> {
@@ -265,6 +252,8 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

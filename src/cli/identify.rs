@@ -129,10 +129,10 @@ fn identify_pictures(
     engine: &Engine,
 ) -> anyhow::Result<bool> {
     let paths = pictures::find(&verb.paths)?;
-    let faces = open::faces(settings)?;
-    let (encoder, scores) = (faces.profile().encoder(), faces.profile().score_map());
+    let intake = open::intake(settings)?;
+    let (encoder, scores) = (intake.encoder(), intake.profile().score_map());
     let gallery = open::gallery_of(engine, &verb.partition, encoder)?;
-    let found = pictures::only_faces(&faces, settings.threads, &paths);
+    let found = pictures::only_faces(&intake, settings.threads, &paths);
     if verb.fuse {
         let mut samples = Vec::new();
         for (path, face) in paths.iter().zip(&found) {

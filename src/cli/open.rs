@@ -7,6 +7,8 @@ use anyhow::Context;
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery};
 use crate::face::{EmbedderSource, FacePipeline, PipelineOptions, Runtime};
+use crate::intake::Intake;
+use crate::liveness::LivenessDetector;
 use crate::partition::{Partition, Store, StoreError};
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId};
@@ -78,4 +80,24 @@ pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
         ..PipelineOptions::default()
     };
     FacePipeline::new(&options).context("loading the networks")
+}
+
+/// What makes samples of pictures, without the networks that see liveness: few verbs need those.
+pub(super) fn intake(settings: &Settings) -> anyhow::Result<Intake> {
+    Ok(Intake::new(
+        Arc::new(faces(settings)?),
+        None,
+        settings.service.policy(),
+    ))
+}
+
+/// What makes samples of pictures, and sees whether they are of a live person.
+pub(super) fn live_intake(settings: &Settings) -> anyhow::Result<Intake> {
+    let faces = Arc::new(faces(settings)?);
+    let liveness = LivenessDetector::new(1).context("loading the networks for liveness")?;
+    Ok(Intake::new(
+        faces,
+        Some(Arc::new(liveness)),
+        settings.service.policy(),
+    ))
 }

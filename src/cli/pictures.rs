@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::{output, parallel};
-use crate::face::{Face, FaceError, FacePipeline};
+use crate::face::Face;
+use crate::intake::{Care, Intake, IntakeError, Seen};
 use crate::types::ClassId;
 
 const EXTENSIONS: [&str; 11] = [
@@ -20,7 +21,7 @@ pub(super) enum PictureError {
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
     #[error(transparent)]
-    Face(#[from] FaceError),
+    Intake(#[from] IntakeError),
 }
 
 impl From<std::io::Error> for PictureError {
@@ -81,20 +82,25 @@ pub(super) fn find_classes(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, Cl
 
 /// Reads every picture, side by side, and finds the only face in each.
 pub(super) fn only_faces(
-    faces: &FacePipeline,
+    intake: &Intake,
     threads: usize,
     pictures: &[PathBuf],
 ) -> Vec<Result<Face, PictureError>> {
     let bar = output::progress(pictures.len(), "reading pictures");
     let read = |path: &PathBuf| {
-        let face = fs::read(path).map_err(PictureError::from);
-        let face = face.and_then(|bytes| Ok(faces.only_face(&bytes)?));
+        let seen = look(intake, path);
         bar.inc(1);
-        face
+        // The picture goes: of many there is no room for all.
+        seen.map(|seen| seen.face)
     };
     let found = parallel::map(pictures, threads, read);
     bar.finish_and_clear();
     found
+}
+
+/// Reads a picture, and finds the only face in it.
+pub(super) fn look(intake: &Intake, path: &Path) -> Result<Seen, PictureError> {
+    Ok(intake.look(&fs::read(path)?, Care::Glance)?)
 }
 
 /// The class that the name of a folder gives: its number, with letters before it or without.

@@ -1,8 +1,8 @@
 //! Endpoints and the doors that they are registered at.
 //!
 //! An endpoint is a route, its description and what can go wrong with it. It comes from the file of
-//! its handler and takes one line of a door, which has no other way to get a route: so there is none
-//! without a description.
+//! its handler and takes one line of a door, which has no other way to get a route: so there is
+//! none without a description.
 
 use axum::Router;
 use axum::routing::MethodRouter;

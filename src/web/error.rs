@@ -13,7 +13,7 @@ use super::jobs::Busy;
 use super::render;
 use crate::access::{AppError, AttemptError, TokenError};
 use crate::engine::{EngineError, Fault};
-use crate::face::FaceError;
+use crate::intake::IntakeError;
 use crate::partition::StoreError;
 use crate::samples::SampleError;
 use crate::types::ParseBcidError;
@@ -198,12 +198,12 @@ impl From<EngineError> for Error {
     }
 }
 
-impl From<FaceError> for Error {
-    fn from(error: FaceError) -> Error {
-        if error.is_callers_fault() {
-            return Error::bad_request(error.to_string());
+impl From<IntakeError> for Error {
+    fn from(error: IntakeError) -> Error {
+        match error.fault() {
+            Fault::Caller => Error::bad_request(error.cause.to_string()),
+            Fault::Ours => Error::internal("to find a face", &error.cause),
         }
-        Error::internal("to find a face", &error)
     }
 }
 

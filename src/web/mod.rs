@@ -34,4 +34,4 @@ mod state;
 
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
-pub use state::{AppState, OriginError, Origins, ServiceOptions, VerificationSettings};
+pub use state::{AppState, OriginError, Origins, ServiceOptions};

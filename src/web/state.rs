@@ -1,6 +1,5 @@
 //! What all handlers share, and what an operator can set.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +11,10 @@ use super::jobs::Jobs;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
+use crate::intake::{Intake, Policy, VerificationThresholds};
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::samples::{Limits, WaitingRoom};
-use crate::types::{Clock, PartitionId};
+use crate::types::Clock;
 
 /// The parts of a running service. Clones share them.
 #[derive(Clone, Debug)]
@@ -23,8 +23,7 @@ pub struct AppState(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     engine: Arc<Engine>,
-    faces: Arc<FacePipeline>,
-    liveness: Arc<LivenessDetector>,
+    intake: Intake,
     apps: Arc<Apps>,
     api_keys: ApiKeys,
     tokens: Tokens,
@@ -64,18 +63,9 @@ pub struct ServiceOptions {
     /// Where the native API makes snapshots; nowhere unless given.
     pub snapshot_dir: Option<PathBuf>,
     /// How alike a person must be to be recognised.
-    pub verification: VerificationSettings,
+    pub verification: VerificationThresholds,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
-}
-
-/// How alike a person must be to be recognised, as the cosine of two embeddings from -1 to 1.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct VerificationSettings {
-    /// In all partitions; the encoder's own value if there is none.
-    pub threshold: Option<f64>,
-    /// In these partitions instead.
-    pub partitions: BTreeMap<PartitionId, f64>,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -116,8 +106,17 @@ impl ServiceOptions {
             queue_wait: Duration::from_secs(10),
             samples: Limits::default(),
             snapshot_dir: None,
-            verification: VerificationSettings::default(),
+            verification: VerificationThresholds::default(),
             liveness: Thresholds::default(),
+        }
+    }
+
+    /// What of it is about people and their samples.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            verification: self.verification.clone(),
+            liveness: self.liveness,
+            samples_max: self.samples.per_token,
         }
     }
 }
@@ -159,6 +158,7 @@ impl AppState {
         clock: Clock,
     ) -> AppState {
         let store = engine.store().clone();
+        let policy = options.policy();
         AppState(Arc::new(Parts {
             apps: Arc::new(Apps::new(store.clone(), key)),
             api_keys: ApiKeys::new(store.clone(), key),
@@ -170,8 +170,7 @@ impl AppState {
             jobs: Jobs::new(options.workers, options.queue_max, options.queue_wait),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
-            faces,
-            liveness,
+            intake: Intake::new(faces, Some(liveness), policy),
             clock,
             options,
         }))
@@ -207,12 +206,9 @@ impl AppState {
         &self.0.clock
     }
 
-    pub(super) fn faces(&self) -> &FacePipeline {
-        &self.0.faces
-    }
-
-    pub(super) fn liveness(&self) -> &LivenessDetector {
-        &self.0.liveness
+    /// What makes samples of pictures and embeddings.
+    pub(super) fn intake(&self) -> &Intake {
+        &self.0.intake
     }
 
     pub(super) fn tokens(&self) -> &Tokens {
@@ -229,14 +225,6 @@ impl AppState {
 
     pub(super) fn results(&self) -> &Results {
         &self.0.results
-    }
-
-    /// The similarity from which on a person of `partition` is recognised.
-    pub(super) fn verification_threshold(&self, partition: &PartitionId) -> f64 {
-        let verification = &self.options().verification;
-        let own = verification.partitions.get(partition).copied();
-        own.or(verification.threshold)
-            .unwrap_or_else(|| self.faces().profile().verification_threshold())
     }
 
     /// Goes on with the key for tokens that is in the data directory now. Tells whether there is one. The

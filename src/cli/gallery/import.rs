@@ -143,11 +143,11 @@ fn source(verb: &Import, settings: &Settings) -> anyhow::Result<(Box<dyn Source>
         let encoder = EncoderId::parse(encoder, source.dimension())?;
         return Ok((source, encoder));
     }
-    let faces = Arc::new(open::faces(settings)?);
-    let encoder = faces.profile().encoder().clone();
+    let intake = Arc::new(open::intake(settings)?);
+    let encoder = intake.encoder().clone();
     let source = match &verb.source.manifest {
-        Some(manifest) => picture_source::of_manifest(manifest, faces)?,
-        None => picture_source::of_folders(&verb.source.pictures, faces)?,
+        Some(manifest) => picture_source::of_manifest(manifest, intake)?,
+        None => picture_source::of_folders(&verb.source.pictures, intake)?,
     };
     Ok((source, encoder))
 }

@@ -1,17 +1,16 @@
 //! Pictures as a source of templates: from folders of class folders, or from a manifest.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use crc_fast::{CrcAlgorithm, Digest};
 
-use crate::cli::pictures::{self, PictureError};
+use crate::cli::pictures;
 use crate::exchange::{
     ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, file_facts,
 };
-use crate::face::FacePipeline;
+use crate::intake::Intake;
 use crate::types::{ClassId, Timestamp};
 
 /// Pictures that are read together. Each costs tens of milliseconds.
@@ -34,7 +33,7 @@ struct Picture {
 /// The pictures in folders of class folders.
 pub(super) fn of_folders(
     paths: &[PathBuf],
-    faces: Arc<FacePipeline>,
+    intake: Arc<Intake>,
 ) -> anyhow::Result<Box<dyn Source>> {
     let found = pictures::find_classes(paths)?;
     let Some(first) = paths.first().filter(|_| !found.is_empty()) else {
@@ -53,20 +52,17 @@ pub(super) fn of_folders(
     Ok(Box::new(PictureSource {
         name: first.clone(),
         facts,
-        faces,
+        intake,
         list: List::Found { found, next: 0 },
     }))
 }
 
 /// The pictures that a manifest names.
-pub(super) fn of_manifest(
-    path: &Path,
-    faces: Arc<FacePipeline>,
-) -> anyhow::Result<Box<dyn Source>> {
+pub(super) fn of_manifest(path: &Path, intake: Arc<Intake>) -> anyhow::Result<Box<dyn Source>> {
     Ok(Box::new(PictureSource {
         name: path.to_owned(),
         facts: file_facts(path)?,
-        faces,
+        intake,
         list: List::Manifest(Manifest::open(path)?),
     }))
 }
@@ -74,7 +70,7 @@ pub(super) fn of_manifest(
 struct PictureSource {
     name: PathBuf,
     facts: String,
-    faces: Arc<FacePipeline>,
+    intake: Arc<Intake>,
     list: List,
 }
 
@@ -110,7 +106,7 @@ impl Source for PictureSource {
     }
 
     fn dimension(&self) -> usize {
-        self.faces.profile().encoder().dimension()
+        self.intake.encoder().dimension()
     }
 
     fn length(&self) -> Length {
@@ -156,17 +152,17 @@ impl Source for PictureSource {
             };
             entries.push(entry);
         }
-        let faces = self.faces.clone();
+        let intake = self.intake.clone();
         Ok(if entries.is_empty() {
             None
         } else {
-            Some(Box::new(PicturePiece { faces, entries }))
+            Some(Box::new(PicturePiece { intake, entries }))
         })
     }
 }
 
 struct PicturePiece {
-    faces: Arc<FacePipeline>,
+    intake: Arc<Intake>,
     entries: Vec<ListedPicture>,
 }
 
@@ -177,9 +173,8 @@ impl Piece for PicturePiece {
 
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         let picture = self.entries[at].as_ref().map_err(Clone::clone)?;
-        let bytes = fs::read(&picture.path).map_err(PictureError::from);
-        let face = bytes.and_then(|bytes| Ok(self.faces.only_face(&bytes)?));
-        let face = face.map_err(|refusal| {
+        let seen = pictures::look(&self.intake, &picture.path);
+        let face = seen.map(|seen| seen.face).map_err(|refusal| {
             let refused = Refused::new(refusal.to_string()).at_picture(&picture.path);
             match picture.line {
                 Some(line) => refused.at_line(line),

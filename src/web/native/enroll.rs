@@ -16,10 +16,10 @@ use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::Problem;
 use super::samples::{
-    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
-use crate::partition::NewTemplate;
+use crate::intake::Samples;
 use crate::types::Bcid;
 
 /// Samples of one person, to be recognised by later.
@@ -136,9 +136,9 @@ async fn enroll(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Enroll, &bcid.partition)?;
     let (given, replace) = body::read::<EnrollRequest>(&state, request).await?;
-    given.check_count(&state)?;
+    given.check(&state)?;
     let shared = state.clone();
-    let work = move || add(&shared, &bcid, &given.prepare(&shared)?, replace);
+    let work = move || add(&shared, &bcid, &given.take_in(&shared)?, replace);
     let answer = state.jobs().run(work).await??;
     Ok(answer::json(StatusCode::OK, &answer))
 }
@@ -149,11 +149,7 @@ fn add(
     samples: &Samples,
     replace: bool,
 ) -> Result<EnrollAnswer, Problem> {
-    let template = |sample: &super::samples::Sample| NewTemplate {
-        embedding: sample.embedding.clone(),
-        quality: sample.quality,
-    };
-    let templates: Vec<NewTemplate> = samples.samples.iter().map(template).collect();
+    let templates = samples.templates();
     let (engine, now) = (state.engine(), state.clock().now());
     let enrolled = if replace {
         engine.replace(bcid, &samples.encoder, &templates, now)?
@@ -165,7 +161,7 @@ fn add(
         added: enrolled.added,
         removed: enrolled.removed,
         templates: enrolled.templates,
-        encoder: samples.encoder_name(),
-        samples: samples.reports(),
+        encoder: encoder_name(&samples.encoder),
+        samples: SampleReport::of(samples),
     })
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with each call, for the description of the API.
 //!
-//! A handler lists the codes beside itself. What it reads from a request has lists of its own: a key,
-//! a path, a page, samples.
+//! A handler lists the codes beside itself. What it reads from a request has lists of its own: a
+//! key, a path, a page, samples.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use super::problem::{Code, ProblemDetails};
 /// What can go wrong with every call that does something.
 pub(super) const OURS: &[Code] = &[Code::Internal, Code::Busy];
 
-/// A handler with what can go wrong with it. The description lists the codes of a status as they come here.
+/// A handler with what can go wrong with it. The description lists the codes of a status as they
+/// come here.
 pub(super) fn endpoint(routed: Routed, failures: &[&[Code]]) -> Endpoint {
     Endpoint::new(routed, |operation| describe(operation, failures))
 }

@@ -17,10 +17,12 @@ use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::samples::{
-    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, check_threshold,
+    encoder_name,
 };
 use crate::access::Scope;
 use crate::engine::{IdentifyOptions, fuse};
+use crate::intake::Samples;
 use crate::types::PartitionId;
 
 const LIMIT_DEFAULT: usize = 20;
@@ -168,7 +170,7 @@ async fn identify(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Identify, &partition)?;
     let (given, options) = body::read::<IdentifyRequest>(&state, request).await?;
-    given.check_count(&state)?;
+    given.check(&state)?;
     check_threshold(options.threshold)?;
     if !(1..=LIMIT_MAX).contains(&options.limit) {
         return Err(Problem::invalid_parameter(format!(
@@ -176,7 +178,7 @@ async fn identify(
         )));
     }
     let shared = state.clone();
-    let work = move || search(&shared, &partition, &given.prepare(&shared)?, &options);
+    let work = move || search(&shared, &partition, &given.take_in(&shared)?, &options);
     let answer = state.jobs().run(work).await??;
     Ok(answer::json(StatusCode::OK, &answer))
 }
@@ -187,9 +189,10 @@ fn search(
     samples: &Samples,
     options: &Options,
 ) -> Result<IdentifyAnswer, Problem> {
+    let intake = state.intake();
     let options = IdentifyOptions {
         limit: options.limit,
-        threshold: samples.threshold(state, partition, options.threshold),
+        threshold: (options.threshold).or_else(|| intake.threshold(partition, &samples.encoder)),
     };
     let (engine, embeddings) = (state.engine(), samples.embeddings());
     // Samples that are wrong in themselves are refused whoever is enrolled.
@@ -200,13 +203,13 @@ fn search(
     let candidates = found.matches.iter().map(|found| Candidate {
         class: found.class.to_string(),
         similarity: found.similarity,
-        score: samples.score(found.similarity),
+        score: intake.score(found.similarity, &samples.encoder),
     });
     Ok(IdentifyAnswer {
         matches: candidates.collect(),
         threshold: options.threshold,
         templates_searched: found.templates,
-        encoder: samples.encoder_name(),
-        samples: samples.reports(),
+        encoder: encoder_name(&samples.encoder),
+        samples: SampleReport::of(samples),
     })
 }

@@ -12,7 +12,7 @@ use super::super::error::Chain;
 use super::super::jobs::Busy;
 use crate::access::{ApiKeyError, Scope};
 use crate::engine::{EngineError, Fault};
-use crate::face::FaceError;
+use crate::intake::{Cause, IntakeError};
 use crate::partition::StoreError;
 
 /// The cause of a failure. Codes stay what they are: programs decide by them.
@@ -325,15 +325,34 @@ impl From<EngineError> for Problem {
     }
 }
 
-impl From<FaceError> for Problem {
-    fn from(error: FaceError) -> Problem {
-        let code = match &error {
-            FaceError::NoFaceFound | FaceError::TooSmall { .. } => Code::NoFaceFound,
-            FaceError::MultipleFacesFound { .. } => Code::MultipleFacesFound,
-            error if error.is_callers_fault() => Code::InvalidPicture,
-            error => return Problem::internal("to find a face", error),
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Problem {
+        let problem = match &error.cause {
+            cause if error.fault() == Fault::Ours => Problem::internal("to find a face", cause),
+            cause => Problem::new(code_of(cause), cause.to_string()),
         };
-        Problem::new(code, error.to_string())
+        match error.sample {
+            Some(sample) => problem.of_sample(sample),
+            None => problem,
+        }
+    }
+}
+
+fn code_of(cause: &Cause) -> Code {
+    match cause {
+        Cause::NoSamples => Code::NoSamples,
+        Cause::TooManySamples { .. } => Code::TooManySamples,
+        Cause::OtherEncoder { .. } => Code::EncoderMismatch,
+        Cause::Embedding(_) | Cause::Dimension { .. } => Code::InvalidEmbedding,
+        Cause::Picture(_) => Code::InvalidPicture,
+        Cause::NoFace(_) => Code::NoFaceFound,
+        Cause::SeveralFaces(_) => Code::MultipleFacesFound,
+        Cause::NotLive(_) => Code::NotLive,
+        Cause::LivenessOfEmbeddings
+        | Cause::LivenessOfOnePicture
+        | Cause::EncoderMissing
+        | Cause::EncoderName(_) => Code::InvalidParameter,
+        Cause::Network(_) | Cause::NoDetector => Code::Internal,
     }
 }
 

@@ -10,20 +10,14 @@ use super::super::data_url::DataUrl;
 use super::super::state::AppState;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
-use crate::face::ScoreMap;
-use crate::liveness::{self, Decision, FaceView, Observation, Reason};
-use crate::types::{
-    DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError, EncoderId, PartitionId,
-};
-
-/// Far more than a call may have; see [`GivenSamples::check_count`].
-const LISTED_MAX: usize = 1000;
+use crate::intake::{Announced, Demand, SAMPLES_MAX, Sample, Samples};
+use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
 
 /// The pictures of a call, as they came.
-pub(super) type GivenPictures = Listed<GivenPicture, LISTED_MAX>;
+pub(super) type GivenPictures = Listed<GivenPicture, SAMPLES_MAX>;
 
 /// The embeddings of a call, as they came.
-pub(super) type GivenEmbeddings = Listed<GivenValues, LISTED_MAX>;
+pub(super) type GivenEmbeddings = Listed<GivenValues, SAMPLES_MAX>;
 
 /// The values of an embedding, as they came.
 pub(super) type GivenValues = Listed<f32, DIMENSION_MAX>;
@@ -55,22 +49,6 @@ pub(super) enum GivenPicture {
     Text(String),
     /// As it is.
     Bytes(Bytes),
-}
-
-/// The samples of a call, ready to be used.
-pub(super) struct Samples {
-    /// What made the embeddings.
-    pub(super) encoder: EncoderId,
-    /// How similarities are read, if the encoder is the one of this service.
-    pub(super) score_map: Option<ScoreMap>,
-    pub(super) samples: Vec<Sample>,
-}
-
-pub(super) struct Sample {
-    pub(super) embedding: Embedding,
-    /// NaN for an embedding that came ready.
-    pub(super) quality: f32,
-    pub(super) report: SampleReport,
 }
 
 /// What was seen in a sample.
@@ -109,119 +87,57 @@ impl GivenPicture {
 }
 
 impl GivenSamples {
-    /// Fails unless there are as many samples as a call may have. Looks at none of them.
-    pub(super) fn check_count(&self, state: &AppState) -> Result<(), Problem> {
-        let (found, most) = (
-            self.pictures.count() + self.embeddings.count(),
-            state.options().samples.per_token.min(LISTED_MAX),
-        );
-        if found == 0 {
-            let detail = "expected at least one picture or one embedding";
-            return Err(Problem::new(Code::NoSamples, detail));
-        }
-        if found > most {
-            let detail = format!("{found} samples came, and a call may have {most}");
-            return Err(Problem::new(Code::TooManySamples, detail));
-        }
-        if self.liveness.is_some() && self.embeddings.count() > 0 {
-            let detail = "liveness is seen in pictures, and there are embeddings";
-            return Err(Problem::invalid_parameter(detail));
-        }
-        if self.liveness == Some(Liveness::Active) && self.pictures.count() < 2 {
-            let detail = "active liveness is seen in two pictures or more";
-            return Err(Problem::invalid_parameter(detail));
-        }
-        Ok(())
+    /// Fails unless as many samples came as a call may have. Looks at none of them.
+    pub(super) fn check(&self, state: &AppState) -> Result<(), Problem> {
+        Ok(state.intake().check(&self.announced())?)
     }
 
     /// Makes embeddings of all. Takes the processor for as long as pictures take.
-    pub(super) fn prepare(self, state: &AppState) -> Result<Samples, Problem> {
-        let profile = state.faces().profile();
-        let encoder = self.encoder(profile.encoder())?;
-        let (mut samples, mut observations) = (Vec::new(), Vec::new());
-        for (at, picture) in self.pictures.into_kept().into_iter().enumerate() {
-            let observe = self.liveness.is_some();
-            let seen = look(state, picture, observe).map_err(|problem| problem.of_sample(at))?;
-            samples.push(seen.0);
-            observations.extend(seen.1);
-        }
-        if let Some(kind) = self.liveness {
-            demand(state, kind, &observations)?;
+    pub(super) fn take_in(self, state: &AppState) -> Result<Samples, Problem> {
+        let mut taking = state.intake().begin(&self.announced())?;
+        for picture in self.pictures.into_kept() {
+            let bytes = picture.bytes();
+            let bytes = bytes.map_err(|problem| problem.of_sample(taking.taken()))?;
+            taking.add_picture(&bytes)?;
         }
         for values in self.embeddings.into_kept() {
-            let at = samples.len();
-            samples.push(ready(values, &encoder).map_err(|problem| problem.of_sample(at))?);
+            let found = values.count();
+            if found > DIMENSION_MAX {
+                let error = EmbeddingError::Dimension { found };
+                let problem = Problem::new(Code::InvalidEmbedding, error.to_string());
+                return Err(problem.of_sample(taking.taken()));
+            }
+            taking.add_embedding(values.into_kept())?;
         }
-        let own = encoder == *profile.encoder();
-        Ok(Samples {
-            encoder,
-            score_map: own.then(|| profile.score_map()),
-            samples,
-        })
+        Ok(taking.finish()?)
     }
 
-    /// The encoder of all samples.
-    fn encoder(&self, own: &EncoderId) -> Result<EncoderId, Problem> {
-        let dimension = self.embeddings.first().map(Listed::count);
-        let Some(text) = &self.encoder else {
-            return match dimension {
-                None => Ok(own.clone()),
-                Some(_) => Err(Problem::invalid_parameter(
-                    "`encoder` must name what made the embeddings, as `name` or `name@version`",
-                )),
-            };
-        };
-        // What is no length of an embedding is found when the embedding is looked at.
-        let dimensions = DIMENSION_MIN..=DIMENSION_MAX;
-        let known = dimension.filter(|dimension| dimensions.contains(dimension));
-        let encoder = EncoderId::parse(text, known.unwrap_or(own.dimension()));
-        let encoder = encoder
-            .map_err(|error| Problem::invalid_parameter(format!("wrong `encoder`: {error}")))?;
-        if self.pictures.count() > 0 && encoder != *own {
-            let detail = format!("pictures are encoded by `{own}` here, not by `{encoder}`");
-            return Err(Problem::new(Code::EncoderMismatch, detail));
+    fn announced(&self) -> Announced<'_> {
+        Announced {
+            pictures: self.pictures.count(),
+            embeddings: self.embeddings.count(),
+            dimension: self.embeddings.first().map(Listed::count),
+            encoder: self.encoder.as_deref(),
+            liveness: self.liveness.map(|kind| match kind {
+                Liveness::Passive => Demand::Passive,
+                Liveness::Active => Demand::Active,
+            }),
         }
-        Ok(encoder)
     }
 }
 
-impl Samples {
-    pub(super) fn embeddings(&self) -> Vec<&Embedding> {
-        self.samples
-            .iter()
-            .map(|sample| &sample.embedding)
-            .collect()
-    }
-
-    pub(super) fn reports(&self) -> Vec<SampleReport> {
-        self.samples
-            .iter()
-            .map(|sample| sample.report.clone())
-            .collect()
-    }
-
-    /// The similarity from which on two faces count as one person in `partition`, unless the caller says
-    /// otherwise; none for an encoder that this service knows nothing of.
-    pub(super) fn threshold(
-        &self,
-        state: &AppState,
-        partition: &PartitionId,
-        given: Option<f64>,
-    ) -> Option<f64> {
-        let own = self
-            .score_map
-            .map(|_| state.verification_threshold(partition));
-        given.or(own)
-    }
-
-    /// A similarity as a score from 0 to 1, where that is known.
-    pub(super) fn score(&self, similarity: f64) -> Option<f64> {
-        self.score_map.map(|map| map.score(similarity))
-    }
-
-    /// The name of the encoder, with its version.
-    pub(super) fn encoder_name(&self) -> String {
-        encoder_name(&self.encoder)
+impl SampleReport {
+    /// One for each of `samples`.
+    pub(super) fn of(samples: &Samples) -> Vec<SampleReport> {
+        let report = |sample: &Sample| SampleReport {
+            quality: sample.quality,
+            warnings: sample
+                .warnings
+                .iter()
+                .map(|warning| warning.code())
+                .collect(),
+        };
+        samples.samples.iter().map(report).collect()
     }
 }
 
@@ -238,82 +154,4 @@ pub(super) fn check_threshold(threshold: Option<f64>) -> Result<(), Problem> {
     Err(Problem::invalid_parameter(
         "`threshold` must be a number from -1 to 1",
     ))
-}
-
-/// A picture, and what the liveness decisions need of it if that is wanted.
-fn look(
-    state: &AppState,
-    picture: GivenPicture,
-    observe: bool,
-) -> Result<(Sample, Option<Observation>), Problem> {
-    let picture = state.faces().decode(&picture.bytes()?)?;
-    let face = state.faces().only_face_in(&picture)?;
-    let observation = observe
-        .then(|| state.liveness().observe(&FaceView::new(&picture, &face)))
-        .transpose()?;
-    let quality = face.quality.score();
-    let warnings = face.warnings.iter().map(|warning| warning.code());
-    let sample = Sample {
-        quality,
-        report: SampleReport {
-            quality: Some(quality),
-            warnings: warnings.collect(),
-        },
-        embedding: face.embedding,
-    };
-    Ok((sample, observation))
-}
-
-/// Fails unless the pictures are of a live person.
-fn demand(state: &AppState, kind: Liveness, seen: &[Observation]) -> Result<(), Problem> {
-    let thresholds = &state.options().liveness;
-    let fail = |decision: &Decision| {
-        let reason = decision
-            .parts
-            .reason
-            .map_or("the person is not live", Reason::message);
-        Err(Problem::new(Code::NotLive, reason))
-    };
-    match kind {
-        Liveness::Active => {
-            let all: Vec<&Observation> = seen.iter().collect();
-            let decision = liveness::active(&all, thresholds);
-            if decision.live {
-                Ok(())
-            } else {
-                fail(&decision)
-            }
-        }
-        Liveness::Passive => seen.iter().enumerate().try_for_each(|(at, one)| {
-            let decision = liveness::passive(one, thresholds);
-            if decision.live {
-                return Ok(());
-            }
-            fail(&decision).map_err(|problem| problem.of_sample(at))
-        }),
-    }
-}
-
-fn ready(values: GivenValues, encoder: &EncoderId) -> Result<Sample, Problem> {
-    let invalid = |detail: String| Problem::new(Code::InvalidEmbedding, detail);
-    let found = values.count();
-    let embedding = if found <= DIMENSION_MAX {
-        Embedding::new(values.into_kept())
-    } else {
-        Err(EmbeddingError::Dimension { found })
-    };
-    let embedding = embedding.map_err(|error| invalid(error.to_string()))?;
-    let (found, expected) = (embedding.dimension(), encoder.dimension());
-    if found != expected {
-        let detail = format!("the embedding has {found} values, and `{encoder}` makes {expected}");
-        return Err(invalid(detail));
-    }
-    Ok(Sample {
-        embedding,
-        quality: f32::NAN,
-        report: SampleReport {
-            quality: None,
-            warnings: Vec::new(),
-        },
-    })
 }

@@ -17,10 +17,12 @@ use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::samples::{
-    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, Samples, check_threshold,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, check_threshold,
+    encoder_name,
 };
 use crate::access::Scope;
 use crate::engine::fuse;
+use crate::intake::Samples;
 use crate::types::Bcid;
 
 /// Samples of one person, to be compared with a class.
@@ -140,10 +142,10 @@ async fn verify(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Verify, &bcid.partition)?;
     let (given, threshold) = body::read::<VerifyRequest>(&state, request).await?;
-    given.check_count(&state)?;
+    given.check(&state)?;
     check_threshold(threshold)?;
     let shared = state.clone();
-    let work = move || compare(&shared, &bcid, &given.prepare(&shared)?, threshold);
+    let work = move || compare(&shared, &bcid, &given.take_in(&shared)?, threshold);
     let answer = state.jobs().run(work).await??;
     Ok(answer::json(StatusCode::OK, &answer))
 }
@@ -154,9 +156,10 @@ fn compare(
     samples: &Samples,
     threshold: Option<f64>,
 ) -> Result<VerifyAnswer, Problem> {
-    let threshold = samples.threshold(state, &bcid.partition, threshold);
+    let (intake, encoder) = (state.intake(), &samples.encoder);
+    let threshold = threshold.or_else(|| intake.threshold(&bcid.partition, encoder));
     let threshold = threshold.ok_or_else(|| {
-        let detail = format!("there is no threshold for `{}`: give one", samples.encoder);
+        let detail = format!("there is no threshold for `{encoder}`: give one");
         Problem::new(Code::ThresholdUnknown, detail)
     })?;
     let (engine, embeddings) = (state.engine(), samples.embeddings());
@@ -169,10 +172,10 @@ fn compare(
     Ok(VerifyAnswer {
         accepted: found.similarity >= threshold,
         similarity: found.similarity,
-        score: samples.score(found.similarity),
+        score: intake.score(found.similarity, encoder),
         threshold,
         templates: found.templates,
-        encoder: samples.encoder_name(),
-        samples: samples.reports(),
+        encoder: encoder_name(&samples.encoder),
+        samples: SampleReport::of(samples),
     })
 }

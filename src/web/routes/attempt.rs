@@ -1,7 +1,8 @@
 //! A try of a token, from the moment that it is granted until its result is kept.
 //!
 //! Each step takes the try and gives it back further on, so that none is counted twice and none is
-//! forgotten: it is counted with its result, or before that, once a task is about to change templates.
+//! forgotten: it is counted with its result, or before that, once a task is about to change
+//! templates.
 
 use super::super::error::Error;
 use super::super::state::AppState;
@@ -60,8 +61,8 @@ impl<'a> Try<'a> {
         })
     }
 
-    /// Keeps what came of the task as the result of the token, and counts the try unless it is counted.
-    /// What failed for a reason of ours has no result, and is a try all the same.
+    /// Keeps what came of the task as the result of the token, and counts the try unless it is
+    /// counted. What failed for a reason of ours has no result, and is a try all the same.
     pub(super) fn end(self, done: Result<Done, Error>) -> Result<Done, Error> {
         let (state, claims) = (self.state, self.claims);
         match (self.counting, &done) {

@@ -16,8 +16,9 @@ use super::super::error::Error;
 use super::super::render;
 use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
-use crate::face::{Face, FaceError, Picture};
-use crate::liveness::{Decision, FaceView, Observation, Reason};
+use crate::face::Face;
+use crate::intake::{Care, Cause, IntakeError, Seen};
+use crate::liveness::{Decision, Reason};
 
 /// What can go wrong with each of them.
 const FAILURES: &[ErrorStatus] = &[
@@ -131,12 +132,6 @@ impl From<Fault> for Error {
     }
 }
 
-/// A picture of one face.
-pub(super) struct Seen {
-    pub(super) picture: Picture,
-    pub(super) face: Face,
-}
-
 /// What came of looking at a picture: a face, or what is wrong with what it shows.
 pub(super) type Look = Result<Seen, Fault>;
 
@@ -151,13 +146,7 @@ pub(super) fn look_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Err
     if !url.media_type.is_empty() && !url.media_type.starts_with("image/") {
         return Err(Fault::SampleNotOfExpectedType.into());
     }
-    match state.faces().decode(&url.data) {
-        Ok(picture) => look(state, picture),
-        // What an upload says, too: so few pixels show no face.
-        Err(FaceError::TooSmall { .. }) => Ok(Err(Fault::NoFaceFound)),
-        Err(error) if error.is_callers_fault() => Err(Fault::InvalidSampleData.into()),
-        Err(error) => Err(error.into()),
-    }
+    look(state.intake().look(&url.data, Care::Close))
 }
 
 /// Whether a text stands for no picture: nothing, or the empty data-URL that some clients send.
@@ -166,21 +155,18 @@ pub(super) fn is_missing(text: &[u8]) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case(b"data:,")
 }
 
-/// The only face in a picture.
-pub(super) fn look(state: &AppState, picture: Picture) -> Result<Look, Error> {
-    Ok(match state.faces().only_face_closely_in(&picture) {
-        Ok(face) => Ok(Seen { picture, face }),
-        Err(FaceError::NoFaceFound) => Err(Fault::NoFaceFound),
-        Err(FaceError::MultipleFacesFound { .. }) => Err(Fault::MultipleFacesFound),
-        Err(error) => return Err(error.into()),
-    })
-}
-
-/// What the liveness decisions need of a picture.
-pub(super) fn observe(state: &AppState, seen: &Seen) -> Result<Observation, Error> {
-    Ok(state
-        .liveness()
-        .observe(&FaceView::new(&seen.picture, &seen.face))?)
+/// What came of looking at a picture, in the words of this API.
+pub(super) fn look(seen: Result<Seen, IntakeError>) -> Result<Look, Error> {
+    let error = match seen {
+        Ok(seen) => return Ok(Ok(seen)),
+        Err(error) => error,
+    };
+    match error.cause {
+        Cause::NoFace(_) => Ok(Err(Fault::NoFaceFound)),
+        Cause::SeveralFaces(_) => Ok(Err(Fault::MultipleFacesFound)),
+        Cause::Picture(_) => Err(Fault::InvalidSampleData.into()),
+        _ => Err(error.into()),
+    }
 }
 
 /// Answers with what `work` makes of the pictures, when its turn comes.
@@ -390,7 +376,7 @@ impl Liveness {
 
     fn of(service: &AppState, decision: &Decision) -> Liveness {
         let parts = &decision.parts;
-        let thresholds = &service.options().liveness;
+        let thresholds = service.intake().liveness_thresholds();
         let samples = parts.samples.iter();
         Liveness {
             reason: parts.reason.map(Reason::message),

@@ -64,7 +64,7 @@ async fn enroll(
 
 fn add_templates(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Done, Error> {
     let templates = task::templates(samples);
-    let encoder = state.faces().profile().encoder();
+    let encoder = state.intake().encoder();
     let now = state.clock().now();
     state
         .engine()

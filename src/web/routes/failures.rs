@@ -1,4 +1,5 @@
-//! What can go wrong with each call, for the description of the API, and that answers also come in XML.
+//! What can go wrong with each call, for the description of the API, and that answers also come in
+//! XML.
 
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
@@ -79,8 +80,8 @@ fn add(operation: &mut Operation, failure: ErrorStatus) {
     responses.insert(status.to_string(), response.build().into());
 }
 
-/// Whatever comes in JSON comes in XML if the client prefers it. The token, which is plain text, comes in
-/// both.
+/// Whatever comes in JSON comes in XML if the client prefers it. The token, which is plain text,
+/// comes in both.
 fn also_in_xml(operation: &mut Operation) {
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(response) = response else {

@@ -111,7 +111,7 @@ fn search(
     limit: usize,
 ) -> Result<Done, Error> {
     let partition = &claims.bcid.partition;
-    let profile = state.faces().profile();
+    let profile = state.intake().profile();
     let samples: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
     // Clients expect weak candidates too: no threshold cuts the list.
     let options = IdentifyOptions {

@@ -1,5 +1,5 @@
-//! `POST /extension/livedetection`, `passivelivedetection` and `videolivedetection`: do these pictures
-//! show a live person?
+//! `POST /extension/livedetection`, `passivelivedetection` and `videolivedetection`: do these
+//! pictures show a live person?
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -16,8 +16,10 @@ use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
+use crate::engine;
 use crate::face::FaceError;
-use crate::liveness::{Decision, Observation, active, passive};
+use crate::intake::{Care, Cause, IntakeError};
+use crate::liveness::{Decision, Observation};
 
 /// The decision, with what it came from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -196,22 +198,14 @@ async fn video_live_detection(
     let echo = parameters.echo("state");
     let video = Received::whole(&state, request).await?.stream().await?;
     direct::answer(&state, move |state| {
-        let frames = match state.faces().decode_frames(&video, FRAMES_MAX) {
-            Ok(frames) => frames,
-            Err(FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. }) => {
-                return Err(Fault::SampleNotOfExpectedType.into());
-            }
-            Err(FaceError::Empty) => return Err(Fault::MissingData.into()),
-            Err(FaceError::TooSmall { .. }) => return Err(Fault::NoFaceFound.into()),
-            Err(error) if error.is_callers_fault() => {
-                return Err(Fault::InvalidSampleData.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let mut looks = Vec::new();
-        for frame in frames {
-            looks.push(direct::look(state, frame)?);
-        }
+        let frames = state
+            .intake()
+            .frames(&video, FRAMES_MAX)
+            .map_err(no_video)?;
+        let looks = frames
+            .into_iter()
+            .map(|frame| direct::look(state.intake().look_at(frame, Care::Close)));
+        let mut looks = looks.collect::<Result<Vec<Look>, Error>>()?;
         let acquired = looks.iter().any(Result::is_ok);
         // Of a video not every picture need show the face: hands and blinks pass by.
         if acquired {
@@ -223,6 +217,19 @@ async fn video_live_detection(
         Ok(result)
     })
     .await
+}
+
+/// Why there are no pictures of a video.
+fn no_video(error: IntakeError) -> Error {
+    match &error.cause {
+        Cause::Picture(FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. }) => {
+            Fault::SampleNotOfExpectedType.into()
+        }
+        Cause::Picture(FaceError::Empty) => Fault::MissingData.into(),
+        Cause::NoFace(_) => Fault::NoFaceFound.into(),
+        _ if error.fault() == engine::Fault::Caller => Fault::InvalidSampleData.into(),
+        _ => error.into(),
+    }
 }
 
 /// How many pictures of a video are looked at, spread over its length.
@@ -252,17 +259,18 @@ impl LiveDetectionResult {
 /// What is decided about one picture, by its texture; `None` if it does not show one face.
 pub(super) fn decide_passive(state: &AppState, look: &Look) -> Result<Option<Decision>, Error> {
     let Ok(seen) = look else { return Ok(None) };
-    let observation = direct::observe(state, seen)?;
-    Ok(Some(passive(&observation, &state.options().liveness)))
+    let observation = state.intake().observe(seen)?;
+    Ok(Some(state.intake().passive(&observation)))
 }
 
-/// What is decided about pictures, by the motion between them; `None` if one does not show one face.
+/// What is decided about pictures, by the motion between them; `None` if one does not show one
+/// face.
 pub(super) fn decide_active(state: &AppState, looks: &[Look]) -> Result<Option<Decision>, Error> {
     let mut observations = Vec::new();
     for look in looks {
         let Ok(seen) = look else { return Ok(None) };
-        observations.push(direct::observe(state, seen)?);
+        observations.push(state.intake().observe(seen)?);
     }
     let observations: Vec<&Observation> = observations.iter().collect();
-    Ok(Some(active(&observations, &state.options().liveness)))
+    Ok(Some(state.intake().active(&observations)))
 }

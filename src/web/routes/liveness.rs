@@ -6,7 +6,7 @@ use super::super::error::Error;
 use super::super::state::AppState;
 use super::done::Failure;
 use crate::access::Claims;
-use crate::liveness::{self, Decision, Observation, Tagged, active, challenge};
+use crate::liveness::{self, Decision, Observation, Tagged, challenge};
 use crate::samples::{Presence, Sample};
 use crate::types::Direction;
 
@@ -19,12 +19,12 @@ pub(super) fn failure(
     attempt: u8,
     samples: &[Sample],
 ) -> Result<Option<Failure>, Error> {
-    let thresholds = &state.options().liveness;
+    let thresholds = state.intake().liveness_thresholds();
     let mut seen = Vec::with_capacity(samples.len());
     for sample in samples {
         seen.push(match &sample.presence {
             Some(Presence::Seen(observation)) => Cow::Borrowed(&**observation),
-            Some(Presence::Unseen(view)) => Cow::Owned(state.liveness().observe(view)?),
+            Some(Presence::Unseen(view)) => Cow::Owned(state.intake().observe_view(view)?),
             // It came another way than by an upload.
             None => return Ok(Some(Failure::LiveDetectionFailed)),
         });
@@ -32,7 +32,7 @@ pub(super) fn failure(
     let observations: Vec<&Observation> = seen.iter().map(Cow::as_ref).collect();
     // Who it is comes first, and then what was done. So one picture is no live person, challenge or
     // not: browsers end the session when there are not enough samples, although tries are left.
-    let failure = failed(&active(&observations, thresholds)).or_else(|| {
+    let failure = failed(&state.intake().active(&observations)).or_else(|| {
         let demanded = claims.challenge.as_ref()?.sequences();
         let tagged = samples.iter().zip(&observations);
         let tagged: Vec<Tagged<'_>> = tagged

@@ -1,4 +1,5 @@
-//! `POST /extension/photoverify` and `photoverify2`: is the live person the one on the identity photo?
+//! `POST /extension/photoverify` and `photoverify2`: is the live person the one on the identity
+//! photo?
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -236,7 +237,7 @@ impl PhotoVerifyResult {
 
 /// How many of the levels the photo reaches.
 fn level(state: &AppState, live: &[Look], photo: &Embedding) -> Result<u8, Error> {
-    let profile = state.faces().profile();
+    let profile = state.intake().profile();
     let live: Vec<&Embedding> = live
         .iter()
         .flatten()

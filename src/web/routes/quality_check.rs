@@ -13,8 +13,9 @@ use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
-use super::direct::{self, EyeCenters, SampleError, Seen};
+use super::direct::{self, EyeCenters, SampleError};
 use crate::face::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
+use crate::intake::Seen;
 
 /// What is wrong with a picture, if anything.
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,7 +111,7 @@ fn check(
     let mut success = true;
     let mut errors: Vec<SampleError> = SampleError::of_quality(face).collect();
     if full {
-        let aligned = state.faces().align(picture, &face.landmarks)?;
+        let aligned = state.intake().align(seen)?;
         let faults = portrait_faults(picture, face, &aligned, &rules);
         success = !faults.iter().any(PortraitFault::is_fatal);
         errors = faults

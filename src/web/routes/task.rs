@@ -30,14 +30,15 @@ pub(super) fn endpoint(routed: Routed) -> Endpoint {
     endpoint.map(|methods| methods.head(async || Error::only_get()))
 }
 
-/// Whether liveness is demanded: by the token, or by the call, which can demand it but not waive it.
+/// Whether liveness is demanded: by the token, or by the call, which can demand it but not waive
+/// it.
 pub(super) fn live(caller: &Caller, parameters: &Parameters) -> Result<bool, Error> {
     let asked = parameters.boolean("livedetection")?;
     Ok(caller.0.live || asked.unwrap_or(false))
 }
 
-/// Takes the token's samples, counts the attempt, does `work` with the samples, and keeps what came of
-/// it as the result of the token.
+/// Takes the token's samples, counts the attempt, does `work` with the samples, and keeps what came
+/// of it as the result of the token.
 ///
 /// The samples are gone afterwards, whatever comes of it, even if the server was too busy to look
 /// at them. The attempt is counted unless there were no samples or no time.

@@ -17,8 +17,7 @@ use super::super::render;
 use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
 use crate::access::{Claims, Trait, Traits};
-use crate::face::FaceError;
-use crate::liveness::FaceView;
+use crate::intake::{Care, Cause, IntakeError};
 use crate::samples::{Presence, Sample};
 
 /// The words that a tag is made of.
@@ -156,22 +155,18 @@ fn examine(
     if !is_picture || !for_faces {
         return Ok(UploadResult::refused(Refusal::SampleNotOfExpectedType));
     }
-    let found = state.faces().decode(&url.data).and_then(|picture| {
-        let face = state.faces().only_face_in(&picture)?;
-        Ok((picture, face))
-    });
-    let (picture, face) = match found {
-        Ok(found) => found,
+    let seen = match state.intake().look(&url.data, Care::Glance) {
+        Ok(seen) => seen,
         Err(error) => return refuse(error).map(UploadResult::refused),
     };
     // Whether liveness is demanded may be said as late as in the task call: the networks look then, or now if too
     // many pictures would have to wait for that.
-    let view = FaceView::new(&picture, &face);
     let presence = if state.samples().is_crowded() {
-        Presence::Seen(Box::new(state.liveness().observe(&view)?))
+        Presence::Seen(Box::new(state.intake().observe(&seen)?))
     } else {
-        Presence::Unseen(Box::new(view))
+        Presence::Unseen(Box::new(seen.view()))
     };
+    let face = seen.face;
     let sample = Sample {
         embedding: face.embedding,
         quality: face.quality.score(),
@@ -193,11 +188,10 @@ fn examine(
 }
 
 /// What is wrong with the picture, or the error if it is none.
-fn refuse(error: FaceError) -> Result<Refusal, Error> {
-    match error {
-        // A picture with too few pixels for a face has none; clients know what to do then.
-        FaceError::NoFaceFound | FaceError::TooSmall { .. } => Ok(Refusal::NoFaceFound),
-        FaceError::MultipleFacesFound { .. } => Ok(Refusal::MultipleFacesFound),
-        error => Err(error.into()),
+fn refuse(error: IntakeError) -> Result<Refusal, Error> {
+    match error.cause {
+        Cause::NoFace(_) => Ok(Refusal::NoFaceFound),
+        Cause::SeveralFaces(_) => Ok(Refusal::MultipleFacesFound),
+        _ => Err(error.into()),
     }
 }

@@ -66,7 +66,7 @@ async fn verify(
 }
 
 fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Done, Error> {
-    let encoder = state.faces().profile().encoder();
+    let encoder = state.intake().encoder();
     let templates = task::templates(samples);
     let faces: Vec<&Embedding> = templates
         .iter()
@@ -80,7 +80,9 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Do
     let Some(verification) = gallery.verify(claims.bcid.class, &[&sample])? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
-    let threshold = state.verification_threshold(&claims.bcid.partition);
+    let threshold = state
+        .intake()
+        .verification_threshold(&claims.bcid.partition);
     if verification.similarity < threshold {
         return Ok(Done::default());
     }

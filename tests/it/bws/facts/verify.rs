@@ -1,7 +1,7 @@
 //! Section 1.4, `verify`.
 
 use serde_json::{Value, json};
-use vultus::web::VerificationSettings;
+use vultus::intake::VerificationThresholds;
 
 use super::facts;
 use crate::harness::{Bws, Native, Scene, Service, pictures};
@@ -162,7 +162,7 @@ fn s1_1_autoenroll_learns_from_the_person_alone(scene: &Scene) {
 fn s1_4_thresholds_are_those_of_the_partition_or_else_of_the_service() {
     let service = Service::with(|settings| {
         let lax = "bws.1".parse().unwrap();
-        settings.verification = VerificationSettings {
+        settings.verification = VerificationThresholds {
             threshold: Some(0.999),
             partitions: [(lax, -1.0)].into(),
         };

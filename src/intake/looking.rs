@@ -1,0 +1,182 @@
+//! Looking at pictures, and deciding by what they show.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::{Cause, IntakeError};
+use super::policy::Policy;
+use crate::face::{AlignedFace, EncoderProfile, Face, FacePipeline, Picture};
+use crate::liveness::{
+    Decision, FaceView, LivenessDetector, Observation, Thresholds, active, passive,
+};
+use crate::types::{EncoderId, PartitionId};
+
+/// Takes samples in. Made once, shared by all threads and all doors.
+#[derive(Debug)]
+pub struct Intake {
+    faces: Arc<FacePipeline>,
+    liveness: Option<Arc<LivenessDetector>>,
+    policy: Policy,
+}
+
+/// How carefully a picture is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// A glance suffices where it is sure: recognises as well.
+    Glance,
+    /// Never a glance alone: for whoever judges the picture itself. Takes 10 ms more.
+    Close,
+}
+
+/// A picture that shows one face.
+pub struct Seen {
+    /// The picture.
+    pub picture: Picture,
+    /// The face.
+    pub face: Face,
+}
+
+/// It is somebody's face.
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seen(hidden)")
+    }
+}
+
+impl Seen {
+    /// What the liveness networks are shown of it, so that the picture can go.
+    pub fn view(&self) -> FaceView {
+        FaceView::new(&self.picture, &self.face)
+    }
+}
+
+impl Intake {
+    /// Sees with `faces`, and decides by `policy`. Liveness can be demanded if there are networks
+    /// for it.
+    pub fn new(
+        faces: Arc<FacePipeline>,
+        liveness: Option<Arc<LivenessDetector>>,
+        policy: Policy,
+    ) -> Intake {
+        Intake {
+            faces,
+            liveness,
+            policy,
+        }
+    }
+
+    /// What finds and embeds faces.
+    pub fn faces(&self) -> &FacePipeline {
+        &self.faces
+    }
+
+    /// What is known of the encoder.
+    pub fn profile(&self) -> &EncoderProfile {
+        self.faces.profile()
+    }
+
+    /// What makes embeddings of pictures.
+    pub fn encoder(&self) -> &EncoderId {
+        self.profile().encoder()
+    }
+
+    /// What the operator decided.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The only face in a picture.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no picture or it does not show exactly one face, or a network fails.
+    pub fn look(&self, picture: &[u8], care: Care) -> Result<Seen, IntakeError> {
+        self.look_at(self.faces.decode(picture)?, care)
+    }
+
+    /// As [`Intake::look`], at a picture that is already decoded.
+    ///
+    /// # Errors
+    ///
+    /// If it does not show exactly one face, or a network fails.
+    pub fn look_at(&self, picture: Picture, care: Care) -> Result<Seen, IntakeError> {
+        let face = match care {
+            Care::Glance => self.faces.only_face_in(&picture)?,
+            Care::Close => self.faces.only_face_closely_in(&picture)?,
+        };
+        Ok(Seen { picture, face })
+    }
+
+    /// The face cut out of its picture, as the encoder was shown it.
+    ///
+    /// # Errors
+    ///
+    /// If its landmarks coincide: such a face is not one.
+    pub fn align(&self, seen: &Seen) -> Result<AlignedFace, IntakeError> {
+        Ok(self.faces.align(&seen.picture, &seen.face.landmarks)?)
+    }
+
+    /// At most `count` pictures of a short video; see [`FacePipeline::decode_frames`].
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no video.
+    pub fn frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, IntakeError> {
+        Ok(self.faces.decode_frames(video, count)?)
+    }
+
+    /// What the liveness decisions need of a picture. Takes about 15 ms.
+    ///
+    /// # Errors
+    ///
+    /// If a network fails or there are none.
+    pub fn observe(&self, seen: &Seen) -> Result<Observation, IntakeError> {
+        self.observe_view(&seen.view())
+    }
+
+    /// As [`Intake::observe`], of what was kept of a picture.
+    ///
+    /// # Errors
+    ///
+    /// If a network fails or there are none.
+    pub fn observe_view(&self, view: &FaceView) -> Result<Observation, IntakeError> {
+        let detector = self.liveness.as_ref().ok_or(Cause::NoDetector)?;
+        Ok(detector.observe(view)?)
+    }
+
+    /// Whether one picture is of a live person, by its texture.
+    pub fn passive(&self, observation: &Observation) -> Decision {
+        passive(observation, self.liveness_thresholds())
+    }
+
+    /// Whether pictures are of a live person, by the motion between them as well.
+    pub fn active(&self, observations: &[&Observation]) -> Decision {
+        active(observations, self.liveness_thresholds())
+    }
+
+    /// What samples must reach to be those of a live person.
+    pub fn liveness_thresholds(&self) -> &Thresholds {
+        &self.policy.liveness
+    }
+
+    /// The similarity from which on two faces are one person in `partition`, if its embeddings are
+    /// of this intake's encoder.
+    pub fn verification_threshold(&self, partition: &PartitionId) -> f64 {
+        let set = self.policy.verification.of(partition);
+        set.unwrap_or_else(|| self.profile().verification_threshold())
+    }
+
+    /// The similarity from which on two embeddings of `encoder` are one person in `partition`; none
+    /// for an encoder that nothing is known of.
+    pub fn threshold(&self, partition: &PartitionId, encoder: &EncoderId) -> Option<f64> {
+        let known = encoder == self.encoder();
+        known.then(|| self.verification_threshold(partition))
+    }
+
+    /// The similarity of two embeddings of `encoder` as a score from 0 to 1; none for an encoder
+    /// that nothing is known of.
+    pub fn score(&self, similarity: f64, encoder: &EncoderId) -> Option<f64> {
+        let known = encoder == self.encoder();
+        known.then(|| self.profile().score_map().score(similarity))
+    }
+}

@@ -1,0 +1,26 @@
+//! What comes in: pictures and embeddings of people become samples that the engine takes.
+//!
+//! ```text
+//! picture bytes -> Intake::look -> Seen             the only face, or why there is none
+//! Seen          -> Intake::observe -> Observation   what decides whether the person is live
+//! Announced     -> Intake::begin -> Taking          refused before anything is looked at, or begun
+//! Taking        -> Taking::finish -> Samples        all samples of a call, live if that was demanded
+//! ```
+//!
+//! Which similarity makes two faces one person, and with what score it is told, is decided here,
+//! too ([`Policy`]), so that every way in decides alike. [`IntakeError`] says which sample was at
+//! fault, why, and whose fault it is; those who call translate that into their own words.
+//!
+//! Nothing here knows HTTP, tokens or tasks, nor what a picture was wrapped in.
+
+mod error;
+mod looking;
+mod policy;
+mod taking;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Cause, IntakeError};
+pub use looking::{Care, Intake, Seen};
+pub use policy::{Policy, VerificationThresholds};
+pub use taking::{Announced, Demand, SAMPLES_MAX, Sample, Samples, Taking};

@@ -1,0 +1,43 @@
+//! What an operator decides about people and their samples.
+
+use std::collections::BTreeMap;
+
+use crate::liveness::Thresholds;
+use crate::types::PartitionId;
+
+/// What an operator can decide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// How alike a person must be to be recognised.
+    pub verification: VerificationThresholds,
+    /// What samples must reach to be those of a live person.
+    pub liveness: Thresholds,
+    /// The most samples that may come together.
+    pub samples_max: usize,
+}
+
+/// How alike a person must be to be recognised, as the cosine of two embeddings from -1 to 1.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VerificationThresholds {
+    /// In all partitions; the encoder's own value if there is none.
+    pub threshold: Option<f64>,
+    /// In these partitions instead.
+    pub partitions: BTreeMap<PartitionId, f64>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            verification: VerificationThresholds::default(),
+            liveness: Thresholds::default(),
+            samples_max: 32,
+        }
+    }
+}
+
+impl VerificationThresholds {
+    /// The threshold that is set for `partition`, if one is.
+    pub fn of(&self, partition: &PartitionId) -> Option<f64> {
+        self.partitions.get(partition).copied().or(self.threshold)
+    }
+}
