@@ -2,7 +2,6 @@
 //! pictures show a live person?
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +12,6 @@ use super::super::body::Received;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
-use super::super::render;
 use super::super::state::AppState;
 use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
 use crate::engine;
@@ -46,10 +44,6 @@ pub(in super::super) struct LiveDetectionResult {
 /// `true` or `false`, or an object if a state was given.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "each is answered by itself; this is the description of both"
-)]
 pub(in super::super) enum LiveDetectionAnswer {
     /// Whether the pictures are live.
     Plain(bool),
@@ -93,29 +87,23 @@ async fn live_detection(
     let echo = parameters.echo("state");
     let received = Received::whole(&state, request).await?;
     let named = received.named(["liveimage1", "liveimage2"]).await?;
-    let shared = state.clone();
-    let detailed = echo.is_some();
-    let seen = move || {
-        let looks = named
-            .0
-            .map(|text| direct::look_at(&shared, text.as_deref()));
+    direct::answer(&state, move |state| {
+        let looks = named.0.map(|text| direct::look_at(state, text.as_deref()));
         let looks = looks.into_iter().collect::<Result<Vec<Look>, Error>>()?;
-        if !detailed && let Some(fault) = looks.iter().find_map(|look| look.as_ref().err()) {
+        let fault = looks.iter().find_map(|look| look.as_ref().err());
+        let detailed = echo.is_some();
+        if let Some(fault) = fault.filter(|_| !detailed) {
             return Err(Error::from(*fault));
         }
-        let decision = decide_active(&shared, &looks)?;
-        Ok(LiveDetectionResult::new(
-            &shared,
-            &looks,
-            decision.as_ref(),
-            echo,
-        ))
-    };
-    let result = state.jobs().run(seen).await??;
-    if detailed {
-        return Ok(render::answer(StatusCode::OK, result));
-    }
-    Ok(render::answer(StatusCode::OK, result.success))
+        let decision = decide_active(state, &looks)?;
+        let result = LiveDetectionResult::new(state, &looks, decision.as_ref(), echo);
+        Ok(if detailed {
+            LiveDetectionAnswer::Object(Box::new(result))
+        } else {
+            LiveDetectionAnswer::Plain(result.success)
+        })
+    })
+    .await
 }
 
 pub(super) fn passive_endpoint() -> Endpoint {
