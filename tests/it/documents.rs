@@ -1,4 +1,4 @@
-//! The documents: links that lead somewhere.
+//! The documents: links that lead somewhere, and lines that fit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Where documents are; folders below are looked at, too, but for what is fetched and built.
 const FOLDERS: [&str; 4] = ["docs", "benches", "data", "scripts"];
+/// Tables, links and what stands in fences may be longer.
+const COLUMNS_MAX: usize = 100;
 
 /// A document, without what stands in fences.
 struct Document {
@@ -112,6 +114,21 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
     }
     assert!(checked > 80, "only {checked} links were found");
     assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn lines_of_prose_fit() {
+    for (path, document) in documents() {
+        for (at, line) in document.prose {
+            let columns = line.chars().count();
+            let may_be_long = line.starts_with('|') || !line.trim_start().contains(' ');
+            assert!(
+                may_be_long || columns <= COLUMNS_MAX,
+                "{}:{at} has {columns} columns",
+                path.display()
+            );
+        }
+    }
 }
 
 #[test]
