@@ -30,7 +30,7 @@ pub struct Attempts {
 /// The tries of a token of which some are not on disk yet.
 #[derive(Debug)]
 struct Granted {
-    entry: Entry,
+    entry: CountedTries,
     unwritten: u8,
 }
 
@@ -61,7 +61,7 @@ pub enum AttemptError {
 
 /// An entry: how many tries are gone, and when the token expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+struct CountedTries {
     taken: u8,
     expires: Timestamp,
 }
@@ -95,7 +95,7 @@ impl Attempts {
             return Err(AttemptError::UsedUp { of });
         }
         let number = taken + 1;
-        let entry = Entry {
+        let entry = CountedTries {
             taken: number,
             expires: claims.expires,
         };
@@ -156,7 +156,7 @@ impl Attempts {
 
     fn taken_on_disk(&self, token: Uuid) -> Result<u8, StoreError> {
         let value = self.store.state_get(AREA, &key(token))?;
-        let entry = value.as_deref().and_then(Entry::from_bytes);
+        let entry = value.as_deref().and_then(CountedTries::from_bytes);
         Ok(entry.map_or(0, |entry| entry.taken))
     }
 
@@ -183,11 +183,11 @@ impl Attempts {
     ///
     /// If the store fails.
     pub fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
-        let is_over = |entry: &Entry| entry.expires.after(KEPT_AFTER_EXPIRY) <= now;
+        let is_over = |entry: &CountedTries| entry.expires.after(KEPT_AFTER_EXPIRY) <= now;
         self.granted().retain(|_, known| !is_over(&known.entry));
         let mut stale = Vec::new();
         for (key, value) in self.store.state_list(AREA)? {
-            let entry = Entry::from_bytes(&value);
+            let entry = CountedTries::from_bytes(&value);
             if entry.is_none() {
                 tracing::warn!(token = key, "removing an unreadable entry of attempts");
             }
@@ -200,17 +200,17 @@ impl Attempts {
     }
 }
 
-impl Entry {
+impl CountedTries {
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = vec![self.taken];
         bytes.extend(self.expires.unix_milliseconds.to_le_bytes());
         bytes
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Entry> {
+    fn from_bytes(bytes: &[u8]) -> Option<CountedTries> {
         let (&taken, rest) = bytes.split_first()?;
         let unix_milliseconds = i64::from_le_bytes(rest.try_into().ok()?);
-        Some(Entry {
+        Some(CountedTries {
             taken,
             expires: Timestamp { unix_milliseconds },
         })
@@ -225,9 +225,9 @@ fn counting(
 ) -> impl FnOnce(Option<&[u8]>) -> (Option<Vec<u8>>, ()) + Send + 'static {
     let (number, expires) = (attempt.number, claims.expires);
     move |value| {
-        let before = value.and_then(Entry::from_bytes);
+        let before = value.and_then(CountedTries::from_bytes);
         let taken = before.map_or(0, |entry| entry.taken).max(number);
-        (Some(Entry { taken, expires }.to_bytes()), ())
+        (Some(CountedTries { taken, expires }.to_bytes()), ())
     }
 }
 

@@ -205,14 +205,14 @@ fn equal_point(curves: &[Curve]) -> Option<EqualPoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::liveness::{Failure, Parts, Reason};
+    use crate::liveness::{LivenessFailure, Parts, Reason};
 
     fn shown(truth: &Truth, score: Option<f64>, live: bool) -> Presentation {
         let outcome = match score {
             None => Outcome::NoResponse("no face".to_owned()),
             Some(score) => Outcome::Decided(Decision {
                 live,
-                failure: (!live).then_some(Failure::LiveDetectionFailed),
+                failure: (!live).then_some(LivenessFailure::LiveDetectionFailed),
                 parts: Parts {
                     score: Some(score),
                     reason: (!live).then_some(Reason::Texture),

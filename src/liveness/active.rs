@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::decision::{Decision, Failure, Motion, Parts, Reason, SamplePart};
+use super::decision::{Decision, LivenessFailure, Motion, Parts, Reason, SamplePart};
 use super::observation::Observation;
 use super::parallax::parallax;
 use super::thresholds::Thresholds;
@@ -10,7 +10,7 @@ use super::thresholds::Thresholds;
 /// Whether one picture is of a live person, by its texture alone.
 ///
 /// Its score is the lower of the passive score and of how natural its colours are: screens that the
-/// network takes for live have coloured fringes. Refused with [`Failure::LiveDetectionFailed`] if
+/// network takes for live have coloured fringes. Refused with [`LivenessFailure::LiveDetectionFailed`] if
 /// that is below [`Thresholds::passive_score_min`].
 pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
     let logit = passive_logit(&[observation]);
@@ -28,14 +28,14 @@ pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
         return Decision::live(parts);
     }
     parts.samples[0].fault = Some(Reason::Texture);
-    Decision::refused(Failure::LiveDetectionFailed, Reason::Texture, parts)
+    Decision::refused(LivenessFailure::LiveDetectionFailed, Reason::Texture, parts)
 }
 
 /// Whether several pictures are of one live person whose head moves.
 ///
 /// In this order:
 ///
-/// 1. None is [`Failure::NotEnoughSamples`]; one can never pass.
+/// 1. None is [`LivenessFailure::NotEnoughSamples`]; one can never pass.
 /// 2. All must show one person: every two have a similarity of at least
 ///    [`Thresholds::similarity_min`].
 /// 3. Not all may be one picture: two have a correlation below
@@ -46,14 +46,16 @@ pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
 ///    The score weighs parallax, correlation and the passive scores together, and coloured fringes
 ///    against the passive scores; `docs/liveness.md` has the formula.
 ///
-/// All failures but the first are [`Failure::LiveDetectionFailed`], with a [`Reason`] of their own.
+/// All failures but the first are [`LivenessFailure::LiveDetectionFailed`], with a [`Reason`] of their own.
 pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decision {
     let mut parts = Parts {
         samples: describe(observations),
         ..Parts::default()
     };
     match observations {
-        [] => return Decision::refused(Failure::NotEnoughSamples, Reason::NoSamples, parts),
+        [] => {
+            return Decision::refused(LivenessFailure::NotEnoughSamples, Reason::NoSamples, parts);
+        }
         [_] => return refuse(Reason::OneSample, &[0], parts),
         _ => {}
     }
@@ -129,7 +131,7 @@ fn refuse(reason: Reason, samples: &[usize], mut parts: Parts) -> Decision {
     for &sample in samples {
         parts.samples[sample].fault = Some(reason);
     }
-    Decision::refused(Failure::LiveDetectionFailed, reason, parts)
+    Decision::refused(LivenessFailure::LiveDetectionFailed, reason, parts)
 }
 
 pub(super) fn describe(observations: &[&Observation]) -> Vec<SamplePart> {
@@ -248,8 +250,8 @@ mod tests {
         assert!(!decision.live);
         assert_eq!(decision.parts.reason, Some(reason), "{decision:?}");
         let failure = match reason {
-            Reason::NoSamples => Failure::NotEnoughSamples,
-            _ => Failure::LiveDetectionFailed,
+            Reason::NoSamples => LivenessFailure::NotEnoughSamples,
+            _ => LivenessFailure::LiveDetectionFailed,
         };
         assert_eq!(decision.failure, Some(failure));
     }

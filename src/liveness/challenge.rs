@@ -1,7 +1,7 @@
 //! Whether a head moved where it was asked to.
 
 use super::active::describe;
-use super::decision::{Decision, Failure, Movement, Parts, Reason};
+use super::decision::{Decision, LivenessFailure, Movement, Parts, Reason};
 use super::observation::Observation;
 use super::thresholds::Thresholds;
 use crate::types::Direction;
@@ -35,8 +35,8 @@ pub struct Tagged<'a> {
 /// the one across it, and if the later picture is not the earlier one, cut out otherwise. This says
 /// nothing about the samples being live: ask [`super::active`] too.
 ///
-/// Refused with [`Failure::ChallengeResponseFailed`], also if there are fewer samples than
-/// movements; with [`Failure::NotEnoughSamples`] if there are none.
+/// Refused with [`LivenessFailure::ChallengeResponseFailed`], also if there are fewer samples than
+/// movements; with [`LivenessFailure::NotEnoughSamples`] if there are none.
 pub fn challenge(
     samples: &[Tagged<'_>],
     sequence: Option<&[Direction]>,
@@ -48,7 +48,7 @@ pub fn challenge(
         ..Parts::default()
     };
     if samples.is_empty() {
-        return Decision::refused(Failure::NotEnoughSamples, Reason::NoSamples, parts);
+        return Decision::refused(LivenessFailure::NotEnoughSamples, Reason::NoSamples, parts);
     }
     let order = order(samples);
     let sequence = sequence.unwrap_or_default();
@@ -91,7 +91,8 @@ pub fn challenge(
             met,
         });
     }
-    let refuse = |reason, parts| Decision::refused(Failure::ChallengeResponseFailed, reason, parts);
+    let refuse =
+        |reason, parts| Decision::refused(LivenessFailure::ChallengeResponseFailed, reason, parts);
     if parts.movements.iter().any(|movement| !movement.met) {
         refuse(Reason::WrongMovement, parts)
     } else if parts.movements.len() < sequence.len() {
@@ -181,7 +182,7 @@ mod tests {
                 ];
                 let decision = ask(&samples, None, true);
                 assert_eq!(decision.live, tag == met, "{left} {up} {tag}");
-                let failure = (tag != met).then_some(Failure::ChallengeResponseFailed);
+                let failure = (tag != met).then_some(LivenessFailure::ChallengeResponseFailed);
                 assert_eq!(decision.failure, failure);
             }
         }
@@ -264,7 +265,7 @@ mod tests {
         assert!(!ask(&samples, Some(&[Right, Up]), true).live);
         let more = ask(&samples, Some(&[Left, Up, Right]), true);
         assert_eq!(more.parts.reason, Some(Reason::MissingMovement));
-        assert_eq!(more.failure, Some(Failure::ChallengeResponseFailed));
+        assert_eq!(more.failure, Some(LivenessFailure::ChallengeResponseFailed));
         // A sample more than demanded is only asked for what its tag says.
         assert!(ask(&samples, Some(&[Left]), true).live);
     }
@@ -272,6 +273,6 @@ mod tests {
     #[test]
     fn no_samples_are_not_enough() {
         let decision = ask(&[], Some(&[Direction::Up]), true);
-        assert_eq!(decision.failure, Some(Failure::NotEnoughSamples));
+        assert_eq!(decision.failure, Some(LivenessFailure::NotEnoughSamples));
     }
 }

@@ -12,14 +12,14 @@ pub struct Decision {
     /// Whether they are.
     pub live: bool,
     /// What to answer if they are not.
-    pub failure: Option<Failure>,
+    pub failure: Option<LivenessFailure>,
     /// What it was decided by.
     pub parts: Parts,
 }
 
 /// The error with which the BWS Web API answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub enum Failure {
+pub enum LivenessFailure {
     /// The samples do not prove a live person.
     LiveDetectionFailed,
     /// The head did not move as was demanded.
@@ -28,19 +28,19 @@ pub enum Failure {
     NotEnoughSamples,
 }
 
-impl Failure {
+impl LivenessFailure {
     /// The code that BWS clients know.
     pub fn code(self) -> &'static str {
         match self {
-            Failure::LiveDetectionFailed => "LiveDetectionFailed",
-            Failure::ChallengeResponseFailed => "ChallengeResponseFailed",
-            Failure::NotEnoughSamples => "NotEnoughSamples",
+            LivenessFailure::LiveDetectionFailed => "LiveDetectionFailed",
+            LivenessFailure::ChallengeResponseFailed => "ChallengeResponseFailed",
+            LivenessFailure::NotEnoughSamples => "NotEnoughSamples",
         }
     }
 }
 
 /// The code.
-impl fmt::Display for Failure {
+impl fmt::Display for LivenessFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
@@ -185,7 +185,7 @@ impl Decision {
         }
     }
 
-    pub(super) fn refused(failure: Failure, reason: Reason, mut parts: Parts) -> Decision {
+    pub(super) fn refused(failure: LivenessFailure, reason: Reason, mut parts: Parts) -> Decision {
         parts.reason = Some(reason);
         Decision {
             live: false,

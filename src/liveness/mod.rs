@@ -30,7 +30,7 @@ mod view;
 
 pub use active::{active, passive};
 pub use challenge::{Tagged, challenge};
-pub use decision::{Decision, Failure, Motion, Movement, Parts, Reason, SamplePart};
+pub use decision::{Decision, LivenessFailure, Motion, Movement, Parts, Reason, SamplePart};
 pub use detector::LivenessDetector;
 pub use observation::{Observation, Pose};
 pub use thresholds::Thresholds;

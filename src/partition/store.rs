@@ -78,6 +78,11 @@ pub struct Erased {
 }
 
 impl Store {
+    /// Whether there is a data directory, which [`Store::open`] would open instead of making one.
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(CATALOG_FILE).exists()
+    }
+
     /// Opens a data directory, or makes one.
     ///
     /// # Errors

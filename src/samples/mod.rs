@@ -7,4 +7,4 @@
 
 mod waiting_room;
 
-pub use waiting_room::{Limits, Presence, Sample, SampleError, WaitingRoom};
+pub use waiting_room::{Limits, Presence, SampleError, UploadedSample, WaitingRoom};

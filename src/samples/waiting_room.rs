@@ -12,7 +12,7 @@ use crate::types::{Embedding, Timestamp};
 
 /// What is kept of one uploaded picture.
 #[derive(Clone)]
-pub struct Sample {
+pub struct UploadedSample {
     /// The face.
     pub embedding: Embedding,
     /// How suitable the picture is, from 0 to 1.
@@ -88,7 +88,7 @@ struct State {
 struct Waiting {
     expires: Timestamp,
     /// In the order of arrival.
-    samples: Vec<Sample>,
+    samples: Vec<UploadedSample>,
 }
 
 impl Default for Limits {
@@ -103,7 +103,7 @@ impl Default for Limits {
     }
 }
 
-impl fmt::Debug for Sample {
+impl fmt::Debug for UploadedSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sample(hidden)")
     }
@@ -149,7 +149,7 @@ impl WaitingRoom {
         &self,
         token: Uuid,
         expires: Timestamp,
-        sample: Sample,
+        sample: UploadedSample,
         now: Timestamp,
     ) -> Result<(), SampleError> {
         let mut state = self.state();
@@ -168,7 +168,7 @@ impl WaitingRoom {
     /// equals in the order of arrival.
     ///
     /// However many callers race for them, one gets them all and the others get none.
-    pub fn take(&self, token: Uuid, now: Timestamp) -> Vec<Sample> {
+    pub fn take(&self, token: Uuid, now: Timestamp) -> Vec<UploadedSample> {
         let mut state = self.state();
         let Some(waiting) = state.tokens.remove(&token) else {
             return Vec::new();
@@ -275,8 +275,8 @@ mod tests {
         unix_milliseconds: 5_000,
     };
 
-    fn sample(number: f32, index: Option<i64>) -> Sample {
-        Sample {
+    fn sample(number: f32, index: Option<i64>) -> UploadedSample {
+        UploadedSample {
             embedding: Embedding::new(vec![number; 16]).unwrap(),
             quality: 0.5,
             presence: None,
@@ -291,7 +291,7 @@ mod tests {
         let room = WaitingRoom::new(Limits::default());
         let [early, late] = [room.arrival(), room.arrival()];
         for (number, arrival) in [(2.0, late), (1.0, early)] {
-            let sample = Sample {
+            let sample = UploadedSample {
                 arrival,
                 ..sample(number, Some(1))
             };
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(numbers(&room.take(token(1), NOW)), [1.0, 2.0]);
     }
 
-    fn numbers(samples: &[Sample]) -> Vec<f32> {
+    fn numbers(samples: &[UploadedSample]) -> Vec<f32> {
         samples
             .iter()
             .map(|sample| sample.embedding.values()[0])

@@ -12,6 +12,7 @@ use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::{ImportOptions, Imported, check_source, none_refused};
 use crate::exchange::{RefusedFile, Source, open_source};
+use crate::partition::Store;
 use crate::search::Pool;
 use crate::types::{Clock, EncoderId};
 
@@ -86,7 +87,7 @@ fn dry_run(
     mut source: Box<dyn Source>,
     encoder: &EncoderId,
 ) -> anyhow::Result<Exit> {
-    if settings.data_dir.join("catalog.redb").exists() {
+    if Store::is_in(&settings.data_dir) {
         let engine = open::reading_engine(settings)?;
         engine.check_encoder(&verb.partition, encoder, source.dimension())?;
     }

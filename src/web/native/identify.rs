@@ -84,7 +84,7 @@ pub(in super::super) struct IdentifyForm {
 pub(in super::super) struct IdentifyAnswer {
     /// The best classes, best first, equal ones in the order of their numbers. Nobody here means that the
     /// person is not known.
-    matches: Vec<Candidate>,
+    matches: Vec<IdentifiedClass>,
     /// The threshold that was used; null if none was.
     threshold: Option<f64>,
     /// How many templates were compared.
@@ -97,7 +97,8 @@ pub(in super::super) struct IdentifyAnswer {
 
 /// An enrolled person, and how alike the samples are.
 #[derive(Serialize, ToSchema)]
-pub(in super::super) struct Candidate {
+#[schema(as = Candidate)]
+pub(in super::super) struct IdentifiedClass {
     /// The class.
     class: String,
     /// The cosine between the samples and the most similar template, from -1 to 1.
@@ -200,7 +201,7 @@ fn search(
     let gallery = engine.gallery(partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
     let found = gallery.identify(&[&sample], &options)?;
-    let candidates = found.matches.iter().map(|found| Candidate {
+    let candidates = found.matches.iter().map(|found| IdentifiedClass {
         class: found.class.to_string(),
         similarity: found.similarity,
         score: intake.score(found.similarity, &samples.encoder),

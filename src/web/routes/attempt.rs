@@ -9,7 +9,7 @@ use super::super::state::AppState;
 use super::done::{Done, Failure};
 use crate::access::{Attempt, Claims};
 use crate::partition::StoreError;
-use crate::samples::Sample;
+use crate::samples::UploadedSample;
 
 /// A try that has begun. It must end with [`Try::end`] before anybody learns what came of it.
 #[must_use = "a try that does not end is not counted"]
@@ -33,7 +33,7 @@ impl<'a> Try<'a> {
     pub(super) fn begin(
         state: &'a AppState,
         claims: &'a Claims,
-    ) -> Result<(Try<'a>, Vec<Sample>), Error> {
+    ) -> Result<(Try<'a>, Vec<UploadedSample>), Error> {
         let samples = take_samples(state, claims)?;
         let attempt = state.attempts().take(claims)?;
         let begun = Try {
@@ -90,7 +90,7 @@ pub(super) fn end_unbegun(state: &AppState, claims: &Claims) -> Result<Done, Err
     Ok(done)
 }
 
-fn take_samples(state: &AppState, claims: &Claims) -> Result<Vec<Sample>, Error> {
+fn take_samples(state: &AppState, claims: &Claims) -> Result<Vec<UploadedSample>, Error> {
     let samples = state.samples().take(claims.id, state.clock().now());
     if samples.is_empty() {
         // Not counted, but a token that is used up says so rather than asking for samples.

@@ -88,7 +88,7 @@ pub(super) struct PhotoImages {
 
 /// What is wrong with a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum PictureFault {
     /// It is not there.
     MissingData,
     /// It cannot be read.
@@ -99,52 +99,55 @@ pub(super) enum Fault {
     MultipleFacesFound,
 }
 
-impl Fault {
+impl PictureFault {
     pub(super) fn code(self) -> &'static str {
         match self {
-            Fault::MissingData => "MissingData",
-            Fault::InvalidSampleData => "InvalidSampleData",
-            Fault::SampleNotOfExpectedType => "SampleNotOfExpectedType",
-            Fault::NoFaceFound => "NoFaceFound",
-            Fault::MultipleFacesFound => "MultipleFacesFound",
+            PictureFault::MissingData => "MissingData",
+            PictureFault::InvalidSampleData => "InvalidSampleData",
+            PictureFault::SampleNotOfExpectedType => "SampleNotOfExpectedType",
+            PictureFault::NoFaceFound => "NoFaceFound",
+            PictureFault::MultipleFacesFound => "MultipleFacesFound",
         }
     }
 
     fn message(self) -> &'static str {
         match self {
-            Fault::MissingData => "the picture is missing",
-            Fault::InvalidSampleData => "the picture cannot be read",
-            Fault::SampleNotOfExpectedType => "the sample is no picture",
-            Fault::NoFaceFound => "there is no face in the picture",
-            Fault::MultipleFacesFound => "there are several faces in the picture",
+            PictureFault::MissingData => "the picture is missing",
+            PictureFault::InvalidSampleData => "the picture cannot be read",
+            PictureFault::SampleNotOfExpectedType => "the sample is no picture",
+            PictureFault::NoFaceFound => "there is no face in the picture",
+            PictureFault::MultipleFacesFound => "there are several faces in the picture",
         }
     }
 
     /// Whether the picture was read, and only what it shows is wrong.
     fn is_of_faces(self) -> bool {
-        matches!(self, Fault::NoFaceFound | Fault::MultipleFacesFound)
+        matches!(
+            self,
+            PictureFault::NoFaceFound | PictureFault::MultipleFacesFound
+        )
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Error {
+impl From<PictureFault> for Error {
+    fn from(fault: PictureFault) -> Error {
         Error::bad_request(fault.code())
     }
 }
 
 /// What came of looking at a picture: a face, or what is wrong with what it shows.
-pub(super) type Look = Result<Seen, Fault>;
+pub(super) type Look = Result<Seen, PictureFault>;
 
 /// The only face in a picture, which is the text of a data-URL. `data:,` is one that is missing, as is none.
 pub(super) fn look_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Error> {
-    let text = text.ok_or(Fault::MissingData)?;
+    let text = text.ok_or(PictureFault::MissingData)?;
     let url = DataUrl::parse(text).map_err(|error| match error {
-        DataUrlError::Empty | DataUrlError::NoData => Fault::MissingData,
-        DataUrlError::NotBase64 if is_missing(text) => Fault::MissingData,
-        _ => Fault::InvalidSampleData,
+        DataUrlError::Empty | DataUrlError::NoData => PictureFault::MissingData,
+        DataUrlError::NotBase64 if is_missing(text) => PictureFault::MissingData,
+        _ => PictureFault::InvalidSampleData,
     })?;
     if !url.media_type.is_empty() && !url.media_type.starts_with("image/") {
-        return Err(Fault::SampleNotOfExpectedType.into());
+        return Err(PictureFault::SampleNotOfExpectedType.into());
     }
     look(state.intake().look(&url.data, Care::Close))
 }
@@ -162,9 +165,9 @@ pub(super) fn look(seen: Result<Seen, IntakeError>) -> Result<Look, Error> {
         Err(error) => error,
     };
     match error.cause {
-        Cause::NoFace(_) => Ok(Err(Fault::NoFaceFound)),
-        Cause::SeveralFaces(_) => Ok(Err(Fault::MultipleFacesFound)),
-        Cause::Picture(_) => Err(Fault::InvalidSampleData.into()),
+        Cause::NoFace(_) => Ok(Err(PictureFault::NoFaceFound)),
+        Cause::SeveralFaces(_) => Ok(Err(PictureFault::MultipleFacesFound)),
+        Cause::Picture(_) => Err(PictureFault::InvalidSampleData.into()),
         _ => Err(error.into()),
     }
 }
@@ -186,8 +189,9 @@ pub(super) fn job() -> String {
 
 /// What is said of one picture.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "PascalCase")]
-pub(in super::super) struct Sample {
+#[serde(rename = "Sample", rename_all = "PascalCase")]
+#[schema(as = Sample)]
+pub(in super::super) struct JudgedSample {
     /// There even when empty: clients go through it.
     errors: Vec<SampleError>,
     eye_centers: Option<EyeCenters>,
@@ -205,11 +209,11 @@ pub(in super::super) struct SampleError {
 /// What an answer says of a liveness decision, or of why there is none.
 pub(super) struct Explained {
     /// One for each picture.
-    pub(super) samples: Vec<Sample>,
+    pub(super) samples: Vec<JudgedSample>,
     /// Why the pictures are not live.
     pub(super) errors: Option<Vec<SampleError>>,
     /// What the decision came from, if `state` asks for it.
-    pub(super) liveness: Option<Liveness>,
+    pub(super) liveness: Option<LivenessDetails>,
 }
 
 impl Explained {
@@ -223,13 +227,13 @@ impl Explained {
         let parts = decision.map(|decision| &decision.parts.samples);
         let samples = looks.into_iter().enumerate().map(|(number, look)| {
             let part = parts.and_then(|parts| parts.get(number));
-            Sample::new(look, part.and_then(|part| part.fault))
+            JudgedSample::new(look, part.and_then(|part| part.fault))
         });
         let error = decision.and_then(SampleError::of_decision);
         Explained {
             samples: samples.collect(),
             errors: error.map(|error| vec![error]),
-            liveness: Liveness::asked(service, state, decision),
+            liveness: LivenessDetails::asked(service, state, decision),
         }
     }
 }
@@ -244,9 +248,9 @@ pub(in super::super) struct EyeCenters {
     left_eye_y: f64,
 }
 
-impl Sample {
+impl JudgedSample {
     /// A picture with what its quality and the liveness decision say of it.
-    fn new(look: &Look, fault: Option<Reason>) -> Sample {
+    fn new(look: &Look, fault: Option<Reason>) -> JudgedSample {
         let errors = match look {
             Err(fault) => vec![SampleError::of_fault(*fault)],
             Ok(seen) => {
@@ -261,7 +265,7 @@ impl Sample {
                     .collect()
             }
         };
-        Sample {
+        JudgedSample {
             errors,
             eye_centers: look.as_ref().ok().map(|seen| EyeCenters::of(&seen.face)),
         }
@@ -277,7 +281,7 @@ impl SampleError {
         }
     }
 
-    pub(super) fn of_fault(fault: Fault) -> SampleError {
+    pub(super) fn of_fault(fault: PictureFault) -> SampleError {
         debug_assert!(fault.is_of_faces());
         SampleError::new(fault.code(), fault.message(), String::new())
     }
@@ -321,8 +325,9 @@ fn rounded(value: f32) -> f64 {
 /// What a decision about liveness came from, for `state=details`. What was not looked at is left
 /// out. `docs/liveness.md` explains the numbers.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "PascalCase")]
-pub(in super::super) struct Liveness {
+#[serde(rename = "Liveness", rename_all = "PascalCase")]
+#[schema(as = LivenessDetails)]
+pub(in super::super) struct LivenessDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -361,24 +366,24 @@ pub(in super::super) struct LivenessSample {
     pitch: f32,
 }
 
-impl Liveness {
+impl LivenessDetails {
     /// The parts of `decision` if `state` asks for them.
     fn asked(
         service: &AppState,
         state: Option<&str>,
         decision: Option<&Decision>,
-    ) -> Option<Liveness> {
+    ) -> Option<LivenessDetails> {
         let asked = state.is_some_and(|state| state.eq_ignore_ascii_case("details"));
         decision
             .filter(|_| asked)
-            .map(|decision| Liveness::of(service, decision))
+            .map(|decision| LivenessDetails::of(service, decision))
     }
 
-    fn of(service: &AppState, decision: &Decision) -> Liveness {
+    fn of(service: &AppState, decision: &Decision) -> LivenessDetails {
         let parts = &decision.parts;
         let thresholds = service.intake().liveness_thresholds();
         let samples = parts.samples.iter();
-        Liveness {
+        LivenessDetails {
             reason: parts.reason.map(Reason::message),
             score: parts.score,
             score_min: match parts.samples.len() {

@@ -16,7 +16,7 @@ use super::super::state::AppState;
 use super::done::{Done, Failure};
 use super::task;
 use crate::access::{Claims, Task};
-use crate::samples::Sample;
+use crate::samples::UploadedSample;
 
 /// Whether the person is enrolled now.
 #[derive(Serialize, ToSchema)]
@@ -62,7 +62,11 @@ async fn enroll(
     Ok(render::answer(StatusCode::OK, result))
 }
 
-fn add_templates(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Done, Error> {
+fn add_templates(
+    state: &AppState,
+    claims: &Claims,
+    samples: Vec<UploadedSample>,
+) -> Result<Done, Error> {
     let templates = task::templates(samples);
     let encoder = state.intake().encoder();
     let now = state.clock().now();

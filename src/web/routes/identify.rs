@@ -17,7 +17,7 @@ use super::done::{Done, Failure};
 use super::task;
 use crate::access::{Claims, Task, TaskMatch};
 use crate::engine::{IdentifyOptions, fuse};
-use crate::samples::Sample;
+use crate::samples::UploadedSample;
 use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
@@ -107,7 +107,7 @@ impl From<TaskMatch> for ScoredClass {
 fn search(
     state: &AppState,
     claims: &Claims,
-    samples: &[Sample],
+    samples: &[UploadedSample],
     limit: usize,
 ) -> Result<Done, Error> {
     let partition = &claims.bcid.partition;

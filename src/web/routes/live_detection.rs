@@ -13,7 +13,9 @@ use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
-use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
+use super::direct::{
+    self, Explained, JudgedSample, LivenessDetails, Look, PictureFault, SampleError,
+};
 use crate::engine;
 use crate::face::FaceError;
 use crate::intake::{Care, Cause, IntakeError};
@@ -32,13 +34,13 @@ pub(in super::super) struct LiveDetectionResult {
     /// What the caller wrote there.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
-    samples: Vec<Sample>,
+    samples: Vec<JudgedSample>,
     /// Why the pictures are not live.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<SampleError>>,
     /// What the decision came from, if `state` is `details`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    liveness: Option<Liveness>,
+    liveness: Option<LivenessDetails>,
 }
 
 /// `true` or `false`, or an object if a state was given.
@@ -211,11 +213,11 @@ async fn video_live_detection(
 fn no_video(error: IntakeError) -> Error {
     match &error.cause {
         Cause::Picture(FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. }) => {
-            Fault::SampleNotOfExpectedType.into()
+            PictureFault::SampleNotOfExpectedType.into()
         }
-        Cause::Picture(FaceError::Empty) => Fault::MissingData.into(),
-        Cause::NoFace(_) => Fault::NoFaceFound.into(),
-        _ if error.fault() == engine::Fault::Caller => Fault::InvalidSampleData.into(),
+        Cause::Picture(FaceError::Empty) => PictureFault::MissingData.into(),
+        Cause::NoFace(_) => PictureFault::NoFaceFound.into(),
+        _ if error.fault() == engine::Fault::Caller => PictureFault::InvalidSampleData.into(),
         _ => error.into(),
     }
 }

@@ -7,7 +7,7 @@ use super::super::state::AppState;
 use super::done::Failure;
 use crate::access::Claims;
 use crate::liveness::{self, Decision, Observation, Tagged, challenge};
-use crate::samples::{Presence, Sample};
+use crate::samples::{Presence, UploadedSample};
 use crate::types::Direction;
 
 /// Why samples are not those of a live person who did what the token demands; `None` if they are.
@@ -17,7 +17,7 @@ pub(super) fn failure(
     state: &AppState,
     claims: &Claims,
     attempt: u8,
-    samples: &[Sample],
+    samples: &[UploadedSample],
 ) -> Result<Option<Failure>, Error> {
     let thresholds = state.intake().liveness_thresholds();
     let mut seen = Vec::with_capacity(samples.len());
@@ -70,8 +70,8 @@ fn moved(
 
 fn failed(decision: &Decision) -> Option<Failure> {
     decision.failure.map(|failure| match failure {
-        liveness::Failure::LiveDetectionFailed => Failure::LiveDetectionFailed,
-        liveness::Failure::ChallengeResponseFailed => Failure::ChallengeResponseFailed,
-        liveness::Failure::NotEnoughSamples => Failure::NotEnoughSamples,
+        liveness::LivenessFailure::LiveDetectionFailed => Failure::LiveDetectionFailed,
+        liveness::LivenessFailure::ChallengeResponseFailed => Failure::ChallengeResponseFailed,
+        liveness::LivenessFailure::NotEnoughSamples => Failure::NotEnoughSamples,
     })
 }

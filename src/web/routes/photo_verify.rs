@@ -13,7 +13,9 @@ use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
-use super::direct::{self, Explained, Fault, Liveness, Look, Sample, SampleError};
+use super::direct::{
+    self, Explained, JudgedSample, LivenessDetails, Look, PictureFault, SampleError,
+};
 use super::live_detection::{decide_active, decide_passive};
 use crate::engine::photo_similarity;
 use crate::liveness::Decision;
@@ -36,13 +38,13 @@ pub(in super::super) struct PhotoVerifyResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
     /// The live pictures, and then the photo.
-    samples: Vec<Sample>,
+    samples: Vec<JudgedSample>,
     /// Why the live pictures are not live.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<SampleError>>,
     /// What the decision came from, if `state` is `details`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    liveness: Option<Liveness>,
+    liveness: Option<LivenessDetails>,
 }
 
 pub(super) fn endpoint() -> Endpoint {
@@ -183,7 +185,7 @@ impl Pictures {
         // All must be there before the first is looked at.
         for text in live.iter().chain([&photo]) {
             if text.as_deref().is_none_or(direct::is_missing) {
-                return Err(Fault::MissingData.into());
+                return Err(PictureFault::MissingData.into());
             }
         }
         let look_at = |text: Option<Vec<u8>>| direct::look_at(state, text.as_deref());

@@ -13,7 +13,7 @@ use super::failures::{self, ErrorStatus};
 use super::liveness;
 use crate::access::{Claims, Task};
 use crate::partition::NewTemplate;
-use crate::samples::Sample;
+use crate::samples::UploadedSample;
 
 /// What can go wrong with each of them.
 const FAILURES: &[ErrorStatus] = &[
@@ -46,7 +46,7 @@ pub(super) async fn run(
     state: &AppState,
     claims: Claims,
     live: bool,
-    work: impl FnOnce(&AppState, &Claims, Vec<Sample>) -> Result<Done, Error> + Send + 'static,
+    work: impl FnOnce(&AppState, &Claims, Vec<UploadedSample>) -> Result<Done, Error> + Send + 'static,
 ) -> Result<Done, Error> {
     let (shared, late) = (state.clone(), claims.clone());
     let job = state.jobs().run(move || {
@@ -67,8 +67,8 @@ fn carry_out(
     claims: &Claims,
     begun: Try<'_>,
     live: bool,
-    samples: Vec<Sample>,
-    work: impl FnOnce(&AppState, &Claims, Vec<Sample>) -> Result<Done, Error>,
+    samples: Vec<UploadedSample>,
+    work: impl FnOnce(&AppState, &Claims, Vec<UploadedSample>) -> Result<Done, Error>,
 ) -> Result<Done, Error> {
     if live {
         match liveness::failure(state, claims, begun.number(), &samples) {
@@ -88,8 +88,8 @@ fn carry_out(
 }
 
 /// Samples as templates.
-pub(super) fn templates(samples: Vec<Sample>) -> Vec<NewTemplate> {
-    let template = |sample: Sample| NewTemplate {
+pub(super) fn templates(samples: Vec<UploadedSample>) -> Vec<NewTemplate> {
+    let template = |sample: UploadedSample| NewTemplate {
         embedding: sample.embedding,
         quality: sample.quality,
     };

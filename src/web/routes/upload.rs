@@ -18,7 +18,7 @@ use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
 use crate::access::{Claims, Trait, Traits};
 use crate::intake::{Care, Cause, IntakeError};
-use crate::samples::{Presence, Sample};
+use crate::samples::{Presence, UploadedSample};
 
 /// The words that a tag is made of.
 const TAG_WORDS: [&str; 5] = ["any", "up", "down", "left", "right"];
@@ -50,7 +50,7 @@ struct Labels {
     tag: Option<String>,
     index: Option<i64>,
     traits: Traits,
-    /// See [`Sample::arrival`].
+    /// See [`UploadedSample::arrival`].
     arrival: u64,
 }
 
@@ -167,7 +167,7 @@ fn examine(
         Presence::Unseen(Box::new(seen.view()))
     };
     let face = seen.face;
-    let sample = Sample {
+    let sample = UploadedSample {
         embedding: face.embedding,
         quality: face.quality.score(),
         presence: Some(presence),

@@ -18,7 +18,7 @@ use super::task;
 use crate::access::{Claims, Task};
 use crate::engine::{Gallery, fuse};
 use crate::partition::NewTemplate;
-use crate::samples::Sample;
+use crate::samples::UploadedSample;
 use crate::types::Embedding;
 
 /// Whether the person was recognised.
@@ -65,7 +65,7 @@ async fn verify(
     Ok(render::answer(StatusCode::OK, result))
 }
 
-fn compare(state: &AppState, claims: &Claims, samples: Vec<Sample>) -> Result<Done, Error> {
+fn compare(state: &AppState, claims: &Claims, samples: Vec<UploadedSample>) -> Result<Done, Error> {
     let encoder = state.intake().encoder();
     let templates = task::templates(samples);
     let faces: Vec<&Embedding> = templates
