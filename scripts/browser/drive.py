@@ -59,7 +59,7 @@ class Service:
     def requests(self):
         """What was asked of the service so far: method, path and status of each request."""
         log = re.sub(r"\x1b\[[0-9;]*m", "", self.log_path.read_text())
-        return re.findall(r"method=(\w+) path=\"?([^\s\"]+)\"? status=(\d+)", log)
+        return re.findall(r"method=(\w+) path=\"([^\"]+)\".*? answered status=(\d+)", log)
 
     def stop(self):
         self.process.terminate()
