@@ -7,17 +7,20 @@ use serde::Serialize;
 
 use super::args::Enroll;
 use super::exit::Exit;
-use super::pictures::{self, PictureError};
-use super::{open, output};
+use super::open;
+use super::output::{self, PathName};
+use super::pictures::{self, Found, Passed, PictureError};
 use crate::config::Settings;
+use crate::engine::{Engine, TEMPLATES_PER_CLASS_MAX};
 use crate::face::Face;
 use crate::partition::NewTemplate;
-use crate::types::{Bcid, ClassId, Clock};
+use crate::types::{Bcid, ClassId, Clock, EncoderId};
 
 /// What became of one picture.
 #[derive(Serialize)]
 struct PictureReport<'a> {
-    picture: &'a Path,
+    #[serde(flatten)]
+    picture: PathName<'a>,
     class: i64,
     accepted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +32,8 @@ struct PictureReport<'a> {
 }
 
 pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
-    let (paths, classes) = pictures_and_classes(verb)?;
+    let Found { pictures, passed } = pictures_and_classes(verb)?;
+    let (paths, classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
     let engine = open::engine(settings)?;
     let intake = open::intake(settings)?;
     let found = pictures::only_faces(&intake, settings.threads, &paths);
@@ -47,39 +51,66 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
             templates.entry(*class).or_default().push(template);
         }
     }
-    let (encoder, now) = (intake.encoder(), Clock::System.now());
-    for (class, templates) in &templates {
-        let bcid = Bcid::new(verb.partition.clone(), *class);
-        if verb.replace {
-            engine.replace(&bcid, encoder, templates, now)?;
-        } else {
-            engine.enroll(&bcid, encoder, templates, now)?;
-        }
-    }
+    let kept = enroll(verb, &engine, intake.encoder(), &templates)?;
     report(verb, &paths, &classes, &found)?;
+    tell_passed(verb, &passed)?;
     let accepted = found.iter().filter(|face| face.is_ok()).count();
+    let pictures = output::count(found.len(), "picture", "pictures");
+    let people = output::count(templates.len(), "person", "people");
+    let of_them = if kept == accepted {
+        String::new()
+    } else {
+        format!(", kept {kept} of {accepted} (at most {TEMPLATES_PER_CLASS_MAX} a person)")
+    };
     eprintln!(
-        "enrolled {accepted} of {} pictures of {} people into {}",
-        found.len(),
-        templates.len(),
+        "enrolled {accepted} of {pictures} of {people} into {}{of_them}",
         verb.partition
     );
-    Ok(if accepted == found.len() {
+    Ok(if accepted == found.len() && !passed.is_missed() {
         Exit::Success
     } else {
         Exit::No
     })
 }
 
-fn pictures_and_classes(verb: &Enroll) -> anyhow::Result<(Vec<PathBuf>, Vec<ClassId>)> {
-    Ok(match verb.class {
-        Some(class) => {
-            let pictures = pictures::find(&verb.paths)?;
-            let classes = vec![class; pictures.len()];
-            (pictures, classes)
-        }
-        None => pictures::find_classes(&verb.paths)?.into_iter().unzip(),
+/// Adds the templates of each class, and returns how many of them are kept.
+fn enroll(
+    verb: &Enroll,
+    engine: &Engine,
+    encoder: &EncoderId,
+    templates: &BTreeMap<ClassId, Vec<NewTemplate>>,
+) -> anyhow::Result<usize> {
+    let (now, mut kept) = (Clock::System.now(), 0);
+    for (class, templates) in templates {
+        let bcid = Bcid::new(verb.partition.clone(), *class);
+        let enrolled = if verb.replace {
+            engine.replace(&bcid, encoder, templates, now)?
+        } else {
+            engine.enroll(&bcid, encoder, templates, now)?
+        };
+        kept += enrolled.added;
+    }
+    Ok(kept)
+}
+
+fn pictures_and_classes(verb: &Enroll) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
+    let Some(class) = verb.class else {
+        return pictures::find_classes(&verb.paths);
+    };
+    let Found { pictures, passed } = pictures::find_of_one(&verb.paths)?;
+    let pictures = pictures.into_iter().map(|picture| (picture, class));
+    Ok(Found {
+        pictures: pictures.collect(),
+        passed,
     })
+}
+
+fn tell_passed(verb: &Enroll, passed: &Passed) -> anyhow::Result<()> {
+    if verb.json && !passed.is_empty() {
+        output::json_line(&serde_json::json!({ "passed_over": passed }))?;
+    }
+    passed.print();
+    Ok(())
 }
 
 fn report(
@@ -111,7 +142,7 @@ fn picture_report<'a>(
         Err(refusal) => (None, Vec::new(), Some(refusal.to_string())),
     };
     PictureReport {
-        picture: path,
+        picture: PathName::new("picture", path),
         class: class.0,
         accepted: face.is_ok(),
         quality,

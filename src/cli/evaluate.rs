@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::args::Evaluate;
 use super::exit::Exit;
-use super::pictures::{self, PictureError};
+use super::pictures::{self, Passed, PictureError, Walk, Why};
 use super::{open, output, parallel};
 use crate::config::Settings;
 use crate::eval::{self, LivenessReport, Outcome, Presentation, Rate, Truth};
@@ -30,6 +30,8 @@ struct Reports {
     one_picture: Option<Section>,
     #[serde(skip_serializing_if = "Option::is_none")]
     several_pictures: Option<Section>,
+    #[serde(skip_serializing_if = "Passed::is_empty")]
+    passed_over: Passed,
 }
 
 #[derive(Serialize)]
@@ -41,7 +43,7 @@ struct Section {
 
 pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> {
     let Evaluate::Liveness(verb) = verb;
-    let shown = shown_in(&verb.folders)?;
+    let (shown, passed) = shown_in(&verb.folders)?;
     let decided = decide(&shown, settings)?;
     if let Some(path) = &verb.details {
         write_details(&decided, path)?;
@@ -60,6 +62,7 @@ pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> 
     let reports = Reports {
         one_picture: section(alone, settings.service.liveness.passive_score_min),
         several_pictures: section(several, settings.service.liveness.active_score_min),
+        passed_over: passed,
     };
     if let Some(path) = &verb.plot {
         let drawn = reports
@@ -83,73 +86,91 @@ pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> 
             print(title, section)?;
         }
     }
-    Ok(Exit::Success)
+    reports.passed_over.print();
+    Ok(if reports.passed_over.is_missed() {
+        Exit::No
+    } else {
+        Exit::Success
+    })
 }
 
-/// What the folders present.
-fn shown_in(folders: &[PathBuf]) -> anyhow::Result<Vec<Shown>> {
+/// What the folders present, and what was passed over.
+fn shown_in(folders: &[PathBuf]) -> anyhow::Result<(Vec<Shown>, Passed)> {
+    let mut walk = Walk::new();
     let mut shown = Vec::new();
     for folder in folders {
-        let before = shown.len();
-        let live = folder.join("live");
-        if live.is_dir() {
-            add(&live, &Truth::Live, &mut shown)?;
+        if walk.take(folder, None).is_err() {
+            continue;
         }
-        let attacks = folder.join("attack");
-        if attacks.is_dir() {
-            for kind in pictures::entries(&attacks)?
-                .into_iter()
-                .filter(|p| p.is_dir())
-            {
-                add(&kind, &Truth::Attack(name_of(&kind)), &mut shown)?;
+        let before = shown.len();
+        let listing = walk.list(folder);
+        for picture in listing.pictures {
+            walk.pass(Why::Loose, &picture);
+        }
+        for inside in listing.folders {
+            if walk.take(&inside, None).is_err() {
+                continue;
+            }
+            match &*name_of(&inside) {
+                "live" => add(&inside, &Truth::Live, &mut walk, &mut shown),
+                "attack" => add_attacks(&inside, &mut walk, &mut shown),
+                _ => walk.pass(Why::Deeper, &inside),
             }
         }
         if shown.len() == before {
+            let passed = walk.passed().lines();
             bail!(
                 "`{}` presents nothing: pictures, or folders of pictures, are expected in `live` and in \
-                 `attack/KIND`",
-                folder.display()
+                 `attack/KIND`\n{}",
+                folder.display(),
+                passed.join("\n")
             );
         }
     }
-    Ok(shown)
+    Ok((shown, walk.passed()))
 }
 
-fn add(folder: &Path, truth: &Truth, shown: &mut Vec<Shown>) -> anyhow::Result<()> {
-    for entry in pictures::entries(folder)? {
-        let pictures = if entry.is_dir() {
-            let inside = pictures::entries(&entry)?;
-            let inside: Vec<PathBuf> = inside
-                .into_iter()
-                .filter(|path| pictures::is_picture(path))
-                .collect();
-            if inside.len() < 2 {
-                bail!(
-                    "`{}` holds {} pictures: a folder presents two or more together",
-                    entry.display(),
-                    inside.len()
-                );
-            }
-            inside
-        } else if pictures::is_picture(&entry) {
-            vec![entry.clone()]
-        } else {
-            continue;
-        };
-        shown.push(Shown {
-            name: entry.display().to_string(),
-            truth: truth.clone(),
-            pictures,
-        });
+fn add_attacks(folder: &Path, walk: &mut Walk, shown: &mut Vec<Shown>) {
+    let listing = walk.list(folder);
+    for picture in listing.pictures {
+        walk.pass(Why::Loose, &picture);
     }
-    Ok(())
+    for kind in listing.folders {
+        if walk.take(&kind, None).is_ok() {
+            add(&kind, &Truth::Attack(name_of(&kind)), walk, shown);
+        }
+    }
+}
+
+fn add(folder: &Path, truth: &Truth, walk: &mut Walk, shown: &mut Vec<Shown>) {
+    let listing = walk.list(folder);
+    let alone = listing.pictures.into_iter();
+    let mut presented: Vec<(PathBuf, Vec<PathBuf>)> =
+        alone.map(|path| (path.clone(), vec![path])).collect();
+    for folder in listing.folders {
+        if walk.take(&folder, None).is_err() {
+            continue;
+        }
+        let inside = walk.list(&folder);
+        for deeper in inside.folders {
+            walk.pass(Why::Deeper, &deeper);
+        }
+        if inside.pictures.len() < 2 {
+            walk.pass(Why::TooFew, &folder);
+        } else {
+            presented.push((folder, inside.pictures));
+        }
+    }
+    let presented = presented.into_iter().map(|(path, pictures)| Shown {
+        name: path.display().to_string(),
+        truth: truth.clone(),
+        pictures,
+    });
+    shown.extend(presented);
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    pictures::composed(path.file_name().unwrap_or_default())
 }
 
 /// Decides about each as the service would.
@@ -270,7 +291,8 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        let shown = shown_in(&[directory.path().to_owned()]).unwrap();
+        let (shown, passed) = shown_in(&[directory.path().to_owned()]).unwrap();
+        assert!(!passed.is_missed(), "notes are no pictures");
         let mut found: Vec<_> = shown
             .iter()
             .map(|shown| {
@@ -296,7 +318,36 @@ mod tests {
         );
         let empty = [directory.path().join("live")];
         assert!(shown_in(&empty).is_err());
-        fs::remove_file(directory.path().join("live/ben/2.png")).unwrap();
-        assert!(shown_in(&[directory.path().to_owned()]).is_err());
+        for name in [
+            "live/carl/1.png",
+            "live/ben/deep/1.png",
+            "attack/loose.png",
+            "live/d.heic",
+        ] {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let (shown, passed) = shown_in(&[directory.path().to_owned()]).unwrap();
+        assert_eq!(shown.len(), 3, "the others are not stopped");
+        let said = passed.lines().join("\n");
+        for name in ["live/carl", "ben/deep", "loose.png", "d.heic"] {
+            assert!(said.contains(name), "{name}: {said}");
+        }
+    }
+
+    #[test]
+    fn kinds_that_look_alike_are_one() {
+        let [composed, marked] = ["print\u{e9}", "printe\u{301}"].map(|kind| {
+            let directory = tempfile::tempdir().unwrap();
+            let folder = directory.path().join("attack").join(kind);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("a.png"), "").unwrap();
+            directory
+        });
+        let folders = [composed.path().to_owned(), marked.path().to_owned()];
+        let (shown, _) = shown_in(&folders).unwrap();
+        assert_eq!(shown.len(), 2);
+        assert_eq!(shown[0].truth, shown[1].truth);
     }
 }

@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use super::args::Identify;
 use super::exit::Exit;
-use super::{open, output, pictures};
+use super::open;
+use super::output::{self, PathName, PathNames};
+use super::pictures::{self, Found, PictureError};
 use crate::config::Settings;
-use crate::engine::{Batch, Engine, Identification, IdentifyOptions};
+use crate::engine::{Batch, Engine, Gallery, Identification, IdentifyOptions};
 use crate::exchange::{AnswerFile, EmbeddingFile, write_json_answer};
-use crate::face::ScoreMap;
+use crate::face::{Face, ScoreMap};
 use crate::search::{Certificate, Plan};
 use crate::types::Match;
 
@@ -20,10 +22,10 @@ use crate::types::Match;
 struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<&'a Path>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pictures: Option<&'a [PathBuf]>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    picture: Option<PathName<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pictures: Option<PathNames<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matches: Option<Vec<JsonMatch>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,8 +46,7 @@ pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> 
     let engine = open::reading_engine(settings)?;
     let gallery = open::gallery(&engine, &verb.partition)?;
     let Some(path) = &verb.embeddings else {
-        let somebody = identify_pictures(verb, settings, &engine)?;
-        return Ok(if somebody { Exit::Success } else { Exit::No });
+        return identify_pictures(verb, settings, &engine);
     };
     let probes = EmbeddingFile::open(path)?;
     let batch = gallery.batch(probes, options(verb))?;
@@ -122,55 +123,113 @@ fn identify_to_file(verb: &Identify, mut batch: Batch, output: &Path) -> anyhow:
     Ok(if matches > 0 { Exit::Success } else { Exit::No })
 }
 
-/// Returns whether anybody was found.
+/// The exit code says whether anybody was found and every picture was answered.
 fn identify_pictures(
     verb: &Identify,
     settings: &Settings,
     engine: &Engine,
-) -> anyhow::Result<bool> {
-    let paths = pictures::find(&verb.paths)?;
+) -> anyhow::Result<Exit> {
+    let Found { pictures, passed } = pictures::find(&verb.paths)?;
     let intake = open::intake(settings)?;
-    let (encoder, scores) = (intake.encoder(), intake.profile().score_map());
-    let gallery = open::gallery_of(engine, &verb.partition, encoder)?;
-    let found = pictures::only_faces(&intake, settings.threads, &paths);
-    if verb.fuse {
+    let gallery = open::gallery_of(engine, &verb.partition, intake.encoder())?;
+    let found = pictures::only_faces(&intake, settings.threads, &pictures);
+    let asking = Asking {
+        verb,
+        gallery,
+        scores: intake.profile().score_map(),
+    };
+    let answered = if verb.fuse {
+        asking.identify_fused(&pictures, &found)?
+    } else {
+        asking.identify_each(&pictures, &found)?
+    };
+    if verb.json && !passed.is_empty() {
+        output::json_line(&serde_json::json!({ "passed_over": passed }))?;
+    }
+    passed.print();
+    Ok(if answered && !passed.is_missed() {
+        Exit::Success
+    } else {
+        Exit::No
+    })
+}
+
+/// Questions about pictures.
+struct Asking<'a> {
+    verb: &'a Identify,
+    gallery: Gallery,
+    scores: ScoreMap,
+}
+
+impl Asking<'_> {
+    /// Asks once for all pictures. Returns whether anybody was found.
+    fn identify_fused(
+        &self,
+        paths: &[PathBuf],
+        found: &[Result<Face, PictureError>],
+    ) -> anyhow::Result<bool> {
         let mut samples = Vec::new();
-        for (path, face) in paths.iter().zip(&found) {
+        for (path, face) in paths.iter().zip(found) {
             match face {
                 Ok(face) => samples.push(&face.embedding),
                 Err(refusal) => bail!("`{}`: {refusal}", path.display()),
             }
         }
-        let identified = gallery.identify(&samples, &options(verb))?;
-        let name = format!("{} pictures", paths.len());
-        print(verb, &name, &identified, Some(&scores), |answer| {
-            answer.pictures = Some(&paths);
-        })?;
-        return Ok(!identified.matches.is_empty());
+        let identified = self.gallery.identify(&samples, &options(self.verb))?;
+        let name = output::count(paths.len(), "picture", "pictures");
+        print(
+            self.verb,
+            &name,
+            &identified,
+            Some(&self.scores),
+            |answer| {
+                answer.pictures = Some(PathNames::new("pictures", paths));
+            },
+        )?;
+        Ok(!identified.matches.is_empty())
     }
-    let mut somebody = false;
-    for (path, face) in paths.iter().zip(&found) {
-        match face {
-            Ok(face) => {
-                let identified = gallery.identify(&[&face.embedding], &options(verb))?;
-                somebody |= !identified.matches.is_empty();
-                let name = path.display().to_string();
-                print(verb, &name, &identified, Some(&scores), |answer| {
-                    answer.picture = Some(path);
-                })?;
+
+    /// Asks for each picture. Returns whether anybody was found and none was refused.
+    fn identify_each(
+        &self,
+        paths: &[PathBuf],
+        found: &[Result<Face, PictureError>],
+    ) -> anyhow::Result<bool> {
+        let (mut somebody, mut refused) = (false, false);
+        for (path, face) in paths.iter().zip(found) {
+            let picture = Some(PathName::new("picture", path));
+            match face {
+                Ok(face) => {
+                    let options = options(self.verb);
+                    let identified = self.gallery.identify(&[&face.embedding], &options)?;
+                    somebody |= !identified.matches.is_empty();
+                    let name = path.display().to_string();
+                    print(
+                        self.verb,
+                        &name,
+                        &identified,
+                        Some(&self.scores),
+                        |answer| {
+                            answer.picture = picture;
+                        },
+                    )?;
+                }
+                Err(refusal) => {
+                    refused = true;
+                    if self.verb.json {
+                        output::json_line(&Answer {
+                            picture,
+                            error: Some(refusal.to_string()),
+                            ..Answer::empty()
+                        })?;
+                    } else {
+                        eprintln!("refused `{}`: {refusal}", path.display());
+                    }
+                }
             }
-            Err(refusal) if verb.json => {
-                let error = Some(refusal.to_string());
-                output::json_line(&Answer {
-                    picture: Some(path),
-                    error,
-                    ..Answer::empty()
-                })?;
-            }
-            Err(refusal) => eprintln!("refused `{}`: {refusal}", path.display()),
         }
+        Ok(somebody && !refused)
     }
-    Ok(somebody)
 }
 
 fn options(verb: &Identify) -> IdentifyOptions {

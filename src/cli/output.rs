@@ -1,14 +1,80 @@
 //! Tables and JSON lines on stdout, progress bars on stderr.
 
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::exchange::Length;
+
+/// A path as a member of a JSON object, to be flattened into it. One that is no text has its
+/// bytes beside it, as hexadecimal digits: `{"path":"a\u{fffd}.jpg","path_bytes":"61ff2e6a7067"}`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PathName<'a> {
+    member: &'static str,
+    path: &'a Path,
+}
+
+impl<'a> PathName<'a> {
+    /// As a member of this name.
+    pub(super) fn new(member: &'static str, path: &'a Path) -> PathName<'a> {
+        PathName { member, path }
+    }
+}
+
+impl Serialize for PathName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.member, &self.path.to_string_lossy())?;
+        if self.path.to_str().is_none() {
+            map.serialize_entry(&format!("{}_bytes", self.member), &digits(self.path))?;
+        }
+        map.end()
+    }
+}
+
+/// Paths as a member, as [`PathName`] is one: a list of texts and, if one is no text, a list of the
+/// bytes of all beside it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PathNames<'a> {
+    member: &'static str,
+    paths: &'a [PathBuf],
+}
+
+impl<'a> PathNames<'a> {
+    /// As a member of this name.
+    pub(super) fn new(member: &'static str, paths: &'a [PathBuf]) -> PathNames<'a> {
+        PathNames { member, paths }
+    }
+}
+
+impl Serialize for PathNames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let texts = self.paths.iter().map(|path| path.to_string_lossy());
+        map.serialize_entry(self.member, &texts.collect::<Vec<_>>())?;
+        if self.paths.iter().any(|path| path.to_str().is_none()) {
+            let bytes: Vec<String> = self.paths.iter().map(|path| digits(path)).collect();
+            map.serialize_entry(&format!("{}_bytes", self.member), &bytes)?;
+        }
+        map.end()
+    }
+}
+
+fn digits(path: &Path) -> String {
+    let mut digits = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        // Into memory, which takes everything.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
 
 /// Prints a value as one line of JSON.
 pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {

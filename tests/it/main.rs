@@ -19,6 +19,8 @@ mod cli_duplicates;
 #[cfg(feature = "web")]
 mod cli_exchange;
 #[cfg(feature = "web")]
+mod cli_folders;
+#[cfg(feature = "web")]
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;

@@ -18,7 +18,8 @@ pub(in crate::cli) enum Evaluate {
 ///
 /// Reports APCER of each kind, the largest of them, BPCER, the point where both are equal (D-EER),
 /// and how many got no answer, as in ISO/IEC 30107-3, with 95 % confidence (Wilson). The two ways
-/// to present are reported apart.
+/// to present are reported apart. A picture that cannot be judged counts as no answer. The exit
+/// code is 1 if something was passed over that somebody would have expected to be shown.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EvaluateLiveness {
     /// Folders of this form; what they hold is taken together

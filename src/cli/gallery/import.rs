@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use super::picture_source;
 use crate::cli::args::Import;
 use crate::cli::exit::Exit;
+use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::{ImportOptions, Imported, check_source, none_refused};
@@ -20,7 +21,7 @@ use crate::types::{Clock, EncoderId};
 const REFUSED_SHOWN: usize = 10;
 
 pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
-    let (source, encoder) = source(verb, settings)?;
+    let (source, encoder, passed) = source(verb, settings)?;
     if let Some(report) = &verb.refused
         && report.canonicalize().ok() == Some(source.name().canonicalize()?)
     {
@@ -29,21 +30,26 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
             report.display()
         );
     }
-    if verb.dry_run {
-        return dry_run(verb, settings, source, &encoder);
-    }
-    if verb.all_or_nothing {
-        check_all(verb, settings)?;
-    }
-    import(verb, settings, source, &encoder)
+    let (imported, report) = if verb.dry_run {
+        dry_run(verb, settings, source, &encoder)?
+    } else {
+        if verb.all_or_nothing {
+            check_all(verb, settings)?;
+        }
+        import(verb, settings, source, &encoder)?
+    };
+    print(verb, &encoder, &imported, report.as_deref(), &passed)
 }
+
+/// What was done, and where refused items are reported.
+type Done = (Imported, Option<PathBuf>);
 
 fn import(
     verb: &Import,
     settings: &Settings,
     mut source: Box<dyn Source>,
     encoder: &EncoderId,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Done> {
     let report = match &verb.refused {
         Some(path) => path.clone(),
         None => default_report(source.name()),
@@ -77,7 +83,7 @@ fn import(
     } else {
         imported?
     };
-    print(verb, encoder, &imported, Some(&report))
+    Ok((imported, Some(report)))
 }
 
 /// Reads everything and makes nothing.
@@ -86,7 +92,7 @@ fn dry_run(
     settings: &Settings,
     mut source: Box<dyn Source>,
     encoder: &EncoderId,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Done> {
     if Store::is_in(&settings.data_dir) {
         let engine = open::reading_engine(settings)?;
         engine.check_encoder(&verb.partition, encoder, source.dimension())?;
@@ -113,12 +119,12 @@ fn dry_run(
         |_, position| bar.set_position(position),
     );
     bar.finish_and_clear();
-    print(verb, encoder, &checked?, verb.refused.as_deref())
+    Ok((checked?, verb.refused.clone()))
 }
 
 /// Makes sure that no item will be refused.
 fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
-    let (mut source, _) = source(verb, settings)?;
+    let (mut source, ..) = source(verb, settings)?;
     let name = source.name().to_owned();
     let bar = output::progress_of(source.length(), "checking");
     let checked = check_source(
@@ -132,7 +138,11 @@ fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn source(verb: &Import, settings: &Settings) -> anyhow::Result<(Box<dyn Source>, EncoderId)> {
+/// What is imported, the encoder of its embeddings, and what was passed over to find it.
+fn source(
+    verb: &Import,
+    settings: &Settings,
+) -> anyhow::Result<(Box<dyn Source>, EncoderId, Passed)> {
     if let (Some(path), Some(encoder)) = (
         verb.source
             .file
@@ -142,15 +152,18 @@ fn source(verb: &Import, settings: &Settings) -> anyhow::Result<(Box<dyn Source>
     ) {
         let source = open_source(path, verb.classes.as_deref(), verb.times.as_deref())?;
         let encoder = EncoderId::parse(encoder, source.dimension())?;
-        return Ok((source, encoder));
+        return Ok((source, encoder, Passed::default()));
     }
     let intake = Arc::new(open::intake(settings)?);
     let encoder = intake.encoder().clone();
-    let source = match &verb.source.manifest {
-        Some(manifest) => picture_source::of_manifest(manifest, intake)?,
+    let (source, passed) = match &verb.source.manifest {
+        Some(manifest) => (
+            picture_source::of_manifest(manifest, intake)?,
+            Passed::default(),
+        ),
         None => picture_source::of_folders(&verb.source.pictures, intake)?,
     };
-    Ok((source, encoder))
+    Ok((source, encoder, passed))
 }
 
 /// The report of a source, beside it.
@@ -166,6 +179,7 @@ fn print(
     encoder: &EncoderId,
     imported: &Imported,
     report: Option<&Path>,
+    passed: &Passed,
 ) -> anyhow::Result<Exit> {
     let (id, report) = (
         &verb.partition,
@@ -188,6 +202,7 @@ fn print(
             "earlier": earlier,
             "report": report,
             "dry_run": verb.dry_run,
+            "passed_over": passed,
         }))?;
     } else {
         let done = if verb.dry_run {
@@ -206,7 +221,8 @@ fn print(
             eprintln!("refused {refused} of {items} items{place}");
         }
     }
-    Ok(if *refused == 0 {
+    passed.print();
+    Ok(if *refused == 0 && !passed.is_missed() {
         Exit::Success
     } else {
         Exit::No

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use crc_fast::{CrcAlgorithm, Digest};
 
-use crate::cli::pictures;
+use crate::cli::pictures::{self, Found, Passed};
 use crate::exchange::{
     ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, file_facts,
 };
@@ -30,15 +30,16 @@ struct Picture {
     line: Option<u64>,
 }
 
-/// The pictures in folders of class folders.
+/// The pictures in folders of class folders, and what was passed over.
 pub(super) fn of_folders(
     paths: &[PathBuf],
     intake: Arc<Intake>,
-) -> anyhow::Result<Box<dyn Source>> {
-    let found = pictures::find_classes(paths)?;
-    let Some(first) = paths.first().filter(|_| !found.is_empty()) else {
-        bail!("there is no picture in the folders named");
-    };
+) -> anyhow::Result<(Box<dyn Source>, Passed)> {
+    let Found {
+        pictures: found,
+        passed,
+    } = pictures::find_classes(paths)?;
+    let first = paths.first().context("no folder is named")?;
     let mut names = Digest::new(CrcAlgorithm::Crc64Nvme);
     for (path, class) in &found {
         names.update(path.as_os_str().as_encoded_bytes());
@@ -49,12 +50,13 @@ pub(super) fn of_folders(
         found.len(),
         names.finalize()
     );
-    Ok(Box::new(PictureSource {
+    let source = Box::new(PictureSource {
         name: first.clone(),
         facts,
         intake,
         list: List::Found { found, next: 0 },
-    }))
+    });
+    Ok((source, passed))
 }
 
 /// The pictures that a manifest names.

@@ -121,6 +121,9 @@ pub struct Refused {
     /// The picture that it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<String>,
+    /// The bytes of its name as hexadecimal digits, where that is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture_bytes: Option<String>,
     /// What is wrong with it. Never a value of an embedding.
     pub reason: String,
 }
@@ -131,6 +134,7 @@ impl Refused {
         Refused {
             line: None,
             picture: None,
+            picture_bytes: None,
             reason: reason.into(),
         }
     }
@@ -147,8 +151,13 @@ impl Refused {
     /// An item that is a picture.
     #[must_use]
     pub fn at_picture(self, picture: &Path) -> Refused {
+        let digits = || {
+            let bytes = picture.as_os_str().as_encoded_bytes().iter();
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
         Refused {
             picture: Some(picture.display().to_string()),
+            picture_bytes: picture.to_str().is_none().then(digits),
             ..self
         }
     }

@@ -1,0 +1,27 @@
+//! Which pictures do these paths name, and what do they show?
+//!
+//! One walk for every verb that takes folders. It reads deeper folders, follows a link once, takes
+//! a file for what its bytes say, and never stops for one that cannot be read: whatever it passes
+//! over is counted and named in [`Passed`], which says, too, whether a picture was missed that
+//! somebody would have expected to be taken.
+//!
+//! ```text
+//! paths -> find          all pictures below
+//!       -> find_of_one   all pictures of one person: a folder of folders is refused
+//!       -> find_classes  the pictures of class folders, with their classes
+//!       -> Walk          folder by folder, for a form of one's own
+//! path  -> look          the only face
+//! ```
+
+mod content;
+mod find;
+mod look;
+mod names;
+mod passed;
+mod walk;
+
+pub(super) use self::find::{Found, find, find_classes, find_of_one};
+pub(super) use self::look::{PictureError, look, only_faces};
+pub(super) use self::names::composed;
+pub(super) use self::passed::{Passed, Why};
+pub(super) use self::walk::Walk;

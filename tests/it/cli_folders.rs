@@ -1,0 +1,185 @@
+//! Folders of pictures as people have them: nobody is merged with another, left out or named by
+//! somebody else's number without a word.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use super::cli::{face, failure, json_lines, success, text, vultus};
+
+/// A folder in which people's folders are made, with a data directory beside them.
+struct People {
+    directory: tempfile::TempDir,
+}
+
+impl People {
+    fn new() -> People {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("people")).unwrap();
+        People { directory }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Puts a portrait there.
+    fn put(&self, portrait: &str, name: &str) {
+        let path = self.at("people").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(face(portrait), path).unwrap();
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.at("people").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn run(&self, verb: &[&str], paths: &[&Path]) -> Output {
+        let data = self.at("data");
+        let common = ["--data-dir", text(&data), "--partition", "bws.1"];
+        let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
+        vultus(&[verb, &common, &paths].concat())
+    }
+
+    fn enroll(&self, more: &[&str]) -> Output {
+        self.run(&[&["enroll"], more].concat(), &[&self.at("people")])
+    }
+
+    /// Classes and templates.
+    fn counts(&self) -> (u64, u64) {
+        let data = self.at("data");
+        let info = ["gallery", "info", "--data-dir", text(&data), "--json"];
+        let info = json_lines(&success(&vultus(&info))).remove(0);
+        let number = |name: &str| info[name].as_u64().unwrap();
+        (number("classes"), number("templates"))
+    }
+}
+
+const OBAMA: &str = "obama-portrait.jpg";
+const BIDEN: &str = "biden-portrait.jpg";
+const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic";
+
+#[test]
+fn what_can_be_read_is_enrolled_and_the_rest_is_named() {
+    let people = People::new();
+    people.put(OBAMA, "17/2024/a.jfif");
+    people.put(BIDEN, "bob18/picture");
+    people.write("17/b.HEIC", HEIC);
+    people.write("17/c.jpg", HEIC);
+    people.write("loose.png", b"");
+    people.write("19/notes.txt", b"nothing");
+    people.write("@eaDir/17/a.jpg", b"");
+    people.write("17/._a.jfif", b"");
+    let enrolled = people.enroll(&["--json"]);
+    let said = String::from_utf8(enrolled.stderr).unwrap();
+    assert_eq!(enrolled.status.code(), Some(1), "{said}");
+    for name in [
+        "b.HEIC",
+        "c.jpg",
+        "loose.png",
+        "people/19",
+        "@eaDir",
+        "._a.jfif",
+    ] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    let lines = json_lines(&String::from_utf8(enrolled.stdout).unwrap());
+    let accepted = lines.iter().filter(|line| line["accepted"] == true);
+    assert_eq!(accepted.count(), 2);
+    let passed = lines[2]["passed_over"].as_array().unwrap();
+    assert_eq!(passed[0]["kind"], "HEIC");
+    assert_eq!(passed[0]["count"], 2);
+    assert_eq!(people.counts(), (2, 2));
+
+    let only_junk = People::new();
+    only_junk.put(OBAMA, "17/a.JPG");
+    only_junk.write(".thumbs/17.jpg", b"");
+    only_junk.write("Thumbs.db", b"");
+    let enrolled = only_junk.enroll(&[]);
+    let said = String::from_utf8(enrolled.stderr.clone()).unwrap();
+    success(&enrolled);
+    assert!(said.contains("2 hidden or system files"), "{said}");
+}
+
+#[test]
+fn people_are_never_merged_by_the_names_of_their_folders() {
+    for (one, other) in [("anna17", "bob17"), ("7", "007"), ("id-3", "X3")] {
+        let people = People::new();
+        people.put(OBAMA, &format!("{one}/a.jpg"));
+        people.put(BIDEN, &format!("{other}/a.jpg"));
+        let said = failure(&people.enroll(&[]));
+        assert!(
+            said.contains(&format!("/{one}`")) && said.contains(&format!("/{other}`")),
+            "{said}"
+        );
+        let import = ["gallery", "import", "--pictures"];
+        let said =
+            failure(&people.run(&import[..2], &[Path::new(import[2]), &people.at("people")]));
+        assert!(said.contains(one) && said.contains(other), "{said}");
+        assert!(!people.at("data").exists(), "nothing is begun");
+    }
+    let people = People::new();
+    people.put(OBAMA, "1/a.jpg");
+    people.put(BIDEN, "2/a.jpg");
+    let said = failure(&people.enroll(&["--class", "7"]));
+    assert!(
+        said.contains("people/1`") && said.contains("people/2`"),
+        "{said}"
+    );
+    people.put(BIDEN, "-2/a.jpg");
+    let said = failure(&people.enroll(&[]));
+    assert!(
+        said.contains("people/-2`") && said.contains("--class"),
+        "{said}"
+    );
+    assert!(!people.at("data").exists(), "nothing is begun");
+}
+
+#[test]
+fn nothing_enrolled_is_never_a_success() {
+    let people = People::new();
+    people.write("17/a.heic", HEIC);
+    let said = failure(&people.enroll(&[]));
+    assert!(said.contains("a.heic"), "{said}");
+    people.write("17/b.jpg", b"no picture");
+    assert_eq!(people.enroll(&[]).status.code(), Some(1));
+}
+
+/// A name that is no text costs no answer.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_are_told_with_their_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let people = People::new();
+    people.put(OBAMA, "17/a.jpg");
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"b\xff.jpg"));
+    let odd = people.at("people/17").join(odd);
+    fs::copy(face("obama-speech.jpg"), &odd).unwrap();
+    let lines = json_lines(&success(&people.enroll(&["--json"])));
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].get("picture_bytes").is_none());
+    assert!(
+        lines[1]["picture"]
+            .as_str()
+            .unwrap()
+            .ends_with("b\u{fffd}.jpg")
+    );
+    let bytes = lines[1]["picture_bytes"].as_str().unwrap();
+    assert!(bytes.ends_with("62ff2e6a7067"), "{bytes}");
+    let identified = people.run(&["identify", "--json"], &[&people.at("people")]);
+    let lines = json_lines(&success(&identified));
+    assert_eq!(lines[1]["matches"][0]["class"], 17);
+    assert!(lines[1]["picture_bytes"].is_string());
+    let fused = people.run(&["identify", "--json", "--fuse"], &[&people.at("people")]);
+    let lines = json_lines(&success(&fused));
+    assert_eq!(lines[0]["pictures_bytes"].as_array().unwrap().len(), 2);
+    fs::write(&odd, b"no picture").unwrap();
+    let import = ["gallery", "import", "--json"];
+    let import = people.run(&import, &[Path::new("--pictures"), &people.at("people")]);
+    assert_eq!(import.status.code(), Some(1));
+    let report = fs::read_to_string(people.at("people.refused.jsonl")).unwrap();
+    assert!(report.contains("62ff2e6a7067"), "{report}");
+}
