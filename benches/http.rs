@@ -1,11 +1,10 @@
-//! How long the calls of the BWS Web API take over a socket, one after the other, on an idle
-//! service, beside what the engine and the networks alone take.
+//! How long the calls of the BWS Web API take over a socket, one after the other, on an idle service, beside
+//! what the engine and the networks alone take.
 //!
-//! `cargo bench --bench http` measures all; names of sections after `--` choose some: `token`,
-//! `upload`, `liveness`, `identify`. `--test` does each once. With `--features onnxruntime` and the
-//! path of its library in `VULTUS_ONNXRUNTIME`, faces are found by ONNX Runtime. Under
-//! `taskset --cpu-list 0` all of it, with the client, shares one core. Not with criterion: what
-//! counts are tails, and most calls use something up that the next one needs.
+//! `cargo bench --bench http` measures all; names of sections after `--` choose some: `token`, `upload`,
+//! `liveness`, `identify`. `--test` does each once. With `--features onnxruntime` and the
+//! path of its library in `VULTUS_ONNXRUNTIME`, faces are found by ONNX Runtime. Under `taskset --cpu-list 0` all of it, with the client, shares one
+//! core. Not with criterion: what counts are tails, and most calls use something up that the next one needs.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 use std::fs::File;
@@ -125,8 +124,7 @@ impl Service {
         }
     }
 
-    /// Sends a request and reads its answer, which must be 200. Returns the body and how long that
-    /// took.
+    /// Sends a request and reads its answer, which must be 200. Returns the body and how long that took.
     fn ask(
         &mut self,
         method: &str,
@@ -220,8 +218,8 @@ fn upload(service: &mut Service, rounds: usize) {
     }
 }
 
-/// How long this processor takes to count for some 45 ms. On an unloaded machine it is always the
-/// same: a tail here is of other programs, or of other machines that share the processor.
+/// How long this processor takes to count for some 45 ms. On an unloaded machine it is
+/// always the same: a tail here is of other programs, or of other machines that share the processor.
 fn counted() -> Duration {
     let started = Instant::now();
     let mut sum = 0_u64;

@@ -1,12 +1,11 @@
-//! How fast a data directory is written, opened, put in order and copied, beside what the disk does
-//! by itself.
+//! How fast a data directory is written, opened, put in order and copied, beside what the disk does by
+//! itself.
 //!
-//! `cargo bench --bench partition` measures all but the last; names of sections after `--` choose
-//! some: `enroll`, `compact`, `search`, `open`, `snapshot`, `many`, `huge`. `OPEN_ROWS` sets the
-//! size of the gallery that is opened. `huge` makes one of `HUGE_ROWS` rows (100,000,000; 25 GB) in
-//! `HUGE_DIRECTORY` and leaves it there: run again, it only measures. `--test` makes everything
-//! small. Not with criterion: what counts here is many callers at once, tails of a distribution,
-//! and work that cannot be repeated on the same data.
+//! `cargo bench --bench partition` measures all but the last; names of sections after `--` choose some:
+//! `enroll`, `compact`, `search`, `open`, `snapshot`, `many`, `huge`. `OPEN_ROWS` sets the size of the
+//! gallery that is opened. `huge` makes one of `HUGE_ROWS` rows (100,000,000; 25 GB) in `HUGE_DIRECTORY` and
+//! leaves it there: run again, it only measures. `--test` makes everything small. Not with criterion: what counts here is many callers at once, tails of a distribution, and
+//! work that cannot be repeated on the same data.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 use std::fs::File;
@@ -337,8 +336,8 @@ const HUGE_DIMENSION: usize = 16;
 /// As many as the background merges into one segment.
 const HUGE_SEGMENT_ROWS: usize = 4_000_000;
 
-/// One gallery of a hundred million rows. Its rows follow from their numbers, so that an answer can
-/// be compared with a full scan of all of them without reading what was stored.
+/// One gallery of a hundred million rows. Its rows follow from their numbers, so that an answer can be
+/// compared with a full scan of all of them without reading what was stored.
 fn huge(small: bool) {
     let rows = std::env::var("HUGE_ROWS").map_or(100_000_000, |rows| rows.parse().unwrap());
     let rows = if small { 5_000 } else { rows };

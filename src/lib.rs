@@ -33,8 +33,7 @@
 //! # How data flows
 //!
 //! ```text
-//! ENROL      bytes -> face -> Embedding -> code -> partition: catalog transaction -> tail ->
-//! segment
+//! ENROL      bytes -> face -> Embedding -> code -> partition: catalog transaction -> tail -> segment
 //! IDENTIFY   bytes -> face -> Embedding -> code -> search(snapshot): kernel over blocks -> best
 //!                                           -> exact scores -> engine: one row per person -> web
 //! OVER HTTP  token -> access -> intake -> samples -> engine -> render

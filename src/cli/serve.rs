@@ -39,8 +39,8 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     })
 }
 
-/// Listens on the first address of the host that can be listened on; those of IPv4 come first,
-/// since `localhost` stands for `127.0.0.1` to most clients.
+/// Listens on the first address of the host that can be listened on; those of IPv4 come first, since
+/// `localhost` stands for `127.0.0.1` to most clients.
 pub(super) async fn bind(listen: &ListenAddress) -> anyhow::Result<TcpListener> {
     let listening = async {
         let mut addresses: Vec<SocketAddr> = lookup_host(listen.as_str()).await?.collect();
@@ -52,8 +52,7 @@ pub(super) async fn bind(listen: &ListenAddress) -> anyhow::Result<TcpListener> 
         .with_context(|| format!("cannot listen on {listen}"))
 }
 
-/// Clients elsewhere reach the service under another URL than the one that it would put into
-/// tokens.
+/// Clients elsewhere reach the service under another URL than the one that it would put into tokens.
 fn warn_of_url(settings: &Settings, address: SocketAddr) {
     if settings.public_url.is_none() && !address.ip().is_loopback() {
         tracing::warn!(

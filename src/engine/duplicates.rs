@@ -71,8 +71,7 @@ fn probes(rows: &[Row<'_>]) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
 }
 
 /// Keeps the best similarity of each pair. A pair is found from both sides, with the same
-/// similarity since the order of two embeddings does not matter; it is taken from the smaller
-/// class.
+/// similarity since the order of two embeddings does not matter; it is taken from the smaller class.
 fn keep(class: ClassId, answer: &Answer, found: &mut HashMap<(ClassId, ClassId), f64>) {
     for other in answer.matches.iter().filter(|other| class < other.class) {
         let best = found

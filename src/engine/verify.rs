@@ -11,19 +11,18 @@ pub const IMPROVING_QUALITY_MIN: f32 = 0.5;
 /// How alike samples and a class are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verification {
-    /// The cosine between the fused samples and the most similar template of the class, from -1 to
-    /// 1, in double precision: what [`Gallery::identify`] would say of this class.
+    /// The cosine between the fused samples and the most similar template of the class, from -1 to 1, in
+    /// double precision: what [`Gallery::identify`] would say of this class.
     pub similarity: f64,
     /// How many templates the class has.
     pub templates: usize,
 }
 
 impl Gallery {
-    /// Compares samples, all of one person, with the templates of a class. `None` if the class has
-    /// none.
+    /// Compares samples, all of one person, with the templates of a class. `None` if the class has none.
     ///
-    /// Several samples are fused first, see [`fuse`]. Only the templates of the class are read,
-    /// found by the order of classes in each segment.
+    /// Several samples are fused first, see [`fuse`]. Only the templates of the class are read, found by
+    /// the order of classes in each segment.
     ///
     /// # Errors
     ///
@@ -48,11 +47,11 @@ impl Gallery {
         Ok(found)
     }
 
-    /// The samples of a recognised person that may become templates of the class: those that are
-    /// good enough in themselves, and would each have been recognised alone.
+    /// The samples of a recognised person that may become templates of the class: those that are good
+    /// enough in themselves, and would each have been recognised alone.
     ///
-    /// So neither a poor picture nor one of somebody else that slipped in beside good ones moves
-    /// the class away from its person.
+    /// So neither a poor picture nor one of somebody else that slipped in beside good ones moves the
+    /// class away from its person.
     ///
     /// # Errors
     ///
@@ -75,8 +74,8 @@ impl Gallery {
     }
 }
 
-/// How alike live samples, all of one person, and a photo are: the cosine between the fused samples
-/// and the photo, from -1 to 1, in double precision.
+/// How alike live samples, all of one person, and a photo are: the cosine between the fused samples and the
+/// photo, from -1 to 1, in double precision.
 ///
 /// # Errors
 ///

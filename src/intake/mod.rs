@@ -4,8 +4,7 @@
 //! picture bytes -> Intake::look -> Seen             the only face, or why there is none
 //! Seen          -> Intake::observe -> Observation   what decides whether the person is live
 //! Announced     -> Intake::begin -> Taking          refused before anything is looked at, or begun
-//! Taking        -> Taking::finish -> Samples        all samples of a call, live if that was
-//! demanded
+//! Taking        -> Taking::finish -> Samples        all samples of a call, live if that was demanded
 //! ```
 //!
 //! Which similarity makes two faces one person, and with what score it is told, is decided here,

@@ -10,8 +10,8 @@ use super::thresholds::Thresholds;
 /// Whether one picture is of a live person, by its texture alone.
 ///
 /// Its score is the lower of the passive score and of how natural its colours are: screens that the
-/// network takes for live have coloured fringes. Refused with
-/// [`LivenessFailure::LiveDetectionFailed`] if that is below [`Thresholds::passive_score_min`].
+/// network takes for live have coloured fringes. Refused with [`LivenessFailure::LiveDetectionFailed`] if
+/// that is below [`Thresholds::passive_score_min`].
 pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
     let logit = passive_logit(&[observation]);
     let score = f64::from(observation.passive_score);
@@ -46,8 +46,7 @@ pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
 ///    The score weighs parallax, correlation and the passive scores together, and coloured fringes
 ///    against the passive scores; `docs/liveness.md` has the formula.
 ///
-/// All failures but the first are [`LivenessFailure::LiveDetectionFailed`], with a [`Reason`] of
-/// their own.
+/// All failures but the first are [`LivenessFailure::LiveDetectionFailed`], with a [`Reason`] of their own.
 pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decision {
     let mut parts = Parts {
         samples: describe(observations),

@@ -31,12 +31,12 @@
 //! ```
 //!
 //! Eight of them read what was written, each for another question. `segment::stream_check`: is this
-//! one segment whole, wherever its bytes come from? [`Store::verify`]: is all that the catalog
-//! names whole, and what is damaged? The scrub asks the same of open partitions, without end.
+//! one segment whole, wherever its bytes come from? [`Store::verify`]: is all that the catalog names
+//! whole, and what is damaged? The scrub asks the same of open partitions, without end.
 //! [`Store::repair`] mends what they found, and [`Store::health`] tells what was met so far without
 //! reading anything. [`inspect()`] says what is in a single file, whole or not, without a data
-//! directory. `archive` carries a data directory away in one file and back, and `catalog::copy`
-//! writes the catalog anew.
+//! directory. `archive` carries a data directory away in one file and back, and `catalog::copy` writes
+//! the catalog anew.
 //!
 //! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
 //! describes every byte. What a probe is and how it is scored is not known here.

@@ -16,8 +16,8 @@ use super::snapshot::{Block, Shared, Snapshot, Source};
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Timestamp};
 
-/// A tail this many times as long as one that is due for sealing is sealed by whoever enrols:
-/// nobody in the background keeps up, and memory must not grow without end.
+/// A tail this many times as long as one that is due for sealing is sealed by whoever enrols: nobody
+/// in the background keeps up, and memory must not grow without end.
 const TAIL_PATIENCE: usize = 4;
 
 /// A template to be enrolled.
@@ -60,9 +60,9 @@ pub struct Partition {
     shared: Arc<Shared>,
     /// Held by whoever replaces segments: one at a time, or both would replace the same.
     pub(super) rewriting: Mutex<()>,
-    /// Held by whoever seals the tail, for the same reason. Not the same lock: a merge may take
-    /// minutes, and enrolments that the tail has no more room for would wait for it. Whoever takes
-    /// both takes this one last.
+    /// Held by whoever seals the tail, for the same reason. Not the same lock: a merge may take minutes,
+    /// and enrolments that the tail has no more room for would wait for it. Whoever takes both
+    /// takes this one last.
     pub(super) sealing: Mutex<()>,
 }
 
@@ -134,8 +134,8 @@ impl Partition {
     /// Adds templates to a class, which begins to exist with its first.
     ///
     /// Of the templates that the class has already, the newest `keep` stay and the others are
-    /// removed: `0` replaces the class, `usize::MAX` only adds. When this returns, all of it is on
-    /// disk and every later snapshot shows it. Calls that come at once share one sync.
+    /// removed: `0` replaces the class, `usize::MAX` only adds. When this returns, all of it is on disk
+    /// and every later snapshot shows it. Calls that come at once share one sync.
     ///
     /// # Errors
     ///
@@ -294,8 +294,8 @@ impl Partition {
         }
     }
 
-    /// After a change that left something to do, or a longer tail: has somebody put the partition
-    /// in order.
+    /// After a change that left something to do, or a longer tail: has somebody put the partition in
+    /// order.
     pub(super) fn alert(&self, is_due: bool) {
         let rows = tail_rows(&self.snapshot());
         let alarm = &self.common.alarm;

@@ -18,8 +18,8 @@ use super::snapshot::Source;
 use super::upkeep::{self, Repair, RepairedSegment, Verified};
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
-/// So many partitions stay open when nobody uses them: each keeps its tail in memory and its
-/// segments mapped.
+/// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
+/// mapped.
 const UNUSED_PARTITIONS_MAX: usize = 256;
 
 /// A value that a layer above keeps.
@@ -33,8 +33,7 @@ pub struct StateValue {
     pub value: Vec<u8>,
 }
 
-/// A data directory, open in this process. Other processes are kept from changing it, but may look
-/// on.
+/// A data directory, open in this process. Other processes are kept from changing it, but may look on.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
@@ -73,8 +72,8 @@ pub struct Erased {
     /// Whether there was such a class.
     pub was_enrolled: bool,
     /// Whether its bytes are overwritten. If not, somebody is still reading the old files: they are
-    /// overwritten when the last reader is gone or, if this process ends before, deleted when the
-    /// partition is next opened.
+    /// overwritten when the last reader is gone or, if this process ends before, deleted when the partition is next
+    /// opened.
     pub overwritten: bool,
 }
 
@@ -287,8 +286,8 @@ impl Store {
         commits.commit(move |group| group.remove_state(&area, &keys))
     }
 
-    /// Replaces a value by what `change` makes of it, and removes it for `None`. Nobody else
-    /// changes it in between. Durable when this returns.
+    /// Replaces a value by what `change` makes of it, and removes it for `None`. Nobody else changes
+    /// it in between. Durable when this returns.
     ///
     /// # Errors
     ///
@@ -304,8 +303,7 @@ impl Store {
         commits.commit(move |group| group.update_state(&area, &key, change))
     }
 
-    /// As [`Store::state_update`], and keeps another value in the same write: both are kept or
-    /// neither.
+    /// As [`Store::state_update`], and keeps another value in the same write: both are kept or neither.
     ///
     /// # Errors
     ///
@@ -335,8 +333,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If the disk fails or a segment is damaged. The class is removed from all answers then, if
-    /// the failure did not come before that.
+    /// If the disk fails or a segment is damaged. The class is removed from all answers then, if the
+    /// failure did not come before that.
     pub fn erase(
         &self,
         partition: &Partition,
@@ -353,9 +351,9 @@ impl Store {
         })
     }
 
-    /// Writes the catalog anew, and overwrites the old one: free pages of it may still hold
-    /// templates that were removed or sealed. Returns whether it is overwritten; it is not while
-    /// somebody reads it.
+    /// Writes the catalog anew, and overwrites the old one: free pages of it may still hold templates
+    /// that were removed or sealed. Returns whether it is overwritten; it is not while somebody reads
+    /// it.
     ///
     /// # Errors
     ///
@@ -374,8 +372,8 @@ impl Store {
         Ok(files.collect_patiently()? == 0)
     }
 
-    /// What is known to be wrong. Cheap, so that it can be asked every few seconds; waits for a
-    /// change that is being written.
+    /// What is known to be wrong. Cheap, so that it can be asked every few seconds; waits for a change
+    /// that is being written.
     ///
     /// The texts name files of this machine, and no template: they are for its operator.
     ///
@@ -388,9 +386,9 @@ impl Store {
         Ok(Health::of(&partitions, findings, stopped.as_ref()))
     }
 
-    /// Reads all that the catalog says of one partition, or of all, and every byte of their
-    /// segments; compares them with their checksums and with each other. Tells `progress` how many
-    /// bytes of how many are read.
+    /// Reads all that the catalog says of one partition, or of all, and every byte of their segments;
+    /// compares them with their checksums and with each other. Tells `progress` how many bytes of
+    /// how many are read.
     ///
     /// Sealing and compaction may go on meanwhile; old files are deleted later.
     ///
@@ -438,9 +436,8 @@ impl Store {
     }
 
     /// Writes a snapshot of everything to the file `path`, as it is at one moment. Others may go on
-    /// reading and changing the data directory meanwhile. Segments are compared with their
-    /// checksums on the way, so that damage is noticed while there are older snapshots, and is not
-    /// passed on.
+    /// reading and changing the data directory meanwhile. Segments are compared with their checksums
+    /// on the way, so that damage is noticed while there are older snapshots, and is not passed on.
     ///
     /// The snapshot is readable by its owner alone: it holds all templates and the keys of the
     /// service. Tells `progress` how many bytes of how many went by. Returns what the snapshot says
@@ -448,8 +445,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If `path` exists and may not be replaced, another process is writing it, something is
-    /// damaged, or the disk fails. Nothing is left then, and what had the name keeps it.
+    /// If `path` exists and may not be replaced, another process is writing it, something is damaged,
+    /// or the disk fails. Nothing is left then, and what had the name keeps it.
     pub fn snapshot_to(
         &self,
         path: &Path,
@@ -541,17 +538,16 @@ impl Store {
     }
 
     fn opened(&self) -> MutexGuard<'_, HashMap<PartitionId, Arc<Partition>>> {
-        // Insertion and removal are the only changes, so that a panic elsewhere cannot leave it
-        // half done.
+        // Insertion and removal are the only changes, so that a panic elsewhere cannot leave it half done.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Makes the data directory `target` of the archive `path`.
 ///
-/// `target` must not exist, or be an empty directory. Everything is verified and opened once before
-/// it gets that name, in one step: a failure, of whatever kind, leaves `target` as it was. A crash
-/// leaves `TARGET.restoring` beside it, which the next call replaces. All files are readable by
+/// `target` must not exist, or be an empty directory. Everything is verified and opened once before it
+/// gets that name, in one step: a failure, of whatever kind, leaves `target` as it was. A crash leaves
+/// `TARGET.restoring` beside it, which the next call replaces. All files are readable by
 /// their owner alone.
 ///
 /// Tells `progress` how many bytes of how many went by. Returns what the archive says of itself.

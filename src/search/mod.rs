@@ -12,9 +12,9 @@
 //! 1. A sample of rows raises the threshold of each probe to a similarity that the last class
 //!    within its limit reaches for certain, so that a scan does not begin by taking every row for a
 //!    candidate.
-//! 2. Threads take runs of rows. A first pass ([`Plan`]) computes dot products of short whole
-//!    numbers, which estimate each score to within a proven error ([`crate::code`]). Rows whose
-//!    estimate plus error is below the threshold are out by proof.
+//! 2. Threads take runs of rows. A first pass ([`Plan`]) computes dot products of short whole numbers,
+//!    which estimate each score to within a proven error ([`crate::code`]). Rows whose estimate plus
+//!    error is below the threshold are out by proof.
 //! 3. Where the first pass was in fewer than eight bits, what is left is looked at again in eight.
 //! 4. What is still left is scored exactly from its full values and offered to a [`TopK`], the most
 //!    promising first. Each find raises the threshold for all threads.
@@ -126,8 +126,8 @@ pub enum SearchError {
 /// Finds the best classes of `snapshot` for every query, within its limit and threshold.
 ///
 /// Returns one answer for each query, in order. Reads every row once, however many probes there
-/// are: cost grows with `rows x probes`, memory traffic with `rows` alone. Beside the answers it
-/// needs at most 5 MiB a thread, a few kilobytes a probe, and 40 bytes for 1,024 rows.
+/// are: cost grows with `rows x probes`, memory traffic with `rows` alone. Beside the answers it needs
+/// at most 5 MiB a thread, a few kilobytes a probe, and 40 bytes for 1,024 rows.
 ///
 /// # Errors
 ///

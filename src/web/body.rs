@@ -63,8 +63,8 @@ impl Received {
         Err(Error::bad_request(DataUrlError::Form.to_string()))
     }
 
-    /// The samples called `names`, in any letter case: from JSON or a form of either kind. Which it
-    /// is, is seen from the body; content types lie.
+    /// The samples called `names`, in any letter case: from JSON or a form of either kind. Which it is, is seen
+    /// from the body; content types lie.
     pub(super) async fn named<const N: usize>(
         self,
         names: [&'static str; N],
@@ -173,8 +173,8 @@ fn listed<const N: usize>(names: [&'static str; N]) -> String {
     names.map(|name| format!("`{name}`")).join(", ")
 }
 
-/// Reads an object with texts. What has other names is passed over without being kept, however
-/// large or deep it is.
+/// Reads an object with texts. What has other names is passed over without being kept, however large or
+/// deep it is.
 fn from_json<const N: usize>(body: &[u8], names: [&'static str; N]) -> Result<Named<N>, Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let named = json
@@ -221,8 +221,8 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
     }
 }
 
-/// `text` with percent-escapes decoded. A `+` stays one: in base64 it is no blank, and nothing else
-/// in these forms has blanks. (Hence no `form_urlencoded`.)
+/// `text` with percent-escapes decoded. A `+` stays one: in base64 it is no blank, and nothing else in
+/// these forms has blanks. (Hence no `form_urlencoded`.)
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
     percent_decode(text).collect()
 }

@@ -37,9 +37,9 @@ impl Jobs {
 
     /// Runs `work` when its turn comes.
     ///
-    /// Whoever stops waiting for the answer before that moment, such as the handler of a client
-    /// that has left, thereby withdraws the job. Once begun it runs to its end, so that nothing is
-    /// left half-done. A panic in `work` goes on in the caller.
+    /// Whoever stops waiting for the answer before that moment, such as the handler of a client that
+    /// has left, thereby withdraws the job. Once begun it runs to its end, so that nothing is left
+    /// half-done. A panic in `work` goes on in the caller.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -99,9 +99,8 @@ impl BodyRoom {
     }
 }
 
-/// Lets a request in when there is room for its body, until it is answered. As many bodies as there
-/// are connections would take more memory than there is. One of unknown length may be as long as
-/// any.
+/// Lets a request in when there is room for its body, until it is answered. As many bodies as there are
+/// connections would take more memory than there is. One of unknown length may be as long as any.
 pub(super) async fn bound_bodies(
     State(room): State<BodyRoom>,
     request: Request,
@@ -161,8 +160,7 @@ pub(super) fn collapse_slashes<B>(mut request: axum::http::Request<B>) -> axum::
 /// `None` if there is nothing to change.
 fn collapsed(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    // Its own answer sends browsers to the page without the slash, to which the addresses in it are
-    // relative.
+    // Its own answer sends browsers to the page without the slash, to which the addresses in it are relative.
     if path == "/docs/" {
         return None;
     }

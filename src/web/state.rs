@@ -46,8 +46,7 @@ pub struct ServiceOptions {
     pub public_url: String,
     /// The most bytes that the body of a request may have.
     pub body_bytes_max: usize,
-    /// The most bytes that all bodies at hand may have together; whoever comes then is told to come
-    /// again.
+    /// The most bytes that all bodies at hand may have together; whoever comes then is told to come again.
     pub body_bytes_total_max: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
@@ -87,8 +86,8 @@ pub struct OriginError {
 }
 
 impl ServiceOptions {
-    /// The most bytes that all bodies at hand have together by default. No single one may have
-    /// more, or it would never find room.
+    /// The most bytes that all bodies at hand have together by default. No single one may have more, or
+    /// it would never find room.
     pub const BODY_BYTES_TOTAL_MAX: usize = 1 << 30;
 
     /// The default options for a service that is reached under `public_url`.
@@ -228,8 +227,8 @@ impl AppState {
         &self.0.results
     }
 
-    /// Goes on with the key for tokens that is in the data directory now. Tells whether there is
-    /// one. The key of another installation, with other app secrets, counts as none.
+    /// Goes on with the key for tokens that is in the data directory now. Tells whether there is one. The
+    /// key of another installation, with other app secrets, counts as none.
     ///
     /// # Errors
     ///

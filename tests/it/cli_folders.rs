@@ -114,9 +114,8 @@ fn people_are_never_merged_by_the_names_of_their_folders() {
             said.contains(&format!("/{one}`")) && said.contains(&format!("/{other}`")),
             "{said}"
         );
-        let import = ["gallery", "import", "--pictures"];
-        let said =
-            failure(&people.run(&import[..2], &[Path::new(import[2]), &people.at("people")]));
+        let pictures = [Path::new("--pictures"), &people.at("people")];
+        let said = failure(&people.run(&["gallery", "import"], &pictures));
         assert!(said.contains(one) && said.contains(other), "{said}");
         assert!(!people.at("data").exists(), "nothing is begun");
     }

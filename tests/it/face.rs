@@ -200,9 +200,9 @@ fn whole_runs_tell_one_person_from_another() {
     }
 }
 
-/// How many threads there are that run networks, but for the first of each pool. All other
-/// pipelines of these tests have one thread; a pool of the whole process, with one for each core,
-/// is there from the moment at which a network was loaded.
+/// How many threads there are that run networks, but for the first of each pool. All other pipelines of
+/// these tests have one thread; a pool of the whole process, with one for each core, is there from the
+/// moment at which a network was loaded.
 #[cfg(target_os = "linux")]
 fn further_network_threads() -> usize {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();

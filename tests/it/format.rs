@@ -1,5 +1,5 @@
-//! Files of every version of the format stay readable. Those of a version are written once and
-//! never edited; `tests/fixtures/format/v1` has one of each kind.
+//! Files of every version of the format stay readable. Those of a version are written once and never
+//! edited; `tests/fixtures/format/v1` has one of each kind.
 
 use std::path::{Path, PathBuf};
 
@@ -30,8 +30,8 @@ fn values(row: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Class and first value of what the fixtures hold, in order: five rows are sealed, two are not,
-/// and class 9 is removed.
+/// Class and first value of what the fixtures hold, in order: five rows are sealed, two are not, and
+/// class 9 is removed.
 const EXPECTED: [(i64, f32); 6] = [
     (-1, -1.0),
     (5, -7.0),

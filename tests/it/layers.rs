@@ -1,5 +1,5 @@
-//! Imports point down the ladders that are drawn in ARCHITECTURE.md and in the folders, and no
-//! files know each other in a circle.
+//! Imports point down the ladders that are drawn in ARCHITECTURE.md and in the folders, and no files
+//! know each other in a circle.
 //!
 //! The checker reads the sources as text: comments, strings and what is compiled for tests alone
 //! are left out, and `use` trees and paths that begin with a module are followed through re-exports

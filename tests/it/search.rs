@@ -319,8 +319,7 @@ fn a_threshold_spares_second_looks() {
     assert_eq!(certificate.bytes_read, 3_000 * (256 + 8));
 }
 
-/// Six bits leave over a few rows in a hundred; if thresholds did not reach the limits, all would
-/// be.
+/// Six bits leave over a few rows in a hundred; if thresholds did not reach the limits, all would be.
 #[test]
 fn a_tile_in_six_bits_looks_again_at_few_rows() {
     let Some(kernel) = Kernel::for_isa(Isa::Avx2) else {

@@ -32,10 +32,10 @@ pub(in crate::cli) enum Gallery {
 /// or as in 2026-11-24T22:04:03Z).
 ///
 /// Items are added piece by piece, each durable before the next. One that is no embedding, or no
-/// picture of one face, is refused and the others come in: the exit code is then 1, as it is if a
-/// picture was passed over that somebody would have expected to be taken, and a report has a line
-/// of JSON for each. An interrupted import goes on where it stopped if the same command is given
-/// with --resume: nothing is lost, and nothing added twice.
+/// picture of one face, is refused and the others come in: the exit code is then 1, and a report
+/// has a line of JSON for each. The code is 1, too, if a picture was passed over that somebody would
+/// have expected to be taken. An interrupted import goes on where it stopped if the same command
+/// is given with --resume: nothing is lost, and nothing added twice.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
     #[command(flatten)]

@@ -109,8 +109,8 @@ pub(in crate::cli) enum App {
 ///
 /// A folder is read as a folder of class folders: the number in the name of each (`17`, `anna17`,
 /// `id-17`) is the class, and every picture in it and below it becomes a template. Two folders of
-/// one class are an error. With --class, all pictures named are of one person, and a folder may
-/// have no folders of pictures in it. A class keeps ten templates.
+/// one class are an error. With --class, all pictures named are of one person, and a folder may have
+/// no folders of pictures in it. A class keeps ten templates.
 ///
 /// The exit code is 0 if every picture is enrolled, 1 if one was refused or something was passed
 /// over that somebody would have expected to be taken (HEIC, a picture beside the class folders), 2
@@ -146,8 +146,8 @@ pub(in crate::cli) struct Enroll {
 /// FILE.progress, so that an interrupted run goes on where it stopped if the same command is given
 /// with --resume.
 ///
-/// FILE.jsonl has a line for each probe, as --json prints it. FILE.parquet has a row for each
-/// match: probe (from 0), rank (from 1), class, similarity; a probe without matches has no row.
+/// FILE.jsonl has a line for each probe, as --json prints it. FILE.parquet has a row for each match:
+/// probe (from 0), rank (from 1), class, similarity; a probe without matches has no row.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Identify {
     /// Pictures, or folders of pictures
@@ -175,8 +175,8 @@ pub(in crate::cli) struct Identify {
     /// Print JSON, one answer a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Say what was done for each answer: the plan, how many templates were scanned, looked at
-    /// again and scored exactly, and what was read
+    /// Say what was done for each answer: the plan, how many templates were scanned, looked at again
+    /// and scored exactly, and what was read
     #[arg(long, conflicts_with = "output")]
     pub(in crate::cli) explain: bool,
     /// Write the answers to this file, whose name ends in .jsonl or .parquet
@@ -195,8 +195,8 @@ pub(in crate::cli) struct Identify {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(in crate::cli) struct ExistingOutput {
-    /// Go on with an interrupted run, which must have been asked the same of the same gallery;
-    /// begin if there was none
+    /// Go on with an interrupted run, which must have been asked the same of the same gallery; begin
+    /// if there was none
     #[arg(long, requires = "output")]
     resume: bool,
     /// Start again, and replace the file when the new one is whole
@@ -207,8 +207,8 @@ pub(in crate::cli) struct ExistingOutput {
 /// Say what is in a file of a data directory, or in a snapshot, and whether it is whole
 ///
 /// Reads all of a segment (.vseg), a catalog (catalog.redb) or a snapshot, whatever its name, and
-/// lists every damaged place. Changes nothing, and prints no template. The exit code is 0 if all is
-/// as it was written, 1 if something is damaged.
+/// lists every damaged place. Changes nothing, and prints no template. The exit code is 0 if all is as
+/// it was written, 1 if something is damaged.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Inspect {
     /// The file
@@ -222,8 +222,8 @@ pub(in crate::cli) struct Inspect {
 /// Measure how fast this machine searches, beside what it could do at most
 ///
 /// Makes up a gallery of random directions among the temporary files (about 2.6 KB a row at 512
-/// values), or imports one, searches it with different numbers of probes, compares some answers
-/// with a full sort, and deletes it.
+/// values), or imports one, searches it with different numbers of probes, compares some answers with
+/// a full sort, and deletes it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Bench {
     /// Templates that are made up

@@ -20,8 +20,7 @@ pub(super) enum Operation {
     /// Does what the background would do next.
     Maintain,
     Erase(usize, i64),
-    /// Adds a batch of so many templates, one a class from 100, and notes how many batches there
-    /// were.
+    /// Adds a batch of so many templates, one a class from 100, and notes how many batches there were.
     AddBatch(usize, usize),
     /// Counts one more try of something.
     Count,

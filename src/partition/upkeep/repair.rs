@@ -1,10 +1,10 @@
 //! Mending damaged segments from what is left of them, and from a snapshot.
 //!
-//! A segment says everything twice over: codes, scales, residuals, lengths and the class order
-//! follow from the values and classes. So a row is whole as long as its values, its class and its
-//! template info are, block by block; where they lie follows from the number of rows in the
-//! catalog, so that not even the header is needed. What is lost is taken from a snapshot, by
-//! segment and row or by template number.
+//! A segment says everything twice over: codes, scales, residuals, lengths and the class order follow from
+//! the values and classes. So a row is whole as long as its values, its class and its template info
+//! are, block by block; where they lie follows from the number of rows in the catalog, so that
+//! not even the header is needed. What is lost is taken from a snapshot, by segment and row or by
+//! template number.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -313,8 +313,8 @@ impl Left {
     }
 }
 
-/// Whether a block and its checksum agree. That the table as a whole may be damaged does not
-/// matter: a block agrees with 64 wrong bits about never.
+/// Whether a block and its checksum agree. That the table as a whole may be damaged does not matter: a
+/// block agrees with 64 wrong bits about never.
 fn block_is_whole(file: Option<&File>, plan: &Plan, plane: Plane, block: usize) -> bool {
     let Some(file) = file else {
         return false;

@@ -5,8 +5,8 @@
 //! 1. The new segment is written, synced and read back. A crash leaves a file that no transaction
 //!    names; the next open deletes it.
 //! 2. One transaction names it, takes the old ones and the sealed templates away, and buries rows
-//!    that were removed in the meantime. A crash leaves the old segments as files that no
-//!    transaction names.
+//!    that were removed in the meantime. A crash leaves the old segments as files that no transaction
+//!    names.
 //! 3. Readers get a snapshot with the new segment; when the last reader of the old ones is gone,
 //!    their removed rows are overwritten and they are deleted.
 
@@ -62,8 +62,8 @@ impl Partition {
     ///
     /// # Errors
     ///
-    /// If the disk fails, a segment is damaged, or the work is to stop. All templates are where
-    /// they were then.
+    /// If the disk fails, a segment is damaged, or the work is to stop. All templates are where they
+    /// were then.
     pub(in crate::partition) fn compact_once(
         &self,
         pace: &Pace,
@@ -114,8 +114,7 @@ impl Partition {
         }
     }
 
-    /// Writes the live rows of what was chosen into a new segment. The caller holds the lock for
-    /// it.
+    /// Writes the live rows of what was chosen into a new segment. The caller holds the lock for it.
     fn rewrite(&self, choice: &Choice, pace: &Pace) -> Result<Compacted, StoreError> {
         let inputs = inputs(&self.snapshot(), choice);
         let live = |block: &Block| block.rows() - block.removed_rows();

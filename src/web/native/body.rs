@@ -107,8 +107,8 @@ fn named(error: &serde_json::Error) -> String {
     format!(": {text}")
 }
 
-/// Pictures are in fields called `picture`, embeddings in fields called `embedding`, and all else
-/// in fields that are called as they are in JSON.
+/// Pictures are in fields called `picture`, embeddings in fields called `embedding`, and all else in
+/// fields that are called as they are in JSON.
 async fn form<T: CallBody>(
     state: &AppState,
     request: Request,

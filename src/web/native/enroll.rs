@@ -54,8 +54,7 @@ pub(in super::super) struct EnrollForm {
     /// Pictures of the person, as they are; may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     picture: Vec<Vec<u8>>,
-    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be
-    /// repeated.
+    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     embedding: Vec<Vec<u8>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
@@ -113,9 +112,9 @@ pub(super) fn endpoint() -> Endpoint {
 
 /// Make samples templates of a class
 ///
-/// All of them, or none if one is of no use. The partition and the class come into being with the
-/// first. When the answer comes, the templates are on disk and the next search finds them. The
-/// oldest templates of a class that has more than ten give way. Needs the scope `enroll`.
+/// All of them, or none if one is of no use. The partition and the class come into being with the first. When
+/// the answer comes, the templates are on disk and the next search finds them. The oldest templates of a class
+/// that has more than ten give way. Needs the scope `enroll`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/enroll",

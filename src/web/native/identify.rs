@@ -48,8 +48,8 @@ pub(in super::super) struct IdentifyRequest {
     /// The most people in the answer.
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
-    /// People with a lower similarity are left out. Unless given, it is where this service takes
-    /// two faces for one person; for the embeddings of another encoder, nobody is left out.
+    /// People with a lower similarity are left out. Unless given, it is where this service takes two
+    /// faces for one person; for the embeddings of another encoder, nobody is left out.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
 }
@@ -64,8 +64,7 @@ pub(in super::super) struct IdentifyForm {
     /// Pictures of the person, as they are; may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     picture: Vec<Vec<u8>>,
-    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be
-    /// repeated.
+    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     embedding: Vec<Vec<u8>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
@@ -83,8 +82,8 @@ pub(in super::super) struct IdentifyForm {
 /// The people that the samples most likely show.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct IdentifyAnswer {
-    /// The best classes, best first, equal ones in the order of their numbers. Nobody here means
-    /// that the person is not known.
+    /// The best classes, best first, equal ones in the order of their numbers. Nobody here means that the
+    /// person is not known.
     matches: Vec<IdentifiedClass>,
     /// The threshold that was used; null if none was.
     threshold: Option<f64>,
@@ -148,9 +147,9 @@ pub(super) fn endpoint() -> Endpoint {
 
 /// Find a person in a partition
 ///
-/// All samples are of one person and are searched for together. The answer lists the people most
-/// like them, best first, one entry for each however many templates they have. An empty list means
-/// that the person is not known. Needs the scope `identify`.
+/// All samples are of one person and are searched for together. The answer lists the people most like them,
+/// best first, one entry for each however many templates they have. An empty list means that the person is not
+/// known. Needs the scope `identify`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify",

@@ -8,8 +8,8 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 /// The first `KEPT_MAX` entries of a list, and how many it had.
 ///
 /// A body has room for millions of empty entries, and each would take many times its bytes before
-/// anybody could say that they are too many. What comes after the kept ones is passed over: it has
-/// to be JSON, and no more is asked of it.
+/// anybody could say that they are too many. What comes after the kept ones is passed over: it has to
+/// be JSON, and no more is asked of it.
 pub(super) struct Listed<T, const KEPT_MAX: usize> {
     kept: Vec<T>,
     count: usize,

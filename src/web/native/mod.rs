@@ -1,10 +1,10 @@
 //! The native API, under `/v1`: whole calls over JSON, for programs that hold an API key.
 //!
-//! A call proves itself with a key (`key`), names its partition and class in the path (`path`),
-//! brings samples as pictures or ready embeddings (`samples`, read from JSON or from a form by
-//! `body`, no more of them than `listed` keeps), and is answered by the same methods of the engine
-//! as the BWS door uses. Failures are problem details (`problem`, RFC 9457), one stable code for
-//! each cause. `docs/native-api.md` is the description for those who call it.
+//! A call proves itself with a key (`key`), names its partition and class in the path (`path`), brings
+//! samples as pictures or ready embeddings (`samples`, read from JSON or from a form by `body`, no more of them than `listed` keeps), and is
+//! answered by the same methods of the engine as the BWS door uses. Failures are problem details
+//! (`problem`, RFC 9457), one stable code for each cause. `docs/native-api.md` is the description for
+//! those who call it.
 
 mod answer;
 mod body;

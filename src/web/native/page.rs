@@ -55,8 +55,8 @@ where
 }
 
 impl<T> Page<T> {
-    /// Cuts `entries`, of which one more than wanted was looked for, to the page; returns what to
-    /// ask for next, if there is more.
+    /// Cuts `entries`, of which one more than wanted was looked for, to the page; returns what to ask
+    /// for next, if there is more.
     pub(super) fn cut<E>(
         &self,
         entries: &mut Vec<E>,

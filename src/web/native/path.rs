@@ -16,8 +16,8 @@ use crate::types::{Bcid, ClassId, ParseBcidError, PartitionId};
     reason = "paths are read by other types; this is their description"
 )]
 pub(in super::super) struct PartitionParameter {
-    /// Storage and number, such as `bws.112`: 1 to 64 ASCII letters, digits, `-` or `_`, and a
-    /// signed 32-bit number. `/` and `:` may stand for the dot, escaped.
+    /// Storage and number, such as `bws.112`: 1 to 64 ASCII letters, digits, `-` or `_`, and a signed 32-bit
+    /// number. `/` and `:` may stand for the dot, escaped.
     #[param(example = "bws.112")]
     partition: String,
 }
@@ -30,8 +30,7 @@ pub(in super::super) struct PartitionParameter {
     reason = "paths are read by other types; this is their description"
 )]
 pub(in super::super) struct ClassParameter {
-    /// A signed 64-bit number. In answers it is a text: JavaScript rounds numbers of more than 53
-    /// bits.
+    /// A signed 64-bit number. In answers it is a text: JavaScript rounds numbers of more than 53 bits.
     #[param(example = "4711")]
     class: String,
 }

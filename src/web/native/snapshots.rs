@@ -1,8 +1,8 @@
 //! `/v1/snapshots`: copies of everything, in a directory that the operator chose.
 //!
-//! A caller chooses neither place nor name, so that nothing can be written anywhere else, and
-//! nothing replaced. What an operator needs beside a running service is a file that a backup
-//! program takes away; it never travels through HTTP.
+//! A caller chooses neither place nor name, so that nothing can be written anywhere else, and nothing
+//! replaced. What an operator needs beside a running service is a file that a backup program takes away;
+//! it never travels through HTTP.
 
 use std::fs;
 use std::path::Path;
@@ -60,8 +60,8 @@ pub(super) fn create_endpoint() -> Endpoint {
 
 /// Make a snapshot of everything
 ///
-/// As it is at one moment, in the directory `snapshot-dir` of the service; others may go on
-/// calling. The answer comes when the file is whole. Needs the scope `snapshot`.
+/// As it is at one moment, in the directory `snapshot-dir` of the service; others may go on calling. The answer
+/// comes when the file is whole. Needs the scope `snapshot`.
 #[utoipa::path(
     post,
     path = "/snapshots",
@@ -73,8 +73,8 @@ pub(super) fn create_endpoint() -> Endpoint {
 async fn create(State(state): State<AppState>, key: Key) -> Result<Response, Problem> {
     key.may(Scope::Snapshot)?;
     check_directory(&state)?;
-    // Not among the jobs: it takes minutes, of the disk more than of the processor, and who is to
-    // be identified should not wait for it.
+    // Not among the jobs: it takes minutes, of the disk more than of the processor, and who is to be
+    // identified should not wait for it.
     let turn = state.snapshot_turn().clone().try_acquire_owned();
     let turn = turn.map_err(|_taken| {
         Problem::new(

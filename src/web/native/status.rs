@@ -26,8 +26,8 @@ pub(in super::super) struct StatusAnswer {
     encoder: String,
     /// How many values such an embedding has.
     dimension: usize,
-    /// The similarity from which on two faces count as one person, unless the operator or a call
-    /// says otherwise.
+    /// The similarity from which on two faces count as one person, unless the operator or a call says
+    /// otherwise.
     threshold: f64,
     /// Whether galleries can be searched and changed.
     storage: StorageAnswer,
@@ -40,9 +40,8 @@ pub(in super::super) struct StatusAnswer {
 pub(in super::super) struct StorageAnswer {
     /// Whether changes are taken and no gallery is known to be damaged.
     good: bool,
-    /// Why nothing can be enrolled or removed until the service is restarted. Only told to a key
-    /// for everything, since it names files of the machine; null to others, and while changes are
-    /// taken.
+    /// Why nothing can be enrolled or removed until the service is restarted. Only told to a key for
+    /// everything, since it names files of the machine; null to others, and while changes are taken.
     stopped: Option<String>,
     /// The galleries in which damage was met. Only told to a key for everything; empty to others.
     damaged: Vec<DamagedPartition>,

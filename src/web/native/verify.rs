@@ -42,8 +42,8 @@ pub(in super::super) struct VerifyRequest {
     encoder: Option<String>,
     /// Refuse pictures that are not of a live person.
     liveness: Option<Liveness>,
-    /// The similarity from which on it is the same person. Unless given, it is where this service
-    /// takes two faces for one person; for the embeddings of another encoder it must be given.
+    /// The similarity from which on it is the same person. Unless given, it is where this service takes
+    /// two faces for one person; for the embeddings of another encoder it must be given.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
 }
@@ -58,8 +58,7 @@ pub(in super::super) struct VerifyForm {
     /// Pictures of the person, as they are; may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     picture: Vec<Vec<u8>>,
-    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be
-    /// repeated.
+    /// Ready embeddings of the person: single-precision values, the lowest byte first; may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     embedding: Vec<Vec<u8>>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.

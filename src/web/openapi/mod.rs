@@ -1,5 +1,5 @@
-//! The description of both doors, OpenAPI 3.1, made from the types and functions that serve them,
-//! and a page to browse it with.
+//! The description of both doors, OpenAPI 3.1, made from the types and functions that serve them, and a
+//! page to browse it with.
 
 mod page;
 

@@ -7,8 +7,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa_swagger_ui::Config;
 
-/// Nothing from anywhere else, and no script but the two files. Swagger UI writes styles into its
-/// elements, and its icons are in its style sheet.
+/// Nothing from anywhere else, and no script but the two files. Swagger UI writes styles into its elements,
+/// and its icons are in its style sheet.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -1,8 +1,8 @@
 //! What the calls have in common that bring their pictures with them.
 //!
-//! A picture that is missing or cannot be read is answered with 400 and a code as its `Message`,
-//! since clients compare that. One that shows no face, or two, is as well where the answer would be
-//! a bare `true` or `false`; where it is an object, that says so among the errors of the sample.
+//! A picture that is missing or cannot be read is answered with 400 and a code as its `Message`, since
+//! clients compare that. One that shows no face, or two, is as well where the answer would be a bare
+//! `true` or `false`; where it is an object, that says so among the errors of the sample.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -138,8 +138,7 @@ impl From<PictureFault> for Error {
 /// What came of looking at a picture: a face, or what is wrong with what it shows.
 pub(super) type Look = Result<Seen, PictureFault>;
 
-/// The only face in a picture, which is the text of a data-URL. `data:,` is one that is missing, as
-/// is none.
+/// The only face in a picture, which is the text of a data-URL. `data:,` is one that is missing, as is none.
 pub(super) fn look_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Error> {
     let text = text.ok_or(PictureFault::MissingData)?;
     let url = DataUrl::parse(text).map_err(|error| match error {

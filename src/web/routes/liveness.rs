@@ -47,8 +47,8 @@ pub(super) fn failure(
     Ok(failure)
 }
 
-/// Whether the head moved as one of the token's sequences demands: that of this try, or another
-/// one, since a page that was loaded again counts its tries anew.
+/// Whether the head moved as one of the token's sequences demands: that of this try, or another one, since a
+/// page that was loaded again counts its tries anew.
 fn moved(
     samples: &[Tagged<'_>],
     sequences: &[Vec<Direction>],

@@ -100,8 +100,7 @@ fn rules(issuer: Option<&str>) -> PortraitRules {
     }
 }
 
-/// By the rules of documents if `full`, else by those of an upload. Either way a face gives a
-/// portrait.
+/// By the rules of documents if `full`, else by those of an upload. Either way a face gives a portrait.
 fn check(
     state: &AppState,
     seen: &Seen,

@@ -31,8 +31,8 @@ pub(in super::super) struct UploadResult {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Refusal>,
-    /// What could be better. There for every accepted sample, even when empty: browsers call a
-    /// method on it.
+    /// What could be better. There for every accepted sample, even when empty: browsers call a method
+    /// on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<&'static str>>,
 }
@@ -159,8 +159,8 @@ fn examine(
         Ok(seen) => seen,
         Err(error) => return refuse(error).map(UploadResult::refused),
     };
-    // Whether liveness is demanded may be said as late as in the task call: the networks look then,
-    // or now if too many pictures would have to wait for that.
+    // Whether liveness is demanded may be said as late as in the task call: the networks look then, or now if too
+    // many pictures would have to wait for that.
     let presence = if state.samples().is_crowded() {
         Presence::Seen(Box::new(state.intake().observe(&seen)?))
     } else {
