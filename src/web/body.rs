@@ -4,14 +4,14 @@ use std::fmt;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use percent_encoding::percent_decode;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use tokio::time;
 
 use super::data_url::{DataUrl, DataUrlError};
 use super::error::Error;
+use super::receive;
 use super::state::AppState;
 
 /// A body that has arrived whole, with the head of its request.
@@ -27,25 +27,7 @@ pub(super) struct Named<const N: usize>(pub(super) [Option<Vec<u8>>; N]);
 impl Received {
     /// Waits for a body.
     pub(super) async fn whole(state: &AppState, request: Request) -> Result<Received, Error> {
-        let (parts, body) = request.into_parts();
-        let whole = Request::from_parts(parts.clone(), body);
-        let read = time::timeout(state.options().body_wait, Bytes::from_request(whole, &()));
-        let body = read
-            .await
-            .map_err(|_elapsed| {
-                Error::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the body took too long to arrive",
-                )
-            })?
-            .map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    let max = state.options().body_bytes_max;
-                    let message = format!("the body has more than the {max} bytes allowed");
-                    Error::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-                }
-                _ => Error::bad_request("the body broke off"),
-            })?;
+        let (parts, body) = receive::whole(state, request).await?;
         Ok(Received { parts, body })
     }
 

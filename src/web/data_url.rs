@@ -1,7 +1,9 @@
-//! The text that a sample travels in: `data:image/png;base64,...` (RFC 2397).
+//! The text that a sample travels in: base64, bare or as `data:image/png;base64,...` (RFC 2397).
 //!
-//! Read by hand, since clients send what libraries for such URLs refuse: blanks, line breaks and
-//! quotation marks, and no padding.
+//! Read by hand, since clients send what libraries for such texts refuse: blanks, line breaks and
+//! quotation marks, the escapes of JSON, and no padding.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
@@ -43,28 +45,30 @@ pub(super) enum DataUrlError {
 impl DataUrl {
     /// Reads a body.
     ///
-    /// Blanks and quotation marks around it are ignored, as are line breaks and blanks in the
-    /// data, and padding may be missing. A `+` is a `+`, whatever the content type of the body was;
-    /// `%2B` and the like, which a strict URL has, are understood too.
+    /// Blanks and quotation marks around it are ignored, and the data is that of [`base64`]. A `+`
+    /// is a `+`, whatever the content type of the body was; `%2B` and the like, which a strict URL
+    /// has, are understood too. So is a text of JSON (`"data:image\/png;base64,..."`).
     pub(super) fn parse(body: &[u8]) -> Result<DataUrl, DataUrlError> {
-        let body = unquote(body);
+        let body = unescape(body);
         if body.is_empty() {
             return Err(DataUrlError::Empty);
         }
-        let rest = strip_scheme(body).ok_or(DataUrlError::Form)?;
+        let rest = strip_scheme(&body).ok_or(DataUrlError::Form)?;
         let comma = rest
             .iter()
             .take(HEAD_BYTES_MAX)
             .position(|&byte| byte == b',');
         let (head, data) = rest.split_at(comma.ok_or(DataUrlError::Form)?);
         let head = str::from_utf8(head).map_err(|_not_utf8| DataUrlError::Form)?;
+        // PHP writes it so, and its text may have lost its quotation marks on the way.
+        let head = head.replace("\\/", "/");
         let mut parts = head.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
         if !parts.any(|part| part.eq_ignore_ascii_case("base64")) {
             return Err(DataUrlError::NotBase64);
         }
-        let data = STANDARD_PAD_INDIFFERENT.decode(clean(&data[1..]));
-        let data = data.map_err(DataUrlError::Base64)?;
+        let data: Cow<[u8]> = percent_decode(&data[1..]).into();
+        let data = base64(&data).map_err(DataUrlError::Base64)?;
         if data.is_empty() {
             return Err(DataUrlError::NoData);
         }
@@ -75,6 +79,25 @@ impl DataUrl {
     pub(super) fn begins(body: &[u8]) -> bool {
         strip_scheme(unquote(body)).is_some()
     }
+}
+
+/// What a text of base64 stands for.
+///
+/// Line breaks and blanks are ignored, padding may be missing, `-` and `_` are the same as `+` and
+/// `/`, and the latter may have the escape `\/`.
+pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    let mut clean = Vec::with_capacity(text.len());
+    let mut rest = text.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'-' => clean.push(b'+'),
+            b'_' => clean.push(b'/'),
+            b'\\' if rest.peek() == Some(&b'/') => {}
+            byte if byte.is_ascii_whitespace() => {}
+            byte => clean.push(byte),
+        }
+    }
+    STANDARD_PAD_INDIFFERENT.decode(clean)
 }
 
 fn strip_scheme(body: &[u8]) -> Option<&[u8]> {
@@ -95,14 +118,16 @@ fn unquote(body: &[u8]) -> &[u8] {
     }
 }
 
-/// `data` without blanks and with percent-escapes decoded. What is left wrong is found by the
-/// base64 decoder.
-fn clean(data: &[u8]) -> Vec<u8> {
-    let mut clean = Vec::with_capacity(data.len());
-    for part in data.split(u8::is_ascii_whitespace) {
-        clean.extend(percent_decode(part));
+/// `body` as [`unquote`] has it, or what it stands for if it is a text of JSON.
+fn unescape(body: &[u8]) -> Cow<'_, [u8]> {
+    let inner = unquote(body);
+    if inner.contains(&b'\\') && inner.len() < body.len() {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if let Ok(text) = serde_json::from_slice::<String>(body) {
+            return Cow::Owned(text.trim_ascii().as_bytes().to_vec());
+        }
     }
-    clean
+    Cow::Borrowed(inner)
 }
 
 #[cfg(test)]
@@ -136,19 +161,70 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_that_is_none_stays_as_it_is() {
-        for (given, expected) in [
-            ("a%2Bb%2f", "a+b/"),
-            ("a%", "a%"),
-            ("a%2", "a%2"),
-            ("%zz%2x%+1", "%zz%2x%+1"),
-            ("%%32%42", "%2B"),
-            ("%25 32", "%32"),
-            ("%\n2B %2\r\nB", "%2B%2B"),
-            ("a%20b%0a", "a b\n"),
+    fn a_text_of_json_is_what_it_stands_for() {
+        let expected = ("image/png".to_owned(), vec![0xfb, 0xff, 0xfe, 0x01]);
+        for body in [
+            r#""data:image\/png;base64,+\/\/+AQ==""#,
+            r#" "data:image/png;base64,\u002b//\u002BAQ==" "#,
+            r#""data:image/png;base64,+//\r\n+AQ\n==\n""#,
+            r#""\u0064ata:image\/png;base64,+\/\/+AQ""#,
+            "\u{feff}\"data:image\\/png;base64,+\\/\\/+AQ==\"\n",
+            // Without its quotation marks, or with line breaks that JSON does not have.
+            r"data:image\/png;base64,+\/\/+AQ==",
+            "\"data:image\\/png;base64,+\\/\\/\n+AQ==\"",
+            r"'data:image\/png;base64,+\/\/+AQ=='",
         ] {
-            assert_eq!(clean(given.as_bytes()), expected.as_bytes(), "{given}");
+            assert_eq!(parse(body).as_ref(), Ok(&expected), "{body}");
         }
+        assert!(parse(r#""data:image\/png;base64,\x""#).is_err());
+        assert!(parse(r#""data:image\/png;base64,AAAA\""#).is_err());
+    }
+
+    #[test]
+    fn base64_is_taken_as_people_write_it() {
+        for text in [
+            "+//+AQ==",
+            "+//+AQ",
+            "-__-AQ==",
+            "-__-AQ",
+            "+/_-AQ=",
+            "+//+\nAQ==",
+            "+//+\r\nAQ==\r\n",
+            " + / / + A Q = = ",
+            "\n+//+AQ\n==\n",
+            "+\\/\\/+AQ==",
+            "\t+//+AQ==\u{c}",
+        ] {
+            let found = base64(text.as_bytes());
+            assert_eq!(found, Ok(vec![0xfb, 0xff, 0xfe, 0x01]), "{text}");
+        }
+        assert_eq!(base64(b""), Ok(Vec::new()));
+        for text in [
+            "A",
+            "+//+AQ===",
+            "+//+A=Q=",
+            "+//+AR==",
+            "+//+\\AQ==",
+            "+//+AQ==\0",
+            "\u{a0}AQ==",
+        ] {
+            assert!(base64(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_escape_that_is_none_stays_as_it_is() {
+        for data in [
+            "AAA%", "AAA%2", "%zz", "%%32%42", "%25 32", "%\n2B", "A%C3%BC",
+        ] {
+            let found = parse(&format!("data:image/png;base64,{data}"));
+            assert!(
+                matches!(found, Err(DataUrlError::Base64(_))),
+                "{data}: {found:?}"
+            );
+        }
+        let escaped = parse("data:image/png;base64,%2B%2f%20%2F%0D%0a%2bAQ%3d%3D");
+        assert_eq!(escaped.unwrap().1, [0xfb, 0xff, 0xfe, 0x01]);
     }
 
     #[test]
@@ -176,7 +252,7 @@ mod tests {
         ] {
             assert_eq!(parse(body), Err(expected), "{body}");
         }
-        for data in ["A", "AAAAA", "AA*A", "AA-_", "AAAA=AAA", "%4", "%zz", "ä"] {
+        for data in ["A", "AAAAA", "AA*A", "AAAA=AAA", "%4", "%zz", "ä"] {
             let found = parse(&format!("data:image/png;base64,{data}"));
             assert!(
                 matches!(found, Err(DataUrlError::Base64(_))),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::jobs::Busy;
+use super::receive::{self, BodyFault};
 use super::render;
 use crate::access::{AppError, AttemptError, TokenError};
 use crate::engine::{EngineError, Fault};
@@ -134,6 +135,21 @@ impl fmt::Display for Chain<'_> {
             next = cause.source();
         }
         Ok(())
+    }
+}
+
+impl From<BodyFault> for Error {
+    fn from(fault: BodyFault) -> Error {
+        let message = fault.to_string();
+        match fault {
+            BodyFault::Slow => Error::new(StatusCode::REQUEST_TIMEOUT, message),
+            BodyFault::TooLarge { .. } | BodyFault::UnpackedTooLarge { .. } => {
+                Error::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+            }
+            BodyFault::Broken | BodyFault::NotGzip => Error::bad_request(message),
+            BodyFault::UnknownEncoding => Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+                .with(header::ACCEPT_ENCODING, receive::ENCODINGS),
+        }
     }
 }
 

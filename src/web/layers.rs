@@ -21,7 +21,9 @@ use tracing::Span;
 
 use super::error::Error;
 use super::jobs::Busy;
+use super::native;
 use super::native::problem::Problem;
+use super::receive;
 use super::state::{Origins, ServiceOptions};
 
 /// The longest path that is written to the log.
@@ -100,19 +102,21 @@ impl BodyRoom {
 }
 
 /// Lets a request in when there is room for its body, until it is answered. As many bodies as there are
-/// connections would take more memory than there is. One of unknown length may be as long as any.
+/// connections would take more memory than there is. One of unknown length, as a packed one is, may be
+/// as long as any.
 pub(super) async fn bound_bodies(
     State(room): State<BodyRoom>,
     request: Request,
     next: Next,
 ) -> Response {
     let upper = request.body().size_hint().upper();
+    let upper = upper.filter(|_| !receive::may_grow(request.headers()));
     let bytes = upper.map_or(room.body_bytes_max, |upper| {
         usize::try_from(upper).map_or(room.body_bytes_max, |upper| upper.min(room.body_bytes_max))
     });
     let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
     let Ok(_room) = room.free_kibibytes.try_acquire_many(kibibytes) else {
-        if request.uri().path().starts_with("/v1/") {
+        if native::is_meant_by(request.uri().path()) {
             return Problem::from(Busy).into_response();
         }
         return Error::busy().into_response();
@@ -142,6 +146,7 @@ pub(super) fn cors(origins: &Origins) -> CorsLayer {
             header::AUTHORIZATION,
             header::ACCEPT,
             header::CACHE_CONTROL,
+            header::CONTENT_ENCODING,
             header::CONTENT_TYPE,
             HeaderName::from_static("x-requested-with"),
         ])

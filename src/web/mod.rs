@@ -6,7 +6,7 @@
 //! A request goes through the layers of `layers` (log, CORS, panics, repeated slashes), is
 //! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
 //! token), and reaches one file of `routes`, which also says what its description and its failures
-//! are (`endpoint`). What takes the processor or the disk for long runs in
+//! are (`endpoint`). Its body is waited for and unpacked in `receive`. What takes the processor or the disk for long runs in
 //! `jobs`, off the threads that serve sockets. Answers are written in `render` and failures leave
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
@@ -27,6 +27,7 @@ mod native;
 mod openapi;
 mod parameters;
 mod public_url;
+mod receive;
 mod render;
 mod routes;
 mod server;

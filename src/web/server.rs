@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::time::{self, MissedTickBehavior};
 use tower::Layer;
@@ -51,7 +51,7 @@ pub fn router(state: AppState) -> Router {
 /// Both doors.
 pub(super) fn doors() -> Door {
     Door::new(openapi::head())
-        .nest("/v1", native::door())
+        .nest(native::PREFIX, native::door())
         .merge(routes::door())
 }
 
@@ -128,8 +128,11 @@ async fn renew(state: &AppState) -> std::convert::Infallible {
     }
 }
 
-async fn not_found() -> Error {
-    Error::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+async fn not_found(uri: Uri) -> Response {
+    if native::is_meant_by(uri.path()) {
+        return native::not_found(uri.path()).into_response();
+    }
+    Error::new(StatusCode::NOT_FOUND, "there is nothing at this path").into_response()
 }
 
 async fn method_not_allowed() -> Error {

@@ -47,5 +47,7 @@ mod liveness;
 mod naive;
 #[cfg(feature = "web")]
 mod native;
+#[cfg(feature = "web")]
+mod packed;
 mod search;
 mod storage_model;

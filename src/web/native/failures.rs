@@ -15,15 +15,21 @@ use super::problem::{Code, ProblemDetails};
 /// What can go wrong with every call that does something.
 pub(super) const OURS: &[Code] = &[Code::Internal, Code::Busy];
 
+/// What the door refuses before any endpoint: a query that is not taken.
+const OF_EVERY_CALL: &[Code] = &[Code::InvalidParameter];
+
 /// A handler with what can go wrong with it. The description lists the codes of a status as they
 /// come here.
 pub(super) fn endpoint(routed: Routed, failures: &[&[Code]]) -> Endpoint {
-    Endpoint::new(routed, |operation| describe(operation, failures))
+    Endpoint::new(routed, |operation| {
+        let all = [OF_EVERY_CALL].into_iter().chain(failures.iter().copied());
+        describe(operation, all);
+    })
 }
 
-fn describe(operation: &mut Operation, failures: &[&[Code]]) {
+fn describe<'a>(operation: &mut Operation, failures: impl Iterator<Item = &'a [Code]>) {
     let mut by_status: BTreeMap<u16, Vec<ProblemDetails>> = BTreeMap::new();
-    for code in failures.iter().copied().flatten() {
+    for code in failures.flatten() {
         let details = ProblemDetails::of(*code);
         let known = by_status.entry(details.status).or_default();
         if known.iter().all(|known| known.code != *code) {
@@ -50,6 +56,10 @@ fn response(status: u16, problems: &[ProblemDetails]) -> Response {
     let header = |text: &str| HeaderBuilder::new().description(Some(text)).build();
     match status {
         401 | 403 => response.header("WWW-Authenticate", header("What is wanted, RFC 6750")),
+        415 => response.header(
+            "Accept-Encoding",
+            header("How a body may be packed, if that is it"),
+        ),
         503 => response.header("Retry-After", header("After how many seconds to try again")),
         _ => response,
     }

@@ -1,8 +1,9 @@
 //! The native API, under `/v1`: whole calls over JSON, for programs that hold an API key.
 //!
 //! A call proves itself with a key (`key`), names its partition and class in the path (`path`), brings
-//! samples as pictures or ready embeddings (`samples`, read from JSON or from a form by `body`, no more of them than `listed` keeps), and is
-//! answered by the same methods of the engine as the BWS door uses. Failures are problem details
+//! samples as pictures or ready embeddings (`samples`, read from JSON or from a form by `body`, no more
+//! of them than `listed` keeps), and is answered by the same methods of the engine as the BWS door
+//! uses. Nothing that a call says is passed over: not in its query (`query`), nor in its body. Failures are problem details
 //! (`problem`, RFC 9457), one stable code for each cause. `docs/native-api.md` is the description for
 //! those who call it.
 
@@ -13,6 +14,7 @@ mod classes;
 mod enroll;
 mod failures;
 mod identify;
+mod json;
 mod key;
 mod listed;
 mod page;
@@ -20,6 +22,7 @@ mod partitions;
 mod path;
 pub(super) mod problem;
 mod problems;
+mod query;
 mod samples;
 mod snapshots;
 mod status;
@@ -43,9 +46,31 @@ use super::endpoint::Door;
 )]
 struct Description;
 
-/// The native API, to be nested under `/v1`.
+/// What all its paths begin with.
+pub(super) const PREFIX: &str = "/v1";
+
+/// Whether a path is meant for this API, so that it answers even where there is nothing.
+pub(super) fn is_meant_by(path: &str) -> bool {
+    let Some((prefix, rest)) = path.split_at_checked(PREFIX.len()) else {
+        return false;
+    };
+    prefix.eq_ignore_ascii_case(PREFIX) && (rest.is_empty() || rest.starts_with('/'))
+}
+
+/// There is nothing at a path that is meant for this API.
+pub(super) fn not_found(path: &str) -> Problem {
+    let detail = if path.starts_with(PREFIX) {
+        "there is nothing at this path; `/openapi.json` lists all that there are"
+    } else {
+        "there is nothing at this path: those of this API begin with `/v1/`, in lower case"
+    };
+    Problem::new(Code::NotFound, detail)
+}
+
+/// The native API, to be nested under [`PREFIX`].
 pub(super) fn door() -> Door {
     Door::new(Description::openapi())
+        .guarded(query::strict)
         .with(status::endpoint())
         .with(problems::endpoint())
         .with(partitions::list_endpoint())
@@ -60,7 +85,7 @@ pub(super) fn door() -> Door {
         .with(snapshots::create_endpoint())
         .around(|router| {
             router
-                .fallback(async || Problem::new(Code::NotFound, "there is nothing at this path"))
+                .fallback(async || not_found(PREFIX))
                 .method_not_allowed_fallback(async || {
                     let detail = "this path does not have that method";
                     Problem::new(Code::MethodNotAllowed, detail)

@@ -1,21 +1,24 @@
 //! Long lists, a page at a time.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::problem::{Code, Problem};
+use super::query;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
 
 /// Which part of a list is wanted.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "queries are read parameter by parameter; this is their description"
+)]
 pub(in super::super) struct PageQuery {
     /// The most entries in the answer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -41,15 +44,18 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Page<T>, Problem> {
-        let wrong = "the parameters are `limit`, a whole number from 1 to 1000, and `cursor`, each at \
-                     most once";
-        let Query(query) = Query::<PageQuery>::try_from_uri(&parts.uri)
-            .map_err(|_rejection| Problem::invalid_parameter(wrong))?;
-        let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Problem::invalid_parameter(wrong));
-        }
-        let after = query.cursor.as_deref().map(read).transpose()?;
+        let limit = match query::value(&parts.uri, "limit") {
+            None => LIMIT_DEFAULT,
+            Some(text) => {
+                let limit = text.parse().ok().filter(|at| (1..=LIMIT_MAX).contains(at));
+                limit.ok_or_else(|| {
+                    let detail = format!("`limit` must be a whole number from 1 to {LIMIT_MAX}");
+                    Problem::invalid_parameter(detail)
+                })?
+            }
+        };
+        let cursor = query::value(&parts.uri, "cursor");
+        let after = cursor.as_deref().map(read).transpose()?;
         Ok(Page { limit, after })
     }
 }

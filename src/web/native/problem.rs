@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::super::error::Chain;
 use super::super::jobs::Busy;
+use super::super::receive::{self, BodyFault};
 use crate::access::{ApiKeyError, Scope};
 use crate::engine::{EngineError, Fault};
 use crate::intake::{Cause, IntakeError};
@@ -132,9 +133,11 @@ impl Code {
             ),
             Code::SnapshotRunning => ("snapshot_running", 409, "Another snapshot is being made"),
             Code::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
-            Code::UnsupportedMediaType => {
-                ("unsupported_media_type", 415, "The body is of another type")
-            }
+            Code::UnsupportedMediaType => (
+                "unsupported_media_type",
+                415,
+                "The body is of another type or packed otherwise",
+            ),
             Code::InvalidBase64 => ("invalid_base64", 422, "A picture is not base64"),
             Code::InvalidPicture => ("invalid_picture", 422, "A picture cannot be decoded"),
             Code::NoFaceFound => ("no_face_found", 422, "A picture shows no face"),
@@ -295,6 +298,21 @@ impl From<Busy> for Problem {
     fn from(Busy: Busy) -> Problem {
         let detail = "the server is too busy; try again in a moment";
         Problem::new(Code::Busy, detail).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+}
+
+impl From<BodyFault> for Problem {
+    fn from(fault: BodyFault) -> Problem {
+        let code = match fault {
+            BodyFault::Slow => Code::BodyTimeout,
+            BodyFault::TooLarge { .. } | BodyFault::UnpackedTooLarge { .. } => Code::BodyTooLarge,
+            BodyFault::Broken | BodyFault::NotGzip => Code::MalformedBody,
+            BodyFault::UnknownEncoding => {
+                return Problem::new(Code::UnsupportedMediaType, fault.to_string())
+                    .with(header::ACCEPT_ENCODING, receive::ENCODINGS);
+            }
+        };
+        Problem::new(code, fault.to_string())
     }
 }
 

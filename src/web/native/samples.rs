@@ -1,12 +1,10 @@
 //! Samples of one person: pictures, in which the face is looked for, or embeddings that are ready.
 
 use axum::body::Bytes;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::data_url::DataUrl;
+use super::super::data_url::{self, DataUrl};
 use super::super::state::AppState;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
@@ -67,23 +65,38 @@ impl From<String> for GivenPicture {
 }
 
 impl GivenPicture {
-    fn bytes(self) -> Result<Bytes, Problem> {
-        match self {
-            GivenPicture::Bytes(bytes) => Ok(bytes),
-            GivenPicture::Text(text) if DataUrl::begins(text.as_bytes()) => {
-                let url = DataUrl::parse(text.as_bytes());
-                let url = url.map_err(|error| Problem::new(Code::InvalidBase64, error.to_string()));
-                Ok(url?.data.into())
-            }
-            GivenPicture::Text(text) => {
-                let bytes = STANDARD_PAD_INDIFFERENT.decode(&text);
-                let bytes = bytes.map_err(|_not_base64| {
-                    Problem::new(Code::InvalidBase64, "the picture is not base64")
-                });
-                Ok(bytes?.into())
-            }
+    /// A field of a form: the bytes of a file, or the text that would stand in JSON.
+    pub(super) fn from_field(bytes: Bytes) -> GivenPicture {
+        match str::from_utf8(&bytes) {
+            Ok(text) if is_text(&bytes) => GivenPicture::Text(text.to_owned()),
+            _ => GivenPicture::Bytes(bytes),
         }
     }
+
+    fn bytes(self) -> Result<Bytes, Problem> {
+        let text = match &self {
+            GivenPicture::Bytes(bytes) => return Ok(bytes.clone()),
+            GivenPicture::Text(text) => text.as_bytes(),
+        };
+        let fault = |detail: String| Problem::new(Code::InvalidBase64, detail);
+        if DataUrl::begins(text) {
+            let url = DataUrl::parse(text).map_err(|error| fault(error.to_string()))?;
+            return Ok(url.data.into());
+        }
+        let bytes = data_url::base64(text);
+        let bytes = bytes.map_err(|_not_base64| fault("the picture is not base64".to_owned()))?;
+        Ok(bytes.into())
+    }
+}
+
+/// Whether a field is the text of a picture, not its bytes. There are pictures that are texts
+/// themselves, and begin with `P1` to `P7` and a blank.
+fn is_text(bytes: &[u8]) -> bool {
+    let is_picture = matches!(bytes, [b'P', b'1'..=b'7', blank, ..] if blank.is_ascii_whitespace());
+    let is_base64 = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || b"+/=-_".contains(byte)
+    };
+    DataUrl::begins(bytes) || !is_picture && !bytes.is_empty() && bytes.iter().all(is_base64)
 }
 
 impl GivenSamples {

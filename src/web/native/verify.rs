@@ -30,13 +30,11 @@ use crate::types::Bcid;
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct VerifyRequest {
     /// Pictures of the person, in base64, bare or as data-URLs.
-    #[serde(default)]
-    #[schema(value_type = Vec<String>)]
-    pictures: GivenPictures,
+    #[schema(value_type = Option<Vec<String>>)]
+    pictures: Option<GivenPictures>,
     /// Ready embeddings of the person, 16 to 4096 values each.
-    #[serde(default)]
-    #[schema(value_type = Vec<Vec<f32>>)]
-    embeddings: GivenEmbeddings,
+    #[schema(value_type = Option<Vec<Vec<f32>>>)]
+    embeddings: Option<GivenEmbeddings>,
     /// What made the embeddings, `name` or `name@version`; needed with embeddings.
     #[schema(example = "sface@2021dec")]
     encoder: Option<String>,
@@ -95,8 +93,8 @@ impl CallBody for VerifyRequest {
 
     fn split(self) -> (GivenSamples, Option<f64>) {
         let samples = GivenSamples {
-            pictures: self.pictures,
-            embeddings: self.embeddings,
+            pictures: self.pictures.unwrap_or_default(),
+            embeddings: self.embeddings.unwrap_or_default(),
             encoder: self.encoder,
             liveness: self.liveness,
         };

@@ -26,6 +26,7 @@ const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::Unauthorized,
     ErrorStatus::BodyTimeout,
     ErrorStatus::BodyTooLarge,
+    ErrorStatus::UnknownEncoding,
     ErrorStatus::Internal,
     ErrorStatus::Busy,
 ];

@@ -17,6 +17,7 @@ pub(super) enum ErrorStatus {
     NoTemplate,
     BodyTimeout,
     BodyTooLarge,
+    UnknownEncoding,
     TokenFull,
     Internal,
     Busy,
@@ -44,6 +45,10 @@ impl ErrorStatus {
             ErrorStatus::NoTemplate => (404, "The class has no such template"),
             ErrorStatus::BodyTimeout => (408, "The body took too long to arrive"),
             ErrorStatus::BodyTooLarge => (413, "The body is too large"),
+            ErrorStatus::UnknownEncoding => (
+                415,
+                "The body is packed with something else than gzip; `Accept-Encoding` says what is taken",
+            ),
             ErrorStatus::TokenFull => (429, "The token has as many waiting samples as it may"),
             ErrorStatus::Internal => (500, "The server failed; its log says why"),
             ErrorStatus::Busy => (
@@ -73,6 +78,7 @@ fn add(operation: &mut Operation, failure: ErrorStatus) {
     let header = |text: &str| HeaderBuilder::new().description(Some(text)).build();
     let response = match status {
         401 => response.header("WWW-Authenticate", header("What is wanted")),
+        415 => response.header("Accept-Encoding", header("How a body may be packed")),
         503 => response.header("Retry-After", header("After how many seconds to try again")),
         _ => response,
     };

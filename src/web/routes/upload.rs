@@ -60,6 +60,7 @@ const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::Forbidden,
     ErrorStatus::BodyTimeout,
     ErrorStatus::BodyTooLarge,
+    ErrorStatus::UnknownEncoding,
     ErrorStatus::TokenFull,
     ErrorStatus::Internal,
     ErrorStatus::Busy,

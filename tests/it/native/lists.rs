@@ -102,12 +102,13 @@ fn what_is_no_page_is_refused() {
             "limit=",
             "offset=1",
             "limit=1&limit=2",
+            "cursor=%",
         ] {
             let answer = service.get(&format!("{path}?{query}"));
             answer.problem(400, "invalid_parameter");
         }
         // Of no form, of another list, and made up.
-        for cursor in ["", "%", "*", "eA", "AAAA", "_____"] {
+        for cursor in ["", "*", "eA", "AAAA", "_____"] {
             let answer = service.get(&format!("{path}?cursor={cursor}"));
             answer.problem(400, "invalid_cursor");
         }

@@ -7,3 +7,4 @@ mod description;
 mod keys;
 mod lists;
 mod snapshots;
+mod strict;
