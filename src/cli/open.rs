@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery};
-use crate::face::{EmbedderSource, FacePipeline, PipelineOptions, Runtime};
+use crate::face::{DecodeLimits, EmbedderSource, FacePipeline, PipelineOptions, Runtime};
 use crate::intake::Intake;
 use crate::liveness::LivenessDetector;
 use crate::partition::{Partition, Store, StoreError};
@@ -77,7 +77,10 @@ pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
         embedder,
         detector: Runtime::with(settings.onnxruntime.clone()),
         threads: 1,
-        ..PipelineOptions::default()
+        limits: DecodeLimits {
+            pixels_max: settings.picture_pixels_max as u64,
+            ..DecodeLimits::default()
+        },
     };
     FacePipeline::new(&options).context("loading the networks")
 }

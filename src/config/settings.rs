@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tracing_subscriber::filter::Targets;
 
 use super::{ConfigError, ListenAddress};
+use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
 use crate::web::{PublicUrl, ServiceOptions};
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub embedder_profile: Option<PathBuf>,
     /// The library of ONNX Runtime.
     pub onnxruntime: Option<PathBuf>,
+    /// The most pixels that a picture may have.
+    pub picture_pixels_max: usize,
     /// Where the service listens.
     pub listen: ListenAddress,
     /// The URL under which clients reach the service; `None` stands for the address it listens on.
@@ -50,6 +53,7 @@ impl Settings {
             embedder: None,
             embedder_profile: None,
             onnxruntime: None,
+            picture_pixels_max: PIXELS_MAX as usize,
             service: ServiceOptions {
                 workers: processors,
                 ..ServiceOptions::new(&format!("http://{listen}"))

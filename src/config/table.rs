@@ -1,6 +1,7 @@
 //! The table: everything that can be set.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Standard::{Field, Words};
@@ -45,6 +46,9 @@ const DECIDING: &[&str] = &["serve", "evaluate"];
 
 /// More threads than any machine of today has processors: beyond it stands a slip.
 const THREADS_MAX: usize = 1_024;
+
+/// From a small portrait to what no decoder should be asked for.
+const PICTURE_PIXELS: RangeInclusive<usize> = 10_000..=1_000_000_000;
 
 /// Everything that can be set, in the order of help and of `docs/configuration.md`.
 pub static SETTINGS: &[Setting] = &[
@@ -114,6 +118,16 @@ pub static SETTINGS: &[Setting] = &[
                Needs a program built with the feature `onnxruntime`",
         value: File(|settings, path| settings.onnxruntime = Some(path)),
         standard: Words("the built-in runtime"),
+        verbs: SEEING,
+    },
+    Setting {
+        name: "picture-pixels-max",
+        value_name: "PIXELS",
+        text: "The most pixels of a picture; each takes 4 bytes of memory while it is read",
+        value: Whole(PICTURE_PIXELS, |settings, pixels| {
+            settings.picture_pixels_max = pixels;
+        }),
+        standard: Field(|settings| settings.picture_pixels_max.to_string()),
         verbs: SEEING,
     },
     Setting {

@@ -11,6 +11,7 @@ use image::error::{ImageError, LimitErrorKind, UnsupportedErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::error::FaceError;
+use super::jpeg::{Extent, Wholeness};
 
 /// How large a picture may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +25,28 @@ pub struct DecodeLimits {
     pub side_max: u32,
 }
 
-/// 20 MiB, 50 million pixels, 16,384 on a side: any camera, no bomb.
+/// 20 MiB, 64 million pixels, 16,384 on a side: any camera, telephones with "50 megapixels" (8192 x
+/// 6144) among them, and no bomb.
 impl Default for DecodeLimits {
     fn default() -> DecodeLimits {
         DecodeLimits {
             bytes_max: 20 << 20,
-            pixels_max: 50_000_000,
+            pixels_max: PIXELS_MAX,
             side_max: 16_384,
         }
     }
 }
 
+/// The most pixels of a picture unless something else is set.
+pub const PIXELS_MAX: u64 = 64_000_000;
+
 /// The fewest pixels on a side in which a face could be found.
 const SIDE_MIN: u32 = 16;
+
+/// How many pixels all scans of a JPEG may go over together.
+const SCANNED_PIXELS_MAX: u64 = 500_000_000;
+/// Every picture may have so many scans, and none more: the usual progressive ones have ten.
+const SCANS_MAX: (u64, u64) = (16, 100);
 
 /// What a decoder may ask for beyond pixels: tables, colour profiles, one row of input.
 const ALLOWANCE_BYTES: u64 = 16 << 20;
@@ -71,8 +81,19 @@ impl Picture {
             });
         }
         let (format, name) = format_of(bytes)?;
+        let extent = match format {
+            ImageFormat::Jpeg => Some(Extent::of(bytes).ok_or(FaceError::Truncated {
+                format: name,
+                found: bytes.len(),
+            })?),
+            _ => None,
+        };
+        let closed = match &extent {
+            Some(extent) if extent.length().is_none() => &extent.closed(bytes),
+            _ => bytes,
+        };
 
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        let mut reader = ImageReader::with_format(Cursor::new(closed), format);
         // Sides are checked below, where the error can say what was found.
         let mut alloc = Limits::no_limits();
         alloc.max_alloc = Some(
@@ -100,20 +121,16 @@ impl Picture {
                 side_min: SIDE_MIN,
             });
         }
-        // The JPEG decoder fills what is missing with grey and says nothing.
-        if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-            return Err(FaceError::Truncated {
-                format: name,
-                found: bytes.len(),
-            });
-        }
-
+        check_scans(&extent, pixels)?;
         let fault = |source| self::fault(source, name, bytes.len(), Some((width, height)), limits);
         // A picture with nonsense in its metadata is still a picture.
         let orientation = decoder
             .orientation()
             .unwrap_or(image::metadata::Orientation::NoTransforms);
         let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
+        if let Some(extent) = extent {
+            check_whole(&extent, bytes, &image)?;
+        }
         image.apply_orientation(orientation);
         Ok(Picture::from_image(image))
     }
@@ -287,38 +304,30 @@ fn ends_early(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Whether a JPEG goes on to its end marker.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    jpeg_length(bytes).is_some()
+/// Makes sure that a JPEG does not go over its pixels more often than any that somebody made for
+/// its looks: each scan takes as long as its pixels, however few bytes it has.
+fn check_scans(extent: &Option<Extent>, pixels: u64) -> Result<(), FaceError> {
+    let found = extent.as_ref().map_or(0, Extent::scans);
+    let most = (SCANNED_PIXELS_MAX / pixels.max(1)).clamp(SCANS_MAX.0, SCANS_MAX.1);
+    if found as u64 <= most {
+        return Ok(());
+    }
+    Err(FaceError::TooManyScans {
+        found,
+        scans_max: most,
+    })
 }
 
-/// How many bytes a JPEG has up to its end marker; `None` if it ends early.
-///
-/// Segments before the coded data are skipped by their length, so the end marker of a thumbnail
-/// inside one does not count.
-pub(super) fn jpeg_length(bytes: &[u8]) -> Option<usize> {
-    const END: u8 = 0xD9;
-    let mut at = 2;
-    loop {
-        // To the next marker: 0xFF and something that is neither a stuffed zero, a restart marker
-        // nor filling.
-        let rest = bytes.get(at..)?;
-        let marker = rest.windows(2).position(|pair| {
-            pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xD0..=0xD7 | 0xFF)
-        });
-        let offset = marker?;
-        let kind = rest[offset + 1];
-        at += offset + 2;
-        match kind {
-            END => return Some(at),
-            // A second start of image does not occur in a sound file; its length would be noise.
-            0xD8 => {}
-            _ => {
-                let length = bytes.get(at..at + 2)?;
-                at += (usize::from(length[0]) << 8) + usize::from(length[1]);
-                // Coded data follows the segment of a scan, and the search above passes over it.
-            }
-        }
+/// Makes sure that the bytes of a JPEG are those of all its pixels.
+fn check_whole(extent: &Extent, bytes: &[u8], image: &DynamicImage) -> Result<(), FaceError> {
+    let format = "JPEG";
+    match extent.judge(bytes, image) {
+        Wholeness::Whole => Ok(()),
+        Wholeness::Truncated => Err(FaceError::Truncated {
+            format,
+            found: bytes.len(),
+        }),
+        Wholeness::LeftOver => Err(FaceError::Hole { format }),
     }
 }
 
@@ -611,7 +620,7 @@ mod tests {
         );
         assert_eq!(
             error.to_string(),
-            "the picture has 100000 x 100000 pixels, at most 16384 on a side and 50000000 in all \
+            "the picture has 100000 x 100000 pixels, at most 16384 on a side and 64000000 in all \
              are allowed"
         );
         // Each side is allowed, all pixels are not.
@@ -661,8 +670,8 @@ mod tests {
 
     #[test]
     fn a_file_that_unpacks_to_far_more_than_itself_is_refused() {
-        // A sound PNG of 4096 x 14000 pixels of one colour: 172 MB from a few hundred kilobytes.
-        let bomb = encoded(&DynamicImage::new_luma8(4096, 14_000), ImageFormat::Png);
+        // A sound PNG of 4096 x 16000 pixels of one colour: 196 MB from a few hundred kilobytes.
+        let bomb = encoded(&DynamicImage::new_luma8(4096, 16_000), ImageFormat::Png);
         assert!(bomb.len() < 1 << 20);
         let error = decode(&bomb).unwrap_err();
         assert!(

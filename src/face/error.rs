@@ -36,6 +36,22 @@ pub enum FaceError {
         /// How many bytes there are.
         found: usize,
     },
+    /// Something in the middle of the bytes is not what it was.
+    #[error(
+        "the {format} picture is damaged: it has a hole of zeros, and not all bytes behind are used"
+    )]
+    Hole {
+        /// The format.
+        format: &'static str,
+    },
+    /// The pixels are gone over more often than in any picture that somebody made to be looked at.
+    #[error("the JPEG picture has {found} scans, at most {scans_max} are allowed for its size")]
+    TooManyScans {
+        /// How many there are.
+        found: usize,
+        /// How many are allowed.
+        scans_max: u64,
+    },
     /// The bytes contradict their own format.
     #[error("the {format} picture is damaged")]
     Damaged {

@@ -164,7 +164,7 @@ fn jpegs(bytes: &[u8]) -> Vec<&[u8]> {
     let mut pictures = Vec::new();
     let mut rest = bytes;
     while pictures.len() <= PICTURES_MAX && rest.starts_with(&[0xFF, 0xD8]) {
-        let Some(length) = super::decode::jpeg_length(rest) else {
+        let Some(length) = super::jpeg::length(rest) else {
             break;
         };
         let (picture, after) = rest.split_at(length);

@@ -26,6 +26,7 @@ mod detect;
 mod embed;
 mod error;
 mod frames;
+mod jpeg;
 mod network;
 mod pipeline;
 mod portrait;
@@ -33,7 +34,7 @@ mod profile;
 mod quality;
 
 pub use align::{AlignedFace, Similarity};
-pub use decode::{DecodeLimits, Picture};
+pub use decode::{DecodeLimits, PIXELS_MAX, Picture};
 pub use detect::{Bounds, Canvas, Detection, Landmarks, Point};
 pub use error::{FaceError, FaceSetupError};
 // For the other networks that look at a face.
