@@ -43,7 +43,7 @@ if [ -z "$vultus" ]; then
 fi
 "$vultus" enroll --data-dir "$work/data" --partition bws.1 --json "$work/enrol" > "$work/enrolled.jsonl"
 "$vultus" gallery info --data-dir "$work/data"
-"$vultus" identify --data-dir "$work/data" --partition bws.1 --top 40 --json "$work/probe" > "$work/answers.jsonl"
+"$vultus" identify --data-dir "$work/data" --partition bws.1 --top 40 --all --json "$work/probe" > "$work/answers.jsonl"
 
 python3 - "$work/answers.jsonl" <<'PYTHON'
 import json, pathlib, sys

@@ -39,6 +39,8 @@ const OBAMA_WHITE_HOUSE: Portrait = portrait!("obama-white-house.jpg");
 const BIDEN_PORTRAIT: Portrait = portrait!("biden-portrait.jpg");
 
 const PARTITION: &str = "bws.1";
+/// The API lists people however little alike they are: by this score they are told from others.
+const SAME_PERSON_SCORE_MIN: f64 = 0.5;
 /// Class ids are numbers, so that a service need not know names.
 const OBAMA: i32 = 1;
 const BIDEN: i32 = 2;
@@ -183,14 +185,14 @@ impl Client {
             let (identified, identifying): (Identified, _) = self.task(&token, "identify")?;
             let error = identified.error.unwrap_or_default();
             ensure!(identified.success, "identifying {picture}: {error}");
-            right &= identified
-                .matches
-                .first()
-                .is_some_and(|found| found.class == expected);
+            let is_named = |found: &Found| found.score >= SAME_PERSON_SCORE_MIN;
+            let first = identified.matches.first();
+            right &= first.is_some_and(|found| found.class == expected && is_named(found));
             for (rank, found) in identified.matches.iter().enumerate() {
                 let person = ENROLLED.iter().find(|(class, ..)| *class == found.class);
                 let name = person.map_or("somebody else", |(_, name, _)| name);
-                let person = format!("{}. {PARTITION}.{}  {name}", rank + 1, found.class);
+                let unlike = if is_named(found) { "" } else { ", not alike" };
+                let person = format!("{}. {PARTITION}.{}  {name}{unlike}", rank + 1, found.class);
                 let score = format!("{:.4}", found.score);
                 let first = |text: String| if rank == 0 { text } else { String::new() };
                 let times = [uploading, identifying].map(output::milliseconds);

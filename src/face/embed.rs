@@ -19,11 +19,7 @@ impl Embedder {
     /// SFace.
     pub(super) fn built_in(lanes: &Arc<Lanes>) -> Result<Embedder, FaceSetupError> {
         const ONNX: &[u8] = include_bytes!("../../data/models/face_recognition_sface_2021dec.onnx");
-        const PROFILE: &str = include_str!("../../data/models/face_recognition_sface_2021dec.toml");
-        let profile = EncoderProfile::parse(PROFILE).map_err(|source| FaceSetupError::Profile {
-            origin: "built-in SFace".to_owned(),
-            source,
-        })?;
+        let profile = built_in_profile()?;
         Embedder::new(ONNX.to_vec(), profile, "built-in SFace", lanes)
     }
 
@@ -119,6 +115,15 @@ fn unit_vector(values: &[f32]) -> Option<Embedding> {
         .map(|&v| (f64::from(v) / length) as f32)
         .collect();
     Embedding::new(unit).ok()
+}
+
+/// The profile of SFace.
+pub(super) fn built_in_profile() -> Result<EncoderProfile, FaceSetupError> {
+    const SFACE: &str = include_str!("../../data/models/face_recognition_sface_2021dec.toml");
+    EncoderProfile::parse(SFACE).map_err(|source| FaceSetupError::Profile {
+        origin: "built-in SFace".to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

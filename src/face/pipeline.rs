@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::align::{AlignedFace, Outside, Similarity, warp};
 use super::decode::{DecodeLimits, Picture};
 use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks, Point, SCORE_MIN, reduce};
-use super::embed::Embedder;
+use super::embed::{Embedder, built_in_profile};
 use super::error::{FaceError, FaceSetupError};
 use super::frames::decode_frames;
 use super::network::{Lanes, Runtime};
@@ -142,6 +142,26 @@ impl FacePipeline {
             detector: Detector::load(&options.detector, &lanes)?,
             embedder,
             limits: options.limits,
+        })
+    }
+
+    /// What [`FacePipeline::profile`] will say, without loading a network: of the embedder whose
+    /// profile is in this file, or of the one that is built in.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is no profile.
+    pub fn profile_in(file: Option<&Path>) -> Result<EncoderProfile, FaceSetupError> {
+        let Some(path) = file else {
+            return built_in_profile();
+        };
+        let text = fs::read_to_string(path).map_err(|source| FaceSetupError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        EncoderProfile::parse(&text).map_err(|source| FaceSetupError::Profile {
+            origin: path.display().to_string(),
+            source,
         })
     }
 
@@ -459,16 +479,11 @@ impl fmt::Debug for FacePipeline {
 }
 
 fn load_embedder(source: &EmbedderSource, lanes: &Arc<Lanes>) -> Result<Embedder, FaceSetupError> {
-    let unreadable = |path: &PathBuf| {
-        let path = path.clone();
-        move |source| FaceSetupError::Read { path, source }
-    };
-    let text = fs::read_to_string(&source.profile).map_err(unreadable(&source.profile))?;
-    let profile = EncoderProfile::parse(&text).map_err(|error| FaceSetupError::Profile {
-        origin: source.profile.display().to_string(),
+    let profile = FacePipeline::profile_in(Some(&source.profile))?;
+    let onnx = fs::read(&source.onnx).map_err(|error| FaceSetupError::Read {
+        path: source.onnx.clone(),
         source: error,
     })?;
-    let onnx = fs::read(&source.onnx).map_err(unreadable(&source.onnx))?;
     Embedder::new(onnx, profile, &source.onnx.display().to_string(), lanes)
 }
 

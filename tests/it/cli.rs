@@ -223,6 +223,10 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     let identified = vultus(&[&["identify"], &common[..], &[text(&new)]].concat());
     let answers = json_lines(&success(&identified));
     assert_eq!(answers[0]["matches"][0]["class"], 1);
+    assert_eq!(answers[0]["matches"].as_array().unwrap().len(), 1);
+    assert_eq!(answers[0]["threshold"], 0.41);
+    let all = vultus(&[&["identify", "--all"], &common[..], &[text(&new)]].concat());
+    let answers = json_lines(&success(&all));
     assert!(answers[0]["matches"][0]["score"].as_f64().unwrap() > 0.5);
     assert!(answers[0]["matches"][1]["score"].as_f64().unwrap() < 0.5);
     let strict = [
@@ -233,6 +237,79 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     .concat();
     let nobody = vultus(&strict);
     assert_eq!(nobody.status.code(), Some(1), "nobody is that similar");
+}
+
+/// Pictures, their embeddings, and those of an encoder that nothing is known of.
+#[test]
+fn a_stranger_is_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let data = at("data");
+    let run = |verb: &[&str], partition: &str, more: &[&str]| {
+        let common = ["--data-dir", text(&data), "--partition", partition];
+        vultus(&[verb, &common, more].concat())
+    };
+    let (biden, obama) = (face("biden-portrait.jpg"), face("obama-speech.jpg"));
+    let enroll = ["enroll", "--class", "-3"];
+    success(&run(&enroll, "bws.1", &[text(&biden)]));
+    let stranger = run(&["identify"], "bws.1", &[text(&obama)]);
+    assert_eq!(stranger.status.code(), Some(1));
+    let said = String::from_utf8(stranger.stdout).unwrap();
+    assert!(said.ends_with("obama-speech.jpg: unknown\n"), "{said}");
+    let both = ["--json", text(&obama), text(&biden)];
+    let answers = json_lines(&success(&run(&["identify"], "bws.1", &both)));
+    assert_eq!(answers[0]["matches"].as_array().unwrap().len(), 0);
+    assert_eq!(answers[1]["matches"][0]["class"], -3);
+    for all in [&["--all"][..], &["--threshold", "-1"]] {
+        let answers = run(&["identify", "--json", text(&obama)], "bws.1", all);
+        let answers = json_lines(&success(&answers));
+        assert_eq!(answers[0]["matches"][0]["class"], -3, "{all:?}");
+    }
+    // One that is refused among others that are answered.
+    let refused = at("text.jpg");
+    std::fs::write(&refused, b"no picture").unwrap();
+    let some = run(&["identify"], "bws.1", &[text(&biden), text(&refused)]);
+    assert_eq!(some.status.code(), Some(1));
+    // An operator's threshold, for all partitions and for one.
+    let settings = at("settings.toml");
+    let config = ["--config", text(&settings), "--json", text(&obama)];
+    for (line, code) in [
+        ("verification-threshold = -1", 0),
+        ("verification-thresholds = { \"bws.1\" = 1.0 }", 1),
+    ] {
+        std::fs::write(&settings, line).unwrap();
+        let answer = run(&["identify"], "bws.1", &config);
+        assert_eq!(answer.status.code(), Some(code), "{line}");
+    }
+
+    // Ready embeddings of the encoder that is built in, and of another.
+    let probes = at("probes.npy");
+    embeddings(&probes, &random_rows(4, 128, 1));
+    for (partition, encoder) in [("bws.2", "sface@2021dec"), ("bws.3", "other@1")] {
+        let rows = at("rows.npy");
+        embeddings(&rows, &random_rows(4, 128, 2));
+        let import = ["gallery", "import", "--encoder", encoder, text(&rows)];
+        success(&run(&import, partition, &[]));
+    }
+    let ask = ["identify", "--embeddings", text(&probes)];
+    let strangers = run(&ask, "bws.2", &[]);
+    assert_eq!(strangers.status.code(), Some(1));
+    let said = String::from_utf8(strangers.stdout).unwrap();
+    assert_eq!(said.matches(": unknown\n").count(), 4, "{said}");
+    success(&run(&ask, "bws.2", &["--all"]));
+    let listed = run(&ask, "bws.3", &["--json"]);
+    let said = String::from_utf8(listed.stderr.clone()).unwrap();
+    assert_eq!(json_lines(&success(&listed)).len(), 4);
+    let note = "no threshold is known for `other@1/128`";
+    assert_eq!(said.matches(note).count(), 1, "{said}");
+    let asked = run(&ask, "bws.3", &["--threshold", "0.9"]);
+    assert_eq!((asked.status.code(), asked.stderr.len()), (Some(1), 0));
+    let both = run(
+        &["identify", "--all", "--threshold", "0.5"],
+        "bws.3",
+        &["a.jpg"],
+    );
+    failure(&both);
 }
 
 #[test]

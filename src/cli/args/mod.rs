@@ -136,12 +136,16 @@ pub(in crate::cli) struct Enroll {
 
 /// List the enrolled people that pictures most likely show
 ///
-/// Every picture is a question of its own unless --fuse says that all show one person. The exit
-/// code is 0 if somebody was found and no picture was refused or missed, else 1, or 2 if nothing
-/// could be done.
+/// Every picture is a question of its own unless --fuse says that all show one person. Nobody is
+/// named who is less alike than the threshold of the service (0.41 for the built-in encoder, or the
+/// setting verification-threshold): the answer is then `unknown`. --all lists such people, too.
 ///
-/// Batches: --embeddings asks for every row of a file of ready embeddings. All rows are checked
-/// before the first is answered. With --output the answers go to a file instead of stdout. That
+/// The exit code is 0 if somebody was found and no picture was refused or missed, else 1, or 2 if
+/// nothing could be done.
+///
+/// Batches: --embeddings asks for every row of a file of ready embeddings, with the same threshold
+/// if they are of the encoder that the service runs. For others none is known, and the most alike
+/// are listed unless --threshold is given. All rows are checked before the first is answered. With --output the answers go to a file instead of stdout. That
 /// file appears when it is whole; until then its answers are in FILE.partial and what is certain in
 /// FILE.progress, so that an interrupted run goes on where it stopped if the same command is given
 /// with --resume.
@@ -166,9 +170,13 @@ pub(in crate::cli) struct Identify {
     /// The most people in an answer, 1 or more
     #[arg(long = "top", value_name = "K", default_value_t = 20, allow_negative_numbers = true, value_parser = whole(1_usize..))]
     pub(in crate::cli) limit: usize,
-    /// Leave out people with a lower similarity, from -1 to 1
+    /// Leave out people with a lower similarity, from -1 to 1 [default: that of the service, if it
+    /// is known for the encoder]
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
     pub(in crate::cli) threshold: Option<f64>,
+    /// List the most alike, however little alike they are
+    #[arg(long, conflicts_with = "threshold")]
+    pub(in crate::cli) all: bool,
     /// All pictures show one person: ask once for all
     #[arg(long, conflicts_with = "embeddings")]
     pub(in crate::cli) fuse: bool,
