@@ -34,7 +34,7 @@ pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
             } else {
                 output::line(format!("App-ID      {}", app.id))?;
                 output::line(format!("App-Secret  {}", secret.expose()))?;
-                eprintln!(
+                output::say!(
                     "keep the secret now: only its hash is stored, and it cannot be shown again"
                 );
             }
@@ -48,7 +48,7 @@ pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
             if !removed {
                 bail!("there is no app `{id}`: `vultus app list` shows them");
             }
-            eprintln!("removed app {id}");
+            output::say!("removed app {id}");
         }
     }
     Ok(Exit::Success)

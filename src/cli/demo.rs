@@ -78,12 +78,12 @@ pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
         // A closed channel is as good a reason to stop.
         let _ = stopped.await;
     }));
-    eprintln!("serving the BWS Web API on http://{address}/extension/");
+    output::say!("serving the BWS Web API on http://{address}/extension/");
     let client = Client::new(format!("http://{address}"), app.id, secret);
     let right = client.tell()?;
     client.print_curl_lines()?;
     if verb.stay {
-        eprintln!("\nserving until Ctrl-C");
+        output::say!("\nserving until Ctrl-C");
         runtime.block_on(serve::stop_signal());
     }
     let _ = stop.send(());

@@ -62,7 +62,7 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     } else {
         format!(", kept {kept} of {accepted} (at most {TEMPLATES_PER_CLASS_MAX} a person)")
     };
-    eprintln!(
+    output::say!(
         "enrolled {accepted} of {pictures} of {people} into {}{of_them}",
         verb.partition
     );

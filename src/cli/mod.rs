@@ -5,6 +5,7 @@
 mod app;
 mod args;
 mod bench;
+mod completions;
 mod demo;
 mod enroll;
 mod evaluate;
@@ -13,15 +14,18 @@ mod gallery;
 mod identify;
 mod inspect;
 mod key;
+mod man;
 mod open;
 mod output;
 mod parallel;
 mod pictures;
 mod serve;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -34,8 +38,25 @@ use crate::config::{Read, Settings};
 
 /// Runs what the process was started with.
 pub fn main() -> ExitCode {
-    let matches = args::command().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let command = args::command();
+    let parsed = command.clone().try_get_matches_from(&typed);
+    let parsed = parsed.and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((matches, arguments))
+    });
+    let (matches, arguments) = match parsed {
+        Ok(parsed) => parsed,
+        // Help and the version, which somebody asked for or needs.
+        Err(error) if !is_mistake(&error) => error.exit(),
+        Err(error) => {
+            eprintln!("error: {}", args::explain(&command, &typed, &error));
+            return Exit::Error.into();
+        }
+    };
+    if args::is_quiet(&matches) {
+        output::be_quiet();
+    }
     match settings(&matches).and_then(|read| run(arguments.verb, &read)) {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => Exit::Success.into(),
@@ -44,6 +65,11 @@ pub fn main() -> ExitCode {
             Exit::Error.into()
         }
     }
+}
+
+fn is_mistake(error: &clap::Error) -> bool {
+    let help = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    error.use_stderr() && error.kind() != help
 }
 
 /// Flags over environment over file over defaults.
@@ -70,15 +96,21 @@ fn run(verb: Verb, read: &Read) -> anyhow::Result<Exit> {
         Verb::Inspect(verb) => inspect::run(&verb),
         Verb::Evaluate(verb) => evaluate::run(&verb, settings),
         Verb::Bench(verb) => bench::run(&verb, settings),
+        Verb::Completions(verb) => completions::run(&verb),
+        Verb::Man(verb) => man::run(&verb),
     }
 }
 
-/// Logs go to stderr: of the service each request, otherwise warnings and worse, unless the setting
-/// `log` asks for something else. In colour where a person reads them and has not set
+/// Logs go to stderr: of the service each request, otherwise warnings and worse, and with `--quiet`
+/// errors alone, unless the setting `log` asks for something else. In colour where a person reads them and has not set
 /// [`NO_COLOR`](https://no-color.org).
 fn start_log(verb: &Verb, settings: &Settings) {
-    let mut standard = Targets::new().with_default(LevelFilter::WARN);
-    if matches!(verb, Verb::Serve(_)) {
+    let level = match output::is_quiet() {
+        true => LevelFilter::ERROR,
+        false => LevelFilter::WARN,
+    };
+    let mut standard = Targets::new().with_default(level);
+    if matches!(verb, Verb::Serve(_)) && !output::is_quiet() {
         standard = standard.with_target("vultus", LevelFilter::INFO);
     }
     let filter = settings.log.clone().unwrap_or(standard);

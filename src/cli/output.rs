@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -76,6 +77,30 @@ fn digits(path: &Path) -> String {
     digits
 }
 
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on, says nothing that is neither an error nor an answer.
+pub(super) fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`be_quiet`] was called.
+pub(super) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Tells people on stderr, as `eprintln!` does, what was done. Errors and what was refused are told
+/// with that one, since they are told in any case.
+macro_rules! say {
+    ($($part:tt)*) => {
+        if !$crate::cli::output::is_quiet() {
+            eprintln!($($part)*);
+        }
+    };
+}
+
+pub(super) use say;
+
 /// Prints a value as one line of JSON.
 pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
@@ -109,7 +134,11 @@ pub(super) fn table(columns: &[&str]) -> Table {
 
 /// A bar with rate and time left; drawn on stderr, and only if that is a terminal.
 pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+    let target = match is_quiet() {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(length as u64), target);
     let template = "{msg} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta} left)";
     let style = ProgressStyle::with_template(template).expect("the template is well-formed");
     bar.set_style(style);

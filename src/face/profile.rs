@@ -39,8 +39,13 @@ pub enum ChannelOrder {
 #[non_exhaustive]
 pub enum ProfileError {
     /// It is not TOML, a line is missing, or one is not known.
-    #[error("it is not the TOML that was expected")]
-    Toml(#[from] toml::de::Error),
+    #[error("line {line}: {what}")]
+    Toml {
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// It does not name an encoder.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
@@ -56,6 +61,17 @@ pub enum ProfileError {
     },
 }
 
+impl ProfileError {
+    fn toml(text: &str, error: &toml::de::Error) -> ProfileError {
+        let start = error.span().unwrap_or_default().start.min(text.len());
+        let before = &text.as_bytes()[..start];
+        ProfileError::Toml {
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            what: error.message().replace('\n', ", "),
+        }
+    }
+}
+
 impl EncoderProfile {
     /// Reads the text of a profile.
     ///
@@ -63,7 +79,8 @@ impl EncoderProfile {
     ///
     /// If it is not TOML, or something in it is missing, unknown or out of range.
     pub fn parse(text: &str) -> Result<EncoderProfile, ProfileError> {
-        let file: ProfileFile = toml::from_str(text)?;
+        let file: ProfileFile =
+            toml::from_str(text).map_err(|error| ProfileError::toml(text, &error))?;
         let encoder = EncoderId::new(&file.name, &file.version, file.dimension)?;
         let number = |key, good: bool, found: f64, expected| {
             if good {
@@ -360,7 +377,7 @@ mod tests {
             ("side = 112", "side = -1"),
         ] {
             let error = EncoderProfile::parse(&SFACE.replace(from, to)).unwrap_err();
-            assert!(matches!(error, ProfileError::Toml(_)), "{error:?}");
+            assert!(matches!(error, ProfileError::Toml { .. }), "{error:?}");
         }
     }
 

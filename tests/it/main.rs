@@ -21,6 +21,8 @@ mod cli_exchange;
 #[cfg(feature = "web")]
 mod cli_folders;
 #[cfg(feature = "web")]
+mod cli_help;
+#[cfg(feature = "web")]
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;

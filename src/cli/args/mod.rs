@@ -2,7 +2,9 @@
 
 mod evaluate;
 mod gallery;
+mod help;
 mod key;
+mod mistakes;
 mod parse;
 mod settings;
 
@@ -15,7 +17,9 @@ pub(in crate::cli) use self::gallery::{
     Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
     Verify,
 };
+pub(in crate::cli) use self::help::is_quiet;
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};
+pub(in crate::cli) use self::mistakes::explain;
 use self::parse::{cosine, whole};
 pub(in crate::cli) use self::settings::typed;
 use crate::exchange::Existing;
@@ -31,9 +35,9 @@ pub(in crate::cli) struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-A setting comes from a flag, else from an environment variable (VULTUS_DATA_DIR for --data-dir), else
-from the file that --config names. The help of a verb lists those that it uses, and
-docs/configuration.md all.
+A setting comes from a flag, else from an environment variable (VULTUS_DATA_DIR for --data-dir),
+else from the file that --config names. The help of a verb lists those that it uses and has
+examples; docs/configuration.md lists all.
 
 Exit codes: 0 done (identify: somebody was found), 1 the answer is no (nobody was found, or an item
 was refused while the others were done), 2 it could not be done.";
@@ -54,6 +58,8 @@ pub(in crate::cli) enum Verb {
     #[command(subcommand)]
     Evaluate(Evaluate),
     Bench(Bench),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Show the whole way once: start a server on a free port, enrol two people over HTTP, upload new
@@ -289,6 +295,25 @@ pub(in crate::cli) struct Bench {
     pub(in crate::cli) json: bool,
 }
 
+/// Print a script with which a shell completes commands
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(in crate::cli) shell: clap_complete::Shell,
+}
+
+/// Print a page of the manual
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Man {
+    /// The page of this verb, such as `gallery import` [default: that of the program]
+    #[arg(value_name = "VERB")]
+    pub(in crate::cli) verb: Vec<String>,
+    /// Write all pages into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+    pub(in crate::cli) all: Option<PathBuf>,
+}
+
 impl ExistingOutput {
     /// What was typed.
     pub(in crate::cli) fn existing(&self) -> Existing {
@@ -302,9 +327,25 @@ impl ExistingOutput {
     }
 }
 
-/// The command line: verbs with their flags, and the flags of settings at the verbs that use them.
+/// The command line: verbs with their flags and examples, and the flags of settings at the verbs
+/// that use them.
 pub(in crate::cli) fn command() -> Command {
-    settings::with_flags(Arguments::command())
+    settings::with_flags(help::with_help(Arguments::command()))
+}
+
+/// The verbs that do something, as they are typed: `enroll`, `gallery import`.
+fn verbs(root: &Command) -> Vec<String> {
+    let mut verbs = Vec::new();
+    for verb in root.get_subcommands() {
+        let name = verb.get_name();
+        if verb.has_subcommands() {
+            let below = self::verbs(verb);
+            verbs.extend(below.iter().map(|below| format!("{name} {below}")));
+        } else {
+            verbs.push(name.to_owned());
+        }
+    }
+    verbs
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ pub(super) fn with_flags(root: Command) -> Command {
     let root = common.fold(root, |root, (place, setting)| {
         let is_shown = root
             .get_subcommands()
-            .all(|verb| setting.is_used_by(verb.get_name()));
+            .map(Command::get_name)
+            .filter(|verb| SETTINGS.iter().any(|any| any.is_used_by(verb)))
+            .all(|verb| setting.is_used_by(verb));
         root.arg(flag(place, setting).hide(!is_shown))
     });
     with_flags_below(root, "")
@@ -29,11 +31,14 @@ fn with_flags_below(parent: Command, path: &str) -> Command {
     parent.mut_subcommands(|verb| {
         let path = format!("{path} {}", verb.get_name());
         let verb = with_flags_below(verb, &path);
-        let used = SETTINGS.iter().enumerate();
-        used.filter(|(_, setting)| setting.is_used_by(path.trim_start()))
-            .fold(verb, |verb, (place, setting)| {
-                verb.arg(flag(place, setting))
-            })
+        let all = SETTINGS.iter().enumerate();
+        all.fold(verb, |verb, (place, setting)| {
+            let is_used = setting.is_used_by(path.trim_start());
+            match is_used || is_common(setting) {
+                true => verb.arg(flag(place, setting).hide(!is_used)),
+                false => verb,
+            }
+        })
     })
 }
 

@@ -172,7 +172,7 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let peak = peak.map_or("unknown".to_owned(), |peak| {
         format!("{:.0} G products/s", peak / 1e9)
     });
-    eprintln!(
+    output::say!(
         "{} rows of {} values, {} threads with {} on {}; memory is read at {:.1} GB/s, the tile's \
          peak is {peak}; {} answers compared with a full sort",
         report.rows,

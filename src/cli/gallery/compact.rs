@@ -31,7 +31,7 @@ pub(super) fn run(verb: &Compact, settings: &Settings) -> anyhow::Result<Exit> {
                 compacted,
             })?;
         } else {
-            eprintln!(
+            output::say!(
                 "{id}: wrote {} templates into {} segments in place of {}; {} removed templates are gone",
                 compacted.rows_written,
                 compacted.segments_written,

@@ -21,14 +21,14 @@ pub(super) fn run(verb: &Duplicates, settings: &Settings) -> anyhow::Result<Exit
     let pairs = pairs?;
     if let Some(output) = output {
         output.write(&pairs)?;
-        eprintln!("found {} pairs in {}", pairs.len(), verb.partition);
+        output::say!("found {} pairs in {}", pairs.len(), verb.partition);
     } else if verb.json {
         output::buffered(|stdout| {
             let mut pairs = pairs.iter();
             pairs.try_for_each(|pair| write_json_pair(stdout, pair))
         })?;
     } else if pairs.is_empty() {
-        eprintln!("nobody in {} is that similar to another", verb.partition);
+        output::say!("nobody in {} is that similar to another", verb.partition);
     } else {
         let mut table = output::table(&["class", "other", "similarity"]);
         for pair in &pairs {

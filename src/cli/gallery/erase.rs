@@ -47,9 +47,9 @@ pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
                 "what was stored is still being read by another process: run this again when it is done"
             }
         };
-        eprintln!("class {class} of {}: {removed}; {bytes}", verb.partition);
+        output::say!("class {class} of {}: {removed}; {bytes}", verb.partition);
     }
-    eprintln!(
+    output::say!(
         "copies may remain in snapshots, exports and backups, and in blocks put aside by the disk"
     );
     Ok(exit)

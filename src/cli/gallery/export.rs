@@ -23,7 +23,7 @@ pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
             "file": file.to_string(),
         }))?;
     } else {
-        eprintln!("exported {exported} embeddings of `{encoder}` from {id} to `{file}`");
+        output::say!("exported {exported} embeddings of `{encoder}` from {id} to `{file}`");
     }
     Ok(Exit::Success)
 }

@@ -215,7 +215,7 @@ fn print(
             _ if earlier == items => ", all of them in an earlier run".to_owned(),
             _ => format!(", {earlier} of {items} items in an earlier run"),
         };
-        eprintln!("{done} {accepted} embeddings of `{encoder}` into {id}{before}");
+        output::say!("{done} {accepted} embeddings of `{encoder}` into {id}{before}");
         if *refused > 0 {
             let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
             eprintln!("refused {refused} of {items} items{place}");

@@ -60,7 +60,7 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
         ]);
     }
     if !verb.json && ids.is_empty() {
-        eprintln!(
+        output::say!(
             "nobody was ever enrolled in `{}`",
             settings.data_dir.display()
         );

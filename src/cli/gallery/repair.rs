@@ -36,7 +36,7 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         }
     }
     if repaired.is_empty() {
-        eprintln!("nothing is damaged");
+        output::say!("nothing is damaged");
     }
     if let Some((directory, _store)) = unpacked {
         let closed = directory.close();

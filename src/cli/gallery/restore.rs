@@ -24,9 +24,9 @@ pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
     let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");
     let found = format!("{templates} templates of {galleries}");
     if verb.check {
-        eprintln!("`{}` is whole: {found}", verb.from.display());
+        output::say!("`{}` is whole: {found}", verb.from.display());
     } else {
-        eprintln!("restored {found} to `{}`", settings.data_dir.display());
+        output::say!("restored {found} to `{}`", settings.data_dir.display());
     }
     Ok(Exit::Success)
 }

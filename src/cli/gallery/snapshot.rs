@@ -20,7 +20,7 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
         let templates = manifest.templates();
         let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");
         let path = verb.to.display();
-        eprintln!("copied {templates} templates of {galleries} to `{path}`");
+        output::say!("copied {templates} templates of {galleries} to `{path}`");
     }
     Ok(Exit::Success)
 }

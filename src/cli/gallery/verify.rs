@@ -28,7 +28,7 @@ pub(super) fn run(verb: &Verify, settings: &Settings) -> anyhow::Result<Exit> {
         for damage in &verified.damage {
             output::line(format!("{}: {}", damage.partition, damage.what))?;
         }
-        eprintln!(
+        output::say!(
             "read {} templates in {}, {:.1} MB: {}",
             verified.templates,
             output::count(verified.segments, "segment", "segments"),

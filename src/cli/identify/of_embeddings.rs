@@ -78,7 +78,7 @@ fn to_file(verb: &Identify, mut batch: Batch, output: &Path) -> anyhow::Result<E
     let (count, name) = (batch.probes(), output.display());
     let mut file = AnswerFile::begin(output, verb.existing.existing(), count, &batch.job()?)?;
     if file.is_finished() {
-        eprintln!("`{name}` is finished: all {count} probes are answered");
+        output::say!("`{name}` is finished: all {count} probes are answered");
         return Ok(Exit::Success);
     }
     let bar = output::progress(count, "identifying");
@@ -106,6 +106,6 @@ fn to_file(verb: &Identify, mut batch: Batch, output: &Path) -> anyhow::Result<E
         0 => String::new(),
         resumed => format!(", {resumed} of them in an earlier run"),
     };
-    eprintln!("identified {count} probes{before}: {matches} matches in `{name}`");
+    output::say!("identified {count} probes{before}: {matches} matches in `{name}`");
     Ok(if matches > 0 { Exit::Success } else { Exit::No })
 }

@@ -29,7 +29,7 @@ pub(super) fn run(verb: &CreateKey, settings: &Settings) -> anyhow::Result<Exit>
     } else {
         output::line(format!("Id   {}", key.id))?;
         output::line(format!("Key  {}", secret.expose()))?;
-        eprintln!("keep the key now: only its hash is stored, and it cannot be shown again");
+        output::say!("keep the key now: only its hash is stored, and it cannot be shown again");
     }
     Ok(Exit::Success)
 }

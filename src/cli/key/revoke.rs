@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use crate::cli::args::RevokeKey;
 use crate::cli::exit::Exit;
-use crate::cli::open;
+use crate::cli::{open, output};
 use crate::config::Settings;
 
 pub(super) fn run(verb: &RevokeKey, settings: &Settings) -> anyhow::Result<Exit> {
@@ -13,6 +13,6 @@ pub(super) fn run(verb: &RevokeKey, settings: &Settings) -> anyhow::Result<Exit>
     if !super::keys_of(&engine)?.revoke(id)? {
         bail!("there is no key `{id}`: `vultus key list` shows them");
     }
-    eprintln!("revoked key {id}");
+    output::say!("revoked key {id}");
     Ok(Exit::Success)
 }

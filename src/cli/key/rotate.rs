@@ -5,6 +5,7 @@ use anyhow::Context;
 use crate::access::{Retire, ServerKey};
 use crate::cli::args::RotateKey;
 use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::config::Settings;
 use crate::types::Clock;
 
@@ -18,7 +19,7 @@ pub(super) fn run(verb: &RotateKey, settings: &Settings) -> anyhow::Result<Exit>
     // The file alone: the data directory itself is not opened, so a service may have it.
     ServerKey::rotate(&settings.data_dir, retire, now, &mut rand::rng())
         .context("replacing the key for tokens")?;
-    eprintln!(
+    output::say!(
         "replaced the key for tokens; those issued before {}",
         match retire {
             Retire::Keep => "stay valid until they expire",

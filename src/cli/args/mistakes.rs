@@ -1,0 +1,321 @@
+//! What is wrong with what was typed: one line, as for all other errors, with what was perhaps meant.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
+
+use super::verbs;
+
+/// Verbs that are as alike as this are taken for slips of each other.
+const LIKENESS_MIN: f64 = 0.8;
+/// More are no help.
+const TIPS_MAX: usize = 3;
+
+/// What people call things, and the verbs for them, the likeliest first.
+const SYNONYMS: &[(&[&str], &[&str])] = &[
+    (
+        &[
+            "remove", "delete", "erase", "rm", "del", "forget", "unenroll", "drop",
+        ],
+        &["gallery erase", "app remove", "key revoke"],
+    ),
+    (
+        &["info", "status", "stats", "show", "describe", "count"],
+        &["gallery info", "inspect"],
+    ),
+    (
+        &[
+            "list",
+            "ls",
+            "people",
+            "persons",
+            "classes",
+            "galleries",
+            "partitions",
+        ],
+        &["gallery list", "gallery info", "app list", "key list"],
+    ),
+    (
+        &[
+            "add",
+            "register",
+            "enrol",
+            "enrollment",
+            "insert",
+            "train",
+            "learn",
+        ],
+        &["enroll", "app create", "key create"],
+    ),
+    (
+        &["new", "make", "generate", "init", "issue"],
+        &["app create", "key create", "enroll"],
+    ),
+    (
+        &[
+            "search",
+            "find",
+            "recognize",
+            "recognise",
+            "match",
+            "query",
+            "who",
+            "lookup",
+            "ask",
+        ],
+        &["identify"],
+    ),
+    (
+        &[
+            "start", "run", "server", "daemon", "web", "listen", "api", "up", "http",
+        ],
+        &["serve"],
+    ),
+    (
+        &["backup", "dump", "save", "copy", "archive"],
+        &["gallery snapshot", "gallery export"],
+    ),
+    (
+        &["load", "upload", "read", "ingest"],
+        &["gallery import", "gallery restore"],
+    ),
+    (
+        &[
+            "check", "fsck", "validate", "doctor", "health", "test", "scrub",
+        ],
+        &["gallery verify", "inspect"],
+    ),
+    (
+        &["fix", "mend", "recover"],
+        &["gallery repair", "gallery restore"],
+    ),
+    (
+        &[
+            "vacuum", "optimize", "optimise", "gc", "clean", "prune", "purge",
+        ],
+        &["gallery compact", "gallery erase"],
+    ),
+    (
+        &["dedup", "dedupe", "similar", "pairs", "duplicate"],
+        &["gallery duplicates"],
+    ),
+    (&["benchmark", "measure", "perf", "speed"], &["bench"]),
+    (&["example", "try", "tour", "quickstart"], &["demo"]),
+    (&["complete", "completion", "shell"], &["completions"]),
+    (&["manual", "manpage", "docs", "documentation"], &["man"]),
+];
+
+/// What is wrong with `typed`, which `command` did not take: a line without `error: ` before it.
+pub(in crate::cli) fn explain(command: &Command, typed: &[OsString], error: &Error) -> String {
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => {
+            unknown_verb(command, typed, word)
+        }
+        _ => in_one_line(&error.to_string()),
+    }
+}
+
+/// What clap says in several paragraphs, without how to ask for help in general.
+fn in_one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let mut parts: Vec<String> = Vec::new();
+    for paragraph in text.split("\n\n") {
+        let words: Vec<&str> = paragraph.split_whitespace().collect();
+        let paragraph = words.join(" ");
+        if !paragraph.is_empty() && !paragraph.starts_with("For more information") {
+            parts.push(match paragraph.strip_prefix("Usage: ") {
+                Some(usage) => format!("usage: {usage}"),
+                None => paragraph,
+            });
+        }
+    }
+    parts.join("; ")
+}
+
+fn unknown_verb(command: &Command, typed: &[OsString], word: &str) -> String {
+    let (parent, found) = (parent(command, typed, word), word.escape_debug());
+    let verbs = verbs(command);
+    let tips = tips(&verbs, &parent, word);
+    let quoted: Vec<String> = tips.iter().map(|verb| format!("`vultus {verb}`")).collect();
+    let place = format!("vultus {parent}");
+    let place = place.trim_end();
+    match &quoted[..] {
+        [] => format!("`{place}` has no verb `{found}`: `{place} --help` lists those that it has"),
+        [one] => format!("`{place}` has no verb `{found}`: perhaps {one} was meant"),
+        [others @ .., last] => {
+            let others = others.join(", ");
+            format!("`{place}` has no verb `{found}`: perhaps {others} or {last} was meant")
+        }
+    }
+}
+
+/// The verbs that were typed before `word`.
+fn parent(command: &Command, typed: &[OsString], word: &str) -> String {
+    let (mut at, mut names) = (command, Vec::new());
+    for typed in typed.iter().skip(1).map_while(|typed| typed.to_str()) {
+        if typed == word {
+            break;
+        }
+        if let Some(below) = at.find_subcommand(typed) {
+            names.push(typed);
+            at = below;
+        }
+    }
+    names.join(" ")
+}
+
+/// The verbs that were perhaps meant, those below `parent` alone if there are any.
+fn tips<'a>(verbs: &'a [String], parent: &str, word: &str) -> Vec<&'a str> {
+    let word = word.to_ascii_lowercase();
+    let synonyms = SYNONYMS
+        .iter()
+        .filter(|(words, _)| words.contains(&word.as_str()));
+    let mut tips: Vec<&str> = synonyms
+        .flat_map(|(_, meant)| meant.iter())
+        .filter_map(|meant| verbs.iter().find(|verb| verb == meant))
+        .map(String::as_str)
+        .collect();
+    let last = |verb: &str| verb.rsplit(' ').next().unwrap_or_default().to_owned();
+    let mut alike: Vec<(f64, &str)> = verbs
+        .iter()
+        .map(|verb| (strsim::jaro_winkler(&last(verb), &word), verb.as_str()))
+        .filter(|(likeness, verb)| *likeness >= LIKENESS_MIN && !tips.contains(verb))
+        .collect();
+    alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // One that is written the same is meant before any that means the same.
+    let same = alike
+        .iter()
+        .take_while(|(likeness, _)| *likeness == 1.0)
+        .count();
+    let (same, alike) = alike.split_at(same);
+    let names = |part: &[(f64, &'a str)]| part.iter().map(|(_, verb)| *verb).collect::<Vec<_>>();
+    tips = [names(same), tips, names(alike)].concat();
+    let prefix = format!("{parent} ");
+    let below: Vec<&str> = tips
+        .iter()
+        .copied()
+        .filter(|tip| tip.starts_with(&prefix))
+        .collect();
+    let mut tips = if parent.is_empty() || below.is_empty() {
+        tips
+    } else {
+        below
+    };
+    tips.truncate(TIPS_MAX);
+    tips
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command;
+    use super::*;
+
+    fn explained(typed: &str) -> String {
+        let typed: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
+        let error = command().try_get_matches_from(&typed).unwrap_err();
+        explain(&command(), &typed, &error)
+    }
+
+    #[test]
+    fn the_right_verb_is_the_tip_for_a_wrong_one() {
+        for (typed, tip) in [
+            (
+                "vultus remove",
+                "perhaps `vultus gallery erase`, `vultus app remove` or `vultus key revoke`",
+            ),
+            ("vultus delete", "perhaps `vultus gallery erase`"),
+            ("vultus info", "perhaps `vultus gallery info`"),
+            ("vultus list", "`vultus gallery list`"),
+            ("vultus import", "perhaps `vultus gallery import`"),
+            ("vultus export", "perhaps `vultus gallery export`"),
+            ("vultus verify", "perhaps `vultus gallery verify`"),
+            (
+                "vultus create",
+                "`vultus app create` or `vultus key create`",
+            ),
+            ("vultus rotate", "perhaps `vultus key rotate`"),
+            ("vultus search", "perhaps `vultus identify`"),
+            ("vultus enrol", "perhaps `vultus enroll`"),
+            ("vultus Identify", "perhaps `vultus identify`"),
+            ("vultus idenitfy", "perhaps `vultus identify`"),
+            ("vultus start", "perhaps `vultus serve`"),
+            ("vultus backup", "perhaps `vultus gallery snapshot`"),
+            (
+                "vultus --data-dir d delete",
+                "perhaps `vultus gallery erase`",
+            ),
+            (
+                "vultus gallery remove",
+                "perhaps `vultus gallery erase` was meant",
+            ),
+            (
+                "vultus gallery delete",
+                "perhaps `vultus gallery erase` was meant",
+            ),
+            ("vultus gallery ls", "perhaps `vultus gallery list`"),
+            ("vultus gallery backup", "perhaps `vultus gallery snapshot`"),
+            ("vultus gallery imprt", "perhaps `vultus gallery import`"),
+            ("vultus app delete", "perhaps `vultus app remove` was meant"),
+            ("vultus key delete", "perhaps `vultus key revoke` was meant"),
+            ("vultus key add", "perhaps `vultus key create` was meant"),
+            (
+                "vultus key --data-dir d new",
+                "perhaps `vultus key create` was meant",
+            ),
+            (
+                "vultus evaluate livenes",
+                "perhaps `vultus evaluate liveness` was meant",
+            ),
+            ("vultus help delete", "delete"),
+            ("vultus xyzzy", "`vultus --help` lists"),
+            ("vultus key xyzzy", "`vultus key --help` lists"),
+        ] {
+            let found = explained(typed);
+            assert!(found.contains(tip), "{typed}: {found}");
+            assert_eq!(found.lines().count(), 1, "{found}");
+        }
+    }
+
+    #[test]
+    fn every_tip_is_a_verb() {
+        let verbs = verbs(&command());
+        for (words, meant) in SYNONYMS {
+            for tip in *meant {
+                assert!(verbs.iter().any(|verb| verb == tip), "{tip}");
+            }
+            for word in *words {
+                assert!(command().find_subcommand(word).is_none(), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line() {
+        for (typed, words) in [
+            (
+                "vultus key create --name x --everything --scopes foo",
+                "invalid value 'foo' for '--scopes <SCOPE>': ",
+            ),
+            (
+                "vultus identify x",
+                "--partition <STORAGE.PARTITION>; usage: vultus identify",
+            ),
+            ("vultus identify --nope", "unexpected argument '--nope'"),
+            (
+                "vultus serve extra",
+                "unexpected argument 'extra' found; usage: vultus serve",
+            ),
+            (
+                "vultus enroll --partition bws.1 --class",
+                "a value is required for '--class <N>'",
+            ),
+            ("vultus completions tcsh", "invalid value 'tcsh'"),
+        ] {
+            let found = explained(typed);
+            assert!(found.contains(words), "{typed}: {found}");
+            assert_eq!(found.lines().count(), 1, "{found}");
+            assert!(!found.contains("For more information"), "{found}");
+        }
+    }
+}
