@@ -57,14 +57,10 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     let accepted = found.iter().filter(|face| face.is_ok()).count();
     let pictures = output::count(found.len(), "picture", "pictures");
     let people = output::count(templates.len(), "person", "people");
-    let of_them = if kept == accepted {
-        String::new()
-    } else {
-        format!(", kept {kept} of {accepted} (at most {TEMPLATES_PER_CLASS_MAX} a person)")
-    };
     output::say!(
-        "enrolled {accepted} of {pictures} of {people} into {}{of_them}",
-        verb.partition
+        "enrolled {accepted} of {pictures} of {people} into {}{}",
+        verb.partition,
+        kept.notes(accepted)
     );
     Ok(if accepted == found.len() && !passed.is_missed() {
         Exit::Success
@@ -73,14 +69,43 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     })
 }
 
-/// Adds the templates of each class, and returns how many of them are kept.
+/// What became of the templates of all classes.
+#[derive(Default)]
+struct Kept {
+    added: usize,
+    known: usize,
+    displaced: usize,
+}
+
+impl Kept {
+    /// What there is to say besides that pictures were accepted.
+    fn notes(&self, accepted: usize) -> String {
+        let mut notes = String::new();
+        let new = accepted - self.known;
+        if self.known > 0 {
+            notes += &format!(", {} of them there already", self.known);
+        }
+        if self.added < new {
+            notes += &format!(
+                ", kept {} of {new} (the best {TEMPLATES_PER_CLASS_MAX} a person)",
+                self.added
+            );
+        }
+        if self.displaced > 0 {
+            notes += &format!(", {} older ones gave way", self.displaced);
+        }
+        notes
+    }
+}
+
+/// Adds the templates of each class.
 fn enroll(
     verb: &Enroll,
     engine: &Engine,
     encoder: &EncoderId,
     templates: &BTreeMap<ClassId, Vec<NewTemplate>>,
-) -> anyhow::Result<usize> {
-    let (now, mut kept) = (Clock::System.now(), 0);
+) -> anyhow::Result<Kept> {
+    let (now, mut kept) = (Clock::System.now(), Kept::default());
     for (class, templates) in templates {
         let bcid = Bcid::new(verb.partition.clone(), *class);
         let enrolled = if verb.replace {
@@ -88,7 +113,10 @@ fn enroll(
         } else {
             engine.enroll(&bcid, encoder, templates, now)?
         };
-        kept += enrolled.added;
+        kept.added += enrolled.added;
+        kept.known += enrolled.known;
+        // What was to be replaced does not give way.
+        kept.displaced += if verb.replace { 0 } else { enrolled.removed };
     }
     Ok(kept)
 }

@@ -141,7 +141,8 @@ mod tests {
         let partition: PartitionId = "a.1".parse().unwrap();
         let encoder = EncoderId::new("e", "1", 16).unwrap();
         let mut values = vec![0.0; 16];
-        values[0] = 1.0;
+        // Each time another: a class keeps none twice.
+        (values[0], values[1]) = (1.0, second as f32);
         let embedding = Embedding::new(values).unwrap();
         let template = NewTemplate { embedding, quality };
         let bcid = Bcid::new(partition, ClassId(class));

@@ -11,6 +11,7 @@ mod gallery;
 mod identify;
 mod import;
 mod list;
+mod retention;
 mod verify;
 
 use std::sync::Arc;
@@ -21,16 +22,13 @@ pub use gallery::Gallery;
 pub use identify::{Identification, IdentifyOptions, fuse};
 pub use import::{ImportOptions, Imported, check_source, none_refused};
 pub use list::{ClassSummary, Contents};
+pub use retention::TEMPLATES_PER_CLASS_MAX;
 pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 
 use crate::kernel::Kernel;
-use crate::partition::{Enrolled, Health, NewTemplate, Store};
+use crate::partition::{Choice, Enrolled, Health, Held, NewTemplate, Store};
 use crate::search::Pool;
 use crate::types::{Bcid, EncoderId, PartitionId, Timestamp};
-
-/// The most templates that a class keeps when it is enrolled again. With more, the oldest give way:
-/// two to five good pictures of a person are what helps; a hundred cost every search.
-pub const TEMPLATES_PER_CLASS_MAX: usize = 10;
 
 /// All galleries of a data directory, ready to be used.
 #[derive(Clone, Debug)]
@@ -72,8 +70,10 @@ impl Engine {
         &self.pool
     }
 
-    /// Adds templates to a class. The partition and the class begin to exist with the first; of a
-    /// class with more than [`TEMPLATES_PER_CLASS_MAX`] templates the oldest are removed.
+    /// Adds templates to a class. The partition and the class begin to exist with the first.
+    ///
+    /// Of the templates of a class and the new ones [`TEMPLATES_PER_CLASS_MAX`] stay: good ones
+    /// that differ from one another. One that the class has already is not added again.
     ///
     /// When this returns, the templates are on disk and the next search finds them.
     ///
@@ -88,13 +88,11 @@ impl Engine {
         templates: &[NewTemplate],
         now: Timestamp,
     ) -> Result<Enrolled, EngineError> {
-        // More at once than a class keeps: the later ones are as new and as good as any.
-        let templates = &templates[templates.len().saturating_sub(TEMPLATES_PER_CLASS_MAX)..];
-        let keep = TEMPLATES_PER_CLASS_MAX - templates.len();
-        self.put(bcid, encoder, templates, keep, now)
+        self.put(bcid, encoder, templates, retention::best, now)
     }
 
-    /// Replaces all templates of a class.
+    /// Replaces all templates of a class; of more than [`TEMPLATES_PER_CLASS_MAX`] new ones the
+    /// same are chosen.
     ///
     /// # Errors
     ///
@@ -106,7 +104,8 @@ impl Engine {
         templates: &[NewTemplate],
         now: Timestamp,
     ) -> Result<Enrolled, EngineError> {
-        self.put(bcid, encoder, templates, 0, now)
+        let choose = |_: &[Held<'_>], new: &[NewTemplate]| retention::best(&[], new);
+        self.put(bcid, encoder, templates, choose, now)
     }
 
     /// The partitions in which somebody was ever enrolled, in order of their names.
@@ -133,7 +132,7 @@ impl Engine {
         bcid: &Bcid,
         encoder: &EncoderId,
         templates: &[NewTemplate],
-        keep: usize,
+        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
         now: Timestamp,
     ) -> Result<Enrolled, EngineError> {
         if templates.is_empty() {
@@ -149,6 +148,6 @@ impl Engine {
             }
         }
         let partition = self.store.partition_for(&bcid.partition, encoder, now)?;
-        Ok(partition.enroll(bcid.class, encoder, templates, keep, now)?)
+        Ok(partition.enroll_chosen(bcid.class, encoder, templates, choose, now)?)
     }
 }

@@ -74,7 +74,7 @@ pub use inspect::{
 };
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
-pub use partition::{Enrolled, NewTemplate, Partition};
+pub use partition::{Choice, Enrolled, Held, NewTemplate, Partition};
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };

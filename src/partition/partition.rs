@@ -1,6 +1,7 @@
 //! One partition: enrolling, removing, and handing out snapshots.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +13,7 @@ use super::files::Files;
 use super::findings::Findings;
 use super::pace::{Alarm, Pace};
 use super::segment::{DeadRows, ENCODER_OFFSET, Segment, SegmentName, SegmentWriter, TemplateInfo};
-use super::snapshot::{Block, Shared, Snapshot, Source};
+use super::snapshot::{Block, BlockReader, Shared, Snapshot, Source};
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Timestamp};
 
@@ -29,11 +30,43 @@ pub struct NewTemplate {
     pub quality: f32,
 }
 
-/// What an enrolment did.
+/// A template that a class has.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// Its values.
+    pub values: &'a [f32],
+    /// Their length, as [`crate::code::length`] computes it.
+    pub length: f64,
+    /// The quality of its sample, from 0 to 1; NaN where it is not known.
+    pub quality: f32,
+}
+
+/// It is somebody's face.
+impl fmt::Debug for Held<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held(hidden)")
+    }
+}
+
+/// What is to become of the templates that a class has and of new ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The places of those of the class that stay, rising; the oldest has place 0.
+    pub keep: Vec<usize>,
+    /// The places of the new ones that are added, rising.
+    pub add: Vec<usize>,
+    /// How many of the new ones the class has already.
+    pub known: usize,
+}
+
+/// What an enrolment did. Templates that are neither added nor known are worth less than those that
+/// the class keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enrolled {
     /// How many templates were added.
     pub added: usize,
+    /// How many were there already.
+    pub known: usize,
     /// How many older templates of the class gave way.
     pub removed: usize,
     /// How many templates the class has now.
@@ -134,14 +167,12 @@ impl Partition {
     /// Adds templates to a class, which begins to exist with its first.
     ///
     /// Of the templates that the class has already, the newest `keep` stay and the others are
-    /// removed: `0` replaces the class, `usize::MAX` only adds. When this returns, all of it is on disk
-    /// and every later snapshot shows it. Calls that come at once share one sync.
+    /// removed: `0` replaces the class, `usize::MAX` only adds. The rest is as of
+    /// [`Partition::enroll_chosen`].
     ///
     /// # Errors
     ///
-    /// If the embeddings are of another encoder, or the disk fails. Later snapshots do not show
-    /// anything of it then; after a failed write it may be there when the data directory is opened
-    /// again, whole.
+    /// As [`Partition::enroll_chosen`].
     ///
     /// # Panics
     ///
@@ -154,35 +185,68 @@ impl Partition {
         keep: usize,
         now: Timestamp,
     ) -> Result<Enrolled, StoreError> {
+        let choose = move |held: &[Held<'_>], new: &[NewTemplate]| Choice {
+            keep: (held.len().saturating_sub(keep)..held.len()).collect(),
+            add: (0..new.len()).collect(),
+            known: 0,
+        };
+        self.enroll_chosen(class, encoder, templates, choose, now)
+    }
+
+    /// Adds templates to a class, which begins to exist with its first, and removes some of it, as
+    /// `choose` says when it sees those that the class has, oldest first, and the new ones.
+    ///
+    /// When this returns, all of it is on disk and every later snapshot shows it. Calls that come
+    /// at once share one sync, and wait for `choose`.
+    ///
+    /// # Errors
+    ///
+    /// If the embeddings are of another encoder, or the disk fails. Later snapshots do not show
+    /// anything of it then; after a failed write it may be there when the data directory is opened
+    /// again, whole.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an embedding has not the dimension of its encoder, or `choose` names a place that
+    /// is none.
+    pub fn enroll_chosen(
+        &self,
+        class: ClassId,
+        encoder: &EncoderId,
+        templates: &[NewTemplate],
+        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
+        now: Timestamp,
+    ) -> Result<Enrolled, StoreError> {
         self.check_encoder(encoder)?;
         // Whoever leads the group of changes should neither code templates nor wait for a disk.
-        templates_of(&self.snapshot(), class)?;
-        let mut added: Vec<TailTemplate> = templates
-            .iter()
-            .map(|new| TailTemplate {
-                class,
-                info: TemplateInfo::new(new.quality, now),
-                embedding: new.embedding.clone(),
-            })
-            .collect();
-        let mut block = TailBlock::of(encoder.dimension(), &added);
+        held(&self.snapshot(), &templates_of(&self.snapshot(), class)?)?;
+        let new = templates.to_vec();
+        let all = tail_templates(class, &new, now);
+        let coded = TailBlock::of(encoder.dimension(), &all);
         let shared = self.shared.clone();
         let enrolled = self.common.commits.commit(move |group| {
             let snapshot = group.snapshot(&shared);
             let old = templates_of(&snapshot, class)?;
-            let kept = old.len().min(keep);
+            let choice = choose(&held(&snapshot, &old)?, &new);
+            let enrolled = Enrolled {
+                added: choice.add.len(),
+                known: choice.known,
+                removed: old.len() - choice.keep.len(),
+                templates: choice.keep.len() + choice.add.len(),
+            };
+            if enrolled.added + enrolled.removed == 0 {
+                return Ok(enrolled);
+            }
+            let (mut added, mut block) = chosen(&all, &coded, &choice.add);
             let numbers = group.take_numbers(added.len() as u64)..;
             for ((number, template), info) in numbers.zip(&mut added).zip(&mut block.infos) {
                 template.info.template = number;
                 info.template = number;
             }
-            let removed = old.len() - kept;
-            let enrolled = Enrolled {
-                added: added.len(),
-                removed,
-                templates: kept + added.len(),
-            };
-            change(group, &shared, snapshot, (&added, block), &old[kept..])?;
+            let stays = |place: &usize| choice.keep.binary_search(place).is_ok();
+            let gone = (0..old.len()).filter(|place| !stays(place));
+            let gone: Vec<Location> = gone.map(|place| old[place]).collect();
+            change(group, &shared, snapshot, (&added, block), &gone)?;
             Ok(enrolled)
         })?;
         if enrolled.removed > 0 {
@@ -323,7 +387,49 @@ struct Location {
     info: TemplateInfo,
 }
 
-/// The templates of a class, the newest first.
+/// New templates as the tail has them, without their numbers.
+fn tail_templates(class: ClassId, new: &[NewTemplate], now: Timestamp) -> Vec<TailTemplate> {
+    let template = |new: &NewTemplate| TailTemplate {
+        class,
+        info: TemplateInfo::new(new.quality, now),
+        embedding: new.embedding.clone(),
+    };
+    new.iter().map(template).collect()
+}
+
+/// Those of some templates that were chosen, in both their forms.
+fn chosen(
+    all: &[TailTemplate],
+    coded: &TailBlock,
+    places: &[usize],
+) -> (Vec<TailTemplate>, TailBlock) {
+    if places.len() == all.len() {
+        return (all.to_vec(), coded.clone());
+    }
+    let mut block = TailBlock::new(coded.planes.layout().dimension());
+    for &place in places {
+        block.append(coded, place..place + 1);
+    }
+    let templates = places.iter().map(|&place| all[place].clone());
+    (templates.collect(), block)
+}
+
+/// The same templates, to choose from.
+fn held<'a>(snapshot: &'a Snapshot, of: &[Location]) -> Result<Vec<Held<'a>>, StoreError> {
+    let blocks: Vec<BlockReader<'a>> = snapshot.blocks().collect();
+    let mut held = Vec::with_capacity(of.len());
+    for location in of {
+        let row = blocks[location.block].row(location.row);
+        held.push(Held {
+            values: row.values()?,
+            length: row.length()?,
+            quality: location.info.quality,
+        });
+    }
+    Ok(held)
+}
+
+/// The templates of a class, the oldest first.
 fn templates_of(snapshot: &Snapshot, class: ClassId) -> Result<Vec<Location>, StoreError> {
     let mut locations = Vec::new();
     for (block, of) in snapshot.blocks().enumerate() {
@@ -334,7 +440,7 @@ fn templates_of(snapshot: &Snapshot, class: ClassId) -> Result<Vec<Location>, St
     }
     locations.sort_by_key(|location| {
         let info = location.info;
-        std::cmp::Reverse((info.enrolled_unix_milliseconds, info.template))
+        (info.enrolled_unix_milliseconds, info.template)
     });
     Ok(locations)
 }

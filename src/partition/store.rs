@@ -664,6 +664,7 @@ mod tests {
             replaced,
             Enrolled {
                 added: 1,
+                known: 0,
                 removed: 3,
                 templates: 1
             }

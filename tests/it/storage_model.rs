@@ -17,6 +17,9 @@ use vultus::types::{Bcid, ClassId, Embedding, EncoderId, PartitionId, Timestamp}
 
 use super::naive::{self, Row};
 
+/// Of every template, so that what stays of a class depends on how alike they are alone.
+const QUALITY: f32 = 0.5;
+
 /// Something that is done with a gallery.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -40,6 +43,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     let class = 0_i64..6;
     prop_oneof![
         6 => (class.clone(), 1_usize..4).prop_map(|(class, count)| Operation::Enroll(class, count)),
+        2 => (7_usize..14).prop_map(|count| Operation::Enroll(2, count)),
         2 => (class.clone(), 1_usize..3).prop_map(|(class, count)| Operation::Replace(class, count)),
         2 => class.clone().prop_map(Operation::Delete),
         1 => class.prop_map(Operation::Erase),
@@ -103,7 +107,9 @@ impl Gallery {
                     .enroll(&bcid(class), &encoder(), &templates, now);
                 let all = self.model.entry(class).or_default();
                 all.extend(rows);
-                all.drain(..all.len().saturating_sub(TEMPLATES_PER_CLASS_MAX));
+                while all.len() > TEMPLATES_PER_CLASS_MAX {
+                    all.remove(most_alike(all));
+                }
                 assert_eq!(enrolled.unwrap().templates, all.len());
             }
             Operation::Replace(class, count) => {
@@ -132,7 +138,7 @@ impl Gallery {
                 let rows = self.rows(count);
                 let mut batch = TemplateBatch::new(&encoder());
                 for (class, row) in (0..).zip(rows) {
-                    batch.push(ClassId(class), &row, f32::NAN, now);
+                    batch.push(ClassId(class), &row, QUALITY, now);
                     self.model.entry(class).or_default().push(row);
                 }
                 self.partition().add_batch(&batch, None, now).unwrap();
@@ -218,6 +224,23 @@ impl Gallery {
     }
 }
 
+/// Which of some rows of one quality tells least: the one that is nearest to another, and of two that
+/// are, the older.
+fn most_alike(rows: &[Vec<f32>]) -> usize {
+    let nearest = |at: usize| {
+        let others = (0..rows.len()).filter(|other| *other != at);
+        let alike = others.map(|other| naive::cosine(&rows[at], &rows[other]));
+        alike.fold(f64::NEG_INFINITY, f64::max)
+    };
+    let mut least = 0;
+    for at in 1..rows.len() {
+        if nearest(at) > nearest(least) {
+            least = at;
+        }
+    }
+    least
+}
+
 fn open(data: &Path, maintained: bool) -> (Engine, Option<Maintenance>) {
     let store = Arc::new(Store::open(data).unwrap());
     let options = MaintenanceOptions {
@@ -231,7 +254,7 @@ fn open(data: &Path, maintained: bool) -> (Engine, Option<Maintenance>) {
 fn templates(rows: &[Vec<f32>]) -> Vec<NewTemplate> {
     let template = |row: &Vec<f32>| NewTemplate {
         embedding: Embedding::new(row.clone()).unwrap(),
-        quality: 0.5,
+        quality: QUALITY,
     };
     rows.iter().map(template).collect()
 }

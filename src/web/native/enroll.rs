@@ -70,6 +70,8 @@ pub(in super::super) struct EnrollAnswer {
     class: String,
     /// How many templates were added.
     added: usize,
+    /// How many of the samples were templates of the class already, and were not added again.
+    known: usize,
     /// How many older templates of the class gave way.
     removed: usize,
     /// How many templates the class has now.
@@ -111,8 +113,8 @@ pub(super) fn endpoint() -> Endpoint {
 /// Make samples templates of a class
 ///
 /// All of them, or none if one is of no use. The partition and the class come into being with the first. When
-/// the answer comes, the templates are on disk and the next search finds them. The oldest templates of a class
-/// that has more than ten give way. Needs the scope `enroll`.
+/// the answer comes, the templates are on disk and the next search finds them. A class keeps at most ten
+/// templates: good ones that differ from one another. Needs the scope `enroll`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/enroll",
@@ -157,6 +159,7 @@ fn add(
     Ok(EnrollAnswer {
         class: bcid.class.to_string(),
         added: enrolled.added,
+        known: enrolled.known,
         removed: enrolled.removed,
         templates: enrolled.templates,
         encoder: encoder_name(&samples.encoder),

@@ -1,0 +1,230 @@
+//! Which templates a class keeps.
+//!
+//! A class has at most [`TEMPLATES_PER_CLASS_MAX`] templates: two to five good pictures of a person
+//! are what helps, and a hundred cost every search. What stays is what tells most of the person:
+//! good samples that differ from one another. While there are too many, the one that is worth least
+//! goes, where a template is worth its quality times its distance from the one that is most like
+//! it. So of two pictures that are nearly the same the poorer goes, and a poor picture that is like
+//! no other does not displace good ones. Every way of enrolling follows this rule.
+
+use crate::code::{length, similarity};
+use crate::partition::{Choice, Held, NewTemplate};
+
+/// The most templates that a class keeps when it is enrolled.
+pub const TEMPLATES_PER_CLASS_MAX: usize = 10;
+
+/// From this similarity on a sample is one that the class has already. The same picture gives the
+/// same embedding but for rounding; another one taken at once differs by a thousand times this.
+const KNOWN_SIMILARITY: f64 = 1.0 - 1e-6;
+
+/// Of the templates that a class has, so many are compared, the newest. Only an import makes
+/// classes so large.
+const COMPARED_MAX: usize = 64;
+
+/// Chooses from the templates that a class has and new ones.
+pub(super) fn best(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
+    let first = held.len().saturating_sub(COMPARED_MAX);
+    let mut candidates: Vec<Candidate<'_>> = held[first..].iter().map(Candidate::held).collect();
+    let compared = candidates.len();
+    let mut origins: Vec<usize> = (first..held.len()).collect();
+    for (place, template) in new.iter().enumerate() {
+        let candidate = Candidate::new(template);
+        if !candidates.iter().any(|other| candidate.is_known(other)) {
+            candidates.push(candidate);
+            origins.push(place);
+        }
+    }
+    let known = new.len() - (candidates.len() - compared);
+    if known == new.len() {
+        return Choice {
+            keep: (0..held.len()).collect(),
+            add: Vec::new(),
+            known,
+        };
+    }
+    let stay = most_telling(&candidates, TEMPLATES_PER_CLASS_MAX);
+    let (keep, add): (Vec<usize>, Vec<usize>) = stay.into_iter().partition(|&at| at < compared);
+    let origin = |places: Vec<usize>| places.into_iter().map(|at| origins[at]).collect();
+    Choice {
+        keep: origin(keep),
+        add: origin(add),
+        known,
+    }
+}
+
+/// A template that may stay.
+struct Candidate<'a> {
+    values: &'a [f32],
+    length: f64,
+    quality: f64,
+}
+
+impl<'a> Candidate<'a> {
+    fn held(held: &Held<'a>) -> Candidate<'a> {
+        Candidate {
+            values: held.values,
+            length: held.length,
+            quality: known_quality(held.quality),
+        }
+    }
+
+    fn new(template: &'a NewTemplate) -> Candidate<'a> {
+        let values = template.embedding.values();
+        Candidate {
+            values,
+            length: length(values),
+            quality: known_quality(template.quality),
+        }
+    }
+
+    fn similarity(&self, other: &Candidate<'_>) -> f64 {
+        similarity(self.values, self.length, other.values, other.length)
+    }
+
+    fn is_known(&self, other: &Candidate<'_>) -> bool {
+        self.similarity(other) >= KNOWN_SIMILARITY
+    }
+}
+
+/// Nothing is known against an embedding that came ready.
+fn known_quality(quality: f32) -> f64 {
+    if quality.is_nan() {
+        1.0
+    } else {
+        f64::from(quality)
+    }
+}
+
+/// The places of the candidates that stay, at most `most`. Of two that are worth the same the later
+/// stays: it is newer. Takes time with the square of their number, and twice that where many go.
+fn most_telling(candidates: &[Candidate<'_>], most: usize) -> Vec<usize> {
+    let alike: Vec<Vec<f64>> = candidates
+        .iter()
+        .map(|one| {
+            candidates
+                .iter()
+                .map(|other| one.similarity(other))
+                .collect()
+        })
+        .collect();
+    let mut stay: Vec<usize> = (0..candidates.len()).collect();
+    while stay.len() > most {
+        let worth = |at: usize| {
+            let others = stay.iter().filter(|&&other| other != at);
+            let nearest = others.map(|&other| alike[at][other]).fold(-1.0, f64::max);
+            candidates[at].quality * (1.0 - nearest)
+        };
+        let worths: Vec<f64> = stay.iter().map(|&at| worth(at)).collect();
+        // The first of the least.
+        let least = (0..stay.len()).min_by(|&a, &b| worths[a].total_cmp(&worths[b]));
+        stay.remove(least.unwrap_or_default());
+    }
+    stay
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Embedding;
+
+    fn template(values: &[f32], quality: f32) -> NewTemplate {
+        let mut padded = vec![0.0; 16];
+        padded[..values.len()].copy_from_slice(values);
+        NewTemplate {
+            embedding: Embedding::new(padded).unwrap(),
+            quality,
+        }
+    }
+
+    /// A sample of its own direction.
+    fn axis(axis: usize, quality: f32) -> NewTemplate {
+        let mut values = [0.0; 16];
+        values[axis] = 1.0;
+        template(&values, quality)
+    }
+
+    fn chosen(held: &[NewTemplate], new: &[NewTemplate]) -> Choice {
+        let held: Vec<Held<'_>> = held
+            .iter()
+            .map(|template| Held {
+                values: template.embedding.values(),
+                length: length(template.embedding.values()),
+                quality: template.quality,
+            })
+            .collect();
+        best(&held, new)
+    }
+
+    #[test]
+    fn up_to_ten_all_stay_and_of_more_the_poorest() {
+        let held: Vec<NewTemplate> = (0..6).map(|at| axis(at, 0.9)).collect();
+        let new: Vec<NewTemplate> = (6..10).map(|at| axis(at, 0.2)).collect();
+        let choice = chosen(&held, &new);
+        assert_eq!(
+            (choice.keep, choice.add),
+            ((0..6).collect(), (0..4).collect())
+        );
+        let better: Vec<NewTemplate> = (6..12).map(|at| axis(at, 0.3 + at as f32 / 20.0)).collect();
+        let choice = chosen(&held, &better);
+        assert_eq!(
+            (choice.keep, choice.add),
+            ((0..6).collect(), vec![2, 3, 4, 5])
+        );
+    }
+
+    #[test]
+    fn of_nearly_the_same_the_poorer_goes_first() {
+        let mut held: Vec<NewTemplate> = (0..10).map(|at| axis(at, 0.5)).collect();
+        let near = template(&[1.0, 0.05], 0.6);
+        let choice = chosen(&held, std::slice::from_ref(&near));
+        assert_eq!((choice.keep, choice.add), ((1..10).collect(), vec![0]));
+        // A poor one of which nothing like it is there does not displace a good one.
+        held[0] = near;
+        let choice = chosen(&held, &[axis(12, 0.01)]);
+        assert_eq!((choice.keep, choice.add.len()), ((0..10).collect(), 0));
+    }
+
+    #[test]
+    fn what_the_class_has_is_known_and_pushes_nobody_out() {
+        let held: Vec<NewTemplate> = (0..10).map(|at| axis(at, f32::NAN)).collect();
+        let choice = chosen(&held, &[axis(9, f32::NAN), template(&[0.0, 3.0], 1.0)]);
+        assert_eq!(
+            (choice.keep, choice.add.len(), choice.known),
+            ((0..10).collect(), 0, 2)
+        );
+        // Twice in one call is once.
+        let choice = chosen(&held[..2], &[axis(5, 0.5), axis(5, 0.5), axis(1, 0.5)]);
+        assert_eq!(
+            (choice.keep, choice.add, choice.known),
+            (vec![0, 1], vec![0], 2)
+        );
+        let choice = chosen(&[], &[axis(5, 0.5), axis(5, 0.5)]);
+        assert_eq!((choice.add, choice.known), (vec![0], 1));
+    }
+
+    #[test]
+    fn a_class_that_was_imported_large_comes_down_to_ten_with_the_next() {
+        let random: Vec<NewTemplate> = (0..100)
+            .map(|at| template(&[(at as f32).sin(), (at as f32 * 1.7).cos(), 1.0], 0.5))
+            .collect();
+        let choice = chosen(&random[..99], &random[99..]);
+        assert_eq!(
+            choice.keep.len() + choice.add.len(),
+            TEMPLATES_PER_CLASS_MAX
+        );
+        assert!(choice.keep.iter().all(|&place| place >= 99 - COMPARED_MAX));
+        let again = chosen(&random[..99], &random[98..99]);
+        assert_eq!(
+            (again.keep.len(), again.known),
+            (99, 1),
+            "nothing new, nothing lost"
+        );
+    }
+
+    #[test]
+    fn of_the_same_worth_the_newer_stays() {
+        let held: Vec<NewTemplate> = (0..10).map(|at| axis(at, 1.0)).collect();
+        let choice = chosen(&held, &[axis(10, 1.0)]);
+        assert_eq!((choice.keep, choice.add), ((1..10).collect(), vec![0]));
+    }
+}
