@@ -54,6 +54,24 @@ pub enum StoreError {
         /// What was found.
         what: String,
     },
+    /// The catalog is missing where there once was one.
+    #[error(
+        "catalog `{path}` is missing, though `{trace}` shows that there was one; nothing was changed: put the catalog back, or restore a snapshot into another directory"
+    )]
+    CatalogLost {
+        /// Where the catalog should be.
+        path: PathBuf,
+        /// What shows that there was one.
+        trace: PathBuf,
+    },
+    /// The catalog that is open has no longer its name.
+    #[error(
+        "`{path}` was deleted, moved or replaced while this process had it open: no more changes are taken, since they would be lost; put it back, then restart"
+    )]
+    Replaced {
+        /// The catalog file.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("cannot {action} `{path}`")]
     Io {

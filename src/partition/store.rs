@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::{self, Manifest};
-use super::catalog::{CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, remove_leftover};
+use super::catalog::{
+    CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost, remove_leftover,
+    trace_of_lost,
+};
 use super::disk::{Disk, RealDisk};
 use super::error::StoreError;
 use super::files::Files;
@@ -79,16 +82,19 @@ pub struct Erased {
 
 impl Store {
     /// Whether there is a data directory, which [`Store::open`] would open instead of making one.
+    ///
+    /// Also if its catalog is missing, so that it cannot be opened.
     pub fn is_in(directory: &Path) -> bool {
         directory.join(CATALOG_FILE).exists()
+            || trace_of_lost(directory, &RealDisk).is_ok_and(|trace| trace.is_some())
     }
 
     /// Opens a data directory, or makes one.
     ///
     /// # Errors
     ///
-    /// If another process has it open to change it, it cannot be written, is damaged, or is newer
-    /// than this build.
+    /// If another process has it open to change it, it cannot be written, is damaged, its catalog is
+    /// missing, or it is newer than this build.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
         Store::open_on(Arc::new(RealDisk), directory)
     }
@@ -577,6 +583,7 @@ fn open_everything(directory: &Path) -> Result<(), StoreError> {
 }
 
 fn must_exist(directory: &Path) -> Result<(), StoreError> {
+    refuse_if_lost(directory, &RealDisk)?;
     let catalog = directory.join(CATALOG_FILE);
     fs::metadata(&catalog).map_err(|error| StoreError::io("open", &catalog, error))?;
     Ok(())

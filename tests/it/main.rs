@@ -15,6 +15,8 @@ mod cli_batch;
 #[cfg(feature = "web")]
 mod cli_bench;
 #[cfg(feature = "web")]
+mod cli_data_directory;
+#[cfg(feature = "web")]
 mod cli_duplicates;
 #[cfg(feature = "web")]
 mod cli_exchange;

@@ -184,7 +184,10 @@ impl Commits {
     /// Why nothing can be changed any more, if that is so.
     pub(in crate::partition) fn failure(&self) -> Option<StoreError> {
         match self.lead.lock() {
-            Ok(lead) => lead.broken.as_ref().map(|cause| self.stopped(Some(cause))),
+            Ok(lead) => match &lead.broken {
+                Some(cause) => Some(self.stopped(Some(cause))),
+                None => self.catalog.still_there().err(),
+            },
             Err(_) => Some(self.stopped(None)),
         }
     }
@@ -208,6 +211,7 @@ impl Commits {
         let path = self.catalog.path();
         let failed = |error: redb::Error| failure("write", path, error);
         let database = self.catalog.database()?;
+        self.catalog.still_there()?;
         self.catalog.make_way();
         let transaction = database.begin_write().map_err(|e| failed(e.into()))?;
         let mut group = Group {
@@ -238,6 +242,8 @@ impl Commits {
             put_number(&transaction, META_NEXT, reserved).map_err(failed)?;
         }
         transaction.commit().map_err(|e| failed(e.into()))?;
+        // Also after it: whoever is told of the change believes that it stays.
+        self.catalog.still_there()?;
         lead.next_number = next_number;
         lead.reserved = reserved;
         for (shared, snapshot) in snapshots {

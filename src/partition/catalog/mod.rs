@@ -1,16 +1,19 @@
 //! The truth about a data directory: one redb file that names everything else.
 //!
 //! `tables` says what is in it and reads it, `commit` is the one way to change it, `copy` writes it
-//! anew, and `fill` keeps room ahead of it. What else is in a data directory belongs to
+//! anew, `fill` keeps room ahead of it, and `lost` tells a new data directory from one whose catalog is
+//! missing. What else is in a data directory belongs to
 //! [`super::files`].
 
 mod commit;
 mod copy;
 mod fill;
+mod lost;
 mod tables;
 
 pub(super) use self::commit::{Change, Commits, Group, Halt};
 pub(super) use self::copy::{copy_to, remove_leftover};
+pub(super) use self::lost::{refuse_if_lost, trace_of_lost};
 pub(super) use self::tables::{
     CATALOG_FILE, Catalog, Contents, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
     SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, Tables, check_version, copy_in_memory, damage,

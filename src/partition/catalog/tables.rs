@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fill::FilledAhead;
+use super::lost::refuse_if_lost;
 use crate::partition::StoreError;
 use crate::partition::disk::Disk;
 use crate::partition::segment::{ROWS_MAX, checksum};
@@ -91,11 +93,16 @@ pub(in crate::partition) struct Contents {
 pub(in crate::partition) struct Catalog {
     path: PathBuf,
     backing: Backing,
+    /// The file that is open, if it can be changed.
+    file: Mutex<Option<FileId>>,
     /// Whoever copies the file holds a lock on it meanwhile.
     quiet: Option<File>,
     /// Locked for as long as this process may change the catalog.
     _writer: Option<File>,
 }
+
+/// By what the system tells files apart, whatever their names.
+type FileId = (u64, u64);
 
 enum Backing {
     /// Replaced as a whole when the file is written anew.
@@ -117,6 +124,7 @@ impl Catalog {
         let database = match disk.open(&path) {
             Ok(_) => open_database(&path, directory, disk)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                refuse_if_lost(directory, disk)?;
                 create_database(&path, directory, disk)?
             }
             Err(error) => return Err(StoreError::io("open", &path, error)),
@@ -127,9 +135,11 @@ impl Catalog {
         let quiet = quiet_lock(&path);
         let created = File::options().create(true).append(true).open(&quiet);
         let created = created.map_err(|error| StoreError::io("create", &quiet, error))?;
+        let file = file_id(&path).map_err(|error| StoreError::io("read", &path, error))?;
         Ok(Catalog {
             path,
             backing: Backing::Writable(RwLock::new(Arc::new(database))),
+            file: Mutex::new(Some(file)),
             quiet: Some(created),
             _writer: Some(writer),
         })
@@ -143,6 +153,7 @@ impl Catalog {
         let catalog = Catalog {
             path,
             backing,
+            file: Mutex::default(),
             quiet: None,
             _writer: None,
         };
@@ -184,13 +195,30 @@ impl Catalog {
     }
 
     /// Puts another file's database in the place of this one, which is returned. The caller has
-    /// seen to it that both say the same, and that nobody is changing either.
+    /// seen to it that both say the same, that the new file has the name, and that nobody is changing
+    /// either.
     pub(super) fn replace_database(&self, new: Database) -> Option<Arc<Database>> {
         let Backing::Writable(database) = &self.backing else {
             return None;
         };
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where the name is gone already, the file that is told from all others is the old one.
+        *file = file_id(&self.path).ok().or(*file);
         let mut database = database.write().unwrap_or_else(PoisonError::into_inner);
         Some(std::mem::replace(&mut *database, Arc::new(new)))
+    }
+
+    /// Fails if the file that is open no longer has its name: what is written into it would be gone
+    /// with this process.
+    pub(super) fn still_there(&self) -> Result<(), StoreError> {
+        let opened = *self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match (opened, file_id(&self.path)) {
+            (None, _) => Ok(()),
+            (Some(opened), Ok(found)) if opened == found => Ok(()),
+            _ => Err(StoreError::Replaced {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     pub(in crate::partition) fn is_read_only(&self) -> bool {
@@ -514,6 +542,11 @@ fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
 
 fn quiet_lock(path: &Path) -> PathBuf {
     path.with_extension("lock")
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let metadata = path.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn path_in(directory: &Path) -> PathBuf {

@@ -6,6 +6,7 @@
 mod crash;
 mod faults;
 mod faulty;
+mod lost;
 mod repair;
 mod upkeep;
 mod workload;

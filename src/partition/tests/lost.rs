@@ -1,0 +1,189 @@
+//! Files of a data directory that are gone, or that somebody changed for others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::workload::Model;
+use super::workload::Operation::{AddBatch, Count, Enroll, Seal};
+use crate::partition::{Store, StoreError};
+
+const ALL: usize = usize::MAX;
+
+/// A data directory with two partitions: one with a segment and a tail, one with a segment.
+fn filled(directory: &Path) -> Model {
+    let store = Store::open(directory).unwrap();
+    let mut model = Model::default();
+    for operation in [
+        AddBatch(0, 5),
+        AddBatch(1, 3),
+        Enroll(0, 1, 2, ALL),
+        Seal(0),
+        Enroll(0, 2, 1, ALL),
+    ] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    model
+}
+
+/// Everything that is in a directory, but what is empty: locks come and go.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.insert(path, bytes);
+        }
+    }
+    found.retain(|_, bytes| !bytes.is_empty());
+    found
+}
+
+#[test]
+fn no_catalog_is_made_where_one_is_missing() {
+    for left in [
+        &["segments/1", "segments/2", "readers.lock", "catalog.lock"][..],
+        &["segments/1"],
+        &["segments/2"],
+        &["catalog.lock"],
+        &["readers.lock"],
+        &["server.key"],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let model = filled(directory.path());
+        let catalog = directory.path().join("catalog.redb");
+        let aside = directory.path().join("aside");
+        fs::write(directory.path().join("server.key"), b"a secret").unwrap();
+        let numbered: Vec<_> = fs::read_dir(directory.path().join("segments"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert_eq!(numbered.len(), 2);
+        fs::create_dir(&aside).unwrap();
+        fs::rename(&catalog, aside.join("catalog.redb")).unwrap();
+        let all =
+            ["readers.lock", "catalog.lock", "server.key"].map(|name| directory.path().join(name));
+        for path in numbered.iter().chain(&all) {
+            let is_left = |name: &&str| match name.strip_prefix("segments/") {
+                Some(which) => numbered.get(which.parse::<usize>().unwrap() - 1) == Some(path),
+                None => *path == directory.path().join(name),
+            };
+            if !left.iter().any(is_left) {
+                fs::rename(path, aside.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let before = contents(directory.path());
+        for open in [Store::open, Store::open_existing, Store::open_read_only] {
+            let error = open(directory.path()).unwrap_err();
+            assert!(
+                matches!(&error, StoreError::CatalogLost { path, .. } if *path == catalog),
+                "{left:?}: {error}"
+            );
+        }
+        assert!(Store::is_in(directory.path()), "{left:?}");
+        assert_eq!(contents(directory.path()), before, "{left:?}");
+
+        for entry in fs::read_dir(&aside).unwrap() {
+            let entry = entry.unwrap();
+            let back = numbered
+                .iter()
+                .find(|path| path.file_name().unwrap() == entry.file_name());
+            let back = back.cloned();
+            let back = back.unwrap_or_else(|| directory.path().join(entry.file_name()));
+            fs::rename(entry.path(), back).unwrap();
+        }
+        let store = Store::open(directory.path()).unwrap();
+        assert!(model.is_held_by(&Model::of(&store).unwrap()), "{left:?}");
+    }
+}
+
+#[test]
+fn a_first_start_that_was_killed_is_begun_again() {
+    let made = tempfile::tempdir().unwrap();
+    drop(Store::open(made.path()).unwrap());
+    let catalog = fs::read(made.path().join("catalog.redb")).unwrap();
+    let drafts: [Option<&[u8]>; 4] = [
+        None,
+        Some(&[]),
+        Some(&catalog[..catalog.len() / 2]),
+        Some(&catalog),
+    ];
+    for draft in drafts {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("writer.lock"), b"").unwrap();
+        if let Some(bytes) = draft {
+            fs::write(directory.path().join("catalog.redb.new"), bytes).unwrap();
+        }
+        // A directory of segments is made before the first of them.
+        fs::create_dir_all(directory.path().join("segments/1")).unwrap();
+        assert!(!Store::is_in(directory.path()));
+        let store = Store::open(directory.path()).unwrap();
+        Enroll(0, 1, 1, ALL)
+            .run(&store, &mut Model::default())
+            .unwrap();
+    }
+}
+
+/// Takes a data directory away, and may put it aside.
+type TakeAway = fn(&Path, &Path);
+
+/// Ways in which a data directory goes from under a service.
+const TAKEN_AWAY: &[(&str, TakeAway)] = &[
+    ("the directory is deleted", |data, _| {
+        fs::remove_dir_all(data).unwrap();
+    }),
+    ("the directory is moved", |data, aside| {
+        fs::rename(data, aside).unwrap();
+    }),
+    (
+        "the directory is replaced by an empty one",
+        |data, aside| {
+            fs::rename(data, aside).unwrap();
+            fs::create_dir(data).unwrap();
+        },
+    ),
+    ("the directory is replaced by a copy", |data, aside| {
+        fs::rename(data, aside).unwrap();
+        fs::create_dir(data).unwrap();
+        fs::copy(aside.join("catalog.redb"), data.join("catalog.redb")).unwrap();
+    }),
+    ("the catalog is deleted", |data, _| {
+        fs::remove_file(data.join("catalog.redb")).unwrap();
+    }),
+    ("the catalog is replaced by a copy", |data, aside| {
+        let catalog = data.join("catalog.redb");
+        fs::copy(&catalog, aside).unwrap();
+        fs::rename(aside, catalog).unwrap();
+    }),
+];
+
+#[test]
+fn nothing_is_acknowledged_once_the_data_directory_is_gone() {
+    for (what, take_away) in TAKEN_AWAY {
+        for is_renewed in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let data = directory.path().join("data");
+            filled(&data);
+            let store = Store::open(&data).unwrap();
+            let mut model = Model::of(&store).unwrap();
+            if is_renewed {
+                store.renew_catalog().unwrap();
+            }
+            Enroll(0, 9, 1, ALL).run(&store, &mut model).unwrap();
+            assert!(store.health().unwrap().is_good());
+            take_away(&data, &directory.path().join("aside"));
+            let stopped = store.health().unwrap().stopped.expect(what);
+            assert!(
+                stopped.contains("deleted, moved or replaced"),
+                "{what}: {stopped}"
+            );
+            for operation in [Enroll(0, 10, 1, ALL), Count, AddBatch(0, 2)] {
+                let refused = operation.run(&store, &mut model);
+                assert!(refused.is_err(), "{what}: {operation:?}");
+            }
+        }
+    }
+}
