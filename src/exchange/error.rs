@@ -31,7 +31,7 @@ pub enum ExchangeError {
         what: String,
     },
     /// The file holds something else than what was asked for.
-    #[error("`{path}` holds {found}, and {expected} is needed")]
+    #[error("`{path}` holds {found}; expected {expected}")]
     Contents {
         /// The file.
         path: PathBuf,

@@ -27,5 +27,6 @@ pub use npy::EmbeddingFile;
 pub use pairs::{PairFile, write_json_pair};
 pub use refused::RefusedFile;
 pub use source::{
-    Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, file_facts, open_source,
+    Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, class_of_text,
+    file_facts, open_source,
 };

@@ -97,6 +97,36 @@ fn bad_rows_are_reported_and_the_others_come_in() {
 }
 
 #[test]
+fn all_refused_is_no_success_and_every_line_has_its_reason() {
+    let place = Place::new();
+    let path = place.at("a.jsonl");
+    let values = ["0.5"; 16].join(",");
+    for (name, lines) in [
+        (
+            "bws.1",
+            format!("{{\"class\":\"anna\",\"embedding\":[{values}]}}\n\n"),
+        ),
+        ("bws.2", "{}\n{\"class\":1}\n".to_owned()),
+    ] {
+        fs::write(&path, lines).unwrap();
+        let report = place.at(&format!("{name}.refused"));
+        let refused = ["--refused", text(&report)];
+        let dry = partly(&place.embeddings(name, "a.jsonl", &["--dry-run"]));
+        assert_eq!((&dry["imported"], &dry["refused"]), (&0.into(), &2.into()));
+        let done = partly(&place.embeddings(name, "a.jsonl", &refused));
+        assert_eq!(
+            (&done["imported"], &done["refused"]),
+            (&0.into(), &2.into())
+        );
+        let lines = json_lines(&fs::read_to_string(&report).unwrap());
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line["reason"].is_string()));
+        let all = failure(&place.embeddings(name, "a.jsonl", &["--all-or-nothing"]));
+        assert!(all.contains("row 0 of"), "{all}");
+    }
+}
+
+#[test]
 fn classes_and_times_beside_a_matrix_go_out_in_every_format() {
     let place = Place::new();
     embeddings(&place.at("rows.npy"), &random_rows(3, 16, 1));
@@ -224,6 +254,12 @@ fn pictures_come_from_folders_and_manifests() {
     );
 
     let manifest = place.at("list.csv");
+    fs::write(
+        &manifest,
+        "class,picture\r\"3.0\",people/s7/obama-portrait.jpg\r",
+    )
+    .unwrap();
+    success(&place.import("bws.3", &["--manifest", text(&manifest)]));
     fs::write(
         &manifest,
         "\u{feff}class,picture,time\r\n\

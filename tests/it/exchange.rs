@@ -422,12 +422,33 @@ fn lines_that_are_none_are_refused_one_by_one_and_show_no_value() {
         ("{\"class\":1".to_owned(), "too early"),
         ("nonsense".to_owned(), "column 2 is no JSON"),
         (first.replace("\"class\":1,", ""), "missing field `class`"),
-        (first.replace("1,", "1.5,"), "not of the kind"),
+        (first.replace("1,", "1.5,"), "`class` is no whole number"),
         (
             first.replace("1,", "9223372036854775808,"),
-            "not of the kind",
+            "`class` is no whole number",
         ),
-        (first.replace("1,", "null,"), "not of the kind"),
+        (first.replace("1,", "1e300,"), "`class` is no whole number"),
+        (
+            first.replace("1,", "9007199254740994.0,"),
+            "`class` is no whole number",
+        ),
+        (first.replace("1,", "null,"), "`class` is no whole number"),
+        (first.replace("1,", "[7],"), "`class` is no whole number"),
+        (first.replace("1,", "true,"), "`class` is no whole number"),
+        (
+            first.replace("1,", "\"anna\","),
+            "`class` is no whole number",
+        ),
+        (
+            first.replace("1,", "\"1.5\","),
+            "`class` is no whole number",
+        ),
+        (first.replace("1,", "\"\","), "`class` is no whole number"),
+        (first.replace("1,", "\"-17\","), ""),
+        (first.replace("1,", "\" 17.0\","), ""),
+        (first.replace("1,", "17.0,"), ""),
+        (first.replace("1,", "1e3,"), ""),
+        (first.replace("1,", "\"9223372036854775807\","), ""),
         (
             format!("{{\"class\":1,\"embedding\":[{}]}}", numbers(15)),
             "it has 15 values, and 16",
@@ -497,12 +518,78 @@ fn lines_that_are_none_are_refused_one_by_one_and_show_no_value() {
     assert!(reasons[reasons.len() - 1].contains("no JSON"));
 }
 
+/// The classes of a file, or why each item is refused.
+fn classes(path: &Path) -> Vec<Result<i64, String>> {
+    let mut source = open_source(path, None, None).unwrap();
+    let (mut classes, mut scratch) = (Vec::new(), Vec::new());
+    while let Some(piece) = source.next_piece().unwrap() {
+        for at in 0..piece.items() {
+            let read = piece.read(at, &mut scratch);
+            classes.push(read.map(|record| record.class.0).map_err(|it| it.reason));
+        }
+    }
+    classes
+}
+
+#[test]
+fn lines_may_begin_with_a_mark_and_end_in_every_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    let values = ["0.5"; DIMENSION].join(",");
+    let line = |class: &str| format!("{{\"class\":{class},\"embedding\":[{values}]}}");
+    for end in ["\n", "\r\n", "\r"] {
+        for (mark, last) in [("", end), ("\u{feff}", end), ("\u{feff}", "")] {
+            let lines = ["1", "\"2\"", "3.0"].map(line).join(end);
+            fs::write(&path, format!("{mark}{lines}{last}")).unwrap();
+            assert_eq!(classes(&path), [Ok(1), Ok(2), Ok(3)], "{end:?} {mark:?}");
+        }
+        // A mark elsewhere is none.
+        fs::write(&path, format!("{}{end}\u{feff}{}", line("1"), line("2"))).unwrap();
+        assert!(classes(&path)[1].is_err());
+    }
+}
+
+#[test]
+fn every_item_has_its_reason_where_all_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    let values = ["0.5"; DIMENSION].join(",");
+    let bad_class = format!("{{\"class\":\"anna\",\"embedding\":[{values}]}}");
+    for (lines, reasons) in [
+        (
+            format!("{bad_class}\n{{}}\n"),
+            vec!["no whole number", "missing field"],
+        ),
+        (
+            "{}\n\nx\n".to_owned(),
+            vec!["missing field", "empty", "no JSON"],
+        ),
+        (
+            "{\"class\":1,\"embedding\":[1,2]}".to_owned(),
+            vec!["it has 2 values"],
+        ),
+    ] {
+        fs::write(&path, lines).unwrap();
+        let found = classes(&path);
+        assert_eq!(found.len(), reasons.len());
+        for (found, reason) in found.iter().zip(reasons) {
+            assert!(
+                found.as_ref().unwrap_err().contains(reason),
+                "{reason}: {found:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn files_without_an_embedding_are_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     for (name, contents, said) in [
-        ("a.jsonl", "", "none in 0 lines"),
-        ("b.jsonl", "{}\n{}\n", "none in 2 lines"),
+        (
+            "a.jsonl",
+            "",
+            "holds no line; expected lines with a class and an embedding",
+        ),
         ("c.csv", "", "cannot tell the format"),
         ("d", "", "cannot tell the format"),
     ] {

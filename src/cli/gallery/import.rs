@@ -12,10 +12,10 @@ use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::{ImportOptions, Imported, check_source, none_refused};
-use crate::exchange::{RefusedFile, Source, open_source};
+use crate::exchange::{RefusedFile, RefusedItem, Source, open_source};
 use crate::partition::Store;
 use crate::search::Pool;
-use crate::types::{Clock, EncoderId};
+use crate::types::{Clock, DIMENSION_MIN, EncoderId};
 
 /// Refused items that a dry run without a report shows.
 const REFUSED_SHOWN: usize = 10;
@@ -30,6 +30,9 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
             report.display()
         );
     }
+    let Some(encoder) = encoder else {
+        return refuse_all(verb, settings, source);
+    };
     let (imported, report) = if verb.dry_run {
         dry_run(verb, settings, source, &encoder)?
     } else {
@@ -38,7 +41,38 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
         }
         import(verb, settings, source, &encoder)?
     };
-    print(verb, &encoder, &imported, report.as_deref(), &passed)
+    print(verb, Some(&encoder), &imported, report.as_deref(), &passed)
+}
+
+/// Says of every item what is wrong with it, where none can be an embedding: nobody knows for which
+/// encoder, and so nothing is begun.
+fn refuse_all(
+    verb: &Import,
+    settings: &Settings,
+    mut source: Box<dyn Source>,
+) -> anyhow::Result<Exit> {
+    let name = source.name().to_owned();
+    let path = match &verb.refused {
+        Some(path) => Some(path.clone()),
+        None => (!verb.dry_run && !verb.all_or_nothing).then(|| default_report(&name)),
+    };
+    let begin = |path: &PathBuf| RefusedFile::begin(path, verb.overwrite);
+    let mut report = path.as_ref().map(begin).transpose()?;
+    let mut shown = 0;
+    let pool = Pool::new(settings.threads);
+    let refused = |refusals: &[RefusedItem]| {
+        if verb.all_or_nothing {
+            none_refused(&name, refusals)?;
+        }
+        for RefusedItem { item, refused } in refusals.iter().take(REFUSED_SHOWN - shown) {
+            eprintln!("item {item} is refused: {}", refused.reason);
+            shown += 1;
+        }
+        let append = |report: &mut RefusedFile| report.append(refusals).map(drop);
+        report.as_mut().map_or(Ok(()), append)
+    };
+    let checked = check_source(&mut *source, &pool, refused, |_, _| ())?;
+    print(verb, None, &checked, path.as_deref(), &Passed::default())
 }
 
 /// What was done, and where refused items are reported.
@@ -138,11 +172,12 @@ fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is imported, the encoder of its embeddings, and what was passed over to find it.
+/// What is imported, the encoder of its embeddings unless nothing in it can be one, and what was
+/// passed over to find it.
 fn source(
     verb: &Import,
     settings: &Settings,
-) -> anyhow::Result<(Box<dyn Source>, EncoderId, Passed)> {
+) -> anyhow::Result<(Box<dyn Source>, Option<EncoderId>, Passed)> {
     if let (Some(path), Some(encoder)) = (
         verb.source
             .file
@@ -151,8 +186,9 @@ fn source(
         &verb.encoder,
     ) {
         let source = open_source(path, verb.classes.as_deref(), verb.times.as_deref())?;
-        let encoder = EncoderId::parse(encoder, source.dimension())?;
-        return Ok((source, encoder, Passed::default()));
+        let dimension = source.dimension();
+        let known = EncoderId::parse(encoder, dimension.max(DIMENSION_MIN))?;
+        return Ok((source, (dimension > 0).then_some(known), Passed::default()));
     }
     let intake = Arc::new(open::intake(settings)?);
     let encoder = intake.encoder().clone();
@@ -163,7 +199,7 @@ fn source(
         ),
         None => picture_source::of_folders(&verb.source.pictures, intake)?,
     };
-    Ok((source, encoder, passed))
+    Ok((source, Some(encoder), passed))
 }
 
 /// The report of a source, beside it.
@@ -176,7 +212,7 @@ fn default_report(source: &Path) -> PathBuf {
 
 fn print(
     verb: &Import,
-    encoder: &EncoderId,
+    encoder: Option<&EncoderId>,
     imported: &Imported,
     report: Option<&Path>,
     passed: &Passed,
@@ -195,7 +231,7 @@ fn print(
     if verb.json {
         output::json_line(&serde_json::json!({
             "partition": id.to_string(),
-            "encoder": encoder.to_string(),
+            "encoder": encoder.map(EncoderId::to_string),
             "items": items,
             "imported": accepted,
             "refused": refused,
@@ -215,7 +251,8 @@ fn print(
             _ if earlier == items => ", all of them in an earlier run".to_owned(),
             _ => format!(", {earlier} of {items} items in an earlier run"),
         };
-        output::say!("{done} {accepted} embeddings of `{encoder}` into {id}{before}");
+        let of_encoder = encoder.map_or(String::new(), |encoder| format!(" of `{encoder}`"));
+        output::say!("{done} {accepted} embeddings{of_encoder} into {id}{before}");
         if *refused > 0 {
             let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
             eprintln!("refused {refused} of {items} items{place}");

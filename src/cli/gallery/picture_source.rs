@@ -8,7 +8,8 @@ use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::cli::pictures::{self, Found, Passed};
 use crate::exchange::{
-    ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, file_facts,
+    ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, class_of_text,
+    file_facts,
 };
 use crate::intake::Intake;
 use crate::types::{ClassId, Timestamp};
@@ -221,12 +222,9 @@ impl Manifest {
             _ => None,
         };
         let header = header.unwrap_or_default();
-        // Some programs begin a file with a mark of its encoding.
-        let find = |name| {
-            let names = header
-                .iter()
-                .map(|field| field.trim().trim_start_matches('\u{feff}'));
-            names.into_iter().position(|field| field == name)
+        let find = |name: &str| {
+            let mut names = header.iter().map(|field| field.trim_ascii());
+            names.position(|field| field == name.as_bytes())
         };
         let columns = find("picture").zip(find("class"));
         let (picture, class) = columns.with_context(|| {
@@ -263,29 +261,34 @@ impl Manifest {
     }
 }
 
-fn fields(line: &[u8]) -> Option<Vec<String>> {
+fn fields(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .from_reader(line);
-    let record = reader.records().next()?.ok()?;
-    Some(record.iter().map(str::to_owned).collect())
+    let record = reader.byte_records().next()?.ok()?;
+    Some(record.iter().map(<[u8]>::to_owned).collect())
 }
 
 fn entry(line: &[u8], columns: Columns, folder: &Path, number: u64) -> Result<Picture, String> {
-    let fields = fields(line).ok_or("the line is empty or no text")?;
-    let field = |column: usize, name: &str| {
-        let field = fields.get(column).map(|field| field.trim());
+    let fields = fields(line).ok_or("the line is empty")?;
+    let bytes = |column: usize, name: &str| {
+        let field = fields.get(column).map(|field| field.trim_ascii());
         let field = field.filter(|field| !field.is_empty());
         field.ok_or_else(|| format!("the line has no `{name}`"))
     };
+    let field = |column: usize, name: &str| {
+        let text = std::str::from_utf8(bytes(column, name)?);
+        text.map_err(|_| format!("`{name}` is no text in UTF-8"))
+    };
     let class = field(columns.class, "class")?;
-    let class = class
-        .parse()
-        .map_err(|_| "`class` is not a whole number of 64 bits".to_owned())?;
+    let class = class_of_text(class)
+        .ok_or_else(|| "`class` is not a whole number of 64 bits".to_owned())?;
     let taken = match columns.time.map(|column| field(column, "time")) {
         // A picture without a time has that of its import.
-        None | Some(Err(_)) => None,
+        None => None,
+        Some(Err(error)) if error.ends_with("UTF-8") => return Err(error),
+        Some(Err(_)) => None,
         Some(Ok(time)) => {
             let milliseconds = time.parse().ok();
             let time = milliseconds
@@ -296,9 +299,21 @@ fn entry(line: &[u8], columns: Columns, folder: &Path, number: u64) -> Result<Pi
         }
     };
     Ok(Picture {
-        path: folder.join(field(columns.picture, "picture")?),
+        path: folder.join(path_of(bytes(columns.picture, "picture")?)?),
         class,
         taken,
         line: Some(number),
     })
+}
+
+/// The path that these bytes name, which need not be text where the system does not demand it.
+fn path_of(bytes: &[u8]) -> Result<&Path, String> {
+    #[cfg(unix)]
+    return Ok(Path::new(
+        <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes),
+    ));
+    #[cfg(not(unix))]
+    return std::str::from_utf8(bytes)
+        .map(Path::new)
+        .map_err(|_| "`picture` is no text in UTF-8".to_owned());
 }

@@ -1,17 +1,17 @@
 //! JSON lines: `{"class": 7, "embedding": [0.1, -0.2], "time": 1700000000000, "quality": 0.9}`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::de::Error;
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::{
-    ExchangeError, ITEMS_PER_PIECE, Job, Length, Piece, Record, Refused, Source, file_facts,
-    items_per_commit,
+    ExchangeError, ITEMS_PER_PIECE, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
+    class_of_text, file_facts, items_per_commit, whole_number,
 };
 use crate::exchange::npy;
 use crate::types::{ClassId, Embedding, Timestamp};
@@ -95,32 +95,24 @@ impl LineReader {
     }
 
     /// Appends the next line to `buffer` and says whether it was one to be kept; if not, nothing is
-    /// appended.
+    /// appended. A line ends with a line feed, a carriage return, or both.
     fn append(&mut self, buffer: &mut Vec<u8>) -> Result<Option<bool>, ExchangeError> {
         let start = buffer.len();
-        let most = self.line_bytes_max as u64 + 2;
-        let read = (&mut self.reader).take(most).read_until(b'\n', buffer);
+        let is_first = self.position == 0;
+        let read = read_line(&mut self.reader, buffer, self.line_bytes_max + MARK.len());
         let read = read.map_err(ExchangeError::io("read", &self.path))?;
-        self.position += read as u64;
+        self.position += read;
         if read == 0 {
             return Ok(None);
         }
-        let ended = buffer.ends_with(b"\n");
-        if ended {
-            buffer.pop();
-            if buffer.len() > start && buffer.ends_with(b"\r") {
-                buffer.pop();
-            }
+        if is_first && buffer[start..].starts_with(MARK) {
+            buffer.drain(start..start + MARK.len());
         }
-        if buffer.len() - start <= self.line_bytes_max {
-            return Ok(Some(true));
+        let fits = buffer.len() - start <= self.line_bytes_max;
+        if !fits {
+            buffer.truncate(start);
         }
-        buffer.truncate(start);
-        if !ended {
-            let passed = pass_line(&mut self.reader);
-            self.position += passed.map_err(ExchangeError::io("read", &self.path))?;
-        }
-        Ok(Some(false))
+        Ok(Some(fits))
     }
 
     fn rewind(&mut self) -> Result<(), ExchangeError> {
@@ -130,45 +122,70 @@ impl LineReader {
     }
 }
 
-/// Passes over the rest of a line, and returns how long it was.
-fn pass_line(reader: &mut impl BufRead) -> io::Result<u64> {
-    let mut passed = 0;
+/// Some programs begin a file with a mark of its encoding, UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Appends a line without what ends it, or of a longer one little more than `most` bytes, and
+/// returns how many were read.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> io::Result<u64> {
+    let (start, mut read) = (line.len(), 0);
     loop {
         let buffer = reader.fill_buf()?;
-        let end = buffer.iter().position(|&byte| byte == b'\n');
-        let count = end.map_or(buffer.len(), |end| end + 1);
-        reader.consume(count);
-        passed += count as u64;
-        if end.is_some() || count == 0 {
-            return Ok(passed);
+        if buffer.is_empty() {
+            return Ok(read);
         }
+        let end = buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let content = &buffer[..end.unwrap_or(buffer.len())];
+        let room = (most + 1).saturating_sub(line.len() - start);
+        line.extend_from_slice(&content[..content.len().min(room)]);
+        let Some(end) = end else {
+            let count = buffer.len();
+            reader.consume(count);
+            read += count as u64;
+            continue;
+        };
+        let is_return = buffer[end] == b'\r';
+        reader.consume(end + 1);
+        read += end as u64 + 1;
+        if is_return && reader.fill_buf()?.first() == Some(&b'\n') {
+            reader.consume(1);
+            read += 1;
+        }
+        return Ok(read);
     }
 }
 
-/// Opens a file of JSON lines. The first that can be read decides on the dimension.
+/// Opens a file of JSON lines. The first line that can be read decides on the dimension, or else the
+/// first that has an embedding. If none has, it is 0: every line will be refused.
 pub(super) fn open_lines(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
     let facts = file_facts(path)?;
     let mut lines = LineReader::open(path, LINE_BYTES_MAX)?;
-    let mut count = 0_u64;
+    let mut first_list = 0;
+    let is_empty = lines.bytes() == 0;
     let dimension = loop {
         match lines.next_line()? {
-            None => {
+            None if is_empty => {
                 return Err(ExchangeError::Contents {
                     path: path.to_owned(),
-                    expected: "a line with a class and an embedding".to_owned(),
-                    found: format!("none in {count} lines"),
+                    expected: "lines with a class and an embedding".to_owned(),
+                    found: "no line".to_owned(),
                 });
             }
+            None => break first_list,
             Some(Line::Whole(line)) => {
                 if let Ok(item) = parse(line)
                     && Embedding::check(&item.embedding).is_ok()
                 {
-                    break item.embedding.len();
+                    if item.class.is_ok() {
+                        break item.embedding.len();
+                    }
+                    if first_list == 0 {
+                        first_list = item.embedding.len();
+                    }
                 }
             }
             Some(Line::TooLong) => {}
         }
-        count += 1;
     };
     lines.rewind()?;
     Ok(Box::new(LineSource {
@@ -276,9 +293,10 @@ impl LinePiece {
             )));
         };
         let item = parse(&self.bytes[line.clone()]).map_err(Refused::new)?;
+        let class = item.class.map_err(Refused::new)?;
         *scratch = item.embedding;
         Ok(Record {
-            class: ClassId(item.class),
+            class,
             values: scratch,
             enrolled: item.time,
             quality: item.quality.unwrap_or(f32::NAN),
@@ -289,13 +307,36 @@ impl LinePiece {
 /// A line as it is written. Members of other names are passed over.
 #[derive(Deserialize)]
 struct Item {
-    class: i64,
+    #[serde(deserialize_with = "class")]
+    class: Result<ClassId, &'static str>,
     /// Read in double precision and then rounded: what other programs print of single precision in
     /// double comes back exactly.
     embedding: Vec<f32>,
     #[serde(default, deserialize_with = "time")]
     time: Option<Timestamp>,
     quality: Option<f32>,
+}
+
+/// A whole number, also as text or with zeros behind a point, as other programs write it. What is
+/// none is no fault of the line's form, so that all that is wrong with `class` is said in one way.
+fn class<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Result<ClassId, &'static str>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Whole(i64),
+        Number(f64),
+        Text(String),
+        Other(IgnoredAny),
+    }
+    let class = match Given::deserialize(deserializer)? {
+        Given::Whole(class) => Some(ClassId(class)),
+        Given::Number(number) => whole_number(number).map(ClassId),
+        Given::Text(text) => class_of_text(&text),
+        Given::Other(IgnoredAny) => None,
+    };
+    Ok(class.ok_or(NO_CLASS))
 }
 
 /// Milliseconds since 1970, or text as RFC 3339 has it.
@@ -327,7 +368,7 @@ fn parse(line: &[u8]) -> Result<Item, String> {
             Category::Data if shown.starts_with("missing field") => shown.to_owned(),
             Category::Data if shown.starts_with("duplicate field") => shown.to_owned(),
             Category::Data => format!(
-                "what ends in column {column} is not of the kind that it must be (`class` is a whole number, `time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", `embedding` is a list of numbers, `quality` is a number)"
+                "what ends in column {column} is not of the kind that it must be (`time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", `embedding` is a list of numbers, `quality` is a number)"
             ),
             Category::Eof if line.is_empty() => "the line is empty".to_owned(),
             Category::Eof => "the line ends too early".to_owned(),

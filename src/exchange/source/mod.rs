@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use self::lines::{Line, LineReader};
 use super::{ExchangeError, Job};
-use crate::types::{ClassId, Embedding, Timestamp};
+use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding, Timestamp};
 
 /// Values that are read together: the most that a piece of a file holds.
 const VALUES_PER_PIECE: usize = 1 << 20;
@@ -34,7 +34,8 @@ pub trait Source: Send {
     /// What it is called in messages, and by whoever resumes an import of it.
     fn name(&self) -> &Path;
 
-    /// How many values its embeddings have.
+    /// How many values its embeddings have; 0 if nothing in it can be one, so that every item will be
+    /// refused.
     fn dimension(&self) -> usize;
 
     /// How long it is.
@@ -184,6 +185,11 @@ impl Record<'_> {
     /// that the quality is one.
     fn check(self, dimension: usize) -> Result<Self, Refused> {
         let found = self.values.len();
+        if dimension == 0 {
+            return Err(Refused::new(format!(
+                "it has {found} values, and an embedding has {DIMENSION_MIN} to {DIMENSION_MAX}"
+            )));
+        }
         if found != dimension {
             return Err(Refused::new(format!(
                 "it has {found} values, and {dimension} are needed"
@@ -220,7 +226,7 @@ pub fn open_source(
     if is("npy") {
         return matrix::open_npy(path, classes, times);
     }
-    let known = ["npz", "parquet", "jsonl"].into_iter().any(is);
+    let known = ["npz", "parquet", "jsonl", "ndjson"].into_iter().any(is);
     if let Some(extra) = classes.or(times).filter(|_| known) {
         return Err(ExchangeError::Contents {
             path: path.to_owned(),
@@ -231,7 +237,7 @@ pub fn open_source(
             ),
         });
     }
-    if is("jsonl") {
+    if is("jsonl") || is("ndjson") {
         return lines::open_lines(path);
     }
     if is("npz") {
@@ -272,13 +278,36 @@ pub fn file_facts(path: &Path) -> Result<String, ExchangeError> {
     Ok(format!("{place}, {bytes} bytes, changed {changed}"))
 }
 
+/// What is said of a class that is none.
+const NO_CLASS: &str = "`class` is no whole number of 64 bits";
+
+/// The class that a text gives: a whole number of 64 bits, also with zeros behind a point, as
+/// programs write it that keep numbers in double precision.
+pub fn class_of_text(text: &str) -> Option<ClassId> {
+    let text = text.trim();
+    let whole = text.parse().ok();
+    let class = whole.or_else(|| {
+        let is_plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | '.');
+        let number = text.parse().ok().filter(|_| text.chars().all(is_plain));
+        number.and_then(whole_number)
+    });
+    class.map(ClassId)
+}
+
+/// A number of double precision as a whole one, if it is one and none of its neighbours would have
+/// become the same.
+fn whole_number(number: f64) -> Option<i64> {
+    let is_whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+    is_whole.then_some(number as i64)
+}
+
 /// How many items of a dimension are read together.
 fn items_per_piece(dimension: usize) -> usize {
-    (VALUES_PER_PIECE / dimension).clamp(1, ITEMS_PER_PIECE)
+    (VALUES_PER_PIECE / dimension.max(1)).clamp(1, ITEMS_PER_PIECE)
 }
 
 /// How many items of a dimension should be made durable together: as many as make a segment of some
 /// 64 MiB, so that memory stays bounded and segments do not become too many.
 fn items_per_commit(dimension: usize) -> u64 {
-    (16 * VALUES_PER_PIECE / dimension).min(1 << 17) as u64
+    (16 * VALUES_PER_PIECE / dimension.max(1)).min(1 << 17) as u64
 }
