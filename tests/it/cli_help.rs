@@ -157,7 +157,6 @@ fn a_verb_that_is_none_and_a_wrong_value_are_one_line_with_what_is_right() {
             &["enroll", "--partition", "bws", "x"],
             "`storage.partition`",
         ),
-        (&["identify", "x.jpg"], "--partition <STORAGE.PARTITION>"),
         (
             &["identify", "--partition", "bws.1", "--threshold", "2", "x"],
             "from -1 to 1",

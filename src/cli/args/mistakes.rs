@@ -1,4 +1,5 @@
-//! What is wrong with what was typed: one line, as for all other errors, with what was perhaps meant.
+//! What is wrong with what was typed: in one line, as for all other errors, with what was perhaps
+//! meant.
 
 use std::ffi::OsString;
 
@@ -106,28 +107,29 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
     (&["manual", "manpage", "docs", "documentation"], &["man"]),
 ];
 
-/// What is wrong with `typed`, which `command` did not take: a line without `error: ` before it.
+/// What is wrong with `typed`, which `command` did not take, without `error: ` before it.
 pub(in crate::cli) fn explain(command: &Command, typed: &[OsString], error: &Error) -> String {
     match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
         (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => {
             unknown_verb(command, typed, word)
         }
-        _ => in_one_line(&error.to_string()),
+        _ => without_ado(&error.to_string()),
     }
 }
 
-/// What clap says in several paragraphs, without how to ask for help in general.
-fn in_one_line(text: &str) -> String {
+/// What clap says in several paragraphs, without how to ask for help in general. Where flags are
+/// missing or are none, how the verb is used follows on lines of its own.
+fn without_ado(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
+    if text.contains("\nUsage: ") {
+        return text.trim_end().to_owned();
+    }
     let mut parts: Vec<String> = Vec::new();
     for paragraph in text.split("\n\n") {
         let words: Vec<&str> = paragraph.split_whitespace().collect();
         let paragraph = words.join(" ");
         if !paragraph.is_empty() && !paragraph.starts_with("For more information") {
-            parts.push(match paragraph.strip_prefix("Usage: ") {
-                Some(usage) => format!("usage: {usage}"),
-                None => paragraph,
-            });
+            parts.push(paragraph);
         }
     }
     parts.join("; ")
@@ -291,20 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_one_line() {
+    fn a_wrong_value_is_one_line() {
         for (typed, words) in [
             (
                 "vultus key create --name x --everything --scopes foo",
                 "invalid value 'foo' for '--scopes <SCOPE>': ",
-            ),
-            (
-                "vultus identify x",
-                "--partition <STORAGE.PARTITION>; usage: vultus identify",
-            ),
-            ("vultus identify --nope", "unexpected argument '--nope'"),
-            (
-                "vultus serve extra",
-                "unexpected argument 'extra' found; usage: vultus serve",
             ),
             (
                 "vultus enroll --partition bws.1 --class",
@@ -316,6 +309,25 @@ mod tests {
             assert!(found.contains(words), "{typed}: {found}");
             assert_eq!(found.lines().count(), 1, "{found}");
             assert!(!found.contains("For more information"), "{found}");
+        }
+    }
+
+    #[test]
+    fn how_a_verb_is_used_follows_where_flags_are_wrong() {
+        for (typed, words) in [
+            (
+                "vultus identify x",
+                "not provided:\n  --partition <STORAGE.PARTITION>\n",
+            ),
+            (
+                "vultus identify --nope",
+                "unexpected argument '--nope' found\n",
+            ),
+            ("vultus serve extra", "unexpected argument 'extra' found\n"),
+        ] {
+            let found = explained(typed);
+            assert!(found.contains(words), "{typed}: {found}");
+            assert!(found.contains("\nUsage: vultus "), "{found}");
         }
     }
 }
