@@ -40,6 +40,18 @@ pub enum ExchangeError {
         /// What it holds.
         found: String,
     },
+    /// Some items are none, where all must be embeddings.
+    #[error("{refused} of {items} rows of `{path}` are no embeddings:{first}")]
+    Items {
+        /// The source.
+        path: PathBuf,
+        /// How many items are none.
+        refused: usize,
+        /// Of how many.
+        items: usize,
+        /// The first of them, a line for each.
+        first: String,
+    },
     /// A row is no embedding.
     #[error("row {row} of `{path}` is no embedding")]
     Row {

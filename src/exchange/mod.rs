@@ -14,6 +14,7 @@ mod format;
 mod job;
 mod npy;
 mod pairs;
+mod probes;
 mod refused;
 mod source;
 #[cfg(feature = "parquet")]
@@ -23,8 +24,8 @@ pub use answers::{AnswerFile, Existing, write_json_answer};
 pub use error::ExchangeError;
 pub use export::{GalleryFormat, Visit, write_gallery};
 pub use job::Job;
-pub use npy::EmbeddingFile;
 pub use pairs::{PairFile, write_json_pair};
+pub use probes::EmbeddingFile;
 pub use refused::RefusedFile;
 pub use source::{
     Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, class_of_text,

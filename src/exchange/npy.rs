@@ -1,165 +1,94 @@
-//! NumPy's `.npy` files: a matrix of embeddings, or a list of class numbers.
+//! NumPy's `.npy` files: a matrix of embeddings, or a list of numbers.
 //!
 //! The format is described in NumPy's NEP 1 and `numpy.lib.format`: a magic text, a version, the
 //! length of a header, the header (a Python dictionary with the keys `descr`, `fortran_order` and
 //! `shape`), and the values. We read it ourselves since the well-kept readers parse the header as
 //! any Python literal, recursively and with sizes that they do not check; files to be imported come
 //! from strangers.
+//!
+//! Numbers of every width, sign and order of bytes are read, and matrices in both orders: what is
+//! not single precision in rows becomes it on the way, and [`Matrix::note`] says so.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crc_fast::{CrcAlgorithm, Digest};
 use half::f16;
-use half::slice::HalfFloatSliceExt;
-use ndarray::Array2;
 
 use super::ExchangeError;
-use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Embedding};
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// NumPy writes about 120 bytes; more than this is no header of a plain matrix.
 const HEADER_BYTES_MAX: usize = 10_000;
-/// Rows that are checked at once.
-const CHECK_ROWS: usize = 1024;
 
-/// A matrix of embeddings, one a row, read from front to back.
-///
-/// Values are single or half precision; half precision is widened, which loses nothing.
-#[derive(Debug)]
-pub struct EmbeddingFile {
-    path: PathBuf,
-    matrix: Matrix<BufReader<File>>,
-    next_row: usize,
+/// Something that is read from front to back, and can leave bytes out.
+pub(super) trait Forward: Read + Send {
+    /// Passes over bytes.
+    fn forward(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Makes sure that what was read to its end was right.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// The same, to be read in any order from here on, where position 0 is `position` bytes before.
+    fn seekable(self: Box<Self>, position: u64) -> io::Result<Box<dyn Seekable>>;
 }
 
-impl EmbeddingFile {
-    /// Opens a matrix and reads its header.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, is no `.npy` file or cut off, or holds no matrix of `float32` or
-    /// `float16`, little-endian and in C order, with a row at least and a dimension that embeddings
-    /// have. Double precision is refused and not rounded in silence.
-    pub fn open(path: &Path) -> Result<EmbeddingFile, ExchangeError> {
-        let (reader, file_bytes) = open(path)?;
-        Ok(EmbeddingFile {
-            path: path.to_owned(),
-            matrix: Matrix::new(path, reader, file_bytes)?,
-            next_row: 0,
-        })
+/// Something that is read in any order.
+pub(super) trait Seekable: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Seekable for T {}
+
+impl Forward for BufReader<File> {
+    fn forward(&mut self, bytes: u64) -> io::Result<()> {
+        let bytes = i64::try_from(bytes).map_err(io::Error::other)?;
+        self.seek_relative(bytes)
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// How many embeddings there are.
-    pub fn rows(&self) -> usize {
-        self.matrix.rows
-    }
-
-    /// How many values each has.
-    pub fn dimension(&self) -> usize {
-        self.matrix.dimension
-    }
-
-    /// Reads all embeddings once, and goes back to the first. What passes here can be identified.
-    ///
-    /// Returns a checksum of the values (CRC-64/NVME, as single precision), by which these
-    /// embeddings can be told from others.
-    ///
-    /// # Errors
-    ///
-    /// As [`EmbeddingFile::read`].
-    pub fn check(&mut self) -> Result<u64, ExchangeError> {
-        let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
-        self.go_to(0)?;
-        while self.next_row < self.rows() {
-            for row in self.read(CHECK_ROWS)?.outer_iter() {
-                let row = row
-                    .to_slice()
-                    .expect("rows of a matrix in C order lie together");
-                digest.update(bytemuck::cast_slice(row));
-            }
-        }
-        self.go_to(0)?;
-        Ok(digest.finalize())
-    }
-
-    /// Goes on reading at a row, from 0.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read there.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `row` is past the end.
-    pub fn go_to(&mut self, row: usize) -> Result<(), ExchangeError> {
-        assert!(row <= self.rows(), "there are {} rows", self.rows());
-        let start = self.matrix.values_start + row as u64 * self.matrix.row_bytes() as u64;
-        let moved = self.matrix.reader.seek(io::SeekFrom::Start(start));
-        moved.map_err(ExchangeError::io("read", &self.path))?;
-        self.next_row = row;
+    fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Reads the next `rows_max` embeddings, or as many as are left; none at the end.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, or a row has a value that is not finite, or zeros only. The row
-    /// is named.
-    pub fn read(&mut self, rows_max: usize) -> Result<Array2<f32>, ExchangeError> {
-        let rows = rows_max.min(self.rows() - self.next_row);
-        let values = self.matrix.read(rows)?;
-        for (at, row) in values.chunks_exact(self.dimension()).enumerate() {
-            Embedding::check(row).map_err(|source| ExchangeError::Row {
-                path: self.path.clone(),
-                row: self.next_row + at,
-                source,
-            })?;
-        }
-        self.next_row += rows;
-        let matrix = Array2::from_shape_vec((rows, self.dimension()), values);
-        Ok(matrix.expect("there are rows times dimension values"))
+    fn seekable(self: Box<Self>, _: u64) -> io::Result<Box<dyn Seekable>> {
+        // Without the buffer, which would be read anew at every place.
+        Ok(Box::new(self.into_inner()))
     }
 }
 
 /// A matrix as it comes from a file, or from a part of one. Its rows are not checked.
-#[derive(Debug)]
-pub(super) struct Matrix<R> {
+pub(super) struct Matrix {
     path: PathBuf,
-    reader: R,
+    values: Values,
     pub(super) rows: usize,
     pub(super) dimension: usize,
-    half: bool,
-    /// Where the first value lies.
-    values_start: u64,
+    kind: Kind,
+    note: Option<String>,
     bytes: Vec<u8>,
 }
 
-impl<R: Read> Matrix<R> {
+/// Where the values come from, in which order.
+enum Values {
+    /// Row by row.
+    Rows(Box<dyn Forward>),
+    /// Column by column, as Fortran has it: a row is collected from all of the matrix.
+    Columns {
+        reader: Box<dyn Seekable>,
+        start: u64,
+        next_row: usize,
+    },
+}
+
+impl Matrix {
     /// Reads the header of a matrix that has `bytes` bytes with it; `path` names it in errors.
-    pub(super) fn new(path: &Path, mut reader: R, bytes: u64) -> Result<Self, ExchangeError> {
-        let header = read_header(path, &mut reader, bytes)?;
-        let half = match &*header.descr {
-            "<f4" => false,
-            "<f2" => true,
-            _ => {
-                let needed = "a matrix of `<f4` or `<f2` (`array.astype('<f4')`)";
-                return Err(header.unexpected(path, needed));
-            }
-        };
+    pub(super) fn new(
+        path: &Path,
+        mut reader: Box<dyn Forward>,
+        bytes: u64,
+    ) -> Result<Matrix, ExchangeError> {
+        let header = read_header(path, &mut reader, bytes, "a matrix of numbers")?;
         let &[rows, dimension] = &*header.shape else {
             return Err(header.unexpected(path, "a matrix of rows and values"));
         };
-        if header.fortran_order && rows > 1 && dimension > 1 {
-            return Err(header.unexpected(path, "a matrix in C order (`numpy.ascontiguousarray`)"));
-        }
         if !(DIMENSION_MIN..=DIMENSION_MAX).contains(&dimension) {
             let needed = format!("a dimension of {DIMENSION_MIN} to {DIMENSION_MAX}");
             return Err(header.unexpected(path, &needed));
@@ -167,128 +96,194 @@ impl<R: Read> Matrix<R> {
         if rows == 0 {
             return Err(header.unexpected(path, "one row or more"));
         }
+        let is_in_columns = header.fortran_order && rows > 1 && dimension > 1;
+        let is_wider = header.kind != Kind::SINGLE && header.kind != Kind::HALF;
+        let note =
+            (is_in_columns || is_wider).then(|| header.converted(path, "rows of single precision"));
+        let values = if is_in_columns {
+            let reader = reader.seekable(header.bytes);
+            Values::Columns {
+                reader: reader.map_err(ExchangeError::io("read", path))?,
+                start: header.bytes,
+                next_row: 0,
+            }
+        } else {
+            Values::Rows(reader)
+        };
         Ok(Matrix {
             path: path.to_owned(),
-            reader,
+            values,
             rows,
             dimension,
-            half,
-            values_start: header.bytes,
+            kind: header.kind,
+            note,
             bytes: Vec::new(),
         })
     }
 
-    /// Bytes of a row in the file.
-    pub(super) fn row_bytes(&self) -> usize {
-        self.dimension * if self.half { 2 } else { 4 }
+    /// What is converted on the way, if anything is.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The next `rows` rows, one after the other. The caller keeps to those that there are.
     pub(super) fn read(&mut self, rows: usize) -> Result<Vec<f32>, ExchangeError> {
         let mut values = vec![0.0_f32; rows * self.dimension];
-        let read = if self.half {
-            self.bytes.resize(values.len() * size_of::<f16>(), 0);
-            self.reader.read_exact(&mut self.bytes).map(|()| {
-                let halves: Vec<f16> = bytemuck::pod_collect_to_vec(&self.bytes);
-                halves.convert_to_f32_slice(&mut values);
-            })
-        } else {
-            self.reader
-                .read_exact(bytemuck::cast_slice_mut(&mut values))
+        let read = match &mut self.values {
+            Values::Rows(reader) if self.kind == Kind::SINGLE => {
+                reader.read_exact(bytemuck::cast_slice_mut(&mut values))
+            }
+            Values::Rows(reader) => {
+                self.bytes.resize(values.len() * self.kind.size, 0);
+                let read = reader.read_exact(&mut self.bytes);
+                let numbers = self.bytes.chunks_exact(self.kind.size);
+                for (value, bytes) in values.iter_mut().zip(numbers) {
+                    *value = self.kind.number(bytes).single();
+                }
+                read
+            }
+            Values::Columns { .. } => self.read_columns(&mut values, rows),
         };
         read.map_err(ExchangeError::io("read", &self.path))?;
         Ok(values)
     }
 
-    /// What the values are read from.
-    pub(super) fn reader(&mut self) -> &mut R {
-        &mut self.reader
+    fn read_columns(&mut self, values: &mut [f32], rows: usize) -> io::Result<()> {
+        let Values::Columns {
+            reader,
+            start,
+            next_row,
+        } = &mut self.values
+        else {
+            return Ok(());
+        };
+        let size = self.kind.size;
+        self.bytes.resize(rows * size, 0);
+        for column in 0..self.dimension {
+            let before = (column * self.rows + *next_row) as u64 * size as u64;
+            reader.seek(SeekFrom::Start(*start + before))?;
+            reader.read_exact(&mut self.bytes)?;
+            for (row, bytes) in self.bytes.chunks_exact(size).enumerate() {
+                values[row * self.dimension + column] = self.kind.number(bytes).single();
+            }
+        }
+        *next_row += rows;
+        Ok(())
+    }
+
+    /// Passes over rows.
+    pub(super) fn skip(&mut self, rows: u64) -> Result<(), ExchangeError> {
+        match &mut self.values {
+            Values::Rows(reader) => {
+                let row_bytes = (self.dimension * self.kind.size) as u64;
+                let passed = reader.forward(rows * row_bytes);
+                passed.map_err(ExchangeError::io("read", &self.path))
+            }
+            Values::Columns { next_row, .. } => {
+                *next_row += rows as usize;
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes sure that what was read to its end was right.
+    pub(super) fn finish(&mut self) -> Result<(), ExchangeError> {
+        match &mut self.values {
+            Values::Rows(reader) => reader
+                .finish()
+                .map_err(ExchangeError::io("read", &self.path)),
+            Values::Columns { .. } => Ok(()),
+        }
     }
 }
 
 /// A list of numbers as it comes from a file, or from a part of one.
-#[derive(Debug)]
-pub(super) struct List<R> {
+pub(super) struct List {
     path: PathBuf,
-    reader: R,
+    reader: Box<dyn Forward>,
     pub(super) rows: usize,
-    bytes_per_number: usize,
+    kind: Kind,
+    note: Option<String>,
 }
 
-impl<R: Read> List<R> {
-    /// Reads the header of a list of whole numbers; as [`Matrix::new`].
-    pub(super) fn integers(path: &Path, reader: R, bytes: u64) -> Result<Self, ExchangeError> {
-        List::new(path, reader, bytes, &[("<i8", 8), ("<i4", 4)])
+impl List {
+    /// Reads the header of a list of whole numbers, which may be kept in double precision; as
+    /// [`Matrix::new`].
+    pub(super) fn integers(
+        path: &Path,
+        reader: Box<dyn Forward>,
+        bytes: u64,
+    ) -> Result<List, ExchangeError> {
+        let is_plain = |kind| kind == Kind::LONG || kind == Kind::INT;
+        List::new(path, reader, bytes, is_plain, "whole numbers of 64 bits")
     }
 
-    /// Reads the header of a list of single-precision numbers; as [`Matrix::new`].
+    /// Reads the header of a list of numbers that become single precision; as [`Matrix::new`].
     #[cfg(feature = "npz")]
-    pub(super) fn singles(path: &Path, reader: R, bytes: u64) -> Result<Self, ExchangeError> {
-        List::new(path, reader, bytes, &[("<f4", 4)])
+    pub(super) fn singles(
+        path: &Path,
+        reader: Box<dyn Forward>,
+        bytes: u64,
+    ) -> Result<List, ExchangeError> {
+        let is_plain = |kind| kind == Kind::SINGLE;
+        List::new(path, reader, bytes, is_plain, "single precision")
     }
 
     fn new(
         path: &Path,
-        mut reader: R,
+        mut reader: Box<dyn Forward>,
         bytes: u64,
-        known: &[(&str, usize)],
-    ) -> Result<Self, ExchangeError> {
-        let header = read_header(path, &mut reader, bytes)?;
-        let kind = known.iter().find(|(descr, _)| header.descr == *descr);
-        let Some(&(_, bytes_per_number)) = kind else {
-            let descrs: Vec<String> = known
-                .iter()
-                .map(|(descr, _)| format!("`{descr}`"))
-                .collect();
-            return Err(header.unexpected(path, &format!("a list of {}", descrs.join(" or "))));
-        };
+        is_plain: impl Fn(Kind) -> bool,
+        target: &str,
+    ) -> Result<List, ExchangeError> {
+        let header = read_header(path, &mut reader, bytes, "a list of numbers")?;
         let (&[rows] | &[rows, 1]) = &*header.shape else {
             return Err(header.unexpected(path, "a list of one number a row"));
         };
+        let note = (!is_plain(header.kind)).then(|| header.converted(path, target));
         Ok(List {
             path: path.to_owned(),
             reader,
             rows,
-            bytes_per_number,
+            kind: header.kind,
+            note,
         })
     }
 
-    /// Bytes of a number in the file.
-    pub(super) fn row_bytes(&self) -> usize {
-        self.bytes_per_number
+    /// What is converted on the way, if anything is.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
-    /// The next whole numbers.
-    pub(super) fn read_integers(&mut self, rows: usize) -> Result<Vec<i64>, ExchangeError> {
-        let bytes = self.read(rows)?;
-        let wide = |number: &[u8]| {
-            let mut bytes = [0; 8];
-            bytes[..number.len()].copy_from_slice(number);
-            // Four bytes stand in the lower half: moved up and down again, their sign is kept.
-            let shift = 64 - 8 * number.len();
-            i64::from_le_bytes(bytes) << shift >> shift
-        };
-        Ok(bytes
-            .chunks_exact(self.bytes_per_number)
-            .map(wide)
-            .collect())
+    /// The next whole numbers, `None` where there is none of 64 bits.
+    pub(super) fn read_integers(&mut self, rows: usize) -> Result<Vec<Option<i64>>, ExchangeError> {
+        Ok(self.read(rows)?.map(Number::whole).collect())
     }
 
-    /// The next single-precision numbers.
+    /// The next numbers in single precision.
     pub(super) fn read_singles(&mut self, rows: usize) -> Result<Vec<f32>, ExchangeError> {
-        Ok(bytemuck::pod_collect_to_vec(&self.read(rows)?))
+        Ok(self.read(rows)?.map(Number::single).collect())
     }
 
-    /// What the numbers are read from.
-    pub(super) fn reader(&mut self) -> &mut R {
-        &mut self.reader
+    /// Passes over rows.
+    pub(super) fn skip(&mut self, rows: u64) -> Result<(), ExchangeError> {
+        let passed = self.reader.forward(rows * self.kind.size as u64);
+        passed.map_err(ExchangeError::io("read", &self.path))
     }
 
-    fn read(&mut self, rows: usize) -> Result<Vec<u8>, ExchangeError> {
-        let mut bytes = vec![0; rows * self.bytes_per_number];
+    /// Makes sure that what was read to its end was right.
+    pub(super) fn finish(&mut self) -> Result<(), ExchangeError> {
+        let finished = self.reader.finish();
+        finished.map_err(ExchangeError::io("read", &self.path))
+    }
+
+    fn read(&mut self, rows: usize) -> Result<impl Iterator<Item = Number> + use<>, ExchangeError> {
+        let kind = self.kind;
+        let mut bytes = vec![0; rows * kind.size];
         let read = self.reader.read_exact(&mut bytes);
         read.map_err(ExchangeError::io("read", &self.path))?;
-        Ok(bytes)
+        let number = move |row| kind.number(&bytes[row * kind.size..][..kind.size]);
+        Ok((0..rows).map(number))
     }
 }
 
@@ -299,46 +294,207 @@ pub(super) fn open(path: &Path) -> Result<(BufReader<File>, u64), ExchangeError>
     Ok((BufReader::with_capacity(1 << 20, file), metadata.len()))
 }
 
+/// How a number is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    form: Form,
+    size: usize,
+    is_big_endian: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Float,
+    Signed,
+    Unsigned,
+}
+
+/// A number as it was kept.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Half(f16),
+    Single(f32),
+    Double(f64),
+    Signed(i64),
+    Unsigned(u64),
+}
+
+impl Kind {
+    const HALF: Kind = Kind::little(Form::Float, 2);
+    const SINGLE: Kind = Kind::little(Form::Float, 4);
+    const INT: Kind = Kind::little(Form::Signed, 4);
+    const LONG: Kind = Kind::little(Form::Signed, 8);
+
+    const fn little(form: Form, size: usize) -> Kind {
+        Kind {
+            form,
+            size,
+            is_big_endian: false,
+        }
+    }
+
+    /// What a type of NumPy stands for, such as `<f4`; none if it is no number that is read.
+    fn of(descr: &str) -> Option<Kind> {
+        let mut chars = descr.chars();
+        let (order, form) = (chars.next()?, chars.next()?);
+        let size = chars.as_str().parse().ok()?;
+        let form = match (form, size) {
+            ('f', 2 | 4 | 8) => Form::Float,
+            ('i', 1 | 2 | 4 | 8) => Form::Signed,
+            ('u', 1 | 2 | 4 | 8) => Form::Unsigned,
+            _ => return None,
+        };
+        Some(Kind {
+            form,
+            size,
+            is_big_endian: match order {
+                '<' | '|' | '=' => false,
+                '>' => true,
+                _ => return None,
+            },
+        })
+    }
+
+    /// The number in `size` bytes.
+    fn number(self, bytes: &[u8]) -> Number {
+        let mut little = [0; 8];
+        little[..self.size].copy_from_slice(bytes);
+        if self.is_big_endian {
+            little[..self.size].reverse();
+        }
+        let bits = u64::from_le_bytes(little);
+        match (self.form, self.size) {
+            (Form::Float, 2) => Number::Half(f16::from_bits(bits as u16)),
+            (Form::Float, 4) => Number::Single(f32::from_bits(bits as u32)),
+            (Form::Float, _) => Number::Double(f64::from_bits(bits)),
+            (Form::Signed, size) => {
+                // It stands in the lower bytes: moved up and down again, its sign is kept.
+                let shift = 64 - 8 * size;
+                Number::Signed((bits as i64) << shift >> shift)
+            }
+            (Form::Unsigned, _) => Number::Unsigned(bits),
+        }
+    }
+}
+
+impl Number {
+    /// In single precision, to the nearest; infinite if it is too large for it.
+    fn single(self) -> f32 {
+        match self {
+            Number::Half(number) => number.to_f32(),
+            Number::Single(number) => number,
+            Number::Double(number) => number as f32,
+            Number::Signed(number) => number as f32,
+            Number::Unsigned(number) => number as f32,
+        }
+    }
+
+    /// As a whole number, if it is one.
+    fn whole(self) -> Option<i64> {
+        match self {
+            Number::Half(number) => whole_number(number.to_f64()),
+            Number::Single(number) => whole_number(number.into()),
+            Number::Double(number) => whole_number(number),
+            Number::Signed(number) => Some(number),
+            Number::Unsigned(number) => i64::try_from(number).ok(),
+        }
+    }
+}
+
+/// A number of double precision as a whole one, if it is one and none of its neighbours would have
+/// become the same.
+pub(super) fn whole_number(number: f64) -> Option<i64> {
+    let is_whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+    is_whole.then_some(number as i64)
+}
+
 struct Header {
     /// How many bytes stand before the first value.
     bytes: u64,
     descr: String,
+    kind: Kind,
     fortran_order: bool,
     shape: Vec<usize>,
 }
 
 impl Header {
     fn unexpected(&self, path: &Path, expected: &str) -> ExchangeError {
-        let order = if self.fortran_order { "Fortran" } else { "C" };
         ExchangeError::Contents {
             path: path.to_owned(),
             expected: expected.to_owned(),
-            found: format!(
-                "`{}` of shape {:?} in {order} order",
-                self.descr, self.shape
-            ),
+            found: self.description(),
         }
+    }
+
+    fn converted(&self, path: &Path, target: &str) -> String {
+        let (path, found) = (path.display(), self.description());
+        format!("`{path}` holds {found}, which is converted to {target}")
+    }
+
+    fn description(&self) -> String {
+        let order = if self.fortran_order { "Fortran" } else { "C" };
+        format!(
+            "`{}` of shape {:?} in {order} order",
+            self.descr, self.shape
+        )
     }
 
     /// Bytes of all values, or `None` if they are too many to count.
     fn value_bytes(&self) -> Option<u64> {
-        let size: u64 = self.descr.get(2..)?.parse().ok()?;
-        self.shape
-            .iter()
-            .try_fold(size, |bytes, &count| bytes.checked_mul(count as u64))
+        let mut counts = self.shape.iter();
+        counts.try_fold(self.kind.size as u64, |bytes, &count| {
+            bytes.checked_mul(count as u64)
+        })
     }
 }
 
+/// What an array holds whose type is no number that is read, for people.
+fn named(descr: &str) -> String {
+    let form = descr
+        .trim_start_matches(['<', '>', '|', '='])
+        .chars()
+        .next();
+    let what = match form {
+        Some('U' | 'S' | 'a') => "texts",
+        Some('O') => "Python objects",
+        Some('b' | '?') => "truth values",
+        Some('c') => "complex numbers",
+        Some('M') => "dates",
+        Some('m') => "spans of time",
+        Some('V' | '[' | '(') => "records",
+        _ => "values",
+    };
+    let descr: String = descr.chars().take(60).collect();
+    format!("{what} (`{descr}`)")
+}
+
 /// Reads a header, and makes sure that all values are there: that they and it have `bytes` bytes.
-fn read_header(path: &Path, reader: &mut impl Read, bytes: u64) -> Result<Header, ExchangeError> {
+fn read_header(
+    path: &Path,
+    reader: &mut impl Read,
+    bytes: u64,
+    expected: &str,
+) -> Result<Header, ExchangeError> {
     let malformed = |what: String| ExchangeError::malformed(path, ".npy", what);
     let (header_bytes, text) = read_header_text(reader).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => malformed(format!("it ends after {bytes} bytes")),
         io::ErrorKind::InvalidData => malformed(error.to_string()),
         _ => ExchangeError::io("read", path)(error),
     })?;
-    let header = parse_header(&text, header_bytes)
+    let (descr, fortran_order, shape) = parse_header(&text)
         .ok_or_else(|| malformed("its header is not that of a plain matrix or list".to_owned()))?;
+    let kind = Kind::of(&descr).ok_or_else(|| ExchangeError::Contents {
+        path: path.to_owned(),
+        expected: expected.to_owned(),
+        found: named(&descr),
+    })?;
+    let header = Header {
+        bytes: header_bytes,
+        descr,
+        kind,
+        fortran_order,
+        shape,
+    };
     let expected = header
         .value_bytes()
         .and_then(|values| values.checked_add(header_bytes));
@@ -391,7 +547,7 @@ fn read_header_text(reader: &mut impl Read) -> io::Result<(u64, String)> {
 }
 
 /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }` with its keys in any order.
-fn parse_header(text: &str, bytes: u64) -> Option<Header> {
+fn parse_header(text: &str) -> Option<(String, bool, Vec<usize>)> {
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
     let mut rest = text
         .trim()
@@ -402,6 +558,11 @@ fn parse_header(text: &str, bytes: u64) -> Option<Header> {
         let (key, after) = quoted(rest)?;
         let value = after.trim_start().strip_prefix(':')?.trim_start();
         rest = match key {
+            "descr" if value.starts_with(['[', '(']) => {
+                let (text, after) = bracketed(value)?;
+                descr = Some(text.to_owned());
+                after
+            }
             "descr" => {
                 let (text, after) = quoted(value)?;
                 descr = Some(text.to_owned());
@@ -430,12 +591,24 @@ fn parse_header(text: &str, bytes: u64) -> Option<Header> {
         rest = rest.trim_start();
         rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
     }
-    Some(Header {
-        bytes,
-        descr: descr?,
-        fortran_order: fortran_order?,
-        shape: shape?,
-    })
+    Some((descr?, fortran_order?, shape?))
+}
+
+/// A list of Python, and what follows it. Brackets within texts are taken for brackets: what comes
+/// of that is an error, as the list itself is.
+fn bracketed(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(text.split_at(at + 1));
+        }
+    }
+    None
 }
 
 fn quoted(text: &str) -> Option<(&str, &str)> {
@@ -450,6 +623,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::exchange::EmbeddingFile;
 
     fn npy(header: &str, values: &[u8]) -> Vec<u8> {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -480,10 +654,10 @@ mod tests {
         }
     }
 
-    fn classes(bytes: &[u8]) -> Result<Vec<i64>, ExchangeError> {
+    fn classes(bytes: &[u8]) -> Result<Vec<Option<i64>>, ExchangeError> {
         let (_directory, path) = write(bytes);
         let (reader, bytes) = open(&path)?;
-        let mut list = List::integers(&path, reader, bytes)?;
+        let mut list = List::integers(&path, Box::new(reader), bytes)?;
         list.read_integers(list.rows)
     }
 
@@ -509,22 +683,120 @@ mod tests {
         assert_eq!(rows.concat(), three_rows());
     }
 
+    fn header(descr: &str, order: &str, shape: &str) -> String {
+        format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}")
+    }
+
+    /// Numbers as an array of a type keeps them.
+    fn kept(descr: &str, numbers: &[f64]) -> Vec<u8> {
+        let bytes = |number: &f64| {
+            let mut bytes = match &descr[1..] {
+                "f2" => f16::from_f64(*number).to_le_bytes().to_vec(),
+                "f4" => (*number as f32).to_le_bytes().to_vec(),
+                "f8" => number.to_le_bytes().to_vec(),
+                "i1" => (*number as i8).to_le_bytes().to_vec(),
+                "i2" => (*number as i16).to_le_bytes().to_vec(),
+                "i4" => (*number as i32).to_le_bytes().to_vec(),
+                "i8" => (*number as i64).to_le_bytes().to_vec(),
+                "u1" => (*number as u8).to_le_bytes().to_vec(),
+                "u2" => (*number as u16).to_le_bytes().to_vec(),
+                "u4" => (*number as u32).to_le_bytes().to_vec(),
+                _ => (*number as u64).to_le_bytes().to_vec(),
+            };
+            if descr.starts_with('>') {
+                bytes.reverse();
+            }
+            bytes
+        };
+        numbers.iter().flat_map(bytes).collect()
+    }
+
+    const KINDS: [&str; 21] = [
+        "<f2", ">f2", "<f4", ">f4", "=f4", "<f8", ">f8", "|i1", "<i2", ">i2", "<i4", ">i4", "<i8",
+        ">i8", "|u1", "<u2", ">u2", "<u4", ">u4", "<u8", ">u8",
+    ];
+
     #[test]
-    fn classes_are_read_in_both_widths() {
-        let header =
-            |descr| format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (3,), }}");
-        let wide = [-1_i64, i64::MAX, 7];
-        assert_eq!(
-            classes(&npy(&header("<i8"), bytemuck::cast_slice(&wide))).unwrap(),
-            wide
+    fn numbers_of_every_kind_are_read_in_both_orders() {
+        let rows: Vec<f64> = (1..=48_u8).map(f64::from).collect();
+        let columns: Vec<f64> = (0..16)
+            .flat_map(|column| (0..3).map(move |row| f64::from(row * 16 + column + 1)))
+            .collect();
+        for descr in KINDS {
+            for (order, numbers) in [("False", &rows), ("True", &columns)] {
+                let bytes = npy(&header(descr, order, "(3, 16)"), &kept(descr, numbers));
+                let found = embeddings(&bytes).unwrap().concat();
+                assert_eq!(found, three_rows(), "{descr} {order}");
+                let (_directory, path) = write(&bytes);
+                let notes = EmbeddingFile::open(&path).unwrap().notes();
+                let is_plain = order == "False" && matches!(descr, "<f2" | "<f4" | "=f4");
+                assert_eq!(notes.is_empty(), is_plain, "{descr}: {notes:?}");
+                assert!(notes.iter().all(|note| note.contains(descr)), "{notes:?}");
+            }
+            let list = npy(
+                &header(descr, "False", "(3,)"),
+                &kept(descr, &[1.0, 0.0, 100.0]),
+            );
+            assert_eq!(
+                classes(&list).unwrap(),
+                [Some(1), Some(0), Some(100)],
+                "{descr}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_number_of_64_bits_is_none_at_its_place() {
+        let wide = [-1_i64, i64::MAX, i64::MIN];
+        let bytes = npy(&header("<i8", "False", "(3,)"), bytemuck::cast_slice(&wide));
+        assert_eq!(classes(&bytes).unwrap(), wide.map(Some));
+        let unsigned = [1, u64::MAX, 1 << 63];
+        let bytes = npy(
+            &header("<u8", "False", "(3,)"),
+            bytemuck::cast_slice(&unsigned),
         );
-        let narrow = [-1_i32, i32::MAX, 7];
-        let expected = [-1, i64::from(i32::MAX), 7];
+        assert_eq!(classes(&bytes).unwrap(), [Some(1), None, None]);
+        let floats = [-17.0, 1.5, f64::NAN, f64::INFINITY, 1e300];
+        let bytes = npy(&header(">f8", "False", "(5, 1)"), &kept(">f8", &floats));
         assert_eq!(
-            classes(&npy(&header("<i4"), bytemuck::cast_slice(&narrow))).unwrap(),
-            expected
+            classes(&bytes).unwrap(),
+            [Some(-17), None, None, None, None]
         );
-        assert!(classes(&npy(&header("<f8"), bytemuck::cast_slice(&wide))).is_err());
+    }
+
+    #[test]
+    fn what_single_precision_cannot_hold_is_refused_at_its_place() {
+        let mut numbers: Vec<f64> = (1..=48_u8).map(f64::from).collect();
+        numbers[20] = 1e39;
+        let bytes = npy(&header("<f8", "False", "(3, 16)"), &kept("<f8", &numbers));
+        let error = embeddings(&bytes).unwrap_err().to_string();
+        assert!(
+            error.contains("row 1 of") && error.contains("value 4"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn arrays_that_hold_no_numbers_are_refused_by_name() {
+        for (descr, named) in [
+            ("'<U11'", "texts (`<U11`)"),
+            ("'|S5'", "texts (`|S5`)"),
+            ("'|O'", "Python objects (`|O`)"),
+            ("'|b1'", "truth values (`|b1`)"),
+            ("'<c16'", "complex numbers (`<c16`)"),
+            ("'<M8[ns]'", "dates (`<M8[ns]`)"),
+            ("'<f16'", "values (`<f16`)"),
+            ("[('a', '<f4'), ('b', '<i8', (2,))]", "records (`[('a', "),
+        ] {
+            let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (3, 16), }}");
+            for error in [
+                embeddings(&npy(&text, &[1; 100])).unwrap_err(),
+                classes(&npy(&text, &[1; 100])).unwrap_err(),
+            ] {
+                assert!(matches!(error, ExchangeError::Contents { .. }), "{error}");
+                assert!(error.to_string().contains(named), "{named}: {error}");
+            }
+        }
     }
 
     #[test]
@@ -534,7 +806,7 @@ mod tests {
             values[2 * 16 + 5] = bad;
             let error = embeddings(&npy(SINGLE, bytemuck::cast_slice(&values))).unwrap_err();
             assert!(
-                matches!(error, ExchangeError::Row { row: 2, .. }),
+                matches!(error, ExchangeError::Item { item: 2, .. }),
                 "{error}"
             );
         }
@@ -582,18 +854,6 @@ mod tests {
     fn what_holds_something_else_is_refused() {
         for (header, bytes) in [
             (
-                "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 16), }",
-                128,
-            ),
-            (
-                "{'descr': '>f4', 'fortran_order': False, 'shape': (1, 16), }",
-                64,
-            ),
-            (
-                "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 16), }",
-                128,
-            ),
-            (
                 "{'descr': '<f4', 'fortran_order': False, 'shape': (16,), }",
                 64,
             ),
@@ -632,7 +892,7 @@ mod tests {
             "{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551615, 16), }",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 16), }",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 16), }",
-            "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3, 16), }",
+            "{'descr': [('a', '<f4'], 'fortran_order': False, 'shape': (3, 16), }",
             "{'descr': '<f4', 'fortran_order': False}",
             "((((((((",
             "",
@@ -650,18 +910,18 @@ mod tests {
         if let Ok(rows) = embeddings(bytes) {
             let values: usize = rows.iter().map(Vec::len).sum();
             assert!(rows.iter().flatten().all(|value| value.is_finite()));
-            // Each came from two or four bytes that were there.
-            assert!(values * 2 < bytes.len(), "{values} values");
+            // Each came from a byte that was there, or more.
+            assert!(values < bytes.len(), "{values} values");
         }
         if let Ok(classes) = classes(bytes) {
-            assert!(classes.len() * 4 < bytes.len(), "{} classes", classes.len());
+            assert!(classes.len() < bytes.len(), "{} classes", classes.len());
         }
     }
 
     #[test]
     fn fuzz_headers() {
         // Pieces of headers in any order, and values behind them.
-        const PIECES: [&str; 24] = [
+        const PIECES: [&str; 28] = [
             "{",
             "}",
             "'descr'",
@@ -674,6 +934,10 @@ mod tests {
             "'<i8'",
             "'<i4'",
             "'<f99999999999999999999'",
+            "'|u1'",
+            "'>f8'",
+            "[(",
+            ")]",
             "'\u{e9}'",
             "False",
             "True",

@@ -30,6 +30,7 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
             report.display()
         );
     }
+    let notes = source.notes();
     let Some(encoder) = encoder else {
         return refuse_all(verb, settings, source);
     };
@@ -41,6 +42,9 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
         }
         import(verb, settings, source, &encoder)?
     };
+    for note in notes {
+        output::say!("{note}");
+    }
     print(verb, Some(&encoder), &imported, report.as_deref(), &passed)
 }
 

@@ -22,7 +22,12 @@ pub(super) fn run(
     let gallery = open::gallery(engine, &verb.partition)?;
     let known = Known::of(gallery.encoder(), &verb.partition, settings)?;
     let options = options(verb, known.as_ref());
-    let probes = EmbeddingFile::open(path)?;
+    let mut probes = EmbeddingFile::open(path)?;
+    if probes.dimension() == 0 {
+        // Says why none can be an embedding.
+        probes.check()?;
+    }
+    let notes = probes.notes();
     let encoder = gallery.encoder().clone();
     let batch = gallery.batch(probes, options)?;
     let printing = Printing {
@@ -39,6 +44,9 @@ pub(super) fn run(
             "no threshold is known for `{encoder}`: the most alike are listed, however little alike; \
              --threshold leaves strangers out"
         );
+    }
+    for note in notes {
+        output::say!("{note}");
     }
     Ok(exit)
 }

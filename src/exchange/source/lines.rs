@@ -11,9 +11,9 @@ use serde_json::error::Category;
 
 use super::{
     ExchangeError, ITEMS_PER_PIECE, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
-    class_of_text, file_facts, items_per_commit, whole_number,
+    class_of_text, file_facts, items_per_commit,
 };
-use crate::exchange::npy;
+use crate::exchange::npy::{self, whole_number};
 use crate::types::{ClassId, Embedding, Timestamp};
 
 /// The longest line that is read. The largest embedding takes a fifth of it in full digits.

@@ -1,43 +1,21 @@
 //! A matrix of embeddings with lists beside it: `.npy` files, and what an `.npz` file holds.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{
-    ExchangeError, Job, Length, Piece, Record, Refused, Source, file_facts, items_per_commit,
-    items_per_piece,
+    ExchangeError, Job, Length, NO_CLASS, Piece, Record, Refused, Source, file_facts,
+    items_per_commit, items_per_piece,
 };
 use crate::exchange::npy::{self, List, Matrix};
 use crate::types::{ClassId, Timestamp};
 
-/// Something that is read from front to back, and can leave bytes out.
-pub(super) trait Forward: Read + Send {
-    /// Passes over bytes.
-    fn forward(&mut self, bytes: u64) -> io::Result<()>;
-
-    /// Makes sure that what was read to its end was right.
-    fn finish(&mut self) -> io::Result<()>;
-}
-
-impl Forward for BufReader<File> {
-    fn forward(&mut self, bytes: u64) -> io::Result<()> {
-        let bytes = i64::try_from(bytes).map_err(io::Error::other)?;
-        self.seek_relative(bytes)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The arrays of a gallery.
 pub(super) struct Arrays {
-    pub(super) embeddings: Matrix<Box<dyn Forward>>,
+    pub(super) embeddings: Matrix,
     /// The row numbers from 1 if there are none.
-    pub(super) classes: Option<List<Box<dyn Forward>>>,
-    pub(super) times: Option<List<Box<dyn Forward>>>,
-    pub(super) qualities: Option<List<Box<dyn Forward>>>,
+    pub(super) classes: Option<List>,
+    pub(super) times: Option<List>,
+    pub(super) qualities: Option<List>,
 }
 
 /// Opens an `.npy` file of embeddings, and those of their classes and times.
@@ -48,7 +26,7 @@ pub(super) fn open_npy(
 ) -> Result<Box<dyn Source>, ExchangeError> {
     let list = |path: &Path| {
         let (reader, bytes) = npy::open(path)?;
-        List::integers(path, Box::new(reader) as Box<dyn Forward>, bytes)
+        List::integers(path, Box::new(reader), bytes)
     };
     let (reader, bytes) = npy::open(path)?;
     let mut files = vec![("file".to_owned(), file_facts(path)?)];
@@ -58,7 +36,7 @@ pub(super) fn open_npy(
         }
     }
     let arrays = Arrays {
-        embeddings: Matrix::new(path, Box::new(reader) as Box<dyn Forward>, bytes)?,
+        embeddings: Matrix::new(path, Box::new(reader), bytes)?,
         classes: classes.map(list).transpose()?,
         times: times.map(list).transpose()?,
         qualities: None,
@@ -107,7 +85,7 @@ impl MatrixSource {
         })
     }
 
-    fn lists(&mut self) -> impl Iterator<Item = &mut List<Box<dyn Forward>>> {
+    fn lists(&mut self) -> impl Iterator<Item = &mut List> {
         let Arrays {
             classes,
             times,
@@ -115,22 +93,6 @@ impl MatrixSource {
             ..
         } = &mut self.arrays;
         [classes, times, qualities].into_iter().flatten()
-    }
-
-    /// Lets every reader do something, with the number of bytes of a row.
-    fn each_reader(
-        &mut self,
-        mut act: impl FnMut(&mut dyn Forward, usize) -> io::Result<()>,
-    ) -> Result<(), ExchangeError> {
-        let path = self.path.clone();
-        let row_bytes = self.arrays.embeddings.row_bytes();
-        act(self.arrays.embeddings.reader().as_mut(), row_bytes)
-            .map_err(ExchangeError::io("read", &path))?;
-        for list in self.lists() {
-            let row_bytes = list.row_bytes();
-            act(list.reader().as_mut(), row_bytes).map_err(ExchangeError::io("read", &path))?;
-        }
-        Ok(())
     }
 }
 
@@ -151,6 +113,19 @@ impl Source for MatrixSource {
         self.next_row
     }
 
+    fn notes(&self) -> Vec<String> {
+        let Arrays {
+            embeddings,
+            classes,
+            times,
+            qualities,
+        } = &self.arrays;
+        let lists = [classes, times, qualities].into_iter().flatten();
+        let notes = lists.map(List::note);
+        let notes = [embeddings.note()].into_iter().chain(notes);
+        notes.flatten().map(str::to_owned).collect()
+    }
+
     fn describe(&self, job: Job) -> Job {
         let files = self.files.iter();
         files.fold(job, |job, (name, facts)| job.with(name, facts))
@@ -166,17 +141,19 @@ impl Source for MatrixSource {
             return Err(ExchangeError::malformed(&self.path, ".npy", what));
         }
         self.next_row += items;
-        self.each_reader(|reader, row_bytes| reader.forward(items * row_bytes as u64))
+        self.arrays.embeddings.skip(items)?;
+        self.lists().try_for_each(|list| list.skip(items))
     }
 
     fn next_piece(&mut self) -> Result<Option<Box<dyn Piece>>, ExchangeError> {
         let rows = (items_per_piece(self.dimension()) as u64).min(self.rows - self.next_row);
         if rows == 0 {
-            self.each_reader(|reader, _| reader.finish())?;
+            self.arrays.embeddings.finish()?;
+            self.lists().try_for_each(List::finish)?;
             return Ok(None);
         }
         let count = rows as usize;
-        let integers = |list: &mut Option<List<_>>| {
+        let integers = |list: &mut Option<List>| {
             let list = list.as_mut().map(|list| list.read_integers(count));
             list.transpose()
         };
@@ -199,8 +176,9 @@ struct MatrixPiece {
     first_row: u64,
     dimension: usize,
     values: Vec<f32>,
-    classes: Option<Vec<i64>>,
-    times: Option<Vec<i64>>,
+    /// `None` where there is no whole number of 64 bits.
+    classes: Option<Vec<Option<i64>>>,
+    times: Option<Vec<Option<i64>>>,
     qualities: Option<Vec<f32>>,
 }
 
@@ -211,8 +189,14 @@ impl Piece for MatrixPiece {
 
     fn read<'a>(&'a self, at: usize, _: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         let number = self.first_row + at as u64 + 1;
-        let class = self.classes.as_ref().map_or(number as i64, |list| list[at]);
-        let time = self.times.as_ref().map(|list| list[at]);
+        let class = self.classes.as_ref();
+        let class = class.map_or(Some(number as i64), |list| list[at]);
+        let class = class.ok_or_else(|| Refused::new(NO_CLASS))?;
+        let time = self.times.as_ref().map(|list| {
+            let no_time = || Refused::new("`time` is no whole number of 64 bits");
+            list[at].ok_or_else(no_time)
+        });
+        let time = time.transpose()?;
         let record = Record {
             class: ClassId(class),
             values: &self.values[at * self.dimension..][..self.dimension],

@@ -21,6 +21,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 pub use self::lines::{Line, LineReader};
+use super::npy::whole_number;
 use super::{ExchangeError, Job};
 use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding, Timestamp};
 
@@ -43,6 +44,11 @@ pub trait Source: Send {
 
     /// How much of its length is read.
     fn position(&self) -> u64;
+
+    /// What is converted on the way, a sentence for each array or column: for people to know.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Adds to `job` by what this source can be told from others, and from what it was before it
     /// was changed.
@@ -292,13 +298,6 @@ pub fn class_of_text(text: &str) -> Option<ClassId> {
         number.and_then(whole_number)
     });
     class.map(ClassId)
-}
-
-/// A number of double precision as a whole one, if it is one and none of its neighbours would have
-/// become the same.
-fn whole_number(number: f64) -> Option<i64> {
-    let is_whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
-    is_whole.then_some(number as i64)
 }
 
 /// How many items of a dimension are read together.

@@ -8,18 +8,20 @@
 //! would be needed.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Take};
 use std::path::Path;
 
 use crc_fast::{CrcAlgorithm, Digest};
 use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::matrix::{Arrays, Forward, MatrixSource};
+use super::matrix::{Arrays, MatrixSource};
 use super::{ExchangeError, Source, file_facts};
-use crate::exchange::npy::{List, Matrix};
+use crate::exchange::npy::{Forward, List, Matrix, Seekable};
 
 const FORMAT: &str = ".npz";
+/// The most bytes of an array that are kept in memory, which is done only to turn columns into rows.
+const BYTES_KEPT_MAX: u64 = 1 << 32;
 
 /// Opens an archive with the arrays `embeddings` and `classes`, and `times` and `qualities` if they
 /// are there.
@@ -154,6 +156,21 @@ impl Forward for Member {
         } else {
             Err(io::ErrorKind::UnexpectedEof.into())
         }
+    }
+
+    fn seekable(mut self: Box<Self>, position: u64) -> io::Result<Box<dyn Seekable>> {
+        if self.left > BYTES_KEPT_MAX {
+            return Err(io::Error::other(format!(
+                "it has {} bytes in columns, and no more than {BYTES_KEPT_MAX} are turned into rows: \
+                 use `numpy.ascontiguousarray`",
+                self.left
+            )));
+        }
+        // Those before have been read, and nobody goes back to them.
+        let mut bytes = vec![0; usize::try_from(position).map_err(io::Error::other)?];
+        self.read_to_end(&mut bytes)?;
+        self.finish()?;
+        Ok(Box::new(Cursor::new(bytes)))
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -317,8 +334,8 @@ mod tests {
             ("one number for each of 5 rows", |arrays| {
                 arrays.push(array("times.npy", "<i8", "(4,)", &[0; 32]));
             }),
-            ("a list of `<f4`", |arrays| {
-                arrays.push(array("qualities.npy", "<f8", "(5,)", &[0; 40]));
+            ("texts (`<U2`)", |arrays| {
+                arrays.push(array("qualities.npy", "<U2", "(5,)", &[0; 40]));
             }),
             ("needs", |arrays| arrays[0].bytes.truncate(100)),
             ("checksum", |arrays| arrays[1].crc_off = 1),
