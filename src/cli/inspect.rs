@@ -41,6 +41,8 @@ fn segment(report: &SegmentReport) -> String {
             ("version", header.version.to_string()),
             ("segment", header.segment.to_string()),
             ("partition", header.partition.to_string()),
+            ("name of the partition", unknown(&header.partition_name)),
+            ("data directory", unknown(&header.data_directory)),
             ("encoder", header.encoder.clone()),
             ("dimension", header.dimension.to_string()),
             ("rows", header.rows.to_string()),
@@ -181,6 +183,10 @@ fn catalog(report: &CatalogReport) -> String {
         report.damage.iter().map(|damage| ("", damage)),
     ));
     parts.join("\n")
+}
+
+fn unknown(text: &Option<String>) -> String {
+    text.clone().unwrap_or_else(|| "not known".to_owned())
 }
 
 fn time(unix_milliseconds: i64) -> String {

@@ -259,6 +259,7 @@ impl Partition {
             group.publish(&shared, snapshot);
             Ok(())
         })?;
+        self.give_name(segment);
         self.alert(true);
         Ok(())
     }

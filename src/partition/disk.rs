@@ -2,25 +2,30 @@
 //! records every write, fails when told, and shows what a crash would leave.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rand::Rng;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
 use super::StoreError;
 
+/// What is in a data directory is for its owner alone, whatever the umask of the process.
+pub(super) const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
 /// Everything that changes a data directory goes through here, and every first look at a file.
 /// Segments are read through memory maps once they are open.
 pub(super) trait Disk: Debug + Send + Sync {
-    /// Makes a directory and those above it, durably. It may be there already.
+    /// Makes a directory and those above it, durably, for their owner alone. It may be there already.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
     /// What is in a directory: nothing if there is none.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Begins a file, empty, whatever had the name.
+    /// Begins a file for its owner alone, where nothing has the name: neither a file nor a link.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file to be changed in place.
     fn modify(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -32,8 +37,10 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
-    /// Opens a database file, which is made if there is none.
+    /// Opens a database file, which is made for its owner alone if there is none.
     fn database(&self, path: &Path) -> io::Result<Backend>;
+    /// A number for a new data directory that no other has; not 0.
+    fn new_identity(&self) -> u64;
 }
 
 /// A file being written.
@@ -63,7 +70,7 @@ impl Disk for RealDisk {
         if let Some(parent) = parent {
             self.create_directory(parent)?;
         }
-        match fs::create_dir(path) {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_dir() => {
                 return Err(io::Error::new(
                     io::ErrorKind::NotADirectory,
@@ -85,7 +92,9 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::create(path)?))
+        let mut options = File::options();
+        let options = options.write(true).create_new(true).mode(FILE_MODE);
+        Ok(Box::new(options.open(path)?))
     }
 
     fn modify(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -114,9 +123,14 @@ impl Disk for RealDisk {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(FILE_MODE)
             .open(path)?;
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Backend(Box::new(backend)))
+    }
+
+    fn new_identity(&self) -> u64 {
+        rand::rng().next_u64().max(1)
     }
 }
 
@@ -194,6 +208,13 @@ impl StorageBackend for Backend {
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.0.query_lock_range(start, end)
     }
+}
+
+/// Opens a lock file, which is made for its owner alone if there is none.
+pub(super) fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).read(true).append(true).mode(FILE_MODE);
+    options.open(path)
 }
 
 /// Makes the entry of a file in its directory durable.

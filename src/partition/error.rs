@@ -64,6 +64,28 @@ pub enum StoreError {
         /// What shows that there was one.
         trace: PathBuf,
     },
+    /// A segment was written in another data directory.
+    #[error(
+        "`{path}` belongs to another data directory ({found:016x}, and the catalog is of {expected:016x}): move it, or the catalog, back to where it came from"
+    )]
+    Foreign {
+        /// The segment.
+        path: PathBuf,
+        /// Which data directory the catalog is of.
+        expected: u64,
+        /// Which one the segment says.
+        found: u64,
+    },
+    /// A segment is whole, and the catalog has never heard of it.
+    #[error(
+        "the catalog does not know the segment `{path}` of partition `{partition}`: it is older than the segment, or another one's; nothing was changed: put the newer catalog back, or move the segment elsewhere if you know that it is not needed"
+    )]
+    UnknownSegment {
+        /// The segment.
+        path: PathBuf,
+        /// The name of its partition, or the number where the segment has no name.
+        partition: String,
+    },
     /// The catalog that is open has no longer its name.
     #[error(
         "`{path}` was deleted, moved or replaced while this process had it open: no more changes are taken, since they would be lost; put it back, then restart"

@@ -4,9 +4,15 @@
 //! are counted; other processes that look on hold a shared lock on `readers.lock` for as long as
 //! they do. When nobody reads it any more, the removed rows of a segment are overwritten, and the
 //! file is deleted.
+//!
+//! Only two kinds of files are ever deleted: drafts of this data directory that the catalog does not name,
+//! and segments that the catalog itself has retired. A segment has the name of a draft until the
+//! catalog names it, so that a crash leaves a draft, and a whole segment that the catalog does not
+//! know can only mean that it is not the catalog of these files.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, TryLockError};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -15,9 +21,11 @@ use std::{fmt, io, thread};
 use redb::Database;
 
 use super::StoreError;
-use super::catalog::{CATALOG_FILE, SegmentEntry};
-use super::disk::{Disk, DiskFile, sync_directory_of};
-use super::segment::{DeadRows, Segment, SegmentName, SegmentWriter};
+use super::catalog::{CATALOG_FILE, Contents, SegmentEntry};
+use super::disk::{Disk, DiskFile, lock_file, sync_directory_of};
+use super::segment::{
+    DeadRows, Header, Segment, SegmentName, SegmentWriter, draft_of, read_header,
+};
 
 /// The files of all partitions.
 #[derive(Debug)]
@@ -25,6 +33,8 @@ pub(super) struct Files {
     disk: Arc<dyn Disk>,
     /// The data directory.
     directory: PathBuf,
+    /// Which data directory it is; `None` where it is older than that and only read.
+    identity: Option<NonZeroU64>,
     /// Shared while this process only looks on; otherwise taken for a moment before files go.
     /// `None` where the directory cannot be written and so never changes.
     readers: Option<File>,
@@ -59,18 +69,51 @@ struct Obsolete {
     dead: DeadRows,
 }
 
+/// Numbers from here on are nobody's: the counter never comes so far.
+const NUMBER_MAX: u64 = 1 << 62;
+
+/// What the name of a file says.
+#[derive(Clone, Copy)]
+enum SegmentFile {
+    /// A segment that the catalog names, or named.
+    Named(u64),
+    /// A segment that the catalog does not name yet.
+    Draft(u64),
+}
+
+impl SegmentFile {
+    /// `None` for what is not ours.
+    fn of(path: &Path) -> Option<SegmentFile> {
+        let name = path.file_name()?.to_str()?;
+        let (number, is_draft) = match name.strip_suffix(".new") {
+            Some(name) => (name.strip_suffix(".vseg")?, true),
+            None => (name.strip_suffix(".vseg")?, false),
+        };
+        let number = number.parse().ok()?;
+        Some(match is_draft {
+            true => SegmentFile::Draft(number),
+            false => SegmentFile::Named(number),
+        })
+    }
+}
+
 impl Files {
     /// The files of a data directory that this process changes.
-    pub(super) fn new(directory: &Path, disk: Arc<dyn Disk>) -> Result<Files, StoreError> {
+    pub(super) fn new(
+        directory: &Path,
+        disk: Arc<dyn Disk>,
+        identity: Option<NonZeroU64>,
+    ) -> Result<Files, StoreError> {
         let path = directory.join("readers.lock");
-        let readers = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path);
+        let readers = lock_file(&path);
         let readers = readers.map_err(|error| StoreError::io("create", &path, error))?;
-        Ok(Files::with(directory, disk, Some(readers)))
+        Ok(Files::with(directory, disk, Some(readers)).of(identity))
+    }
+
+    /// The same files, of the data directory that the catalog says it is.
+    pub(super) fn of(mut self, identity: Option<NonZeroU64>) -> Files {
+        self.identity = identity;
+        self
     }
 
     /// The files of a data directory that this process only reads. Until this is dropped, another
@@ -94,6 +137,7 @@ impl Files {
         Files {
             disk,
             directory: directory.to_owned(),
+            identity: None,
             readers,
             keeping: RwLock::new(()),
             obsolete: Mutex::default(),
@@ -112,7 +156,12 @@ impl Files {
         &self.directory
     }
 
-    /// Where a segment is.
+    /// Which data directory it is, where that is known.
+    pub(super) fn identity(&self) -> Option<NonZeroU64> {
+        self.identity
+    }
+
+    /// Where a segment is, once it has its name.
     pub(super) fn path(&self, partition: u64, segment: u64) -> PathBuf {
         self.partition(partition).join(format!("{segment}.vseg"))
     }
@@ -132,6 +181,7 @@ impl Files {
             partition,
             entry.header_checksum,
         )?;
+        self.refuse_foreign(&path, opened.identity())?;
         if opened.rows() as u64 != entry.rows {
             return Err(StoreError::Damaged {
                 path,
@@ -144,7 +194,19 @@ impl Files {
         Ok(opened)
     }
 
-    /// Begins a segment.
+    /// Fails if a segment says that it belongs to another data directory.
+    fn refuse_foreign(&self, path: &Path, found: Option<NonZeroU64>) -> Result<(), StoreError> {
+        match (self.identity, found) {
+            (Some(expected), Some(found)) if expected != found => Err(StoreError::Foreign {
+                path: path.to_owned(),
+                expected: expected.get(),
+                found: found.get(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a segment, under the name of its draft.
     pub(super) fn create(
         &self,
         name: SegmentName,
@@ -157,45 +219,127 @@ impl Files {
         sync_directory_of(&*self.disk, &directory)?;
         sync_directory_of(&*self.disk, &self.directory.join("segments"))?;
         let path = self.path(name.partition, name.segment);
-        SegmentWriter::create(self.disk.clone(), &path, name, rows)
+        if path.symlink_metadata().is_ok() {
+            return Err(StoreError::Exists { path });
+        }
+        SegmentWriter::create(self.disk.clone(), &draft_of(&path), name, rows)
     }
 
-    /// Deletes what a crash left between writing a segment and naming it, or between naming another
-    /// in its place and deleting it. Does so once for each partition.
-    pub(super) fn remove_unnamed(
-        &self,
-        partition: u64,
-        named: &BTreeMap<u64, SegmentEntry>,
-    ) -> Result<(), StoreError> {
+    /// Gives a segment its name, once the catalog names it. If that fails, it is found under the name
+    /// of its draft, and the next open tries again.
+    pub(super) fn give_name(&self, partition: u64, segment: u64) {
+        let path = self.path(partition, segment);
+        if path.symlink_metadata().is_ok() {
+            return;
+        }
+        if let Err(error) = self.disk.rename(&draft_of(&path), &path) {
+            tracing::warn!(%error, path = %path.display(), "cannot give a segment its name yet");
+        }
+    }
+
+    /// Does what a crash kept from being done: gives segments that are named their names, and deletes
+    /// drafts that are not, and segments that are retired. Does so once for each partition.
+    ///
+    /// Returns the retired segments that have no file any more.
+    pub(super) fn tidy(&self, partition: u64, contents: &Contents) -> Result<Vec<u64>, StoreError> {
         let mut tidied = self.tidied.lock().unwrap_or_else(PoisonError::into_inner);
         if !tidied.insert(partition) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let directory = self.partition(partition);
         let listed = self.disk.list(&directory);
         let listed = listed.map_err(|error| StoreError::io("read", &directory, error))?;
-        // Only our own files: what somebody else put here is not ours to delete.
-        let unnamed = listed.into_iter().filter(|path| {
-            let number = path
-                .file_stem()
-                .and_then(|stem| stem.to_str()?.parse().ok());
-            path.extension()
-                .is_some_and(|extension| extension == "vseg")
-                && number.is_some_and(|number: u64| !named.contains_key(&number))
-        });
-        let unnamed: Vec<PathBuf> = unnamed.collect();
-        if unnamed.is_empty() {
-            return Ok(());
-        }
-        self.unless_read(|| {
-            for path in &unnamed {
-                tracing::info!(path = %path.display(), "removing a segment that is not in use");
-                let removed = self.disk.remove(path);
-                removed.map_err(|error| StoreError::io("remove", path, error))?;
+        let (mut unnamed, mut gone) = (Vec::new(), contents.retired.clone());
+        for path in listed {
+            match SegmentFile::of(&path) {
+                Some(SegmentFile::Draft(number)) if contents.segments.contains_key(&number) => {
+                    self.give_name(partition, number);
+                }
+                Some(SegmentFile::Draft(_)) if self.is_own_draft(&path) => unnamed.push(path),
+                Some(SegmentFile::Named(number)) => {
+                    let retired = gone.remove(&number);
+                    if retired.is_some_and(|retired| self.is_retired(&path, &retired)) {
+                        unnamed.push(path);
+                    }
+                }
+                _ => {}
             }
-            Ok(())
-        })?;
-        Ok(())
+        }
+        if !unnamed.is_empty() {
+            self.unless_read(|| {
+                for path in &unnamed {
+                    tracing::info!(path = %path.display(), "removing a segment that is not in use");
+                    let removed = self.disk.remove(path);
+                    removed.map_err(|error| StoreError::io("remove", path, error))?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(gone.into_keys().collect())
+    }
+
+    /// Whether a draft was made here. One that says nothing of itself was not completed.
+    fn is_own_draft(&self, path: &Path) -> bool {
+        let header = self.header_of(path);
+        header.is_none_or(|header| header.identity.is_none() || header.identity == self.identity)
+    }
+
+    /// Whether a file is the segment that the catalog has retired.
+    fn is_retired(&self, path: &Path, retired: &SegmentEntry) -> bool {
+        let header = self.header_of(path);
+        header.is_some_and(|header| header.header_checksum == retired.header_checksum)
+    }
+
+    fn header_of(&self, path: &Path) -> Option<Header> {
+        read_header(path, &self.disk.open(path).ok()?).ok()
+    }
+
+    /// Looks for segments that the catalog neither names nor has retired. Those that are whole are
+    /// refused; the others are left alone.
+    ///
+    /// Returns the highest number of all segments that have a file.
+    ///
+    /// # Errors
+    ///
+    /// If there are such segments: the catalog is older than they are, or that of another data directory.
+    pub(super) fn refuse_unknown(&self, known: &BTreeSet<(u64, u64)>) -> Result<u64, StoreError> {
+        let list = |directory: &Path| {
+            let listed = self.disk.list(directory);
+            listed.map_err(|error| StoreError::io("read", directory, error))
+        };
+        let mut highest = 0;
+        for directory in list(&self.directory.join("segments"))? {
+            let name = directory.file_name().and_then(|name| name.to_str());
+            let Some(partition) = name.and_then(|name| name.parse::<u64>().ok()) else {
+                continue;
+            };
+            if !directory.is_dir() {
+                continue;
+            }
+            for path in list(&directory)? {
+                let Some(file) = SegmentFile::of(&path) else {
+                    continue;
+                };
+                let (SegmentFile::Named(number) | SegmentFile::Draft(number)) = file;
+                if number < NUMBER_MAX {
+                    highest = highest.max(number);
+                }
+                if matches!(file, SegmentFile::Draft(_)) || known.contains(&(partition, number)) {
+                    continue;
+                }
+                match self.header_of(&path) {
+                    Some(header) => {
+                        self.refuse_foreign(&path, header.identity)?;
+                        let partition = header.name.unwrap_or_else(|| partition.to_string());
+                        return Err(StoreError::UnknownSegment { path, partition });
+                    }
+                    None => {
+                        tracing::warn!(path = %path.display(), "a file that is no segment is left alone");
+                    }
+                }
+            }
+        }
+        Ok(highest)
     }
 
     /// Lets a segment go as soon as nobody reads it.
@@ -329,7 +473,11 @@ impl Files {
     }
 
     fn destroy(&self, obsolete: &Obsolete) -> Result<(), StoreError> {
-        let path = &obsolete.path;
+        // It may not have got its name.
+        let path = &match obsolete.path.symlink_metadata() {
+            Ok(_) => obsolete.path.clone(),
+            Err(_) => draft_of(&obsolete.path),
+        };
         if obsolete.dead.count() > 0 {
             let file = match self.disk.modify(path) {
                 // Somebody else deleted it.

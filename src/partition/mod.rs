@@ -8,8 +8,8 @@
 //! * A new template goes into the *tail*: a catalog transaction on disk, a small block in memory.
 //!   The transaction is synced before the call returns.
 //! * A long tail is *sealed* into a segment. The file is written completely, synced and checked,
-//!   and only then named by a catalog transaction; a file that no transaction names is deleted when
-//!   its partition is next opened.
+//!   and only then named by a catalog transaction. Until then it has the name of a draft; a draft
+//!   that no transaction names is deleted when its partition is next opened.
 //! * A removed template of a segment gets a *tombstone* in the catalog.
 //! * A [`Snapshot`] is all of this at one moment. Readers hold one and never wait; writers publish
 //!   a new one after their transaction is durable.

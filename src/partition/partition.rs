@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -100,7 +101,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Opens what the catalog says of a partition, and removes files that it does not name.
+    /// Opens what the catalog says of a partition, and removes files that it has retired.
     pub(super) fn open(
         id: PartitionId,
         entry: &PartitionEntry,
@@ -117,7 +118,11 @@ impl Partition {
         common.findings.opened(&id);
         // Not before everything that is named was opened: what is not may be all that is left.
         if !catalog.is_read_only() {
-            common.files.remove_unnamed(number, &contents.segments)?;
+            let gone = common.files.tidy(number, &contents)?;
+            if !gone.is_empty() {
+                let commits = &common.commits;
+                commits.commit(move |group| group.forget_retired(number, &gone))?;
+            }
         }
         let partition = Partition::without_blocks(id, entry, common);
         let blocks = Arc::new(blocks);
@@ -330,13 +335,16 @@ impl Partition {
         let name = SegmentName {
             segment,
             partition: self.shared.number(),
+            name: self.id.to_string(),
+            identity: self.common.files.identity().map_or(0, NonZeroU64::get),
             encoder: self.encoder().clone(),
             created,
         };
         self.common.files.create(name, rows)
     }
 
-    /// Completes a segment and reads it back, so that the catalog names only what is whole.
+    /// Completes a segment and reads it back, so that the catalog names only what is whole. It is
+    /// under the name of its draft until then: see [`Partition::give_name`].
     pub(super) fn complete(
         &self,
         segment: u64,
@@ -356,6 +364,11 @@ impl Partition {
             Some(error) => Err(error),
             None => Ok((entry, reader)),
         }
+    }
+
+    /// Gives a segment its name, once the catalog names it.
+    pub(super) fn give_name(&self, segment: u64) {
+        self.files().give_name(self.shared.number(), segment);
     }
 
     /// After a change that left something to do, or a longer tail: has somebody put the partition in

@@ -119,7 +119,18 @@ impl Store {
         must_exist(directory)?;
         // Before the catalog is read: what it names must not go.
         let files = Files::read_only(directory, Arc::new(RealDisk))?;
-        let catalog = Catalog::open_read_only(directory)?;
+        let mut catalog = Catalog::open_read_only(directory)?;
+        let look = |catalog: &Catalog| {
+            catalog.read(|tables| Ok((tables.identity()?, tables.known_segments()?)))
+        };
+        let (identity, known) = look(&catalog)?;
+        let files = files.of(identity);
+        if files.refuse_unknown(&known).is_err() {
+            // Somebody may have written it since, who named it first: then it is named now.
+            catalog = Catalog::open_read_only(directory)?;
+            let (_, known) = look(&catalog)?;
+            files.refuse_unknown(&known)?;
+        }
         Store::with(directory, catalog, files)
     }
 
@@ -127,9 +138,14 @@ impl Store {
         let created = disk.create_directory(directory);
         created.map_err(|error| StoreError::io("create", directory, error))?;
         let catalog = Catalog::open(directory, &*disk)?;
-        let files = Files::new(directory, disk)?;
+        let (identity, known) =
+            catalog.read(|tables| Ok((tables.identity()?, tables.known_segments()?)))?;
+        let files = Files::new(directory, disk, identity)?;
+        let highest = files.refuse_unknown(&known)?;
         remove_leftover(&catalog.path().with_extension("redb.new"), &**files.disk())?;
-        Store::with(directory, catalog, files)
+        let store = Store::with(directory, catalog, files)?;
+        store.common.commits.skip(highest)?;
+        Ok(store)
     }
 
     fn with(directory: &Path, catalog: Catalog, files: Files) -> Result<Store, StoreError> {
@@ -795,7 +811,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_no_transaction_names_is_removed() {
+    fn a_draft_that_no_transaction_names_is_removed_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         let partition = open(&store);
@@ -803,12 +819,34 @@ mod tests {
         partition.seal().unwrap();
         drop((partition, store));
         let segments = directory.path().join("segments/1");
-        fs::write(segments.join("999.vseg"), b"half a segment").unwrap();
+        fs::write(segments.join("998.vseg.new"), b"half a segment").unwrap();
+        fs::write(segments.join("999.vseg"), b"not one of ours").unwrap();
         fs::write(segments.join("notes.txt"), b"not ours").unwrap();
         let store = Store::open(directory.path()).unwrap();
         assert_eq!(open(&store).snapshot().templates(), 1);
-        assert!(!segments.join("999.vseg").exists());
+        assert!(!segments.join("998.vseg.new").exists());
+        assert!(segments.join("999.vseg").exists());
         assert!(segments.join("notes.txt").exists());
+        // Nor does a new segment get such a name, be it the next number.
+        drop(store);
+        let store = Store::open(directory.path()).unwrap();
+        let next = open(&store).commits().take_numbers(1).unwrap();
+        drop(store);
+        let foreign: Vec<_> = (next..next + 10)
+            .map(|it| segments.join(format!("{it}.vseg")))
+            .collect();
+        foreign
+            .iter()
+            .for_each(|path| fs::write(path, b"a note").unwrap());
+        let store = Store::open(directory.path()).unwrap();
+        enroll(&open(&store), 2, &[1.0], 0);
+        open(&store).seal().unwrap();
+        assert_eq!(store.summary(&open(&store)).unwrap().segments, 2);
+        assert!(
+            foreign
+                .iter()
+                .all(|path| fs::read(path).unwrap() == b"a note")
+        );
     }
 
     #[test]

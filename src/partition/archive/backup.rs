@@ -10,7 +10,7 @@ use super::{ArchivedFile, Manifest, PartitionContents, beside};
 use crate::partition::StoreError;
 use crate::partition::catalog::{CATALOG_FILE, Catalog, Tables, copy_to};
 use crate::partition::files::Files;
-use crate::partition::segment::SegmentCheck;
+use crate::partition::segment::{SegmentCheck, open_segment_file};
 use crate::types::Timestamp;
 
 /// A file that goes into a snapshot, and does not change meanwhile.
@@ -102,7 +102,8 @@ pub(in crate::partition) fn write_archive(
 }
 
 fn file_of(name: String, path: PathBuf) -> Result<BackupFile, StoreError> {
-    let metadata = fs::metadata(&path);
+    let file = open_segment_file(&path, |path| File::open(path));
+    let metadata = file.and_then(|file| file.metadata());
     let bytes = metadata.map_err(|error| StoreError::io("read", &path, error))?;
     let bytes = bytes.len();
     Ok(BackupFile { name, path, bytes })
@@ -141,7 +142,7 @@ struct CheckedReader {
 impl CheckedReader {
     fn open(file: &BackupFile) -> Result<CheckedReader, StoreError> {
         let is_segment = file.name.ends_with(".vseg");
-        let opened = File::open(&file.path);
+        let opened = open_segment_file(&file.path, |path| File::open(path));
         Ok(CheckedReader {
             file: ReadAhead::new(
                 opened.map_err(|error| StoreError::io("open", &file.path, error))?,

@@ -14,9 +14,8 @@ use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 
 use super::tables::{
-    self, Catalog, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
-    SegmentEntry, TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number,
-    sealed,
+    self, Catalog, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry,
+    TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number, sealed,
 };
 use crate::partition::StoreError;
 use crate::partition::snapshot::{Shared, Snapshot};
@@ -97,9 +96,7 @@ pub(in crate::partition) struct Change<'a> {
 impl Commits {
     /// Prepares to change `catalog`.
     pub(in crate::partition) fn new(catalog: Catalog) -> Result<Commits, StoreError> {
-        let path = catalog.path();
         let number = |name| catalog.read(|tables| tables.number(name));
-        tables::check_version(path, number(META_VERSION)?)?;
         let next_number = number(META_NEXT)?.unwrap_or(1);
         let lead = Lead {
             next_number,
@@ -125,6 +122,13 @@ impl Commits {
         let first = lead.next_number;
         lead.next_number += count;
         Ok(first)
+    }
+
+    /// Sees to it that nobody gets a number up to `number`.
+    pub(in crate::partition) fn skip(&self, number: u64) -> Result<(), StoreError> {
+        let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        lead.next_number = lead.next_number.max(number.saturating_add(1));
+        Ok(())
     }
 
     /// Makes a change, together with whatever else is waiting. When this returns, it is durable,
@@ -351,8 +355,12 @@ impl<'a> Group<'a> {
                     let key = key_of_numbers(&[partition, segment]);
                     segments.insert((partition, segment), &*sealed(&key, &json(entry)))?;
                 }
+                let mut retired = transaction.open_table(RETIRED)?;
                 for segment in change.remove_segments {
-                    segments.remove((partition, *segment))?;
+                    // What is said of it, with its checksum, stays the same.
+                    if let Some(entry) = segments.remove((partition, *segment))? {
+                        retired.insert((partition, *segment), entry.value())?;
+                    }
                 }
             }
             if !change.bury.is_empty() || !change.remove_segments.is_empty() {
@@ -365,6 +373,22 @@ impl<'a> Group<'a> {
                     let key = key_of_numbers(&[partition, *segment, *row]);
                     tombstones.insert((partition, *segment, *row), &*sealed(&key, &[]))?;
                 }
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets retired segments of a partition, whose files are gone.
+    pub(in crate::partition) fn forget_retired(
+        &mut self,
+        partition: u64,
+        segments: &[u64],
+    ) -> Result<(), Halt> {
+        self.changed = true;
+        self.write(|transaction| {
+            let mut retired = transaction.open_table(RETIRED)?;
+            for segment in segments {
+                retired.remove((partition, *segment))?;
             }
             Ok(())
         })
@@ -531,6 +555,7 @@ impl<T> std::fmt::Debug for Ticket<T> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::super::tables::META_VERSION;
     use super::*;
     use crate::partition::disk::RealDisk;
 

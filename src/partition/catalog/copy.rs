@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::{
-    Database, Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction,
+    Database, Key, ReadTransaction, ReadableTable, TableDefinition, TableError, Value,
+    WriteTransaction,
 };
 
 use super::commit::{Commits, Halt};
-use super::tables::{META, PARTITIONS, SEGMENTS, STATE, TAIL, TOMBSTONES, failure, open_database};
+use super::tables::{
+    META, PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL, TOMBSTONES, failure, open_database,
+};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
 
@@ -28,6 +31,7 @@ pub(in crate::partition) fn copy_to(
         copy_table(from, &to, PARTITIONS)?;
         copy_table(from, &to, TAIL)?;
         copy_table(from, &to, SEGMENTS)?;
+        copy_table(from, &to, RETIRED)?;
         copy_table(from, &to, TOMBSTONES)?;
         copy_table(from, &to, STATE)?;
         Ok(to.commit()?)
@@ -42,7 +46,12 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     definition: TableDefinition<'_, K, V>,
 ) -> Result<(), redb::Error> {
     let mut copy = to.open_table(definition)?;
-    for item in from.open_table(definition)?.iter()? {
+    let from = match from.open_table(definition) {
+        // An older catalog, which is only read here.
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        table => table?,
+    };
+    for item in from.iter()? {
         let (key, value) = item?;
         copy.insert(key.value(), value.value())?;
     }

@@ -4,9 +4,10 @@
 //! Every value ends with a checksum of its key and itself: redb verifies its own pages only when a
 //! database is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use redb::backends::InMemoryBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition, WriteTransaction,
+    StorageBackend, TableDefinition, TableError, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::fill::FilledAhead;
 use super::lost::refuse_if_lost;
 use crate::partition::StoreError;
-use crate::partition::disk::Disk;
+use crate::partition::disk::{Disk, lock_file};
 use crate::partition::segment::{ROWS_MAX, checksum};
 use crate::partition::tail::TailTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
@@ -53,6 +54,9 @@ pub(in crate::partition) const TAIL: TableDefinition<(u64, u64), &[u8]> =
 /// (partition, segment) to [`SegmentEntry`].
 pub(in crate::partition) const SEGMENTS: TableDefinition<(u64, u64), &[u8]> =
     TableDefinition::new("segments");
+/// (partition, segment) to [`SegmentEntry`] of segments that others replace, until their files are gone.
+pub(in crate::partition) const RETIRED: TableDefinition<(u64, u64), &[u8]> =
+    TableDefinition::new("retired");
 /// (partition, segment, row) of every removed row, to nothing but the checksum.
 pub(in crate::partition) const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8]> =
     TableDefinition::new("tombstones");
@@ -64,6 +68,10 @@ pub(in crate::partition) const META_VERSION: &str = "version";
 /// The next number for anything that needs one: partitions, segments and templates share it, so
 /// that a number never comes back.
 pub(in crate::partition) const META_NEXT: &str = "next";
+
+/// Tells the data directory from all others. Catalogs that were made before there was one get it when
+/// they are next opened to be changed.
+pub(in crate::partition) const META_IDENTITY: &str = "identity";
 
 /// What the catalog says of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +94,8 @@ pub(in crate::partition) struct Contents {
     pub(in crate::partition) tail: Vec<TailTemplate>,
     pub(in crate::partition) segments: BTreeMap<u64, SegmentEntry>,
     pub(in crate::partition) tombstones: Vec<(u64, u64)>,
+    /// Segments that others replace, whose files may be there still.
+    pub(in crate::partition) retired: BTreeMap<u64, SegmentEntry>,
 }
 
 /// The catalog of a data directory, open in this process.
@@ -133,16 +143,18 @@ impl Catalog {
         let synced = disk.sync_directory(directory);
         synced.map_err(|error| StoreError::io("sync", directory, error))?;
         let quiet = quiet_lock(&path);
-        let created = File::options().create(true).append(true).open(&quiet);
-        let created = created.map_err(|error| StoreError::io("create", &quiet, error))?;
+        let created = lock_file(&quiet).map_err(|error| StoreError::io("create", &quiet, error))?;
         let file = file_id(&path).map_err(|error| StoreError::io("read", &path, error))?;
-        Ok(Catalog {
+        let catalog = Catalog {
             path,
             backing: Backing::Writable(RwLock::new(Arc::new(database))),
             file: Mutex::new(Some(file)),
             quiet: Some(created),
             _writer: Some(writer),
-        })
+        };
+        catalog.check_version()?;
+        catalog.complete(disk)?;
+        Ok(catalog)
     }
 
     /// Reads the catalog in `directory` as it is now, beside a process that may be changing it.
@@ -157,9 +169,31 @@ impl Catalog {
             quiet: None,
             _writer: None,
         };
-        let found = catalog.read(|tables| tables.number(META_VERSION))?;
-        check_version(&catalog.path, found)?;
+        catalog.check_version()?;
         Ok(catalog)
+    }
+
+    fn check_version(&self) -> Result<(), StoreError> {
+        let found = self.read(|tables| tables.number(META_VERSION))?;
+        check_version(&self.path, found)
+    }
+
+    /// Gives an older catalog what it lacks.
+    fn complete(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        let is_complete = |tables: &Tables<'_>| {
+            Ok(tables.identity()?.is_some() && tables.later_table(RETIRED)?.is_some())
+        };
+        if self.read(is_complete)? {
+            return Ok(());
+        }
+        let database = self.database()?;
+        let write = || -> Result<(), redb::Error> {
+            let transaction = database.begin_write()?;
+            put_number(&transaction, META_IDENTITY, disk.new_identity())?;
+            transaction.open_table(RETIRED)?;
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|error| failure("write", &self.path, error))
     }
 
     /// Gives a process that is copying the file a moment in which it does not change. It is not
@@ -292,10 +326,11 @@ impl Tables<'_> {
             tail: Vec::new(),
             segments: BTreeMap::new(),
             tombstones: Vec::new(),
+            retired: BTreeMap::new(),
         };
         let all = (partition, 0)..=(partition, u64::MAX);
         let table = self.table(TAIL)?;
-        for item in table.range(all.clone()).map_err(|e| self.failed(e))? {
+        for item in table.range(all).map_err(|e| self.failed(e))? {
             let (key, value) = item.map_err(|error| self.failed(error))?;
             let template = key.value().1;
             let bytes = self.value(&key_of_numbers(&[partition, template]), value.value())?;
@@ -303,17 +338,9 @@ impl Tables<'_> {
             let template = template.map_err(|what| damage(self.path, what))?;
             contents.tail.push(template);
         }
-        let table = self.table(SEGMENTS)?;
-        for item in table.range(all).map_err(|error| self.failed(error))? {
-            let (key, value) = item.map_err(|error| self.failed(error))?;
-            let segment = key.value().1;
-            let entry: SegmentEntry =
-                self.parse(&key_of_numbers(&[partition, segment]), value.value())?;
-            if entry.rows > ROWS_MAX as u64 {
-                let what = format!("segment {segment} has {} rows", entry.rows);
-                return Err(damage(self.path, what));
-            }
-            contents.segments.insert(segment, entry);
+        contents.segments = self.segments(&self.table(SEGMENTS)?, partition)?;
+        if let Some(table) = self.later_table(RETIRED)? {
+            contents.retired = self.segments(&table, partition)?;
         }
         let table = self.table(TOMBSTONES)?;
         let all = (partition, 0, 0)..=(partition, u64::MAX, u64::MAX);
@@ -324,6 +351,45 @@ impl Tables<'_> {
             contents.tombstones.push((segment, row));
         }
         Ok(contents)
+    }
+
+    fn segments(
+        &self,
+        table: &redb::ReadOnlyTable<(u64, u64), &'static [u8]>,
+        partition: u64,
+    ) -> Result<BTreeMap<u64, SegmentEntry>, StoreError> {
+        let mut segments = BTreeMap::new();
+        let all = (partition, 0)..=(partition, u64::MAX);
+        for item in table.range(all).map_err(|error| self.failed(error))? {
+            let (key, value) = item.map_err(|error| self.failed(error))?;
+            let segment = key.value().1;
+            let entry: SegmentEntry =
+                self.parse(&key_of_numbers(&[partition, segment]), value.value())?;
+            if entry.rows > ROWS_MAX as u64 {
+                let what = format!("segment {segment} has {} rows", entry.rows);
+                return Err(damage(self.path, what));
+            }
+            segments.insert(segment, entry);
+        }
+        Ok(segments)
+    }
+
+    /// The numbers (partition, segment) of all segments that are in use, or were and may have files.
+    pub(in crate::partition) fn known_segments(&self) -> Result<BTreeSet<(u64, u64)>, StoreError> {
+        let mut known = BTreeSet::new();
+        let tables = [Some(self.table(SEGMENTS)?), self.later_table(RETIRED)?];
+        for table in tables.into_iter().flatten() {
+            for item in table.iter().map_err(|error| self.failed(error))? {
+                let (key, _) = item.map_err(|error| self.failed(error))?;
+                known.insert(key.value());
+            }
+        }
+        Ok(known)
+    }
+
+    /// The identity of the data directory; `None` until one that is older was opened to be changed.
+    pub(in crate::partition) fn identity(&self) -> Result<Option<NonZeroU64>, StoreError> {
+        Ok(self.number(META_IDENTITY)?.and_then(NonZeroU64::new))
     }
 
     pub(in crate::partition) fn state_get(
@@ -373,6 +439,18 @@ impl Tables<'_> {
     ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
         let table = self.transaction.open_table(definition);
         table.map_err(|error| self.failed(error))
+    }
+
+    /// A table that older catalogs do not have.
+    fn later_table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        definition: TableDefinition<K, V>,
+    ) -> Result<Option<redb::ReadOnlyTable<K, V>>, StoreError> {
+        match self.transaction.open_table(definition) {
+            Ok(table) => Ok(Some(table)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     fn partition_entry(&self, name: &str, value: &[u8]) -> Result<PartitionEntry, StoreError> {
@@ -432,7 +510,7 @@ fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Dat
         removed.map_err(|error| StoreError::io("remove", &draft, error))?;
         return open_database(path, directory, disk);
     }
-    initialize(&database).map_err(|error| failure("write", &draft, error))?;
+    initialize(&database, disk).map_err(|error| failure("write", &draft, error))?;
     let renamed = disk.rename(&draft, path);
     renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
     let synced = disk.sync_directory(directory);
@@ -441,13 +519,15 @@ fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Dat
 }
 
 /// Makes all tables of a new catalog.
-fn initialize(database: &Database) -> Result<(), redb::Error> {
+fn initialize(database: &Database, disk: &dyn Disk) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     put_number(&transaction, META_VERSION, u64::from(VERSION))?;
     put_number(&transaction, META_NEXT, 1)?;
+    put_number(&transaction, META_IDENTITY, disk.new_identity())?;
     transaction.open_table(PARTITIONS)?;
     transaction.open_table(TAIL)?;
     transaction.open_table(SEGMENTS)?;
+    transaction.open_table(RETIRED)?;
     transaction.open_table(TOMBSTONES)?;
     transaction.open_table(STATE)?;
     Ok(transaction.commit()?)
@@ -529,8 +609,7 @@ fn builder() -> Builder {
 /// written anew, and somebody may have opened that file just before.
 fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join("writer.lock");
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(|error| StoreError::io("create", &path, error))?;
+    let file = lock_file(&path).map_err(|error| StoreError::io("create", &path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {

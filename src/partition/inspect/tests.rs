@@ -23,6 +23,8 @@ fn write_segment(path: &Path) -> Vec<u8> {
     let name = SegmentName {
         segment: 7,
         partition: 3,
+        name: String::new(),
+        identity: 0,
         encoder: EncoderId::new("test", "1", 128).unwrap(),
         created: NOW,
     };

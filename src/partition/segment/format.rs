@@ -5,6 +5,7 @@
 //! file and yields a [`Header`], the only thing from which planes can be read.
 
 use std::mem::offset_of;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::Path;
 
@@ -28,6 +29,8 @@ pub(in crate::partition) const VERSION_OLDEST: u32 = 1;
 pub(in crate::partition) const PAGE_BYTES: usize = 4096;
 /// A checksum covers this many bytes of a plane.
 pub(in crate::partition) const BLOCK_BYTES: usize = 65_536;
+/// Where the header has the identity of the data directory.
+pub(in crate::partition) const IDENTITY_OFFSET: usize = offset_of!(RawHeader, identity);
 /// Where the header has the name of the encoder.
 pub(in crate::partition) const ENCODER_OFFSET: usize = offset_of!(RawHeader, encoder);
 /// The most rows of a segment: a row number fits 32 bits with room for arithmetic.
@@ -124,10 +127,15 @@ pub(super) struct RawHeader {
     pub(super) table_offset: u64,
     pub(super) table_bytes: u64,
     pub(super) table_checksum: u64,
-    pub(in crate::partition) reserved: [u8; 40],
+    /// Of the data directory; 0 where it is not known.
+    pub(in crate::partition) identity: u64,
+    pub(super) name_bytes: u32,
+    pub(in crate::partition) reserved: [u8; 28],
     pub(in crate::partition) planes: [RawPlane; 32],
     pub(in crate::partition) encoder: [u8; 256],
-    pub(in crate::partition) zero: [u8; 2680],
+    /// The name of the partition; empty where it is not known.
+    pub(super) name: [u8; 256],
+    pub(in crate::partition) zero: [u8; 2424],
     pub(in crate::partition) header_checksum: u64,
 }
 
@@ -147,11 +155,22 @@ const _: () = {
     assert!(offset_of!(RawHeader, rows) == 16);
     assert!(offset_of!(RawHeader, table_offset) == 64);
     assert!(offset_of!(RawHeader, planes) == 128);
+    assert!(IDENTITY_OFFSET == 88);
     assert!(ENCODER_OFFSET == 1152);
+    assert!(offset_of!(RawHeader, name) == 1408);
     assert!(offset_of!(RawHeader, header_checksum) == PAGE_BYTES - 8);
     assert!(size_of::<RawPlane>() == 32);
     assert!(size_of::<TemplateInfo>() == 24);
 };
+
+impl RawHeader {
+    /// The name of the partition, where the header has one.
+    pub(super) fn name_of_partition(&self) -> Option<String> {
+        let bytes = self.name.get(..self.name_bytes as usize)?;
+        let name = std::str::from_utf8(bytes).ok()?;
+        (!name.is_empty()).then(|| name.to_owned())
+    }
+}
 
 impl TemplateInfo {
     /// What is known of a template that has no number yet.
@@ -229,6 +248,10 @@ pub(in crate::partition) struct Header {
     pub(in crate::partition) segment: u64,
     pub(in crate::partition) partition: u64,
     pub(in crate::partition) encoder: String,
+    /// The identity of the data directory that it was written in, where it is known.
+    pub(in crate::partition) identity: Option<NonZeroU64>,
+    /// The name of its partition, where it is known.
+    pub(in crate::partition) name: Option<String>,
     pub(in crate::partition) plan: Plan,
     pub(super) table_checksum: u64,
     pub(in crate::partition) header_checksum: u64,
@@ -398,6 +421,8 @@ impl Unchecked {
             segment: raw.segment,
             partition: raw.partition,
             encoder: encoder.into_owned(),
+            identity: NonZeroU64::new(raw.identity),
+            name: raw.name_of_partition(),
             plan,
             table_checksum: raw.table_checksum,
             header_checksum: raw.header_checksum,

@@ -61,6 +61,8 @@ fn valid_segment(path: &Path) -> Vec<u8> {
     let name = SegmentName {
         segment: 7,
         partition: 3,
+        name: String::new(),
+        identity: 0,
         encoder: EncoderId::new("test", "1", DIMENSION).unwrap(),
         created: Timestamp {
             unix_milliseconds: 1_000,

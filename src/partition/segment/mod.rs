@@ -20,11 +20,11 @@ pub(super) use self::dead::DeadRows;
 pub(super) use self::format::PAGE_BYTES;
 pub use self::format::TemplateInfo;
 pub(super) use self::format::{
-    BLOCK_BYTES, ENCODER_OFFSET, MAGIC, Plan, Plane, ROWS_MAX, checksum,
+    BLOCK_BYTES, ENCODER_OFFSET, Header, MAGIC, Plan, Plane, ROWS_MAX, checksum,
 };
 #[cfg(test)]
 pub(super) use self::fuzz::Edits;
-pub(super) use self::read::Segment;
+pub(super) use self::read::{Segment, draft_of, open_segment_file, read_header};
 pub(super) use self::rows::Rows;
 pub(super) use self::stream_check::SegmentCheck;
 pub use self::stream_check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport};

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -33,9 +34,49 @@ pub(in crate::partition) struct Segment {
     verified: Vec<AtomicU64>,
 }
 
+/// The name of a segment until the catalog names it.
+pub(in crate::partition) fn draft_of(path: &Path) -> PathBuf {
+    path.with_extension("vseg.new")
+}
+
+/// Opens a segment that the catalog names. It gets its own name just after that, so that it may have
+/// either, and the one or the other just before or after it is asked for.
+pub(in crate::partition) fn open_segment_file(
+    path: &Path,
+    open: impl Fn(&Path) -> io::Result<File>,
+) -> io::Result<File> {
+    let is_missing = |opened: &io::Result<File>| {
+        let error = opened.as_ref().err();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let named = open(path);
+    if !is_missing(&named) {
+        return named;
+    }
+    let draft = open(&draft_of(path));
+    if is_missing(&draft) {
+        open(path)
+    } else {
+        draft
+    }
+}
+
+/// The header of a file, if it is that of a segment and the file is as long as it says.
+///
+/// # Errors
+///
+/// If it is none, is newer than this build, or cannot be read.
+pub(in crate::partition) fn read_header(path: &Path, file: &File) -> Result<Header, StoreError> {
+    let failed = |error| StoreError::io("read", path, error);
+    let mut page = [0; PAGE_BYTES];
+    file.read_exact_at(&mut page, 0).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    Unchecked::parse(path, &page)?.check(path, length)
+}
+
 impl Segment {
     /// Opens the segment that the catalog calls `segment`, whose header has the checksum
-    /// `header_checksum`.
+    /// `header_checksum`. It may still be under the name of its draft.
     pub(in crate::partition) fn open(
         disk: &dyn Disk,
         path: &Path,
@@ -43,7 +84,7 @@ impl Segment {
         partition: u64,
         header_checksum: u64,
     ) -> Result<Segment, StoreError> {
-        let file = disk.open(path);
+        let file = open_segment_file(path, |path| disk.open(path));
         let mut file = file.map_err(|error| StoreError::io("open", path, error))?;
         let metadata = file
             .metadata()
@@ -131,6 +172,11 @@ impl Segment {
     /// The encoder as the header names it.
     pub(in crate::partition) fn encoder(&self) -> &str {
         &self.header.encoder
+    }
+
+    /// The identity of the data directory that it was written in, where it is known.
+    pub(in crate::partition) fn identity(&self) -> Option<NonZeroU64> {
+        self.header.identity
     }
 
     /// The checksum of the header, by which segments can be told apart.
@@ -246,7 +292,7 @@ impl Segment {
 
     /// The file, to be read not through the memory map.
     pub(in crate::partition) fn reopen(&self, disk: &dyn Disk) -> Result<File, StoreError> {
-        let opened = disk.open(&self.path);
+        let opened = open_segment_file(&self.path, |path| disk.open(path));
         opened.map_err(|error| StoreError::io("read", &self.path, error))
     }
 
@@ -421,6 +467,8 @@ mod tests {
         let name = SegmentName {
             segment: 7,
             partition: 3,
+            name: String::new(),
+            identity: 0,
             encoder: EncoderId::new("test", "1", 24).unwrap(),
             created: Timestamp {
                 unix_milliseconds: 1_000,
@@ -596,6 +644,8 @@ mod tests {
         let name = SegmentName {
             segment: 1,
             partition: 1,
+            name: String::new(),
+            identity: 0,
             encoder: EncoderId::new("test", "1", 24).unwrap(),
             created: Timestamp {
                 unix_milliseconds: 0,

@@ -52,6 +52,13 @@ pub struct HeaderFields {
     pub segment: u64,
     /// The number of its partition.
     pub partition: u64,
+    /// The name of that partition, where the segment has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition_name: Option<String>,
+    /// The identity of the data directory that it was written in, 16 hexadecimal digits; older
+    /// segments have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_directory: Option<String>,
     /// The encoder.
     pub encoder: String,
     /// Values of a row.
@@ -346,6 +353,8 @@ impl HeaderFields {
             version: raw.version,
             segment: raw.segment,
             partition: raw.partition,
+            partition_name: raw.name_of_partition(),
+            data_directory: (raw.identity != 0).then(|| format!("{:016x}", raw.identity)),
             encoder: String::from_utf8_lossy(encoder).into_owned(),
             dimension: raw.dimension,
             rows: raw.rows,

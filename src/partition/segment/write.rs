@@ -19,6 +19,10 @@ use crate::types::{EncoderId, Timestamp};
 pub(in crate::partition) struct SegmentName {
     pub(in crate::partition) segment: u64,
     pub(in crate::partition) partition: u64,
+    /// The name of the partition, by which it is found again if the catalog is lost.
+    pub(in crate::partition) name: String,
+    /// Of the data directory; 0 for a segment that is in none.
+    pub(in crate::partition) identity: u64,
     pub(in crate::partition) encoder: EncoderId,
     pub(in crate::partition) created: Timestamp,
 }
@@ -49,7 +53,6 @@ impl SegmentWriter {
     ) -> Result<SegmentWriter, StoreError> {
         let layout = crate::code::Layout::new(name.encoder.dimension());
         let plan = Plan::new(layout, rows);
-        // A leftover of a crash may bear the same name; no transaction names it.
         let file = disk.create(path);
         let file = file.map_err(|error| StoreError::io("create", path, error))?;
         let planes = plan
@@ -187,8 +190,11 @@ impl SegmentWriter {
             table_offset: self.plan.table.start as u64,
             table_bytes: self.plan.table.len() as u64,
             table_checksum,
+            identity: self.name.identity,
+            name_bytes: self.name.name.len() as u32,
             ..RawHeader::zeroed()
         });
+        raw.name[..self.name.name.len()].copy_from_slice(self.name.name.as_bytes());
         raw.encoder[..encoder.len()].copy_from_slice(encoder.as_bytes());
         for (at, plane) in Plane::ALL.iter().enumerate() {
             let entry = self.plan.plane(*plane);

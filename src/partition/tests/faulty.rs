@@ -195,6 +195,10 @@ impl Disk for FaultyDisk {
             inner,
         })))
     }
+
+    fn new_identity(&self) -> u64 {
+        RealDisk.new_identity()
+    }
 }
 
 #[derive(Debug)]

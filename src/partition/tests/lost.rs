@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::workload::Model;
-use super::workload::Operation::{AddBatch, Count, Enroll, Seal};
+use super::workload::Operation::{AddBatch, Compact, Count, Enroll, Remove, Seal};
 use crate::partition::{Store, StoreError};
 
 const ALL: usize = usize::MAX;
@@ -186,4 +186,106 @@ fn nothing_is_acknowledged_once_the_data_directory_is_gone() {
             }
         }
     }
+}
+
+/// The files of segments.
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let all = contents(&directory.join("segments"));
+    all.into_keys().collect()
+}
+
+/// Opens a data directory in every way, and returns what is said of it.
+fn refusals(directory: &Path) -> Vec<StoreError> {
+    let opens = [Store::open, Store::open_existing, Store::open_read_only];
+    opens.map(|open| open(directory).unwrap_err()).into()
+}
+
+#[test]
+fn a_catalog_that_is_older_than_a_segment_is_refused() {
+    // What was done since the older one was put aside.
+    for later in [
+        &[Seal(0)][..],
+        &[AddBatch(0, 2)],
+        // In a partition that the older one does not know.
+        &[AddBatch(2, 1)],
+        &[Remove(0, 1), Compact(0)],
+        &[Compact(0), Enroll(1, 5, 1, ALL), Seal(1)],
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut model = filled(directory.path());
+        let catalog = directory.path().join("catalog.redb");
+        let older = fs::read(&catalog).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        for operation in later {
+            operation.run(&store, &mut model).unwrap();
+        }
+        drop(store);
+        let newer = fs::read(&catalog).unwrap();
+        let before = segments(directory.path());
+
+        fs::write(&catalog, older).unwrap();
+        for error in refusals(directory.path()) {
+            let StoreError::UnknownSegment { path, .. } = &error else {
+                panic!("{later:?}: {error}");
+            };
+            assert!(before.contains(path));
+        }
+        assert_eq!(segments(directory.path()), before, "{later:?}");
+
+        fs::write(&catalog, newer).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        assert!(model.is_held_by(&Model::of(&store).unwrap()), "{later:?}");
+    }
+}
+
+#[test]
+fn what_belongs_to_another_data_directory_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let model = filled(one.path());
+    filled(other.path());
+    let files = segments(one.path());
+
+    // A segment of the same number in the place of ours.
+    let theirs = other
+        .path()
+        .join(files[0].strip_prefix(one.path()).unwrap());
+    let ours = fs::read(&files[0]).unwrap();
+    fs::copy(&theirs, &files[0]).unwrap();
+    let error = Model::of(&Store::open(one.path()).unwrap()).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
+    fs::write(&files[0], &ours).unwrap();
+
+    // One more segment.
+    let more = files[0].with_file_name("777.vseg");
+    fs::copy(&theirs, &more).unwrap();
+    for error in refusals(one.path()) {
+        assert!(
+            matches!(&error, StoreError::Foreign { path, .. } if *path == more),
+            "{error}"
+        );
+    }
+    assert!(more.exists());
+    fs::remove_file(&more).unwrap();
+
+    // Their catalog, with segments of the same numbers, and with none.
+    let catalog = one.path().join("catalog.redb");
+    let own = fs::read(&catalog).unwrap();
+    fs::copy(other.path().join("catalog.redb"), &catalog).unwrap();
+    let before = contents(&one.path().join("segments"));
+    let store = Store::open(one.path()).unwrap();
+    let error = Model::of(&store).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
+    drop(store);
+    assert_eq!(contents(&one.path().join("segments")), before);
+    let empty = tempfile::tempdir().unwrap();
+    drop(Store::open(empty.path()).unwrap());
+    fs::copy(empty.path().join("catalog.redb"), &catalog).unwrap();
+    for error in refusals(one.path()) {
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+    }
+    assert_eq!(contents(&one.path().join("segments")), before);
+
+    fs::write(&catalog, own).unwrap();
+    let store = Store::open(one.path()).unwrap();
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
 }

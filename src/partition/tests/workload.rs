@@ -35,7 +35,7 @@ pub(super) struct Model {
     next_value: u16,
 }
 
-pub(super) const PARTITIONS: usize = 2;
+pub(super) const PARTITIONS: usize = 3;
 
 pub(super) fn encoder() -> EncoderId {
     EncoderId::new("test", "1", 16).unwrap()

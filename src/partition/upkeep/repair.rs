@@ -21,7 +21,9 @@ use crate::partition::disk::Disk;
 use crate::partition::files::Files;
 use crate::partition::pace::Pace;
 use crate::partition::partition::{Common, Partition};
-use crate::partition::segment::{BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum};
+use crate::partition::segment::{
+    BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum, open_segment_file,
+};
 use crate::partition::snapshot::{Block, Snapshot, Source};
 use crate::partition::tail::TailBlock;
 use crate::types::{ClassId, PartitionId, Timestamp};
@@ -197,6 +199,7 @@ impl Damaged<'_> {
                 Some(partition.complete(number, writer, &Pace::unlimited())?.0)
             }
         };
+        let is_written = written.is_some();
         let (damaged, shared) = (self.segment, partition.shared().clone());
         self.repair.common.commits.commit(move |group| {
             let change = Change {
@@ -206,6 +209,9 @@ impl Damaged<'_> {
             };
             group.apply(shared.number(), &change)
         })?;
+        if is_written {
+            partition.give_name(number);
+        }
         (self.repair.changed)(partition.id());
         self.keep_aside()
     }
@@ -248,7 +254,7 @@ impl Left {
     fn of(disk: &dyn Disk, path: &Path, rows: usize, dimension: usize) -> Left {
         let layout = Layout::new(dimension);
         let plan = Plan::new(layout, rows);
-        let file = disk.open(path).ok();
+        let file = open_segment_file(path, |path| disk.open(path)).ok();
         let whole = [Plane::Classes, Plane::Infos, Plane::Values].map(|plane| {
             let entry = plan.plane(plane);
             let blocks = 0..entry.length.div_ceil(BLOCK_BYTES);

@@ -132,10 +132,14 @@ impl Partition {
             done.segments_written = 1;
             done.bytes_written = new.segment.bytes();
         }
+        let number = written.as_ref().map(|new| new.number);
         let (shared, old) = (self.shared().clone(), inputs.clone());
         let discarded = self
             .commits()
             .commit(move |group| install(group, &shared, &old, written))?;
+        if let Some(number) = number {
+            self.give_name(number);
+        }
         for (block, dead) in inputs.into_iter().zip(discarded) {
             if let Source::Segment(number, segment) = block.source {
                 done.segments_removed += 1;
