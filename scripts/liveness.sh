@@ -71,7 +71,9 @@ def line(name, rate, refused):
 line("live (BPCER)", report["bpcer"], report["live_refused"])
 for attack in report["attacks"]:
     line(f"{attack['kind']} (APCER)", attack["apcer"], attack["refused"])
-print(f"largest APCER {100 * report['apcer_max']:.1f} %, D-EER {100 * report['equal']['rate']:.1f} %")
+equal = report["equal"]
+equal = f"{100 * equal['rate']:.1f} %" if equal else "never"
+print(f"largest APCER {100 * report['apcer_max']:.1f} %, D-EER {equal}")
 PYTHON
 echo "== one picture of each pair alone"
 for person in franck audun single pexels; do

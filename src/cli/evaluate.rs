@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::pictures::{self, Passed, PictureError, Walk, Why};
 use super::{open, output, parallel};
 use crate::config::Settings;
-use crate::eval::{self, LivenessReport, Outcome, Presentation, Rate, Truth};
+use crate::eval::{self, AttackKind, Curve, LivenessReport, Outcome, Presentation, Rate, Truth};
 use crate::liveness::Observation;
 
 /// What is shown: its truth, and its pictures.
@@ -71,7 +71,7 @@ pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> 
             .or(reports.one_picture.as_ref());
         let drawn = drawn.context("there is nothing to plot")?;
         eval::plot(&drawn.report, drawn.threshold, path)
-            .map_err(|reason| anyhow::anyhow!("cannot plot into `{}`: {reason}", path.display()))?;
+            .with_context(|| format!("cannot plot into `{}`", path.display()))?;
     }
     if verb.json {
         output::json_line(&reports)?;
@@ -257,14 +257,30 @@ fn print(title: &str, section: &Section) -> anyhow::Result<()> {
     if let Some(apcer) = report.apcer_max {
         output::line(format!("largest APCER: {}", percent(apcer)))?;
     }
-    if let Some(equal) = report.equal {
-        output::line(format!(
-            "both errors are equal (D-EER) at threshold {:.3}: {}",
-            equal.threshold,
-            percent(equal.rate)
-        ))?;
-    }
+    output::line(equal_errors(report))?;
     Ok(())
+}
+
+/// Where both errors are equal, if anywhere.
+fn equal_errors(report: &LivenessReport) -> String {
+    let is_decided = |kind: &AttackKind| kind.apcer.total > 0;
+    if report.bpcer.total == 0 || !report.attacks.iter().any(is_decided) {
+        return "there is no D-EER without decisions about live people and about attacks"
+            .to_owned();
+    }
+    let Some(equal) = report.equal else {
+        return "both errors are equal (D-EER) at no threshold: one of them is greater at every one"
+            .to_owned();
+    };
+    let place = if equal.to - equal.from > Curve::STEP {
+        format!("from threshold {:.3} to {:.3}", equal.from, equal.to)
+    } else {
+        format!("at threshold {:.3}", equal.threshold)
+    };
+    format!(
+        "both errors are equal (D-EER) {place}: {}",
+        percent(equal.rate)
+    )
 }
 
 fn percent(share: f64) -> String {
@@ -276,6 +292,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::liveness::{Decision, Parts};
 
     #[test]
     fn folders_say_what_is_shown() {
@@ -349,5 +366,47 @@ mod tests {
         let (shown, _) = shown_in(&folders).unwrap();
         assert_eq!(shown.len(), 2);
         assert_eq!(shown[0].truth, shown[1].truth);
+    }
+
+    #[test]
+    fn where_errors_are_equal_is_a_threshold_a_range_or_nowhere() {
+        let decided = |truth: Truth, score: f64| Presentation {
+            name: String::new(),
+            truth,
+            outcome: Outcome::Decided(Decision {
+                live: score >= 0.5,
+                failure: None,
+                parts: Parts {
+                    score: Some(score),
+                    ..Parts::default()
+                },
+            }),
+        };
+        let print = || Truth::Attack("print".to_owned());
+        let said = |live: &[f64], attacks: &[f64]| {
+            let live = live.iter().map(|&score| decided(Truth::Live, score));
+            let attacks = attacks.iter().map(|&score| decided(print(), score));
+            equal_errors(&LivenessReport::of(
+                &live.chain(attacks).collect::<Vec<_>>(),
+            ))
+        };
+        for (live, attacks, words) in [
+            // One attack, which no threshold lets pass.
+            (
+                &[0.9, 0.8][..],
+                &[0.0][..],
+                "from threshold 0.000 to 0.800: 0.0 %",
+            ),
+            (&[0.9, 0.8], &[0.2], "from threshold 0.202 to 0.800: 0.0 %"),
+            (&[0.501, 0.9], &[0.1, 0.503], "at threshold 0.502: 50.0 %"),
+            (&[0.0, 0.9], &[0.0], "at no threshold"),
+            (&[1.0], &[1.0], "at no threshold"),
+            (&[0.9], &[], "there is no D-EER without"),
+            (&[], &[0.9], "there is no D-EER without"),
+            (&[], &[], "there is no D-EER without"),
+        ] {
+            let said = said(live, attacks);
+            assert!(said.contains(words), "{live:?} {attacks:?}: {said}");
+        }
     }
 }

@@ -51,7 +51,8 @@ pub struct LivenessReport {
     pub attacks: Vec<AttackKind>,
     /// The largest APCER of a kind; `None` without attacks.
     pub apcer_max: Option<f64>,
-    /// Where the threshold makes both errors equal; `None` without live presentations or attacks.
+    /// Where the threshold makes both errors equal; `None` without live presentations or attacks, and
+    /// if one error is greater than the other at every threshold.
     pub equal: Option<EqualPoint>,
     /// Both errors as the threshold moves, for a plot.
     #[serde(skip)]
@@ -71,12 +72,16 @@ pub struct AttackKind {
     pub refused: BTreeMap<String, usize>,
 }
 
-/// The threshold at which the BPCER and the largest APCER are nearest to each other.
+/// The thresholds at which the BPCER and the largest APCER are nearest to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct EqualPoint {
-    /// The threshold.
+    /// The least of these thresholds.
+    pub from: f64,
+    /// The greatest; often the same.
+    pub to: f64,
+    /// The one in the middle.
     pub threshold: f64,
-    /// The mean of the two there: the detection equal error rate, D-EER.
+    /// The mean of the two errors there: the detection equal error rate, D-EER.
     pub rate: f64,
 }
 
@@ -85,13 +90,23 @@ pub struct EqualPoint {
 pub struct Curve {
     /// `BPCER`, or `APCER` with the kind.
     pub name: String,
-    /// The rates.
-    pub rates: Vec<f64>,
+    /// The rates, with how sure they are.
+    pub rates: Vec<Rate>,
 }
 
 impl Curve {
     /// How far the thresholds of a curve are apart.
     pub const STEP: f64 = 0.002;
+
+    /// Whether it is of live people.
+    pub fn is_live(&self) -> bool {
+        self.name == LIVE
+    }
+
+    /// How many presentations were decided.
+    pub fn total(&self) -> usize {
+        self.rates.first().map_or(0, |rate| rate.total)
+    }
 
     fn of(name: String, scores: &[f64], refused: bool) -> Curve {
         let steps = (1.0 / Curve::STEP).round() as usize;
@@ -101,8 +116,12 @@ impl Curve {
                 .iter()
                 .filter(|&&s| s > 0.0 && s >= threshold)
                 .count();
-            let passed = passed as f64 / scores.len() as f64;
-            if refused { 1.0 - passed } else { passed }
+            let wrong = if refused {
+                scores.len() - passed
+            } else {
+                passed
+            };
+            Rate::of(wrong, scores.len())
         };
         Curve {
             name,
@@ -110,6 +129,9 @@ impl Curve {
         }
     }
 }
+
+/// The name of the curve of live people.
+const LIVE: &str = "BPCER";
 
 /// The presentations of one truth.
 #[derive(Default)]
@@ -153,7 +175,7 @@ impl LivenessReport {
         let live = tallies.remove(&Truth::Live).unwrap_or_default();
         let mut curves = Vec::new();
         if !live.scores.is_empty() {
-            curves.push(Curve::of("BPCER".to_owned(), &live.scores, true));
+            curves.push(Curve::of(LIVE.to_owned(), &live.scores, true));
         }
         let mut attacks = Vec::new();
         for (truth, tally) in tallies {
@@ -182,23 +204,35 @@ impl LivenessReport {
 
 fn equal_point(curves: &[Curve]) -> Option<EqualPoint> {
     let (live, attacks): (Vec<&Curve>, Vec<&Curve>) =
-        curves.iter().partition(|curve| curve.name == "BPCER");
+        curves.iter().partition(|curve| curve.is_live());
     let (live, _) = (live.first()?, attacks.first()?);
-    let rates = live.rates.iter().enumerate().map(|(step, &bpcer)| {
-        let apcer = attacks.iter().map(|a| a.rates[step]).fold(0.0, f64::max);
-        (step, bpcer, apcer)
+    let rates = live.rates.iter().enumerate().map(|(step, bpcer)| {
+        let apcers = attacks.iter().map(|attack| attack.rates[step].rate);
+        (bpcer.rate, apcers.fold(0.0, f64::max))
     });
-    // Of thresholds that are equally good the one with fewer errors.
-    let apart = |(_, bpcer, apcer): &(usize, f64, f64)| (bpcer - apcer).abs();
-    let sum = |(_, bpcer, apcer): &(usize, f64, f64)| bpcer + apcer;
-    let (step, bpcer, apcer) = rates.min_by(|a, b| {
-        apart(a)
-            .total_cmp(&apart(b))
-            .then(sum(a).total_cmp(&sum(b)))
-    })?;
+    let rates: Vec<(f64, f64)> = rates.collect();
+    // As the threshold rises, the BPCER rises and the APCER falls: unless they begin and end on
+    // either side of each other, they never meet.
+    let ((first_bpcer, first_apcer), (last_bpcer, last_apcer)) = (*rates.first()?, *rates.last()?);
+    if first_bpcer > first_apcer || last_bpcer < last_apcer {
+        return None;
+    }
+    // Of thresholds that are equally good those with fewer errors.
+    let apart = |(bpcer, apcer): &(f64, f64)| (bpcer - apcer).abs();
+    let sum = |(bpcer, apcer): &(f64, f64)| bpcer + apcer;
+    let better = |a: &(f64, f64), b: &(f64, f64)| {
+        let nearer = apart(a).total_cmp(&apart(b));
+        nearer.then(sum(a).total_cmp(&sum(b)))
+    };
+    let best = rates.iter().copied().min_by(better)?;
+    let is_best = |pair: &(f64, f64)| better(pair, &best).is_eq();
+    let from = rates.iter().position(is_best)? as f64 * Curve::STEP;
+    let to = rates.iter().rposition(is_best)? as f64 * Curve::STEP;
     Some(EqualPoint {
-        threshold: step as f64 * Curve::STEP,
-        rate: f64::midpoint(bpcer, apcer),
+        from,
+        to,
+        threshold: f64::midpoint(from, to),
+        rate: f64::midpoint(best.0, best.1),
     })
 }
 
@@ -262,7 +296,51 @@ mod tests {
     #[test]
     fn what_no_threshold_lets_pass_passes_at_none() {
         let curve = Curve::of(String::new(), &[0.0, 1.0], false);
-        assert_eq!((curve.rates[0], curve.rates[500]), (0.5, 0.5));
+        assert_eq!((curve.rates[0].rate, curve.rates[500].rate), (0.5, 0.5));
+        assert_eq!((curve.rates[0].count, curve.total()), (1, 2));
+    }
+
+    /// The equal point of live people and attacks with these scores; 0 is refused in any case.
+    fn equal(live: &[f64], attacks: &[f64]) -> Option<EqualPoint> {
+        let attack = Truth::Attack("print".to_owned());
+        let live = live
+            .iter()
+            .map(|&score| shown(&Truth::Live, Some(score), true));
+        let attacks = attacks
+            .iter()
+            .map(|&score| shown(&attack, Some(score), true));
+        LivenessReport::of(&live.chain(attacks).collect::<Vec<_>>()).equal
+    }
+
+    #[test]
+    fn errors_are_equal_in_a_range_or_never() {
+        let near = |found: f64, expected: f64| (found - expected).abs() < 1.5 * Curve::STEP;
+        // One attack that no threshold lets pass: nothing is wrong up to the least live score.
+        let found = equal(&[0.7, 0.9], &[0.0]).unwrap();
+        assert_eq!((found.from, found.rate), (0.0, 0.0));
+        assert!(
+            near(found.to, 0.7) && near(found.threshold, 0.35),
+            "{found:?}"
+        );
+        // Apart: nothing is wrong between them.
+        let found = equal(&[0.7, 0.9], &[0.1, 0.3]).unwrap();
+        assert!(
+            near(found.from, 0.3) && near(found.to, 0.7) && found.rate == 0.0,
+            "{found:?}"
+        );
+        // The wrong way round: everything is wrong between them.
+        let found = equal(&[0.2], &[0.8]).unwrap();
+        assert!(
+            near(found.from, 0.2) && near(found.to, 0.8) && found.rate == 1.0,
+            "{found:?}"
+        );
+        // Somebody is refused at every threshold, and no attack passes at any.
+        assert_eq!(equal(&[0.0, 0.9], &[0.0]), None);
+        assert_eq!(equal(&[0.0, 0.0], &[0.0, 0.0]), None);
+        // An attack passes at every threshold, and everybody live does.
+        assert_eq!(equal(&[1.0], &[1.0]), None);
+        assert_eq!(equal(&[0.5], &[]), None);
+        assert_eq!(equal(&[], &[0.5]), None);
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub(in crate::cli) struct EvaluateLiveness {
     /// Folders of this form; what they hold is taken together
     #[arg(value_name = "FOLDER", required = true)]
     pub(in crate::cli) folders: Vec<PathBuf>,
-    /// Draw the errors at every threshold into this file, an SVG; of several pictures where there
-    /// are such presentations
+    /// Draw the errors at every threshold, and against each other (DET), into this file, an SVG; of
+    /// several pictures where there are such presentations
     #[arg(long, value_name = "FILE.svg")]
     pub(in crate::cli) plot: Option<PathBuf>,
     /// Write what was decided about each presentation, and by which numbers, as lines of JSON
