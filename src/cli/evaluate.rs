@@ -64,15 +64,6 @@ pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> 
         several_pictures: section(several, settings.service.liveness.active_score_min),
         passed_over: passed,
     };
-    if let Some(path) = &verb.plot {
-        let drawn = reports
-            .several_pictures
-            .as_ref()
-            .or(reports.one_picture.as_ref());
-        let drawn = drawn.context("there is nothing to plot")?;
-        eval::plot(&drawn.report, drawn.threshold, path)
-            .with_context(|| format!("cannot plot into `{}`", path.display()))?;
-    }
     if verb.json {
         output::json_line(&reports)?;
     } else {
@@ -87,6 +78,16 @@ pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> 
         }
     }
     reports.passed_over.print();
+    // Last, so that a wrong place for it costs no answer.
+    if let Some(path) = &verb.plot {
+        let drawn = reports
+            .several_pictures
+            .as_ref()
+            .or(reports.one_picture.as_ref());
+        let drawn = drawn.context("there is nothing to plot")?;
+        eval::plot(&drawn.report, drawn.threshold, path)
+            .with_context(|| format!("cannot plot into `{}`", path.display()))?;
+    }
     Ok(if reports.passed_over.is_missed() {
         Exit::No
     } else {
