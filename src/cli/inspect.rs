@@ -41,8 +41,6 @@ fn segment(report: &SegmentReport) -> String {
             ("version", header.version.to_string()),
             ("segment", header.segment.to_string()),
             ("partition", header.partition.to_string()),
-            ("name of the partition", unknown(&header.partition_name)),
-            ("data directory", unknown(&header.data_directory)),
             ("encoder", header.encoder.clone()),
             ("dimension", header.dimension.to_string()),
             ("rows", header.rows.to_string()),
@@ -53,6 +51,12 @@ fn segment(report: &SegmentReport) -> String {
             ("checksum of the header", header.header_checksum.clone()),
         ]);
     }
+    // Older segments do not say them.
+    let said = report.header.iter().flat_map(|header| {
+        let name = ("name of the partition", header.partition_name.clone());
+        [name, ("data directory", header.data_directory.clone())]
+    });
+    fields.extend(said.filter_map(|(field, value)| Some((field, value?))));
     if let Some(table) = &report.table {
         fields.push(("checksum of the table", table.checksum.clone()));
     }
@@ -183,10 +187,6 @@ fn catalog(report: &CatalogReport) -> String {
         report.damage.iter().map(|damage| ("", damage)),
     ));
     parts.join("\n")
-}
-
-fn unknown(text: &Option<String>) -> String {
-    text.clone().unwrap_or_else(|| "not known".to_owned())
 }
 
 fn time(unix_milliseconds: i64) -> String {

@@ -9,7 +9,7 @@ use crate::engine::{Engine, Gallery};
 use crate::face::{DecodeLimits, EmbedderSource, FacePipeline, PipelineOptions, Runtime};
 use crate::intake::Intake;
 use crate::liveness::LivenessDetector;
-use crate::partition::{Partition, Store, StoreError};
+use crate::partition::{Partition, Store, StoreError, private};
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId};
 
@@ -40,6 +40,17 @@ fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::R
         store => store?,
     };
     Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
+}
+
+/// Warns of templates and keys that other users of the machine can read.
+pub(super) fn warn_of_readers(settings: &Settings) {
+    let directory = &settings.data_dir;
+    if let Some(path) = private::open_to_others(directory) {
+        let (path, directory) = (path.display(), directory.display());
+        tracing::warn!(
+            "others can read `{path}`: make the data directory private with `chmod -R go-rwx {directory}`"
+        );
+    }
 }
 
 /// A gallery, which must exist, whatever its encoder.

@@ -19,6 +19,7 @@ use crate::web::{self, AppState};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     let engine = Arc::new(open::engine(settings)?);
+    open::warn_of_readers(settings);
     let faces = Arc::new(open::faces(settings)?);
     // Until the service has stopped.
     let _maintenance = Maintenance::start(engine.store(), &MaintenanceOptions::default())

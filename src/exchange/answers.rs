@@ -1,6 +1,6 @@
 //! The answers of a batch: as lines on any stream, or in a file that survives interruptions.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::draft::{self, beside};
 use super::format::Format;
 use super::{ExchangeError, Job};
+use crate::partition::private;
 use crate::types::Match;
 
 /// The only version of the record of progress.
@@ -315,7 +316,7 @@ impl AnswerFile {
         // file.
         self.record()?;
         let partial = &self.paths.partial;
-        let file = File::create(partial).map_err(ExchangeError::io("create", partial))?;
+        let file = private::create_draft(partial).map_err(ExchangeError::io("create", partial))?;
         self.partial = Some(BufWriter::new(file));
         Ok(())
     }
@@ -326,7 +327,7 @@ impl AnswerFile {
             return self.record_finished();
         }
         let path = self.paths.partial.clone();
-        let mut partial = match OpenOptions::new().read(true).write(true).open(&path) {
+        let mut partial = match private::reopen(&path) {
             Ok(partial) => partial,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.resume_named(),
             Err(error) => return Err(ExchangeError::io("open", &path)(error)),
@@ -479,6 +480,8 @@ mod rows {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::fs::OpenOptions;
 
     use super::*;
     use crate::types::ClassId;
@@ -703,8 +706,10 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(name);
             let partial = beside(&path, "partial");
-            std::os::unix::fs::symlink("/dev/full", &partial).unwrap();
-            let error = push_rest(begin(&path, Existing::Overwrite).unwrap()).unwrap_err();
+            let mut file = begin(&path, Existing::Overwrite).unwrap();
+            let full = OpenOptions::new().write(true).open("/dev/full");
+            file.partial = Some(BufWriter::new(full.unwrap()));
+            let error = push_rest(file).unwrap_err();
             let ExchangeError::Io { source, .. } = &error else {
                 panic!("{error}")
             };

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::ExchangeError;
+use crate::partition::private;
 
 /// A file that is written under another name, beside the one that it gets when it is whole.
 ///
@@ -17,10 +18,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Begins a file that will be `path`. What another run left of an unfinished one is replaced.
+    /// Begins a file that will be `path`, for its owner alone. What another run left of an unfinished one
+    /// is replaced; whatever else has the name of the draft is refused.
     pub(super) fn create(path: &Path) -> Result<Draft, ExchangeError> {
         let draft = beside(path, "new");
-        let file = File::create(&draft).map_err(ExchangeError::io("create", &draft))?;
+        let file = private::create_draft(&draft).map_err(ExchangeError::io("create", &draft))?;
         let path = path.to_owned();
         Ok(Draft { path, draft, file })
     }

@@ -1,11 +1,12 @@
 //! The report of refused items.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::{ExchangeError, RefusedItem};
+use crate::partition::private;
 
 /// A file with a line of JSON for each item that was refused:
 /// `{"item":3,"line":4,"reason":"the line is empty"}`. It is made when the first is.
@@ -54,10 +55,7 @@ impl RefusedFile {
         if bytes == 0 && !path.exists() {
             return Ok(report);
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .map_err(ExchangeError::io("open", path))?;
+        let mut file = private::reopen(path).map_err(ExchangeError::io("open", path))?;
         let metadata = file.metadata().map_err(ExchangeError::io("read", path))?;
         if metadata.len() < bytes {
             let (path, found) = (path.to_owned(), metadata.len());
@@ -93,7 +91,7 @@ impl RefusedFile {
         }
         let path = &self.path;
         if self.file.is_none() {
-            self.file = Some(File::create(path).map_err(ExchangeError::io("create", path))?);
+            self.file = Some(private::create(path).map_err(ExchangeError::io("create", path))?);
         }
         if let Some(file) = &mut self.file {
             let written = file.write_all(&lines).and_then(|()| file.sync_data());

@@ -221,6 +221,14 @@ pub enum StoreError {
         /// The target.
         path: PathBuf,
     },
+    /// Something stands where a draft is to be made, and no earlier run has left it there.
+    #[error(
+        "`{path}` was not left by this program, so it is not touched: move it away, or restore into another directory"
+    )]
+    NotOurs {
+        /// What stands there.
+        path: PathBuf,
+    },
     /// A file to be inspected is none that this program writes.
     #[error(
         "`{path}` is no segment, snapshot or catalog: none of these begins with the bytes `{found}`"

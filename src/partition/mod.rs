@@ -26,7 +26,7 @@
 //! snapshot
 //! tail       findings
 //! segment
-//! disk       pace
+//! disk       pace      private
 //! error
 //! ```
 //!
@@ -57,6 +57,7 @@ mod pace;
     reason = "one partition, among all that the folder knows of them"
 )]
 mod partition;
+pub(crate) mod private;
 mod segment;
 mod snapshot;
 mod store;

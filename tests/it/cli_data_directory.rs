@@ -125,3 +125,152 @@ fn no_verb_makes_a_catalog_where_one_is_missing() {
     assert_eq!(files(&data.at("data")), before);
     assert!(!answers.exists() && !snapshot.exists());
 }
+
+/// Everything below a directory, and it, with its permissions.
+fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::symlink_metadata(path).unwrap();
+    let mut found = vec![(path.to_owned(), metadata.permissions().mode() & 0o777)];
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            found.extend(modes(&entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+/// Runs the program in a directory, with a umask that takes nothing away.
+fn run_open(directory: &Path, arguments: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_vultus");
+    let mut shell = std::process::Command::new("sh");
+    let script = format!("umask 000 && exec '{program}' {arguments}");
+    shell
+        .current_dir(directory)
+        .args(["-c", &script])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn all_that_is_made_is_for_its_owner_alone_whatever_the_umask() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = directory.path().join("made");
+    fs::create_dir(&made).unwrap();
+    let mut rows = random_rows(50, 32, 1);
+    embeddings(&directory.path().join("good.npy"), &rows);
+    rows.push(vec![0.0; 32]);
+    embeddings(&directory.path().join("rows.npy"), &rows);
+    let data = "--data-dir data";
+    let verbs = [
+        "gallery import --partition bws.1 --encoder test --refused refused.jsonl ../rows.npy",
+        "app create --storage bws --name a",
+        "key create --name k --scopes identify --everything",
+        "key rotate",
+        "gallery compact",
+        "gallery export --partition bws.1 --output rows.parquet",
+        "gallery export --partition bws.1 --output rows.jsonl",
+        "identify --partition bws.1 --embeddings ../good.npy --output answers.jsonl --threshold -1",
+        "identify --partition bws.1 --embeddings ../good.npy --output answers.parquet --threshold -1",
+        "gallery snapshot --to a.tar.zst",
+    ];
+    for verb in verbs {
+        let output = run_open(&made, &format!("{verb} {data}"));
+        // An embedding of zeros is refused, which makes it 1.
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code().is_some_and(|code| code < 2),
+            "{verb}: {said}"
+        );
+        assert!(!said.contains("others can read"), "{verb}: {said}");
+    }
+    success(&run_open(
+        &made,
+        "gallery restore a.tar.zst --data-dir restored",
+    ));
+    for (path, mode) in modes(&made).into_iter().skip(1) {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, expected, "{}: {mode:o}", path.display());
+    }
+    assert!(made.join("refused.jsonl").exists() && made.join("rows.parquet").exists());
+}
+
+#[test]
+fn a_data_directory_that_others_can_read_is_warned_of_with_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = Data::new();
+    let set = |name: &str, mode| {
+        fs::set_permissions(data.at(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let said = || String::from_utf8(data.run(&["gallery", "verify"]).stderr).unwrap();
+    assert!(!said().contains("chmod"), "{}", said());
+    for (name, mode) in [
+        ("data", 0o755),
+        ("data/catalog.redb", 0o640),
+        ("data/segments", 0o711),
+    ] {
+        set(name, mode);
+        assert!(said().contains("chmod -R go-rwx"), "{name}: {}", said());
+        assert!(said().contains(&format!("{name}`")), "{name}: {}", said());
+        set(name, if name.ends_with("redb") { 0o600 } else { 0o700 });
+    }
+}
+
+#[test]
+fn nothing_is_written_through_a_link_at_the_name_of_a_draft() {
+    use std::os::unix::fs::symlink;
+    let data = Data::new();
+    let rows = data.at("rows.npy");
+    let victim = data.at("victim");
+    fs::write(&victim, b"precious").unwrap();
+    let export = |name: &'static str| {
+        let path = data.at(name);
+        data.run(&[
+            "gallery",
+            "export",
+            "--partition",
+            "bws.1",
+            "--output",
+            text(&path),
+        ])
+    };
+    let identify = |name: &'static str| {
+        let (rows, path) = (text(&rows), data.at(name));
+        let verb = [
+            "identify",
+            "--partition",
+            "bws.1",
+            "--embeddings",
+            rows,
+            "--threshold",
+            "-1",
+        ];
+        data.run(&[&verb[..], &["--overwrite", "--output", text(&path)]].concat())
+    };
+    type Run<'a> = &'a dyn Fn() -> Output;
+    let runs: [(&str, Run<'_>); 6] = [
+        ("a.jsonl.new", &|| export("a.jsonl")),
+        ("a.parquet.new", &|| export("a.parquet")),
+        ("b.jsonl.partial", &|| identify("b.jsonl")),
+        ("c.jsonl.progress.new", &|| identify("c.jsonl")),
+        ("d.parquet.new", &|| identify("d.parquet")),
+        ("e.tar.zst.new", &|| {
+            let path = data.at("e.tar.zst");
+            data.run(&["gallery", "snapshot", "--to", text(&path)])
+        }),
+    ];
+    for (draft, run) in runs {
+        for is_soft in [true, false] {
+            match is_soft {
+                true => symlink(&victim, data.at(draft)).unwrap(),
+                false => fs::hard_link(&victim, data.at(draft)).unwrap(),
+            }
+            let said = failure(&run());
+            assert!(
+                said.contains("move it away") && said.contains(draft),
+                "{draft}: {said}"
+            );
+            assert_eq!(fs::read(&victim).unwrap(), b"precious", "{draft}");
+            fs::remove_file(data.at(draft)).unwrap();
+        }
+    }
+}

@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::ahead::ReadAhead;
-use super::write::{ArchiveDraft, new_file};
+use super::write::ArchiveDraft;
 use super::{ArchivedFile, Manifest, PartitionContents, beside};
 use crate::partition::StoreError;
 use crate::partition::catalog::{CATALOG_FILE, Catalog, Tables, copy_to};
 use crate::partition::files::Files;
+use crate::partition::private;
 use crate::partition::segment::{SegmentCheck, open_segment_file};
 use crate::types::Timestamp;
 
@@ -118,11 +119,7 @@ impl CatalogCopy {
     /// Makes the file, empty. What a crash left of another is replaced.
     fn create(path: PathBuf) -> Result<CatalogCopy, StoreError> {
         let failed = |error| StoreError::io("create", &path, error);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        new_file(&path).map_err(failed)?;
+        private::create_draft(&path).map_err(failed)?;
         Ok(CatalogCopy { path })
     }
 }

@@ -4,9 +4,10 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::write::{SteadyFile, new_file};
+use super::write::SteadyFile;
 use super::{ArchiveReader, ArchivedFile, Manifest, Sink, beside, parent_of, sync_directory};
 use crate::partition::StoreError;
+use crate::partition::private;
 
 /// Makes the data directory `target` of the archive `path`.
 ///
@@ -70,43 +71,43 @@ struct DraftDirectory {
 }
 
 impl DraftDirectory {
-    /// Makes the directory, or empties what a crash left of it.
+    /// Makes the directory, or empties what a crash left of it. Whatever else has the name, be it a
+    /// link to a directory, is refused.
     fn create(path: PathBuf) -> Result<DraftDirectory, StoreError> {
         let failed = |error| StoreError::io("create", &path, error);
         match new_directory(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !is_left_over(&path).map_err(failed)? {
+                    return Err(StoreError::NotOurs { path });
+                }
+            }
+            made => made.map_err(failed)?,
+        }
+        let lock = File::open(&path).map_err(failed)?;
+        if lock.try_lock().is_err() {
+            return Err(StoreError::Busy { path });
+        }
+        let marker = path.join(MARKER);
+        match private::create(&marker) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed(error));
+                return Err(StoreError::io("create", &marker, error));
             }
             _ => {}
         }
-        // Only Unix lets a directory be opened; elsewhere two that restore at once are not told
-        // apart.
-        let lock = if cfg!(unix) {
-            let directory = File::open(&path).map_err(failed)?;
-            if directory.try_lock().is_err() {
-                return Err(StoreError::Busy { path });
-            }
-            Some(directory)
-        } else {
-            None
-        };
         empty(&path).map_err(|error| StoreError::io("empty", &path, error))?;
         Ok(DraftDirectory {
             path,
-            lock,
+            lock: Some(lock),
             renamed: false,
         })
     }
 
-    /// Gives the directory its name. An empty directory of that name gives way, and its permissions
-    /// are taken over.
+    /// Gives the directory its name. An empty directory of that name gives way.
     fn rename(mut self, target: &Path) -> Result<(), StoreError> {
-        if let Ok(metadata) = fs::metadata(target) {
-            let taken_over = fs::set_permissions(&self.path, metadata.permissions());
-            taken_over.map_err(|error| StoreError::io("change", &self.path, error))?;
-        }
         fs::rename(&self.path, target).map_err(|error| StoreError::io("replace", target, error))?;
         self.renamed = true;
+        // It means nothing any more, and does no harm if it stays.
+        let _ = fs::remove_file(target.join(MARKER));
         sync_directory(parent_of(target))
     }
 }
@@ -120,6 +121,19 @@ impl Drop for DraftDirectory {
     }
 }
 
+/// A file in a draft of a directory, that says that it is one. It is the first to come and the last
+/// to go, so that a crash leaves it, or an empty directory.
+const MARKER: &str = ".vultus-restoring";
+
+/// Whether a directory was left over by a crash: nobody has put anything into it but this program.
+fn is_left_over(path: &Path) -> io::Result<bool> {
+    if !private::is_own_directory(path)? {
+        return Ok(false);
+    }
+    let is_marked = fs::symlink_metadata(path.join(MARKER)).is_ok_and(|marker| marker.is_file());
+    Ok(is_marked || fs::read_dir(path)?.next().is_none())
+}
+
 /// Makes a directory that did not exist, for its owner alone.
 fn new_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
@@ -128,9 +142,13 @@ fn new_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Removes all but the marker.
 fn empty(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
+        if entry.file_name() == MARKER {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         } else {
@@ -183,7 +201,7 @@ impl Sink for IntoDirectory<'_> {
     fn begin(&mut self, file: &ArchivedFile) -> Result<(), StoreError> {
         self.make_parents(&file.name)?;
         let path = self.directory.join(&file.name);
-        let made = new_file(&path);
+        let made = private::create(&path);
         let made = made.map_err(|error| StoreError::io("create", &path, error))?;
         self.file = Some((path, SteadyFile::new(made)));
         Ok(())

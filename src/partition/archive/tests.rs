@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::write::{AddError, ArchiveStream};
 use super::*;
+use crate::partition::private;
 use crate::partition::segment::Edits;
 
 const CREATED: i64 = 1_790_000_000_123;
@@ -224,12 +225,12 @@ fn an_archive_and_what_is_restored_of_it_are_for_their_owner_alone() {
     assert_eq!(mode(&target.join("server.key")), 0o600);
     assert_eq!(mode(&target.join("segments")), 0o700);
     assert_eq!(mode(&target), 0o700);
-    // A directory that was made for the purpose keeps what was decided for it.
+    // Also where a directory was made for the purpose.
     let made = directory.path().join("made");
     fs::create_dir(&made).unwrap();
     fs::set_permissions(&made, fs::Permissions::from_mode(0o750)).unwrap();
     restore(&path, &made).unwrap();
-    assert_eq!(mode(&made), 0o750);
+    assert_eq!(mode(&made), 0o700);
 }
 
 #[test]
@@ -536,7 +537,9 @@ fn a_check_that_fails_and_a_parent_that_is_missing_change_nothing() {
     let path = archive(directory.path());
     let target = directory.path().join("data");
     let check = |draft: &Path| {
-        assert_eq!(contents(draft), expected(), "it is shown when it is whole");
+        let mut shown = contents(draft);
+        assert_eq!(shown.remove(".vultus-restoring"), Some(Vec::new()));
+        assert_eq!(shown, expected(), "it is shown when it is whole");
         assert!(!target.exists());
         Err(StoreError::Catalog {
             path: draft.to_owned(),
@@ -553,16 +556,71 @@ fn a_check_that_fails_and_a_parent_that_is_missing_change_nothing() {
 #[test]
 fn what_a_crash_left_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("a.tar.zst.new"), b"half").unwrap();
+    let mut half = private::create(&directory.path().join("a.tar.zst.new")).unwrap();
+    half.write_all(b"half").unwrap();
     let path = archive(directory.path());
     let left = directory.path().join("data.restoring");
     fs::create_dir_all(left.join("segments/9")).unwrap();
+    fs::write(left.join(".vultus-restoring"), b"").unwrap();
     fs::write(left.join("segments/9/9.vseg"), b"half").unwrap();
     fs::write(left.join("catalog.redb"), b"half").unwrap();
     let target = directory.path().join("data");
     restore(&path, &target).unwrap();
     assert_eq!(contents(&target), expected());
     assert_eq!(names(directory.path()), ["a.tar.zst", "data"]);
+}
+
+/// What may stand at the name of a draft, made by somebody else of `victim`, a directory with a file.
+type Put = fn(&Path, &Path);
+
+#[test]
+fn nothing_is_emptied_or_written_that_this_program_did_not_leave() {
+    use std::os::unix::fs::symlink;
+    let puts: [(&str, Put); 4] = [
+        ("a link to a directory", |draft, victim| {
+            symlink(victim, draft).unwrap();
+        }),
+        ("a directory", |draft, victim| {
+            fs::rename(victim, draft).unwrap();
+        }),
+        ("a file", |draft, victim| {
+            fs::rename(victim.join("catalog.redb"), draft).unwrap();
+        }),
+        ("a link to a file", |draft, victim| {
+            symlink(victim.join("catalog.redb"), draft).unwrap();
+        }),
+    ];
+    for (what, put) in puts {
+        let directory = tempfile::tempdir().unwrap();
+        let path = archive(directory.path());
+        let victim = directory.path().join("victim");
+        let is_precious = |at: &Path| fs::read(at).is_ok_and(|bytes| bytes == b"precious");
+        for draft in ["data.restoring", "b.tar.zst.new"] {
+            fs::create_dir(&victim).unwrap();
+            fs::write(victim.join("catalog.redb"), b"precious").unwrap();
+            let draft = directory.path().join(draft);
+            put(&draft, &victim);
+            let refused = match draft.extension().is_some_and(|it| it == "restoring") {
+                true => restore(&path, &directory.path().join("data")).map(drop),
+                false => create(&directory.path().join("b.tar.zst"), true, &files()).map(drop),
+            };
+            let said = refused.unwrap_err().with_causes();
+            assert!(said.contains("move it away"), "{what}: {said}");
+            assert!(said.contains(&*draft.to_string_lossy()), "{what}: {said}");
+            let places = [
+                victim.join("catalog.redb"),
+                draft.join("catalog.redb"),
+                draft.clone(),
+            ];
+            assert!(places.iter().any(|at| is_precious(at)), "{what}");
+            if draft.is_symlink() || draft.is_file() {
+                fs::remove_file(&draft).unwrap();
+            } else {
+                fs::remove_dir_all(&draft).unwrap();
+            }
+            let _ = fs::remove_dir_all(&victim);
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! Writing an archive: under another name until it is whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -15,6 +15,7 @@ use super::{
     beside, header, padding, parent_of, sync_directory,
 };
 use crate::partition::StoreError;
+use crate::partition::private;
 use crate::partition::segment::checksum;
 
 /// Of the manifest. What comes after it is stored as it is.
@@ -142,18 +143,18 @@ struct Draft {
 }
 
 impl Draft {
-    /// Makes the file. What a crash left of another is replaced.
+    /// Makes the file. What a crash left of another is replaced; whatever else has the name is refused.
     fn create(path: PathBuf) -> Result<(Draft, File), StoreError> {
         let failed = |error| StoreError::io("create", &path, error);
         let busy = || StoreError::Busy { path: path.clone() };
-        match File::open(&path) {
+        if fs::symlink_metadata(&path).is_ok_and(|it| it.is_file()) {
             // Another process that is writing it holds the lock.
-            Ok(leftover) if leftover.try_lock().is_err() => return Err(busy()),
-            Ok(_) => fs::remove_file(&path).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
+            let leftover = File::open(&path).map_err(failed)?;
+            if leftover.try_lock().is_err() {
+                return Err(busy());
+            }
         }
-        let file = new_file(&path).map_err(failed)?;
+        let file = private::create_draft(&path).map_err(failed)?;
         if file.try_lock().is_err() {
             return Err(busy());
         }
@@ -180,15 +181,6 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// Makes a file that did not exist, for its owner alone.
-pub(in crate::partition) fn new_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// Why a file could not be added.

@@ -8,10 +8,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::tables::CATALOG_FILE;
 use crate::partition::StoreError;
 use crate::partition::disk::Disk;
 
+/// The name of the catalog in the data directory.
+pub(in crate::partition) const CATALOG_FILE: &str = "catalog.redb";
 /// What is made only once there is a catalog.
 const LATER_FILES: [&str; 3] = ["server.key", "catalog.lock", "readers.lock"];
 

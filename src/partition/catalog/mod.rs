@@ -13,9 +13,9 @@ mod tables;
 
 pub(super) use self::commit::{Change, Commits, Group, Halt};
 pub(super) use self::copy::{copy_to, remove_leftover};
-pub(super) use self::lost::{refuse_if_lost, trace_of_lost};
+pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
 pub(super) use self::tables::{
-    CATALOG_FILE, Catalog, Contents, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
-    SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, Tables, check_version, copy_in_memory, damage,
-    failure, guarded, key_of_name, key_of_numbers, key_of_state, unsealed,
+    Catalog, Contents, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
+    SegmentEntry, TAIL, TOMBSTONES, Tables, check_version, copy_in_memory, damage, failure,
+    guarded, key_of_name, key_of_numbers, key_of_state, unsealed,
 };

@@ -24,15 +24,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fill::FilledAhead;
-use super::lost::refuse_if_lost;
+use super::lost::{CATALOG_FILE, refuse_if_lost};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, lock_file};
 use crate::partition::segment::{ROWS_MAX, checksum};
 use crate::partition::tail::TailTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
 
-/// Its name in the data directory.
-pub(in crate::partition) const CATALOG_FILE: &str = "catalog.redb";
 /// The version of the catalog that is written.
 const VERSION: u32 = 1;
 /// The oldest version that is read.

@@ -1,0 +1,175 @@
+//! Files for their owner alone, at names where others may have put something.
+//!
+//! Whoever can write a folder can put a link at a name that is going to be written. So nothing is
+//! ever opened there that this program would not have made: a new file is made where nothing is, and
+//! what is replaced or gone on with must be a plain file of our own, with one name.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// Permissions of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+/// Makes a file that only its owner can read, where nothing has the name.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path)
+}
+
+/// Makes a file that only its owner can read. What another run left unfinished under the name, which only
+/// its owner could read either, is removed.
+///
+/// # Errors
+///
+/// If anything else has the name, or the disk refuses.
+pub(crate) fn create_draft(path: &Path) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(left) if is_own(&left) && left.mode() & OTHERS == 0 => fs::remove_file(path)?,
+        Ok(_) => return Err(not_ours()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    create(path)
+}
+
+/// Opens a file to go on writing it, and makes it private.
+///
+/// # Errors
+///
+/// If there is none, it is a link or was made by somebody else, or the disk refuses.
+pub(crate) fn reopen(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true);
+    let no_links = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = options.custom_flags(no_links.cast_signed()).open(path);
+    let file = match file {
+        Err(error) if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) => {
+            return Err(io::Error::new(error.kind(), not_ours()));
+        }
+        file => file?,
+    };
+    if !is_own(&file.metadata()?) {
+        return Err(not_ours());
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Whether a directory is one of our own, and no link to one.
+pub(crate) fn is_own_directory(path: &Path) -> io::Result<bool> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok(metadata.is_dir() && is_of_this_user(&metadata))
+}
+
+fn is_own(metadata: &Metadata) -> bool {
+    metadata.is_file() && metadata.nlink() == 1 && is_of_this_user(metadata)
+}
+
+fn is_of_this_user(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+fn not_ours() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "something of this name is there that this program did not leave: move it away",
+    )
+}
+
+/// The first thing in a data directory that others than its owner can read or change, itself
+/// included; `None` if there is nothing.
+pub(crate) fn open_to_others(directory: &Path) -> Option<PathBuf> {
+    let metadata = fs::symlink_metadata(directory).ok()?;
+    if !metadata.is_symlink() && metadata.mode() & OTHERS != 0 {
+        return Some(directory.to_owned());
+    }
+    if !metadata.is_dir() {
+        return None;
+    }
+    let mut inside: Vec<PathBuf> = fs::read_dir(directory)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    inside.sort();
+    inside.iter().find_map(|path| open_to_others(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    /// What may stand at the name of a draft, and was not left by this program.
+    const OTHERS_WORK: &[fn(&Path, &Path)] = &[
+        |path, victim| symlink(victim, path).unwrap(),
+        |path, victim| fs::hard_link(victim, path).unwrap(),
+        |path, _| symlink("nowhere", path).unwrap(),
+        |path, _| fs::create_dir(path).unwrap(),
+    ];
+
+    #[test]
+    fn nothing_is_written_through_what_others_put_at_the_name() {
+        for put in OTHERS_WORK {
+            let directory = tempfile::tempdir().unwrap();
+            let (path, victim) = (
+                directory.path().join("draft"),
+                directory.path().join("victim"),
+            );
+            drop(create(&victim).unwrap());
+            fs::write(&victim, b"precious").unwrap();
+            put(&path, &victim);
+            assert!(create(&path).is_err());
+            assert!(create_draft(&path).is_err());
+            assert!(reopen(&path).is_err());
+            assert_eq!(fs::read(&victim).unwrap(), b"precious");
+            assert!(fs::symlink_metadata(&path).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_this_program_left_is_replaced_or_gone_on_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("draft");
+        create_draft(&path).unwrap().write_all(b"half").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        reopen(&path).unwrap().write_all(b"HA").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"HAlf");
+        create_draft(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        // Somebody's own file, which everybody can read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(create_draft(&path).is_err());
+        reopen(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn what_others_can_read_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let inner = directory.path().join("segments");
+        fs::create_dir(&inner).unwrap();
+        let file = inner.join("1.vseg");
+        drop(create(&file).unwrap());
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(directory.path(), 0o700);
+        set(&inner, 0o700);
+        assert_eq!(open_to_others(directory.path()), None);
+        set(&file, 0o604);
+        assert_eq!(open_to_others(directory.path()).as_deref(), Some(&*file));
+        set(&inner, 0o750);
+        assert_eq!(open_to_others(directory.path()).as_deref(), Some(&*inner));
+    }
+}
