@@ -56,7 +56,7 @@ pub enum StoreError {
     },
     /// The catalog is missing where there once was one.
     #[error(
-        "catalog `{path}` is missing, though `{trace}` shows that there was one; nothing was changed: put the catalog back, or restore a snapshot into another directory"
+        "catalog `{path}` is missing, though `{trace}` shows that there was one; nothing was changed: put the catalog back, restore a snapshot into another directory, or have one made of the segments with `vultus gallery repair --from-segments`"
     )]
     CatalogLost {
         /// Where the catalog should be.
@@ -78,13 +78,43 @@ pub enum StoreError {
     },
     /// A segment is whole, and the catalog has never heard of it.
     #[error(
-        "the catalog does not know the segment `{path}` of partition `{partition}`: it is older than the segment, or another one's; nothing was changed: put the newer catalog back, or move the segment elsewhere if you know that it is not needed"
+        "the catalog does not know the segment `{path}` of partition `{partition}`: it is older than the segment, or another one's; nothing was changed: put the newer catalog back; if it is lost, move this one away and have one made of the segments with `vultus gallery repair --from-segments`"
     )]
     UnknownSegment {
         /// The segment.
         path: PathBuf,
         /// The name of its partition, or the number where the segment has no name.
         partition: String,
+    },
+    /// A catalog is to be made where there is one.
+    #[error("there is a catalog, `{path}`: only where it is lost can one be made of segments")]
+    CatalogPresent {
+        /// The catalog file.
+        path: PathBuf,
+    },
+    /// A catalog is to be made of segments where there are none.
+    #[error("there is no whole segment in `{path}` to make a catalog of")]
+    NoSegments {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Nobody says what a partition is called.
+    #[error(
+        "no segment in the directory of `{path}` says the name of its partition: give it with `--name {number}=STORAGE.PARTITION`"
+    )]
+    Nameless {
+        /// One of its segments.
+        path: PathBuf,
+        /// The number of the partition.
+        number: u64,
+    },
+    /// Two partitions are to have the same name.
+    #[error("two partitions would be called `{partition}`: give number {number} another name")]
+    NamedTwice {
+        /// The name.
+        partition: String,
+        /// The number of one of them.
+        number: u64,
     },
     /// The catalog that is open has no longer its name.
     #[error(

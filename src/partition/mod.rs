@@ -81,4 +81,4 @@ pub use segment::{
 };
 pub use snapshot::{BlockReader, Row, Snapshot};
 pub use store::{Erased, PartitionSummary, StateValue, Store, restore_archive};
-pub use upkeep::{Compacted, Damage, RepairedSegment, Verified};
+pub use upkeep::{Compacted, Damage, RebuiltCatalog, RebuiltPartition, RepairedSegment, Verified};

@@ -1,6 +1,6 @@
 //! The data directory: all partitions, and the small state of the layers above.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use super::health::Health;
 use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::snapshot::Source;
-use super::upkeep::{self, Repair, RepairedSegment, Verified};
+use super::upkeep::{self, RebuiltCatalog, Repair, RepairedSegment, Verified};
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
 /// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
@@ -132,6 +132,27 @@ impl Store {
             files.refuse_unknown(&known)?;
         }
         Store::with(directory, catalog, files)
+    }
+
+    /// Makes the catalog of a data directory whose catalog is lost, of what its segments say. All of
+    /// it is there at once, or nothing.
+    ///
+    /// `names` are those of partitions by their numbers, for segments that do not say the name of
+    /// theirs.
+    ///
+    /// What was not in segments stays lost: templates not yet sealed, removals since their segments were
+    /// written, and all that the layers above kept.
+    ///
+    /// # Errors
+    ///
+    /// If there is a catalog or no segment, a partition has no name or two have the same, segments
+    /// belong to other data directories, another process has the directory open, or the disk fails.
+    pub fn rebuild(
+        directory: &Path,
+        names: &BTreeMap<u64, PartitionId>,
+        now: Timestamp,
+    ) -> Result<RebuiltCatalog, StoreError> {
+        upkeep::rebuild(&RealDisk, directory, names, now)
     }
 
     pub(super) fn open_on(disk: Arc<dyn Disk>, directory: &Path) -> Result<Store, StoreError> {

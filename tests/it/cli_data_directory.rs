@@ -126,6 +126,40 @@ fn no_verb_makes_a_catalog_where_one_is_missing() {
     assert!(!answers.exists() && !snapshot.exists());
 }
 
+#[test]
+fn a_catalog_is_made_again_of_segments_and_what_is_lost_is_said() {
+    let data = Data::new();
+    let repair = ["gallery", "repair", "--from-segments"];
+    let refused = failure(&data.run(&repair));
+    assert!(refused.contains("there is a catalog"), "{refused}");
+    let list = ["gallery", "list"];
+    let before = success(&data.run(&list));
+    fs::remove_file(data.at("data/catalog.redb")).unwrap();
+    let output = data.run(&repair);
+    assert!(success(&output).contains("bws.1: 200 templates"));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for lost in ["not sealed", "apps", "keys", "removed"] {
+        assert!(said.contains(lost), "{said}");
+    }
+    assert_eq!(success(&data.run(&list)), before);
+    success(&data.run(&["gallery", "verify"]));
+    success(&data.import("bws.2"));
+    // Old segments do not say the name of their gallery.
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format/v1");
+    let (snapshot, older) = (old.join("snapshot.tar.zst"), data.at("older"));
+    let run = |verb: &[&str]| vultus(&[verb, &["--data-dir", text(&older)]].concat());
+    success(&run(&["gallery", "restore", "--from", text(&snapshot)]));
+    fs::remove_file(older.join("catalog.redb")).unwrap();
+    let said = failure(&run(&repair));
+    assert!(said.contains("--name 1=STORAGE.PARTITION"), "{said}");
+    let named = success(&run(&[&repair[..], &["--name", "1=other.7"]].concat()));
+    assert!(
+        named.contains("other.7: 5 templates of `test@1/24`"),
+        "{named}"
+    );
+    assert!(success(&run(&list)).contains("other.7"));
+}
+
 /// Everything below a directory, and it, with its permissions.
 fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
     use std::os::unix::fs::PermissionsExt;
@@ -185,7 +219,7 @@ fn all_that_is_made_is_for_its_owner_alone_whatever_the_umask() {
     }
     success(&run_open(
         &made,
-        "gallery restore a.tar.zst --data-dir restored",
+        "gallery restore --from a.tar.zst --data-dir restored",
     ));
     for (path, mode) in modes(&made).into_iter().skip(1) {
         let expected = if path.is_dir() { 0o700 } else { 0o600 };

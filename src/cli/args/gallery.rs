@@ -170,7 +170,19 @@ pub(in crate::cli) struct Repair {
     /// Go on without the templates that are lost
     #[arg(long)]
     pub(in crate::cli) accept_loss: bool,
-    /// Print JSON, one damaged file a line
+    /// Make the catalog anew of the segments, where it is lost: templates that were not sealed,
+    /// removals, apps and keys stay lost
+    #[arg(long, conflicts_with_all = ["partition", "from", "accept_loss"])]
+    pub(in crate::cli) from_segments: bool,
+    /// The name of a gallery by the number of its folder, where older segments do not say it
+    #[arg(
+        long = "name",
+        value_name = "NUMBER=STORAGE.PARTITION",
+        requires = "from_segments",
+        value_parser = numbered_partition
+    )]
+    pub(in crate::cli) names: Vec<(u64, PartitionId)>,
+    /// Print JSON, one damaged file or gallery a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
@@ -276,4 +288,11 @@ impl Import {
             _ => Existing::Refuse,
         }
     }
+}
+
+/// Reads `3=bws.1`.
+fn numbered_partition(text: &str) -> Result<(u64, PartitionId), String> {
+    let parts = text.split_once('=');
+    let read = parts.and_then(|(number, name)| Some((number.parse().ok()?, name.parse().ok()?)));
+    read.ok_or_else(|| "expected a number and a gallery, such as `3=bws.1`".to_owned())
 }

@@ -10,11 +10,15 @@ use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::partition::{RepairedSegment, Store, restore_archive};
+use crate::types::Clock;
 
 /// More classes than this are not listed for people.
 const CLASSES_SHOWN_MAX: usize = 20;
 
 pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
+    if verb.from_segments {
+        return rebuild(verb, settings);
+    }
     let engine = open::existing_engine(settings)?;
     let only = verb.partition.as_ref();
     if let Some(id) = only
@@ -46,6 +50,34 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         true => Exit::Success,
         false => Exit::No,
     })
+}
+
+/// Makes the catalog of what segments say.
+fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
+    let names = verb.names.iter().cloned().collect();
+    let rebuilt = Store::rebuild(&settings.data_dir, &names, Clock::System.now())?;
+    for gallery in &rebuilt.partitions {
+        if verb.json {
+            output::json_line(gallery)?;
+        } else {
+            output::line(format!(
+                "{}: {} templates of `{}` in {} segments, {} rows that were there twice",
+                gallery.partition,
+                gallery.templates,
+                gallery.encoder,
+                gallery.segments,
+                gallery.duplicates
+            ))?;
+        }
+    }
+    for path in &rebuilt.left_alone {
+        eprintln!("`{path}` is no whole segment of its folder, and was left alone");
+    }
+    eprintln!(
+        "lost with the catalog are templates that were not sealed, apps, keys and imports under way; \
+         people who were removed lately may be back: see to them, and run `vultus gallery verify`"
+    );
+    Ok(Exit::Success)
 }
 
 fn describe(segment: &RepairedSegment) -> String {

@@ -2,18 +2,20 @@
 //!
 //! `tables` says what is in it and reads it, `commit` is the one way to change it, `copy` writes it
 //! anew, `fill` keeps room ahead of it, and `lost` tells a new data directory from one whose catalog is
-//! missing. What else is in a data directory belongs to
+//! missing, and `rebuilt` makes one of what segments say. What else is in a data directory belongs to
 //! [`super::files`].
 
 mod commit;
 mod copy;
 mod fill;
 mod lost;
+mod rebuilt;
 mod tables;
 
 pub(super) use self::commit::{Change, Commits, Group, Halt};
 pub(super) use self::copy::{copy_to, remove_leftover};
 pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
+pub(super) use self::rebuilt::{Rebuilt, create_rebuilt};
 pub(super) use self::tables::{
     Catalog, Contents, META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE,
     SegmentEntry, TAIL, TOMBSTONES, Tables, check_version, copy_in_memory, damage, failure,

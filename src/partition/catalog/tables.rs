@@ -32,7 +32,7 @@ use crate::partition::tail::TailTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
 
 /// The version of the catalog that is written.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// The oldest version that is read.
 const VERSION_OLDEST: u32 = 1;
 /// How often a copy of the catalog is made again if it is torn.
@@ -605,7 +605,7 @@ fn builder() -> Builder {
 
 /// Keeps other writers out. redb's own lock is on a file that loses its name when the catalog is
 /// written anew, and somebody may have opened that file just before.
-fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
+pub(super) fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join("writer.lock");
     let file = lock_file(&path).map_err(|error| StoreError::io("create", &path, error))?;
     match file.try_lock() {

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::workload::Model;
 use super::workload::Operation::{AddBatch, Compact, Count, Enroll, Remove, Seal};
-use crate::partition::{Store, StoreError};
+use crate::partition::{Pace, Store, StoreError};
+use crate::types::Timestamp;
 
 const ALL: usize = usize::MAX;
+const NOW: Timestamp = Timestamp {
+    unix_milliseconds: 0,
+};
 
 /// A data directory with two partitions: one with a segment and a tail, one with a segment.
 fn filled(directory: &Path) -> Model {
@@ -186,6 +190,75 @@ fn nothing_is_acknowledged_once_the_data_directory_is_gone() {
             }
         }
     }
+}
+
+#[test]
+fn a_catalog_is_made_again_of_segments_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let store = Store::open(directory.path()).unwrap();
+    let mut model = Model::of(&store).unwrap();
+    for operation in [Seal(0), AddBatch(1, 2), Seal(1)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    drop(store);
+    let catalog = directory.path().join("catalog.redb");
+    let names = BTreeMap::new();
+    let error = Store::rebuild(directory.path(), &names, NOW).unwrap_err();
+    assert!(
+        matches!(error, StoreError::CatalogPresent { .. }),
+        "{error}"
+    );
+
+    fs::remove_file(&catalog).unwrap();
+    // A copy of a segment under another number is none; half a one is none, either.
+    let segment = segments(directory.path()).remove(0);
+    let stray = segment.with_file_name("99999.vseg");
+    fs::copy(&segment, &stray).unwrap();
+    let rebuilt = Store::rebuild(directory.path(), &names, NOW).unwrap();
+    assert_eq!(rebuilt.left_alone, [stray.display().to_string()]);
+    let found: Vec<&str> = rebuilt.partitions.iter().map(|it| &*it.partition).collect();
+    assert_eq!(found, ["bws.0", "bws.1"]);
+    fs::remove_file(&stray).unwrap();
+
+    let store = Store::open(directory.path()).unwrap();
+    assert!(same_templates(&model, &Model::of(&store).unwrap()));
+    // No number comes back.
+    Enroll(0, 77, 1, ALL).run(&store, &mut model).unwrap();
+    Compact(0).run(&store, &mut model).unwrap();
+    let verified = store.verify(None, &Pace::unlimited(), |_, _| {}).unwrap();
+    assert!(verified.damage.is_empty(), "{:?}", verified.damage);
+}
+
+#[test]
+fn a_template_in_two_segments_comes_back_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = filled(directory.path());
+    let store = Store::open(directory.path()).unwrap();
+    let mut sealed = Model::of(&store).unwrap();
+    Seal(0).run(&store, &mut sealed).unwrap();
+    let before = directory.path().join("before");
+    fs::create_dir(&before).unwrap();
+    let olds: Vec<PathBuf> = segments(directory.path());
+    for (at, old) in olds.iter().enumerate() {
+        fs::copy(old, before.join(at.to_string())).unwrap();
+    }
+    Compact(0).run(&store, &mut sealed).unwrap();
+    drop(store);
+    // As if the program had been killed before it deleted what it merged.
+    for (at, old) in olds.iter().enumerate() {
+        fs::rename(before.join(at.to_string()), old).unwrap();
+    }
+    fs::remove_file(directory.path().join("catalog.redb")).unwrap();
+    let rebuilt = Store::rebuild(directory.path(), &BTreeMap::new(), NOW).unwrap();
+    assert!(rebuilt.partitions[0].duplicates > 0);
+    let store = Store::open(directory.path()).unwrap();
+    assert!(same_templates(&model, &Model::of(&store).unwrap()));
+}
+
+/// Whether two hold the same people: the small values of the layers above are not in segments.
+fn same_templates(one: &Model, other: &Model) -> bool {
+    one.templates == other.templates
 }
 
 /// The files of segments.

@@ -3,15 +3,19 @@
 //! * `compaction` decides what to make anew, and `rewrite` does it.
 //! * `verify` reads everything again once, when somebody asks; `scrub` does so in the background.
 //! * `repair` mends the segments that either of them found damaged.
+//! * `rebuild` makes the catalog anew, where it is lost, of what segments say.
 //!
 //! When each of them runs is for [`super::Store`] and [`super::Maintenance`] to say.
 
 mod compaction;
+mod rebuild;
 mod repair;
 mod rewrite;
 mod scrub;
 mod verify;
 
+pub(super) use self::rebuild::rebuild;
+pub use self::rebuild::{RebuiltCatalog, RebuiltPartition};
 pub(super) use self::repair::Repair;
 pub use self::repair::RepairedSegment;
 pub use self::rewrite::Compacted;

@@ -1,0 +1,95 @@
+//! Making a catalog of what segments say, where it is lost.
+
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use redb::Database;
+
+use super::copy::remove_leftover;
+use super::lost::CATALOG_FILE;
+use super::tables::{
+    META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE,
+    SegmentEntry, TAIL, TOMBSTONES, VERSION, failure, key_of_name, key_of_numbers,
+    lock_for_writing, open_database, put_number, sealed,
+};
+use crate::partition::StoreError;
+use crate::partition::disk::Disk;
+
+/// All that a catalog says which is made of segments.
+#[derive(Debug)]
+pub(in crate::partition) struct Rebuilt {
+    /// Of the data directory, where the segments say it.
+    pub(in crate::partition) identity: Option<NonZeroU64>,
+    /// The highest number that anything has.
+    pub(in crate::partition) highest: u64,
+    pub(in crate::partition) partitions: Vec<(String, PartitionEntry)>,
+    pub(in crate::partition) segments: Vec<((u64, u64), SegmentEntry)>,
+    /// Rows of templates that are in another segment, too.
+    pub(in crate::partition) tombstones: Vec<(u64, u64, u64)>,
+}
+
+/// Makes the catalog of a data directory that has none, of what `look` finds while nobody else can
+/// make one. A crash leaves none, or a file that the next call deletes.
+///
+/// # Errors
+///
+/// If there is a catalog, another process has the data directory open, `look` fails, or the disk
+/// does.
+pub(in crate::partition) fn create_rebuilt<T>(
+    directory: &Path,
+    disk: &dyn Disk,
+    look: impl FnOnce() -> Result<(Rebuilt, T), StoreError>,
+) -> Result<T, StoreError> {
+    let path = directory.join(CATALOG_FILE);
+    let _writer = lock_for_writing(directory)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(StoreError::CatalogPresent { path });
+    }
+    let (rebuilt, report) = look()?;
+    let draft = directory.join("catalog.redb.rebuilt.new");
+    remove_leftover(&draft, disk)?;
+    let database = open_database(&draft, directory, disk)?;
+    let written = write(&database, &rebuilt, disk);
+    written.map_err(|error| failure("write", &draft, error))?;
+    drop(database);
+    let renamed = disk.rename(&draft, &path);
+    renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
+    let synced = disk.sync_directory(directory);
+    synced.map_err(|error| StoreError::io("sync", directory, error))?;
+    Ok(report)
+}
+
+fn write(database: &Database, rebuilt: &Rebuilt, disk: &dyn Disk) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    let identity = rebuilt
+        .identity
+        .map_or_else(|| disk.new_identity(), NonZeroU64::get);
+    put_number(&transaction, META_VERSION, u64::from(VERSION))?;
+    put_number(&transaction, META_NEXT, rebuilt.highest.saturating_add(1))?;
+    put_number(&transaction, META_IDENTITY, identity)?;
+    let mut partitions = transaction.open_table(PARTITIONS)?;
+    for (name, entry) in &rebuilt.partitions {
+        partitions.insert(&**name, &*sealed(&key_of_name(name), &json(entry)))?;
+    }
+    drop(partitions);
+    let mut segments = transaction.open_table(SEGMENTS)?;
+    for ((partition, segment), entry) in &rebuilt.segments {
+        let key = key_of_numbers(&[*partition, *segment]);
+        segments.insert((*partition, *segment), &*sealed(&key, &json(entry)))?;
+    }
+    drop(segments);
+    let mut tombstones = transaction.open_table(TOMBSTONES)?;
+    for (partition, segment, row) in &rebuilt.tombstones {
+        let key = key_of_numbers(&[*partition, *segment, *row]);
+        tombstones.insert((*partition, *segment, *row), &*sealed(&key, &[]))?;
+    }
+    drop(tombstones);
+    transaction.open_table(TAIL)?;
+    transaction.open_table(RETIRED)?;
+    transaction.open_table(STATE)?;
+    Ok(transaction.commit()?)
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("numbers and texts are JSON")
+}
