@@ -2,7 +2,7 @@
 
 use super::{EngineError, Gallery, Identification, IdentifyOptions};
 use crate::code::Probe;
-use crate::exchange::{EmbeddingFile, ExchangeError, Job};
+use crate::exchange::{EmbeddingFile, ExchangeError, IdKind, ItemId, Job};
 use crate::partition::{Snapshot, StoreError};
 use crate::types::Embedding;
 
@@ -19,6 +19,7 @@ pub struct Batch {
     gallery: Gallery,
     probes: EmbeddingFile,
     checksum: u64,
+    ids: IdKind,
     options: IdentifyOptions,
 }
 
@@ -45,11 +46,12 @@ impl Gallery {
                 found: format!("rows of {} values", probes.dimension()),
             }));
         }
-        let checksum = probes.check()?;
+        let (checksum, ids) = probes.check()?;
         Ok(Batch {
             gallery: self.clone(),
             probes,
             checksum,
+            ids,
             options,
         })
     }
@@ -59,6 +61,11 @@ impl Batch {
     /// How many probes there are.
     pub fn probes(&self) -> usize {
         self.probes.rows()
+    }
+
+    /// What the probes are called by in their file.
+    pub fn ids(&self) -> IdKind {
+        self.ids
     }
 
     /// Everything that decides the answers, so that an interrupted run is resumed with the same.
@@ -105,6 +112,23 @@ impl Batch {
         first: usize,
         mut answered: impl FnMut(usize, &[Identification]) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.identify_named(first, |first, _, answers| answered(first, answers))
+    }
+
+    /// As [`Batch::identify`]; `answered` is told, too, what the probes are called in their file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::identify`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Batch::identify`].
+    pub fn identify_named<E: From<EngineError>>(
+        &mut self,
+        first: usize,
+        mut answered: impl FnMut(usize, &[Option<ItemId>], &[Identification]) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.probes.go_to(first).map_err(EngineError::from)?;
         let mut first = first;
         while first < self.probes() {
@@ -114,7 +138,7 @@ impl Batch {
                 .map(|probe| self.options.query(probe))
                 .collect();
             let answers = self.gallery.identify_many(&queries)?;
-            answered(first, &answers)?;
+            answered(first, self.probes.ids(), &answers)?;
             first += answers.len();
         }
         Ok(())

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::{self, beside};
 use super::format::Format;
-use super::{ExchangeError, Job};
+use super::{ExchangeError, ItemId, Job};
 use crate::partition::private;
 use crate::types::Match;
 
@@ -27,9 +27,26 @@ pub fn write_json_answer(
     probe: usize,
     matches: &[Match],
 ) -> io::Result<()> {
+    write_json_answer_of(stream, probe, None, matches)
+}
+
+/// As [`write_json_answer`], with what the probe is called in its file:
+/// `{"probe":0,"id":"a7","matches":[]}`.
+///
+/// # Errors
+///
+/// If the stream takes no more.
+pub fn write_json_answer_of(
+    stream: &mut impl Write,
+    probe: usize,
+    id: Option<&ItemId>,
+    matches: &[Match],
+) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Line {
+    struct Line<'a> {
         probe: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a ItemId>,
         matches: Vec<JsonMatch>,
     }
     #[derive(Serialize)]
@@ -42,7 +59,8 @@ pub fn write_json_answer(
         similarity: found.similarity,
     };
     let matches = matches.iter().map(json).collect();
-    serde_json::to_writer(&mut *stream, &Line { probe, matches })?;
+    let line = Line { probe, id, matches };
+    serde_json::to_writer(&mut *stream, &line)?;
     stream.write_all(b"\n")
 }
 
@@ -186,6 +204,23 @@ impl AnswerFile {
     ///
     /// Panics if all probes are answered.
     pub fn push(&mut self, matches: &[Match]) -> Result<(), ExchangeError> {
+        self.push_named(None, matches)
+    }
+
+    /// As [`AnswerFile::push`], with what the probe is called in its file.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnswerFile::push`].
+    ///
+    /// # Panics
+    ///
+    /// As [`AnswerFile::push`].
+    pub fn push_named(
+        &mut self,
+        id: Option<&ItemId>,
+        matches: &[Match],
+    ) -> Result<(), ExchangeError> {
         assert!(
             self.progress.done < self.progress.probes,
             "all probes are answered"
@@ -193,7 +228,7 @@ impl AnswerFile {
         self.encoded.clear();
         let probe = self.done();
         match self.format {
-            Format::JsonLines => write_json_answer(&mut self.encoded, probe, matches)
+            Format::JsonLines => write_json_answer_of(&mut self.encoded, probe, id, matches)
                 .map_err(ExchangeError::io("write", &self.paths.partial))?,
             #[cfg(feature = "parquet")]
             Format::Parquet => rows::encode(probe, matches, &mut self.encoded),

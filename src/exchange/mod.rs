@@ -20,14 +20,14 @@ mod source;
 #[cfg(feature = "parquet")]
 mod table;
 
-pub use answers::{AnswerFile, Existing, write_json_answer};
+pub use answers::{AnswerFile, Existing, write_json_answer, write_json_answer_of};
 pub use error::ExchangeError;
 pub use export::{GalleryFormat, Visit, write_gallery};
 pub use job::Job;
 pub use pairs::{PairFile, write_json_pair};
-pub use probes::EmbeddingFile;
+pub use probes::{EmbeddingFile, IdKind};
 pub use refused::RefusedFile;
 pub use source::{
-    Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, class_of_text,
-    file_facts, open_source,
+    ItemId, Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, SourceOptions,
+    class_of_text, file_facts, open_source, open_source_with,
 };

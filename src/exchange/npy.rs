@@ -237,6 +237,16 @@ impl List {
         target: &str,
     ) -> Result<List, ExchangeError> {
         let header = read_header(path, &mut reader, bytes, "a list of numbers")?;
+        List::of(path, reader, &header, is_plain, target)
+    }
+
+    fn of(
+        path: &Path,
+        reader: Box<dyn Forward>,
+        header: &Header,
+        is_plain: impl Fn(Kind) -> bool,
+        target: &str,
+    ) -> Result<List, ExchangeError> {
         let (&[rows] | &[rows, 1]) = &*header.shape else {
             return Err(header.unexpected(path, "a list of one number a row"));
         };
@@ -284,6 +294,136 @@ impl List {
         read.map_err(ExchangeError::io("read", &self.path))?;
         let number = move |row| kind.number(&bytes[row * kind.size..][..kind.size]);
         Ok((0..rows).map(number))
+    }
+}
+
+/// What items are called: a list of whole numbers or of texts.
+#[cfg(feature = "npz")]
+pub(super) enum Ids {
+    Numbers(List),
+    Texts(Texts),
+}
+
+/// A list of texts of a fixed length.
+#[cfg(feature = "npz")]
+pub(super) struct Texts {
+    path: PathBuf,
+    reader: Box<dyn Forward>,
+    rows: usize,
+    /// Whether a letter takes four bytes, or one.
+    is_wide: bool,
+    is_big_endian: bool,
+    text_bytes: usize,
+}
+
+/// The longest text that is read, in bytes.
+#[cfg(feature = "npz")]
+const TEXT_BYTES_MAX: usize = 1 << 12;
+
+#[cfg(feature = "npz")]
+impl Ids {
+    /// Reads the header of a list; as [`Matrix::new`].
+    pub(super) fn new(
+        path: &Path,
+        mut reader: Box<dyn Forward>,
+        bytes: u64,
+    ) -> Result<Ids, ExchangeError> {
+        let start = read_start(path, &mut reader, bytes)?;
+        let length = start.descr.get(2..).and_then(|length| length.parse().ok());
+        let is_wide = match (start.descr.get(1..2), length) {
+            (Some("U"), Some(_)) => true,
+            (Some("S" | "a"), Some(_)) => false,
+            _ => {
+                let header = start.numbers(path, bytes, "a list of whole numbers or texts")?;
+                let is_plain = |_| true;
+                return List::of(path, reader, &header, is_plain, "").map(Ids::Numbers);
+            }
+        };
+        let width = if is_wide { 4 } else { 1 };
+        let text_bytes = length.unwrap_or(0_usize).checked_mul(width);
+        let text_bytes = text_bytes.filter(|bytes| *bytes <= TEXT_BYTES_MAX);
+        let contents = |expected: String| ExchangeError::Contents {
+            path: path.to_owned(),
+            expected,
+            found: format!("`{}` of shape {:?}", start.descr, start.shape),
+        };
+        let text_bytes = text_bytes
+            .ok_or_else(|| contents(format!("texts of at most {TEXT_BYTES_MAX} bytes")))?;
+        let (&[rows] | &[rows, 1]) = &*start.shape else {
+            return Err(contents("a list of one text a row".to_owned()));
+        };
+        let needed = (rows as u64).checked_mul(text_bytes as u64);
+        let needed = needed.and_then(|needed| needed.checked_add(start.bytes));
+        if needed != Some(bytes) {
+            let what = format!("{rows} texts of {text_bytes} bytes do not fit into {bytes}");
+            return Err(ExchangeError::malformed(path, ".npy", what));
+        }
+        Ok(Ids::Texts(Texts {
+            path: path.to_owned(),
+            reader,
+            rows,
+            is_wide,
+            is_big_endian: start.descr.starts_with('>'),
+            text_bytes,
+        }))
+    }
+
+    /// How many there are.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Ids::Numbers(list) => list.rows,
+            Ids::Texts(texts) => texts.rows,
+        }
+    }
+
+    /// The next, as numbers where they are numbers.
+    pub(super) fn read(&mut self, rows: usize) -> Result<Vec<Result<i64, String>>, ExchangeError> {
+        match self {
+            Ids::Numbers(list) => {
+                let numbers = list.read(rows)?;
+                let id = |number: Number| number.whole().ok_or_else(|| number.text());
+                Ok(numbers.map(id).collect())
+            }
+            Ids::Texts(texts) => texts.read(rows),
+        }
+    }
+
+    /// Passes over rows.
+    pub(super) fn skip(&mut self, rows: u64) -> Result<(), ExchangeError> {
+        match self {
+            Ids::Numbers(list) => list.skip(rows),
+            Ids::Texts(texts) => {
+                let passed = texts.reader.forward(rows * texts.text_bytes as u64);
+                passed.map_err(ExchangeError::io("read", &texts.path))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "npz")]
+impl Texts {
+    fn read(&mut self, rows: usize) -> Result<Vec<Result<i64, String>>, ExchangeError> {
+        let mut bytes = vec![0; self.text_bytes];
+        let mut texts = Vec::new();
+        for _ in 0..rows {
+            let read = self.reader.read_exact(&mut bytes);
+            read.map_err(ExchangeError::io("read", &self.path))?;
+            let text = if self.is_wide {
+                let letters = bytes.chunks_exact(4).map(|letter| {
+                    let mut little = [0; 4];
+                    little.copy_from_slice(letter);
+                    if self.is_big_endian {
+                        little.reverse();
+                    }
+                    char::from_u32(u32::from_le_bytes(little)).unwrap_or('\u{fffd}')
+                });
+                letters.collect::<String>()
+            } else {
+                String::from_utf8_lossy(&bytes).into_owned()
+            };
+            texts.push(Err(text.trim_end_matches('\0').to_owned()));
+        }
+        Ok(texts)
     }
 }
 
@@ -389,6 +529,18 @@ impl Number {
         }
     }
 
+    /// As text.
+    #[cfg(feature = "npz")]
+    fn text(self) -> String {
+        match self {
+            Number::Half(number) => number.to_string(),
+            Number::Single(number) => number.to_string(),
+            Number::Double(number) => number.to_string(),
+            Number::Signed(number) => number.to_string(),
+            Number::Unsigned(number) => number.to_string(),
+        }
+    }
+
     /// As a whole number, if it is one.
     fn whole(self) -> Option<i64> {
         match self {
@@ -468,13 +620,16 @@ fn named(descr: &str) -> String {
     format!("{what} (`{descr}`)")
 }
 
-/// Reads a header, and makes sure that all values are there: that they and it have `bytes` bytes.
-fn read_header(
-    path: &Path,
-    reader: &mut impl Read,
+/// What stands in a header, whatever the array holds.
+struct Start {
+    /// How many bytes stand before the first value.
     bytes: u64,
-    expected: &str,
-) -> Result<Header, ExchangeError> {
+    descr: String,
+    fortran_order: bool,
+    shape: Vec<usize>,
+}
+
+fn read_start(path: &Path, reader: &mut impl Read, bytes: u64) -> Result<Start, ExchangeError> {
     let malformed = |what: String| ExchangeError::malformed(path, ".npy", what);
     let (header_bytes, text) = read_header_text(reader).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => malformed(format!("it ends after {bytes} bytes")),
@@ -483,29 +638,51 @@ fn read_header(
     })?;
     let (descr, fortran_order, shape) = parse_header(&text)
         .ok_or_else(|| malformed("its header is not that of a plain matrix or list".to_owned()))?;
-    let kind = Kind::of(&descr).ok_or_else(|| ExchangeError::Contents {
-        path: path.to_owned(),
-        expected: expected.to_owned(),
-        found: named(&descr),
-    })?;
-    let header = Header {
+    Ok(Start {
         bytes: header_bytes,
         descr,
-        kind,
         fortran_order,
         shape,
-    };
-    let expected = header
-        .value_bytes()
-        .and_then(|values| values.checked_add(header_bytes));
-    if expected != Some(bytes) {
-        let expected = expected.map_or("too many".to_owned(), |bytes| bytes.to_string());
-        let shape = &header.shape;
-        return Err(malformed(format!(
-            "shape {shape:?} needs {expected} bytes, it has {bytes}"
-        )));
+    })
+}
+
+/// Reads a header, and makes sure that all values are there: that they and it have `bytes` bytes.
+fn read_header(
+    path: &Path,
+    reader: &mut impl Read,
+    bytes: u64,
+    expected: &str,
+) -> Result<Header, ExchangeError> {
+    read_start(path, reader, bytes)?.numbers(path, bytes, expected)
+}
+
+impl Start {
+    /// The header of an array of numbers, all of which are there.
+    fn numbers(self, path: &Path, bytes: u64, expected: &str) -> Result<Header, ExchangeError> {
+        let kind = Kind::of(&self.descr).ok_or_else(|| ExchangeError::Contents {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found: named(&self.descr),
+        })?;
+        let header = Header {
+            bytes: self.bytes,
+            descr: self.descr,
+            kind,
+            fortran_order: self.fortran_order,
+            shape: self.shape,
+        };
+        let needed = header.value_bytes();
+        let needed = needed.and_then(|values| values.checked_add(header.bytes));
+        if needed == Some(bytes) {
+            return Ok(header);
+        }
+        let needed = needed.map_or("too many".to_owned(), |bytes| bytes.to_string());
+        let what = format!(
+            "shape {:?} needs {needed} bytes, it has {bytes}",
+            header.shape
+        );
+        Err(ExchangeError::malformed(path, ".npy", what))
     }
-    Ok(header)
 }
 
 /// The number of bytes before the first value, and the text of the header.
@@ -839,7 +1016,7 @@ mod tests {
     fn other_values_have_another_checksum_and_the_same_in_half_precision_do_not() {
         let checksum = |header: &str, bytes: &[u8]| {
             let (_directory, path) = write(&npy(header, bytes));
-            EmbeddingFile::open(&path).unwrap().check().unwrap()
+            EmbeddingFile::open(&path).unwrap().check().unwrap().0
         };
         let mut values = three_rows();
         let halves: Vec<f16> = values.iter().copied().map(f16::from_f32).collect();

@@ -7,14 +7,31 @@ use crc_fast::{CrcAlgorithm, Digest};
 use ndarray::Array2;
 
 use super::ExchangeError;
-use super::source::{Length, Piece, Refused, RefusedItem, Source, open_source};
+use super::source::{
+    ItemId, Length, Piece, Refused, RefusedItem, Source, SourceOptions, open_source_with,
+};
 
 /// Items that an error names of many.
 const NAMED_MAX: usize = 10;
 
+/// What the probes of a file are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdKind {
+    /// Nothing: they have their numbers.
+    #[default]
+    None,
+    /// Numbers, each of them.
+    Numbers,
+    /// Texts, or numbers that some have not.
+    Texts,
+}
+
 /// A matrix of embeddings, one a row, read from front to back.
 pub struct EmbeddingFile {
     path: PathBuf,
+    options: SourceOptions,
+    /// What the rows are called that were read last.
+    ids: Vec<Option<ItemId>>,
     source: Box<dyn Source>,
     rows: usize,
     next_row: usize,
@@ -30,7 +47,20 @@ impl EmbeddingFile {
     ///
     /// If the file cannot be read, is none of its format or cut off, or has no row.
     pub fn open(path: &Path) -> Result<EmbeddingFile, ExchangeError> {
-        let mut source = open_source(path, None, None)?;
+        EmbeddingFile::open_with(path, SourceOptions::default())
+    }
+
+    /// As [`EmbeddingFile::open`], with other names of columns.
+    ///
+    /// # Errors
+    ///
+    /// As [`EmbeddingFile::open`].
+    pub fn open_with(path: &Path, options: SourceOptions) -> Result<EmbeddingFile, ExchangeError> {
+        let options = SourceOptions {
+            are_probes: true,
+            ..options
+        };
+        let mut source = open_source_with(path, &options)?;
         let rows = match source.length() {
             Length::Items(rows) => rows,
             // Only reading them tells how many lines there are.
@@ -39,12 +69,14 @@ impl EmbeddingFile {
                 while let Some(piece) = source.next_piece()? {
                     rows += piece.items() as u64;
                 }
-                source = open_source(path, None, None)?;
+                source = open_source_with(path, &options)?;
                 rows
             }
         };
         Ok(EmbeddingFile {
             path: path.to_owned(),
+            options,
+            ids: Vec::new(),
             source,
             rows: usize::try_from(rows).unwrap_or(usize::MAX),
             next_row: 0,
@@ -72,24 +104,37 @@ impl EmbeddingFile {
         self.source.notes()
     }
 
+    /// What the rows are called that were read last; where they have no names, `None` for each.
+    pub fn ids(&self) -> &[Option<ItemId>] {
+        &self.ids
+    }
+
     /// Reads all embeddings once, and goes back to the first. What passes here can be identified.
     ///
-    /// Returns a checksum of the values (CRC-64/NVME, as single precision), by which these
-    /// embeddings can be told from others.
+    /// Returns a checksum of the values (CRC-64/NVME, as single precision) and of what they are
+    /// called, by which these embeddings can be told from others, and what they are called by.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, or rows are no embeddings: the first of them are named, and how
     /// many there are.
-    pub fn check(&mut self) -> Result<u64, ExchangeError> {
+    pub fn check(&mut self) -> Result<(u64, IdKind), ExchangeError> {
         let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
         let (mut first, mut refused, mut scratch) = (Vec::new(), 0, Vec::new());
         self.go_to(0)?;
-        let mut row = 0;
+        let (mut row, mut numbers, mut names) = (0, 0, 0);
         while let Some(piece) = self.source.next_piece()? {
             for at in 0..piece.items() {
                 match piece.read(at, &mut scratch) {
-                    Ok(record) => digest.update(bytemuck::cast_slice(record.values)),
+                    Ok(record) => {
+                        digest.update(bytemuck::cast_slice(record.values));
+                        let id = piece.id(at);
+                        if let Some(id) = &id {
+                            digest.update(id.to_string().as_bytes());
+                        }
+                        names += u64::from(id.is_some());
+                        numbers += u64::from(matches!(id, Some(ItemId::Number(_))));
+                    }
                     Err(reason) => {
                         refused += 1;
                         if first.len() < NAMED_MAX {
@@ -106,7 +151,12 @@ impl EmbeddingFile {
             return Err(refused_items(path, refused, self.rows, &first));
         }
         self.go_to(0)?;
-        Ok(digest.finalize())
+        let kind = match names {
+            0 => IdKind::None,
+            _ if numbers == row => IdKind::Numbers,
+            _ => IdKind::Texts,
+        };
+        Ok((digest.finalize(), kind))
     }
 
     /// Goes on reading at a row, from 0.
@@ -120,7 +170,7 @@ impl EmbeddingFile {
     /// Panics if `row` is past the end.
     pub fn go_to(&mut self, row: usize) -> Result<(), ExchangeError> {
         assert!(row <= self.rows(), "there are {} rows", self.rows());
-        self.source = open_source(&self.path, None, None)?;
+        self.source = open_source_with(&self.path, &self.options)?;
         self.source.skip(row as u64)?;
         (self.next_row, self.piece) = (row, None);
         Ok(())
@@ -135,6 +185,7 @@ impl EmbeddingFile {
         let rows = rows_max.min(self.rows.saturating_sub(self.next_row));
         let mut values = Vec::with_capacity(rows * self.dimension());
         let mut scratch = Vec::new();
+        self.ids.clear();
         for _ in 0..rows {
             let (piece, at) = self.next_item()?;
             let item = self.next_row as u64;
@@ -144,6 +195,7 @@ impl EmbeddingFile {
                 refused_items(path, 1, self.rows, &[RefusedItem { item, refused }])
             })?;
             values.extend_from_slice(record.values);
+            self.ids.push(piece.id(at));
             self.piece = Some((piece, at + 1));
             self.next_row += 1;
         }

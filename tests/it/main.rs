@@ -29,6 +29,8 @@ mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;
 #[cfg(feature = "web")]
+mod cli_probes;
+#[cfg(feature = "web")]
 mod cli_settings;
 #[cfg(feature = "web")]
 mod cli_snapshot;

@@ -11,7 +11,7 @@ use crate::types::{ClassId, PartitionId};
 /// Look after galleries
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Gallery {
-    Import(Import),
+    Import(Box<Import>),
     Export(Export),
     List(List),
     Info(Info),
@@ -59,6 +59,12 @@ pub(in crate::cli) struct Import {
     /// now]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pictures", "manifest"])]
     pub(in crate::cli) times: Option<PathBuf>,
+    /// The column, array or member of the classes [default: class, in an .npz classes]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["pictures", "manifest"])]
+    pub(in crate::cli) class_column: Option<String>,
+    /// The column, array or member of the embeddings [default: embedding, in an .npz embeddings]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["pictures", "manifest"])]
+    pub(in crate::cli) embedding_column: Option<String>,
     /// Read and check everything, say what would be done, and change nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,

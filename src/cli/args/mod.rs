@@ -167,9 +167,17 @@ pub(in crate::cli) struct Identify {
         conflicts_with = "embeddings"
     )]
     pub(in crate::cli) paths: Vec<PathBuf>,
-    /// Ready embeddings instead of pictures: an .npy file of rows x dimension, f32 or f16
+    /// Ready embeddings instead of pictures: an .npy, .npz, .parquet or .jsonl file, as `vultus
+    /// gallery import` reads them, without classes
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) embeddings: Option<PathBuf>,
+    /// The column, array or member of the embeddings [default: embedding, in an .npz embeddings]
+    #[arg(long, value_name = "NAME", requires = "embeddings")]
+    pub(in crate::cli) embedding_column: Option<String>,
+    /// The column, array or member of what probes are called, which answers repeat as `id` [default:
+    /// id, in an .npz ids, or the class]
+    #[arg(long, value_name = "NAME", requires = "embeddings")]
+    pub(in crate::cli) id_column: Option<String>,
     /// The gallery, such as bws.1
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,

@@ -12,7 +12,7 @@ use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::{ImportOptions, Imported, check_source, none_refused};
-use crate::exchange::{RefusedFile, RefusedItem, Source, open_source};
+use crate::exchange::{RefusedFile, RefusedItem, Source, SourceOptions, open_source_with};
 use crate::partition::Store;
 use crate::search::Pool;
 use crate::types::{Clock, DIMENSION_MIN, EncoderId};
@@ -189,7 +189,14 @@ fn source(
             .or(verb.source.embeddings.as_ref()),
         &verb.encoder,
     ) {
-        let source = open_source(path, verb.classes.as_deref(), verb.times.as_deref())?;
+        let options = SourceOptions {
+            classes: verb.classes.clone(),
+            times: verb.times.clone(),
+            class_name: verb.class_column.clone(),
+            embedding_name: verb.embedding_column.clone(),
+            ..SourceOptions::default()
+        };
+        let source = open_source_with(path, &options)?;
         let dimension = source.dimension();
         let known = EncoderId::parse(encoder, dimension.max(DIMENSION_MIN))?;
         return Ok((source, (dimension > 0).then_some(known), Passed::default()));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::args::Identify;
 use crate::cli::output::{self, PathName, PathNames};
 use crate::engine::Identification;
+use crate::exchange::ItemId;
 use crate::face::ScoreMap;
 use crate::search::{Certificate, Plan};
 use crate::types::Match;
@@ -14,6 +15,9 @@ use crate::types::Match;
 pub(super) struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) probe: Option<usize>,
+    /// What the probe is called in its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<&'a ItemId>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(super) picture: Option<PathName<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

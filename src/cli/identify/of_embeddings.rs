@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::{Batch, Engine};
-use crate::exchange::{AnswerFile, EmbeddingFile, write_json_answer};
+use crate::exchange::{AnswerFile, EmbeddingFile, SourceOptions, write_json_answer_of};
 
 pub(super) fn run(
     verb: &Identify,
@@ -22,7 +22,12 @@ pub(super) fn run(
     let gallery = open::gallery(engine, &verb.partition)?;
     let known = Known::of(gallery.encoder(), &verb.partition, settings)?;
     let options = options(verb, known.as_ref());
-    let mut probes = EmbeddingFile::open(path)?;
+    let names = SourceOptions {
+        embedding_name: verb.embedding_column.clone(),
+        id_name: verb.id_column.clone(),
+        ..SourceOptions::default()
+    };
+    let mut probes = EmbeddingFile::open_with(path, names)?;
     if probes.dimension() == 0 {
         // Says why none can be an embedding.
         probes.check()?;
@@ -55,19 +60,24 @@ pub(super) fn run(
 fn to_stdout(printing: Printing<'_>, mut batch: Batch) -> anyhow::Result<Exit> {
     let bar = output::progress(batch.probes(), "identifying");
     let mut exit = Exit::No;
-    batch.identify(0, |first, answers| {
-        let numbered = || (first..).zip(answers);
+    batch.identify_named(0, |first, ids, answers| {
+        let numbered = || (first..).zip(ids.iter().zip(answers));
         bar.suspend(|| -> anyhow::Result<()> {
             if printing.verb.json && !printing.verb.explain {
                 return Ok(output::buffered(|stdout| {
-                    numbered().try_for_each(|(probe, answer)| {
-                        write_json_answer(stdout, probe, &answer.matches)
+                    numbered().try_for_each(|(probe, (id, answer))| {
+                        write_json_answer_of(stdout, probe, id.as_ref(), &answer.matches)
                     })
                 })?);
             }
-            numbered().try_for_each(|(probe, answer)| {
-                printing.print(&format!("probe {probe}"), answer, |answer| {
+            numbered().try_for_each(|(probe, (id, answer))| {
+                let title = match id {
+                    Some(id) => format!("probe {probe} ({id})"),
+                    None => format!("probe {probe}"),
+                };
+                printing.print(&title, answer, |answer| {
                     answer.probe = Some(probe);
+                    answer.id = id.as_ref();
                 })
             })
         })?;
@@ -94,9 +104,9 @@ fn to_file(verb: &Identify, mut batch: Batch, output: &Path) -> anyhow::Result<E
     // What was done before says nothing of the time that is left.
     bar.reset_eta();
     let (resumed, mut certain) = (file.done(), file.done());
-    let identified = batch.identify(resumed, |_, answers| {
-        for answer in answers {
-            file.push(&answer.matches)?;
+    let identified = batch.identify_named(resumed, |_, ids, answers| {
+        for (id, answer) in ids.iter().zip(answers) {
+            file.push_named(id.as_ref(), &answer.matches)?;
         }
         file.checkpoint()?;
         certain = file.done();

@@ -1,17 +1,20 @@
 //! JSON lines: `{"class": 7, "embedding": [0.1, -0.2], "time": 1700000000000, "quality": 0.9}`.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde::de::{Error, IgnoredAny};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::{
-    ExchangeError, ITEMS_PER_PIECE, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
-    class_of_text, file_facts, items_per_commit,
+    ExchangeError, ITEMS_PER_PIECE, ItemId, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
+    SourceOptions, class_of_text, file_facts, items_per_commit,
 };
 use crate::exchange::npy::{self, whole_number};
 use crate::types::{ClassId, Embedding, Timestamp};
@@ -157,7 +160,10 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> io::
 
 /// Opens a file of JSON lines. The first line that can be read decides on the dimension, or else the
 /// first that has an embedding. If none has, it is 0: every line will be refused.
-pub(super) fn open_lines(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
+pub(super) fn open_lines(
+    path: &Path,
+    options: &SourceOptions,
+) -> Result<Box<dyn Source>, ExchangeError> {
     let facts = file_facts(path)?;
     let mut lines = LineReader::open(path, LINE_BYTES_MAX)?;
     let mut first_list = 0;
@@ -173,7 +179,7 @@ pub(super) fn open_lines(path: &Path) -> Result<Box<dyn Source>, ExchangeError> 
             }
             None => break first_list,
             Some(Line::Whole(line)) => {
-                if let Ok(item) = parse(line)
+                if let Ok(item) = parse(line, options)
                     && Embedding::check(&item.embedding).is_ok()
                 {
                     if item.class.is_ok() {
@@ -191,6 +197,7 @@ pub(super) fn open_lines(path: &Path) -> Result<Box<dyn Source>, ExchangeError> 
     Ok(Box::new(LineSource {
         lines,
         facts,
+        options: Arc::new(options.clone()),
         dimension,
         next_line: 0,
     }))
@@ -199,6 +206,7 @@ pub(super) fn open_lines(path: &Path) -> Result<Box<dyn Source>, ExchangeError> 
 struct LineSource {
     lines: LineReader,
     facts: String,
+    options: Arc<SourceOptions>,
     dimension: usize,
     next_line: u64,
 }
@@ -241,6 +249,7 @@ impl Source for LineSource {
 
     fn next_piece(&mut self) -> Result<Option<Box<dyn Piece>>, ExchangeError> {
         let mut piece = LinePiece {
+            options: self.options.clone(),
             first_line: self.next_line,
             dimension: self.dimension,
             bytes: Vec::new(),
@@ -265,6 +274,7 @@ impl Source for LineSource {
 
 /// Lines that nobody has read yet.
 struct LinePiece {
+    options: Arc<SourceOptions>,
     first_line: u64,
     dimension: usize,
     bytes: Vec<u8>,
@@ -275,6 +285,11 @@ struct LinePiece {
 impl Piece for LinePiece {
     fn items(&self) -> usize {
         self.lines.len()
+    }
+
+    fn id(&self, at: usize) -> Option<ItemId> {
+        let line = self.lines[at].clone()?;
+        parse(&self.bytes[line], &self.options).ok()?.id
     }
 
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
@@ -292,7 +307,7 @@ impl LinePiece {
                 "the line has more than {LINE_BYTES_MAX} bytes"
             )));
         };
-        let item = parse(&self.bytes[line.clone()]).map_err(Refused::new)?;
+        let item = parse(&self.bytes[line.clone()], &self.options).map_err(Refused::new)?;
         let class = item.class.map_err(Refused::new)?;
         *scratch = item.embedding;
         Ok(Record {
@@ -304,53 +319,136 @@ impl LinePiece {
     }
 }
 
-/// A line as it is written. Members of other names are passed over.
-#[derive(Deserialize)]
+/// A line as it is written.
 struct Item {
-    #[serde(deserialize_with = "class")]
     class: Result<ClassId, &'static str>,
-    /// Read in double precision and then rounded: what other programs print of single precision in
-    /// double comes back exactly.
     embedding: Vec<f32>,
-    #[serde(default, deserialize_with = "time")]
     time: Option<Timestamp>,
     quality: Option<f32>,
+    id: Option<ItemId>,
 }
 
-/// A whole number, also as text or with zeros behind a point, as other programs write it. What is
-/// none is no fault of the line's form, so that all that is wrong with `class` is said in one way.
-fn class<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Result<ClassId, &'static str>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Given {
-        Whole(i64),
-        Number(f64),
-        Text(String),
-        Other(IgnoredAny),
+/// Reads an item whose members are called so. Members of other names are passed over.
+struct ItemSeed<'a>(&'a SourceOptions);
+
+impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
+    type Value = Item;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
+        deserializer.deserialize_map(self)
     }
-    let class = match Given::deserialize(deserializer)? {
-        Given::Whole(class) => Some(ClassId(class)),
-        Given::Number(number) => whole_number(number).map(ClassId),
-        Given::Text(text) => class_of_text(&text),
-        Given::Other(IgnoredAny) => None,
-    };
-    Ok(class.ok_or(NO_CLASS))
+}
+
+impl<'de> Visitor<'de> for ItemSeed<'_> {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+        let names = self.0.names();
+        let (mut class, mut embedding, mut id) = (None, None, None);
+        let (mut time, mut quality) = (None, None);
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let name = &*name;
+            if name == names.class {
+                once(&mut class, name, map.next_value::<Scalar>()?)?;
+            } else if name == names.embedding {
+                // Read in double precision and then rounded: what other programs print of single
+                // precision in double comes back exactly.
+                once(&mut embedding, name, map.next_value::<Vec<f32>>()?)?;
+            } else if name == names.id && self.0.are_probes {
+                once(&mut id, name, map.next_value::<Scalar>()?)?;
+            } else if name == "time" {
+                once(&mut time, name, map.next_value::<Time>()?)?;
+            } else if name == "quality" {
+                once(&mut quality, name, map.next_value::<Option<f32>>()?)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        let missing = |name: &str| A::Error::custom(format_args!("missing field `{name}`"));
+        let id = id.or_else(|| class.clone()).and_then(Scalar::id);
+        let class = match class {
+            Some(class) => class.class().ok_or(NO_CLASS),
+            None if self.0.are_probes => Ok(ClassId(0)),
+            None => return Err(missing(names.class)),
+        };
+        Ok(Item {
+            class: class.or_else(|fault| match self.0.are_probes {
+                true => Ok(ClassId(0)),
+                false => Err(fault),
+            }),
+            embedding: embedding.ok_or_else(|| missing(names.embedding))?,
+            time: time.and_then(|Time(time)| time),
+            quality: quality.flatten(),
+            id,
+        })
+    }
+}
+
+/// Keeps a member, which may come once.
+fn once<T, E: Error>(kept: &mut Option<T>, name: &str, value: T) -> Result<(), E> {
+    match kept.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom(format_args!("duplicate field `{name}`"))),
+    }
+}
+
+/// A class or an id. What is none is no fault of the line's form, so that all that is wrong with
+/// `class` is said in one way.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Whole(i64),
+    Number(f64),
+    Text(String),
+    Other(IgnoredAny),
+}
+
+impl Scalar {
+    /// A whole number, also as text or with zeros behind a point, as other programs write it.
+    fn class(self) -> Option<ClassId> {
+        match self {
+            Scalar::Whole(class) => Some(ClassId(class)),
+            Scalar::Number(number) => whole_number(number).map(ClassId),
+            Scalar::Text(text) => class_of_text(&text),
+            Scalar::Other(IgnoredAny) => None,
+        }
+    }
+
+    fn id(self) -> Option<ItemId> {
+        match self {
+            Scalar::Whole(number) => Some(ItemId::Number(number)),
+            Scalar::Number(number) => Some(ItemId::Text(number.to_string())),
+            Scalar::Text(text) => Some(ItemId::Text(text)),
+            Scalar::Other(IgnoredAny) => None,
+        }
+    }
+}
+
+/// When an item was enrolled.
+struct Time(Option<Timestamp>);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        time(deserializer).map(Time)
+    }
 }
 
 /// Milliseconds since 1970, or text as RFC 3339 has it.
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Time {
+    enum Given {
         Milliseconds(i64),
         Text(String),
     }
-    match Option::<Time>::deserialize(deserializer)? {
+    match Option::<Given>::deserialize(deserializer)? {
         None => Ok(None),
-        Some(Time::Milliseconds(unix_milliseconds)) => Ok(Some(Timestamp { unix_milliseconds })),
-        Some(Time::Text(text)) => {
+        Some(Given::Milliseconds(unix_milliseconds)) => Ok(Some(Timestamp { unix_milliseconds })),
+        Some(Given::Text(text)) => {
             let time = Timestamp::from_rfc3339(&text);
             time.map(Some).ok_or_else(|| D::Error::custom("no time"))
         }
@@ -359,8 +457,11 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>,
 
 /// Reads a line, or says what is wrong with it. What the parser says is not passed on where it
 /// might show a value.
-fn parse(line: &[u8]) -> Result<Item, String> {
-    serde_json::from_slice(line).map_err(|error| {
+fn parse(line: &[u8], options: &SourceOptions) -> Result<Item, String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(line);
+    let item = ItemSeed(options).deserialize(&mut deserializer);
+    let item = item.and_then(|item| deserializer.end().map(|()| item));
+    item.map_err(|error| {
         let text = error.to_string();
         let shown = text.split(" at line ").next().unwrap_or_default();
         let column = error.column();
@@ -368,7 +469,7 @@ fn parse(line: &[u8]) -> Result<Item, String> {
             Category::Data if shown.starts_with("missing field") => shown.to_owned(),
             Category::Data if shown.starts_with("duplicate field") => shown.to_owned(),
             Category::Data => format!(
-                "what ends in column {column} is not of the kind that it must be (`time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", `embedding` is a list of numbers, `quality` is a number)"
+                "what ends in column {column} is not of the kind that it must be (`time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", an embedding is a list of numbers, `quality` is a number)"
             ),
             Category::Eof if line.is_empty() => "the line is empty".to_owned(),
             Category::Eof => "the line ends too early".to_owned(),

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "npz")]
+use super::ItemId;
 use super::{
     ExchangeError, Job, Length, NO_CLASS, Piece, Record, Refused, Source, file_facts,
     items_per_commit, items_per_piece,
 };
+#[cfg(feature = "npz")]
+use crate::exchange::npy::Ids;
 use crate::exchange::npy::{self, List, Matrix};
 use crate::types::{ClassId, Timestamp};
 
@@ -16,6 +20,9 @@ pub(super) struct Arrays {
     pub(super) classes: Option<List>,
     pub(super) times: Option<List>,
     pub(super) qualities: Option<List>,
+    /// What the items are called.
+    #[cfg(feature = "npz")]
+    pub(super) ids: Option<Ids>,
 }
 
 /// Opens an `.npy` file of embeddings, and those of their classes and times.
@@ -40,6 +47,8 @@ pub(super) fn open_npy(
         classes: classes.map(list).transpose()?,
         times: times.map(list).transpose()?,
         qualities: None,
+        #[cfg(feature = "npz")]
+        ids: None,
     };
     let rows = arrays.embeddings.rows;
     for (path, list, what) in [
@@ -119,6 +128,7 @@ impl Source for MatrixSource {
             classes,
             times,
             qualities,
+            ..
         } = &self.arrays;
         let lists = [classes, times, qualities].into_iter().flatten();
         let notes = lists.map(List::note);
@@ -142,6 +152,10 @@ impl Source for MatrixSource {
         }
         self.next_row += items;
         self.arrays.embeddings.skip(items)?;
+        #[cfg(feature = "npz")]
+        if let Some(ids) = &mut self.arrays.ids {
+            ids.skip(items)?;
+        }
         self.lists().try_for_each(|list| list.skip(items))
     }
 
@@ -166,6 +180,10 @@ impl Source for MatrixSource {
             classes: integers(&mut arrays.classes)?,
             times: integers(&mut arrays.times)?,
             qualities: qualities.map(|list| list.read_singles(count)).transpose()?,
+            #[cfg(feature = "npz")]
+            ids: (arrays.ids.as_mut())
+                .map(|ids| ids.read(count))
+                .transpose()?,
         };
         self.next_row += rows;
         Ok(Some(Box::new(piece)))
@@ -180,11 +198,20 @@ struct MatrixPiece {
     classes: Option<Vec<Option<i64>>>,
     times: Option<Vec<Option<i64>>>,
     qualities: Option<Vec<f32>>,
+    /// Numbers, or texts where they are none.
+    #[cfg(feature = "npz")]
+    ids: Option<Vec<Result<i64, String>>>,
 }
 
 impl Piece for MatrixPiece {
     fn items(&self) -> usize {
         self.values.len() / self.dimension
+    }
+
+    #[cfg(feature = "npz")]
+    fn id(&self, at: usize) -> Option<ItemId> {
+        let id = self.ids.as_ref()?[at].clone();
+        Some(id.map_or_else(ItemId::Text, ItemId::Number))
     }
 
     fn read<'a>(&'a self, at: usize, _: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {

@@ -15,7 +15,7 @@ mod table;
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -86,12 +86,97 @@ pub trait Piece: Send + Sync {
     /// How many there are: one or more.
     fn items(&self) -> usize;
 
+    /// What the item is called in the file, for whoever asks about it; `None` if it has no name.
+    fn id(&self, _at: usize) -> Option<ItemId> {
+        None
+    }
+
     /// What an item holds, from 0; `scratch` is memory that may be used for it.
     ///
     /// # Errors
     ///
     /// If it is none that can be imported.
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused>;
+}
+
+/// What an item of a file is called there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ItemId {
+    /// A number.
+    Number(i64),
+    /// Text.
+    Text(String),
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ItemId::Number(number) => number.fmt(f),
+            ItemId::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// How a file of embeddings is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// An `.npy` file of the classes of one of embeddings; without it, they are the row numbers
+    /// from 1.
+    pub classes: Option<PathBuf>,
+    /// An `.npy` file of their times; items without a time have none.
+    pub times: Option<PathBuf>,
+    /// What the column, array or member is called that has the classes: `class`, and `classes` in
+    /// an `.npz`.
+    pub class_name: Option<String>,
+    /// The same for the embeddings: `embedding`, and `embeddings` in an `.npz`.
+    pub embedding_name: Option<String>,
+    /// The same for what items are called: `id`, and `ids` in an `.npz`; where there is none, the
+    /// class.
+    pub id_name: Option<String>,
+    /// Whether the items are asked about and not imported. Then they need no class.
+    pub are_probes: bool,
+}
+
+impl SourceOptions {
+    /// What the columns or members of a file are called.
+    fn names(&self) -> Names<'_> {
+        Names {
+            class: self.class_name.as_deref().unwrap_or("class"),
+            embedding: self.embedding_name.as_deref().unwrap_or("embedding"),
+            id: self.id_name.as_deref().unwrap_or("id"),
+        }
+    }
+}
+
+/// What the columns or members are called.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    class: &'a str,
+    embedding: &'a str,
+    id: &'a str,
+}
+
+/// What is said of a file without a column: what it has instead.
+fn no_column<'a>(
+    path: &Path,
+    what: &str,
+    name: &str,
+    there: impl Iterator<Item = &'a str>,
+) -> ExchangeError {
+    let there: Vec<String> = there.take(12).map(|name| format!("`{name}`")).collect();
+    let there = match &there[..] {
+        [] => String::new(),
+        there => format!(", but {}", there.join(", ")),
+    };
+    ExchangeError::Contents {
+        path: path.to_owned(),
+        expected: format!(
+            "{what}s of classes and embeddings; another name is given with --class-column or \
+             --embedding-column"
+        ),
+        found: format!("no {what} `{name}`{there}"),
+    }
 }
 
 /// An item that can be imported.
@@ -212,28 +297,55 @@ impl Record<'_> {
     }
 }
 
-/// Opens a file of embeddings. The end of its name decides on the format; `docs/exchange.md`
-/// describes each.
-///
-/// `classes` and `times` are `.npy` files that belong to one of embeddings; a matrix without
-/// classes has its row numbers from 1. Items without a time have none.
+/// Opens a file of embeddings with the usual names of columns. As [`open_source_with`].
 ///
 /// # Errors
 ///
-/// If the name has no known end, a file cannot be read, is none of its format, holds something else
-/// or nothing, or `classes` or `times` are given for a format that holds its own.
+/// As [`open_source_with`].
 pub fn open_source(
     path: &Path,
     classes: Option<&Path>,
     times: Option<&Path>,
 ) -> Result<Box<dyn Source>, ExchangeError> {
+    let options = SourceOptions {
+        classes: classes.map(Path::to_owned),
+        times: times.map(Path::to_owned),
+        ..SourceOptions::default()
+    };
+    open_source_with(path, &options)
+}
+
+/// Opens a file of embeddings. The end of its name decides on the format; `docs/exchange.md`
+/// describes each.
+///
+/// # Errors
+///
+/// If the name has no known end, a file cannot be read, is none of its format, holds something else
+/// or nothing, or the options are for another format.
+pub fn open_source_with(
+    path: &Path,
+    options: &SourceOptions,
+) -> Result<Box<dyn Source>, ExchangeError> {
     let extension = path.extension().unwrap_or_default();
     let is = |known: &str| extension.eq_ignore_ascii_case(known);
     if is("npy") {
-        return matrix::open_npy(path, classes, times);
+        let names = [
+            &options.class_name,
+            &options.embedding_name,
+            &options.id_name,
+        ];
+        if let Some(name) = names.into_iter().flatten().next() {
+            return Err(ExchangeError::Contents {
+                path: path.to_owned(),
+                expected: "an `.npz`, `.parquet` or `.jsonl` file".to_owned(),
+                found: format!("one array without a name, and none is called `{name}`"),
+            });
+        }
+        return matrix::open_npy(path, options.classes.as_deref(), options.times.as_deref());
     }
     let known = ["npz", "parquet", "jsonl", "ndjson"].into_iter().any(is);
-    if let Some(extra) = classes.or(times).filter(|_| known) {
+    let extra = options.classes.as_ref().or(options.times.as_ref());
+    if let Some(extra) = extra.filter(|_| known) {
         return Err(ExchangeError::Contents {
             path: path.to_owned(),
             expected: "an `.npy` file".to_owned(),
@@ -244,17 +356,17 @@ pub fn open_source(
         });
     }
     if is("jsonl") || is("ndjson") {
-        return lines::open_lines(path);
+        return lines::open_lines(path, options);
     }
     if is("npz") {
         #[cfg(feature = "npz")]
-        return npz::open_npz(path);
+        return npz::open_npz(path, options);
         #[cfg(not(feature = "npz"))]
         return Err(no_feature(path, "npz"));
     }
     if is("parquet") {
         #[cfg(feature = "parquet")]
-        return table::open_table(path);
+        return table::open_table(path, options);
         #[cfg(not(feature = "parquet"))]
         return Err(no_feature(path, "parquet"));
     }

@@ -7,6 +7,7 @@
 //! library for ZIP finds the members; its own readers of them borrow the archive, of which several
 //! would be needed.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Take};
 use std::path::Path;
@@ -16,62 +17,96 @@ use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::matrix::{Arrays, MatrixSource};
-use super::{ExchangeError, Source, file_facts};
-use crate::exchange::npy::{Forward, List, Matrix, Seekable};
+use super::{ExchangeError, Source, SourceOptions, file_facts, no_column};
+use crate::exchange::npy::{Forward, Ids, List, Matrix, Seekable};
 
 const FORMAT: &str = ".npz";
 /// The most bytes of an array that are kept in memory, which is done only to turn columns into rows.
 const BYTES_KEPT_MAX: u64 = 1 << 32;
 
 /// Opens an archive with the arrays `embeddings` and `classes`, and `times` and `qualities` if they
-/// are there.
-pub(super) fn open_npz(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
+/// are there; of probes, with `ids` instead of classes.
+pub(super) fn open_npz(
+    path: &Path,
+    options: &SourceOptions,
+) -> Result<Box<dyn Source>, ExchangeError> {
     let file = File::open(path).map_err(ExchangeError::io("open", path))?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|error| ExchangeError::malformed(path, FORMAT, error.to_string()))?;
-    let member = |archive: &mut _, name| open_member(path, archive, name);
-    let needed = |archive: &mut _, name| {
-        let names = "arrays `embeddings` and `classes`";
-        member(archive, name)?.ok_or_else(|| ExchangeError::Contents {
-            path: path.to_owned(),
-            expected: names.to_owned(),
-            found: format!("no array `{name}`"),
-        })
+    let there: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| name.ok().map(Cow::into_owned))
+        .collect();
+    let mut member = |name: &str| open_member(path, &mut archive, name);
+    let missing = |name: &str| {
+        let there = there.iter().filter_map(|name| name.strip_suffix(".npy"));
+        no_column(path, "array", name, there)
     };
     let label = |name: &str| path.join(format!("{name}.npy"));
-    let (reader, bytes) = needed(&mut archive, "embeddings")?;
-    let embeddings = Matrix::new(&label("embeddings"), reader, bytes)?;
-    let (reader, bytes) = needed(&mut archive, "classes")?;
-    let classes = List::integers(&label("classes"), reader, bytes)?;
-    let times = member(&mut archive, "times")?
-        .map(|(reader, bytes)| List::integers(&label("times"), reader, bytes))
-        .transpose()?;
-    let qualities = member(&mut archive, "qualities")?
-        .map(|(reader, bytes)| List::singles(&label("qualities"), reader, bytes))
-        .transpose()?;
+    let name = options.embedding_name.as_deref().unwrap_or("embeddings");
+    let (reader, bytes) = member(name)?.ok_or_else(|| missing(name))?;
+    let embeddings = Matrix::new(&label(name), reader, bytes)?;
     let rows = embeddings.rows;
-    let lists = [
-        ("classes", Some(&classes)),
-        ("times", times.as_ref()),
-        ("qualities", qualities.as_ref()),
-    ];
-    for (name, list) in lists {
-        if let Some(list) = list.filter(|list| list.rows != rows) {
-            return Err(ExchangeError::Contents {
-                path: label(name),
-                expected: format!("one number for each of {rows} rows"),
-                found: format!("{} of them", list.rows),
-            });
+    let (mut classes, mut ids) = (None, None);
+    let class_name = options.class_name.as_deref().unwrap_or("classes");
+    if options.are_probes {
+        let own = options.id_name.as_deref();
+        for name in [own.unwrap_or("ids"), class_name] {
+            if ids.is_none()
+                && let Some((reader, bytes)) = member(name)?
+            {
+                let list = Ids::new(&label(name), reader, bytes)?;
+                same_rows(&label(name), rows, list.rows())?;
+                ids = Some(list);
+            }
         }
+        if let Some(name) = own.filter(|_| ids.is_none()) {
+            return Err(missing(name));
+        }
+    } else {
+        let (reader, bytes) = member(class_name)?.ok_or_else(|| missing(class_name))?;
+        let list = List::integers(&label(class_name), reader, bytes)?;
+        same_rows(&label(class_name), rows, list.rows)?;
+        classes = Some(list);
     }
+    let mut list = |name: &str, open: OpenList| {
+        let list = member(name)?.map(|(reader, bytes)| open(&label(name), reader, bytes));
+        let list = list.transpose()?;
+        if let Some(list) = &list {
+            same_rows(&label(name), rows, list.rows)?;
+        }
+        Ok::<_, ExchangeError>(list)
+    };
+    let (times, qualities) = if options.are_probes {
+        (None, None)
+    } else {
+        (
+            list("times", List::integers)?,
+            list("qualities", List::singles)?,
+        )
+    };
     let arrays = Arrays {
         embeddings,
-        classes: Some(classes),
+        classes,
         times,
         qualities,
+        ids,
     };
     let files = vec![("file".to_owned(), file_facts(path)?)];
     Ok(MatrixSource::boxed(path, files, arrays))
+}
+
+type OpenList = fn(&Path, Box<dyn Forward>, u64) -> Result<List, ExchangeError>;
+
+fn same_rows(path: &Path, rows: usize, found: usize) -> Result<(), ExchangeError> {
+    if found == rows {
+        return Ok(());
+    }
+    Err(ExchangeError::Contents {
+        path: path.to_owned(),
+        expected: format!("one number for each of {rows} rows"),
+        found: format!("{found} of them"),
+    })
 }
 
 type Opened = (Box<dyn Forward>, u64);
@@ -285,7 +320,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.npz");
         fs::write(&path, bytes).unwrap();
-        let mut source = open_npz(&path)?;
+        let mut source = open_npz(&path, &SourceOptions::default())?;
         source.skip(skipped)?;
         let (mut classes, mut scratch) = (Vec::new(), Vec::new());
         while let Some(piece) = source.next_piece()? {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::{DataType, FloatType};
+use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::Length as HasLength;
@@ -19,18 +19,22 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::pages::{Packing, PageFile, Pages};
 use super::{
-    ExchangeError, Job, Length, Piece, Record, Refused, Source, file_facts, items_per_commit,
-    items_per_piece,
+    ExchangeError, ItemId, Job, Length, NO_CLASS, Piece, Record, Refused, Source, SourceOptions,
+    class_of_text, file_facts, items_per_commit, items_per_piece, no_column,
 };
+use crate::exchange::npy::whole_number;
 use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Timestamp};
 
 const FORMAT: &str = ".parquet";
 
 /// Opens a table. The first embedding that can be one decides on the dimension.
-pub(super) fn open_table(path: &Path) -> Result<Box<dyn Source>, ExchangeError> {
+pub(super) fn open_table(
+    path: &Path,
+    options: &SourceOptions,
+) -> Result<Box<dyn Source>, ExchangeError> {
     let facts = file_facts(path)?;
     let file = File::open(path).map_err(ExchangeError::io("open", path))?;
-    let table = Table::open(path, file)?;
+    let table = Table::open(path, file, options)?;
     let rows = table.rows()?;
     if rows == 0 {
         return Err(ExchangeError::Contents {
@@ -69,7 +73,11 @@ struct Columns {
     /// What stands in the levels of a value that is there; less is a null, or a list without
     /// values.
     embedding_level: i16,
-    class: usize,
+    /// Whether the values are in double precision.
+    is_double: bool,
+    /// The column, and whether its numbers have no sign.
+    class: Option<(usize, bool)>,
+    id: Option<(usize, bool)>,
     time: Option<(usize, Unit)>,
     quality: Option<usize>,
 }
@@ -83,12 +91,12 @@ enum Unit {
 }
 
 impl Table {
-    fn open(path: &Path, file: File) -> Result<Table, ExchangeError> {
+    fn open(path: &Path, file: File, options: &SourceOptions) -> Result<Table, ExchangeError> {
         let malformed =
             |error: ParquetError| ExchangeError::malformed(path, FORMAT, error.to_string());
         let metadata = calm(|| ParquetMetaDataReader::new().parse_and_finish(&file));
         let metadata = metadata.map_err(malformed)?;
-        let columns = find_columns(path, &metadata)?;
+        let columns = find_columns(path, &metadata, options)?;
         Ok(Table {
             path: path.to_owned(),
             file: Arc::new(PageFile(file)),
@@ -108,11 +116,13 @@ impl Table {
         let group = self.metadata.row_group(group);
         let levels = Arc::new(AtomicUsize::new(0));
         let open = |column| self.open_column(group, column, &levels);
-        let time = self.columns.time;
+        let Columns {
+            time, class, id, ..
+        } = self.columns;
         Ok(Group {
-            embedding: typed(open(self.columns.embedding)?)
-                .ok_or_else(|| self.malformed("a column is not of its type"))?,
-            class: open(self.columns.class)?,
+            embedding: open(self.columns.embedding)?,
+            class: class.map(|(column, _)| open(column)).transpose()?,
+            id: id.map(|(column, _)| open(column)).transpose()?,
             time: time.map(|(column, _)| open(column)).transpose()?,
             quality: self.columns.quality.map(open).transpose()?,
             left: u64::try_from(group.num_rows()).unwrap_or(0),
@@ -158,7 +168,11 @@ impl Table {
 }
 
 /// Finds the columns and makes sure that they hold what they must.
-fn find_columns(path: &Path, metadata: &ParquetMetaData) -> Result<Columns, ExchangeError> {
+fn find_columns(
+    path: &Path,
+    metadata: &ParquetMetaData,
+    options: &SourceOptions,
+) -> Result<Columns, ExchangeError> {
     let unexpected = |expected: String, found: String| ExchangeError::Contents {
         path: path.to_owned(),
         expected,
@@ -176,8 +190,9 @@ fn find_columns(path: &Path, metadata: &ParquetMetaData) -> Result<Columns, Exch
         Ok(first)
     };
     let needed = |name: &str| {
-        let found = || format!("no column `{name}`");
-        find(name)?.ok_or_else(|| unexpected("columns `class` and `embedding`".to_owned(), found()))
+        let there = schema.root_schema().get_fields().iter();
+        let missing = || no_column(path, "column", name, there.map(|field| field.name()));
+        find(name)?.ok_or_else(missing)
     };
     let described = |column: &ColumnDescriptor| {
         format!(
@@ -188,16 +203,35 @@ fn find_columns(path: &Path, metadata: &ParquetMetaData) -> Result<Columns, Exch
             column.max_rep_level()
         )
     };
-    let (embedding, column) = needed("embedding")?;
-    if column.physical_type() != Physical::FLOAT || column.max_rep_level() != 1 {
-        let expected = "a column `embedding` of lists of FLOAT (cast lists of DOUBLE to float32)";
-        return Err(unexpected(expected.to_owned(), described(column)));
+    let names = options.names();
+    let (embedding, column) = needed(names.embedding)?;
+    let is_double = column.physical_type() == Physical::DOUBLE;
+    if !is_double && column.physical_type() != Physical::FLOAT || column.max_rep_level() != 1 {
+        let expected = format!("a column `{}` of lists of FLOAT or DOUBLE", names.embedding);
+        return Err(unexpected(expected, described(column)));
     }
     let embedding_level = column.max_def_level();
-    let (class, column) = needed("class")?;
-    if !is_plain_integer(column) {
-        let expected = "a column `class` of INT64 or INT32, signed".to_owned();
-        return Err(unexpected(expected, described(column)));
+    let scalar = |name: &str, (at, column): (usize, &ColumnDescriptor)| {
+        let expected = format!("a column `{name}` of whole numbers, also as DOUBLE or text");
+        let is_unsigned = scalar_sign(column);
+        let is_unsigned = is_unsigned.ok_or_else(|| unexpected(expected, described(column)))?;
+        Ok::<_, ExchangeError>((at, is_unsigned))
+    };
+    let (mut class, mut id) = (None, None);
+    if options.are_probes {
+        let own = match &options.id_name {
+            Some(name) => Some((&**name, needed(name)?)),
+            None => find(names.id)?.map(|column| (names.id, column)),
+        };
+        // A class that is none says nothing of a probe.
+        let fallback = find(names.class)?.filter(|(_, column)| scalar_sign(column).is_some());
+        let fallback = fallback.map(|column| (names.class, column));
+        let id_column = own.or(fallback);
+        id = id_column
+            .map(|(name, column)| scalar(name, column))
+            .transpose()?;
+    } else {
+        class = Some(scalar(names.class, needed(names.class)?)?);
     }
     let time = match find("time")? {
         None => None,
@@ -226,10 +260,45 @@ fn find_columns(path: &Path, metadata: &ParquetMetaData) -> Result<Columns, Exch
     Ok(Columns {
         embedding,
         embedding_level,
+        is_double,
         class,
+        id,
         time,
         quality,
     })
+}
+
+/// Whether the numbers of a column have no sign, if it holds what can be a class or an id: whole
+/// numbers, numbers that may be whole, or texts.
+fn scalar_sign(column: &ColumnDescriptor) -> Option<bool> {
+    if column.max_rep_level() != 0 {
+        return None;
+    }
+    let unsigned = matches!(
+        column.converted_type(),
+        ConvertedType::UINT_8
+            | ConvertedType::UINT_16
+            | ConvertedType::UINT_32
+            | ConvertedType::UINT_64
+    );
+    let is_text = match column.logical_type_ref() {
+        Some(LogicalType::String | LogicalType::Enum) => true,
+        Some(_) => false,
+        None => matches!(
+            column.converted_type(),
+            ConvertedType::UTF8 | ConvertedType::ENUM
+        ),
+    };
+    match (column.physical_type(), column.logical_type_ref()) {
+        (Physical::INT32 | Physical::INT64, Some(LogicalType::Integer(integer))) => {
+            Some(!integer.is_signed)
+        }
+        (Physical::INT32 | Physical::INT64, None) if unsigned => Some(true),
+        (Physical::INT32 | Physical::INT64, _) => is_plain_integer(column).then_some(false),
+        (Physical::FLOAT | Physical::DOUBLE, None) => Some(false),
+        (Physical::BYTE_ARRAY, _) => is_text.then_some(false),
+        _ => None,
+    }
 }
 
 /// Whether a column has signed whole numbers, which stand for nothing else.
@@ -331,11 +400,8 @@ impl TableSource {
                 return Ok(dimension);
             }
         }
-        Err(ExchangeError::Contents {
-            path: self.path.clone(),
-            expected: format!("a row of {DIMENSION_MIN} to {DIMENSION_MAX} values"),
-            found: "none".to_owned(),
-        })
+        // Then every row is refused.
+        Ok(0)
     }
 
     fn rewind(&mut self) {
@@ -360,6 +426,18 @@ impl Source for TableSource {
 
     fn position(&self) -> u64 {
         self.next_row
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let path = self.path.display();
+        let note =
+            || format!("`{path}` holds lists of DOUBLE, which are converted to single precision");
+        self.table
+            .columns
+            .is_double
+            .then(note)
+            .into_iter()
+            .collect()
     }
 
     fn describe(&self, job: Job) -> Job {
@@ -410,8 +488,9 @@ impl Source for TableSource {
 
 /// The columns of a group of rows, in the middle of being read.
 struct Group {
-    embedding: ColumnReaderImpl<FloatType>,
-    class: ColumnReader,
+    embedding: ColumnReader,
+    class: Option<ColumnReader>,
+    id: Option<ColumnReader>,
     time: Option<ColumnReader>,
     quality: Option<ColumnReader>,
     left: u64,
@@ -426,14 +505,20 @@ impl Group {
             values: Vec::new(),
             ends: Vec::new(),
             nulls: Vec::new(),
-            classes: Vec::new(),
+            classes: None,
+            ids: None,
             times: None,
             qualities: None,
         };
         self.levels.store(0, Ordering::Relaxed);
         self.read_embeddings(rows, columns, &mut piece)?;
         self.levels.store(0, Ordering::Relaxed);
-        piece.classes = integers(&mut self.class, rows)?;
+        if let (Some(reader), Some((_, is_unsigned))) = (&mut self.class, columns.class) {
+            piece.classes = Some(scalars(reader, rows, is_unsigned)?);
+        }
+        if let (Some(reader), Some((_, is_unsigned))) = (&mut self.id, columns.id) {
+            piece.ids = Some(scalars(reader, rows, is_unsigned)?);
+        }
         if let (Some(reader), Some((_, unit))) = (&mut self.time, columns.time) {
             let times = integers(reader, rows)?.into_iter();
             piece.times = Some(times.map(|time| Some(unit.milliseconds(time?))).collect());
@@ -452,13 +537,20 @@ impl Group {
         piece: &mut TablePiece,
     ) -> Result<(), ParquetError> {
         let (mut present, mut continued) = (Vec::new(), Vec::new());
-        let reader = &mut self.embedding;
-        let (found, ..) = reader.read_records(
-            rows,
-            Some(&mut present),
-            Some(&mut continued),
-            &mut piece.values,
-        )?;
+        let (present_levels, continued_levels) = (Some(&mut present), Some(&mut continued));
+        let (found, ..) = match &mut self.embedding {
+            ColumnReader::FloatColumnReader(reader) => {
+                reader.read_records(rows, present_levels, continued_levels, &mut piece.values)?
+            }
+            ColumnReader::DoubleColumnReader(reader) => {
+                let mut wide = Vec::new();
+                let read =
+                    reader.read_records(rows, present_levels, continued_levels, &mut wide)?;
+                piece.values = wide.into_iter().map(|value| value as f32).collect();
+                read
+            }
+            _ => return Err(not_of_its_type()),
+        };
         if found != rows {
             return Err(too_few("embedding", rows, found));
         }
@@ -485,11 +577,79 @@ impl Group {
     }
 }
 
-fn typed(reader: ColumnReader) -> Option<ColumnReaderImpl<FloatType>> {
-    match reader {
-        ColumnReader::FloatColumnReader(reader) => Some(reader),
-        _ => None,
+fn not_of_its_type() -> ParquetError {
+    ParquetError::General("a column is not of its type".to_owned())
+}
+
+/// A value of a column of classes or ids.
+#[derive(Clone, Debug)]
+enum Scalar {
+    Null,
+    Number(i64),
+    /// Text, or a number that is no whole one of 64 bits.
+    Text(String),
+}
+
+impl Scalar {
+    fn class(&self) -> Result<ClassId, Refused> {
+        let class = match self {
+            Scalar::Null => return Err(Refused::new("`class` is null")),
+            Scalar::Number(number) => Some(ClassId(*number)),
+            Scalar::Text(text) => class_of_text(text),
+        };
+        class.ok_or_else(|| Refused::new(NO_CLASS))
     }
+
+    fn id(&self) -> Option<ItemId> {
+        match self {
+            Scalar::Null => None,
+            Scalar::Number(number) => Some(ItemId::Number(*number)),
+            Scalar::Text(text) => Some(ItemId::Text(text.clone())),
+        }
+    }
+
+    fn of_double(number: f64) -> Scalar {
+        let whole = whole_number(number).map(Scalar::Number);
+        whole.unwrap_or_else(|| Scalar::Text(number.to_string()))
+    }
+}
+
+/// The next classes or ids of a column.
+fn scalars(
+    reader: &mut ColumnReader,
+    rows: usize,
+    is_unsigned: bool,
+) -> Result<Vec<Scalar>, ParquetError> {
+    fn each<T>(values: Vec<Option<T>>, scalar: impl Fn(T) -> Scalar) -> Vec<Scalar> {
+        let values = values.into_iter();
+        values
+            .map(|value| value.map_or(Scalar::Null, &scalar))
+            .collect()
+    }
+    Ok(match reader {
+        ColumnReader::Int64ColumnReader(reader) => each(flat(reader, rows)?, |number| {
+            if is_unsigned && number < 0 {
+                Scalar::Text((number as u64).to_string())
+            } else {
+                Scalar::Number(number)
+            }
+        }),
+        ColumnReader::Int32ColumnReader(reader) => each(flat(reader, rows)?, |number| {
+            Scalar::Number(if is_unsigned {
+                i64::from(number as u32)
+            } else {
+                i64::from(number)
+            })
+        }),
+        ColumnReader::DoubleColumnReader(reader) => each(flat(reader, rows)?, Scalar::of_double),
+        ColumnReader::FloatColumnReader(reader) => each(flat(reader, rows)?, |number| {
+            Scalar::of_double(number.into())
+        }),
+        ColumnReader::ByteArrayColumnReader(reader) => each(flat(reader, rows)?, |text| {
+            Scalar::Text(String::from_utf8_lossy(text.data()).into_owned())
+        }),
+        _ => return Err(not_of_its_type()),
+    })
 }
 
 /// The next whole numbers of a column, `None` where there is a null.
@@ -500,9 +660,7 @@ fn integers(reader: &mut ColumnReader, rows: usize) -> Result<Vec<Option<i64>>, 
             let narrow = flat(reader, rows)?.into_iter();
             Ok(narrow.map(|number| number.map(i64::from)).collect())
         }
-        _ => Err(ParquetError::General(
-            "a column is not of its type".to_owned(),
-        )),
+        _ => Err(not_of_its_type()),
     }
 }
 
@@ -547,7 +705,8 @@ struct TablePiece {
     ends: Vec<usize>,
     /// Whether there is a null in the row, or no list.
     nulls: Vec<bool>,
-    classes: Vec<Option<i64>>,
+    classes: Option<Vec<Scalar>>,
+    ids: Option<Vec<Scalar>>,
     times: Option<Vec<Option<i64>>>,
     qualities: Option<Vec<Option<f32>>>,
 }
@@ -557,16 +716,21 @@ impl Piece for TablePiece {
         self.ends.len()
     }
 
+    fn id(&self, at: usize) -> Option<ItemId> {
+        self.ids.as_ref()?[at].id()
+    }
+
     fn read<'a>(&'a self, at: usize, _: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         if self.nulls[at] {
             return Err(Refused::new("`embedding` is null or empty, or has a null"));
         }
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let class = self.classes[at].ok_or_else(|| Refused::new("`class` is null"))?;
+        let class = self.classes.as_ref().map(|classes| classes[at].class());
+        let class = class.transpose()?.unwrap_or(ClassId(0));
         let time = self.times.as_ref().and_then(|times| times[at]);
         let quality = self.qualities.as_ref().and_then(|list| list[at]);
         let record = Record {
-            class: ClassId(class),
+            class,
             values: &self.values[start..self.ends[at]],
             enrolled: time.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
             quality: quality.unwrap_or(f32::NAN),
@@ -577,7 +741,9 @@ impl Piece for TablePiece {
 
 #[cfg(test)]
 mod tests {
-    use parquet::data_type::{DoubleType, Int32Type, Int64Type};
+    use parquet::data_type::{
+        ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type,
+    };
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
@@ -590,6 +756,7 @@ mod tests {
         Double(Vec<f64>, Vec<i16>, Vec<i16>),
         Int64(Vec<i64>, Vec<i16>),
         Int32(Vec<i32>, Vec<i16>),
+        Text(Vec<&'static str>, Vec<i16>),
     }
 
     fn write(schema: &str, columns: &[Column]) -> (tempfile::TempDir, PathBuf) {
@@ -610,6 +777,11 @@ mod tests {
                 Column::Double(values, there, on) => {
                     to.typed::<DoubleType>()
                         .write_batch(values, Some(there), Some(on))
+                }
+                Column::Text(values, there) => {
+                    let values: Vec<ByteArray> = values.iter().map(|it| (*it).into()).collect();
+                    to.typed::<ByteArrayType>()
+                        .write_batch(&values, Some(there), None)
                 }
                 Column::Int64(values, there) => {
                     to.typed::<Int64Type>()
@@ -632,7 +804,7 @@ mod tests {
     type Row = Result<(i64, Option<i64>), String>;
 
     fn read(path: &Path) -> Result<Vec<Row>, ExchangeError> {
-        let mut source = open_table(path)?;
+        let mut source = open_table(path, &SourceOptions::default())?;
         let mut rows = Vec::new();
         while let Some(piece) = source.next_piece()? {
             let mut scratch = Vec::new();
@@ -698,11 +870,6 @@ mod tests {
     #[test]
     fn tables_of_another_kind_are_refused_by_name() {
         let classes = || Column::Int64((0..6).collect(), vec![1; 6]);
-        let doubles = Column::Double(
-            vec![0.5; 96],
-            vec![3; 96],
-            (0..96).map(|at| i16::from(at % 16 > 0)).collect(),
-        );
         let nested = "optional group embedding (LIST) { repeated group list { optional group element (LIST) { repeated group list { optional float element; } } } }";
         for (schema, columns, said) in [
             (
@@ -716,25 +883,12 @@ mod tests {
                 "no column `embedding`",
             ),
             (
-                format!(
-                    "message a {{ {} optional int64 class; }}",
-                    LISTS.replace("float", "double")
-                ),
-                vec![doubles, classes()],
-                "of DOUBLE",
-            ),
-            (
                 format!("message a {{ {nested} optional int64 class; }}"),
                 vec![
                     Column::Float(vec![0.5; 6], vec![5; 6], vec![0; 6]),
                     classes(),
                 ],
                 "2 levels of lists",
-            ),
-            (
-                format!("message a {{ {LISTS} optional int64 class (INTEGER(64,false)); }}"),
-                vec![lists(), classes()],
-                "signed",
             ),
             (
                 format!("message a {{ {LISTS} optional int64 class; optional int32 time; }}"),
@@ -757,6 +911,45 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_other_kinds_become_classes_and_values_where_they_can() {
+        let doubles = || {
+            let goes_on = (0..48).map(|at| i16::from(at % 16 > 0)).collect();
+            Column::Double(vec![0.5; 48], vec![3; 48], goes_on)
+        };
+        let lists = LISTS.replace("float", "double");
+        let refused = || Err(NO_CLASS.to_owned());
+        let (one, three) = (Ok((1, None)), Ok((3, None)));
+        for (class, column, expected) in [
+            (
+                "int64 class (INTEGER(64,false))",
+                Column::Int64(vec![1, -1, 3], vec![1; 3]),
+                [one.clone(), refused(), three.clone()],
+            ),
+            (
+                "int32 class (INTEGER(32,false))",
+                Column::Int32(vec![1, -1, 3], vec![1; 3]),
+                [one.clone(), Ok((4_294_967_295, None)), three.clone()],
+            ),
+            (
+                "double class",
+                Column::Double(vec![1.0, 1.5, 3.0], vec![1; 3], vec![0; 3]),
+                [one.clone(), refused(), three.clone()],
+            ),
+            (
+                "binary class (STRING)",
+                Column::Text(vec!["1", "anna", "3.0"], vec![1; 3]),
+                [one, refused(), three],
+            ),
+        ] {
+            let schema = format!("message a {{ {lists} optional {class}; }}");
+            let (_directory, path) = write(&schema, &[doubles(), column]);
+            assert_eq!(read(&path).unwrap(), expected, "{class}");
+            let source = open_table(&path, &SourceOptions::default()).unwrap();
+            assert!(source.notes()[0].contains("DOUBLE"));
+        }
+    }
+
+    #[test]
     fn reading_goes_on_at_any_row() {
         let schema = format!("message a {{ {LISTS} optional int64 class; }}");
         let (_directory, path) = write(
@@ -765,13 +958,18 @@ mod tests {
         );
         let all = read(&path).unwrap().len() as u64;
         for skipped in 0..=all {
-            let mut source = open_table(&path).unwrap();
+            let mut source = open_table(&path, &SourceOptions::default()).unwrap();
             source.skip(skipped).unwrap();
             assert_eq!(source.position(), skipped);
             let piece = source.next_piece().unwrap();
             assert_eq!(piece.map_or(0, |piece| piece.items() as u64), all - skipped);
         }
-        assert!(open_table(&path).unwrap().skip(all + 1).is_err());
+        assert!(
+            open_table(&path, &SourceOptions::default())
+                .unwrap()
+                .skip(all + 1)
+                .is_err()
+        );
     }
 
     #[test]
@@ -783,7 +981,7 @@ mod tests {
             let rows = read(&path).unwrap();
             let expected = (0..40).map(|row| Ok((row - 3, Some(1000 * row))));
             assert_eq!(rows, expected.collect::<Vec<Row>>(), "{name}");
-            let mut source = open_table(&path).unwrap();
+            let mut source = open_table(&path, &SourceOptions::default()).unwrap();
             let piece = source.next_piece().unwrap().unwrap();
             for row in 0..40 {
                 let mut scratch = Vec::new();
