@@ -13,8 +13,9 @@ use super::pictures::{self, Found, Passed, PictureError};
 use crate::config::Settings;
 use crate::engine::{Engine, TEMPLATES_PER_CLASS_MAX};
 use crate::face::Face;
+use crate::intake::Intake;
 use crate::partition::NewTemplate;
-use crate::types::{Bcid, ClassId, Clock, EncoderId};
+use crate::types::{Bcid, ClassId, Clock, Embedding, EncoderId};
 
 /// What became of one picture.
 #[derive(Serialize)]
@@ -36,7 +37,8 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     let (paths, classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
     let engine = open::engine(settings)?;
     let intake = open::intake(settings)?;
-    let found = pictures::only_faces(&intake, settings.threads, &paths);
+    let mut found = pictures::only_faces(&intake, settings.threads, &paths);
+    refuse_unfit(&intake, &classes, &mut found);
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {
@@ -67,6 +69,34 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     } else {
         Exit::No
     })
+}
+
+/// Refuses pictures that nobody should be known by, and those of a class that look like another
+/// person than the others do.
+fn refuse_unfit(intake: &Intake, classes: &[ClassId], found: &mut [Result<Face, PictureError>]) {
+    for face in found.iter_mut() {
+        if let Ok(seen) = face
+            && let Err(error) = intake.check_quality(seen.quality.score(), &seen.warnings)
+        {
+            *face = Err(error.into());
+        }
+    }
+    let mut of_classes: BTreeMap<ClassId, Vec<usize>> = BTreeMap::new();
+    for (at, class) in classes.iter().enumerate() {
+        if found[at].is_ok() {
+            of_classes.entry(*class).or_default().push(at);
+        }
+    }
+    for pictures in of_classes.into_values() {
+        let faces = pictures.iter().filter_map(|&at| found[at].as_ref().ok());
+        let embeddings: Vec<&Embedding> = faces.map(|face| &face.embedding).collect();
+        let belongs = intake.of_one_person(&embeddings);
+        for (at, belongs) in pictures.into_iter().zip(belongs) {
+            if !belongs {
+                found[at] = Err(PictureError::OtherPerson(classes[at]));
+            }
+        }
+    }
 }
 
 /// What became of the templates of all classes.
@@ -164,7 +194,7 @@ fn picture_report<'a>(
 ) -> PictureReport<'a> {
     let (quality, warnings, error) = match face {
         Ok(face) => {
-            let warnings = face.warnings.iter().map(|warning| warning.code()).collect();
+            let warnings = face.warnings.iter().map(|warning| warning.name()).collect();
             (Some(face.quality.score()), warnings, None)
         }
         Err(refusal) => (None, Vec::new(), Some(refusal.to_string())),

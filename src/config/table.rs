@@ -47,6 +47,9 @@ const DECIDING: &[&str] = &["serve", "evaluate"];
 /// More threads than any machine of today has processors: beyond it stands a slip.
 const THREADS_MAX: usize = 1_024;
 
+/// Those that enrol people with pictures.
+const ENROLLING: &[&str] = &["serve", "enroll", "gallery import"];
+
 /// From a small portrait to what no decoder should be asked for.
 const PICTURE_PIXELS: RangeInclusive<usize> = 10_000..=1_000_000_000;
 
@@ -226,6 +229,16 @@ pub static SETTINGS: &[Setting] = &[
         value: Folder(|settings, path| settings.service.snapshot_dir = Some(path)),
         standard: Words("nowhere, they are refused"),
         verbs: SERVING,
+    },
+    Setting {
+        name: "enroll-quality-min",
+        value_name: "QUALITY",
+        text: "The least quality of a picture that somebody is enrolled with; 0 takes every one",
+        value: Number(0.0..=1.0, |settings, quality| {
+            settings.service.enroll_quality_min = quality as f32;
+        }),
+        standard: Field(|settings| settings.service.enroll_quality_min.to_string()),
+        verbs: ENROLLING,
     },
     Setting {
         name: "verification-threshold",

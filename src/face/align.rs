@@ -102,6 +102,18 @@ impl Similarity {
         }
     }
 
+    /// This one, and then `next`.
+    #[must_use]
+    pub fn then(&self, next: &Similarity) -> Similarity {
+        let (tx, ty) = next.apply((self.tx, self.ty));
+        Similarity {
+            a: next.a * self.a - next.b * self.b,
+            b: next.b * self.a + next.a * self.b,
+            tx,
+            ty,
+        }
+    }
+
     /// What lengths are multiplied by.
     pub fn scale(&self) -> f64 {
         self.a.hypot(self.b)
@@ -114,6 +126,22 @@ impl Similarity {
             y: y as f32,
         }
     }
+}
+
+/// How a face with these landmarks comes to the middle of a square of `side` pixels, as large as in
+/// an aligned face of [`TEMPLATE_SIDE`], and turned by `degrees` then. `None` if the landmarks
+/// coincide.
+pub(super) fn to_the_middle(
+    landmarks: &Landmarks,
+    side: usize,
+    degrees: f64,
+) -> Option<Similarity> {
+    let from = landmarks.map(|point| (f64::from(point.x), f64::from(point.y)));
+    let margin = (side as f64 - TEMPLATE_SIDE) / 2.0;
+    let to = TEMPLATE.map(|(x, y)| (x + margin, y + margin));
+    let middle = ((side - 1) as f64 / 2.0, (side - 1) as f64 / 2.0);
+    let turn = Similarity::about(degrees, 1.0, middle, middle);
+    Some(Similarity::between(&from, &to)?.then(&turn))
 }
 
 /// A square picture of one face, its landmarks where embedders expect them.

@@ -122,6 +122,15 @@ impl Picture {
             });
         }
         check_scans(&extent, pixels)?;
+        if extent
+            .as_ref()
+            .is_some_and(|extent| !extent.can_hold(width, height))
+        {
+            return Err(FaceError::Truncated {
+                format: name,
+                found: bytes.len(),
+            });
+        }
         let fault = |source| self::fault(source, name, bytes.len(), Some((width, height)), limits);
         // A picture with nonsense in its metadata is still a picture.
         let orientation = decoder

@@ -80,12 +80,12 @@ impl Embedder {
         &self.profile
     }
 
-    /// The embedding of `face`, of length 1.
+    /// The embedding of `face`, of length 1, and the length of what the network gave.
     ///
     /// # Panics
     ///
     /// Panics if the face does not have the size that the profile states.
-    pub(super) fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
+    pub(super) fn embed(&self, face: &AlignedFace) -> Result<(Embedding, f32), FaceError> {
         let side = self.profile.side();
         assert_eq!(
             face.side(),
@@ -103,8 +103,9 @@ impl Embedder {
     }
 }
 
-/// `values` scaled to length 1, or `None` if they have no direction or are too few or too many.
-fn unit_vector(values: &[f32]) -> Option<Embedding> {
+/// `values` scaled to length 1, and their length; `None` if they have no direction or are too few or
+/// too many.
+fn unit_vector(values: &[f32]) -> Option<(Embedding, f32)> {
     let length = values
         .iter()
         .map(|&v| f64::from(v).powi(2))
@@ -114,7 +115,7 @@ fn unit_vector(values: &[f32]) -> Option<Embedding> {
         .iter()
         .map(|&v| (f64::from(v) / length) as f32)
         .collect();
-    Embedding::new(unit).ok()
+    Some((Embedding::new(unit).ok()?, length as f32))
 }
 
 /// The profile of SFace.
@@ -134,7 +135,8 @@ mod tests {
     fn an_output_is_scaled_to_length_one() {
         let mut values = vec![0.0; 16];
         (values[3], values[5]) = (3.0e30, -4.0e30);
-        let unit = unit_vector(&values).unwrap();
+        let (unit, length) = unit_vector(&values).unwrap();
+        assert_eq!(length, 5.0e30);
         assert!((unit.values()[3] - 0.6).abs() < 1e-7 && (unit.values()[5] + 0.8).abs() < 1e-7);
     }
 

@@ -37,6 +37,8 @@ const PLACES: usize = 4;
 pub(super) struct Extent {
     /// The first byte after the coded data of each scan.
     scans: Vec<usize>,
+    /// How many bytes of coded data there are.
+    coded_bytes: usize,
     /// Whether each scan adds to the whole picture, so that its bottom shows what the first left.
     progressive: bool,
     /// Of which component the brightness is: the first of the frame.
@@ -68,6 +70,7 @@ impl Extent {
     pub(super) fn of(bytes: &[u8]) -> Option<Extent> {
         let mut extent = Extent {
             scans: Vec::new(),
+            coded_bytes: 0,
             progressive: false,
             brightness: 0,
             bits_missing: [16; 64],
@@ -149,6 +152,7 @@ impl Extent {
             && data.start <= data.end
         {
             *last = data.end;
+            self.coded_bytes += data.len();
             let hole = has_hole(&bytes[data]);
             self.perhaps_hole |= hole;
             self.surely_hole |= hole && details_alone && self.progressive;
@@ -163,6 +167,13 @@ impl Extent {
     /// How many scans there are.
     pub(super) fn scans(&self) -> usize {
         self.scans.len()
+    }
+
+    /// Whether there can be a picture of this size at all: the mean of each square of eight pixels
+    /// takes one bit at least. Otherwise a few bytes that claim millions of pixels would be decoded.
+    pub(super) fn can_hold(&self, width: u32, height: u32) -> bool {
+        let squares = width.div_ceil(8) as usize * height.div_ceil(8) as usize;
+        self.coded_bytes.saturating_mul(8) >= squares
     }
 
     /// The bytes of the picture, closed by an end mark whether they had one or not.
@@ -428,6 +439,21 @@ mod tests {
             "{error}"
         );
         assert!(error.is_callers_fault());
+    }
+
+    #[test]
+    fn few_bytes_that_claim_many_pixels_are_not_decoded() {
+        let mut bytes = FILES[0].1.to_vec();
+        let frame = bytes
+            .windows(2)
+            .position(|pair| pair == [0xFF, 0xC0])
+            .unwrap();
+        // 7,936 x 7,936: a million squares in three kilobytes.
+        bytes[frame + 5..frame + 9].copy_from_slice(&[0x1F, 0, 0x1F, 0]);
+        let extent = Extent::of(&bytes).unwrap();
+        assert!(!extent.can_hold(0x1F00, 0x1F00) && extent.can_hold(132, 117));
+        let error = decode(&bytes).unwrap_err();
+        assert!(matches!(error, FaceError::Truncated { .. }), "{error}");
     }
 
     #[test]

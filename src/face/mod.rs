@@ -25,6 +25,7 @@ mod decode;
 mod detect;
 mod embed;
 mod error;
+mod fitness;
 mod frames;
 mod jpeg;
 mod network;
@@ -42,5 +43,7 @@ pub use network::Runtime;
 pub(crate) use network::{Inference, Lanes, Network};
 pub use pipeline::{EmbedderSource, Face, FacePipeline, PipelineOptions};
 pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
-pub use profile::{ChannelOrder, EncoderProfile, PhotoThresholds, ProfileError, ScoreMap};
+pub use profile::{
+    ChannelOrder, EncoderProfile, OutputLengths, PhotoThresholds, ProfileError, ScoreMap,
+};
 pub use quality::{Quality, Warning};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::align::{AlignedFace, Outside, Similarity, warp};
+use super::align::{AlignedFace, Outside, Similarity, to_the_middle, warp};
 use super::decode::{DecodeLimits, Picture};
 use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks, Point, SCORE_MIN, reduce};
 use super::embed::{Embedder, built_in_profile};
@@ -13,7 +13,7 @@ use super::error::{FaceError, FaceSetupError};
 use super::frames::decode_frames;
 use super::network::{Lanes, Runtime};
 use super::profile::EncoderProfile;
-use super::quality::{Quality, Warning, roll};
+use super::quality::{Impression, Quality, Warning, roll};
 use crate::types::Embedding;
 
 /// How a pipeline is set up.
@@ -117,6 +117,17 @@ const BORDER_SHARE: f32 = 0.4;
 /// their own.
 const BORDERED_SIDE_MAX: usize = 640;
 
+/// A face that is found again in what was cut out by its landmarks with so high a score is upright.
+/// Of 439 natural portraits one in thirty has less, and 0.86 at least (`docs/quality.md`).
+const UPRIGHT_SURE: f32 = 0.89;
+/// With a lower score it may be no face at all.
+const UPRIGHT_DOUBTED: f32 = 0.8;
+/// A picture is turned only if its face has so high a score then, and so much more than without.
+const TURNED_SCORE_MIN: f32 = 0.8;
+const TURNED_GAIN_MIN: f32 = 0.05;
+/// Where a face should be, lower scores than that of any face tell how little of one it is.
+const MIDDLE_SCORE_MIN: f32 = 0.05;
+
 /// See [`FacePipeline::only_face`].
 const SECOND_FACE_AREA_MIN: f32 = 0.2;
 const SECOND_FACE_SCORE_MIN: f32 = 0.7;
@@ -215,7 +226,7 @@ impl FacePipeline {
     /// If there is not exactly one face, or a network fails.
     pub fn only_face_in(&self, picture: &Picture) -> Result<Face, FaceError> {
         match self.glance(picture)? {
-            Some(only) => self.describe(picture, &only),
+            Some(only) => self.describe_or_turn(picture, &only),
             None => self.only_face_closely_in(picture),
         }
     }
@@ -229,15 +240,11 @@ impl FacePipeline {
     /// If there is not exactly one face, or a network fails.
     pub fn only_face_closely_in(&self, picture: &Picture) -> Result<Face, FaceError> {
         let found = self.look(picture, &[Canvas::One, Canvas::Many])?;
-        let first = found.first().ok_or(FaceError::NoFaceFound)?;
-        let count = 1 + found[1..]
-            .iter()
-            .filter(|other| is_second(picture, first, other))
-            .count();
-        if count > 1 {
-            return Err(FaceError::MultipleFacesFound { count });
+        if found.is_empty() {
+            let turned = self.find_turned(picture)?;
+            return self.describe(picture, only(picture, &turned)?);
         }
-        self.describe(picture, first)
+        self.describe_or_turn(picture, only(picture, &found)?)
     }
 
     /// Reads a picture within the limits of this pipeline.
@@ -281,10 +288,7 @@ impl FacePipeline {
         landmarks: &Landmarks,
     ) -> Result<AlignedFace, FaceError> {
         let side = self.embedder.profile().side();
-        AlignedFace::cut(picture, landmarks, side).ok_or_else(|| FaceError::Inference {
-            network: "detection",
-            reason: "all landmarks of a face are in one place".to_owned(),
-        })
+        AlignedFace::cut(picture, landmarks, side).ok_or_else(no_face_in_one_place)
     }
 
     /// The embedding of an aligned face, of length 1.
@@ -297,7 +301,7 @@ impl FacePipeline {
     ///
     /// Panics if the face was aligned for an embedder of another size.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
-        self.embedder.embed(face)
+        Ok(self.embedder.embed(face)?.0)
     }
 
     /// The only face, if a look at a small canvas suffices, which takes a third of one at the
@@ -455,16 +459,155 @@ impl FacePipeline {
     }
 
     fn describe(&self, picture: &Picture, detection: &Detection) -> Result<Face, FaceError> {
+        let (detection, upright) = self.upright(picture, detection)?;
         let aligned = self.align(picture, &detection.landmarks)?;
-        let quality = Quality::measure(picture, &detection.landmarks, &aligned);
+        let (embedding, length) = self.embedder.embed(&aligned)?;
+        let impression = Impression {
+            upright,
+            strength: strength(self.profile(), length),
+        };
+        let quality = Quality::measure(picture, &detection.landmarks, &aligned, impression);
+        let quality = quality.ok_or_else(no_face_in_one_place)?;
         Ok(Face {
-            embedding: self.embed(&aligned)?,
+            embedding,
             bounds: detection.bounds,
             landmarks: detection.landmarks,
             detection_score: detection.score,
             quality,
             warnings: quality.warnings(),
         })
+    }
+
+    /// As [`FacePipeline::describe`]; but if the detector does not find the face again, as it may be
+    /// none at all, and finds one surely in the picture when that is turned, it is that one.
+    fn describe_or_turn(&self, picture: &Picture, found: &Detection) -> Result<Face, FaceError> {
+        let face = self.describe(picture, found)?;
+        if face.quality.upright >= UPRIGHT_DOUBTED {
+            return Ok(face);
+        }
+        let turned = self.find_turned(picture)?;
+        if turned.is_empty() {
+            return Ok(face);
+        }
+        let turned = self.describe(picture, only(picture, &turned)?)?;
+        Ok(if turned.quality.upright > face.quality.upright {
+            turned
+        } else {
+            face
+        })
+    }
+
+    /// The face as it is seen upright, and how sure the detector is of it then.
+    ///
+    /// The detector finds faces that lie on a side or upside down, too, and reports their landmarks
+    /// as if they were upright. In what is cut out by them it does not find a face again, and finds
+    /// one when that is turned.
+    fn upright(
+        &self,
+        picture: &Picture,
+        detection: &Detection,
+    ) -> Result<(Detection, f32), FaceError> {
+        let as_found = self.look_in_the_middle(picture, &detection.landmarks, 0.0)?;
+        let score = as_found.map_or(0.0, |(score, _)| score);
+        if score >= UPRIGHT_SURE {
+            return Ok((*detection, score));
+        }
+        let mut best: Option<(f32, Landmarks)> = None;
+        for degrees in [180.0, 90.0, 270.0] {
+            let turned = self.look_in_the_middle(picture, &detection.landmarks, degrees)?;
+            let better = |(found, _): &(f32, Landmarks)| {
+                *found >= TURNED_SCORE_MIN.max(best.map_or(score + TURNED_GAIN_MIN, |best| best.0))
+            };
+            best = turned.filter(better).or(best);
+        }
+        let Some((_, landmarks)) = best else {
+            return Ok((*detection, score));
+        };
+        let turned = Detection {
+            landmarks,
+            ..*detection
+        };
+        // The landmarks are those of a small crop: they are found again in a larger one.
+        let again = self.look_again(picture, &turned, 0.0)?;
+        let turned = Detection {
+            landmarks: again.unwrap_or(landmarks),
+            ..turned
+        };
+        let again = self.look_in_the_middle(picture, &turned.landmarks, 0.0)?;
+        Ok((turned, again.map_or(0.0, |(score, _)| score)))
+    }
+
+    /// How sure the detector is of the face with these landmarks, cut out by them with its
+    /// surroundings and turned by `degrees`, and where it finds them again. `None` if it sees
+    /// nothing there at all.
+    fn look_in_the_middle(
+        &self,
+        picture: &Picture,
+        landmarks: &Landmarks,
+        degrees: f64,
+    ) -> Result<Option<(f32, Landmarks)>, FaceError> {
+        let side = Canvas::Glance.side();
+        let there = to_the_middle(landmarks, side, degrees).ok_or_else(no_face_in_one_place)?;
+        let crop = warp(picture, &there, (side, side), Outside::Nearest);
+        let seen = self
+            .detector
+            .detect(&crop, Canvas::Glance, MIDDLE_SCORE_MIN)?;
+        let middle = side as f32 / 2.0;
+        let near = |seen: &&Detection| {
+            let centre = seen.bounds.centre();
+            (centre.x - middle).hypot(centre.y - middle) < side as f32 / 4.0
+        };
+        let back = there.inverse();
+        Ok(seen.iter().find(near).map(|seen| {
+            let landmarks = seen.landmarks.map(|point| back.apply_to_point(point));
+            (seen.score, landmarks)
+        }))
+    }
+
+    /// The faces in a picture that lies on a side or upside down, where none is found as it is.
+    fn find_turned(&self, picture: &Picture) -> Result<Vec<Detection>, FaceError> {
+        let mut best: Vec<Detection> = Vec::new();
+        let sureness = |found: &[Detection]| found.first().map_or(0.0, |first| first.score);
+        for degrees in [90.0, 270.0, 180.0] {
+            let found = self.find_at(picture, degrees)?;
+            if sureness(&found) >= TURNED_SCORE_MIN.max(sureness(&best)) {
+                best = found;
+            }
+        }
+        for detection in &mut best {
+            let again = self.look_again(picture, detection, 0.0)?;
+            detection.landmarks = again.unwrap_or(detection.landmarks);
+        }
+        best.sort_by(|a, b| prominence(picture, b).total_cmp(&prominence(picture, a)));
+        Ok(best)
+    }
+
+    /// The faces in a picture that is turned by a multiple of 90 degrees, the surest first, in
+    /// places of the picture as it is.
+    fn find_at(&self, picture: &Picture, degrees: f64) -> Result<Vec<Detection>, FaceError> {
+        let (width, height) = (picture.width() as f64, picture.height() as f64);
+        let scale = f64::from(Canvas::One.scale(picture));
+        let lies = degrees != 180.0;
+        let (across, down) = if lies {
+            (height, width)
+        } else {
+            (width, height)
+        };
+        let size = |length: f64| ((length * scale).round() as usize).max(1);
+        let (to_width, to_height) = (size(across), size(down));
+        let middle = |length: f64| (length - 1.0) / 2.0;
+        let there = Similarity::about(
+            degrees,
+            scale,
+            (middle(width), middle(height)),
+            (middle(to_width as f64), middle(to_height as f64)),
+        );
+        let turned = warp(picture, &there, (to_width, to_height), Outside::Nearest);
+        let back = there.inverse();
+        let found = self.detect(&turned, Canvas::One)?.into_iter();
+        Ok(found
+            .map(|seen| back_to_picture(&seen, &back, lies))
+            .collect())
     }
 }
 
@@ -475,6 +618,55 @@ impl fmt::Debug for FacePipeline {
             .field("encoder", self.profile().encoder())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+/// A detection in places of the picture. `lies` if the two pictures lie across one another.
+fn back_to_picture(seen: &Detection, back: &Similarity, lies: bool) -> Detection {
+    let scale = back.scale() as f32;
+    let (width, height) = (seen.bounds.width * scale, seen.bounds.height * scale);
+    let (width, height) = if lies {
+        (height, width)
+    } else {
+        (width, height)
+    };
+    let centre = back.apply_to_point(seen.bounds.centre());
+    Detection {
+        score: seen.score,
+        bounds: Bounds {
+            x: centre.x - width / 2.0,
+            y: centre.y - height / 2.0,
+            width,
+            height,
+        },
+        landmarks: seen.landmarks.map(|point| back.apply_to_point(point)),
+    }
+}
+
+/// How much of a face an embedder has found, from 0 to 1, by the length of its output.
+fn strength(profile: &EncoderProfile, length: f32) -> f32 {
+    profile.lengths().map_or(1.0, |of| {
+        ((length - of.useless) / (of.good - of.useless)).clamp(0.0, 1.0)
+    })
+}
+
+/// The only face of those in a picture, the most prominent first.
+fn only<'a>(picture: &Picture, found: &'a [Detection]) -> Result<&'a Detection, FaceError> {
+    let first = found.first().ok_or(FaceError::NoFaceFound)?;
+    let count = 1 + found[1..]
+        .iter()
+        .filter(|other| is_second(picture, first, other))
+        .count();
+    if count > 1 {
+        return Err(FaceError::MultipleFacesFound { count });
+    }
+    Ok(first)
+}
+
+fn no_face_in_one_place() -> FaceError {
+    FaceError::Inference {
+        network: "detection",
+        reason: "all landmarks of a face are in one place".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use image::codecs::bmp::BmpEncoder;
 use super::align::{AlignedFace, Outside, Similarity, warp};
 use super::decode::Picture;
 use super::pipeline::Face;
-use super::quality::{Quality, Warning};
+use super::quality::{Quality, Warning, roll};
 
 /// What a picture for a document must reach. All are as in the recommendations for machine-readable
 /// travel documents (ICAO 9303 and ISO/IEC 19794-5) where those give a number.
@@ -194,7 +194,12 @@ pub fn portrait_faults(
     let warnings = face.warnings.iter().copied().filter(|warning| {
         matches!(
             warning,
-            Warning::FaceTooDark | Warning::FaceTooBright | Warning::ImageTooBlurry
+            Warning::FaceTooDark
+                | Warning::FaceTooBright
+                | Warning::ImageTooBlurry
+                | Warning::PictureTurned
+                | Warning::FaceCovered
+                | Warning::FaceUnnatural
         )
     });
     let measured = faults_of_pose(&face.quality, rules)
@@ -251,7 +256,7 @@ impl Portrait {
         let middle = (f64::from(a.x + b.x) / 2.0, f64::from(a.y + b.y) / 2.0);
         let distance = f64::from(face.quality.eye_distance).max(1.0);
         Similarity::about(
-            -f64::from(face.quality.roll),
+            -f64::from(roll(&face.landmarks)),
             self.eye_distance / distance,
             middle,
             (self.width as f64 / 2.0, 0.6 * self.width as f64),

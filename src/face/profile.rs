@@ -18,7 +18,23 @@ pub struct EncoderProfile {
     score_map: ScoreMap,
     verification_threshold: f64,
     photo_thresholds: PhotoThresholds,
+    one_person_threshold: f64,
+    lengths: Option<OutputLengths>,
 }
+
+/// How long the output of a network is before it is scaled to 1, which tells how much of a face it
+/// found: the more alike all faces look to it, the shorter (Meng et al., "MagFace", CVPR 2021).
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputLengths {
+    /// Of this length and less, nobody can be told from anybody.
+    pub useless: f32,
+    /// From this length on, it says nothing against a face.
+    pub good: f32,
+}
+
+/// The threshold for samples of one person, as a share of the midpoint, where none is measured.
+const ONE_PERSON_SHARE: f64 = 0.9;
 
 /// The similarities of an identity photo to a live picture that reach the levels 1 to 5, none below
 /// the one before it.
@@ -139,6 +155,18 @@ impl EncoderProfile {
         let verification_threshold = file.verification.map_or(midpoint, |table| table.threshold);
         cosine("verification.threshold", verification_threshold)?;
         let photo_thresholds = file.photo.map_or([midpoint; 5], |table| table.thresholds);
+        let one_person_threshold = file
+            .one_person
+            .map_or(ONE_PERSON_SHARE * midpoint, |table| table.threshold);
+        cosine("one-person.threshold", one_person_threshold)?;
+        if let Some(OutputLengths { useless, good }) = file.length {
+            number(
+                "length.good",
+                useless >= 0.0 && good > useless && good.is_finite(),
+                good.into(),
+                "more than `length.useless`, which is 0 or more",
+            )?;
+        }
         let mut least = -1.0;
         for threshold in photo_thresholds {
             cosine("photo.thresholds", threshold)?;
@@ -159,6 +187,8 @@ impl EncoderProfile {
             score_map: file.score,
             verification_threshold,
             photo_thresholds,
+            one_person_threshold,
+            lengths: file.length,
         })
     }
 
@@ -180,6 +210,18 @@ impl EncoderProfile {
     /// The similarities from which on an identity photo is accepted at the levels 1 to 5.
     pub fn photo_thresholds(&self) -> &PhotoThresholds {
         &self.photo_thresholds
+    }
+
+    /// The similarity below which samples that come together do not look like one person. Much lower
+    /// than that of a verification: who says that they are of one person is believed where pictures
+    /// differ in age and light.
+    pub fn one_person_threshold(&self) -> f64 {
+        self.one_person_threshold
+    }
+
+    /// What the length of the network's output tells, if it was measured.
+    pub fn lengths(&self) -> Option<OutputLengths> {
+        self.lengths
     }
 
     /// Pixels on each side of the aligned face that it takes.
@@ -254,6 +296,9 @@ struct ProfileFile {
     score: ScoreMap,
     verification: Option<VerificationTable>,
     photo: Option<PhotoTable>,
+    #[serde(rename = "one-person")]
+    one_person: Option<OnePersonTable>,
+    length: Option<OutputLengths>,
 }
 
 #[derive(serde::Deserialize)]
@@ -266,6 +311,12 @@ struct VerificationTable {
 #[serde(deny_unknown_fields)]
 struct PhotoTable {
     thresholds: PhotoThresholds,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnePersonTable {
+    threshold: f64,
 }
 
 #[derive(serde::Deserialize)]
@@ -297,6 +348,12 @@ mod tests {
         );
         assert_eq!(profile.verification_threshold(), 0.41);
         assert_eq!(profile.photo_thresholds(), &[0.21, 0.25, 0.28, 0.31, 0.39]);
+        assert_eq!(profile.one_person_threshold(), 0.35);
+        let lengths = OutputLengths {
+            useless: 9.3,
+            good: 10.3,
+        };
+        assert_eq!(profile.lengths(), Some(lengths));
     }
 
     #[test]
@@ -305,6 +362,8 @@ mod tests {
         let profile = EncoderProfile::parse(text).unwrap();
         assert_eq!(profile.verification_threshold(), 0.373);
         assert_eq!(profile.photo_thresholds(), &[0.373; 5]);
+        assert!((profile.one_person_threshold() - 0.9 * 0.373).abs() < 1e-12);
+        assert_eq!(profile.lengths(), None);
     }
 
     #[test]
@@ -358,6 +417,12 @@ mod tests {
                 "0.28, 0.31",
                 "0.28, 0.27",
                 "`photo.thresholds` is 0.27, expected no less",
+            ),
+            ("good = 10.3", "good = 9.25", "`length.good` is 9.2"),
+            (
+                "threshold = 0.35\n",
+                "threshold = 3\n",
+                "`one-person.threshold` is 3",
             ),
             (
                 "name = \"sface\"",

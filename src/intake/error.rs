@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::engine::Fault;
-use crate::face::FaceError;
+use crate::face::{FaceError, Warning};
 use crate::liveness::Reason;
 use crate::types::{EmbeddingError, EncoderError, EncoderId};
 
@@ -76,6 +76,23 @@ pub enum Cause {
     /// The picture shows several people.
     #[error(transparent)]
     SeveralFaces(FaceError),
+    /// The samples do not look like one person.
+    #[error("it does not look like the person of the other samples")]
+    Contradicting,
+    /// A picture is not good enough to know a person by.
+    #[error(
+        "the picture is not good enough to enrol with: its quality is {quality:.2}, and at least \
+         {quality_min} is needed{}",
+        reasons(warnings)
+    )]
+    PoorQuality {
+        /// Its quality, from 0 to 1.
+        quality: f32,
+        /// The least that is demanded.
+        quality_min: f32,
+        /// What is wrong with it.
+        warnings: Vec<Warning>,
+    },
     /// The pictures do not show a live person, as far as it is known why.
     #[error("{}", .0.map_or("the person is not live", Reason::message))]
     NotLive(Option<Reason>),
@@ -85,6 +102,18 @@ pub enum Cause {
     /// Liveness is demanded, and this intake was made without the networks that see it.
     #[error("the networks that see liveness were not loaded")]
     NoDetector,
+}
+
+/// What is wrong with a picture, as the end of a sentence.
+fn reasons(warnings: &[Warning]) -> String {
+    warnings
+        .iter()
+        .enumerate()
+        .map(|(at, warning)| {
+            let separator = if at == 0 { ": " } else { ", " };
+            format!("{separator}{}", warning.message())
+        })
+        .collect()
 }
 
 impl IntakeError {

@@ -15,6 +15,7 @@
 
 mod error;
 mod looking;
+mod one_person;
 mod policy;
 mod taking;
 #[cfg(test)]
@@ -22,5 +23,5 @@ mod tests;
 
 pub use error::{Cause, IntakeError};
 pub use looking::{Care, Intake, Seen};
-pub use policy::{Policy, VerificationThresholds};
+pub use policy::{ENROLL_QUALITY_MIN, Policy, VerificationThresholds};
 pub use taking::{Announced, Demand, SAMPLES_MAX, Sample, Samples, Taking};

@@ -14,7 +14,13 @@ pub struct Policy {
     pub liveness: Thresholds,
     /// The most samples that may come together.
     pub samples_max: usize,
+    /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
+    pub enroll_quality_min: f32,
 }
+
+/// The least quality of a picture that somebody is enrolled with, unless something else is set.
+/// Of 439 natural portraits the poorest has 0.35 (`docs/quality.md`).
+pub const ENROLL_QUALITY_MIN: f32 = 0.2;
 
 /// How alike a person must be to be recognised, as the cosine of two embeddings from -1 to 1.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +37,7 @@ impl Default for Policy {
             verification: VerificationThresholds::default(),
             liveness: Thresholds::default(),
             samples_max: 32,
+            enroll_quality_min: ENROLL_QUALITY_MIN,
         }
     }
 }

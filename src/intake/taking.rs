@@ -212,11 +212,11 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// All samples, of a live person if that is demanded.
+    /// All samples, of one person, and of a live one if that is demanded.
     ///
     /// # Errors
     ///
-    /// If there are none, or they are not of a live person.
+    /// If there are none, they are not of a live person, or do not look like one person.
     pub fn finish(self) -> Result<Samples, IntakeError> {
         if self.samples.is_empty() {
             return Err(Cause::NoSamples.into());
@@ -233,10 +233,13 @@ impl Taking<'_> {
                 }
             }
         }
-        Ok(Samples {
+        let samples = Samples {
             encoder: self.encoder,
             samples: self.samples,
-        })
+        };
+        let together = samples.embeddings();
+        self.intake.check_one_person(&samples.encoder, &together)?;
+        Ok(samples)
     }
 
     /// More than were announced may come, but not more than may.

@@ -8,9 +8,9 @@ use image::{DynamicImage, GenericImage, ImageFormat, RgbImage};
 
 use super::*;
 use crate::engine::Fault;
-use crate::face::{FaceError, FacePipeline, PipelineOptions};
+use crate::face::{FaceError, FacePipeline, PipelineOptions, Warning};
 use crate::liveness::{LivenessDetector, Reason, Thresholds};
-use crate::types::{EmbeddingError, EncoderId, PartitionId};
+use crate::types::{Embedding, EmbeddingError, EncoderId, PartitionId};
 
 const PORTRAIT: &[u8] = include_bytes!("../../data/faces/obama-portrait.jpg");
 const AGAIN: &[u8] = include_bytes!("../../data/faces/obama-speech.jpg");
@@ -183,7 +183,8 @@ fn pictures_and_embeddings_come_together_only_of_one_encoder() {
         encoder: Some(encoder),
         liveness: None,
     };
-    let ready = [vec![1.0; own.dimension()]];
+    let face = intake.look(PORTRAIT, Care::Glance).unwrap().face;
+    let ready = [face.embedding.values().to_vec()];
     let announced = with(&name, own.dimension());
     let samples = take_in(&intake, &announced, &[PORTRAIT], &ready).unwrap();
     assert_eq!(samples.embeddings().len(), 2);
@@ -195,6 +196,78 @@ fn pictures_and_embeddings_come_together_only_of_one_encoder() {
     let mut taking = intake.begin(&embeddings_of(1, Some("other@2"))).unwrap();
     let error = taking.add_picture(PORTRAIT).unwrap_err();
     assert!(matches!(error.cause, Cause::OtherEncoder { .. }), "{error}");
+}
+
+#[test]
+fn samples_that_come_together_look_like_one_person() {
+    let intake = intake(Policy::default());
+    let own = intake.encoder().clone();
+    let name = format!("{}@{}", own.name(), own.version());
+    let stranger: Vec<f32> = (0..own.dimension()).map(|at| (at as f32).sin()).collect();
+    let announced = Announced {
+        pictures: 1,
+        embeddings: 1,
+        dimension: Some(own.dimension()),
+        encoder: Some(&name),
+        liveness: None,
+    };
+    let error = take_in(
+        &intake,
+        &announced,
+        &[PORTRAIT],
+        std::slice::from_ref(&stranger),
+    )
+    .unwrap_err();
+    assert!(matches!(error.cause, Cause::Contradicting), "{error}");
+    assert_eq!((error.sample, error.fault()), (Some(1), Fault::Caller));
+    let both = [stranger.iter().map(|value| -value).collect(), stranger];
+    let error = take_in(&intake, &embeddings_of(2, Some(&name)), &[], &both).unwrap_err();
+    assert!(matches!(error.cause, Cause::Contradicting), "{error}");
+    // Of another encoder nobody knows what is alike.
+    let far = [[1.0; 16], [-0.5; 16]].map(|mut values| {
+        values[0] = 3.0;
+        values.to_vec()
+    });
+    take_in(&intake, &embeddings_of(2, Some("other@2")), &[], &far).unwrap();
+    let faces: Vec<Embedding> = [PORTRAIT, AGAIN]
+        .map(|picture| intake.look(picture, Care::Glance).unwrap().face.embedding)
+        .into();
+    let stranger = Embedding::new(both[1].clone()).unwrap();
+    assert_eq!(
+        intake.of_one_person(&[&faces[0], &stranger]),
+        [false, false]
+    );
+    assert_eq!(
+        intake.of_one_person(&[&faces[0], &stranger, &faces[1]]),
+        [true, false, true]
+    );
+    assert_eq!(intake.of_one_person(&[&stranger]), [true]);
+}
+
+#[test]
+fn pictures_that_tell_little_are_not_fit_to_enrol_with() {
+    let intake = intake(Policy::default());
+    for (quality, fit) in [
+        (0.2, true),
+        (0.19, false),
+        (0.0, false),
+        (1.0, true),
+        (f32::NAN, false),
+    ] {
+        let checked = intake.check_quality(quality, &[Warning::FaceCovered]);
+        assert_eq!(checked.is_ok(), fit, "{quality}");
+        if let Err(error) = checked {
+            assert!(
+                error.to_string().contains("part of the face is covered"),
+                "{error}"
+            );
+        }
+    }
+    let everything = self::intake(Policy {
+        enroll_quality_min: 0.0,
+        ..Policy::default()
+    });
+    everything.check_quality(0.0, &[]).unwrap();
 }
 
 #[test]

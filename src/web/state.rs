@@ -11,7 +11,7 @@ use super::jobs::Jobs;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
-use crate::intake::{Intake, Policy, VerificationThresholds};
+use crate::intake::{ENROLL_QUALITY_MIN, Intake, Policy, VerificationThresholds};
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::samples::{Limits, WaitingRoom};
 use crate::types::Clock;
@@ -66,6 +66,8 @@ pub struct ServiceOptions {
     pub verification: VerificationThresholds,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
+    /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
+    pub enroll_quality_min: f32,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -107,6 +109,7 @@ impl ServiceOptions {
             samples: Limits::default(),
             snapshot_dir: None,
             verification: VerificationThresholds::default(),
+            enroll_quality_min: ENROLL_QUALITY_MIN,
             liveness: Thresholds::default(),
         }
     }
@@ -117,6 +120,7 @@ impl ServiceOptions {
             verification: self.verification.clone(),
             liveness: self.liveness,
             samples_max: self.samples.per_token,
+            enroll_quality_min: self.enroll_quality_min,
         }
     }
 }

@@ -182,3 +182,85 @@ fn names_that_are_no_text_are_told_with_their_bytes() {
     let report = fs::read_to_string(people.at("people.refused.jsonl")).unwrap();
     assert!(report.contains("62ff2e6a7067"), "{report}");
 }
+
+/// The pictures of a folder are those of its person, and whoever is not is named.
+#[test]
+fn somebody_else_in_a_folder_is_refused_by_name() {
+    let people = People::new();
+    people.put(OBAMA, "17/a.jpg");
+    people.put(BIDEN, "17/stranger.jpg");
+    people.put("obama-white-house.jpg", "17/c.jpg");
+    people.put(BIDEN, "18/b.jpg");
+    let enrolled = people.enroll(&["--json"]);
+    assert_eq!(enrolled.status.code(), Some(1));
+    let lines = json_lines(text_of(&enrolled.stdout));
+    let refused: Vec<&serde_json::Value> = lines
+        .iter()
+        .filter(|line| line["accepted"] == false)
+        .collect();
+    assert_eq!(refused.len(), 1, "{lines:?}");
+    assert!(
+        refused[0]["picture"]
+            .as_str()
+            .unwrap()
+            .ends_with("17/stranger.jpg")
+    );
+    assert!(refused[0]["error"].as_str().unwrap().contains("class 17"));
+    assert_eq!(people.counts(), (2, 3));
+    // Of two, nobody knows who is whom.
+    let people = People::new();
+    people.put(OBAMA, "17/a.jpg");
+    people.put(BIDEN, "17/2024/b.jpg");
+    let enrolled = people.enroll(&[]);
+    assert_eq!(enrolled.status.code(), Some(1));
+    let said = text_of(&enrolled.stderr);
+    assert!(
+        said.contains("a.jpg`: it does not look") && said.contains("b.jpg`: it does not look"),
+        "{said}"
+    );
+    // `--class` names one person, whatever is given.
+    let both = [
+        people.at("people/17/a.jpg"),
+        people.at("people/17/2024/b.jpg"),
+    ];
+    let both: Vec<&Path> = both.iter().map(PathBuf::as_path).collect();
+    assert_eq!(
+        people.run(&["enroll", "--class", "5"], &both).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn more_pictures_than_a_class_keeps_are_said_and_the_same_are_known() {
+    let people = People::new();
+    for (at, name) in [OBAMA, "obama-white-house.jpg", "obama-speech.jpg"]
+        .iter()
+        .enumerate()
+    {
+        let picture = image::open(face(name)).unwrap();
+        for lighter in 0..4 {
+            let name = people.at(&format!("people/17/{at}-{lighter}.png"));
+            fs::create_dir_all(name.parent().unwrap()).unwrap();
+            picture.brighten(8 * lighter).save(name).unwrap();
+        }
+    }
+    let said = text_of(&people.enroll(&[]).stderr).to_owned();
+    assert!(
+        said.contains("enrolled 12 of 12 pictures of 1 person"),
+        "{said}"
+    );
+    assert!(said.contains("kept 10 of 12"), "{said}");
+    assert_eq!(people.counts(), (1, 10));
+    let people = People::new();
+    people.put(OBAMA, "17/a.jpg");
+    people.put(OBAMA, "17/copy.jpg");
+    let said = text_of(&people.enroll(&[]).stderr).to_owned();
+    assert!(said.contains("1 of them there already"), "{said}");
+    let said = text_of(&people.enroll(&[]).stderr).to_owned();
+    assert!(said.contains("2 of them there already"), "{said}");
+    assert_eq!(people.counts(), (1, 1));
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}

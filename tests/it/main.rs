@@ -55,5 +55,7 @@ mod naive;
 mod native;
 #[cfg(feature = "web")]
 mod packed;
+#[cfg(feature = "web")]
+mod quality;
 mod search;
 mod storage_model;

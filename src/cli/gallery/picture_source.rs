@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use crc_fast::{CrcAlgorithm, Digest};
 
-use crate::cli::pictures::{self, Found, Passed};
+use crate::cli::pictures::{self, Found, Passed, PictureError};
 use crate::exchange::{
     ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, class_of_text,
     file_facts,
 };
+use crate::face::Face;
 use crate::intake::Intake;
 use crate::types::{ClassId, Timestamp};
 
@@ -169,6 +170,16 @@ struct PicturePiece {
     entries: Vec<ListedPicture>,
 }
 
+impl PicturePiece {
+    /// The only face in a picture that is good enough to enrol with.
+    fn face(&self, picture: &Path) -> Result<Face, PictureError> {
+        let face = pictures::look(&self.intake, picture)?.face;
+        self.intake
+            .check_quality(face.quality.score(), &face.warnings)?;
+        Ok(face)
+    }
+}
+
 impl Piece for PicturePiece {
     fn items(&self) -> usize {
         self.entries.len()
@@ -176,8 +187,7 @@ impl Piece for PicturePiece {
 
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         let picture = self.entries[at].as_ref().map_err(Clone::clone)?;
-        let seen = pictures::look(&self.intake, &picture.path);
-        let face = seen.map(|seen| seen.face).map_err(|refusal| {
+        let face = self.face(&picture.path).map_err(|refusal| {
             let refused = Refused::new(refusal.to_string()).at_picture(&picture.path);
             match picture.line {
                 Some(line) => refused.at_line(line),

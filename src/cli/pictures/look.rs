@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::{output, parallel};
 use crate::face::Face;
 use crate::intake::{Care, Intake, IntakeError, Seen};
+use crate::types::ClassId;
 
 /// No more of a file is read: more than any picture may have, and a device has no end.
 const FILE_BYTES_MAX: u64 = 1 << 28;
@@ -19,6 +20,8 @@ pub(in crate::cli) enum PictureError {
     Unreadable(std::io::Error),
     #[error(transparent)]
     Intake(#[from] IntakeError),
+    #[error("it does not look like the person of the other pictures of class {0}")]
+    OtherPerson(ClassId),
 }
 
 impl From<std::io::Error> for PictureError {

@@ -14,7 +14,7 @@ use super::body::{self, CallBody};
 use super::failures;
 use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
@@ -105,6 +105,7 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             body::FAILURES,
+            &[Code::PoorQuality],
             failures::OURS,
         ],
     )
@@ -114,7 +115,8 @@ pub(super) fn endpoint() -> Endpoint {
 ///
 /// All of them, or none if one is of no use. The partition and the class come into being with the first. When
 /// the answer comes, the templates are on disk and the next search finds them. A class keeps at most ten
-/// templates: good ones that differ from one another. Needs the scope `enroll`.
+/// templates: good ones that differ from one another. Samples that do not look like one person, and pictures
+/// that are not good enough to know somebody by, are refused. Needs the scope `enroll`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/enroll",
@@ -149,6 +151,7 @@ fn add(
     samples: &Samples,
     replace: bool,
 ) -> Result<EnrollAnswer, Problem> {
+    state.intake().check_qualities(samples)?;
     let templates = samples.templates();
     let (engine, now) = (state.engine(), state.clock().now());
     let enrolled = if replace {

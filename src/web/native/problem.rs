@@ -47,6 +47,8 @@ pub(in super::super) enum Code {
     MultipleFacesFound,
     InvalidEmbedding,
     ContradictingSamples,
+    /// A picture is not good enough to enrol with.
+    PoorQuality,
     NotLive,
     ThresholdUnknown,
     Internal,
@@ -54,7 +56,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 30] = [
+    pub(super) const ALL: [Code; 31] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -81,6 +83,7 @@ impl Code {
         Code::MultipleFacesFound,
         Code::InvalidEmbedding,
         Code::ContradictingSamples,
+        Code::PoorQuality,
         Code::NotLive,
         Code::ThresholdUnknown,
         Code::Internal,
@@ -150,7 +153,12 @@ impl Code {
             Code::ContradictingSamples => (
                 "contradicting_samples",
                 422,
-                "The samples cancel each other out",
+                "The samples do not look like one person",
+            ),
+            Code::PoorQuality => (
+                "poor_quality",
+                422,
+                "A picture is not good enough to enrol with",
             ),
             Code::NotLive => ("not_live", 422, "The pictures are not of a live person"),
             Code::ThresholdUnknown => (
@@ -366,6 +374,8 @@ fn code_of(cause: &Cause) -> Code {
         Cause::NoFace(_) => Code::NoFaceFound,
         Cause::SeveralFaces(_) => Code::MultipleFacesFound,
         Cause::NotLive(_) => Code::NotLive,
+        Cause::Contradicting => Code::ContradictingSamples,
+        Cause::PoorQuality { .. } => Code::PoorQuality,
         Cause::LivenessOfEmbeddings
         | Cause::LivenessOfOnePicture
         | Cause::EncoderMissing

@@ -147,7 +147,7 @@ impl SampleReport {
             warnings: sample
                 .warnings
                 .iter()
-                .map(|warning| warning.code())
+                .map(|warning| warning.name())
                 .collect(),
         };
         samples.samples.iter().map(report).collect()

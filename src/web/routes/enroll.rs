@@ -67,7 +67,12 @@ fn add_templates(
     claims: &Claims,
     samples: Vec<UploadedSample>,
 ) -> Result<Done, Error> {
-    let templates = task::templates(samples);
+    let quality_min = state.intake().policy().enroll_quality_min;
+    let mut templates = task::templates(samples);
+    templates.retain(|template| template.quality >= quality_min);
+    if templates.is_empty() {
+        return Ok(Done::failed(Failure::LiveDetectionFailed));
+    }
     let encoder = state.intake().encoder();
     let now = state.clock().now();
     state

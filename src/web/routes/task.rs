@@ -8,12 +8,13 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::attempt::{self, Try};
-use super::done::Done;
+use super::done::{Done, Failure};
 use super::failures::{self, ErrorStatus};
 use super::liveness;
 use crate::access::{Claims, Task};
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
+use crate::types::Embedding;
 
 /// What can go wrong with each of them.
 const FAILURES: &[ErrorStatus] = &[
@@ -76,6 +77,14 @@ fn carry_out(
             Ok(Some(failure)) => return begun.end(Ok(Done::failed(failure))),
             Err(error) => return begun.end(Err(error)),
         }
+    }
+    let together: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
+    let intake = state.intake();
+    if intake
+        .check_one_person(intake.encoder(), &together)
+        .is_err()
+    {
+        return begun.end(Ok(Done::failed(Failure::LiveDetectionFailed)));
     }
     // What changes templates is a try from then on, whatever happens before its result is kept.
     let changes_templates = claims.task == Task::Enroll || claims.auto_enroll;

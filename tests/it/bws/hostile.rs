@@ -463,7 +463,7 @@ fn pictures_that_claim_gigabytes_are_400() {
             "PNG with 400 million pixels in it",
             black_png(20_000, 20_000),
         ),
-        ("PNG with 64 million pixels in it", black_png(8_000, 8_000)),
+        ("PNG with 65 million pixels in it", black_png(8_125, 8_000)),
         ("BMP", bmp(60_000, 60_000)),
         ("BMP of the largest size", bmp(i32::MAX, i32::MIN)),
         ("GIF", gif),

@@ -35,6 +35,7 @@ picture!(two_people, side_by_side());
 picture!(with_room, widened());
 picture!(blurred, blur());
 picture!(small, shrink());
+picture!(negative, inverted());
 picture!(canvas, written_as("image/png"));
 picture!(
     grey,
@@ -43,6 +44,12 @@ picture!(
         ImageFormat::Png
     )
 );
+
+fn inverted() -> String {
+    let mut picture = portrait();
+    picture.invert();
+    encoded(&picture, ImageFormat::Jpeg)
+}
 
 /// The file of a picture.
 pub(crate) fn file(name: &str) -> Vec<u8> {

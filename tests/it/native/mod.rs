@@ -6,5 +6,6 @@ mod calls;
 mod description;
 mod keys;
 mod lists;
+mod one_person;
 mod snapshots;
 mod strict;

@@ -9,6 +9,8 @@ facts! {
     Both s1_3_one_sample_is_enough_without_liveness,
     Json s1_3_several_samples_are_enrolled_together,
     Json s1_3_a_class_can_be_enrolled_again,
+    Both s5_samples_of_two_people_are_of_no_live_person,
+    Json s1_3_nobody_is_enrolled_with_pictures_that_tell_little,
     Both s1_7_without_samples_it_is_400,
     Both s1_7_without_tries_it_is_403,
     Both s1_7_without_a_token_it_is_401,
@@ -49,6 +51,47 @@ fn s1_3_a_class_can_be_enrolled_again(scene: &Scene) {
     let token = scene.ready("bcid={p}.0&task=identify");
     let found = scene.task(&token, "identify").result();
     assert_eq!(found["Matches"].as_array().unwrap().len(), 1);
+}
+
+fn s5_samples_of_two_people_are_of_no_live_person(scene: &Scene) {
+    scene.enroll("{p}.1", pictures::obama());
+    for task in ["enroll", "verify", "identify"] {
+        for people in [
+            &[pictures::obama(), pictures::biden()][..],
+            &[
+                pictures::biden(),
+                pictures::obama_again(),
+                pictures::biden(),
+            ],
+        ] {
+            let token = scene.token(&format!("bcid={{p}}.1&task={task}"));
+            for picture in people {
+                scene.accepted(&token, picture);
+            }
+            scene
+                .task(&token, task)
+                .gives(&json!({"Success": false, "Error": "LiveDetectionFailed"}));
+        }
+    }
+    // Nothing of it was enrolled.
+    let token = scene.token("bcid={p}.1");
+    scene.accepted(&token, pictures::biden());
+    scene
+        .task(&token, "verify")
+        .gives(&json!({"Success": false}));
+}
+
+fn s1_3_nobody_is_enrolled_with_pictures_that_tell_little(scene: &Scene) {
+    let token = scene.token("bcid={p}.2&task=enroll");
+    let answer = scene.upload(&token, pictures::negative()).result();
+    assert!(
+        !answer["Warnings"].as_array().unwrap().is_empty(),
+        "{answer}"
+    );
+    scene
+        .task(&token, "enroll")
+        .gives(&json!({"Success": false, "Error": "LiveDetectionFailed"}));
+    assert!(!scene.is_enrolled("{p}.2"));
 }
 
 fn s1_7_without_samples_it_is_400(scene: &Scene) {
