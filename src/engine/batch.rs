@@ -91,6 +91,11 @@ impl Batch {
                 format_args!("{templates} templates, checksum {gallery:016x}"),
             )
             .with("top", self.options.limit);
+        let job = match self.ids {
+            IdKind::None => job,
+            IdKind::Numbers => job.with("ids", "numbers"),
+            IdKind::Texts => job.with("ids", "texts"),
+        };
         Ok(match self.options.threshold {
             Some(threshold) => job.with("threshold", threshold),
             None => job,

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::{self, beside};
 use super::format::Format;
-use super::{ExchangeError, ItemId, Job};
+#[cfg(any(feature = "npz", feature = "parquet"))]
+use super::rows;
+use super::{ExchangeError, IdKind, ItemId, Job};
 use crate::partition::private;
 use crate::types::Match;
 
@@ -81,14 +83,20 @@ pub enum Existing {
 /// The end of the name decides on the format:
 ///
 /// * `.jsonl`: one line for each probe, as [`write_json_answer`] writes it.
+/// * `.csv`: a line for each match, below the names of the fields, which are those of the table.
+/// * `.npz` (feature `npz`): the arrays `classes` (`<i8`) and `similarities` (`<f8`) with a row for
+///   each probe and as many columns as the most matches that one has; what a row has too few of is
+///   -1, and NaN.
 /// * `.parquet` (feature `parquet`): a table with one row for each match and the columns `probe`
 ///   (INT64, from 0), `rank` (INT32, from 1), `class` (INT64) and `similarity` (DOUBLE), ordered by
 ///   probe and rank. A probe without matches has no row: a row of nulls would have to be taken out
 ///   again before anything is counted or averaged. How many probes there were stands in the
 ///   metadata as `vultus.probe_count`, beside the facts of the job.
 ///
+/// Probes that are called by something in their file have that as `id`, in every format.
+///
 /// Until then two files stand beside it. `FILE.partial` holds the answers so far: lines, or the
-/// rows to be of a table, 28 bytes each. `FILE.progress` says in JSON what was asked and how many
+/// rows to be of a table or of arrays. `FILE.progress` says in JSON what was asked and how many
 /// probes and bytes of the partial file are certain. It stays with the finished file, so that
 /// resuming once more is known to be nothing to do.
 ///
@@ -102,6 +110,7 @@ pub enum Existing {
 pub struct AnswerFile {
     paths: Paths,
     format: Format,
+    ids: IdKind,
     progress: Progress,
     /// `None` once finished.
     partial: Option<BufWriter<File>>,
@@ -147,6 +156,21 @@ impl AnswerFile {
         probes: usize,
         job: &Job,
     ) -> Result<AnswerFile, ExchangeError> {
+        AnswerFile::begin_named(path, existing, probes, IdKind::None, job)
+    }
+
+    /// As [`AnswerFile::begin`], for probes that are called by something in their file.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnswerFile::begin`].
+    pub fn begin_named(
+        path: &Path,
+        existing: Existing,
+        probes: usize,
+        ids: IdKind,
+        job: &Job,
+    ) -> Result<AnswerFile, ExchangeError> {
         let (format, paths) = (Format::of(path)?, Paths::of(path));
         let start = Progress {
             version: VERSION,
@@ -160,6 +184,7 @@ impl AnswerFile {
         let mut file = AnswerFile {
             paths,
             format,
+            ids,
             progress: start,
             partial: None,
             encoded: Vec::new(),
@@ -227,11 +252,19 @@ impl AnswerFile {
         );
         self.encoded.clear();
         let probe = self.done();
+        #[cfg(any(feature = "npz", feature = "parquet"))]
+        let name =
+            (self.ids != IdKind::None).then(|| id.map(ItemId::to_string).unwrap_or_default());
         match self.format {
             Format::JsonLines => write_json_answer_of(&mut self.encoded, probe, id, matches)
                 .map_err(ExchangeError::io("write", &self.paths.partial))?,
+            Format::Csv => write_fields(&mut self.encoded, self.ids, probe, id, matches),
+            #[cfg(feature = "npz")]
+            Format::Npz => rows::encode(probe, name.as_deref(), matches, true, &mut self.encoded),
             #[cfg(feature = "parquet")]
-            Format::Parquet => rows::encode(probe, matches, &mut self.encoded),
+            Format::Parquet => {
+                rows::encode(probe, name.as_deref(), matches, false, &mut self.encoded);
+            }
         }
         if let Some(partial) = &mut self.partial {
             let written = partial.write_all(&self.encoded);
@@ -278,7 +311,16 @@ impl AnswerFile {
         self.checkpoint()?;
         self.partial = None;
         match self.format {
-            Format::JsonLines => draft::rename(&self.paths.partial, &self.paths.output)?,
+            Format::JsonLines | Format::Csv => {
+                draft::rename(&self.paths.partial, &self.paths.output)?;
+            }
+            #[cfg(feature = "npz")]
+            Format::Npz => {
+                let failed = ExchangeError::io_in("read", &self.paths.partial);
+                let open = || self.rows();
+                let (output, probes) = (&self.paths.output, self.progress.probes);
+                rows::write_arrays(output, probes, self.ids, open, failed)?;
+            }
             #[cfg(feature = "parquet")]
             Format::Parquet => self.write_table()?,
         }
@@ -353,6 +395,21 @@ impl AnswerFile {
         let partial = &self.paths.partial;
         let file = private::create_draft(partial).map_err(ExchangeError::io("create", partial))?;
         self.partial = Some(BufWriter::new(file));
+        self.write_head()
+    }
+
+    /// The names of fields, before the first of them.
+    fn write_head(&mut self) -> Result<(), ExchangeError> {
+        let head = match (self.format, self.ids) {
+            (Format::Csv, IdKind::None) => "probe,rank,class,similarity\n",
+            (Format::Csv, _) => "probe,id,rank,class,similarity\n",
+            _ => return Ok(()),
+        };
+        if let Some(partial) = &mut self.partial {
+            let written = partial.write_all(head.as_bytes());
+            written.map_err(ExchangeError::io("write", &self.paths.partial))?;
+        }
+        self.progress.bytes += head.len() as u64;
         Ok(())
     }
 
@@ -381,6 +438,9 @@ impl AnswerFile {
             .and_then(|()| partial.seek(SeekFrom::Start(certain)));
         cut.map_err(ExchangeError::io("cut", &path))?;
         self.partial = Some(BufWriter::new(partial));
+        if certain == 0 {
+            return self.write_head();
+        }
         Ok(())
     }
 
@@ -423,19 +483,48 @@ impl AnswerFile {
         ExchangeError::NotResumable { path, what }
     }
 
+    /// The rows of the partial file.
+    #[cfg(any(feature = "npz", feature = "parquet"))]
+    fn rows(&self) -> Result<rows::Rows<File>, ExchangeError> {
+        let partial = &self.paths.partial;
+        let file = File::open(partial).map_err(ExchangeError::io("open", partial))?;
+        Ok(rows::Rows::new(file, self.progress.bytes, self.ids))
+    }
+
     /// Turns the rows of the partial file into a table.
     #[cfg(feature = "parquet")]
     fn write_table(&self) -> Result<(), ExchangeError> {
-        let partial = &self.paths.partial;
-        let file = File::open(partial).map_err(ExchangeError::io("open", partial))?;
-        let mut left = io::BufReader::new(io::Read::take(file, self.progress.bytes));
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         // `probes` of the job says which they are; their number stands beside it.
         let count = ("probe_count".to_owned(), self.progress.probes.to_string());
         let facts = self.progress.job.facts().map(own).chain([count]);
-        super::table::write(&self.paths.output, rows::COLUMNS, facts, || {
-            rows::decode(&mut left).map_err(ExchangeError::io("read", partial))
-        })
+        let failed = ExchangeError::io_in("read", &self.paths.partial);
+        let (output, rows) = (&self.paths.output, &mut self.rows()?);
+        rows::write_table(output, facts, rows, self.ids, failed)
+    }
+}
+
+/// A line of fields for each match; a name is put into quotes where it must be.
+fn write_fields(
+    line: &mut Vec<u8>,
+    ids: IdKind,
+    probe: usize,
+    id: Option<&ItemId>,
+    matches: &[Match],
+) {
+    let name = id.map(ItemId::to_string).unwrap_or_default();
+    let name = if name.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    } else {
+        name
+    };
+    let name = match ids {
+        IdKind::None => String::new(),
+        _ => format!(",{name}"),
+    };
+    for (found, rank) in matches.iter().zip(1_u64..) {
+        let (class, similarity) = (found.class, found.similarity);
+        line.extend(format!("{probe}{name},{rank},{class},{similarity:?}\n").into_bytes());
     }
 }
 
@@ -449,69 +538,6 @@ impl Paths {
     }
 }
 
-/// The rows of a table to be: probe (8 bytes), rank (4), class (8), similarity (8), little-endian.
-#[cfg(feature = "parquet")]
-mod rows {
-    use std::io::{self, Read};
-
-    use super::super::table::{Kind, ROWS_PER_GROUP, Values};
-    use crate::types::Match;
-
-    const ROW_BYTES: usize = 28;
-
-    pub(super) const COLUMNS: [(&str, Kind); 4] = [
-        ("probe", Kind::Int64),
-        ("rank", Kind::Int32),
-        ("class", Kind::Int64),
-        ("similarity", Kind::Double),
-    ];
-
-    pub(super) fn encode(probe: usize, matches: &[Match], bytes: &mut Vec<u8>) {
-        for (found, rank) in matches.iter().zip(1_i32..) {
-            bytes.extend_from_slice(&(probe as i64).to_le_bytes());
-            bytes.extend_from_slice(&rank.to_le_bytes());
-            bytes.extend_from_slice(&found.class.0.to_le_bytes());
-            bytes.extend_from_slice(&found.similarity.to_le_bytes());
-        }
-    }
-
-    /// The next rows, or `None` if there are none left.
-    pub(super) fn decode(rows: &mut impl Read) -> io::Result<Option<[Values; 4]>> {
-        let mut bytes = Vec::new();
-        rows.take((ROWS_PER_GROUP * ROW_BYTES) as u64)
-            .read_to_end(&mut bytes)?;
-        let (rows, rest) = bytes.as_chunks::<ROW_BYTES>();
-        if !rest.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let eight = |row: &[u8; ROW_BYTES], at: usize| {
-            let mut value = [0; 8];
-            value.copy_from_slice(&row[at..at + 8]);
-            value
-        };
-        let rank = |row: &[u8; ROW_BYTES]| i32::from_le_bytes([row[8], row[9], row[10], row[11]]);
-        let columns = [
-            Values::Int64(
-                rows.iter()
-                    .map(|row| i64::from_le_bytes(eight(row, 0)))
-                    .collect(),
-            ),
-            Values::Int32(rows.iter().map(rank).collect()),
-            Values::Int64(
-                rows.iter()
-                    .map(|row| i64::from_le_bytes(eight(row, 12)))
-                    .collect(),
-            ),
-            Values::Double(
-                rows.iter()
-                    .map(|row| f64::from_le_bytes(eight(row, 20)))
-                    .collect(),
-            ),
-        ];
-        Ok((!rows.is_empty()).then_some(columns))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -521,10 +547,14 @@ mod tests {
     use super::*;
     use crate::types::ClassId;
 
-    #[cfg(feature = "parquet")]
-    const NAMES: [&str; 2] = ["a.jsonl", "a.parquet"];
-    #[cfg(not(feature = "parquet"))]
-    const NAMES: [&str; 1] = ["a.jsonl"];
+    const NAMES: &[&str] = &[
+        "a.jsonl",
+        "a.csv",
+        #[cfg(feature = "npz")]
+        "a.npz",
+        #[cfg(feature = "parquet")]
+        "a.parquet",
+    ];
 
     /// Some answers, one of them of nobody.
     fn answers() -> Vec<Vec<Match>> {
@@ -588,7 +618,7 @@ mod tests {
 
         #[test]
         fn interruptions_change_nothing(
-            name in prop::sample::select(&NAMES),
+            name in prop::sample::select(NAMES),
             runs in prop::collection::vec(run(), 0..5),
         ) {
             let directory = tempfile::tempdir().unwrap();
@@ -631,8 +661,112 @@ mod tests {
     }
 
     #[test]
+    fn fields_stand_below_their_names_and_have_the_names_of_probes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.csv");
+        push_rest(begin(&path, Existing::Refuse).unwrap()).unwrap();
+        let expected = "probe,rank,class,similarity\n\
+                        0,1,17,0.8123\n0,2,-4,0.3333333333333333\n\
+                        2,1,-9223372036854775808,-1.0\n\
+                        3,1,1,0.5\n3,2,2,0.5\n3,3,3,0.25\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        let named = directory.path().join("b.csv");
+        let kind = IdKind::Texts;
+        let mut file = AnswerFile::begin_named(&named, Existing::Refuse, 5, kind, &job()).unwrap();
+        let ids = ["a", "b", "c,\"d\"", "e", "f"].map(|id| ItemId::Text(id.to_owned()));
+        for (id, answer) in ids.iter().zip(answers()) {
+            file.push_named(Some(id), &answer).unwrap();
+        }
+        file.finish().unwrap();
+        let text = fs::read_to_string(&named).unwrap();
+        assert!(
+            text.starts_with("probe,id,rank,class,similarity\n0,a,1,17,0.8123\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n2,\"c,\"\"d\"\"\",1,"), "{text}");
+    }
+
+    #[cfg(all(feature = "npz", feature = "parquet"))]
+    #[test]
+    fn tables_and_arrays_have_the_names_of_probes() {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+
+        let directory = tempfile::tempdir().unwrap();
+        let texts = ["a", "", "\u{e9}\u{1f600}", "d", "e"].map(|id| ItemId::Text(id.to_owned()));
+        let numbers = [7, -1, i64::MAX, 0, 5].map(ItemId::Number);
+        for (kind, ids) in [(IdKind::Texts, texts), (IdKind::Numbers, numbers)] {
+            for name in ["a.parquet", "a.npz"] {
+                let path = directory.path().join(name);
+                let begun = AnswerFile::begin_named(&path, Existing::Overwrite, 5, kind, &job());
+                let mut file = begun.unwrap();
+                for (id, answer) in ids.iter().zip(answers()) {
+                    file.push_named(Some(id), &answer).unwrap();
+                }
+                file.finish().unwrap();
+            }
+            let table = File::open(directory.path().join("a.parquet")).unwrap();
+            let rows = SerializedFileReader::new(table).unwrap();
+            let rows = rows.get_row_iter(None).unwrap();
+            let found: Vec<String> = rows
+                .map(|row| row.unwrap().into_columns()[1].1.to_string())
+                .map(|text| text.trim_matches('"').to_owned())
+                .collect();
+            let expected = [0, 0, 2, 3, 3, 3].map(|at: usize| ids[at].to_string());
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[cfg(feature = "npz")]
+    #[test]
+    fn arrays_have_a_row_for_each_probe() {
+        use std::io::Read;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.npz");
+        push_rest(begin(&path, Existing::Refuse).unwrap()).unwrap();
+        let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
+        let mut array = |name: &str| {
+            let mut bytes = Vec::new();
+            let mut member = archive.by_name(name).unwrap();
+            member.read_to_end(&mut bytes).unwrap();
+            let header = String::from_utf8_lossy(&bytes[..128]).into_owned();
+            assert!(header.contains("(5, 3)"), "{header}");
+            let values = bytes[128..].chunks_exact(8);
+            values
+                .map(|value| u64::from_le_bytes(value.try_into().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let classes: Vec<i64> = array("classes.npy")
+            .into_iter()
+            .map(|it| it as i64)
+            .collect();
+        let expected = [
+            17,
+            -4,
+            -1,
+            -1,
+            -1,
+            -1,
+            i64::MIN,
+            -1,
+            -1,
+            1,
+            2,
+            3,
+            -1,
+            -1,
+            -1,
+        ];
+        assert_eq!(classes, expected);
+        let similarities = array("similarities.npy").into_iter().map(f64::from_bits);
+        let there: Vec<bool> = similarities.map(|it| !it.is_nan()).collect();
+        let expected = [1, 1, 0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0].map(|it| it == 1);
+        assert_eq!(there, expected);
+    }
+
+    #[test]
     fn what_is_there_is_left_alone_unless_something_else_is_said() {
-        for name in NAMES {
+        for &name in NAMES {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(name);
             fs::write(&path, b"somebody's").unwrap();
@@ -689,7 +823,7 @@ mod tests {
 
     #[test]
     fn a_finished_run_is_known_until_its_output_is_taken_away() {
-        for name in NAMES {
+        for &name in NAMES {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(name);
             push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
@@ -711,7 +845,7 @@ mod tests {
     /// The moment in which the output has its name and the record does not say so yet.
     #[test]
     fn a_run_that_stopped_at_the_very_end_is_resumed() {
-        for name in NAMES {
+        for &name in NAMES {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(name);
             let mut file = begin(&path, Existing::Refuse).unwrap();
@@ -724,7 +858,7 @@ mod tests {
             let (rows, record) = (fs::read(&partial).unwrap(), fs::read(&progress).unwrap());
             push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
             fs::write(&progress, record).unwrap();
-            if name == "a.parquet" {
+            if matches!(name, "a.parquet" | "a.npz") {
                 fs::write(&partial, rows).unwrap();
             }
             push_rest(begin(&path, Existing::Resume).unwrap()).unwrap();
@@ -737,7 +871,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error_and_the_run_can_be_resumed() {
-        for name in NAMES {
+        for &name in NAMES {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join(name);
             let partial = beside(&path, "partial");

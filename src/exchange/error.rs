@@ -100,7 +100,9 @@ pub enum ExchangeError {
         feature: &'static str,
     },
     /// The name of an output does not say how it is to be written.
-    #[error("cannot tell the format of `{path}` by its name: end it in `.jsonl` or `.parquet`")]
+    #[error(
+        "cannot tell the format of `{path}` by its name: end it in `.jsonl`, `.csv`, `.npz` or `.parquet`"
+    )]
     Format {
         /// The name.
         path: PathBuf,
@@ -160,6 +162,13 @@ impl ExchangeError {
             format,
             what: what.into(),
         }
+    }
+
+    /// As [`ExchangeError::io`], for many errors.
+    #[cfg(any(feature = "npz", feature = "parquet"))]
+    pub(super) fn io_in(action: &'static str, path: &Path) -> impl Fn(io::Error) -> ExchangeError {
+        let path = path.to_owned();
+        move |source| ExchangeError::io(action, &path)(source)
     }
 
     /// For `map_err`, so that an error of the operating system gets the place and the purpose.

@@ -10,6 +10,11 @@ use super::ExchangeError;
 pub(super) enum Format {
     /// One JSON object a line.
     JsonLines,
+    /// Lines of fields with commas between them, below their names.
+    Csv,
+    /// NumPy arrays in an archive.
+    #[cfg(feature = "npz")]
+    Npz,
     /// A Parquet table.
     #[cfg(feature = "parquet")]
     Parquet,
@@ -27,6 +32,15 @@ impl Format {
         let extension = path.extension().unwrap_or_default();
         if extension.eq_ignore_ascii_case("jsonl") {
             return Ok(Format::JsonLines);
+        }
+        if extension.eq_ignore_ascii_case("csv") {
+            return Ok(Format::Csv);
+        }
+        if extension.eq_ignore_ascii_case("npz") {
+            #[cfg(feature = "npz")]
+            return Ok(Format::Npz);
+            #[cfg(not(feature = "npz"))]
+            return Err(super::source::no_feature(path, "npz"));
         }
         let path = path.to_owned();
         if extension.eq_ignore_ascii_case("parquet") {
@@ -50,19 +64,18 @@ mod tests {
             Format::of(Path::new("a.b.JSONL")).unwrap(),
             Format::JsonLines
         );
-        for name in [
-            "a",
-            "jsonl",
-            ".jsonl",
-            "a.json",
-            "a.csv",
-            "a.jsonl.gz",
-            "a.",
-        ] {
+        for name in ["a", "jsonl", ".jsonl", "a.json", "a.xlsx", "a.csv.gz", "a."] {
             let error = Format::of(Path::new(name)).unwrap_err();
             assert!(matches!(error, ExchangeError::Format { .. }), "{name}");
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn fields_and_arrays_are_known_in_any_letter_case() {
+        assert_eq!(Format::of(Path::new("a.CSV")).unwrap(), Format::Csv);
+        #[cfg(feature = "npz")]
+        assert_eq!(Format::of(Path::new("a.Npz")).unwrap(), Format::Npz);
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod npy;
 mod pairs;
 mod probes;
 mod refused;
+#[cfg(any(feature = "npz", feature = "parquet"))]
+mod rows;
 mod source;
 #[cfg(feature = "parquet")]
 mod table;

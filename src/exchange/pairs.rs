@@ -1,5 +1,6 @@
 //! Pairs of classes, as lines on any stream or in a file.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,8 @@ pub fn write_json_pair(stream: &mut impl Write, pair: &Pair) -> io::Result<()> {
 /// A file of pairs to be, made when they are known; that it can be made is known before.
 ///
 /// The end of the name decides on the format: `.jsonl` for one line a pair, as [`write_json_pair`]
-/// writes it, `.parquet` (feature `parquet`) for a table with the columns `class` and `other`
+/// writes it, `.csv` for the fields class, other and similarity, `.npz` (feature `npz`) for arrays of
+/// these names, `.parquet` (feature `parquet`) for a table with the columns `class` and `other`
 /// (INT64) and `similarity` (DOUBLE).
 #[derive(Debug)]
 pub struct PairFile {
@@ -67,22 +69,69 @@ impl PairFile {
     /// If the disk fails; then whatever had the name keeps it.
     pub fn write(self, pairs: &[Pair]) -> Result<(), ExchangeError> {
         match self.format {
-            Format::JsonLines => write_lines(&self.path, pairs),
+            Format::JsonLines => write_lines(&self.path, "", pairs, write_object),
+            Format::Csv => write_lines(&self.path, "class,other,similarity\n", pairs, write_fields),
+            #[cfg(feature = "npz")]
+            Format::Npz => write_arrays(&self.path, pairs),
             #[cfg(feature = "parquet")]
             Format::Parquet => write_table(&self.path, pairs),
         }
     }
 }
 
-fn write_lines(path: &Path, pairs: &[Pair]) -> Result<(), ExchangeError> {
+fn write_lines(
+    path: &Path,
+    head: &str,
+    pairs: &[Pair],
+    write: fn(&mut BufWriter<&File>, &Pair) -> io::Result<()>,
+) -> Result<(), ExchangeError> {
     let draft = Draft::create(path)?;
     let mut lines = BufWriter::new(draft.file());
-    let written = pairs
-        .iter()
-        .try_for_each(|pair| write_json_pair(&mut lines, pair))
+    let written = lines
+        .write_all(head.as_bytes())
+        .and_then(|()| pairs.iter().try_for_each(|pair| write(&mut lines, pair)))
         .and_then(|()| lines.flush());
     written.map_err(|error| draft.error(error))?;
     drop(lines);
+    draft.finish()
+}
+
+fn write_object(stream: &mut BufWriter<&File>, pair: &Pair) -> io::Result<()> {
+    write_json_pair(stream, pair)
+}
+
+fn write_fields(stream: &mut BufWriter<&File>, pair: &Pair) -> io::Result<()> {
+    let (class, other) = (pair.class, pair.other);
+    writeln!(stream, "{class},{other},{:?}", pair.similarity)
+}
+
+/// The arrays `class`, `other` and `similarity`, a number for each pair.
+#[cfg(feature = "npz")]
+fn write_arrays(path: &Path, pairs: &[Pair]) -> Result<(), ExchangeError> {
+    use super::export::{begin_archive, begin_array};
+
+    type Bytes = fn(&Pair) -> [u8; 8];
+
+    let draft = Draft::create(path)?;
+    let mut archive = begin_archive(draft.file());
+    let list = format!("({},)", pairs.len());
+    let bits: [(&str, &str, Bytes); 3] = [
+        ("class", "<i8", |pair| pair.class.0.to_le_bytes()),
+        ("other", "<i8", |pair| pair.other.0.to_le_bytes()),
+        ("similarity", "<f8", |pair| pair.similarity.to_le_bytes()),
+    ];
+    for (name, descr, bytes) in bits {
+        begin_array(&mut archive, name, descr, &list)
+            .and_then(|()| {
+                let mut pairs = pairs.iter();
+                pairs.try_for_each(|pair| archive.write_all(&bytes(pair)))
+            })
+            .map_err(|error| draft.error(error))?;
+    }
+    let finished = archive.finish().map_err(io::Error::from);
+    let mut file = finished.map_err(|error| draft.error(error))?;
+    file.flush().map_err(|error| draft.error(error))?;
+    drop(file);
     draft.finish()
 }
 
@@ -141,6 +190,18 @@ mod tests {
         assert!(error.to_string().contains("missing"), "{error}");
     }
 
+    #[test]
+    fn fields_stand_below_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.csv");
+        PairFile::new(&path, false)
+            .unwrap()
+            .write(&pairs())
+            .unwrap();
+        let expected = "class,other,similarity\n1,17,0.93\n-5,2,0.5\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+    }
+
     #[cfg(feature = "parquet")]
     #[test]
     fn a_table_has_a_row_for_each_pair() {
@@ -151,7 +212,7 @@ mod tests {
         for pairs in [&pairs()[..], &[]] {
             let path = directory.path().join("a.parquet");
             PairFile::new(&path, true).unwrap().write(pairs).unwrap();
-            let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+            let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
             let rows = reader.get_row_iter(None).unwrap();
             let rows: Vec<_> = rows.map(|row| row.unwrap().into_columns()).collect();
             let expected: Vec<_> = pairs

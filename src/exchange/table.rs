@@ -1,4 +1,4 @@
-//! Parquet tables of plain numbers.
+//! Parquet tables of plain numbers and texts.
 //!
 //! Every value is there (no column is optional) and columns are compressed with Snappy, so that
 //! every reader of Parquet reads them.
@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use parquet::basic::{Compression, Repetition, Type as Physical};
-use parquet::data_type::{DoubleType, Int32Type, Int64Type};
+use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Int32,
     Int64,
     Double,
+    Text,
 }
 
 /// Some values of a column.
@@ -36,6 +37,7 @@ pub(super) enum Values {
     Int32(Vec<i32>),
     Int64(Vec<i64>),
     Double(Vec<f64>),
+    Text(Vec<String>),
 }
 
 /// Writes a table that appears when it is whole.
@@ -80,9 +82,12 @@ fn open<'a>(
             Kind::Int32 => Physical::INT32,
             Kind::Int64 => Physical::INT64,
             Kind::Double => Physical::DOUBLE,
+            Kind::Text => Physical::BYTE_ARRAY,
         };
         let field = Type::primitive_type_builder(name, physical);
-        let field = field.with_repetition(Repetition::REQUIRED).build()?;
+        let logical = (kind == Kind::Text).then_some(LogicalType::String);
+        let field = field.with_repetition(Repetition::REQUIRED);
+        let field = field.with_logical_type(logical).build()?;
         fields.push(Arc::new(field));
         // Hardly a similarity comes twice: a dictionary of them would be built in vain.
         let dictionary = kind != Kind::Double;
@@ -111,6 +116,12 @@ fn append(
             Values::Int64(values) => column
                 .typed::<Int64Type>()
                 .write_batch(values, None, None)?,
+            Values::Text(values) => {
+                let values: Vec<ByteArray> = values.iter().map(|text| (&**text).into()).collect();
+                column
+                    .typed::<ByteArrayType>()
+                    .write_batch(&values, None, None)?
+            }
             Values::Double(values) => column
                 .typed::<DoubleType>()
                 .write_batch(values, None, None)?,

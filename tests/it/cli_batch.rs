@@ -117,7 +117,7 @@ fn nobody_found_is_an_answer_and_a_finished_file_is_no_failure() {
 #[test]
 fn an_output_that_cannot_be_is_refused_before_anything_is_done() {
     let batch = Batch::new();
-    for (name, more) in [("answers.csv", "--resume"), ("answers", "--overwrite")] {
+    for (name, more) in [("answers.xlsx", "--resume"), ("answers", "--overwrite")] {
         let path = batch.at(name);
         let unknown = failure(&batch.identify(&["--output", text(&path), more]));
         assert!(

@@ -240,7 +240,7 @@ pub(in crate::cli) struct Duplicates {
     /// Print JSON, one pair a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Write the pairs to this file, whose name ends in .jsonl or .parquet
+    /// Write the pairs to this file, whose name ends in .jsonl, .csv, .npz or .parquet
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub(in crate::cli) output: Option<PathBuf>,
     /// Replace the file if it exists

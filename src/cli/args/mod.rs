@@ -156,8 +156,10 @@ pub(in crate::cli) struct Enroll {
 /// FILE.progress, so that an interrupted run goes on where it stopped if the same command is given
 /// with --resume.
 ///
-/// FILE.jsonl has a line for each probe, as --json prints it. FILE.parquet has a row for each match:
-/// probe (from 0), rank (from 1), class, similarity; a probe without matches has no row.
+/// FILE.jsonl has a line for each probe, as --json prints it. FILE.parquet and FILE.csv have a row
+/// for each match: probe (from 0), rank (from 1), class, similarity; a probe without matches has no
+/// row. FILE.npz has two arrays with a row for each probe: classes and similarities, with -1 and NaN
+/// where there are fewer matches.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Identify {
     /// Pictures, or folders of pictures
@@ -201,7 +203,7 @@ pub(in crate::cli) struct Identify {
     /// and scored exactly, and what was read
     #[arg(long, conflicts_with = "output")]
     pub(in crate::cli) explain: bool,
-    /// Write the answers to this file, whose name ends in .jsonl or .parquet
+    /// Write the answers to this file, whose name ends in .jsonl, .csv, .npz or .parquet
     #[arg(
         long,
         value_name = "FILE",

@@ -94,7 +94,13 @@ fn to_stdout(printing: Printing<'_>, mut batch: Batch) -> anyhow::Result<Exit> {
 /// Writes the answers to ready embeddings to a file, and goes on with one if asked to.
 fn to_file(verb: &Identify, mut batch: Batch, output: &Path) -> anyhow::Result<Exit> {
     let (count, name) = (batch.probes(), output.display());
-    let mut file = AnswerFile::begin(output, verb.existing.existing(), count, &batch.job()?)?;
+    let mut file = AnswerFile::begin_named(
+        output,
+        verb.existing.existing(),
+        count,
+        batch.ids(),
+        &batch.job()?,
+    )?;
     if file.is_finished() {
         output::say!("`{name}` is finished: all {count} probes are answered");
         return Ok(Exit::Success);

@@ -9,6 +9,8 @@ mod table;
 use std::io;
 use std::path::Path;
 
+#[cfg(feature = "npz")]
+pub(super) use self::npz::{begin_archive, begin_array};
 use super::draft::Draft;
 use super::{ExchangeError, Record};
 

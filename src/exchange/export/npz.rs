@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 use super::{Draft, ExchangeError, Visit};
 use crate::exchange::Record;
 
-type Archive<'a> = ZipWriter<BufWriter<&'a File>>;
+pub(in crate::exchange) type Archive<'a> = ZipWriter<BufWriter<&'a File>>;
 
 pub(super) fn write<E: From<ExchangeError>>(
     draft: &Draft,
@@ -19,7 +19,7 @@ pub(super) fn write<E: From<ExchangeError>>(
     mut each: impl FnMut(Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let failed = |error: io::Error| E::from(draft.error(error));
-    let mut archive = ZipWriter::new(BufWriter::with_capacity(1 << 18, draft.file()));
+    let mut archive = begin_archive(draft.file());
     let mut array =
         |name: &str,
          descr: &str,
@@ -49,8 +49,18 @@ pub(super) fn write<E: From<ExchangeError>>(
     file.flush().map_err(failed)
 }
 
+/// Begins an archive of arrays.
+pub(in crate::exchange) fn begin_archive(file: &File) -> Archive<'_> {
+    ZipWriter::new(BufWriter::with_capacity(1 << 18, file))
+}
+
 /// Begins a member. Values are stored as they are: those of embeddings hardly become smaller.
-fn begin_array(archive: &mut Archive<'_>, name: &str, descr: &str, shape: &str) -> io::Result<()> {
+pub(in crate::exchange) fn begin_array(
+    archive: &mut Archive<'_>,
+    name: &str,
+    descr: &str,
+    shape: &str,
+) -> io::Result<()> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         // As NumPy does: how long a member will be is not known to the archive when it begins.
