@@ -11,8 +11,8 @@ use vultus::code::Probe;
 use vultus::engine::{Batch, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions};
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
-    Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError, TemplateBatch,
-    inspect,
+    Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError,
+    TemplateBatch, inspect,
 };
 use vultus::search::{Pool, SearchError};
 use vultus::types::{Bcid, ClassId, Embedding, EncoderId, PartitionId, Timestamp};
@@ -134,6 +134,14 @@ const READS: &[(&str, Read)] = &[
         })?;
         said(Ok::<_, EngineError>(matches))
     }),
+    ("Batch::identify_named", |it| {
+        let mut matches = Vec::new();
+        batch(it)?.identify_named(0, |_, _, answers| {
+            matches.extend(answers.iter().map(|answer| answer.matches.clone()));
+            Ok::<_, EngineError>(())
+        })?;
+        said(Ok::<_, EngineError>(matches))
+    }),
     ("Engine::enroll", |it| {
         said(it.engine.enroll(&bcid(), &encoder(), &[sample()], NOW))
     }),
@@ -146,6 +154,15 @@ const READS: &[(&str, Read)] = &[
     ("Partition::enroll", |it| {
         let (partition, samples) = (it.partition()?, [sample()]);
         said(partition.enroll(ClassId(3), &encoder(), &samples, 0, NOW))
+    }),
+    ("Partition::enroll_chosen", |it| {
+        let (partition, samples) = (it.partition()?, [sample()]);
+        let replace = |_: &[Held<'_>], _: &[NewTemplate]| Choice {
+            keep: Vec::new(),
+            add: vec![0],
+            known: 0,
+        };
+        said(partition.enroll_chosen(ClassId(3), &encoder(), &samples, replace, NOW))
     }),
     ("Partition::remove", |it| {
         said(it.partition()?.remove(ClassId(3)))
@@ -270,6 +287,7 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
 
 /// Those that do not look at a partition's files at all.
 const READS_NOTHING: &[&str] = &[
+    "Batch::ids",
     "Batch::probes",
     "BlockReader::release",
     "Engine::health",
