@@ -7,8 +7,12 @@
 //! it. So of two pictures that are nearly the same the poorer goes, and a poor picture that is like
 //! no other does not displace good ones. Every way of enrolling follows this rule.
 
+use std::collections::BTreeMap;
+
+use super::{EngineError, Gallery};
 use crate::code::{length, similarity};
 use crate::partition::{Choice, Held, NewTemplate};
+use crate::types::{ClassId, Timestamp};
 
 /// The most templates that a class keeps when it is enrolled.
 pub const TEMPLATES_PER_CLASS_MAX: usize = 10;
@@ -19,7 +23,7 @@ const KNOWN_SIMILARITY: f64 = 1.0 - 1e-6;
 
 /// Of the templates that a class has, so many are compared, the newest. Only an import makes
 /// classes so large.
-const COMPARED_MAX: usize = 64;
+const COMPARED_MAX: usize = 256;
 
 /// Chooses from the templates that a class has and new ones.
 pub(super) fn best(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
@@ -49,6 +53,52 @@ pub(super) fn best(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
         keep: origin(keep),
         add: origin(add),
         known,
+    }
+}
+
+impl Gallery {
+    /// Lets go of what classes have more than an enrolment would leave them: of templates that are
+    /// there twice, and of those that tell least of more than [`TEMPLATES_PER_CLASS_MAX`]. For
+    /// whoever has added many at once. Returns how many went. Reads every class number, and the
+    /// templates of each class that has two.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails or a segment is damaged.
+    pub fn keep_best(&self, now: Timestamp) -> Result<usize, EngineError> {
+        let mut counts: BTreeMap<ClassId, usize> = BTreeMap::new();
+        for row in self.partition.snapshot().live_rows() {
+            *counts.entry(row.class()?).or_default() += 1;
+        }
+        let mut removed = 0;
+        for (class, _) in counts.into_iter().filter(|(_, count)| *count > 1) {
+            let encoder = self.encoder();
+            let thinned = self
+                .partition
+                .enroll_chosen(class, encoder, &[], thin, now)?;
+            removed += thinned.removed;
+        }
+        Ok(removed)
+    }
+}
+
+/// Chooses from the templates of a class as if they were enrolled one after the other.
+fn thin(held: &[Held<'_>], _: &[NewTemplate]) -> Choice {
+    let first = held.len().saturating_sub(COMPARED_MAX);
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    let mut places = Vec::new();
+    for (place, template) in held.iter().enumerate().skip(first) {
+        let candidate = Candidate::held(template);
+        if !candidates.iter().any(|other| candidate.is_known(other)) {
+            candidates.push(candidate);
+            places.push(place);
+        }
+    }
+    let stay = most_telling(&candidates, TEMPLATES_PER_CLASS_MAX);
+    Choice {
+        keep: stay.into_iter().map(|at| places[at]).collect(),
+        add: Vec::new(),
+        known: 0,
     }
 }
 
@@ -124,8 +174,13 @@ fn most_telling(candidates: &[Candidate<'_>], most: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::types::Embedding;
+    use crate::engine::Engine;
+    use crate::partition::Store;
+    use crate::search::Pool;
+    use crate::types::{Embedding, EncoderId, PartitionId};
 
     fn template(values: &[f32], quality: f32) -> NewTemplate {
         let mut padded = vec![0.0; 16];
@@ -204,21 +259,57 @@ mod tests {
 
     #[test]
     fn a_class_that_was_imported_large_comes_down_to_ten_with_the_next() {
-        let random: Vec<NewTemplate> = (0..100)
+        let random: Vec<NewTemplate> = (0..400)
             .map(|at| template(&[(at as f32).sin(), (at as f32 * 1.7).cos(), 1.0], 0.5))
             .collect();
-        let choice = chosen(&random[..99], &random[99..]);
+        let choice = chosen(&random[..399], &random[399..]);
         assert_eq!(
             choice.keep.len() + choice.add.len(),
             TEMPLATES_PER_CLASS_MAX
         );
-        assert!(choice.keep.iter().all(|&place| place >= 99 - COMPARED_MAX));
-        let again = chosen(&random[..99], &random[98..99]);
+        assert!(choice.keep.iter().all(|&place| place >= 399 - COMPARED_MAX));
+        let again = chosen(&random[..399], &random[398..399]);
         assert_eq!(
             (again.keep.len(), again.known),
-            (99, 1),
+            (399, 1),
             "nothing new, nothing lost"
         );
+    }
+
+    #[test]
+    fn what_was_added_at_once_comes_down_to_what_an_enrolment_leaves() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(directory.path()).unwrap());
+        let engine = Engine::new(store.clone(), Pool::Here);
+        let (encoder, now) = (
+            EncoderId::new("e", "1", 16).unwrap(),
+            Timestamp::from_unix_seconds(1),
+        );
+        let id: PartitionId = "a.1".parse().unwrap();
+        let partition = store.partition_for(&id, &encoder, now).unwrap();
+        let all: Vec<NewTemplate> = (0..14).map(|at| axis(at, 0.5 + at as f32 / 40.0)).collect();
+        for class in [1, 2] {
+            // Class 2 has three templates, of which two are the same.
+            let templates = match class {
+                1 => all.clone(),
+                _ => vec![axis(0, 0.5), axis(1, 0.5), axis(0, 0.5)],
+            };
+            partition
+                .enroll(ClassId(class), &encoder, &templates, usize::MAX, now)
+                .unwrap();
+        }
+        let gallery = engine.enrolled(&id).unwrap().unwrap();
+        assert_eq!(gallery.keep_best(now).unwrap(), 4 + 1);
+        assert_eq!(gallery.keep_best(now).unwrap(), 0);
+        let mut qualities: Vec<f32> = partition
+            .snapshot()
+            .rows_of(ClassId(1))
+            .unwrap()
+            .into_iter()
+            .map(|row| row.info().unwrap().quality)
+            .collect();
+        qualities.sort_by(f32::total_cmp);
+        assert_eq!((qualities.len(), qualities[0]), (10, 0.6), "the best stay");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use crate::cli::exit::Exit;
 use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::engine::{ImportOptions, Imported, check_source, none_refused};
+use crate::engine::{
+    Engine, ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source, none_refused,
+};
 use crate::exchange::{RefusedFile, RefusedItem, Source, SourceOptions, open_source_with};
 use crate::partition::Store;
 use crate::search::Pool;
@@ -121,7 +123,26 @@ fn import(
     } else {
         imported?
     };
+    // Of ready embeddings nobody knows which are good: they come in as they are.
+    if !verb.source.pictures.is_empty() || verb.source.manifest.is_some() {
+        keep_best(verb, &engine)?;
+    }
     Ok((imported, Some(report)))
+}
+
+/// Leaves each person the templates that an enrolment would.
+fn keep_best(verb: &Import, engine: &Engine) -> anyhow::Result<()> {
+    let Some(gallery) = engine.enrolled(&verb.partition)? else {
+        return Ok(());
+    };
+    let removed = gallery.keep_best(Clock::System.now())?;
+    if removed > 0 {
+        let templates = output::count(removed, "template", "templates");
+        output::say!(
+            "kept the best {TEMPLATES_PER_CLASS_MAX} of each person, none twice: {templates} gave way"
+        );
+    }
+    Ok(())
 }
 
 /// Reads everything and makes nothing.

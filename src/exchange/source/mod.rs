@@ -158,6 +158,7 @@ struct Names<'a> {
 }
 
 /// What is said of a file without a column: what it has instead.
+#[cfg(any(feature = "npz", feature = "parquet"))]
 fn no_column<'a>(
     path: &Path,
     what: &str,
