@@ -83,6 +83,7 @@ fn not_ours() -> io::Error {
 
 /// The first thing in a data directory that others than its owner can read or change, itself
 /// included; `None` if there is nothing.
+#[cfg(any(feature = "web", test))]
 pub(crate) fn open_to_others(directory: &Path) -> Option<PathBuf> {
     let metadata = fs::symlink_metadata(directory).ok()?;
     if !metadata.is_symlink() && metadata.mode() & OTHERS != 0 {
