@@ -7,7 +7,9 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(feature = "web", test))]
+use std::path::PathBuf;
 
 use rustix::fs::OFlags;
 
