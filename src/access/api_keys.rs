@@ -14,7 +14,7 @@ use crate::partition::{Store, StoreError};
 use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp};
 
 /// Where keys are kept in the store.
-const AREA: &str = "api keys";
+pub(super) const AREA: &str = "api keys";
 /// What every key begins with, so that a scanner for leaked secrets can find one.
 const PREFIX: &str = "vk_";
 const ID_BYTES: usize = 8;

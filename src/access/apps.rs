@@ -15,7 +15,7 @@ use crate::partition::{Store, StoreError};
 use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp};
 
 /// Where apps are kept in the store.
-const AREA: &str = "apps";
+pub(super) const AREA: &str = "apps";
 const SECRET_BYTES: usize = 18;
 /// What is hashed beside the secret, so that a hash fits one app and one purpose only.
 const SECRET_PURPOSE: &[u8] = b"app secret";

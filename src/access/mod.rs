@@ -18,6 +18,7 @@ mod api_keys;
 mod apps;
 mod attempts;
 mod challenge;
+mod known_key;
 mod lifetimes;
 mod results;
 mod server_key;

@@ -12,6 +12,7 @@ use rand::{CryptoRng, RngExt};
 use sha2::{Digest, Sha256};
 
 use super::lifetimes;
+use crate::partition::StoreError;
 use crate::types::Timestamp;
 
 /// What the file begins with: what it is, and the version of its form.
@@ -76,6 +77,29 @@ pub enum ServerKeyError {
         /// What was expected and is not so.
         problem: &'static str,
     },
+    /// The file is gone, and others than it are left.
+    #[error(
+        "server key `{path}` is missing, and there are apps or API keys whose secrets are good with it \
+         only: put it back from a backup, or remove them (`vultus app remove`, `vultus key revoke`) to \
+         have a new one made"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has a key, and apps were made with another.
+    #[error(
+        "server key `{path}` is not the one that the secrets of the apps and API keys here were made \
+         with: it is of another data directory, or older; put the right one back, or remove them \
+         (`vultus app remove`, `vultus key revoke`)"
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What the data directory remembers of its key cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file could not be read.
     #[error("cannot read the server key `{path}`")]
     Read {
@@ -142,6 +166,14 @@ impl ServerKey {
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists => read(&path),
             Err(source) => Err(ServerKeyError::Make { path, source }),
         }
+    }
+
+    /// What tells this key from others, and nothing of it: a hash of what stays when it is rotated.
+    pub(super) fn mark(&self) -> Vec<u8> {
+        let mut hash = Sha256::new();
+        hash.update(b"the server key of a data directory");
+        hash.update(self.secrets);
+        hash.finalize().to_vec()
     }
 
     /// A key that no file holds, for tests and for services that keep nothing.

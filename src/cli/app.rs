@@ -15,7 +15,11 @@ pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
         Verb::List { .. } | Verb::Remove { .. } => open::existing_engine(settings)?,
     };
     let mut random = rand::rng();
-    let key = ServerKey::open_or_create(&settings.data_dir, &mut random)?;
+    let key = match verb {
+        Verb::Create { .. } => ServerKey::of_store(engine.store(), &mut random)?,
+        // Nothing is hashed, and where the key is lost this is the way out.
+        Verb::List { .. } | Verb::Remove { .. } => ServerKey::random(&mut random),
+    };
     let apps = Apps::new(engine.store().clone(), &key);
     match verb {
         Verb::Create {

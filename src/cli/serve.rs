@@ -70,7 +70,7 @@ pub(super) fn state(
     faces: Arc<FacePipeline>,
     address: SocketAddr,
 ) -> anyhow::Result<AppState> {
-    let key = ServerKey::open_or_create(engine.store().directory(), &mut rand::rng())?;
+    let key = ServerKey::of_store(engine.store(), &mut rand::rng())?;
     let public_url = match &settings.public_url {
         Some(url) => url.as_str().to_owned(),
         None => format!("http://{address}"),

@@ -221,7 +221,12 @@ fn samples_that_come_together_look_like_one_person() {
     assert!(matches!(error.cause, Cause::Contradicting), "{error}");
     assert_eq!((error.sample, error.fault()), (Some(1), Fault::Caller));
     let both = [stranger.iter().map(|value| -value).collect(), stranger];
-    let error = take_in(&intake, &embeddings_of(2, Some(&name)), &[], &both).unwrap_err();
+    let two = Announced {
+        pictures: 0,
+        embeddings: 2,
+        ..announced
+    };
+    let error = take_in(&intake, &two, &[], &both).unwrap_err();
     assert!(matches!(error.cause, Cause::Contradicting), "{error}");
     // Of another encoder nobody knows what is alike.
     let far = [[1.0; 16], [-0.5; 16]].map(|mut values| {

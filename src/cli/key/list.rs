@@ -10,7 +10,7 @@ use crate::types::{Clock, Timestamp};
 
 pub(super) fn run(verb: &ListKeys, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::existing_engine(settings)?;
-    let keys = super::keys_of(&engine)?.list()?;
+    let keys = super::known_keys_of(&engine).list()?;
     if verb.json {
         keys.iter()
             .try_for_each(|key| output::json_line(&describe(key)))?;

@@ -20,8 +20,14 @@ pub(super) fn run(verb: &Key, settings: &Settings) -> anyhow::Result<Exit> {
     }
 }
 
+/// To make keys with.
 fn keys_of(engine: &Engine) -> anyhow::Result<ApiKeys> {
     let store = engine.store();
-    let key = ServerKey::open_or_create(store.directory(), &mut rand::rng())?;
+    let key = ServerKey::of_store(store, &mut rand::rng())?;
     Ok(ApiKeys::new(store.clone(), &key))
+}
+
+/// To list and to revoke: nothing is hashed, and where the server key is lost this is the way out.
+fn known_keys_of(engine: &Engine) -> ApiKeys {
+    ApiKeys::new(engine.store().clone(), &ServerKey::random(&mut rand::rng()))
 }

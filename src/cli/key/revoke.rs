@@ -10,7 +10,7 @@ use crate::config::Settings;
 pub(super) fn run(verb: &RevokeKey, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::existing_engine(settings)?;
     let id = verb.id;
-    if !super::keys_of(&engine)?.revoke(id)? {
+    if !super::known_keys_of(&engine).revoke(id)? {
         bail!("there is no key `{id}`: `vultus key list` shows them");
     }
     output::say!("revoked key {id}");
