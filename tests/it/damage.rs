@@ -117,6 +117,9 @@ const READS: &[(&str, Read)] = &[
         said(it.gallery()?.classes(None, 9))
     }),
     ("Gallery::contents", |it| said(it.gallery()?.contents())),
+    ("Gallery::keep_best", |it| {
+        said(it.gallery()?.keep_best(NOW))
+    }),
     ("Gallery::duplicates", |it| {
         said(it.gallery()?.duplicates(-1.0, |_| ()))
     }),
