@@ -25,20 +25,34 @@ const KNOWN_SIMILARITY: f64 = 1.0 - 1e-6;
 /// classes so large.
 const COMPARED_MAX: usize = 256;
 
+/// So many new ones are compared at a time: of a folder with thousands, all with all would take
+/// minutes, while others wait.
+const NEW_COMPARED_MAX: usize = 64;
+
 /// Chooses from the templates that a class has and new ones.
 pub(super) fn best(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
     let first = held.len().saturating_sub(COMPARED_MAX);
-    let mut candidates: Vec<Candidate<'_>> = held[first..].iter().map(Candidate::held).collect();
-    let compared = candidates.len();
-    let mut origins: Vec<usize> = (first..held.len()).collect();
-    for (place, template) in new.iter().enumerate() {
-        let candidate = Candidate::new(template);
-        if !candidates.iter().any(|other| candidate.is_known(other)) {
-            candidates.push(candidate);
-            origins.push(place);
+    let mut stay: Vec<(Origin, Candidate<'_>)> = held
+        .iter()
+        .enumerate()
+        .skip(first)
+        .map(|(place, template)| (Origin::Held(place), Candidate::held(template)))
+        .collect();
+    let mut known = 0;
+    for (number, some) in new.chunks(NEW_COMPARED_MAX).enumerate() {
+        let before = known;
+        for (at, template) in some.iter().enumerate() {
+            let candidate = Candidate::new(template);
+            if stay.iter().any(|(_, other)| candidate.is_known(other)) {
+                known += 1;
+            } else {
+                stay.push((Origin::New(number * NEW_COMPARED_MAX + at), candidate));
+            }
+        }
+        if known - before < some.len() {
+            stay = most_telling(stay, TEMPLATES_PER_CLASS_MAX);
         }
     }
-    let known = new.len() - (candidates.len() - compared);
     if known == new.len() {
         return Choice {
             keep: (0..held.len()).collect(),
@@ -46,14 +60,28 @@ pub(super) fn best(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
             known,
         };
     }
-    let stay = most_telling(&candidates, TEMPLATES_PER_CLASS_MAX);
-    let (keep, add): (Vec<usize>, Vec<usize>) = stay.into_iter().partition(|&at| at < compared);
-    let origin = |places: Vec<usize>| places.into_iter().map(|at| origins[at]).collect();
-    Choice {
-        keep: origin(keep),
-        add: origin(add),
-        known,
+    choice(&stay, known)
+}
+
+/// Where a template is that may stay.
+#[derive(Clone, Copy)]
+enum Origin {
+    /// Its place among those that the class has.
+    Held(usize),
+    /// Its place among the new ones.
+    New(usize),
+}
+
+/// What is to become of all, if these stay.
+fn choice(stay: &[(Origin, Candidate<'_>)], known: usize) -> Choice {
+    let (mut keep, mut add) = (Vec::new(), Vec::new());
+    for (origin, _) in stay {
+        match *origin {
+            Origin::Held(place) => keep.push(place),
+            Origin::New(place) => add.push(place),
+        }
     }
+    Choice { keep, add, known }
 }
 
 impl Gallery {
@@ -85,21 +113,14 @@ impl Gallery {
 /// Chooses from the templates of a class as if they were enrolled one after the other.
 fn thin(held: &[Held<'_>], _: &[NewTemplate]) -> Choice {
     let first = held.len().saturating_sub(COMPARED_MAX);
-    let mut candidates: Vec<Candidate<'_>> = Vec::new();
-    let mut places = Vec::new();
+    let mut stay: Vec<(Origin, Candidate<'_>)> = Vec::new();
     for (place, template) in held.iter().enumerate().skip(first) {
         let candidate = Candidate::held(template);
-        if !candidates.iter().any(|other| candidate.is_known(other)) {
-            candidates.push(candidate);
-            places.push(place);
+        if !stay.iter().any(|(_, other)| candidate.is_known(other)) {
+            stay.push((Origin::Held(place), candidate));
         }
     }
-    let stay = most_telling(&candidates, TEMPLATES_PER_CLASS_MAX);
-    Choice {
-        keep: stay.into_iter().map(|at| places[at]).collect(),
-        add: Vec::new(),
-        known: 0,
-    }
+    choice(&most_telling(stay, TEMPLATES_PER_CLASS_MAX), 0)
 }
 
 /// A template that may stay.
@@ -145,31 +166,36 @@ fn known_quality(quality: f32) -> f64 {
     }
 }
 
-/// The places of the candidates that stay, at most `most`. Of two that are worth the same the later
-/// stays: it is newer. Takes time with the square of their number, and twice that where many go.
-fn most_telling(candidates: &[Candidate<'_>], most: usize) -> Vec<usize> {
-    let alike: Vec<Vec<f64>> = candidates
-        .iter()
-        .map(|one| {
-            candidates
-                .iter()
-                .map(|other| one.similarity(other))
-                .collect()
-        })
-        .collect();
+/// Those of some candidates that stay, at most `most`, in their order. Of two that are worth the same
+/// the later stays: it is newer. Takes time with the third power of their number.
+fn most_telling<'a>(
+    candidates: Vec<(Origin, Candidate<'a>)>,
+    most: usize,
+) -> Vec<(Origin, Candidate<'a>)> {
+    let similarities = |(_, one): &(Origin, Candidate<'a>)| {
+        let others = candidates.iter();
+        others.map(|(_, other)| one.similarity(other)).collect()
+    };
+    let alike: Vec<Vec<f64>> = candidates.iter().map(similarities).collect();
     let mut stay: Vec<usize> = (0..candidates.len()).collect();
     while stay.len() > most {
         let worth = |at: usize| {
             let others = stay.iter().filter(|&&other| other != at);
             let nearest = others.map(|&other| alike[at][other]).fold(-1.0, f64::max);
-            candidates[at].quality * (1.0 - nearest)
+            candidates[at].1.quality * (1.0 - nearest)
         };
         let worths: Vec<f64> = stay.iter().map(|&at| worth(at)).collect();
         // The first of the least.
         let least = (0..stay.len()).min_by(|&a, &b| worths[a].total_cmp(&worths[b]));
         stay.remove(least.unwrap_or_default());
     }
-    stay
+    let mut places = stay.into_iter().peekable();
+    let stays = |(at, candidate)| places.next_if_eq(&at).map(|_| candidate);
+    candidates
+        .into_iter()
+        .enumerate()
+        .filter_map(stays)
+        .collect()
 }
 
 #[cfg(test)]
@@ -274,6 +300,18 @@ mod tests {
             (399, 1),
             "nothing new, nothing lost"
         );
+    }
+
+    #[test]
+    fn thousands_at_once_are_chosen_from_in_a_moment() {
+        let many: Vec<NewTemplate> = (0..3000)
+            .map(|at| template(&[(at as f32).sin(), (at as f32 * 1.7).cos(), 1.0], 0.5))
+            .chain((3..13).map(|at| axis(at, 1.0)))
+            .collect();
+        let choice = chosen(&[], &many);
+        assert_eq!(choice.add, Vec::from_iter(3000..3010), "the best of all");
+        let again = chosen(&many[3000..], &many[3000..]);
+        assert_eq!((again.keep, again.known), ((0..10).collect(), 10));
     }
 
     #[test]

@@ -301,7 +301,8 @@ fn turned_and_roll(landmarks: &Landmarks) -> (f32, f32) {
 
 /// How good a value is, from 0 at `bad` to 1 at `good`.
 fn ramp(value: f32, (bad, good): (f32, f32)) -> f32 {
-    ((value - bad) / (good - bad)).clamp(0.0, 1.0)
+    // Adding zero turns -0 into 0, which would be told as it is.
+    ((value - bad) / (good - bad)).clamp(0.0, 1.0) + 0.0
 }
 
 /// [`Quality::turn`] and [`Quality::nose_height`].
@@ -481,6 +482,11 @@ mod tests {
             assert_eq!(quality.warnings(), [warning], "{quality:?}");
             assert!(quality.score() < 0.5, "{} {quality:?}", quality.score());
         }
+        let covered = Quality {
+            imbalance: 0.9,
+            ..sound
+        };
+        assert_eq!(covered.score().to_bits(), 0.0_f32.to_bits());
         let small = Quality {
             repeated: 0.2,
             ..sound

@@ -224,7 +224,9 @@ impl Partition {
     ) -> Result<Enrolled, StoreError> {
         self.check_encoder(encoder)?;
         // Whoever leads the group of changes should neither code templates nor wait for a disk.
-        held(&self.snapshot(), &templates_of(&self.snapshot(), class)?)?;
+        let snapshot = self.snapshot();
+        held(&snapshot, &templates_of(&snapshot, class)?)?;
+        drop(snapshot);
         let new = templates.to_vec();
         let all = tail_templates(class, &new, now);
         let coded = TailBlock::of(encoder.dimension(), &all);
