@@ -41,6 +41,9 @@
 //!
 //! Modules stand in the order in which to read them. `ARCHITECTURE.md` says which may use which.
 
+// Both panic where stdout or stderr is full or closed.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod types;
 
 pub mod kernel;

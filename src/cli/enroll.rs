@@ -181,7 +181,7 @@ fn report(
         if verb.json {
             output::json_line(&picture_report(path, *class, face))?;
         } else if let Err(refusal) = face {
-            eprintln!("refused `{}`: {refusal}", path.display());
+            output::tell!("refused `{}`: {refusal}", path.display());
         }
     }
     Ok(())

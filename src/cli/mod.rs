@@ -14,6 +14,7 @@ mod gallery;
 mod identify;
 mod inspect;
 mod key;
+mod log;
 mod man;
 mod open;
 mod output;
@@ -22,18 +23,16 @@ mod pictures;
 mod serve;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use self::args::{Arguments, Verb};
 use self::exit::Exit;
+pub use self::log::dropped_lines;
 use crate::config::{Read, Settings};
 
 /// Runs what the process was started with.
@@ -50,21 +49,23 @@ pub fn main() -> ExitCode {
         // Help and the version, which somebody asked for or needs.
         Err(error) if !is_mistake(&error) => error.exit(),
         Err(error) => {
-            eprintln!("error: {}", args::explain(&command, &typed, &error));
+            output::tell!("error: {}", args::explain(&command, &typed, &error));
             return Exit::Error.into();
         }
     };
     if args::is_quiet(&matches) {
         output::be_quiet();
     }
-    match settings(&matches).and_then(|read| run(arguments.verb, &read)) {
-        Ok(exit) => exit.into(),
-        Err(error) if is_closed_pipe(&error) => Exit::Success.into(),
+    let exit = match settings(&matches).and_then(|read| run(arguments.verb, &read)) {
+        Ok(exit) => exit,
+        Err(error) if is_closed_pipe(&error) => Exit::Success,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            Exit::Error.into()
+            output::tell!("error: {error:#}");
+            Exit::Error
         }
-    }
+    };
+    log::finish();
+    exit.into()
 }
 
 fn is_mistake(error: &clap::Error) -> bool {
@@ -102,8 +103,7 @@ fn run(verb: Verb, read: &Read) -> anyhow::Result<Exit> {
 }
 
 /// Logs go to stderr: of the service each request, otherwise warnings and worse, and with `--quiet`
-/// errors alone, unless the setting `log` asks for something else. In colour where a person reads them and has not set
-/// [`NO_COLOR`](https://no-color.org).
+/// errors alone, unless the setting `log` asks for something else.
 fn start_log(verb: &Verb, settings: &Settings) {
     let level = match output::is_quiet() {
         true => LevelFilter::ERROR,
@@ -113,16 +113,11 @@ fn start_log(verb: &Verb, settings: &Settings) {
     if matches!(verb, Verb::Serve(_)) && !output::is_quiet() {
         standard = standard.with_target("vultus", LevelFilter::INFO);
     }
-    let filter = settings.log.clone().unwrap_or(standard);
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_colourful = io::stderr().is_terminal() && !no_color;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(is_colourful)
-        .with_writer(io::stderr);
-    // A second subscriber in one process (a test) is no reason to fail.
-    let _ = tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .try_init();
+    let manner = match verb {
+        Verb::Serve(_) | Verb::Demo(_) => log::Manner::Queued,
+        _ => log::Manner::Direct,
+    };
+    log::start(settings.log.clone().unwrap_or(standard), manner);
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -89,17 +89,24 @@ pub(super) fn is_quiet() -> bool {
     IS_QUIET.load(Ordering::Relaxed)
 }
 
-/// Tells people on stderr, as `eprintln!` does, what was done. Errors and what was refused are told
-/// with that one, since they are told in any case.
+/// Tells people on stderr what was done. Errors and what was refused are told with [`tell!`], since
+/// they are told in any case.
 macro_rules! say {
     ($($part:tt)*) => {
         if !$crate::cli::output::is_quiet() {
-            eprintln!($($part)*);
+            $crate::cli::output::tell!($($part)*);
         }
     };
 }
 
-pub(super) use say;
+/// Tells people a line on stderr, as `eprintln!` does, but goes on if it is full or closed.
+macro_rules! tell {
+    ($($part:tt)*) => {
+        $crate::cli::log::tell(format_args!($($part)*))
+    };
+}
+
+pub(super) use {say, tell};
 
 /// Prints a value as one line of JSON.
 pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {

@@ -30,7 +30,11 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
         let address = listener.local_addr().context("asking for the address")?;
         warn_of_url(settings, address);
         let state = state(settings, engine, faces, address)?;
-        output::json_line(&serde_json::json!({ "listening": format!("http://{address}") }))?;
+        let ready = serde_json::json!({ "listening": format!("http://{address}") });
+        if let Err(error) = output::json_line(&ready) {
+            // Whoever gave it no stdout wants a service all the same.
+            tracing::warn!(%error, "cannot say on stdout that it listens");
+        }
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
         web::serve(listener, state, stop_signal())
             .await

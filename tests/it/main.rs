@@ -28,6 +28,8 @@ mod cli_help;
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;
+#[cfg(all(feature = "web", unix))]
+mod cli_log;
 #[cfg(feature = "web")]
 mod cli_probes;
 #[cfg(feature = "web")]

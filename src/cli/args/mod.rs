@@ -76,7 +76,8 @@ pub(in crate::cli) struct Demo {
 /// Serve the BWS Web API, and the native API under /v1
 ///
 /// Prints one line of JSON with the address to stdout when it is ready. Stops on Ctrl-C or SIGTERM
-/// after the requests at hand are answered.
+/// after the requests at hand are answered. The log goes to stderr; lines that it cannot take at the
+/// moment are dropped and counted, and no request waits for them.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {}
 

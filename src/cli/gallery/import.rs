@@ -71,7 +71,7 @@ fn refuse_all(
             none_refused(&name, refusals)?;
         }
         for RefusedItem { item, refused } in refusals.iter().take(REFUSED_SHOWN - shown) {
-            eprintln!("item {item} is refused: {}", refused.reason);
+            output::tell!("item {item} is refused: {}", refused.reason);
             shown += 1;
         }
         let append = |report: &mut RefusedFile| report.append(refusals).map(drop);
@@ -170,7 +170,7 @@ fn dry_run(
             }
             for refusal in refusals.iter().take(REFUSED_SHOWN - shown) {
                 let (item, reason) = (refusal.item, &refusal.refused.reason);
-                bar.suspend(|| eprintln!("item {item} would be refused: {reason}"));
+                bar.suspend(|| output::tell!("item {item} would be refused: {reason}"));
                 shown += 1;
             }
             Ok(())
@@ -287,7 +287,7 @@ fn print(
         output::say!("{done} {accepted} embeddings{of_encoder} into {id}{before}");
         if *refused > 0 {
             let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
-            eprintln!("refused {refused} of {items} items{place}");
+            output::tell!("refused {refused} of {items} items{place}");
         }
     }
     passed.print();

@@ -39,7 +39,7 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
             ),
             // The others are still worth to be listed.
             Err(error) => {
-                eprintln!("error: {:#}", anyhow::Error::from(error));
+                output::tell!("error: {:#}", anyhow::Error::from(error));
                 exit = Exit::No;
                 continue;
             }

@@ -71,9 +71,9 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         }
     }
     for path in &rebuilt.left_alone {
-        eprintln!("`{path}` is no whole segment of its folder, and was left alone");
+        output::tell!("`{path}` is no whole segment of its folder, and was left alone");
     }
-    eprintln!(
+    output::tell!(
         "lost with the catalog are templates that were not sealed, apps, keys and imports under way; \
          people who were removed lately may be back: see to them, and run `vultus gallery verify`"
     );

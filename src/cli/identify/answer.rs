@@ -64,7 +64,7 @@ impl Printing<'_> {
         }
         let certificate = identification.certificate;
         if self.verb.explain {
-            eprintln!("{title}: {}", explain(&certificate));
+            output::tell!("{title}: {}", explain(&certificate));
         }
         if identification.matches.is_empty() {
             let word = if self.has_threshold {

@@ -45,7 +45,7 @@ pub(super) fn run(
         None => to_stdout(printing, batch)?,
     };
     if options.threshold.is_none() && !verb.all {
-        eprintln!(
+        output::tell!(
             "no threshold is known for `{encoder}`: the most alike are listed, however little alike; \
              --threshold leaves strangers out"
         );

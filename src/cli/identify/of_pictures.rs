@@ -106,7 +106,7 @@ impl Asking<'_> {
                             ..Answer::default()
                         })?;
                     } else {
-                        eprintln!("refused `{}`: {refusal}", path.display());
+                        output::tell!("refused `{}`: {refusal}", path.display());
                     }
                 }
             }

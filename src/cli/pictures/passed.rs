@@ -189,7 +189,7 @@ impl Passed {
     /// Tells people on stderr.
     pub(in crate::cli) fn print(&self) {
         for line in self.lines() {
-            eprintln!("{line}");
+            output::tell!("{line}");
         }
     }
 }

@@ -67,10 +67,19 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(data: &Path, registered: &Registered) -> Program {
+        Program::start_with_stderr(data, registered, Stdio::null())
+    }
+
+    /// Starts it with this as its stderr, which is its log.
+    pub(crate) fn start_with_stderr(
+        data: &Path,
+        registered: &Registered,
+        stderr: impl Into<Stdio>,
+    ) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
             .args(["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -90,6 +99,25 @@ impl Program {
         let mut child = self.child.lock().unwrap();
         let _ = child.kill();
         let _ = child.wait();
+    }
+
+    /// Sends SIGTERM and waits until the process has ended; returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// If it is still there after 20 seconds.
+    #[cfg(unix)]
+    pub(crate) fn terminate(&self) -> Option<i32> {
+        use rustix::process::{Pid, Signal, kill_process};
+        let mut child = self.child.lock().unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        for _ in 0..2_000 {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("SIGTERM did not end it");
     }
 
     /// Sends a request to a process that may be killed meanwhile.
