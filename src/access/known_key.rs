@@ -13,6 +13,8 @@ const MARK: &str = "mark";
 impl ServerKey {
     /// As [`ServerKey::open_or_create`] in the data directory of `store`, which remembers by what
     /// key the secrets of its apps and API keys were hashed: with another, none of them is good.
+    /// `store` is open to be changed, so that nobody else makes the key. What a kill left of making it
+    /// is removed.
     ///
     /// # Errors
     ///
@@ -28,13 +30,13 @@ impl ServerKey {
         };
         let mark = key.mark();
         match store.state_get(AREA, MARK)? {
-            Some(known) if known == mark => Ok(key),
-            Some(_) if is_needed => Err(ServerKeyError::Other { path }),
-            _ => {
-                store.state_put(AREA, MARK, &mark)?;
-                Ok(key)
-            }
+            Some(known) if known == mark => {}
+            Some(_) if is_needed => return Err(ServerKeyError::Other { path }),
+            _ => store.state_put(AREA, MARK, &mark)?,
         }
+        // Not before: of a key that is lost it may be all that is left.
+        ServerKey::remove_drafts(store.directory());
+        Ok(key)
     }
 }
 
@@ -101,5 +103,43 @@ mod tests {
         let new = open(&store).unwrap();
         assert!(new != key);
         assert!(open(&store).unwrap() == new);
+    }
+
+    #[test]
+    fn what_a_kill_left_of_making_a_key_is_removed_and_nothing_else() {
+        let (directory, store) = with_app();
+        let at = |name: &str| directory.path().join(name);
+        let key = fs::read(at(ServerKey::FILE_NAME)).unwrap();
+        let drafts = ["server.key.0123456789abcdef", "server.key.00000000000000ff"];
+        fs::write(at(drafts[0]), &key).unwrap();
+        fs::hard_link(at(ServerKey::FILE_NAME), at(drafts[1])).unwrap();
+        let others = [
+            "server.key",
+            "server.key.old",
+            "server.key.2026-11-28",
+            "server.key.0123456789ABCDEF",
+            "server.key.0123456789abcdef0",
+            "server.keyring",
+        ];
+        for name in &others[1..] {
+            fs::write(at(name), b"somebody's own").unwrap();
+        }
+        fs::create_dir(at("server.key.aaaaaaaaaaaaaaaa")).unwrap();
+        // Not while the key is missing, of which a draft may be all that is left.
+        fs::rename(at(ServerKey::FILE_NAME), at("aside")).unwrap();
+        assert!(open(&store).is_err());
+        assert!(drafts.iter().all(|name| at(name).exists()));
+        fs::rename(at("aside"), at(ServerKey::FILE_NAME)).unwrap();
+        // Nor while somebody replaces it.
+        let lock = fs::File::open(at(ServerKey::FILE_NAME)).unwrap();
+        lock.lock().unwrap();
+        open(&store).unwrap();
+        assert!(drafts.iter().all(|name| at(name).exists()));
+        drop(lock);
+        open(&store).unwrap();
+        assert!(drafts.iter().all(|name| !at(name).exists()));
+        assert!(others.iter().all(|name| at(name).exists()));
+        assert!(at("server.key.aaaaaaaaaaaaaaaa").exists());
+        assert_eq!(fs::read(at(ServerKey::FILE_NAME)).unwrap(), key);
     }
 }

@@ -1,5 +1,6 @@
 //! The key of this installation, in a file of its own.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -24,6 +25,8 @@ const RETIRED: &str = "retired";
 /// Far more than the file has, so that a wrong file is not read whole.
 const FILE_BYTES_MAX: u64 = 16 << 10;
 const PART_BYTES: usize = 32;
+/// What the name of a key in the making begins with; sixteen hexadecimal digits follow.
+const DRAFT_PREFIX: &str = "server.key.";
 /// More than anybody needs in the time that a retired key is kept for.
 const RETIRED_MAX: usize = 64;
 
@@ -246,6 +249,33 @@ impl ServerKey {
         }
     }
 
+    /// Removes what a kill left of keys in the making, while nobody makes one: the caller sees to it
+    /// that none is made for the first time, and whoever replaces one holds a lock on the file.
+    pub(super) fn remove_drafts(directory: &Path) {
+        let path = directory.join(ServerKey::FILE_NAME);
+        let Ok(lock) = File::open(&path) else {
+            return;
+        };
+        if lock.try_lock().is_err() || !is_at(&lock, &path).unwrap_or(false) {
+            return;
+        }
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if !is_file || !is_draft(&entry.file_name()) {
+                continue;
+            }
+            let path = entry.path();
+            match fs::remove_file(&path) {
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "removed what was left of making a server key");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, path = %path.display(), "cannot remove what was left of making a server key");
+                }
+            }
+        }
+    }
+
     /// The same with a new key for tokens.
     fn rotated(&self, retire: Retire, now: Timestamp, rng: &mut impl CryptoRng) -> ServerKey {
         let mut next = ServerKey {
@@ -315,7 +345,7 @@ impl ServerKey {
         rng: &mut impl CryptoRng,
         put: impl FnOnce(&Path) -> io::Result<()>,
     ) -> io::Result<()> {
-        let draft = directory.join(format!("server.key.{:016x}", rng.next_u64()));
+        let draft = directory.join(format!("{DRAFT_PREFIX}{:016x}", rng.next_u64()));
         let written = write_synced(&draft, &self.to_text()).and_then(|()| put(&draft));
         // Whether or not that worked, the draft has no further use.
         let removed = match fs::remove_file(&draft) {
@@ -454,6 +484,17 @@ fn read(path: &Path) -> Result<ServerKey, ServerKeyError> {
     let key = ServerKey::from_text(text).map_err(damaged)?;
     warn_if_open(path);
     Ok(key)
+}
+
+/// Whether a name is that of a key in the making.
+fn is_draft(name: &OsStr) -> bool {
+    let digits = name
+        .to_str()
+        .and_then(|name| name.strip_prefix(DRAFT_PREFIX));
+    digits.is_some_and(|digits| {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        digits.len() == 16 && digits.bytes().all(is_digit)
+    })
 }
 
 fn write_synced(path: &Path, text: &str) -> io::Result<()> {

@@ -1,12 +1,24 @@
 //! `vultus inspect`
 
+use serde::Serialize;
+
 use super::args::Inspect;
 use super::exit::Exit;
-use super::output;
+use super::output::{self, PathName};
 use crate::partition::{
     CatalogReport, DamagedBytes, Inspection, SegmentReport, SnapshotReport, inspect,
 };
 use crate::types::Timestamp;
+
+/// What is in a file.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    file: PathName<'a>,
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    whole: bool,
+}
 
 pub(super) fn run(verb: &Inspect) -> anyhow::Result<Exit> {
     let bar = output::byte_progress("reading");
@@ -15,9 +27,11 @@ pub(super) fn run(verb: &Inspect) -> anyhow::Result<Exit> {
     let inspection = inspection?;
     let is_whole = inspection.is_whole();
     if verb.json {
-        let mut value = serde_json::to_value(&inspection)?;
-        value["whole"] = is_whole.into();
-        output::json_line(&value)?;
+        output::json_line(&Inspected {
+            file: PathName::new("file", &verb.file),
+            inspection: &inspection,
+            whole: is_whole,
+        })?;
     } else {
         let text = match &inspection {
             Inspection::Segment(report) => segment(report),
@@ -151,6 +165,7 @@ fn catalog(report: &CatalogReport) -> String {
         ("bytes", report.bytes.to_string()),
         ("version", report.version.to_string()),
         ("next number", report.next.to_string()),
+        ("changes", report.changes.to_string()),
     ])];
     let columns = [
         "partition",
@@ -183,6 +198,7 @@ fn catalog(report: &CatalogReport) -> String {
         ]);
     }
     parts.push(state.to_string());
+    parts.extend(output::left_alone(&report.left_alone));
     parts.extend(damage_table(
         report.damage.iter().map(|damage| ("", damage)),
     ));

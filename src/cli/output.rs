@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::exchange::Length;
+use crate::partition::LeftAlone;
 
 /// A path as a member of a JSON object, to be flattened into it. One that is no text has its
 /// bytes beside it, as hexadecimal digits: `{"path":"a\u{fffd}.jpg","path_bytes":"61ff2e6a7067"}`.
@@ -66,6 +67,11 @@ impl Serialize for PathNames<'_> {
         }
         map.end()
     }
+}
+
+/// The bytes of a path that is no text, as hexadecimal digits.
+pub(super) fn path_bytes(path: &Path) -> Option<String> {
+    path.to_str().is_none().then(|| digits(path))
 }
 
 fn digits(path: &Path) -> String {
@@ -186,6 +192,27 @@ pub(super) fn advance(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
 /// A number of things for people.
 pub(super) fn count(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// What is said of files among the segments that are none of the data directory's, if there are any.
+pub(super) fn left_alone(found: &LeftAlone) -> Option<String> {
+    let LeftAlone {
+        files,
+        bytes,
+        first,
+    } = found;
+    let more = match files - first.len() {
+        0 => String::new(),
+        _ => ", ...".to_owned(),
+    };
+    (*files > 0).then(|| {
+        format!(
+            "{} among the segments that the catalog does not name, {:.1} MB, left alone: {}{more}",
+            count(*files, "file", "files"),
+            *bytes as f64 / 1e6,
+            first.join(", ")
+        )
+    })
 }
 
 /// A time for people.

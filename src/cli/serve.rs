@@ -20,6 +20,11 @@ use crate::web::{self, AppState};
 pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     let engine = Arc::new(open::engine(settings)?);
     open::warn_of_readers(settings);
+    // The log and `/v1/status` tell of galleries that cannot be opened; the others are served.
+    engine
+        .store()
+        .look_over()
+        .context("looking over the galleries")?;
     let faces = Arc::new(open::faces(settings)?);
     // Until the service has stopped.
     let _maintenance = Maintenance::start(engine.store(), &MaintenanceOptions::default())

@@ -86,6 +86,34 @@ pub enum StoreError {
         /// The name of its partition, or the number where the segment has no name.
         partition: String,
     },
+    /// A catalog was put back that is older than the one that was there last.
+    #[error(
+        "catalog `{path}` is an older one: it counts {found} changes, and `{witness}` {expected}, so that {} are missing; nothing was changed: put the newer catalog back, or restore a snapshot into another directory; if both are lost, `vultus gallery repair --accept-catalog` goes on with this one", expected - found
+    )]
+    OlderCatalog {
+        /// The catalog file.
+        path: PathBuf,
+        /// What counts more.
+        witness: PathBuf,
+        /// How many changes there were.
+        expected: u64,
+        /// How many the catalog has.
+        found: u64,
+    },
+    /// The catalog, or the witness beside it, was put in the place of another one's.
+    #[error(
+        "catalog `{path}` is of data directory {found:016x}, and `{witness}` of {expected:016x}; nothing was changed: put back the one that came from elsewhere; if it is the catalog that belongs here, and only the other file is lost, `vultus gallery repair --accept-catalog` says so"
+    )]
+    ForeignCatalog {
+        /// The catalog file.
+        path: PathBuf,
+        /// The file that is of another data directory.
+        witness: PathBuf,
+        /// Which one the witness is of.
+        expected: u64,
+        /// Which one the catalog is of.
+        found: u64,
+    },
     /// A catalog is to be made where there is one.
     #[error("there is a catalog, `{path}`: only where it is lost can one be made of segments")]
     CatalogPresent {

@@ -74,7 +74,7 @@ const NUMBER_MAX: u64 = 1 << 62;
 
 /// What the name of a file says.
 #[derive(Clone, Copy)]
-enum SegmentFile {
+pub(super) enum SegmentFile {
     /// A segment that the catalog names, or named.
     Named(u64),
     /// A segment that the catalog does not name yet.
@@ -83,7 +83,7 @@ enum SegmentFile {
 
 impl SegmentFile {
     /// `None` for what is not ours.
-    fn of(path: &Path) -> Option<SegmentFile> {
+    pub(super) fn of(path: &Path) -> Option<SegmentFile> {
         let name = path.file_name()?.to_str()?;
         let (number, is_draft) = match name.strip_suffix(".new") {
             Some(name) => (name.strip_suffix(".vseg")?, true),
@@ -180,7 +180,13 @@ impl Files {
             segment,
             partition,
             entry.header_checksum,
-        )?;
+        );
+        let opened = opened.or_else(|error| {
+            // Whose it is says more than what is wrong with it.
+            let header = self.header_of(&path);
+            let identity = header.and_then(|header| header.identity);
+            self.refuse_foreign(&path, identity).and(Err(error))
+        })?;
         self.refuse_foreign(&path, opened.identity())?;
         if opened.rows() as u64 != entry.rows {
             return Err(StoreError::Damaged {

@@ -21,6 +21,7 @@
 //! store      inspect
 //! upkeep     batch     archive
 //! partition  health
+//! strays
 //! files
 //! catalog
 //! snapshot
@@ -61,6 +62,7 @@ pub(crate) mod private;
 mod segment;
 mod snapshot;
 mod store;
+mod strays;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -68,6 +70,7 @@ mod upkeep;
 
 pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
 pub use batch::{Import, Note, TemplateBatch};
+pub use catalog::AcceptedCatalog;
 pub use error::StoreError;
 pub use health::{Health, PartitionHealth};
 pub use inspect::{
@@ -81,4 +84,5 @@ pub use segment::{
 };
 pub use snapshot::{BlockReader, Row, Snapshot};
 pub use store::{Erased, PartitionSummary, StateValue, Store, restore_archive};
+pub use strays::LeftAlone;
 pub use upkeep::{Compacted, Damage, RebuiltCatalog, RebuiltPartition, RepairedSegment, Verified};

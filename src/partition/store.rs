@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::{self, Manifest};
 use super::catalog::{
-    CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost, remove_leftover,
-    trace_of_lost,
+    AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
+    remove_leftover, trace_of_lost,
 };
 use super::disk::{Disk, RealDisk};
 use super::error::StoreError;
@@ -153,6 +153,17 @@ impl Store {
         now: Timestamp,
     ) -> Result<RebuiltCatalog, StoreError> {
         upkeep::rebuild(&RealDisk, directory, names, now)
+    }
+
+    /// Takes the catalog for the last one, though [`Store::open`] refuses it as an older one, or because
+    /// the file beside it is another data directory's. What was done since it was the last one is lost.
+    ///
+    /// # Errors
+    ///
+    /// If there is no data directory, another process has it open, it cannot be written, or is damaged.
+    pub fn accept_catalog(directory: &Path) -> Result<AcceptedCatalog, StoreError> {
+        must_exist(directory)?;
+        Catalog::accept(directory, &RealDisk)
     }
 
     pub(super) fn open_on(disk: Arc<dyn Disk>, directory: &Path) -> Result<Store, StoreError> {
@@ -427,6 +438,37 @@ impl Store {
         let stopped = self.common.commits.failure();
         let (partitions, findings) = (self.partitions()?, &self.common.findings);
         Ok(Health::of(&partitions, findings, stopped.as_ref()))
+    }
+
+    /// Opens every segment that the catalog names, without reading a row, so that one that is
+    /// missing, cut or another one's is known before somebody searches. [`Store::health`] and the log
+    /// tell of partitions that have one; the others are not concerned.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn look_over(&self) -> Result<(), StoreError> {
+        let entries = self.catalog().read(|tables| tables.partitions())?;
+        for id in self.partitions()? {
+            let Some(entry) = entries.get(&id.to_string()) else {
+                continue;
+            };
+            if let Err(error) = self.look_over_one(entry.partition) {
+                self.common.findings.not_opened(&id, &error);
+                upkeep::report(&id, &error);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_over_one(&self, partition: u64) -> Result<(), StoreError> {
+        let segments = self
+            .catalog()
+            .read(|tables| tables.segments_of(partition))?;
+        for (segment, entry) in segments {
+            self.files().open(partition, segment, &entry)?;
+        }
+        Ok(())
     }
 
     /// Reads all that the catalog says of one partition, or of all, and every byte of their segments;

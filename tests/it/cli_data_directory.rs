@@ -308,3 +308,251 @@ fn nothing_is_written_through_a_link_at_the_name_of_a_draft() {
         }
     }
 }
+
+/// A data directory with a gallery and an app, an older copy of all its files, and another one that
+/// was made in the same way.
+struct Pair {
+    data: Data,
+    older: BTreeMap<PathBuf, Vec<u8>>,
+    newer: BTreeMap<PathBuf, Vec<u8>>,
+    other: Data,
+}
+
+const CREATE_APP: [&str; 6] = ["app", "create", "--storage", "bws", "--name", "a"];
+const IDENTIFY: [&str; 5] = ["identify", "--partition", "bws.1", "--threshold", "-1"];
+
+impl Pair {
+    fn new() -> Pair {
+        let [data, other] = [Data::new(), Data::new()];
+        for one in [&data, &other] {
+            success(&one.run(&CREATE_APP));
+        }
+        let older = files(&data.at("data"));
+        success(&data.import("bws.2"));
+        success(&data.run(&CREATE_APP));
+        let newer = files(&data.at("data"));
+        Pair {
+            data,
+            older,
+            newer,
+            other,
+        }
+    }
+
+    /// The file of a kind, and its name in the other data directory.
+    fn file(&self, name: &str) -> PathBuf {
+        let mut files = self.newer.keys();
+        let found =
+            files.find(|path| path.ends_with(name) || (name == "segment" && is_segment(path)));
+        found.unwrap().clone()
+    }
+
+    fn do_to(&self, name: &str, done: Done) {
+        let path = self.file(name);
+        match done {
+            Done::Deleted => fs::remove_file(&path).unwrap(),
+            Done::Older => fs::write(&path, &self.older[&path]).unwrap(),
+            Done::Swapped => {
+                let name = path.strip_prefix(self.data.at("data")).unwrap();
+                fs::copy(self.other.at("data").join(name), &path).unwrap();
+            }
+            Done::Garbage => fs::write(&path, b"no such thing").unwrap(),
+        };
+    }
+
+    fn undo(&self) {
+        for path in files(&self.data.at("data")).into_keys() {
+            fs::remove_file(path).unwrap();
+        }
+        for (path, bytes) in &self.newer {
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    /// All that somebody could miss.
+    fn held(&self) -> Vec<String> {
+        let mut held = vec![success(&self.data.run(&["app", "list"]))];
+        for gallery in ["bws.1", "bws.2"] {
+            let to = self.data.at("held.jsonl");
+            let export = ["gallery", "export", "--partition", gallery, "--overwrite"];
+            success(
+                &self
+                    .data
+                    .run(&[&export[..], &["--output", text(&to)]].concat()),
+            );
+            held.push(fs::read_to_string(to).unwrap());
+        }
+        held
+    }
+
+    /// What is said first by verbs that look on, change, and serve.
+    fn refusals(&self, verbs: &[&[&str]]) -> Vec<Option<String>> {
+        let rows = self.data.at("rows.npy");
+        let tell = |verb: &&[&str]| {
+            let embeddings: &[&str] = &["--embeddings", text(&rows)];
+            let more = if verb[0] == "identify" {
+                embeddings
+            } else {
+                &[]
+            };
+            let output = self.data.run(&[verb, more].concat());
+            let said = [output.stdout, output.stderr].concat();
+            (!output.status.success()).then(|| String::from_utf8(said).unwrap())
+        };
+        verbs.iter().map(tell).collect()
+    }
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "vseg")
+}
+
+/// Some verbs, with their arguments.
+type Verbs = &'static [&'static [&'static str]];
+
+#[derive(Clone, Copy, Debug)]
+enum Done {
+    Deleted,
+    Swapped,
+    Older,
+    Garbage,
+}
+
+/// What is said where a file is not what it was, and by whom; `None` where nobody can miss anything.
+#[rustfmt::skip]
+const SAID: &[(&str, Done, Verbs, Option<&str>)] = &[
+    ("catalog.redb", Done::Deleted, ALL_VERBS, Some("catalog.redb` is missing")),
+    ("catalog.redb", Done::Swapped, ALL_VERBS, Some("is of data directory")),
+    ("catalog.redb", Done::Older, ALL_VERBS, Some("is an older one")),
+    ("catalog.redb", Done::Garbage, ALL_VERBS, Some("catalog.redb` is damaged")),
+    ("segment", Done::Deleted, READERS, Some(".vseg`")),
+    ("segment", Done::Swapped, READERS, Some("belongs to another data directory")),
+    ("segment", Done::Garbage, READERS, Some(".vseg` is damaged")),
+    ("writer.lock", Done::Deleted, ALL_VERBS, None),
+    ("writer.lock", Done::Swapped, ALL_VERBS, Some("writer.lock` of")),
+    ("writer.lock", Done::Older, ALL_VERBS, None),
+    ("writer.lock", Done::Garbage, ALL_VERBS, None),
+    ("readers.lock", Done::Deleted, ALL_VERBS, None),
+    ("readers.lock", Done::Garbage, ALL_VERBS, None),
+    ("catalog.lock", Done::Deleted, ALL_VERBS, None),
+    ("catalog.lock", Done::Garbage, ALL_VERBS, None),
+    ("server.key", Done::Deleted, &[&CREATE_APP], Some("server.key` is missing")),
+    ("server.key", Done::Swapped, &[&CREATE_APP], Some("is not the one")),
+    ("server.key", Done::Garbage, &[&CREATE_APP], Some("server.key` is damaged")),
+];
+const ALL_VERBS: Verbs = &[&["gallery", "list"], &IDENTIFY, &["gallery", "compact"]];
+const READERS: Verbs = &[&["gallery", "verify", "--partition", "bws.1"], &IDENTIFY];
+
+#[test]
+fn every_kind_of_file_that_is_gone_swapped_or_older_is_refused_by_name_and_nothing_is_lost() {
+    let pair = Pair::new();
+    let held = pair.held();
+    for (name, done, verbs, said) in SAID {
+        pair.do_to(name, *done);
+        for refusal in pair.refusals(verbs) {
+            match (said, &refusal) {
+                (Some(said), Some(refusal)) => {
+                    assert!(refusal.contains(said), "{name} {done:?}: {refusal}");
+                }
+                (None, None) => {}
+                _ => panic!("{name} {done:?}: {refusal:?}"),
+            }
+        }
+        if said.is_none() {
+            assert_eq!(pair.held(), held, "{name} {done:?}");
+        }
+        pair.undo();
+        assert_eq!(pair.held(), held, "{name} {done:?}");
+    }
+}
+
+#[test]
+fn an_older_catalog_is_refused_with_the_way_out_and_taken_when_asked() {
+    let pair = Pair::new();
+    let list = ["gallery", "list"];
+    pair.do_to("catalog.redb", Done::Older);
+    let said = failure(&pair.data.run(&list));
+    for part in [
+        "catalog.redb` is an older one",
+        "writer.lock`",
+        "restore a snapshot",
+        "gallery repair --accept-catalog",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // What the older one does not name would be left behind: it is not taken while that is there.
+    let accept = ["gallery", "repair", "--accept-catalog"];
+    let output = pair.data.run(&accept);
+    success(&output);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("changes are lost"), "{told}");
+    assert!(told.contains("may be missing"), "{told}");
+    let said = failure(&pair.data.run(&list));
+    assert!(said.contains("does not know the segment"), "{said}");
+    for path in pair
+        .newer
+        .keys()
+        .filter(|path| !pair.older.contains_key(*path))
+    {
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(success(&pair.data.run(&list)), "bws.1\n");
+    let output = pair.data.run(&accept);
+    success(&output);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("nothing was changed"), "{told}");
+    pair.do_to("writer.lock", Done::Swapped);
+    let output = pair.data.run(&[&accept[..], &["--json"]].concat());
+    let told: serde_json::Value = serde_json::from_str(&success(&output)).unwrap();
+    assert_eq!(
+        (&told["was_of_another"], &told["changes_expected"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+    success(&pair.data.run(&["gallery", "verify"]));
+}
+
+#[test]
+fn what_is_none_of_ours_among_the_segments_is_counted_and_left_alone() {
+    let data = Data::new();
+    let strays = [
+        "segments/notes.txt",
+        "segments/1/copy of 2.vseg",
+        "segments/1/777.vseg",
+        "segments/old/3.vseg",
+    ];
+    let catalog = data.at("data/catalog.redb");
+    let inspect = || vultus(&["inspect", "--json", text(&catalog)]);
+    let told = |output: &Output| -> serde_json::Value {
+        let value: serde_json::Value = serde_json::from_str(&success(output)).unwrap();
+        value["left_alone"].clone()
+    };
+    let verify = ["gallery", "verify", "--json"];
+    let nothing = serde_json::json!({ "files": 0, "bytes": 0, "first": [] });
+    assert_eq!(told(&data.run(&verify)), nothing);
+    assert_eq!(told(&inspect()), nothing);
+    for (at, name) in strays.iter().enumerate() {
+        let path = data.at("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![7; 10 + at]).unwrap();
+    }
+    for output in [data.run(&verify), inspect()] {
+        let told = told(&output);
+        assert_eq!(
+            (&told["files"], &told["bytes"]),
+            (&4.into(), &46.into()),
+            "{told}"
+        );
+        let first = told["first"].to_string();
+        assert!(strays.iter().all(|name| first.contains(name)), "{first}");
+    }
+    let said = success(&data.run(&["gallery", "verify"]));
+    assert!(said.contains("4 files among the segments"), "{said}");
+    assert!(success(&vultus(&["inspect", text(&catalog)])).contains("4 files among the segments"));
+    success(&data.run(&["gallery", "compact"]));
+    assert!(
+        strays
+            .iter()
+            .all(|name| data.at("data").join(name).exists())
+    );
+}

@@ -180,6 +180,10 @@ pub(in crate::cli) struct Repair {
     /// removals, apps and keys stay lost
     #[arg(long, conflicts_with_all = ["partition", "from", "accept_loss"])]
     pub(in crate::cli) from_segments: bool,
+    /// Go on with a catalog that is refused because it is an older one, or because `writer.lock` is
+    /// another data directory's: what was done since stays lost
+    #[arg(long, conflicts_with_all = ["partition", "from", "accept_loss", "from_segments", "names"])]
+    pub(in crate::cli) accept_catalog: bool,
     /// The name of a gallery by the number of its folder, where older segments do not say it
     #[arg(
         long = "name",

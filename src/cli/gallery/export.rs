@@ -1,9 +1,22 @@
 //! `vultus gallery export`
 
+use serde::Serialize;
+
 use crate::cli::args::Export;
 use crate::cli::exit::Exit;
+use crate::cli::output::PathName;
 use crate::cli::{open, output};
 use crate::config::Settings;
+
+/// What was written where.
+#[derive(Serialize)]
+struct Exported<'a> {
+    partition: String,
+    encoder: String,
+    exported: u64,
+    #[serde(flatten)]
+    file: PathName<'a>,
+}
 
 pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
@@ -16,12 +29,12 @@ pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let (exported, file) = (exported?, verb.output.display());
     if verb.json {
-        output::json_line(&serde_json::json!({
-            "partition": id.to_string(),
-            "encoder": encoder.to_string(),
-            "exported": exported,
-            "file": file.to_string(),
-        }))?;
+        output::json_line(&Exported {
+            partition: id.to_string(),
+            encoder: encoder.to_string(),
+            exported,
+            file: PathName::new("file", &verb.output),
+        })?;
     } else {
         output::say!("exported {exported} embeddings of `{encoder}` from {id} to `{file}`");
     }

@@ -19,6 +19,9 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     if verb.from_segments {
         return rebuild(verb, settings);
     }
+    if verb.accept_catalog {
+        return accept_catalog(verb, settings);
+    }
     let engine = open::existing_engine(settings)?;
     let only = verb.partition.as_ref();
     if let Some(id) = only
@@ -77,6 +80,30 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         "lost with the catalog are templates that were not sealed, apps, keys and imports under way; \
          people who were removed lately may be back: see to them, and run `vultus gallery verify`"
     );
+    Ok(Exit::Success)
+}
+
+/// Takes the catalog for the last one.
+fn accept_catalog(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
+    let accepted = Store::accept_catalog(&settings.data_dir)?;
+    if verb.json {
+        output::json_line(&accepted)?;
+    } else if !accepted.is_news() {
+        output::say!("the catalog is the last one that is known: nothing was changed");
+    } else if let Some(expected) = accepted.changes_expected {
+        let missing = expected.saturating_sub(accepted.changes);
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        let missing = output::count(missing, "change", "changes");
+        output::say!("the catalog is taken for the last one: the last {missing} are lost");
+    } else {
+        output::say!("the catalog is taken for the last one of this data directory");
+    }
+    if accepted.is_news() {
+        output::tell!(
+            "people who were enrolled since may be missing, and people who were removed may be back; \
+             see to them, and run `vultus gallery verify`"
+        );
+    }
     Ok(Exit::Success)
 }
 

@@ -1,10 +1,23 @@
 //! `vultus gallery snapshot`
 
+use serde::Serialize;
+
 use crate::cli::args::Snapshot;
 use crate::cli::exit::Exit;
+use crate::cli::output::PathName;
 use crate::cli::{open, output};
 use crate::config::Settings;
+use crate::partition::Manifest;
 use crate::types::Clock;
+
+/// What was copied where.
+#[derive(Serialize)]
+struct Copied<'a> {
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+    #[serde(flatten)]
+    file: PathName<'a>,
+}
 
 pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
@@ -15,7 +28,10 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
     bar.finish_and_clear();
     let manifest = manifest?;
     if verb.json {
-        output::json_line(&manifest)?;
+        output::json_line(&Copied {
+            manifest: &manifest,
+            file: PathName::new("file", &verb.to),
+        })?;
     } else {
         let templates = manifest.templates();
         let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");

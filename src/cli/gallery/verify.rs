@@ -29,6 +29,9 @@ pub(super) fn run(verb: &Verify, settings: &Settings) -> anyhow::Result<Exit> {
         for damage in &verified.damage {
             output::line(format!("{}: {}", damage.partition, damage.what))?;
         }
+        if let Some(text) = output::left_alone(&verified.left_alone) {
+            output::line(text)?;
+        }
         output::say!(
             "read {} templates in {}, {:.1} MB: {}",
             verified.templates,

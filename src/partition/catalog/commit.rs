@@ -5,7 +5,8 @@
 //! hand out the results. Whoever comes meanwhile waits, and one of them leads the next group.
 //!
 //! What a crash leaves: before the commit returns, all changes of the group or none; redb's commit
-//! is atomic. After it, all of them.
+//! is atomic. After it, all of them. Each group counts itself, by which an older catalog is known
+//! ([`super::witness`]).
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,9 @@ use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 
 use super::tables::{
-    self, Catalog, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry,
-    TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number, sealed,
+    self, Catalog, META_CHANGES, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE,
+    SegmentEntry, TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number,
+    sealed,
 };
 use crate::partition::StoreError;
 use crate::partition::snapshot::{Shared, Snapshot};
@@ -52,6 +54,8 @@ struct Lead {
     /// The number that the catalog says is next, and that an open begins with. It is ahead of what
     /// is given away, so that few commits have to write it.
     reserved: u64,
+    /// How many groups the catalog has seen.
+    changes: u64,
     /// Why nothing is written any more. After a failed write or sync nobody knows what is on disk
     /// until it is read again from the start (Rebello et al., "Can Applications Recover from fsync
     /// Failures?", USENIX ATC 2020).
@@ -101,6 +105,7 @@ impl Commits {
         let lead = Lead {
             next_number,
             reserved: next_number,
+            changes: number(META_CHANGES)?.unwrap_or(0),
             broken: None,
         };
         Ok(Commits {
@@ -245,9 +250,13 @@ impl Commits {
             reserved = next_number + NUMBERS_RESERVED;
             put_number(&transaction, META_NEXT, reserved).map_err(failed)?;
         }
+        let changes = lead.changes + 1;
+        put_number(&transaction, META_CHANGES, changes).map_err(failed)?;
         transaction.commit().map_err(|e| failed(e.into()))?;
         // Also after it: whoever is told of the change believes that it stays.
         self.catalog.still_there()?;
+        self.catalog.bear_witness(changes)?;
+        lead.changes = changes;
         lead.next_number = next_number;
         lead.reserved = reserved;
         for (shared, snapshot) in snapshots {

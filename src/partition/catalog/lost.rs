@@ -1,13 +1,14 @@
 //! Whether a data directory without a catalog once had one.
 //!
 //! A new catalog beside what another one named would call all of that left over. So it is made only
-//! where nothing else is. Whoever opens a data directory first makes `writer.lock`, then the whole
-//! catalog, durably, and only then anything else: a crash on the way leaves nothing that
-//! looks like a loss.
+//! where nothing else is. Whoever opens a data directory first makes `writer.lock`, empty, then the
+//! whole catalog, durably, and only then anything else: a crash on the way leaves nothing that looks
+//! like a loss.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::witness::Witness;
 use crate::partition::StoreError;
 use crate::partition::disk::Disk;
 
@@ -48,7 +49,9 @@ pub(in crate::partition) fn trace_of_lost(
             return Ok(Some(path));
         }
     }
-    Ok(None)
+    // It says something only once there is a catalog.
+    let witness = Witness::read(directory)?;
+    Ok(witness.map(|_| Witness::path_in(directory)))
 }
 
 /// All that is not a directory, in a directory of directories.

@@ -8,10 +8,11 @@ use redb::Database;
 use super::copy::remove_leftover;
 use super::lost::CATALOG_FILE;
 use super::tables::{
-    META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE,
-    SegmentEntry, TAIL, TOMBSTONES, VERSION, failure, key_of_name, key_of_numbers,
-    lock_for_writing, open_database, put_number, sealed,
+    FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
+    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, VERSION, failure, key_of_name,
+    key_of_numbers, lock_for_writing, open_database, put_number, sealed,
 };
+use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;
 use crate::partition::disk::Disk;
 
@@ -45,11 +46,12 @@ pub(in crate::partition) fn create_rebuilt<T>(
     if path.symlink_metadata().is_ok() {
         return Err(StoreError::CatalogPresent { path });
     }
-    let (rebuilt, report) = look()?;
+    let (mut rebuilt, report) = look()?;
+    let changes = follow_witness(&mut rebuilt, directory, disk)?;
     let draft = directory.join("catalog.redb.rebuilt.new");
     remove_leftover(&draft, disk)?;
     let database = open_database(&draft, directory, disk)?;
-    let written = write(&database, &rebuilt, disk);
+    let written = write(&database, &rebuilt, changes, disk);
     written.map_err(|error| failure("write", &draft, error))?;
     drop(database);
     let renamed = disk.rename(&draft, &path);
@@ -59,7 +61,29 @@ pub(in crate::partition) fn create_rebuilt<T>(
     Ok(report)
 }
 
-fn write(database: &Database, rebuilt: &Rebuilt, disk: &dyn Disk) -> Result<(), redb::Error> {
+/// How many changes the new catalog counts: more than the lost one, so that it is the older one if it
+/// turns up. What is known of another data directory's is forgotten.
+fn follow_witness(
+    rebuilt: &mut Rebuilt,
+    directory: &Path,
+    disk: &dyn Disk,
+) -> Result<u64, StoreError> {
+    let Some(witness) = Witness::read(directory)? else {
+        return Ok(FIRST_CHANGE);
+    };
+    if *rebuilt.identity.get_or_insert(witness.identity) == witness.identity {
+        return Ok(witness.changes.saturating_add(1));
+    }
+    WitnessWriter::new(directory, disk)?.forget()?;
+    Ok(FIRST_CHANGE)
+}
+
+fn write(
+    database: &Database,
+    rebuilt: &Rebuilt,
+    changes: u64,
+    disk: &dyn Disk,
+) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     let identity = rebuilt
         .identity
@@ -67,6 +91,7 @@ fn write(database: &Database, rebuilt: &Rebuilt, disk: &dyn Disk) -> Result<(), 
     put_number(&transaction, META_VERSION, u64::from(VERSION))?;
     put_number(&transaction, META_NEXT, rebuilt.highest.saturating_add(1))?;
     put_number(&transaction, META_IDENTITY, identity)?;
+    put_number(&transaction, META_CHANGES, changes)?;
     let mut partitions = transaction.open_table(PARTITIONS)?;
     for (name, entry) in &rebuilt.partitions {
         partitions.insert(&**name, &*sealed(&key_of_name(name), &json(entry)))?;

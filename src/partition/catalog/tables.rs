@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fill::FilledAhead;
 use super::lost::{CATALOG_FILE, refuse_if_lost};
+use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, lock_file};
 use crate::partition::segment::{ROWS_MAX, checksum};
@@ -41,6 +42,9 @@ const COPY_ATTEMPTS: usize = 20;
 const QUIET_MILLISECONDS_MAX: usize = 1_000;
 /// What redb may keep of the file in memory. The tail is the bulk of it, and is read once.
 const CACHE_BYTES: usize = 64 << 20;
+
+/// What a new catalog counts: that it was made.
+pub(super) const FIRST_CHANGE: u64 = 1;
 
 /// Every value below is what is named, followed by [`sealed`]'s checksum.
 pub(in crate::partition) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -66,6 +70,10 @@ pub(in crate::partition) const META_VERSION: &str = "version";
 /// The next number for anything that needs one: partitions, segments and templates share it, so
 /// that a number never comes back.
 pub(in crate::partition) const META_NEXT: &str = "next";
+
+/// How many commits the catalog has seen. Catalogs that were made before they were counted get it when
+/// they are next opened to be changed.
+pub(in crate::partition) const META_CHANGES: &str = "changes";
 
 /// Tells the data directory from all others. Catalogs that were made before there was one get it when
 /// they are next opened to be changed.
@@ -105,8 +113,30 @@ pub(in crate::partition) struct Catalog {
     file: Mutex<Option<FileId>>,
     /// Whoever copies the file holds a lock on it meanwhile.
     quiet: Option<File>,
+    /// Which data directory it is of, and where it is said how new the catalog is. `None` until that
+    /// is known, and where nothing is changed.
+    witness: Option<(NonZeroU64, WitnessWriter)>,
     /// Locked for as long as this process may change the catalog.
     _writer: Option<File>,
+}
+
+/// A catalog that was taken for the last one because somebody said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AcceptedCatalog {
+    /// How many changes it counted.
+    pub changes: u64,
+    /// How many there were, where that was known. What is missing of them stays lost.
+    pub changes_expected: Option<u64>,
+    /// Whether the file beside it was of another data directory.
+    pub was_of_another: bool,
+}
+
+impl AcceptedCatalog {
+    /// Whether it would not have been opened.
+    pub fn is_news(&self) -> bool {
+        let missing = self.changes_expected.is_some_and(|it| it > self.changes);
+        missing || self.was_of_another
+    }
 }
 
 /// By what the system tells files apart, whatever their names.
@@ -127,6 +157,56 @@ impl Catalog {
         directory: &Path,
         disk: &dyn Disk,
     ) -> Result<Catalog, StoreError> {
+        let mut catalog = Catalog::open_any(directory, disk)?;
+        let (identity, changes) = catalog.read(|tables| tables.age())?;
+        match Witness::read(directory)? {
+            Some(witness) => witness.refuse_older(&catalog.path, identity, changes)?,
+            None if changes > FIRST_CHANGE => {
+                let witness = Witness::path_in(directory);
+                tracing::info!(
+                    "`{}` says nothing of the catalog: whether it is the last one is not known",
+                    witness.display()
+                );
+            }
+            None => {}
+        }
+        catalog.complete(disk, FIRST_CHANGE)?;
+        catalog.begin_witness(directory, disk)?;
+        Ok(catalog)
+    }
+
+    /// Takes the catalog in `directory` for the last one, whatever was known of it: it opens again,
+    /// and no other one does that counts as many changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::open`], if it is missing, damaged, or in use.
+    pub(in crate::partition) fn accept(
+        directory: &Path,
+        disk: &dyn Disk,
+    ) -> Result<AcceptedCatalog, StoreError> {
+        let mut catalog = Catalog::open_any(directory, disk)?;
+        let (identity, found) = catalog.read(|tables| tables.age())?;
+        let witness = Witness::read(directory)?;
+        let of_this = |witness: &Witness| identity.is_none_or(|it| it == witness.identity);
+        let expected = witness.filter(of_this).map(|witness| witness.changes);
+        let accepted = AcceptedCatalog {
+            changes: found,
+            changes_expected: expected,
+            was_of_another: witness.is_some() && expected.is_none(),
+        };
+        if !accepted.is_news() {
+            return Ok(accepted);
+        }
+        // More than any that was lost: if one turns up, it is the older one.
+        let changes = found.max(expected.unwrap_or(0)).saturating_add(1);
+        catalog.complete(disk, changes)?;
+        catalog.begin_witness(directory, disk)?;
+        Ok(accepted)
+    }
+
+    /// Opens the catalog, or makes one, whether it is the last or an older one.
+    fn open_any(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         let writer = lock_for_writing(directory)?;
         let database = match disk.open(&path) {
@@ -148,10 +228,10 @@ impl Catalog {
             backing: Backing::Writable(RwLock::new(Arc::new(database))),
             file: Mutex::new(Some(file)),
             quiet: Some(created),
+            witness: None,
             _writer: Some(writer),
         };
         catalog.check_version()?;
-        catalog.complete(disk)?;
         Ok(catalog)
     }
 
@@ -159,15 +239,22 @@ impl Catalog {
     /// Takes as much memory as the file is long.
     pub(in crate::partition) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
+        // First: whoever changes the catalog meanwhile makes it newer.
+        let witness = Witness::read(directory)?;
         let backing = Backing::ReadOnly(copy_in_memory(&path)?);
         let catalog = Catalog {
             path,
             backing,
             file: Mutex::default(),
             quiet: None,
+            witness: None,
             _writer: None,
         };
         catalog.check_version()?;
+        if let Some(witness) = witness {
+            let (identity, changes) = catalog.read(|tables| tables.age())?;
+            witness.refuse_older(&catalog.path, identity, changes)?;
+        }
         Ok(catalog)
     }
 
@@ -176,22 +263,44 @@ impl Catalog {
         check_version(&self.path, found)
     }
 
-    /// Gives an older catalog what it lacks.
-    fn complete(&self, disk: &dyn Disk) -> Result<(), StoreError> {
-        let is_complete = |tables: &Tables<'_>| {
-            Ok(tables.identity()?.is_some() && tables.later_table(RETIRED)?.is_some())
-        };
-        if self.read(is_complete)? {
+    /// Gives a catalog what it lacks, if it is older than that, and counts at least so many changes.
+    fn complete(&self, disk: &dyn Disk, changes: u64) -> Result<(), StoreError> {
+        let (identity, counted) = self.read(|tables| tables.age())?;
+        let has_retired = self.read(|tables| Ok(tables.later_table(RETIRED)?.is_some()))?;
+        if identity.is_some() && has_retired && counted >= changes {
             return Ok(());
         }
         let database = self.database()?;
         let write = || -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
-            put_number(&transaction, META_IDENTITY, disk.new_identity())?;
+            if identity.is_none() {
+                put_number(&transaction, META_IDENTITY, disk.new_identity())?;
+            }
+            put_number(&transaction, META_CHANGES, counted.max(changes))?;
             transaction.open_table(RETIRED)?;
             Ok(transaction.commit()?)
         };
         write().map_err(|error| failure("write", &self.path, error))
+    }
+
+    /// Says from now on how new the catalog is. All that it holds is durable: that was seen to when
+    /// it was opened.
+    fn begin_witness(&mut self, directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+        let (identity, changes) = self.read(|tables| tables.age())?;
+        let writer = WitnessWriter::new(directory, disk)?;
+        self.witness = identity.map(|identity| (identity, writer));
+        self.bear_witness(changes)
+    }
+
+    /// Says that so many changes are durable.
+    pub(super) fn bear_witness(&self, changes: u64) -> Result<(), StoreError> {
+        match &self.witness {
+            Some((identity, writer)) => writer.write(Witness {
+                identity: *identity,
+                changes,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Gives a process that is copying the file a moment in which it does not change. It is not
@@ -336,7 +445,7 @@ impl Tables<'_> {
             let template = template.map_err(|what| damage(self.path, what))?;
             contents.tail.push(template);
         }
-        contents.segments = self.segments(&self.table(SEGMENTS)?, partition)?;
+        contents.segments = self.segments_of(partition)?;
         if let Some(table) = self.later_table(RETIRED)? {
             contents.retired = self.segments(&table, partition)?;
         }
@@ -383,6 +492,19 @@ impl Tables<'_> {
             }
         }
         Ok(known)
+    }
+
+    /// The segments of a partition, by number.
+    pub(in crate::partition) fn segments_of(
+        &self,
+        partition: u64,
+    ) -> Result<BTreeMap<u64, SegmentEntry>, StoreError> {
+        self.segments(&self.table(SEGMENTS)?, partition)
+    }
+
+    /// Which data directory it is of, and how many changes it has seen.
+    pub(super) fn age(&self) -> Result<(Option<NonZeroU64>, u64), StoreError> {
+        Ok((self.identity()?, self.number(META_CHANGES)?.unwrap_or(0)))
     }
 
     /// The identity of the data directory; `None` until one that is older was opened to be changed.
@@ -522,6 +644,7 @@ fn initialize(database: &Database, disk: &dyn Disk) -> Result<(), redb::Error> {
     put_number(&transaction, META_VERSION, u64::from(VERSION))?;
     put_number(&transaction, META_NEXT, 1)?;
     put_number(&transaction, META_IDENTITY, disk.new_identity())?;
+    put_number(&transaction, META_CHANGES, FIRST_CHANGE)?;
     transaction.open_table(PARTITIONS)?;
     transaction.open_table(TAIL)?;
     transaction.open_table(SEGMENTS)?;
@@ -606,7 +729,7 @@ fn builder() -> Builder {
 /// Keeps other writers out. redb's own lock is on a file that loses its name when the catalog is
 /// written anew, and somebody may have opened that file just before.
 pub(super) fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("writer.lock");
+    let path = Witness::path_in(directory);
     let file = lock_file(&path).map_err(|error| StoreError::io("create", &path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

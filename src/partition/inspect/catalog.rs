@@ -1,17 +1,22 @@
 //! What is in a catalog: counts, and values that are not what was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::path::Path;
 
-use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{DamagedBytes, StoreError};
 use crate::partition::catalog::{
-    META, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry, SEGMENTS, STATE, SegmentEntry, TAIL,
-    TOMBSTONES, check_version, copy_in_memory, failure, guarded, key_of_name, key_of_numbers,
-    key_of_state, unsealed,
+    META, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
+    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, check_version, copy_in_memory,
+    failure, guarded, key_of_name, key_of_numbers, key_of_state, unsealed,
 };
+use crate::partition::strays::{LeftAlone, left_alone};
 
 /// What a catalog is found to be.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,10 +27,16 @@ pub struct CatalogReport {
     pub version: u64,
     /// The next free number.
     pub next: u64,
+    /// How many commits it has seen; 0 where they were not counted. Of two copies the one with more is
+    /// the newer one.
+    pub changes: u64,
     /// The partitions, by name.
     pub partitions: Vec<PartitionReport>,
     /// What the layers above keep, by area.
     pub state: Vec<StateReport>,
+    /// Files among the segments beside it that it neither names nor has retired; none where there are
+    /// no segments beside it.
+    pub left_alone: LeftAlone,
     /// All that is wrong; offsets are unknown, and 0.
     pub damage: Vec<DamagedBytes>,
 }
@@ -75,6 +86,7 @@ fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
     let mut reading = Reading {
         path,
         transaction,
+        identity: None,
         report: CatalogReport {
             bytes,
             ..CatalogReport::default()
@@ -83,12 +95,17 @@ fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
     reading.meta()?;
     reading.partitions()?;
     reading.state()?;
+    if let Some(directory) = path.parent() {
+        let known = reading.known_segments()?;
+        reading.report.left_alone = left_alone(directory, &known, reading.identity);
+    }
     Ok(reading.report)
 }
 
 struct Reading<'a> {
     path: &'a Path,
     transaction: ReadTransaction,
+    identity: Option<NonZeroU64>,
     report: CatalogReport,
 }
 
@@ -105,6 +122,8 @@ impl Reading<'_> {
         check_version(self.path, number(META_VERSION))?;
         self.report.version = number(META_VERSION).unwrap_or_default();
         self.report.next = number(META_NEXT).unwrap_or_default();
+        self.identity = number(META_IDENTITY).and_then(NonZeroU64::new);
+        self.report.changes = number(META_CHANGES).unwrap_or_default();
         Ok(())
     }
 
@@ -149,6 +168,24 @@ impl Reading<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Segments in use, or retired, as (partition, segment).
+    fn known_segments(&self) -> Result<BTreeSet<(u64, u64)>, StoreError> {
+        let mut known = BTreeSet::new();
+        for definition in [SEGMENTS, RETIRED] {
+            let table = match self.transaction.open_table(definition) {
+                // Older catalogs do not have it.
+                Err(TableError::TableDoesNotExist(_)) => continue,
+                table => table.map_err(|error| failure("read", self.path, error))?,
+            };
+            let keys = table.iter().map_err(|e| failure("read", self.path, e))?;
+            for item in keys {
+                let (key, _) = item.map_err(|error| failure("read", self.path, error))?;
+                known.insert(key.value());
+            }
+        }
+        Ok(known)
     }
 
     fn state(&mut self) -> Result<(), StoreError> {

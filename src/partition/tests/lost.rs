@@ -15,7 +15,7 @@ const NOW: Timestamp = Timestamp {
 };
 
 /// A data directory with two partitions: one with a segment and a tail, one with a segment.
-fn filled(directory: &Path) -> Model {
+pub(super) fn filled(directory: &Path) -> Model {
     let store = Store::open(directory).unwrap();
     let mut model = Model::default();
     for operation in [
@@ -31,7 +31,7 @@ fn filled(directory: &Path) -> Model {
 }
 
 /// Everything that is in a directory, but what is empty: locks come and go.
-fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -262,13 +262,13 @@ fn same_templates(one: &Model, other: &Model) -> bool {
 }
 
 /// The files of segments.
-fn segments(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn segments(directory: &Path) -> Vec<PathBuf> {
     let all = contents(&directory.join("segments"));
     all.into_keys().collect()
 }
 
 /// Opens a data directory in every way, and returns what is said of it.
-fn refusals(directory: &Path) -> Vec<StoreError> {
+pub(super) fn refusals(directory: &Path) -> Vec<StoreError> {
     let opens = [Store::open, Store::open_existing, Store::open_read_only];
     opens.map(|open| open(directory).unwrap_err()).into()
 }
@@ -297,6 +297,14 @@ fn a_catalog_that_is_older_than_a_segment_is_refused() {
         let before = segments(directory.path());
 
         fs::write(&catalog, older).unwrap();
+        for error in refusals(directory.path()) {
+            assert!(
+                matches!(error, StoreError::OlderCatalog { .. }),
+                "{later:?}: {error}"
+            );
+        }
+        // Nor where nothing else says so.
+        fs::write(directory.path().join("writer.lock"), b"").unwrap();
         for error in refusals(directory.path()) {
             let StoreError::UnknownSegment { path, .. } = &error else {
                 panic!("{later:?}: {error}");
@@ -345,6 +353,15 @@ fn what_belongs_to_another_data_directory_is_refused() {
     let own = fs::read(&catalog).unwrap();
     fs::copy(other.path().join("catalog.redb"), &catalog).unwrap();
     let before = contents(&one.path().join("segments"));
+    let witness = one.path().join("writer.lock");
+    for error in refusals(one.path()) {
+        assert!(
+            matches!(&error, StoreError::ForeignCatalog { witness: named, .. } if *named == witness),
+            "{error}"
+        );
+    }
+    let witnessed = fs::read(&witness).unwrap();
+    fs::write(&witness, b"").unwrap();
     let store = Store::open(one.path()).unwrap();
     let error = Model::of(&store).unwrap_err();
     assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
@@ -353,12 +370,16 @@ fn what_belongs_to_another_data_directory_is_refused() {
     let empty = tempfile::tempdir().unwrap();
     drop(Store::open(empty.path()).unwrap());
     fs::copy(empty.path().join("catalog.redb"), &catalog).unwrap();
+    fs::write(&witness, b"").unwrap();
     for error in refusals(one.path()) {
         assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        // What was opened to be refused may have said something.
+        fs::write(&witness, b"").unwrap();
     }
     assert_eq!(contents(&one.path().join("segments")), before);
 
     fs::write(&catalog, own).unwrap();
+    fs::write(&witness, witnessed).unwrap();
     let store = Store::open(one.path()).unwrap();
     assert!(model.is_held_by(&Model::of(&store).unwrap()));
 }

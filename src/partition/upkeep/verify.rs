@@ -8,6 +8,7 @@ use crate::partition::catalog::{Catalog, Contents, PartitionEntry};
 use crate::partition::files::Files;
 use crate::partition::pace::Pace;
 use crate::partition::segment::Segment;
+use crate::partition::strays::{LeftAlone, left_alone};
 use crate::types::PartitionId;
 
 /// What reading a data directory again showed.
@@ -23,6 +24,8 @@ pub struct Verified {
     pub bytes: u64,
     /// Everything that is not as it was written; empty if all is well.
     pub damage: Vec<Damage>,
+    /// Files among the segments that are none of this data directory.
+    pub left_alone: LeftAlone,
 }
 
 /// Something that is not as it was written.
@@ -51,7 +54,11 @@ pub(in crate::partition) fn verify(
     let _all_files_stay = files.keep();
     let entries = catalog.read(|tables| tables.partitions())?;
     let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
-    let mut found = Verified::default();
+    let known = catalog.read(|tables| tables.known_segments())?;
+    let mut found = Verified {
+        left_alone: left_alone(files.directory(), &known, files.identity()),
+        ..Verified::default()
+    };
     let mut contents = Vec::new();
     for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
         found.partitions += 1;

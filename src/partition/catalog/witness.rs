@@ -1,0 +1,210 @@
+//! What tells an older catalog that was put back from the one that was there last.
+//!
+//! Every commit counts itself in the catalog, and once it is durable the count is written beside
+//! it, into `writer.lock`. So the witness is never ahead of what is durable, whatever a crash
+//! leaves: it need not be synced, and costs no time. A catalog that counts less than its witness
+//! is an older one, and what was done since would be undone without a word.
+//!
+//! A witness that is missing or damaged says nothing: older data directories have none, and a
+//! crash of the machine may lose it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::partition::StoreError;
+use crate::partition::disk::{Disk, DiskFile};
+use crate::partition::segment::checksum;
+
+/// The file that has it, and that whoever changes the data directory holds a lock on.
+const WITNESS_FILE: &str = "writer.lock";
+const MAGIC: [u8; 8] = *b"VULTLAST";
+const VERSION: u64 = 1;
+const BYTES: usize = 40;
+
+/// What was last known of the catalog of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Witness {
+    /// The data directory.
+    pub(super) identity: NonZeroU64,
+    /// How many commits its catalog had.
+    pub(super) changes: u64,
+}
+
+impl Witness {
+    /// Where it is in a data directory.
+    pub(super) fn path_in(directory: &Path) -> PathBuf {
+        directory.join(WITNESS_FILE)
+    }
+
+    /// The witness of a data directory, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the file is there and cannot be read.
+    pub(super) fn read(directory: &Path) -> Result<Option<Witness>, StoreError> {
+        let path = Witness::path_in(directory);
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| {
+            let most = BYTES as u64;
+            file.take(most).read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => Ok(Witness::parse(&bytes)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(StoreError::io("read", &path, error)),
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Witness> {
+        let bytes: &[u8; BYTES] = bytes.try_into().ok()?;
+        let (said, sum) = bytes.split_last_chunk::<8>()?;
+        if u64::from_le_bytes(*sum) != checksum(said) || !said.starts_with(&MAGIC) {
+            return None;
+        }
+        let number = |at: usize| {
+            let bytes = said[at..].first_chunk::<8>();
+            bytes.map(|bytes| u64::from_le_bytes(*bytes))
+        };
+        // A later version may mean something else by it.
+        (number(8)? == VERSION).then_some(())?;
+        Some(Witness {
+            identity: NonZeroU64::new(number(16)?)?,
+            changes: number(24)?,
+        })
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let numbers = [VERSION, self.identity.get(), self.changes];
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend(checksum(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Fails if a catalog of `identity` with so many `changes` is not the one that was there last,
+    /// or a later one.
+    pub(super) fn refuse_older(
+        self,
+        catalog: &Path,
+        identity: Option<NonZeroU64>,
+        changes: u64,
+    ) -> Result<(), StoreError> {
+        let witness = catalog.with_file_name(WITNESS_FILE);
+        if let Some(found) = identity.filter(|found| *found != self.identity) {
+            return Err(StoreError::ForeignCatalog {
+                path: catalog.to_owned(),
+                witness,
+                expected: self.identity.get(),
+                found: found.get(),
+            });
+        }
+        if changes < self.changes {
+            return Err(StoreError::OlderCatalog {
+                path: catalog.to_owned(),
+                witness,
+                expected: self.changes,
+                found: changes,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Writes the witness of a catalog that this process changes.
+#[derive(Debug)]
+pub(super) struct WitnessWriter {
+    path: PathBuf,
+    file: Mutex<Box<dyn DiskFile>>,
+}
+
+impl WitnessWriter {
+    /// Opens the file, which whoever holds the lock has made.
+    pub(super) fn new(directory: &Path, disk: &dyn Disk) -> Result<WitnessWriter, StoreError> {
+        let path = Witness::path_in(directory);
+        let file = disk.modify(&path);
+        let file = file.map_err(|error| StoreError::io("open", &path, error))?;
+        Ok(WitnessWriter {
+            path,
+            file: Mutex::new(file),
+        })
+    }
+
+    /// Says what is durable. Not synced: after a crash of the machine an earlier one may be there,
+    /// which is true as well.
+    pub(super) fn write(&self, witness: Witness) -> Result<(), StoreError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = file.write_at(&witness.to_bytes(), 0);
+        written.map_err(|error| StoreError::io("write", &self.path, error))
+    }
+
+    /// Says nothing any more, durably: what it said is not of the catalog that is to come.
+    pub(super) fn forget(&self) -> Result<(), StoreError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = file.set_length(0).and_then(|()| file.sync());
+        forgotten.map_err(|error| StoreError::io("empty", &self.path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_says_what_was_written_or_nothing() {
+        let witness = Witness {
+            identity: NonZeroU64::new(0x1234_5678_9abc).unwrap(),
+            changes: 77,
+        };
+        let bytes = witness.to_bytes();
+        assert_eq!(bytes.len(), BYTES);
+        assert_eq!(Witness::parse(&bytes), Some(witness));
+        for at in 0..BYTES {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert_eq!(Witness::parse(&damaged), None, "byte {at}");
+            assert_eq!(Witness::parse(&bytes[..at]), None, "length {at}");
+        }
+        // What a later version says is not understood.
+        let mut later = bytes[..BYTES - 8].to_vec();
+        later[8] = 2;
+        later.extend(checksum(&later).to_le_bytes());
+        assert_eq!(Witness::parse(&later), None);
+    }
+
+    #[test]
+    fn only_a_catalog_as_new_as_its_witness_is_taken() {
+        let [one, other] = [1, 2].map(|it| NonZeroU64::new(it).unwrap());
+        let witness = Witness {
+            identity: one,
+            changes: 5,
+        };
+        let refuse = |identity, changes| {
+            let path = Path::new("data/catalog.redb");
+            witness.refuse_older(path, identity, changes)
+        };
+        refuse(Some(one), 5).unwrap();
+        refuse(Some(one), 6).unwrap();
+        let older = refuse(Some(one), 4).unwrap_err().to_string();
+        for part in ["data/catalog.redb", "data/writer.lock", "5", "4"] {
+            assert!(older.contains(part), "{older}");
+        }
+        assert!(matches!(
+            refuse(None, 0),
+            Err(StoreError::OlderCatalog { .. })
+        ));
+        assert!(matches!(
+            refuse(Some(other), 9),
+            Err(StoreError::ForeignCatalog { .. })
+        ));
+    }
+}
