@@ -166,7 +166,10 @@ impl Partition {
 
     /// The partition as it is now. Cheap, and waits for nobody.
     pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
+        let snapshot = self.shared.snapshot();
+        #[cfg(test)]
+        between_snapshots::happen();
+        snapshot
     }
 
     /// Adds templates to a class, which begins to exist with its first.
@@ -597,5 +600,29 @@ fn incomplete(id: &PartitionId, contents: &Contents, source: StoreError) -> Stor
         partition: id.clone(),
         templates: all,
         source: Box::new(source),
+    }
+}
+
+/// What another thread may do just after this one has taken a snapshot, for tests.
+#[cfg(test)]
+pub(super) mod between_snapshots {
+    use std::cell::RefCell;
+
+    type Meanwhile = Box<dyn FnOnce()>;
+
+    thread_local! {
+        static MEANWHILE: RefCell<Option<Meanwhile>> = RefCell::default();
+    }
+
+    /// Has something happen once, after the next snapshot that this thread takes.
+    pub(in crate::partition) fn once(meanwhile: impl FnOnce() + 'static) {
+        MEANWHILE.set(Some(Box::new(meanwhile)));
+    }
+
+    pub(super) fn happen() {
+        // Taken first: what happens takes snapshots, too.
+        if let Some(meanwhile) = MEANWHILE.take() {
+            meanwhile();
+        }
     }
 }

@@ -7,6 +7,7 @@ mod crash;
 mod faults;
 mod faulty;
 mod lost;
+mod meanwhile;
 mod older;
 mod repair;
 mod upkeep;

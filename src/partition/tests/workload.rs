@@ -61,7 +61,7 @@ pub(super) fn open(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Store, Stor
     Store::open_on(disk.clone(), directory)
 }
 
-fn partition(store: &Store, number: usize) -> Result<Arc<Partition>, StoreError> {
+pub(super) fn partition(store: &Store, number: usize) -> Result<Arc<Partition>, StoreError> {
     store.partition_for(&partition_id(number), &encoder(), later(0.0))
 }
 
