@@ -13,7 +13,6 @@ use super::pictures::{self, Found, Passed, PictureError};
 use crate::config::Settings;
 use crate::engine::{Engine, TEMPLATES_PER_CLASS_MAX};
 use crate::face::Face;
-use crate::intake::Intake;
 use crate::partition::NewTemplate;
 use crate::types::{Bcid, ClassId, Clock, Embedding, EncoderId};
 
@@ -24,6 +23,9 @@ struct PictureReport<'a> {
     picture: PathName<'a>,
     class: i64,
     accepted: bool,
+    /// How alike the pictures of the class and what it was enrolled with before are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similarity_to_class: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<f32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,7 +40,10 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::engine(settings)?;
     let intake = open::intake(settings)?;
     let mut found = pictures::only_faces(&intake, settings.threads, &paths);
-    refuse_unfit(&intake, &classes, &mut found);
+    pictures::refuse_unfit(&intake, &classes, &mut found);
+    let likeness = likeness(verb, &engine, intake.encoder(), &classes, &found)?;
+    let threshold = intake.profile().one_person_threshold();
+    tell_unlike(verb, threshold, &likeness, &classes, &mut found);
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {
@@ -54,7 +59,7 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
         }
     }
     let kept = enroll(verb, &engine, intake.encoder(), &templates)?;
-    report(verb, &paths, &classes, &found)?;
+    report(verb, &paths, &classes, &found, &likeness)?;
     tell_passed(verb, &passed)?;
     let accepted = found.iter().filter(|face| face.is_ok()).count();
     let pictures = output::count(found.len(), "picture", "pictures");
@@ -71,30 +76,54 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     })
 }
 
-/// Refuses pictures that nobody should be known by, and those of a class that look like another
-/// person than the others do.
-fn refuse_unfit(intake: &Intake, classes: &[ClassId], found: &mut [Result<Face, PictureError>]) {
-    for face in found.iter_mut() {
-        if let Ok(seen) = face
-            && let Err(error) = intake.check_quality(seen.quality.score(), &seen.warnings)
-        {
-            *face = Err(error.into());
-        }
-    }
-    let mut of_classes: BTreeMap<ClassId, Vec<usize>> = BTreeMap::new();
-    for (at, class) in classes.iter().enumerate() {
-        if found[at].is_ok() {
-            of_classes.entry(*class).or_default().push(at);
-        }
-    }
-    for pictures in of_classes.into_values() {
+/// How alike the new pictures of each class are to what it was enrolled with before, where it was.
+type Likeness = BTreeMap<ClassId, f64>;
+
+fn likeness(
+    verb: &Enroll,
+    engine: &Engine,
+    encoder: &EncoderId,
+    classes: &[ClassId],
+    found: &[Result<Face, PictureError>],
+) -> anyhow::Result<Likeness> {
+    let Some(gallery) = engine.gallery(&verb.partition, encoder)? else {
+        return Ok(Likeness::new());
+    };
+    let mut likeness = Likeness::new();
+    for (class, pictures) in pictures::of_classes(classes, found) {
         let faces = pictures.iter().filter_map(|&at| found[at].as_ref().ok());
         let embeddings: Vec<&Embedding> = faces.map(|face| &face.embedding).collect();
-        let belongs = intake.of_one_person(&embeddings);
-        for (at, belongs) in pictures.into_iter().zip(belongs) {
-            if !belongs {
-                found[at] = Err(PictureError::OtherPerson(classes[at]));
-            }
+        if let Some(similarity) = gallery.similarity_to_class(class, &embeddings)? {
+            likeness.insert(class, similarity);
+        }
+    }
+    Ok(likeness)
+}
+
+/// Says of classes that their new pictures do not look like the old ones, or refuses those pictures.
+/// Somebody may look different after years, and only people can tell.
+fn tell_unlike(
+    verb: &Enroll,
+    threshold: f64,
+    likeness: &Likeness,
+    classes: &[ClassId],
+    found: &mut [Result<Face, PictureError>],
+) {
+    for (&class, &similarity) in likeness.iter().filter(|(_, like)| **like < threshold) {
+        if !verb.refuse_unlike {
+            output::tell!(
+                "warning: the new pictures do not look like those that class {class} was enrolled with before: \
+                 similarity {similarity:.2}, and one person has {threshold:.2} at least; if they show somebody \
+                 else, see to the class, and give --refuse-unlike the next time"
+            );
+            continue;
+        }
+        for (face, _) in found
+            .iter_mut()
+            .zip(classes)
+            .filter(|(face, of)| face.is_ok() && **of == class)
+        {
+            *face = Err(PictureError::UnlikeClass { class, similarity });
         }
     }
 }
@@ -176,10 +205,12 @@ fn report(
     paths: &[PathBuf],
     classes: &[ClassId],
     found: &[Result<Face, PictureError>],
+    likeness: &Likeness,
 ) -> anyhow::Result<()> {
     for ((path, class), face) in paths.iter().zip(classes).zip(found) {
         if verb.json {
-            output::json_line(&picture_report(path, *class, face))?;
+            let similarity = likeness.get(class).copied();
+            output::json_line(&picture_report(path, *class, similarity, face))?;
         } else if let Err(refusal) = face {
             output::tell!("refused `{}`: {refusal}", path.display());
         }
@@ -190,6 +221,7 @@ fn report(
 fn picture_report<'a>(
     path: &'a Path,
     class: ClassId,
+    similarity_to_class: Option<f64>,
     face: &Result<Face, PictureError>,
 ) -> PictureReport<'a> {
     let (quality, warnings, error) = match face {
@@ -203,6 +235,7 @@ fn picture_report<'a>(
         picture: PathName::new("picture", path),
         class: class.0,
         accepted: face.is_ok(),
+        similarity_to_class,
         quality,
         warnings,
         error,

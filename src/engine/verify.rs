@@ -47,6 +47,29 @@ impl Gallery {
         Ok(found)
     }
 
+    /// How alike samples and the templates of a class are: the highest cosine of one of each, from -1 to 1.
+    /// `None` if the class has none. For whoever is about to add the samples to the class, and wonders
+    /// whether they are of the same person.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gallery::verify`].
+    pub fn similarity_to_class(
+        &self,
+        class: ClassId,
+        samples: &[&Embedding],
+    ) -> Result<Option<f64>, EngineError> {
+        let mut highest: Option<f64> = None;
+        for sample in samples {
+            let Some(alone) = self.verify(class, &[sample])? else {
+                continue;
+            };
+            let known = highest.unwrap_or(alone.similarity);
+            highest = Some(known.max(alone.similarity));
+        }
+        Ok(highest)
+    }
+
     /// The samples of a recognised person that may become templates of the class: those that are good
     /// enough in themselves, and would each have been recognised alone.
     ///

@@ -264,3 +264,65 @@ fn more_pictures_than_a_class_keeps_are_said_and_the_same_are_known() {
 fn text_of(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
+
+/// What is enrolled into a class that somebody has already is told, and refused if that is asked for.
+#[test]
+fn somebody_else_in_a_class_that_is_there_is_told_or_refused() {
+    let people = People::new();
+    people.put(OBAMA, "17/a.jpg");
+    people.put(BIDEN, "18/a.jpg");
+    let lines = json_lines(&success(&people.enroll(&["--json"])));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.get("similarity_to_class").is_none())
+    );
+    // Somebody else, the same person again, and a new class.
+    fs::remove_dir_all(people.at("people")).unwrap();
+    people.put(BIDEN, "17/b.jpg");
+    people.put("obama-speech.jpg", "19/c.jpg");
+    people.put(BIDEN, "18/a.jpg");
+    let refused = people.enroll(&["--json", "--refuse-unlike"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let lines = json_lines(text_of(&refused.stdout));
+    let of = |class: i64| lines.iter().find(|line| line["class"] == class).unwrap();
+    assert_eq!(of(17)["accepted"], false);
+    assert!(
+        of(17)["error"]
+            .as_str()
+            .unwrap()
+            .contains("do not look like")
+    );
+    assert!(
+        of(17)["similarity_to_class"].as_f64().unwrap() < 0.2,
+        "{}",
+        of(17)
+    );
+    assert!(
+        of(18)["similarity_to_class"].as_f64().unwrap() > 0.999,
+        "{}",
+        of(18)
+    );
+    assert!(of(19).get("similarity_to_class").is_none() && of(19)["accepted"] == true);
+    assert_eq!(people.counts(), (3, 3));
+    let warned = people.enroll(&[]);
+    success(&warned);
+    let said = text_of(&warned.stderr);
+    assert!(
+        said.contains("warning: the new pictures do not look like those that class 17"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("class 18") && !said.contains("class 19"),
+        "{said}"
+    );
+    assert_eq!(people.counts(), (3, 4));
+    let replaced = people.run(
+        &["enroll", "--class", "19", "--replace"],
+        &[&people.at("people/18/a.jpg")],
+    );
+    assert!(
+        text_of(&replaced.stderr).contains("class 19"),
+        "also where it is replaced"
+    );
+}

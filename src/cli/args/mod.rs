@@ -136,6 +136,10 @@ pub(in crate::cli) struct Enroll {
     /// Replace the templates of a person instead of adding to them
     #[arg(long)]
     pub(in crate::cli) replace: bool,
+    /// Refuse pictures that do not look like those that their class was enrolled with before,
+    /// instead of only saying so
+    #[arg(long)]
+    pub(in crate::cli) refuse_unlike: bool,
     /// Print JSON, one picture a line
     #[arg(long)]
     pub(in crate::cli) json: bool,

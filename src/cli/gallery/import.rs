@@ -226,10 +226,10 @@ fn source(
     let encoder = intake.encoder().clone();
     let (source, passed) = match &verb.source.manifest {
         Some(manifest) => (
-            picture_source::of_manifest(manifest, intake)?,
+            picture_source::of_manifest(manifest, intake, settings.threads)?,
             Passed::default(),
         ),
-        None => picture_source::of_folders(&verb.source.pictures, intake)?,
+        None => picture_source::of_folders(&verb.source.pictures, intake, settings.threads)?,
     };
     Ok((source, Some(encoder), passed))
 }
@@ -249,11 +249,9 @@ fn print(
     report: Option<&Path>,
     passed: &Passed,
 ) -> anyhow::Result<Exit> {
-    let (id, report) = (
-        &verb.partition,
-        report.map(|path| path.display().to_string()),
-    );
-    let report = report.filter(|_| imported.refused > 0);
+    let id = &verb.partition;
+    let report_path = report.filter(|_| imported.refused > 0);
+    let report = report_path.map(|path| path.display().to_string());
     let Imported {
         items,
         accepted,
@@ -261,7 +259,7 @@ fn print(
         earlier,
     } = imported;
     if verb.json {
-        output::json_line(&serde_json::json!({
+        let mut said = serde_json::json!({
             "partition": id.to_string(),
             "encoder": encoder.map(EncoderId::to_string),
             "items": items,
@@ -271,7 +269,11 @@ fn print(
             "report": report,
             "dry_run": verb.dry_run,
             "passed_over": passed,
-        }))?;
+        });
+        if let Some(bytes) = report_path.and_then(output::path_bytes) {
+            said["report_bytes"] = bytes.into();
+        }
+        output::json_line(&said)?;
     } else {
         let done = if verb.dry_run {
             "would import"

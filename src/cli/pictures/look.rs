@@ -22,6 +22,11 @@ pub(in crate::cli) enum PictureError {
     Intake(#[from] IntakeError),
     #[error("it does not look like the person of the other pictures of class {0}")]
     OtherPerson(ClassId),
+    #[error(
+        "the new pictures do not look like those that class {class} was enrolled with before \
+         (similarity {similarity:.2})"
+    )]
+    UnlikeClass { class: ClassId, similarity: f64 },
 }
 
 impl From<std::io::Error> for PictureError {
@@ -37,15 +42,25 @@ pub(in crate::cli) fn only_faces(
     pictures: &[PathBuf],
 ) -> Vec<Result<Face, PictureError>> {
     let bar = output::progress(pictures.len(), "reading pictures");
+    let found = faces(intake, threads, pictures, || bar.inc(1));
+    bar.finish_and_clear();
+    found
+}
+
+/// As [`only_faces`], and tells `done` after each, instead of whoever looks on.
+pub(in crate::cli) fn faces(
+    intake: &Intake,
+    threads: usize,
+    pictures: &[PathBuf],
+    done: impl Fn() + Sync,
+) -> Vec<Result<Face, PictureError>> {
     let read = |path: &PathBuf| {
         let seen = look(intake, path);
-        bar.inc(1);
+        done();
         // The picture goes: of many there is no room for all.
         seen.map(|seen| seen.face)
     };
-    let found = parallel::map(pictures, threads, read);
-    bar.finish_and_clear();
-    found
+    parallel::map(pictures, threads, read)
 }
 
 /// Reads a picture, and finds the only face in it.

@@ -11,17 +11,20 @@
 //!       -> find_classes  the pictures of class folders, with their classes
 //!       -> Walk          folder by folder, for a form of one's own
 //! path  -> look          the only face
+//! faces -> refuse_unfit  those to know a person by
 //! ```
 
 mod content;
 mod find;
+mod fit;
 mod look;
 mod names;
 mod passed;
 mod walk;
 
 pub(super) use self::find::{Found, find, find_classes, find_of_one};
-pub(super) use self::look::{PictureError, look, only_faces};
+pub(super) use self::fit::{of_classes, refuse_unfit};
+pub(super) use self::look::{PictureError, faces, look, only_faces};
 pub(super) use self::names::composed;
 pub(super) use self::passed::{Passed, Why};
 pub(super) use self::walk::Walk;

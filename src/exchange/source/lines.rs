@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
+use super::utf16::Utf16;
 use super::{
     ExchangeError, ITEMS_PER_PIECE, ItemId, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
     SourceOptions, class_of_text, file_facts, items_per_commit,
@@ -34,12 +35,13 @@ pub enum Line<'a> {
 }
 
 /// The lines of a file, from first to last, however long they are: one that is too long is passed
-/// over, and never kept.
+/// over, and never kept. A file in UTF-16 with its mark in front is read as UTF-8.
 #[derive(Debug)]
 pub struct LineReader {
     path: PathBuf,
-    reader: BufReader<File>,
+    reader: Text,
     bytes: u64,
+    /// In the text as it is read.
     position: u64,
     line_bytes_max: usize,
     buffer: Vec<u8>,
@@ -53,6 +55,7 @@ impl LineReader {
     /// If it cannot be opened.
     pub fn open(path: &Path, line_bytes_max: usize) -> Result<LineReader, ExchangeError> {
         let (reader, bytes) = npy::open(path)?;
+        let reader = Text::of(reader).map_err(ExchangeError::io("read", path))?;
         Ok(LineReader {
             path: path.to_owned(),
             reader,
@@ -73,9 +76,13 @@ impl LineReader {
         self.bytes
     }
 
-    /// How much of it is read.
+    /// How much of it is read, in bytes; nearly, if it is in UTF-16.
     pub fn position(&self) -> u64 {
-        self.position
+        match &self.reader {
+            Text::Utf8(_) => self.position,
+            Text::Utf16(_) => (2 * self.position).min(self.bytes),
+            Text::Gone => self.bytes,
+        }
     }
 
     /// The next line, or `None` after the last.
@@ -102,7 +109,12 @@ impl LineReader {
     fn append(&mut self, buffer: &mut Vec<u8>) -> Result<Option<bool>, ExchangeError> {
         let start = buffer.len();
         let is_first = self.position == 0;
-        let read = read_line(&mut self.reader, buffer, self.line_bytes_max + MARK.len());
+        let most = self.line_bytes_max + MARK.len();
+        let read = match &mut self.reader {
+            Text::Utf8(reader) => read_line(reader, buffer, most),
+            Text::Utf16(reader) => read_line(reader, buffer, most),
+            Text::Gone => Ok(0),
+        };
         let read = read.map_err(ExchangeError::io("read", &self.path))?;
         self.position += read;
         if read == 0 {
@@ -119,9 +131,38 @@ impl LineReader {
     }
 
     fn rewind(&mut self) -> Result<(), ExchangeError> {
-        let moved = self.reader.rewind();
         self.position = 0;
+        let moved = self.reader.rewind();
         moved.map_err(ExchangeError::io("read", &self.path))
+    }
+}
+
+/// A file of text, by its encoding.
+#[derive(Debug)]
+enum Text {
+    Utf8(BufReader<File>),
+    Utf16(BufReader<Utf16<BufReader<File>>>),
+    /// Going back to its beginning failed.
+    Gone,
+}
+
+impl Text {
+    fn of(file: BufReader<File>) -> io::Result<Text> {
+        Ok(match Utf16::new(file)? {
+            Ok(text) => Text::Utf16(BufReader::new(text)),
+            Err(file) => Text::Utf8(file),
+        })
+    }
+
+    fn rewind(&mut self) -> io::Result<()> {
+        let mut file = match std::mem::replace(self, Text::Gone) {
+            Text::Utf8(file) => file,
+            Text::Utf16(text) => text.into_inner().into_inner(),
+            Text::Gone => return Ok(()),
+        };
+        file.rewind()?;
+        *self = Text::of(file)?;
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod npz;
 mod pages;
 #[cfg(feature = "parquet")]
 mod table;
+mod utf16;
 
 use std::fmt;
 use std::fs;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use half::f16;
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::DataType;
+use parquet::data_type::{DataType, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::reader::Length as HasLength;
@@ -199,15 +200,19 @@ fn find_columns(
             "a column `{}` of {} ({}, {} levels of lists)",
             column.path().string(),
             column.physical_type(),
-            column.converted_type(),
+            meaning(column),
             column.max_rep_level()
         )
     };
     let names = options.names();
     let (embedding, column) = needed(names.embedding)?;
     let is_double = column.physical_type() == Physical::DOUBLE;
-    if !is_double && column.physical_type() != Physical::FLOAT || column.max_rep_level() != 1 {
-        let expected = format!("a column `{}` of lists of FLOAT or DOUBLE", names.embedding);
+    let is_known = is_double || column.physical_type() == Physical::FLOAT || is_half(column);
+    if !is_known || column.max_rep_level() != 1 {
+        let expected = format!(
+            "a column `{}` of lists of FLOAT, DOUBLE or FLOAT16",
+            names.embedding
+        );
         return Err(unexpected(expected, described(column)));
     }
     let embedding_level = column.max_def_level();
@@ -246,13 +251,14 @@ fn find_columns(
     let quality = match find("quality")? {
         None => None,
         Some((at, column))
-            if column.physical_type() == Physical::FLOAT && column.max_rep_level() == 0 =>
+            if (column.physical_type() == Physical::FLOAT || is_half(column))
+                && column.max_rep_level() == 0 =>
         {
             Some(at)
         }
         Some((_, column)) => {
             return Err(unexpected(
-                "a column `quality` of FLOAT".to_owned(),
+                "a column `quality` of FLOAT or FLOAT16".to_owned(),
                 described(column),
             ));
         }
@@ -296,8 +302,34 @@ fn scalar_sign(column: &ColumnDescriptor) -> Option<bool> {
         (Physical::INT32 | Physical::INT64, None) if unsigned => Some(true),
         (Physical::INT32 | Physical::INT64, _) => is_plain_integer(column).then_some(false),
         (Physical::FLOAT | Physical::DOUBLE, None) => Some(false),
+        (Physical::FIXED_LEN_BYTE_ARRAY, _) => is_half(column).then_some(false),
         (Physical::BYTE_ARRAY, _) => is_text.then_some(false),
         _ => None,
+    }
+}
+
+/// Whether a column has numbers of half precision.
+fn is_half(column: &ColumnDescriptor) -> bool {
+    column.physical_type() == Physical::FIXED_LEN_BYTE_ARRAY
+        && column.logical_type_ref() == Some(&LogicalType::Float16)
+        && column.type_length() == 2
+}
+
+/// A number of half precision in a column of those.
+fn half(number: &FixedLenByteArray) -> Result<f32, ParquetError> {
+    let bytes = number.data().try_into();
+    let bytes: [u8; 2] = bytes.map_err(|_| not_of_its_type())?;
+    Ok(f16::from_le_bytes(bytes).to_f32())
+}
+
+/// What the values of a column stand for, for people.
+fn meaning(column: &ColumnDescriptor) -> String {
+    match column.logical_type_ref() {
+        Some(LogicalType::Timestamp(_)) => "times".to_owned(),
+        Some(LogicalType::Date) => "dates".to_owned(),
+        Some(LogicalType::Time(_)) => "times of day".to_owned(),
+        Some(LogicalType::Decimal(_)) => "decimal numbers".to_owned(),
+        _ => column.converted_type().to_string(),
     }
 }
 
@@ -523,9 +555,15 @@ impl Group {
             let times = integers(reader, rows)?.into_iter();
             piece.times = Some(times.map(|time| Some(unit.milliseconds(time?))).collect());
         }
-        if let Some(ColumnReader::FloatColumnReader(reader)) = &mut self.quality {
-            piece.qualities = Some(flat(reader, rows)?);
-        }
+        piece.qualities = match &mut self.quality {
+            Some(ColumnReader::FloatColumnReader(reader)) => Some(flat(reader, rows)?),
+            Some(ColumnReader::FixedLenByteArrayColumnReader(reader)) => {
+                let numbers = flat(reader, rows)?.into_iter();
+                let numbers = numbers.map(|number| number.as_ref().map(half).transpose());
+                Some(numbers.collect::<Result<_, _>>()?)
+            }
+            _ => None,
+        };
         self.left -= rows as u64;
         Ok(piece)
     }
@@ -547,6 +585,13 @@ impl Group {
                 let read =
                     reader.read_records(rows, present_levels, continued_levels, &mut wide)?;
                 piece.values = wide.into_iter().map(|value| value as f32).collect();
+                read
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+                let mut halves = Vec::new();
+                let read =
+                    reader.read_records(rows, present_levels, continued_levels, &mut halves)?;
+                piece.values = halves.iter().map(half).collect::<Result<_, _>>()?;
                 read
             }
             _ => return Err(not_of_its_type()),
@@ -645,6 +690,14 @@ fn scalars(
         ColumnReader::FloatColumnReader(reader) => each(flat(reader, rows)?, |number| {
             Scalar::of_double(number.into())
         }),
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+            let numbers = flat(reader, rows)?.into_iter();
+            let scalar = |number: Option<FixedLenByteArray>| {
+                let number = number.as_ref().map(half).transpose()?;
+                Ok(number.map_or(Scalar::Null, |number| Scalar::of_double(number.into())))
+            };
+            numbers.map(scalar).collect::<Result<_, ParquetError>>()?
+        }
         ColumnReader::ByteArrayColumnReader(reader) => each(flat(reader, rows)?, |text| {
             Scalar::Text(String::from_utf8_lossy(text.data()).into_owned())
         }),
@@ -742,7 +795,8 @@ impl Piece for TablePiece {
 #[cfg(test)]
 mod tests {
     use parquet::data_type::{
-        ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type,
+        ByteArray, ByteArrayType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type,
+        Int64Type,
     };
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
@@ -757,6 +811,8 @@ mod tests {
         Int64(Vec<i64>, Vec<i16>),
         Int32(Vec<i32>, Vec<i16>),
         Text(Vec<&'static str>, Vec<i16>),
+        /// Of half precision.
+        Half(Vec<f32>, Vec<i16>, Vec<i16>),
     }
 
     fn write(schema: &str, columns: &[Column]) -> (tempfile::TempDir, PathBuf) {
@@ -777,6 +833,15 @@ mod tests {
                 Column::Double(values, there, on) => {
                     to.typed::<DoubleType>()
                         .write_batch(values, Some(there), Some(on))
+                }
+                Column::Half(values, there, on) => {
+                    let values = values.iter().map(|&value| {
+                        let bytes = f16::from_f32(value).to_le_bytes();
+                        ByteArray::from(bytes.to_vec()).into()
+                    });
+                    let values: Vec<FixedLenByteArray> = values.collect();
+                    to.typed::<FixedLenByteArrayType>()
+                        .write_batch(&values, Some(there), Some(on))
                 }
                 Column::Text(values, there) => {
                     let values: Vec<ByteArray> = values.iter().map(|it| (*it).into()).collect();
@@ -946,6 +1011,72 @@ mod tests {
             assert_eq!(read(&path).unwrap(), expected, "{class}");
             let source = open_table(&path, &SourceOptions::default()).unwrap();
             assert!(source.notes()[0].contains("DOUBLE"));
+        }
+    }
+
+    #[test]
+    fn half_precision_is_read_where_numbers_are() {
+        const HALF: &str = "fixed_len_byte_array(2)";
+        let goes_on: Vec<i16> = (0..48).map(|at| i16::from(at % 16 > 0)).collect();
+        let lists = LISTS.replace("float element", &format!("{HALF} element (FLOAT16)"));
+        let schema = format!(
+            "message a {{ {lists} optional {HALF} class (FLOAT16); optional {HALF} quality (FLOAT16); }}"
+        );
+        let values = (0..48).map(|at| at as f32 / 8.0 + 0.125).collect();
+        let embedding = Column::Half(values, vec![3; 48], goes_on);
+        let class = Column::Half(vec![1.0, 1.5, 3.0], vec![1; 3], vec![0; 3]);
+        let quality = Column::Half(vec![0.5, 0.25], vec![1, 1, 0], vec![0; 3]);
+        let (_directory, path) = write(&schema, &[embedding, class, quality]);
+        let refused = Err(NO_CLASS.to_owned());
+        assert_eq!(
+            read(&path).unwrap(),
+            [Ok((1, None)), refused, Ok((3, None))]
+        );
+        let mut source = open_table(&path, &SourceOptions::default()).unwrap();
+        assert!(source.notes().is_empty(), "nothing is lost");
+        let piece = source.next_piece().unwrap().unwrap();
+        let mut scratch = Vec::new();
+        let first = piece.read(0, &mut scratch).unwrap();
+        assert_eq!(
+            (first.values[0], first.values[15], first.quality),
+            (0.125, 2.0, 0.5)
+        );
+        let last = piece.read(2, &mut scratch).unwrap();
+        assert_eq!(last.values[15], 6.0);
+        assert!(last.quality.is_nan());
+    }
+
+    #[test]
+    fn times_and_dates_are_no_classes() {
+        for (class, column, said) in [
+            (
+                "int64 class (TIMESTAMP(NANOS,true))",
+                Column::Int64(vec![1; 6], vec![1; 6]),
+                "times",
+            ),
+            (
+                "int64 class (TIMESTAMP(MILLIS,false))",
+                Column::Int64(vec![1; 6], vec![1; 6]),
+                "times",
+            ),
+            (
+                "int32 class (DATE)",
+                Column::Int32(vec![1; 6], vec![1; 6]),
+                "dates",
+            ),
+            (
+                "int32 class (TIME(MILLIS,true))",
+                Column::Int32(vec![1; 6], vec![1; 6]),
+                "times of day",
+            ),
+        ] {
+            let schema = format!("message a {{ {LISTS} optional {class}; }}");
+            let (_directory, path) = write(&schema, &[lists(), column]);
+            let error = read(&path).unwrap_err().to_string();
+            assert!(
+                error.contains("`class` of whole numbers") && error.contains(&format!("({said},")),
+                "{class}: {error}"
+            );
         }
     }
 

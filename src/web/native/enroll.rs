@@ -20,7 +20,7 @@ use super::samples::{
 };
 use crate::access::Scope;
 use crate::intake::Samples;
-use crate::types::Bcid;
+use crate::types::{Bcid, Embedding};
 
 /// Samples of one person, to be recognised by later.
 #[derive(Deserialize, ToSchema)]
@@ -76,6 +76,10 @@ pub(in super::super) struct EnrollAnswer {
     removed: usize,
     /// How many templates the class has now.
     templates: usize,
+    /// How alike the samples are to the class as it was before: the highest similarity of a sample to a
+    /// template of it, from -1 to 1; null for a new class. Nothing is refused because of it, since people
+    /// change; but where it is far below the threshold of the service, the samples may show somebody else.
+    similarity_to_class: Option<f64>,
     /// What made the embeddings.
     encoder: String,
     /// One for each sample.
@@ -154,6 +158,12 @@ fn add(
     state.intake().check_qualities(samples)?;
     let templates = samples.templates();
     let (engine, now) = (state.engine(), state.clock().now());
+    let gallery = engine.gallery(&bcid.partition, &samples.encoder)?;
+    let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
+    let similarity_to_class = match gallery {
+        Some(gallery) => gallery.similarity_to_class(bcid.class, &embeddings)?,
+        None => None,
+    };
     let enrolled = if replace {
         engine.replace(bcid, &samples.encoder, &templates, now)?
     } else {
@@ -165,6 +175,7 @@ fn add(
         known: enrolled.known,
         removed: enrolled.removed,
         templates: enrolled.templates,
+        similarity_to_class,
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),
     })

@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageFormat, imageops};
 use serde_json::json;
 
-use crate::harness::{Body, Native, Service, pictures};
+use crate::harness::{Body, Native, Service, axis, pictures};
 
 const CLASS: &str = "partitions/bws.1/classes/44";
 
@@ -114,4 +114,34 @@ fn nobody_is_enrolled_with_a_picture_that_tells_little() {
         service.post(&enroll, json!({ "pictures": [good] })).status,
         200
     );
+}
+
+#[test]
+fn how_alike_new_samples_are_to_their_class_is_told_and_nobody_is_refused() {
+    let service = Service::new();
+    let enroll = |class: i64, body: serde_json::Value| {
+        let path = format!("partitions/other.1/classes/{class}/enroll");
+        let answer = service.post(&path, body).json();
+        answer["similarity_to_class"].clone()
+    };
+    let of = |embeddings: &[&[f32]]| json!({ "embeddings": embeddings, "encoder": "test" });
+    let (one, two, between) = (axis(0), axis(5), {
+        let sum = axis(0).into_iter().zip(axis(5));
+        sum.map(|(a, b)| a + b).collect::<Vec<f32>>()
+    });
+    assert_eq!(enroll(1, of(&[&one])), json!(null));
+    assert_eq!(enroll(1, of(&[&one])), json!(1.0));
+    // The most alike of all counts, of new ones and of those that are there.
+    assert_eq!(enroll(1, of(&[&two])), json!(0.0));
+    assert_eq!(enroll(1, of(&[&between, &two])), json!(1.0));
+    let half = enroll(2, of(&[&two]));
+    assert_eq!(half, json!(null), "another class says nothing");
+    let half = enroll(2, of(&[&between])).as_f64().unwrap();
+    assert!((half - 0.5_f64.sqrt()).abs() < 1e-6, "{half}");
+    // Also where the class is replaced, and not where it was deleted.
+    let mut replacing = of(&[&one]);
+    replacing["replace"] = json!(true);
+    assert!(enroll(2, replacing).as_f64().unwrap() < 0.9);
+    service.delete("partitions/other.1/classes/2").json();
+    assert_eq!(enroll(2, of(&[&one])), json!(null));
 }
