@@ -60,4 +60,5 @@ mod packed;
 #[cfg(feature = "web")]
 mod quality;
 mod search;
+mod soak;
 mod storage_model;

@@ -67,7 +67,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(data: &Path, registered: &Registered) -> Program {
-        Program::start_with_stderr(data, registered, Stdio::null())
+        Program::start_with(data, registered, &[], Stdio::null())
     }
 
     /// Starts it with this as its stderr, which is its log.
@@ -76,8 +76,19 @@ impl Program {
         registered: &Registered,
         stderr: impl Into<Stdio>,
     ) -> Program {
+        Program::start_with(data, registered, &[], stderr)
+    }
+
+    /// Starts it with more flags, and this as its stderr.
+    pub(crate) fn start_with(
+        data: &Path,
+        registered: &Registered,
+        flags: &[&str],
+        stderr: impl Into<Stdio>,
+    ) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
             .args(["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"])
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -92,6 +103,11 @@ impl Program {
             url: ready["listening"].as_str().unwrap().to_owned(),
             registered: registered.clone(),
         }
+    }
+
+    /// The number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.lock().unwrap().id()
     }
 
     /// Ends the process as a power cut would: it gets no chance to do anything.
