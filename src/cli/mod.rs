@@ -14,7 +14,9 @@ mod gallery;
 mod identify;
 mod inspect;
 mod key;
+mod load;
 mod log;
+mod made_up;
 mod man;
 mod open;
 mod output;
@@ -97,6 +99,7 @@ fn run(verb: Verb, read: &Read) -> anyhow::Result<Exit> {
         Verb::Inspect(verb) => inspect::run(&verb),
         Verb::Evaluate(verb) => evaluate::run(&verb, settings),
         Verb::Bench(verb) => bench::run(&verb, settings),
+        Verb::Load(verb) => load::run(&verb),
         Verb::Completions(verb) => completions::run(&verb),
         Verb::Man(verb) => man::run(&verb),
     }

@@ -39,6 +39,7 @@ const WORKING: &[(&str, &str)] = &[
     ("demo", ""),
     ("serve", ""),
     ("bench", ""),
+    ("load", ""),
     ("evaluate liveness", "faces"),
     ("app create", "--name a --storage bws"),
     ("app list", ""),

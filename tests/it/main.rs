@@ -28,6 +28,8 @@ mod cli_help;
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;
+#[cfg(feature = "web")]
+mod cli_load;
 #[cfg(all(feature = "web", unix))]
 mod cli_log;
 #[cfg(feature = "web")]

@@ -305,6 +305,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "load",
+        [
+            (
+                "How quickly are people found at 100 to 1000 calls a second?",
+                "vultus load --rate 100..1000/10 --key vk_1 --partition bws.1 --encoder test",
+            ),
+            (
+                "Sixty-four clients, of which some ask for the status, as JSON",
+                "vultus load --clients 64 --calls identify=9,status=1 --key vk_1 --partition bws.1 --encoder test --json",
+            ),
+        ],
+    ),
+    (
         "completions",
         [
             (

@@ -4,6 +4,7 @@ mod evaluate;
 mod gallery;
 mod help;
 mod key;
+mod load;
 mod mistakes;
 mod parse;
 mod settings;
@@ -19,6 +20,7 @@ pub(in crate::cli) use self::gallery::{
 };
 pub(in crate::cli) use self::help::is_quiet;
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};
+pub(in crate::cli) use self::load::{CallKind, Load, Secret, Url};
 pub(in crate::cli) use self::mistakes::explain;
 use self::parse::{cosine, whole};
 pub(in crate::cli) use self::settings::typed;
@@ -58,6 +60,7 @@ pub(in crate::cli) enum Verb {
     #[command(subcommand)]
     Evaluate(Evaluate),
     Bench(Bench),
+    Load(Load),
     Completions(Completions),
     Man(Man),
 }

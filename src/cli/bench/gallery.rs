@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use crate::cli::args::Bench;
+use crate::cli::made_up::direction;
 use crate::cli::output;
 use crate::code::{Probe, length, similarity};
 use crate::config::Settings;
@@ -228,18 +227,4 @@ fn make(
         Embedding::new(probe)
     };
     Ok((0..most).map(probe).collect::<Result<_, _>>()?)
-}
-
-/// A unit vector whose direction is uniformly distributed: independent normal numbers (Box and
-/// Muller, 1958), normalised.
-fn direction(dimension: usize, seed: u64, row: u64) -> Vec<f32> {
-    let mut random = StdRng::seed_from_u64(seed ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut normal = || {
-        let (radius, turn): (f32, f32) = (random.random(), random.random());
-        let radius = (-2.0 * (1.0 - radius).ln()).sqrt();
-        radius * (std::f32::consts::TAU * turn).cos()
-    };
-    let values: Vec<f32> = (0..dimension).map(|_| normal()).collect();
-    let length = length(&values) as f32;
-    values.iter().map(|value| value / length).collect()
 }
