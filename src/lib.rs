@@ -48,6 +48,8 @@ pub mod types;
 
 pub mod kernel;
 
+pub mod turns;
+
 pub mod code;
 
 pub mod partition;

@@ -17,6 +17,9 @@ use crate::partition::{Maintenance, MaintenanceOptions};
 use crate::types::Clock;
 use crate::web::{self, AppState};
 
+/// Threads for what the service does by itself: snapshots, sweeping, names of hosts.
+const SPARE_THREADS: usize = 8;
+
 pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     let engine = Arc::new(open::engine(settings)?);
     open::warn_of_readers(settings);
@@ -29,7 +32,11 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
     // Until the service has stopped.
     let _maintenance = Maintenance::start(engine.store(), &MaintenanceOptions::default())
         .context("starting to keep galleries in order")?;
-    let runtime = tokio::runtime::Runtime::new().context("starting the service")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(settings.service.threads_max() + SPARE_THREADS)
+        .build()
+        .context("starting the service")?;
     runtime.block_on(async {
         let listener = bind(&settings.listen).await?;
         let address = listener.local_addr().context("asking for the address")?;

@@ -50,6 +50,9 @@ const THREADS_MAX: usize = 1_024;
 /// Those that enrol people with pictures.
 const ENROLLING: &[&str] = &["serve", "enroll", "gallery import"];
 
+/// From what only tests want to an hour.
+const WAIT_SECONDS: RangeInclusive<f64> = 0.001..=3_600.0;
+
 /// From a small portrait to what no decoder should be asked for.
 const PICTURE_PIXELS: RangeInclusive<usize> = 10_000..=1_000_000_000;
 
@@ -172,7 +175,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "workers",
         value_name: "N",
-        text: "Pictures and searches that the service works on at once",
+        text: "Pictures that the service looks at at once",
         value: Whole(1..=THREADS_MAX, |settings, count| {
             settings.service.workers = count;
         }),
@@ -182,7 +185,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "queue-max",
         value_name: "N",
-        text: "How many more may wait for their turn; others are told to come again",
+        text: "How many pictures, and how many searches, may wait for their turn",
         value: Whole(0..=100_000, |settings, count| {
             settings.service.queue_max = count;
         }),
@@ -192,11 +195,23 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "queue-wait-seconds",
         value_name: "N",
-        text: "How long one may wait for its turn",
-        value: Whole(1..=3_600, |settings, seconds| {
-            settings.service.queue_wait = Duration::from_secs(seconds as u64);
+        text: "How long a picture may wait for its turn; one that would wait longer is told at once to \
+               come again",
+        value: Number(WAIT_SECONDS, |settings, seconds| {
+            settings.service.queue_wait = Duration::from_secs_f64(seconds);
         }),
-        standard: Field(|settings| settings.service.queue_wait.as_secs().to_string()),
+        standard: Field(|settings| settings.service.queue_wait.as_secs_f64().to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "search-wait-seconds",
+        value_name: "N",
+        text: "How long a search may take with the wait for its turn; one that would take longer \
+               because of others is told at once to come again",
+        value: Number(WAIT_SECONDS, |settings, seconds| {
+            settings.service.search_wait = Duration::from_secs_f64(seconds);
+        }),
+        standard: Field(|settings| settings.service.search_wait.as_secs_f64().to_string()),
         verbs: SERVING,
     },
     Setting {

@@ -12,6 +12,7 @@ mod identify;
 mod import;
 mod list;
 mod retention;
+pub mod scheduler;
 mod verify;
 
 use std::sync::Arc;

@@ -10,10 +10,11 @@
 //! not single precision in rows becomes it on the way, and [`Matrix::note`] says so.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use half::f16;
+use ndarray::Array2;
 
 use super::ExchangeError;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN};
@@ -53,6 +54,38 @@ impl Forward for BufReader<File> {
         // Without the buffer, which would be read anew at every place.
         Ok(Box::new(self.into_inner()))
     }
+}
+
+impl Forward for Cursor<Vec<u8>> {
+    fn forward(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_position(self.position().saturating_add(bytes));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn seekable(self: Box<Self>, _: u64) -> io::Result<Box<dyn Seekable>> {
+        Ok(self)
+    }
+}
+
+/// The matrix in `bytes`, which are an `.npy` file that `name` stands for in errors: in single
+/// precision, whatever numbers it has, and in rows. They are not checked to be embeddings.
+///
+/// # Errors
+///
+/// If it is no such file, or more or less than its header says.
+pub fn npy_matrix(name: &str, bytes: Vec<u8>) -> Result<Array2<f32>, ExchangeError> {
+    let length = bytes.len() as u64;
+    let path = Path::new(name);
+    let mut matrix = Matrix::new(path, Box::new(Cursor::new(bytes)), length)?;
+    let (rows, dimension) = (matrix.rows, matrix.dimension);
+    let values = matrix.read(rows)?;
+    matrix.finish()?;
+    let values = Array2::from_shape_vec((rows, dimension), values);
+    Ok(values.expect("a matrix reads as many values as it has"))
 }
 
 /// A matrix as it comes from a file, or from a part of one. Its rows are not checked.

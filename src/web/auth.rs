@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::error::Error;
 use super::parameters::Parameters;
 use super::state::AppState;
-use crate::access::{App, Claims, Task, TokenError};
+use crate::access::{App, AppId, Claims, Task, TokenError};
+use crate::turns::Account;
 use crate::types::Bcid;
 
 /// An app that has proved itself with its secret.
@@ -23,6 +24,11 @@ pub(super) struct Caller(pub(super) Claims);
 pub(super) struct Reader(pub(super) Uuid);
 
 impl Client {
+    /// What its work is charged to.
+    pub(super) fn account(&self) -> Account {
+        account(self.0.id)
+    }
+
     /// Fails unless the app may use the class.
     pub(super) fn may_use(&self, bcid: &Bcid) -> Result<(), Error> {
         if self.0.permits(&bcid.partition) {
@@ -35,6 +41,11 @@ impl Client {
 }
 
 impl Caller {
+    /// What the work of the app is charged to.
+    pub(super) fn account(&self) -> Account {
+        account(self.0.app)
+    }
+
     /// Fails unless the token is for `task`.
     pub(super) fn may(&self, task: Task) -> Result<(), Error> {
         if self.0.task == task {
@@ -112,6 +123,11 @@ impl FromRequestParts<AppState> for Reader {
             "the token was issued to another app than the caller",
         ))
     }
+}
+
+/// What the work of an app is charged to.
+pub(super) fn account(app: AppId) -> Account {
+    Account::new(format_args!("app {app}"))
 }
 
 /// What follows one of the `schemes`, written in any letter case, in the header `Authorization`.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::jobs::Busy;
+use super::lanes::{Busy, Unidentified};
 use super::receive::{self, BodyFault};
 use super::render;
 use crate::access::{AppError, AttemptError, TokenError};
@@ -224,7 +224,18 @@ impl From<IntakeError> for Error {
 }
 
 impl From<Busy> for Error {
-    fn from(Busy: Busy) -> Error {
-        Error::busy()
+    /// Also for an app above its share: the classic clients know no other answer of the kind.
+    fn from(busy: Busy) -> Error {
+        let again_after = HeaderValue::from(busy.again_after_seconds());
+        Error::busy().with(header::RETRY_AFTER, again_after)
+    }
+}
+
+impl From<Unidentified> for Error {
+    fn from(error: Unidentified) -> Error {
+        match error {
+            Unidentified::Busy(busy) => busy.into(),
+            Unidentified::Failed(error) => error.into(),
+        }
     }
 }

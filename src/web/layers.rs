@@ -20,7 +20,7 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use super::error::Error;
-use super::jobs::Busy;
+use super::lanes::Busy;
 use super::native;
 use super::native::problem::Problem;
 use super::receive;
@@ -117,7 +117,7 @@ pub(super) async fn bound_bodies(
     let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
     let Ok(_room) = room.free_kibibytes.try_acquire_many(kibibytes) else {
         if native::is_meant_by(request.uri().path()) {
-            return Problem::from(Busy).into_response();
+            return Problem::from(Busy::FOR_A_MOMENT).into_response();
         }
         return Error::busy().into_response();
     };

@@ -7,7 +7,7 @@
 //! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
 //! token), and reaches one file of `routes`, which also says what its description and its failures
 //! are (`endpoint`). Its body is waited for and unpacked in `receive`. What takes the processor or the disk for long runs in
-//! `jobs`, off the threads that serve sockets. Answers are written in `render` and failures leave
+//! `lanes`, off the threads that serve sockets. Answers are written in `render` and failures leave
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
 //!
@@ -21,7 +21,7 @@ mod body;
 mod data_url;
 mod endpoint;
 mod error;
-mod jobs;
+mod lanes;
 mod layers;
 mod native;
 mod openapi;

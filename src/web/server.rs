@@ -148,27 +148,23 @@ mod tests {
     use axum::routing::get;
     use tower::ServiceExt;
 
-    use super::super::jobs::Jobs;
+    use super::super::lanes::Lanes;
     use super::*;
 
     #[tokio::test]
     async fn a_panic_becomes_an_answer_that_a_browser_can_read_and_says_nothing_of_it() {
-        let jobs = Arc::new(Jobs::new(1, 1, Duration::from_secs(1)));
+        let options = ServiceOptions::new("http://a.org");
+        let lanes = Arc::new(Lanes::new(options.lanes()));
         let api = Router::new()
             .route("/here", get(async || -> &str { panic!("a secret") }))
             .route(
                 "/job",
                 get(move || {
-                    let jobs = jobs.clone();
-                    async move {
-                        jobs.run(|| -> () { panic!("a secret") })
-                            .await
-                            .is_ok()
-                            .to_string()
-                    }
+                    let lanes = lanes.clone();
+                    async move { lanes.small(|| -> String { panic!("a secret") }).await }
                 }),
             );
-        let service = layered(api, &ServiceOptions::new("http://a.org"));
+        let service = layered(api, &options);
         for path in ["/here", "/job"] {
             let request = Request::get(path)
                 .header(header::ORIGIN, "https://www.example.org")

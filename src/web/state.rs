@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use tokio::sync::Semaphore;
 
-use super::jobs::Jobs;
+use super::lanes::{LaneLimits, Lanes};
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
@@ -31,7 +31,7 @@ struct Parts {
     results: Results,
     key: ServerKey,
     samples: Arc<WaitingRoom>,
-    jobs: Jobs,
+    lanes: Lanes,
     /// One permit: a second snapshot at the same time would only be slower.
     snapshot_turn: Arc<Semaphore>,
     clock: Clock,
@@ -52,12 +52,15 @@ pub struct ServiceOptions {
     pub body_wait: Duration,
     /// From where browsers may call.
     pub origins: Origins,
-    /// How many pictures or searches are worked on at once.
+    /// How many pictures are looked at at once.
     pub workers: usize,
-    /// How many more may wait for their turn.
+    /// How many pictures, and how many searches, may wait for their turn.
     pub queue_max: usize,
-    /// How long one may wait.
+    /// How long pictures may wait: those that would wait longer are refused at once.
     pub queue_wait: Duration,
+    /// How long a search may take, with the wait for its turn. Others are refused at once, unless
+    /// nothing else waits.
+    pub search_wait: Duration,
     /// How many samples may wait for their task.
     pub samples: Limits,
     /// Where the native API makes snapshots; nowhere unless given.
@@ -103,14 +106,31 @@ impl ServiceOptions {
             body_wait: Duration::from_secs(60),
             origins: Origins::Any,
             workers,
-            queue_max: 256,
-            // Clients give a task up after 30 seconds, counted from the first picture.
-            queue_wait: Duration::from_secs(10),
+            // The times are what bounds the queues; this bounds the memory of what waits.
+            queue_max: 4096,
+            // A picture that is taken is answered within two seconds, a search within one.
+            queue_wait: Duration::from_millis(1500),
+            search_wait: Duration::from_millis(800),
             samples: Limits::default(),
             snapshot_dir: None,
             verification: VerificationThresholds::default(),
             enroll_quality_min: ENROLL_QUALITY_MIN,
             liveness: Thresholds::default(),
+        }
+    }
+
+    /// The most threads on which the service works at once, besides those that serve sockets and those
+    /// that scan.
+    pub fn threads_max(&self) -> usize {
+        self.lanes().threads_max()
+    }
+
+    pub(super) fn lanes(&self) -> LaneLimits {
+        LaneLimits {
+            workers: self.workers,
+            queue_max: self.queue_max,
+            queue_wait: self.queue_wait,
+            search_wait: self.search_wait,
         }
     }
 
@@ -171,7 +191,7 @@ impl AppState {
             results: Results::new(store),
             key: key.clone(),
             samples: Arc::new(WaitingRoom::new(options.samples)),
-            jobs: Jobs::new(options.workers, options.queue_max, options.queue_wait),
+            lanes: Lanes::new(options.lanes()),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
             intake: Intake::new(faces, Some(liveness), policy),
@@ -248,8 +268,8 @@ impl AppState {
         Ok(true)
     }
 
-    pub(super) fn jobs(&self) -> &Jobs {
-        &self.0.jobs
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.0.lanes
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -48,11 +48,7 @@ pub(super) async fn read<T: CallBody>(
     state: &AppState,
     request: Request,
 ) -> Result<(GivenSamples, T::Options), Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().to_ascii_lowercase();
-    let bare = kind.split(';').next().unwrap_or_default().trim();
-    match bare {
+    match &*bare_content_type(request.headers()) {
         "application/json" => {
             let (_, body) = receive::whole(state, request).await?;
             Ok(json::object::<T>(&body)?.split())
@@ -63,6 +59,14 @@ pub(super) async fn read<T: CallBody>(
             "expected the content type `application/json` or `multipart/form-data`",
         )),
     }
+}
+
+/// The content type of a body in lower case, without its parameters.
+pub(super) fn bare_content_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let bare = kind.split(';').next().unwrap_or_default();
+    bare.trim().to_ascii_lowercase()
 }
 
 /// Pictures are in fields called `picture`, embeddings in fields called `embedding`, and all else in

@@ -88,7 +88,7 @@ async fn get(
         Some(gallery) => gallery.class(class.class),
         None => Ok(None),
     };
-    let summary = state.jobs().run(work).await??;
+    let summary = state.lanes().small(work).await?;
     let summary = summary.ok_or_else(|| missing(&bcid))?;
     Ok(answer::json(StatusCode::OK, &ClassAnswer::new(&summary)))
 }
@@ -128,7 +128,7 @@ async fn delete(
         Some(gallery) => gallery.remove(bcid.class),
         None => Ok(false),
     };
-    let was_enrolled = state.jobs().run(work).await??;
+    let was_enrolled = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &DeleteAnswer { was_enrolled }))
 }
 

@@ -69,7 +69,7 @@ async fn list(
         let classes = gallery.map(|gallery| gallery.classes(after, limit));
         classes.transpose()
     };
-    let classes = state.jobs().run(work).await??;
+    let classes = state.lanes().small(work).await?;
     let mut classes = classes.ok_or_else(|| partitions::missing(&partition))?;
     let next = page.cut(&mut classes, |class| class.class.to_string());
     let answer = ClassesPage {

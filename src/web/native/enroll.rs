@@ -143,9 +143,10 @@ async fn enroll(
     key.may_use(Scope::Enroll, &bcid.partition)?;
     let (given, replace) = body::read::<EnrollRequest>(&state, request).await?;
     given.check(&state)?;
+    let samples = given.take_in(&state, &key.account()).await?;
     let shared = state.clone();
-    let work = move || add(&shared, &bcid, &given.take_in(&shared)?, replace);
-    let answer = state.jobs().run(work).await??;
+    let work = move || add(&shared, &bcid, &samples, replace);
+    let answer = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 

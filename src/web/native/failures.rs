@@ -13,7 +13,7 @@ use super::super::endpoint::{Endpoint, Routed};
 use super::problem::{Code, ProblemDetails};
 
 /// What can go wrong with every call that does something.
-pub(super) const OURS: &[Code] = &[Code::Internal, Code::Busy];
+pub(super) const OURS: &[Code] = &[Code::ShareExceeded, Code::Internal, Code::Busy];
 
 /// What the door refuses before any endpoint: a query that is not taken.
 const OF_EVERY_CALL: &[Code] = &[Code::InvalidParameter];
@@ -60,7 +60,7 @@ fn response(status: u16, problems: &[ProblemDetails]) -> Response {
             "Accept-Encoding",
             header("How a body may be packed, if that is it"),
         ),
-        503 => response.header("Retry-After", header("After how many seconds to try again")),
+        429 | 503 => response.header("Retry-After", header("After how many seconds to try again")),
         _ => response,
     }
     .build()

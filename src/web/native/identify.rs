@@ -21,11 +21,14 @@ use super::samples::{
     encoder_name,
 };
 use crate::access::Scope;
+use crate::code::Probe;
+use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{IdentifyOptions, fuse};
-use crate::intake::Samples;
-use crate::types::PartitionId;
+use crate::intake::{Intake, Samples};
+use crate::turns::Account;
+use crate::types::{EncoderId, Match, PartitionId};
 
-const LIMIT_DEFAULT: usize = 20;
+pub(super) const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 1000;
 
 /// Samples of one person, who is to be found.
@@ -168,25 +171,67 @@ async fn identify(
     request: Request,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Identify, &partition)?;
+    let account = key.account();
+    check_room(&state, &account, &partition)?;
     let (given, options) = body::read::<IdentifyRequest>(&state, request).await?;
     given.check(&state)?;
     check_threshold(options.threshold)?;
-    if !(1..=LIMIT_MAX).contains(&options.limit) {
-        return Err(Problem::invalid_parameter(format!(
-            "`limit` must be a whole number from 1 to {LIMIT_MAX}"
-        )));
+    check_limit(options.limit)?;
+    let has_pictures = given.has_pictures();
+    if has_pictures {
+        // Much may have come while the pictures did.
+        check_room(&state, &account, &partition)?;
     }
-    let shared = state.clone();
-    let work = move || search(&shared, &partition, &given.take_in(&shared)?, &options);
-    let answer = state.jobs().run(work).await??;
+    let samples = given.take_in(&state, &account).await?;
+    let answer = search(
+        &state,
+        &account,
+        &partition,
+        &samples,
+        &options,
+        has_pictures,
+    )
+    .await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
-fn search(
+/// A list has an entry, and not too many.
+pub(super) fn check_limit(limit: usize) -> Result<(), Problem> {
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(());
+    }
+    Err(Problem::invalid_parameter(format!(
+        "`limit` must be a whole number from 1 to {LIMIT_MAX}"
+    )))
+}
+
+impl IdentifiedClass {
+    /// Somebody who was found with embeddings of `encoder`.
+    pub(super) fn new(found: &Match, intake: &Intake, encoder: &EncoderId) -> IdentifiedClass {
+        IdentifiedClass {
+            class: found.class.to_string(),
+            similarity: found.similarity,
+            score: intake.score(found.similarity, encoder),
+        }
+    }
+}
+
+/// Fails if there is no room for the search, before a body is read or pictures are looked at for
+/// nothing.
+fn check_room(state: &AppState, account: &Account, partition: &PartitionId) -> Result<(), Problem> {
+    match state.engine().enrolled(partition)? {
+        Some(gallery) => Ok(state.lanes().check_identify(account, &gallery, 1)?),
+        None => Ok(()),
+    }
+}
+
+async fn search(
     state: &AppState,
+    account: &Account,
     partition: &PartitionId,
     samples: &Samples,
     options: &Options,
+    is_promised: bool,
 ) -> Result<IdentifyAnswer, Problem> {
     let intake = state.intake();
     let options = IdentifyOptions {
@@ -198,14 +243,23 @@ fn search(
     let sample = fuse(&samples.encoder, &embeddings)?;
     let gallery = engine.gallery(partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
-    let found = gallery.identify(&[&sample], &options)?;
-    let candidates = found.matches.iter().map(|found| IdentifiedClass {
-        class: found.class.to_string(),
-        similarity: found.similarity,
-        score: intake.score(found.similarity, &samples.encoder),
-    });
+    let query = QuestionQuery {
+        probe: Probe::new(&sample),
+        options,
+    };
+    let lanes = state.lanes();
+    let mut found = if is_promised {
+        lanes
+            .identify_firmly(account, &gallery, vec![query])
+            .await?
+    } else {
+        lanes.identify(account, &gallery, vec![query]).await?
+    };
+    let found = found.remove(0);
+    let matches = found.matches.iter();
+    let matches = matches.map(|found| IdentifiedClass::new(found, intake, &samples.encoder));
     Ok(IdentifyAnswer {
-        matches: candidates.collect(),
+        matches: matches.collect(),
         threshold: options.threshold,
         templates_searched: found.templates,
         encoder: encoder_name(&samples.encoder),

@@ -7,6 +7,7 @@ use super::super::auth::credentials;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use crate::access::{ApiKey, ApiKeyProof, Scope};
+use crate::turns::Account;
 use crate::types::PartitionId;
 
 /// A key that is valid now.
@@ -19,6 +20,11 @@ impl Key {
     pub(super) const MAY_FAILURES: &[Code] = &[Code::ScopeMissing];
     /// How [`Key::may_use`] fails.
     pub(super) const MAY_USE_FAILURES: &[Code] = &[Code::ScopeMissing, Code::PartitionNotAllowed];
+
+    /// What its work is charged to.
+    pub(super) fn account(&self) -> Account {
+        Account::new(format_args!("key {}", self.0.id))
+    }
 
     /// Fails unless the key has `scope`.
     pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {

@@ -14,6 +14,7 @@ mod classes;
 mod enroll;
 mod failures;
 mod identify;
+mod identify_many;
 mod json;
 mod key;
 mod listed;
@@ -76,6 +77,7 @@ pub(super) fn door() -> Door {
         .with(partitions::list_endpoint())
         .with(partitions::one_endpoint())
         .with(identify::endpoint())
+        .with(identify_many::endpoint())
         .with(classes::endpoint())
         .with(class::get_endpoint())
         .with(class::delete_endpoint())

@@ -86,7 +86,7 @@ async fn list(
     key.may(Scope::Read)?;
     let engine = state.engine().clone();
     let work = move || engine.partitions();
-    let mut partitions = state.jobs().run(work).await??;
+    let mut partitions = state.lanes().small(work).await?;
     partitions.retain(|id| key.0.reach.permits(id) && page.after.as_ref().is_none_or(|at| id > at));
     partitions.sort();
     let next = page.cut(&mut partitions, PartitionId::to_string);
@@ -138,7 +138,7 @@ async fn one(
         let gallery = engine.enrolled(&id)?;
         gallery.map(|gallery| gallery.contents()).transpose()
     };
-    let contents = state.jobs().run(work).await??;
+    let contents = state.lanes().small(work).await?;
     let contents = contents.ok_or_else(|| missing(&partition))?;
     let answer = PartitionAnswer {
         partition: partition.to_string(),

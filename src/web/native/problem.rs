@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error::Chain;
-use super::super::jobs::Busy;
+use super::super::lanes::{Busy, Unidentified};
 use super::super::receive::{self, BodyFault};
 use crate::access::{ApiKeyError, Scope};
 use crate::engine::{EngineError, Fault};
@@ -51,12 +51,13 @@ pub(in super::super) enum Code {
     PoorQuality,
     NotLive,
     ThresholdUnknown,
+    ShareExceeded,
     Internal,
     Busy,
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 31] = [
+    pub(super) const ALL: [Code; 32] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -86,6 +87,7 @@ impl Code {
         Code::PoorQuality,
         Code::NotLive,
         Code::ThresholdUnknown,
+        Code::ShareExceeded,
         Code::Internal,
         Code::Busy,
     ];
@@ -165,6 +167,11 @@ impl Code {
                 "threshold_unknown",
                 422,
                 "There is no threshold for this encoder, and none was given",
+            ),
+            Code::ShareExceeded => (
+                "share_exceeded",
+                429,
+                "This key asks for more than its share of a busy server",
             ),
             Code::Internal => ("internal", 500, "The server failed"),
             Code::Busy => ("busy", 503, "The server is too busy"),
@@ -303,9 +310,26 @@ impl IntoResponse for Problem {
 }
 
 impl From<Busy> for Problem {
-    fn from(Busy: Busy) -> Problem {
-        let detail = "the server is too busy; try again in a moment";
-        Problem::new(Code::Busy, detail).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    fn from(busy: Busy) -> Problem {
+        let again_after = HeaderValue::from(busy.again_after_seconds());
+        let problem = if busy.is_above_share {
+            let detail =
+                "others wait for the server, too, and less of theirs; try again in a moment";
+            Problem::new(Code::ShareExceeded, detail)
+        } else {
+            let detail = "the server is too busy; try again in a moment";
+            Problem::new(Code::Busy, detail)
+        };
+        problem.with(header::RETRY_AFTER, again_after)
+    }
+}
+
+impl From<Unidentified> for Problem {
+    fn from(error: Unidentified) -> Problem {
+        match error {
+            Unidentified::Busy(busy) => busy.into(),
+            Unidentified::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::state::AppState;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
 use crate::intake::{Announced, Demand, SAMPLES_MAX, Sample, Samples};
+use crate::turns::Account;
 use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
 
 /// The pictures of a call, as they came.
@@ -100,13 +101,33 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 impl GivenSamples {
+    /// Whether it takes more than a moment to take them in.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.pictures.count() > 0
+    }
+
     /// Fails unless as many samples came as a call may have. Looks at none of them.
     pub(super) fn check(&self, state: &AppState) -> Result<(), Problem> {
         Ok(state.intake().check(&self.announced())?)
     }
 
-    /// Makes embeddings of all. Takes the processor for as long as pictures take.
-    pub(super) fn take_in(self, state: &AppState) -> Result<Samples, Problem> {
+    /// Makes embeddings of all, when the turn of the pictures comes.
+    pub(super) async fn take_in(
+        self,
+        state: &AppState,
+        account: &Account,
+    ) -> Result<Samples, Problem> {
+        let pictures = self.pictures.count();
+        if pictures == 0 {
+            return self.take_in_now(state);
+        }
+        let shared = state.clone();
+        let work = move || self.take_in_now(&shared);
+        state.lanes().see(account, pictures, work).await?
+    }
+
+    /// Takes the processor for as long as pictures take.
+    fn take_in_now(self, state: &AppState) -> Result<Samples, Problem> {
         let mut taking = state.intake().begin(&self.announced())?;
         for picture in self.pictures.into_kept() {
             let bytes = picture.bytes();

@@ -123,7 +123,7 @@ async fn list(State(state): State<AppState>, key: Key) -> Result<Response, Probl
     key.may(Scope::Snapshot)?;
     check_directory(&state)?;
     let shared = state.clone();
-    let snapshots = state.jobs().run(move || found(&shared)).await??;
+    let snapshots = state.lanes().small(move || found(&shared)).await?;
     Ok(answer::json(StatusCode::OK, &SnapshotsAnswer { snapshots }))
 }
 

@@ -104,7 +104,7 @@ pub(super) fn endpoint() -> Endpoint {
 )]
 async fn status(State(state): State<AppState>, Key(key): Key) -> Result<Response, Problem> {
     let engine = state.engine().clone();
-    let health = state.jobs().run(move || engine.health()).await??;
+    let health = state.lanes().small(move || engine.health()).await?;
     let profile = state.intake().profile();
     let answer = StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),

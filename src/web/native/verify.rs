@@ -142,9 +142,10 @@ async fn verify(
     let (given, threshold) = body::read::<VerifyRequest>(&state, request).await?;
     given.check(&state)?;
     check_threshold(threshold)?;
+    let samples = given.take_in(&state, &key.account()).await?;
     let shared = state.clone();
-    let work = move || compare(&shared, &bcid, &given.take_in(&shared)?, threshold);
-    let answer = state.jobs().run(work).await??;
+    let work = move || compare(&shared, &bcid, &samples, threshold);
+    let answer = state.lanes().small(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 

@@ -4,6 +4,8 @@
 //! forgotten: it is counted with its result, or before that, once a task is about to change
 //! templates.
 
+use std::sync::Arc;
+
 use super::super::error::Error;
 use super::super::state::AppState;
 use super::done::{Done, Failure};
@@ -13,9 +15,9 @@ use crate::samples::UploadedSample;
 
 /// A try that has begun. It must end with [`Try::end`] before anybody learns what came of it.
 #[must_use = "a try that does not end is not counted"]
-pub(super) struct Try<'a> {
-    state: &'a AppState,
-    claims: &'a Claims,
+pub(super) struct Try {
+    state: AppState,
+    claims: Arc<Claims>,
     /// Which try of the token it is, from 1.
     number: u8,
     counting: Counting,
@@ -28,17 +30,17 @@ enum Counting {
     Counted,
 }
 
-impl<'a> Try<'a> {
+impl Try {
     /// Takes the token's samples, and grants it a try unless there are none.
     pub(super) fn begin(
-        state: &'a AppState,
-        claims: &'a Claims,
-    ) -> Result<(Try<'a>, Vec<UploadedSample>), Error> {
+        state: &AppState,
+        claims: &Arc<Claims>,
+    ) -> Result<(Try, Vec<UploadedSample>), Error> {
         let samples = take_samples(state, claims)?;
         let attempt = state.attempts().take(claims)?;
         let begun = Try {
-            state,
-            claims,
+            state: state.clone(),
+            claims: claims.clone(),
             number: attempt.number,
             counting: Counting::Granted(attempt),
         };
@@ -51,9 +53,9 @@ impl<'a> Try<'a> {
     }
 
     /// Counts the try now instead of with its result. It is over if that fails.
-    pub(super) fn count(self) -> Result<Try<'a>, Error> {
+    pub(super) fn count(self) -> Result<Try, Error> {
         if let Counting::Granted(attempt) = self.counting {
-            count(self.state, self.claims, attempt)?;
+            count(&self.state, &self.claims, attempt)?;
         }
         Ok(Try {
             counting: Counting::Counted,
@@ -64,7 +66,7 @@ impl<'a> Try<'a> {
     /// Keeps what came of the task as the result of the token, and counts the try unless it is
     /// counted. What failed for a reason of ours has no result, and is a try all the same.
     pub(super) fn end(self, done: Result<Done, Error>) -> Result<Done, Error> {
-        let (state, claims) = (self.state, self.claims);
+        let (state, claims) = (&self.state, &*self.claims);
         match (self.counting, &done) {
             (Counting::Granted(attempt), Ok(done)) => {
                 let (results, result) = (state.results(), done.result(claims));

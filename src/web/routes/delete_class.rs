@@ -51,6 +51,6 @@ async fn delete_class(
         Some(gallery) => gallery.remove(bcid.class),
         None => Ok(false),
     };
-    state.jobs().run(work).await??;
+    state.lanes().write(work).await?;
     Ok(StatusCode::OK)
 }

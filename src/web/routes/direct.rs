@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::super::auth::Client;
 use super::super::data_url::{DataUrl, DataUrlError};
 use super::super::endpoint::{Endpoint, Routed};
 use super::super::error::Error;
@@ -173,13 +174,18 @@ pub(super) fn look(seen: Result<Seen, IntakeError>) -> Result<Look, Error> {
     }
 }
 
-/// Answers with what `work` makes of the pictures, when its turn comes.
+/// Answers with what `work` makes of so many pictures, when its turn comes.
 pub(super) async fn answer<T: Serialize + Send + Sync + 'static>(
     state: &AppState,
+    client: &Client,
+    pictures: usize,
     work: impl FnOnce(&AppState) -> Result<T, Error> + Send + 'static,
 ) -> Result<Response, Error> {
     let shared = state.clone();
-    let result = state.jobs().run(move || work(&shared)).await??;
+    let (lanes, account) = (state.lanes(), client.account());
+    let result = lanes
+        .see(&account, pictures, move || work(&shared))
+        .await??;
     Ok(render::answer(StatusCode::OK, result))
 }
 

@@ -54,7 +54,7 @@ async fn enroll(
 ) -> Result<Response, Error> {
     caller.may(Task::Enroll)?;
     let live = task::live(&caller, &parameters)?;
-    let done = task::run(&state, caller.0, live, add_templates).await?;
+    let done = task::run_here(&state, caller, live, add_templates).await?;
     let result = EnrollResult {
         success: done.success,
         error: done.error,

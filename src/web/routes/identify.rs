@@ -16,8 +16,11 @@ use super::super::state::AppState;
 use super::done::{Done, Failure};
 use super::task;
 use crate::access::{Claims, Task, TaskMatch};
+use crate::code::Probe;
+use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{IdentifyOptions, fuse};
 use crate::samples::UploadedSample;
+use crate::turns::Account;
 use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
@@ -79,9 +82,15 @@ async fn identify(
     let count = parameters
         .integer("maxResults", 1..=RESULTS_MAX)?
         .unwrap_or(RESULTS_DEFAULT);
-    let done = task::run(&state, caller.0, live, move |state, claims, samples| {
-        search(state, claims, &samples, count)
-    })
+    let account = caller.account();
+    let done = task::run(
+        &state,
+        caller,
+        live,
+        move |state, claims, samples| async move {
+            search(&state, &account, &claims, &samples, count).await
+        },
+    )
     .await?;
     let matches = done.matches.into_iter().map(ScoredClass::from).collect();
     let result = IdentifyResult {
@@ -104,8 +113,9 @@ impl From<TaskMatch> for ScoredClass {
     }
 }
 
-fn search(
+async fn search(
     state: &AppState,
+    account: &Account,
     claims: &Claims,
     samples: &[UploadedSample],
     limit: usize,
@@ -123,7 +133,15 @@ fn search(
     let Some(gallery) = state.engine().gallery(partition, profile.encoder())? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
-    let found = gallery.identify(&[&sample], &options)?;
+    let query = QuestionQuery {
+        probe: Probe::new(&sample),
+        options,
+    };
+    let lanes = state.lanes();
+    let mut found = lanes
+        .identify_firmly(account, &gallery, vec![query])
+        .await?;
+    let found = found.remove(0);
     if found.templates == 0 {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     }

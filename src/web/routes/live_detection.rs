@@ -82,14 +82,14 @@ pub(super) fn endpoint() -> Endpoint {
 )]
 async fn live_detection(
     State(state): State<AppState>,
-    _client: Client,
+    client: Client,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
     let received = Received::whole(&state, request).await?;
     let named = received.named(["liveimage1", "liveimage2"]).await?;
-    direct::answer(&state, move |state| {
+    direct::answer(&state, &client, 2, move |state| {
         let looks = named.0.map(|text| direct::look_at(state, text.as_deref()));
         let looks = looks.into_iter().collect::<Result<Vec<Look>, Error>>()?;
         let fault = looks.iter().find_map(|look| look.as_ref().err());
@@ -136,13 +136,13 @@ pub(super) fn passive_endpoint() -> Endpoint {
 )]
 async fn passive_live_detection(
     State(state): State<AppState>,
-    _client: Client,
+    client: Client,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
     let text = Received::whole(&state, request).await?.sample().await?;
-    direct::answer(&state, move |state| {
+    direct::answer(&state, &client, 1, move |state| {
         let look = direct::look_at(state, Some(&text))?;
         let decision = decide_passive(state, &look)?;
         Ok(LiveDetectionResult::new(
@@ -181,13 +181,13 @@ pub(super) fn video_endpoint() -> Endpoint {
 )]
 async fn video_live_detection(
     State(state): State<AppState>,
-    _client: Client,
+    client: Client,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
     let video = Received::whole(&state, request).await?.stream().await?;
-    direct::answer(&state, move |state| {
+    direct::answer(&state, &client, FRAMES_MAX, move |state| {
         let frames = state
             .intake()
             .frames(&video, FRAMES_MAX)

@@ -82,13 +82,13 @@ struct Pictures {
 )]
 async fn photo_verify(
     State(state): State<AppState>,
-    _client: Client,
+    client: Client,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
     let accuracy = accuracy(&parameters)?;
     let named = Received::whole(&state, request).await?.named(NAMES).await?;
-    direct::answer(&state, move |state| {
+    direct::answer(&state, &client, 3, move |state| {
         let Named([first, second, photo]) = named;
         let pictures = Pictures::look_at(state, [first, second], photo)?;
         if let Some(fault) = pictures.all().find_map(|look| look.as_ref().err()) {
@@ -134,7 +134,7 @@ pub(super) fn endpoint_2() -> Endpoint {
 )]
 async fn photo_verify_2(
     State(state): State<AppState>,
-    _client: Client,
+    client: Client,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
@@ -144,7 +144,7 @@ async fn photo_verify_2(
     // One live picture is enough, whichever of the two it is.
     let missing = |text: &Option<Vec<u8>>| text.as_deref().is_none_or(direct::is_missing);
     let [first_missing, second_missing, _] = named.0.each_ref().map(missing);
-    direct::answer(&state, move |state| {
+    direct::answer(&state, &client, 2, move |state| {
         let [first, second, photo] = named.0;
         let pictures = match (first_missing, second_missing) {
             (false, false) => Pictures::look_at(state, [first, second], photo)?,

@@ -65,7 +65,7 @@ pub(super) fn endpoint() -> Endpoint {
 )]
 async fn quality_check(
     State(state): State<AppState>,
-    _client: Client,
+    client: Client,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
@@ -73,7 +73,7 @@ async fn quality_check(
     let rules = rules(parameters.text("issuer"));
     let echo = parameters.echo("state");
     let text = Received::whole(&state, request).await?.sample().await?;
-    direct::answer(&state, move |state| {
+    direct::answer(&state, &client, 1, move |state| {
         let mut result = match direct::look_at(state, Some(&text))? {
             Ok(seen) => check(state, &seen, full, rules)?,
             Err(fault) => QualityCheckResult {

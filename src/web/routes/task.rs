@@ -1,10 +1,14 @@
 //! What the task calls of a token have in common.
 
-use tokio::task::spawn_blocking;
+use std::panic;
+use std::sync::Arc;
+
+use tracing::Instrument;
 
 use super::super::auth::Caller;
 use super::super::endpoint::{Endpoint, Routed};
 use super::super::error::Error;
+use super::super::lanes::Busy;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::attempt::{self, Try};
@@ -14,6 +18,7 @@ use super::liveness;
 use crate::access::{Claims, Task};
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
+use crate::turns::Account;
 use crate::types::Embedding;
 
 /// What can go wrong with each of them.
@@ -24,6 +29,9 @@ const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::Internal,
     ErrorStatus::Busy,
 ];
+
+/// As many pictures are usually looked at where a live person is demanded.
+const LIVE_SAMPLES: usize = 2;
 
 /// A task call. A HEAD request must not use up a try, as it would if GET answered it.
 pub(super) fn endpoint(routed: Routed) -> Endpoint {
@@ -42,58 +50,118 @@ pub(super) fn live(caller: &Caller, parameters: &Parameters) -> Result<bool, Err
 /// of it as the result of the token.
 ///
 /// The samples are gone afterwards, whatever comes of it, even if the server was too busy to look
-/// at them. The attempt is counted unless there were no samples or no time.
-pub(super) async fn run(
+/// at them. The attempt is counted unless there were no samples or no time. Once begun it goes on to
+/// its end, also if the client has left.
+pub(super) async fn run<F>(
     state: &AppState,
-    claims: Claims,
+    caller: Caller,
+    live: bool,
+    work: impl FnOnce(AppState, Arc<Claims>, Vec<UploadedSample>) -> F + Send + 'static,
+) -> Result<Done, Error>
+where
+    F: Future<Output = Result<Done, Error>> + Send + 'static,
+{
+    let account = caller.account();
+    let claims = Arc::new(caller.0);
+    let shared = state.clone();
+    if check_room(state, &account, &claims, live)?.is_err() {
+        let late = move || attempt::end_unbegun(&shared, &claims);
+        return state.lanes().write(late).await;
+    }
+    let begun = carry_out(shared, account, claims, live, work).in_current_span();
+    match tokio::spawn(begun).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down: nobody waits for this answer.
+        Err(_cancelled) => Err(Error::busy()),
+    }
+}
+
+/// As [`run`], for work that is done at once or waits for the disk.
+pub(super) async fn run_here(
+    state: &AppState,
+    caller: Caller,
     live: bool,
     work: impl FnOnce(&AppState, &Claims, Vec<UploadedSample>) -> Result<Done, Error> + Send + 'static,
 ) -> Result<Done, Error> {
-    let (shared, late) = (state.clone(), claims.clone());
-    let job = state.jobs().run(move || {
-        let (begun, samples) = Try::begin(&shared, &claims)?;
-        carry_out(&shared, &claims, begun, live, samples, work)
-    });
-    if let Ok(done) = job.await {
-        return done;
-    }
-    let shared = state.clone();
-    let kept = spawn_blocking(move || attempt::end_unbegun(&shared, &late));
-    // The runtime is shutting down: nobody waits for this answer.
-    kept.await.unwrap_or_else(|_| Err(Error::busy()))
+    run(
+        state,
+        caller,
+        live,
+        move |state, claims, samples| async move {
+            let shared = state.clone();
+            let work = move || work(&shared, &claims, samples);
+            state.lanes().write(work).await
+        },
+    )
+    .await
 }
 
-fn carry_out(
+/// Whether there is time for what a task takes, before it begins.
+fn check_room(
     state: &AppState,
+    account: &Account,
     claims: &Claims,
-    begun: Try<'_>,
     live: bool,
-    samples: Vec<UploadedSample>,
-    work: impl FnOnce(&AppState, &Claims, Vec<UploadedSample>) -> Result<Done, Error>,
-) -> Result<Done, Error> {
-    if live {
-        match liveness::failure(state, claims, begun.number(), &samples) {
-            Ok(None) => {}
-            Ok(Some(failure)) => return begun.end(Ok(Done::failed(failure))),
-            Err(error) => return begun.end(Err(error)),
-        }
+) -> Result<Result<(), Busy>, Error> {
+    if live && let Err(busy) = state.lanes().check_see(account, LIVE_SAMPLES) {
+        return Ok(Err(busy));
     }
+    if claims.task != Task::Identify {
+        return Ok(Ok(()));
+    }
+    let gallery = state.engine().enrolled(&claims.bcid.partition)?;
+    Ok(gallery.map_or(Ok(()), |gallery| {
+        state.lanes().check_identify(account, &gallery, 1)
+    }))
+}
+
+async fn carry_out<F>(
+    state: AppState,
+    account: Account,
+    claims: Arc<Claims>,
+    live: bool,
+    work: impl FnOnce(AppState, Arc<Claims>, Vec<UploadedSample>) -> F,
+) -> Result<Done, Error>
+where
+    F: Future<Output = Result<Done, Error>>,
+{
+    let lanes = state.lanes();
+    let (theirs, of) = (state.clone(), claims.clone());
+    let (begun, samples) = lanes.small(move || Try::begin(&theirs, &of)).await?;
+    let end = |begun: Try, done| lanes.write(move || begun.end(done));
+    let samples = if live {
+        let (theirs, of, attempt) = (state.clone(), claims.clone(), begun.number());
+        let pictures = samples.len();
+        let look = move || {
+            let failure = liveness::failure(&theirs, &of, attempt, &samples);
+            (failure, samples)
+        };
+        match lanes.see_firmly(&account, pictures, look).await? {
+            (Ok(None), samples) => samples,
+            (Ok(Some(failure)), _) => return end(begun, Ok(Done::failed(failure))).await,
+            (Err(error), _) => return end(begun, Err(error)).await,
+        }
+    } else {
+        samples
+    };
     let together: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
     let intake = state.intake();
     if intake
         .check_one_person(intake.encoder(), &together)
         .is_err()
     {
-        return begun.end(Ok(Done::failed(Failure::LiveDetectionFailed)));
+        return end(begun, Ok(Done::failed(Failure::LiveDetectionFailed))).await;
     }
     // What changes templates is a try from then on, whatever happens before its result is kept.
     let changes_templates = claims.task == Task::Enroll || claims.auto_enroll;
     let begun = if changes_templates {
-        begun.count()?
+        lanes.write(move || begun.count()).await?
     } else {
         begun
     };
-    begun.end(work(state, claims, samples))
+    let done = work(state.clone(), claims, samples).await;
+    end(begun, done).await
 }
 
 /// Samples as templates.

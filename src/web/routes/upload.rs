@@ -96,19 +96,19 @@ pub(super) fn endpoint() -> Endpoint {
 )]
 async fn upload(
     State(state): State<AppState>,
-    Caller(claims): Caller,
+    caller: Caller,
     parameters: Parameters,
     request: Request,
 ) -> Result<Response, Error> {
+    let account = caller.account();
+    let Caller(claims) = caller;
     let labels = Labels::new(&parameters, state.samples().arrival())?;
     let now = state.clock().now();
     state.samples().check(claims.id, claims.expires, now)?;
     let body = Received::whole(&state, request).await?.sample().await?;
     let shared = state.clone();
-    let examined = state
-        .jobs()
-        .run(move || examine(&shared, &claims, labels, &body))
-        .await??;
+    let work = move || examine(&shared, &claims, labels, &body);
+    let examined = state.lanes().see(&account, 1, work).await??;
     Ok(render::answer(StatusCode::OK, examined))
 }
 

@@ -57,7 +57,7 @@ async fn verify(
 ) -> Result<Response, Error> {
     caller.may(Task::Verify)?;
     let live = task::live(&caller, &parameters)?;
-    let done = task::run(&state, caller.0, live, compare).await?;
+    let done = task::run_here(&state, caller, live, compare).await?;
     let result = VerifyResult {
         success: done.success,
         error: done.error,

@@ -1,0 +1,277 @@
+//! The thread that answers.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::pass;
+use super::queue::{Entry, Pass, Question, Queue, Refusal, SchedulerLimits};
+use crate::engine::{EngineError, Gallery, Identification};
+use crate::turns::{Account, Place};
+
+/// Where the last pass had several probes, the next one waits for as many to come back: at most this
+/// share of the time that the last one took, which is less than what a second pass would cost.
+const GATHER_SHARE: f64 = 0.15;
+/// And no longer than this after the last one came.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// Told what came of a question: one answer for each of its queries, in order. Called on the thread
+/// of the scheduler, so it must not take long.
+pub type Answered = Box<dyn FnOnce(Result<Vec<Identification>, Unanswered>) + Send>;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// Too much is asked.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Its time was over before its turn came.
+    #[error("the turn of the question did not come in time")]
+    Late,
+    /// It cannot be answered.
+    #[error(transparent)]
+    Failed(#[from] EngineError),
+    /// The search panicked.
+    #[error("the search panicked")]
+    Panicked,
+}
+
+/// Answers questions, those that wait together in one pass. Dropping it waits for the pass that runs,
+/// and drops the other questions unanswered.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A question that was asked. Dropping it withdraws the question unless its answer is under way.
+#[must_use = "dropping it withdraws the question"]
+#[derive(Debug)]
+pub struct Asked {
+    shared: Arc<Shared>,
+    place: Place,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// A question came, or there will be none any more.
+    arrived: Condvar,
+    clock: fn() -> Instant,
+}
+
+struct State {
+    queue: Queue<Answered>,
+    is_over: bool,
+}
+
+impl Scheduler {
+    /// Begins to answer. `clock` is [`Instant::now`] but for tests.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system gives no thread.
+    pub fn start(limits: SchedulerLimits, clock: fn() -> Instant) -> Scheduler {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                queue: Queue::new(limits),
+                is_over: false,
+            }),
+            arrived: Condvar::new(),
+            clock,
+        });
+        let theirs = shared.clone();
+        let thread = Builder::new().name("vultus-passes".to_owned());
+        let thread = thread.spawn(move || theirs.work());
+        Scheduler {
+            shared,
+            thread: Some(thread.expect("the operating system gives a thread")),
+        }
+    }
+
+    /// Asks. `answered` is told the answer; not if the question is withdrawn.
+    ///
+    /// # Errors
+    ///
+    /// If too much waits for the answer to come in time.
+    pub fn ask(&self, question: Question, answered: Answered) -> Result<Asked, Refusal> {
+        self.put(question, answered, false)
+    }
+
+    /// Asks what was promised an answer, because [`Scheduler::check`] said that there was room and much
+    /// was done since. It is never refused.
+    pub fn ask_firmly(&self, question: Question, answered: Answered) -> Asked {
+        let asked = self.put(question, answered, true);
+        asked.expect("what is firm is not refused")
+    }
+
+    /// Whether a question of `account` with so many probes would be let in now.
+    ///
+    /// # Errors
+    ///
+    /// If it would not.
+    pub fn check(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        probes: usize,
+    ) -> Result<(), Refusal> {
+        let now = (self.shared.clock)();
+        self.shared
+            .state()
+            .queue
+            .check(account, gallery, probes, now)
+    }
+
+    /// Answers nothing more.
+    pub(super) fn end(&self) {
+        self.shared.state().is_over = true;
+        self.shared.arrived.notify_all();
+    }
+
+    fn put(&self, question: Question, answered: Answered, firm: bool) -> Result<Asked, Refusal> {
+        let now = (self.shared.clock)();
+        let pushed = self
+            .shared
+            .state()
+            .queue
+            .push(question, answered, firm, now);
+        let pushed = pushed.map_err(|(_answered, refusal)| refusal)?;
+        self.shared.arrived.notify_one();
+        for (entry, refusal) in pushed.displaced {
+            (entry.answered)(Err(refusal.into()));
+        }
+        Ok(Asked {
+            shared: self.shared.clone(),
+            place: pushed.place,
+        })
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.end();
+        if let Some(thread) = self.thread.take() {
+            // It catches the panics of searches; one of its own has been told of by the hook.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // What it holds is dropped when the lock is given back.
+        let _withdrawn = self.shared.state().queue.withdraw(&self.place);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing of ours panics while it changes the queue.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers until it is over.
+    fn work(&self) {
+        while let Some((late, pass)) = self.next() {
+            for entry in late {
+                (entry.answered)(Err(Unanswered::Late));
+            }
+            let Some(pass) = pass else {
+                continue;
+            };
+            let (rows, probes) = (pass.rows, pass.probes);
+            let began = (self.clock)();
+            let told = answered(pass);
+            let taken = (self.clock)().saturating_duration_since(began);
+            self.state().queue.learn(rows, probes, taken);
+            for (answered, answer) in told {
+                answered(answer);
+            }
+            if probes > 1 {
+                self.gather(probes, taken);
+            }
+        }
+    }
+
+    /// What is to be done next: waits for it. `None` if it is over.
+    #[expect(
+        clippy::type_complexity,
+        reason = "read by its only account, a line above"
+    )]
+    fn next(&self) -> Option<(Vec<Entry<Answered>>, Option<Pass<Answered>>)> {
+        let mut state = self.state();
+        loop {
+            if state.is_over {
+                let left = state.queue.take_all();
+                drop(state);
+                drop(left);
+                return None;
+            }
+            if !state.queue.is_empty() {
+                let now = (self.clock)();
+                let late = state.queue.take_late(now);
+                return Some((late, state.queue.take_pass(now)));
+            }
+            let waited = self.arrived.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits a moment for the next questions of those who have just been answered, so that they share
+    /// the next pass instead of every second one.
+    fn gather(&self, probes: usize, taken: Duration) {
+        let end = (self.clock)() + taken.mul_f64(GATHER_SHARE);
+        let mut state = self.state();
+        let mut before = state.queue.probes();
+        while before < probes && !state.is_over {
+            let left = end.saturating_duration_since((self.clock)());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.arrived.wait_timeout(state, left.min(QUIET));
+            let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = again;
+            let found = state.queue.probes();
+            if found == before && timeout.timed_out() {
+                return;
+            }
+            before = found;
+        }
+    }
+}
+
+/// Carries a pass out: who is to be told what.
+fn answered(pass: Pass<Answered>) -> Vec<(Answered, Result<Vec<Identification>, Unanswered>)> {
+    let (questions, answered): (Vec<Question>, Vec<Answered>) = pass
+        .entries
+        .into_iter()
+        .map(|entry| (entry.question, entry.answered))
+        .unzip();
+    let asked: Vec<&Question> = questions.iter().collect();
+    // A search shares nothing that a panic could leave half-changed: it reads a snapshot.
+    let answers = catch_unwind(AssertUnwindSafe(|| pass::answer(&pass.gallery, &asked)));
+    let answers: Vec<Result<Vec<Identification>, Unanswered>> = match answers {
+        Ok(answers) => answers
+            .into_iter()
+            .map(|answer| answer.map_err(Unanswered::from))
+            .collect(),
+        Err(_panic) => questions
+            .iter()
+            .map(|_| Err(Unanswered::Panicked))
+            .collect(),
+    };
+    answered.into_iter().zip(answers).collect()
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,344 @@
+//! Work that waits, in a line for each account.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Account;
+
+/// Work that waits for its turn.
+#[derive(Debug)]
+pub struct Waiting<T> {
+    lines: BTreeMap<Account, Line<T>>,
+    /// What was spent on whoever was served last, before they were: who comes new begins there, so
+    /// that nobody saves up turns by staying away.
+    now: f64,
+    next_place: u64,
+    cost: f64,
+    count: usize,
+}
+
+/// Where a piece of work waits, to withdraw it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    account: Account,
+    number: u64,
+}
+
+/// The work of one account, the oldest first.
+#[derive(Debug)]
+struct Line<T> {
+    spent: f64,
+    cost: f64,
+    pieces: VecDeque<Piece<T>>,
+}
+
+#[derive(Debug)]
+struct Piece<T> {
+    number: u64,
+    cost: f64,
+    /// It was promised that it is done.
+    is_firm: bool,
+    work: T,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Waiting<T> {
+        Waiting {
+            lines: BTreeMap::new(),
+            now: 0.0,
+            next_place: 0,
+            cost: 0.0,
+            count: 0,
+        }
+    }
+}
+
+impl<T> Waiting<T> {
+    /// Puts work at the end of its account's line. `cost` is what it will probably take, in any unit
+    /// that is the same for all. Work that is firm is never among what [`Waiting::make_room`] gives up.
+    pub fn push(&mut self, account: &Account, cost: f64, is_firm: bool, work: T) -> Place {
+        let number = self.next_place;
+        self.next_place += 1;
+        let line = self.lines.entry(account.clone()).or_insert(Line {
+            spent: self.now,
+            cost: 0.0,
+            pieces: VecDeque::new(),
+        });
+        if line.pieces.is_empty() {
+            line.spent = line.spent.max(self.now);
+        }
+        line.cost += cost;
+        self.cost += cost;
+        self.count += 1;
+        line.pieces.push_back(Piece {
+            number,
+            cost,
+            is_firm,
+            work,
+        });
+        let account = account.clone();
+        Place { account, number }
+    }
+
+    /// Takes the oldest work of the account that the least was spent on.
+    pub fn take_next(&mut self) -> Option<(Account, T)> {
+        self.take_next_of(|_| true)
+    }
+
+    /// Takes the oldest work that is `wanted` of the account that the least was spent on, among those
+    /// that have any. Its cost counts as spent from now on.
+    pub fn take_next_of(&mut self, wanted: impl Fn(&T) -> bool) -> Option<(Account, T)> {
+        let found = |line: &Line<T>| line.pieces.iter().position(|piece| wanted(&piece.work));
+        let lines = self.lines.iter();
+        let lines = lines.filter_map(|(account, line)| Some((account, line, found(line)?)));
+        let oldest = |line: &Line<T>, at: usize| line.pieces[at].number;
+        let (account, _, at) = lines.min_by(|(_, one, at), (_, other, other_at)| {
+            let by_spent = one.spent.total_cmp(&other.spent);
+            by_spent.then_with(|| oldest(one, *at).cmp(&oldest(other, *other_at)))
+        })?;
+        let account = account.clone();
+        let line = self.lines.get_mut(&account)?;
+        self.now = self.now.max(line.spent);
+        let piece = line.pieces.remove(at)?;
+        line.spent += piece.cost;
+        self.forget(&account, piece.cost);
+        Some((account, piece.work))
+    }
+
+    /// Takes work out of its line, if it is still there.
+    pub fn withdraw(&mut self, place: &Place) -> Option<T> {
+        let line = self.lines.get_mut(&place.account)?;
+        let at = line
+            .pieces
+            .binary_search_by_key(&place.number, |piece| piece.number);
+        let piece = line.pieces.remove(at.ok()?)?;
+        self.forget(&place.account, piece.cost);
+        Some(piece.work)
+    }
+
+    /// Takes out all that is `meant`, the work of one account after that of another.
+    pub fn withdraw_all(&mut self, meant: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        for line in self.lines.values_mut() {
+            let pieces = std::mem::take(&mut line.pieces);
+            for piece in pieces {
+                if meant(&piece.work) {
+                    line.cost -= piece.cost;
+                    self.cost -= piece.cost;
+                    self.count -= 1;
+                    taken.push(piece.work);
+                } else {
+                    line.pieces.push_back(piece);
+                }
+            }
+        }
+        self.drop_idle();
+        taken
+    }
+
+    /// The newest work of whoever has most of it, given up so that `cost` more of `account` may come in.
+    /// `None` if `account` would then have no less than they, or they have nothing but what is firm.
+    pub fn make_room(&mut self, account: &Account, cost: f64) -> Option<T> {
+        let greatest = self.greatest_above(account, cost)?.clone();
+        let line = self.lines.get_mut(&greatest)?;
+        let at = line.pieces.iter().rposition(|piece| !piece.is_firm)?;
+        let piece = line.pieces.remove(at)?;
+        self.forget(&greatest, piece.cost);
+        Some(piece.work)
+    }
+
+    /// Whether [`Waiting::make_room`] would give something up.
+    pub fn gives_way_to(&self, account: &Account, cost: f64) -> bool {
+        self.greatest_above(account, cost).is_some()
+    }
+
+    fn greatest_above(&self, account: &Account, cost: f64) -> Option<&Account> {
+        let own = self.lines.get(account).map_or(0.0, |line| line.cost) + cost;
+        let can_give = |line: &Line<T>| line.pieces.iter().any(|piece| !piece.is_firm);
+        let others = self.lines.iter().filter(|(other, _)| *other != account);
+        let (greatest, line) = others
+            .filter(|(_, line)| can_give(line))
+            .max_by(|(_, one), (_, other)| one.cost.total_cmp(&other.cost))?;
+        (line.cost > own).then_some(greatest)
+    }
+
+    /// Whether others than `account` wait, too.
+    pub fn has_others_than(&self, account: &Account) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|(other, line)| other != account && !line.pieces.is_empty())
+    }
+
+    /// What all that waits will probably take.
+    pub fn cost(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.cost }
+    }
+
+    /// How many pieces wait.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All that waits.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let lines = self.lines.values();
+        lines.flat_map(|line| line.pieces.iter().map(|piece| &piece.work))
+    }
+
+    /// A piece of `account` is gone.
+    fn forget(&mut self, account: &Account, cost: f64) {
+        if let Some(line) = self.lines.get_mut(account) {
+            line.cost -= cost;
+        }
+        self.cost -= cost;
+        self.count -= 1;
+        self.drop_idle();
+    }
+
+    /// Forgets callers on whom no more was spent than a new one begins with, so that memory does not
+    /// grow with all who ever came.
+    fn drop_idle(&mut self) {
+        if self.count == 0 {
+            // Rounding would add up. With nobody left to compare with, everybody begins anew.
+            (self.cost, self.now) = (0.0, 0.0);
+            self.lines.clear();
+            return;
+        }
+        let now = self.now;
+        self.lines
+            .retain(|_, line| !line.pieces.is_empty() || line.spent > now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(name: &str) -> Account {
+        Account::new(name)
+    }
+
+    /// Pushes so many pieces of this cost, numbered from 0.
+    fn push(waiting: &mut Waiting<(String, usize)>, name: &str, count: usize, cost: f64) {
+        for number in 0..count {
+            waiting.push(&account(name), cost, false, (name.to_owned(), number));
+        }
+    }
+
+    fn order(waiting: &mut Waiting<(String, usize)>) -> Vec<String> {
+        let next = || {
+            waiting
+                .take_next()
+                .map(|(_, (name, number))| format!("{name}{number}"))
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn one_account_is_served_in_the_order_in_which_it_came() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "a", 5, 1.0);
+        assert_eq!(order(&mut waiting), ["a0", "a1", "a2", "a3", "a4"]);
+        assert!(waiting.is_empty() && waiting.lines.is_empty());
+    }
+
+    #[test]
+    fn who_sends_much_delays_the_others_by_one_piece() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "a", 1000, 1.0);
+        for _ in 0..10 {
+            waiting.take_next();
+        }
+        push(&mut waiting, "b", 1, 1.0);
+        let order = order(&mut waiting);
+        assert!(order[..2].contains(&"b0".to_owned()), "{:?}", &order[..5]);
+    }
+
+    #[test]
+    fn shares_are_by_cost_and_not_by_number() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "dear", 100, 10.0);
+        push(&mut waiting, "cheap", 100, 1.0);
+        let first = order(&mut waiting);
+        let dear = first[..44]
+            .iter()
+            .filter(|name| name.starts_with("dear"))
+            .count();
+        assert!((3..=5).contains(&dear), "{dear} of 44");
+    }
+
+    #[test]
+    fn nobody_saves_up_turns_by_staying_away() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "a", 100, 1.0);
+        for _ in 0..50 {
+            waiting.take_next();
+        }
+        push(&mut waiting, "b", 50, 1.0);
+        let next = order(&mut waiting);
+        let late = next[..20]
+            .iter()
+            .filter(|name| name.starts_with('b'))
+            .count();
+        assert!((9..=11).contains(&late), "{late} of 20");
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_gone_and_costs_nothing() {
+        let mut waiting = Waiting::default();
+        let places: Vec<Place> = (0..4)
+            .map(|number| waiting.push(&account("a"), 2.0, false, number))
+            .collect();
+        assert_eq!(waiting.withdraw(&places[1]), Some(1));
+        assert_eq!(waiting.withdraw(&places[1]), None);
+        assert_eq!((waiting.len(), waiting.cost()), (3, 6.0));
+        assert_eq!(waiting.withdraw_all(|&number| number >= 2), [2, 3]);
+        assert_eq!(waiting.take_next().map(|(_, number)| number), Some(0));
+        assert_eq!(waiting.withdraw(&places[0]), None);
+        assert_eq!((waiting.len(), waiting.cost()), (0, 0.0));
+    }
+
+    #[test]
+    fn whoever_has_most_makes_room_with_the_newest() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "a", 8, 1.0);
+        push(&mut waiting, "b", 3, 1.0);
+        let new = account("c");
+        assert!(waiting.gives_way_to(&new, 1.0));
+        assert_eq!(waiting.make_room(&new, 1.0), Some(("a".to_owned(), 7)));
+        // Who would have as much as the greatest has no claim, and the greatest itself has none.
+        assert_eq!(waiting.make_room(&new, 7.0), None);
+        assert_eq!(waiting.make_room(&account("a"), 1.0), None);
+        assert!(!waiting.gives_way_to(&account("a"), 1.0));
+        assert_eq!(waiting.len(), 10);
+    }
+
+    #[test]
+    fn what_is_firm_makes_no_room() {
+        let mut waiting = Waiting::default();
+        let firm = waiting.push(&account("a"), 9.0, true, 0);
+        let new = account("b");
+        assert_eq!(waiting.make_room(&new, 1.0), None);
+        waiting.push(&account("a"), 1.0, false, 1);
+        waiting.push(&account("a"), 1.0, true, 2);
+        assert_eq!(waiting.make_room(&new, 1.0), Some(1));
+        assert_eq!(waiting.make_room(&new, 1.0), None);
+        assert_eq!(waiting.withdraw(&firm), Some(0));
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_all_who_ever_came() {
+        let mut waiting = Waiting::default();
+        waiting.push(&account("stays"), 1.0, false, 0);
+        for number in 0..1000 {
+            waiting.push(&Account::new(number), 1.0, false, number);
+            waiting.push(&account("stays"), 1.0, false, number);
+            waiting.take_next();
+            waiting.take_next();
+        }
+        assert!(waiting.lines.len() < 10, "{}", waiting.lines.len());
+    }
+}

@@ -1,0 +1,205 @@
+//! Where is work done that takes the processor or the disk for long? On one of four lanes, off the
+//! threads that serve sockets.
+//!
+//! * Faces ([`Lanes::see`]): pictures and videos, as many at once as there are workers. Work waits for
+//!   its turn, that of one app or key behind that of others who have had less.
+//! * Searches ([`Lanes::identify`]): those that wait together share a pass over memory.
+//! * Changes ([`Lanes::write`]): many at once, since they mostly wait for the disk, and those that wait
+//!   together share its sync.
+//! * The rest ([`Lanes::small`]): what is looked up in a moment. It never stands behind any of the
+//!   others, and is never refused.
+//!
+//! What would wait too long on the first two is refused at once, by [`Busy`].
+
+mod faces;
+mod searches;
+mod small;
+
+use std::time::{Duration, Instant};
+
+use self::faces::Faces;
+use self::searches::Searches;
+use self::small::Threads;
+use crate::engine::scheduler::{QuestionQuery, Refusal, SchedulerLimits};
+use crate::engine::{EngineError, Gallery, Identification};
+use crate::turns::Account;
+
+/// As many changes wait for the disk at once: each takes a thread.
+const WRITES_MAX: usize = 64;
+/// As many look something up at once.
+const SMALL_MAX: usize = 32;
+
+/// All lanes.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    faces: Faces,
+    searches: Searches,
+    writes: Threads,
+    small: Threads,
+}
+
+/// Work was not begun, since it would have waited too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Busy {
+    /// It is refused because of others, whom this caller keeps waiting.
+    pub(super) is_above_share: bool,
+    /// When there will probably be room.
+    pub(super) again_after: Duration,
+}
+
+/// Why an identification has no answer.
+#[derive(Debug)]
+pub(super) enum Unidentified {
+    Busy(Busy),
+    Failed(EngineError),
+}
+
+/// How much is done at once, and how long the rest may wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneLimits {
+    /// Pictures that are looked at at once.
+    pub(super) workers: usize,
+    /// The most pictures, and the most searches, that wait.
+    pub(super) queue_max: usize,
+    /// How long a picture may wait.
+    pub(super) queue_wait: Duration,
+    /// How long a search may take, with the wait.
+    pub(super) search_wait: Duration,
+}
+
+impl LaneLimits {
+    /// The most threads that work on all lanes, but for searches, which have their own.
+    pub(super) fn threads_max(self) -> usize {
+        self.workers + WRITES_MAX + SMALL_MAX
+    }
+}
+
+impl Lanes {
+    pub(super) fn new(limits: LaneLimits) -> Lanes {
+        let searches = SchedulerLimits {
+            answer_within: limits.search_wait,
+            questions_max: limits.queue_max,
+        };
+        Lanes {
+            faces: Faces::new(limits.workers, limits.queue_max, limits.queue_wait),
+            searches: Searches::new(searches, Instant::now),
+            writes: Threads::new(WRITES_MAX),
+            small: Threads::new(SMALL_MAX),
+        }
+    }
+
+    /// Runs `work`, which looks at so many pictures, when its turn comes.
+    ///
+    /// Whoever stops waiting for the answer before that moment, such as the handler of a client that
+    /// has left, thereby withdraws the work. Once begun it runs to its end, so that nothing is left
+    /// half-done. A panic in `work` goes on in the caller; so it is for all lanes.
+    pub(super) async fn see<T: Send + 'static>(
+        &self,
+        account: &Account,
+        pictures: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        self.faces.run(account, pictures, false, work).await
+    }
+
+    /// The same for what was begun, because [`Lanes::check_see`] said that there was room: it is never
+    /// refused.
+    pub(super) async fn see_firmly<T: Send + 'static>(
+        &self,
+        account: &Account,
+        pictures: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        self.faces.run(account, pictures, true, work).await
+    }
+
+    /// Whether [`Lanes::see`] would let work in now.
+    pub(super) fn check_see(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
+        self.faces.check(account, pictures)
+    }
+
+    /// Identifies, together with whoever else waits. A caller who stops waiting withdraws the question.
+    pub(super) async fn identify(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        queries: Vec<QuestionQuery>,
+    ) -> Result<Vec<Identification>, Unidentified> {
+        self.searches
+            .identify(account, gallery, queries, false)
+            .await
+    }
+
+    /// The same for a call of which much was done already, because [`Lanes::check_identify`] said that
+    /// there was room: it is not refused.
+    pub(super) async fn identify_firmly(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        queries: Vec<QuestionQuery>,
+    ) -> Result<Vec<Identification>, Unidentified> {
+        self.searches
+            .identify(account, gallery, queries, true)
+            .await
+    }
+
+    /// Whether [`Lanes::identify`] would let a question with so many probes in now.
+    pub(super) fn check_identify(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        probes: usize,
+    ) -> Result<(), Busy> {
+        self.searches.check(account, gallery, probes)
+    }
+
+    /// Runs `work`, which changes what is on disk and waits for that.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        self.writes.run(work).await
+    }
+
+    /// Runs `work`, which looks something up.
+    pub(super) async fn small<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        self.small.run(work).await
+    }
+}
+
+impl Busy {
+    /// Nobody knows when there will be room, or the service is stopping.
+    pub(super) const FOR_A_MOMENT: Busy = Busy {
+        is_above_share: false,
+        again_after: Duration::from_secs(1),
+    };
+
+    /// For the header `Retry-After`.
+    pub(super) fn again_after_seconds(self) -> u64 {
+        let whole = self.again_after.as_secs();
+        let up = u64::from(self.again_after.subsec_nanos() > 0);
+        (whole + up).clamp(1, 60)
+    }
+}
+
+impl From<Refusal> for Busy {
+    fn from(refusal: Refusal) -> Busy {
+        let (is_above_share, again_after) = match refusal {
+            Refusal::Busy { again_after } => (false, again_after),
+            Refusal::AboveShare { again_after } => (true, again_after),
+        };
+        Busy {
+            is_above_share,
+            again_after,
+        }
+    }
+}
+
+impl From<Busy> for Unidentified {
+    fn from(busy: Busy) -> Unidentified {
+        Unidentified::Busy(busy)
+    }
+}

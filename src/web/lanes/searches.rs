@@ -1,0 +1,68 @@
+//! Identifications, which wait for the scheduler of the engine.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::{Busy, Unidentified};
+use crate::engine::scheduler::{Question, QuestionQuery, Scheduler, SchedulerLimits, Unanswered};
+use crate::engine::{Gallery, Identification};
+use crate::turns::Account;
+
+/// The scheduler, for callers who wait without a thread.
+#[derive(Debug)]
+pub(super) struct Searches {
+    scheduler: Scheduler,
+    clock: fn() -> Instant,
+    /// Answers that come later than this are of no use to anybody.
+    useful: Duration,
+}
+
+impl Searches {
+    pub(super) fn new(limits: SchedulerLimits, clock: fn() -> Instant) -> Searches {
+        Searches {
+            scheduler: Scheduler::start(limits, clock),
+            clock,
+            useful: limits.answer_within.saturating_mul(4),
+        }
+    }
+
+    pub(super) async fn identify(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        queries: Vec<QuestionQuery>,
+        is_firm: bool,
+    ) -> Result<Vec<Identification>, Unidentified> {
+        let question = Question {
+            account: account.clone(),
+            gallery: gallery.clone(),
+            queries,
+            not_after: (self.clock)().checked_add(self.useful).filter(|_| !is_firm),
+        };
+        let (told, answer) = oneshot::channel();
+        // Whoever asked may have left meanwhile.
+        let told = Box::new(move |answer| drop(told.send(answer)));
+        let _asked = if is_firm {
+            self.scheduler.ask_firmly(question, told)
+        } else {
+            self.scheduler.ask(question, told).map_err(Busy::from)?
+        };
+        match answer.await {
+            Ok(Ok(identifications)) => Ok(identifications),
+            Ok(Err(Unanswered::Refused(refusal))) => Err(Busy::from(refusal).into()),
+            Ok(Err(Unanswered::Failed(error))) => Err(Unidentified::Failed(error)),
+            Ok(Err(Unanswered::Panicked)) => panic!("a search panicked"),
+            Ok(Err(Unanswered::Late)) | Err(_) => Err(Busy::FOR_A_MOMENT.into()),
+        }
+    }
+
+    pub(super) fn check(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        probes: usize,
+    ) -> Result<(), Busy> {
+        Ok(self.scheduler.check(account, gallery, probes)?)
+    }
+}

@@ -1,0 +1,377 @@
+//! `POST /v1/partitions/{partition}/identify-many`: who are all these?
+//!
+//! Many probes in one call, each of a person of its own. They are searched for some at a time, so that
+//! one such call does not keep others waiting, and answered line by line as they are found.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::super::endpoint::Endpoint;
+use super::super::lanes::Unidentified;
+use super::super::receive;
+use super::super::state::AppState;
+use super::body;
+use super::failures;
+use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit};
+use super::json;
+use super::key::Key;
+use super::listed::Listed;
+use super::partitions;
+use super::path::{self, PartitionParameter, PartitionPath};
+use super::problem::{Code, Problem};
+use super::query;
+use super::samples::{GivenValues, check_threshold};
+use crate::access::Scope;
+use crate::code::Probe;
+use crate::engine::scheduler::QuestionQuery;
+use crate::engine::{Gallery, Identification, IdentifyOptions};
+use crate::exchange::npy_matrix;
+use crate::turns::Account;
+use crate::types::{DIMENSION_MAX, Embedding, EmbeddingError, EncoderId};
+
+/// The most probes of a call.
+const PROBES_MAX: usize = 10_000;
+/// So many are searched for at a time: by then a pass over memory is well shared.
+const PROBES_PER_QUESTION: usize = 64;
+/// While so many pieces are searched for, the next ones are made ready or sent.
+const QUESTIONS_AT_ONCE: usize = 2;
+/// A body that is longer is not read on the threads that serve sockets.
+const BODY_BYTES_AT_ONCE: usize = 64 << 10;
+
+/// The content type of an `.npy` file. There is no registered one.
+const NPY: [&str; 2] = ["application/x-npy", "application/octet-stream"];
+/// One answer a line.
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+/// Probes, each of a person of its own.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct IdentifyManyRequest {
+    /// Ready embeddings, 1 to 10,000, of 16 to 4096 values each.
+    #[schema(value_type = Option<Vec<Vec<f32>>>)]
+    embeddings: Option<Listed<GivenValues, PROBES_MAX>>,
+    /// What made the embeddings, `name` or `name@version`.
+    #[schema(example = "sface@2021dec")]
+    encoder: Option<String>,
+    /// The most people in each answer.
+    #[schema(minimum = 1, maximum = 1000, default = 20)]
+    limit: Option<usize>,
+    /// People with a lower similarity are left out, as in `identify`.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// What is asked of an `.npy` file.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "queries are read parameter by parameter; this is their description"
+)]
+pub(in super::super) struct NpyQuery {
+    /// What made the embeddings of an `.npy` body, `name` or `name@version`; with JSON it stands in the body.
+    encoder: Option<String>,
+    /// The most people in each answer, for an `.npy` body.
+    #[param(minimum = 1, maximum = 1000, default = 20)]
+    limit: Option<usize>,
+    /// People with a lower similarity are left out, for an `.npy` body.
+    #[param(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// The answer for one probe: a line.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct ProbeAnswer {
+    /// Which probe of the call, from 0.
+    probe: usize,
+    /// The best classes, best first; nobody here means that the person is not known.
+    matches: Vec<IdentifiedClass>,
+}
+
+/// What a call asks.
+struct Asked {
+    probes: Vec<Embedding>,
+    encoder: EncoderId,
+    limit: usize,
+    threshold: Option<f64>,
+}
+
+/// What can go wrong with a body of embeddings.
+const FAILURES: &[Code] = &[
+    Code::MalformedBody,
+    Code::NoSamples,
+    Code::TooManySamples,
+    Code::BodyTimeout,
+    Code::EncoderMismatch,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidEmbedding,
+];
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(identify_many),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            FAILURES,
+            &[Code::PartitionNotFound],
+            failures::OURS,
+        ],
+    )
+}
+
+/// Find many people in a partition
+///
+/// Each embedding is of a person of its own. The answer has a line of JSON for each, in their order, and is sent
+/// while the others are searched for: an answer that breaks off has fewer lines, and ends without the end that
+/// HTTP demands. All probes are checked before the first line. Needs the scope `identify`.
+#[utoipa::path(
+    post,
+    path = "/partitions/{partition}/identify-many",
+    tag = "native",
+    operation_id = "identify_many",
+    params(PartitionParameter, NpyQuery),
+    request_body(
+        content(
+            (IdentifyManyRequest = "application/json"),
+            (Vec<u8> = "application/x-npy"),
+        ),
+        description = "Embeddings as JSON, or a matrix of them, one a row, as NumPy saves it"
+    ),
+    responses((
+        status = 200,
+        description = "A line for each probe",
+        body = ProbeAnswer,
+        content_type = "application/x-ndjson",
+    )),
+    security(("api_key" = []))
+)]
+async fn identify_many(
+    State(state): State<AppState>,
+    key: Key,
+    PartitionPath(partition): PartitionPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Identify, &partition)?;
+    let asked = read(&state, request).await?;
+    let account = key.account();
+    let gallery = state.engine().gallery(&partition, &asked.encoder)?;
+    let gallery = gallery.ok_or_else(|| partitions::missing(&partition))?;
+    let probes = asked.probes.len().min(PROBES_PER_QUESTION);
+    state.lanes().check_identify(&account, &gallery, probes)?;
+    let threshold = asked.threshold;
+    let threshold = threshold.or_else(|| state.intake().threshold(&partition, &asked.encoder));
+    let options = IdentifyOptions {
+        limit: asked.limit,
+        threshold,
+    };
+    let lines = Lines {
+        state,
+        account,
+        gallery,
+        options,
+    };
+    let pieces = pieces(asked.probes);
+    let lines = stream::iter(pieces)
+        .map(move |(first, probes)| lines.clone().of(first, probes))
+        .buffered(QUESTIONS_AT_ONCE);
+    Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response())
+}
+
+/// Probes some at a time, with the number of the first.
+fn pieces(probes: Vec<Embedding>) -> impl Iterator<Item = (usize, Vec<Embedding>)> {
+    let mut probes = probes.into_iter();
+    let firsts = (0..).step_by(PROBES_PER_QUESTION);
+    let piece = move |first| (first, probes.by_ref().take(PROBES_PER_QUESTION).collect());
+    firsts
+        .map(piece)
+        .take_while(|(_, piece): &(usize, Vec<Embedding>)| !piece.is_empty())
+}
+
+/// What makes lines of probes.
+#[derive(Clone)]
+struct Lines {
+    state: AppState,
+    account: Account,
+    gallery: Gallery,
+    options: IdentifyOptions,
+}
+
+impl Lines {
+    /// The lines of some probes. An error ends the answer before its end.
+    async fn of(self, first: usize, probes: Vec<Embedding>) -> Result<Bytes, BrokenOff> {
+        let query = |probe: &Embedding| QuestionQuery {
+            probe: Probe::new(probe),
+            options: self.options,
+        };
+        let queries = probes.iter().map(query).collect();
+        let lanes = self.state.lanes();
+        let found = lanes
+            .identify_firmly(&self.account, &self.gallery, queries)
+            .await;
+        let found = found.map_err(|error| {
+            if let Unidentified::Failed(error) = error {
+                // Logs it; who calls sees that the answer breaks off.
+                drop(Problem::from(error));
+            }
+            BrokenOff
+        })?;
+        let mut text = Vec::new();
+        for (at, found) in found.iter().enumerate() {
+            let line = serde_json::to_writer(&mut text, &self.answer(first + at, found));
+            line.expect("answers have texts and numbers only");
+            text.push(b'\n');
+        }
+        Ok(text.into())
+    }
+
+    fn answer(&self, probe: usize, found: &Identification) -> ProbeAnswer {
+        let (intake, encoder) = (self.state.intake(), self.gallery.encoder());
+        let matches = found.matches.iter();
+        let matches = matches.map(|found| IdentifiedClass::new(found, intake, encoder));
+        ProbeAnswer {
+            probe,
+            matches: matches.collect(),
+        }
+    }
+}
+
+/// The answer ends here, since a piece of it failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer breaks off")]
+struct BrokenOff;
+
+async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
+    let kind = body::bare_content_type(request.headers());
+    let is_npy = NPY.contains(&&*kind);
+    if !is_npy && kind != "application/json" {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "expected the content type `application/json`, or `application/x-npy` for an .npy file",
+        ));
+    }
+    let (parts, body) = receive::whole(state, request).await?;
+    let is_long = body.len() > BODY_BYTES_AT_ONCE;
+    let read = move || {
+        let asked = if is_npy {
+            from_npy(&parts.uri, &body)?
+        } else {
+            from_json(&parts.uri, &body)?
+        };
+        check_limit(asked.limit)?;
+        check_threshold(asked.threshold)?;
+        Ok(asked)
+    };
+    if is_long {
+        state.lanes().small(read).await
+    } else {
+        read()
+    }
+}
+
+fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
+    if let Some(name) = ["encoder", "limit", "threshold"]
+        .into_iter()
+        .find(|name| query::value(uri, name).is_some())
+    {
+        let detail =
+            format!("`{name}` belongs into the body, not into the query, where that is JSON");
+        return Err(Problem::invalid_parameter(detail));
+    }
+    let call: IdentifyManyRequest = json::object(body)?;
+    let given = call.embeddings.unwrap_or_default();
+    check_count(given.count())?;
+    let name = call.encoder.ok_or_else(|| encoder_missing("the body"))?;
+    let probes = given.into_kept().into_iter().enumerate();
+    let probes = probes.map(|(at, values)| {
+        let found = values.count();
+        if found > DIMENSION_MAX {
+            return Err(no_embedding(at, &EmbeddingError::Dimension { found }));
+        }
+        Embedding::new(values.into_kept()).map_err(|error| no_embedding(at, &error))
+    });
+    let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
+    Ok(Asked {
+        encoder: encoder(&name, &probes)?,
+        probes,
+        limit: call.limit.unwrap_or(LIMIT_DEFAULT),
+        threshold: call.threshold,
+    })
+}
+
+fn from_npy(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
+    let name = query::value(uri, "encoder");
+    let name = name.ok_or_else(|| encoder_missing("the query"))?;
+    let number = |name: &str, expected: &str| {
+        let detail = format!("`{name}` must be {expected}");
+        Problem::invalid_parameter(detail)
+    };
+    let limit = query::value(uri, "limit").map(|text| text.parse());
+    let limit = limit.transpose();
+    let limit = limit.map_err(|_| number("limit", "a whole number from 1 to 1000"))?;
+    let threshold = query::value(uri, "threshold").map(|text| text.parse());
+    let threshold = threshold.transpose();
+    let threshold = threshold.map_err(|_| number("threshold", "a number from -1 to 1"))?;
+    let matrix = npy_matrix("the body", body.to_vec());
+    let matrix = matrix.map_err(|error| Problem::malformed(error.to_string()))?;
+    check_count(matrix.nrows())?;
+    let rows = matrix.outer_iter().enumerate();
+    let probes = rows
+        .map(|(at, row)| Embedding::new(row.to_vec()).map_err(|error| no_embedding(at, &error)));
+    let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
+    Ok(Asked {
+        encoder: encoder(&name, &probes)?,
+        probes,
+        limit: limit.unwrap_or(LIMIT_DEFAULT),
+        threshold,
+    })
+}
+
+fn check_count(found: usize) -> Result<(), Problem> {
+    match found {
+        0 => Err(Problem::new(
+            Code::NoSamples,
+            "there is no embedding in the call",
+        )),
+        1..=PROBES_MAX => Ok(()),
+        _ => {
+            let detail =
+                format!("there are {found} embeddings, and at most {PROBES_MAX} are taken");
+            Err(Problem::new(Code::TooManySamples, detail))
+        }
+    }
+}
+
+/// What made all probes, which must then have as many values as the first.
+fn encoder(name: &str, probes: &[Embedding]) -> Result<EncoderId, Problem> {
+    let dimension = probes.first().map_or(0, Embedding::dimension);
+    let encoder = EncoderId::parse(name, dimension);
+    let encoder = encoder.map_err(|error| Problem::invalid_parameter(error.to_string()))?;
+    let other = probes
+        .iter()
+        .position(|probe| probe.dimension() != dimension);
+    if let Some(at) = other {
+        let found = probes[at].dimension();
+        let detail = format!("it has {found} values, and the first embedding has {dimension}");
+        return Err(Problem::new(Code::InvalidEmbedding, detail).of_sample(at));
+    }
+    Ok(encoder)
+}
+
+fn encoder_missing(place: &str) -> Problem {
+    Problem::invalid_parameter(format!(
+        "{place} must have `encoder`: what made the embeddings"
+    ))
+}
+
+fn no_embedding(at: usize, error: &EmbeddingError) -> Problem {
+    Problem::new(Code::InvalidEmbedding, error.to_string()).of_sample(at)
+}
