@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use super::cli::{embeddings, failure, random_rows, success, text, vultus};
+use crate::harness::{Native, Program, Registered, axis};
 
 /// A data directory with one gallery of 200 rows in a segment.
 struct Data {
@@ -555,4 +556,88 @@ fn what_is_none_of_ours_among_the_segments_is_counted_and_left_alone() {
             .iter()
             .all(|name| data.at("data").join(name).exists())
     );
+}
+
+/// The calls of a service whose data directory somebody has changed.
+fn status(server: &Program) -> serde_json::Value {
+    let status = server.get("status").json();
+    status["storage"].clone()
+}
+
+#[test]
+fn a_service_tells_at_once_of_a_gallery_that_it_cannot_open_and_serves_the_others() {
+    let [data, other] = [Data::new(), Data::new()];
+    success(&data.import("bws.2"));
+    let registered = Registered::create(&data.at("data"));
+    let segment = |data: &Data, gallery: usize| {
+        let all = files(&data.at("data/segments")).into_keys();
+        all.filter(|path| is_segment(path)).nth(gallery).unwrap()
+    };
+    let theirs = fs::read(segment(&other, 0)).unwrap();
+    let own = fs::read(segment(&data, 0)).unwrap();
+    let wrong: [(&str, Option<&[u8]>); 4] = [
+        ("belongs to another data directory", Some(&theirs)),
+        ("cannot open", None),
+        ("is damaged", Some(&own[..5000])),
+        ("is damaged", Some(&[0; 9000])),
+    ];
+    let probe = serde_json::json!({ "encoder": "test", "embeddings": [vec![0.5; 32]] });
+    for (said, bytes) in wrong {
+        let path = segment(&data, 0);
+        match bytes {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let server = Program::start(&data.at("data"), &registered);
+        // Before anybody has asked for it.
+        let storage = status(&server);
+        assert_eq!(storage["good"], false, "{said}: {storage}");
+        assert_eq!(storage["damaged"][0]["partition"], "bws.1");
+        let damage = storage["damaged"][0]["damage"].as_str().unwrap();
+        assert!(
+            damage.contains(said) && damage.contains(".vseg`"),
+            "{damage}"
+        );
+        let found = server.post("partitions/bws.2/identify", &probe);
+        assert_eq!(found.status, 200, "{}", found.body);
+        assert_eq!(server.post("partitions/bws.1/identify", &probe).status, 500);
+        // Somebody puts it back meanwhile.
+        fs::write(&path, &own).unwrap();
+        assert_eq!(server.post("partitions/bws.1/identify", &probe).status, 200);
+        assert_eq!(status(&server)["good"], true, "{said}");
+    }
+}
+
+#[test]
+fn an_older_catalog_is_refused_after_kills_as_after_ends() {
+    let data = Data::new();
+    let registered = Registered::create(&data.at("data"));
+    let catalog = data.at("data/catalog.redb");
+    let alive = |work: &dyn Fn(&Program)| {
+        let server = Program::start(&data.at("data"), &registered);
+        work(&server);
+        server.kill();
+        fs::read(&catalog).unwrap()
+    };
+    let enroll = |server: &Program, class| server.enroll_embedding("bws.9", class, &axis(0));
+    let older = alive(&|server| enroll(server, 1));
+    let newer = alive(&|server| {
+        server.delete("partitions/bws.9/classes/1").json();
+        enroll(server, 2);
+    });
+    fs::write(&catalog, &older).unwrap();
+    let said = failure(&data.run(&["serve", "--listen", "127.0.0.1:0"]));
+    assert!(said.contains("is an older one"), "{said}");
+    fs::write(&catalog, &newer).unwrap();
+    alive(&|server| {
+        let classes = server.get("partitions/bws.9/classes").json();
+        assert_eq!(classes["classes"].as_array().unwrap().len(), 1, "{classes}");
+        assert_eq!(classes["classes"][0]["class"], "2");
+    });
+    // The machine went down, and nothing of the file reached the disk.
+    fs::write(data.at("data/writer.lock"), b"").unwrap();
+    alive(&|server| enroll(server, 3));
+    fs::write(&catalog, &newer).unwrap();
+    let said = failure(&data.run(&["gallery", "list"]));
+    assert!(said.contains("is an older one"), "{said}");
 }
