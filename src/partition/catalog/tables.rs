@@ -170,7 +170,7 @@ impl Catalog {
             }
             None => {}
         }
-        catalog.complete(disk, FIRST_CHANGE)?;
+        catalog.complete(disk, None, FIRST_CHANGE)?;
         catalog.begin_witness(directory, disk)?;
         Ok(catalog)
     }
@@ -200,7 +200,8 @@ impl Catalog {
         }
         // More than any that was lost: if one turns up, it is the older one.
         let changes = found.max(expected.unwrap_or(0)).saturating_add(1);
-        catalog.complete(disk, changes)?;
+        let known = witness.map(|witness| witness.identity);
+        catalog.complete(disk, known, changes)?;
         catalog.begin_witness(directory, disk)?;
         Ok(accepted)
     }
@@ -264,7 +265,13 @@ impl Catalog {
     }
 
     /// Gives a catalog what it lacks, if it is older than that, and counts at least so many changes.
-    fn complete(&self, disk: &dyn Disk, changes: u64) -> Result<(), StoreError> {
+    /// Where it has no identity it gets the one that is known, or a new one.
+    fn complete(
+        &self,
+        disk: &dyn Disk,
+        known: Option<NonZeroU64>,
+        changes: u64,
+    ) -> Result<(), StoreError> {
         let (identity, counted) = self.read(|tables| tables.age())?;
         let has_retired = self.read(|tables| Ok(tables.later_table(RETIRED)?.is_some()))?;
         if identity.is_some() && has_retired && counted >= changes {
@@ -274,7 +281,8 @@ impl Catalog {
         let write = || -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
             if identity.is_none() {
-                put_number(&transaction, META_IDENTITY, disk.new_identity())?;
+                let identity = known.map_or_else(|| disk.new_identity(), NonZeroU64::get);
+                put_number(&transaction, META_IDENTITY, identity)?;
             }
             put_number(&transaction, META_CHANGES, counted.max(changes))?;
             transaction.open_table(RETIRED)?;

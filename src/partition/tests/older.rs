@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::lost::{contents, filled, refusals, segments};
 use super::workload::Model;
 use super::workload::Operation::{self, AddBatch, Compact, Count, Enroll, Remove, Seal};
+use crate::partition::catalog::{META, META_CHANGES, META_IDENTITY};
 use crate::partition::{Pace, Store, StoreError};
 use crate::types::Timestamp;
 
@@ -214,6 +215,36 @@ fn an_older_catalog_that_is_accepted_takes_the_place_of_the_newer_one() {
     assert!(all_say_older(aged.path()));
     aged.put(&own);
     assert!(aged.holds(&model));
+}
+
+/// A catalog from before there were identities and counts.
+#[test]
+fn a_catalog_of_an_older_build_that_is_put_back_is_refused_and_can_be_accepted() {
+    let aged = Aged::new(&[]);
+    let newer = fs::read(aged.path().join("catalog.redb")).unwrap();
+    let database = redb::Database::open(aged.path().join("catalog.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let mut meta = transaction.open_table(META).unwrap();
+    for name in [META_IDENTITY, META_CHANGES] {
+        assert!(meta.remove(name).unwrap().is_some());
+    }
+    drop(meta);
+    transaction.commit().unwrap();
+    drop(database);
+    let older = fs::read(aged.path().join("catalog.redb")).unwrap();
+    assert!(all_say_older(aged.path()));
+    let accepted = Store::accept_catalog(aged.path()).unwrap();
+    assert_eq!(accepted.changes, 0);
+    // Its segments are still its own.
+    assert!(aged.holds(&aged.model));
+    aged.put(&newer);
+    assert!(all_say_older(aged.path()));
+    // Where there is no witness it is one that was never opened by this build.
+    aged.put(&older);
+    fs::remove_file(aged.witness()).unwrap();
+    drop(Store::open_read_only(aged.path()).unwrap());
+    let store = Store::open(aged.path()).unwrap();
+    assert_eq!(store.partitions().unwrap().len(), 2);
 }
 
 #[test]
