@@ -108,9 +108,10 @@ impl ServiceOptions {
             workers,
             // The times are what bounds the queues; this bounds the memory of what waits.
             queue_max: 4096,
-            // A picture that is taken is answered within two seconds, a search within one.
-            queue_wait: Duration::from_millis(1500),
-            search_wait: Duration::from_millis(800),
+            // A picture that is taken is answered within two seconds, a search within one, also when
+            // the machine does less than was foreseen.
+            queue_wait: Duration::from_millis(1200),
+            search_wait: Duration::from_millis(700),
             samples: Limits::default(),
             snapshot_dir: None,
             verification: VerificationThresholds::default(),

@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""How much of the engine's speed the service passes on, and what it does at overload.
+
+    benches/service/run.py target/release/vultus [--rows 1000000] [--dim 512] [--rounds 3]
+        [--before OTHER_PROGRAM] [--overload SECONDS] [--json FILE]
+
+Makes up a gallery, and then in each round, one after the other: the engine alone (`vultus bench`,
+calls of one probe and of 64), the service with 1, 8, 64 and 300 clients that each ask again as soon as
+they are answered (`vultus load`), and the same of the program given with `--before`. Prints the
+medians of all rounds and their ratios. With `--overload`, the service is then asked twice and five
+times as often as it can answer, for so many seconds each, by identifications and by pictures, with
+20 small calls a second beside them.
+
+Everything runs on this machine, the load as well. Needs nothing but Python.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CLIENTS = [1, 8, 64, 300]
+SECONDS = 8
+PORT = 8491
+ENCODER = "random@1"
+PARTITION = "bench.1"
+FACES = "faces.1"
+SUCCESS = "200"
+SMALL_CALLS_PER_SECOND = 20
+PICTURES = Path(__file__).resolve().parents[2] / "data" / "faces"
+
+
+def main():
+    options = arguments()
+    with tempfile.TemporaryDirectory(prefix="vultus-service-", dir=options.directory) as directory:
+        bench = Bench(options, Path(directory))
+        bench.prepare()
+        rounds = [bench.round(number) for number in range(options.rounds)]
+        result = {"rows": options.rows, "dim": options.dim, "rounds": rounds}
+        print_rounds(rounds)
+        if options.overload:
+            result["overload"] = bench.overload(rounds)
+        if options.json:
+            Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("program")
+    parser.add_argument("--before", help="an older program, measured in turns with this one")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--overload", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--directory", help="where the gallery is made")
+    parser.add_argument("--json", help="where the figures are written")
+    options = parser.parse_args()
+    if options.rows < 1 or options.rounds < 1 or not 16 <= options.dim <= 4096:
+        parser.error("expected one row and one round at least, and 16 to 4096 values")
+    for program in filter(None, [options.program, options.before]):
+        if not os.access(program, os.X_OK):
+            parser.error(f"{program} is no program; build it with `cargo build --release`")
+    return options
+
+
+class Bench:
+    def __init__(self, options, directory):
+        self.options = options
+        self.program = options.program
+        self.rows = directory / "rows.npy"
+        self.probes = directory / "probes.npy"
+        self.rows_of_faces = directory / "faces.npy"
+        self.data = directory / "data"
+
+    def prepare(self):
+        write_rows(self.rows, self.options.rows, self.options.dim)
+        write_rows(self.probes, 64, self.options.dim)
+        self.command("gallery", "import", "--partition", PARTITION, "--encoder", ENCODER,
+                     "--data-dir", str(self.data), "--quiet", str(self.rows))
+        write_rows(self.rows_of_faces, 1000, 128)
+        self.command("gallery", "import", "--partition", FACES, "--encoder", "sface@2021dec",
+                     "--data-dir", str(self.data), "--quiet", str(self.rows_of_faces))
+        key = self.command("key", "create", "--data-dir", str(self.data), "--name", "load",
+                           "--scopes", "identify,read", "--everything", "--json")
+        self.key = json.loads(key)["key"]
+
+    def command(self, *arguments):
+        done = subprocess.run([self.program, *arguments], stdout=subprocess.PIPE, check=True)
+        return done.stdout
+
+    def round(self, number):
+        say(f"round {number + 1} of {self.options.rounds}")
+        found = {"engine": self.engine(), "service": self.service(self.program, CLIENTS)}
+        if self.options.before:
+            # Two are enough to compare, since it answers as many whatever the number.
+            found["before"] = self.service(self.options.before, [1, 64])
+        return found
+
+    def engine(self):
+        printed = self.command("bench", "--embeddings", str(self.rows), "--probe-embeddings",
+                               str(self.probes), "--directory", str(self.data.parent), "--probes",
+                               "1,64", "--rounds", "5", "--check", "0", "--json", "--quiet")
+        measured = json.loads(printed)["cases"]
+        return {str(one["probes"]): one["median_ms"] for one in measured}
+
+    def service(self, program, clients):
+        with Service(program, self.data) as service:
+            report = self.load(service, "--calls", "identify", "--clients",
+                               ",".join(map(str, clients)), "--seconds", str(SECONDS))
+        found = {}
+        for step in report["steps"]:
+            answered = outcome(step, "identify", SUCCESS)
+            refused = sum(one["count"] for one in step["outcomes"] if one["outcome"] != SUCCESS)
+            found[str(step["clients"])] = {
+                "per_s": step["answered_per_s"],
+                "p50_ms": answered["latency_ms"]["p50"],
+                "p99_ms": answered["latency_ms"]["p99"],
+                "not_answered": refused,
+                "generator_cores": step["generator_cores"],
+            }
+        return found
+
+    def load(self, service, *arguments):
+        if "--picture" in arguments:
+            gallery = ["--partition", FACES]
+        else:
+            gallery = ["--partition", PARTITION, "--encoder", ENCODER, "--dim",
+                       str(self.options.dim)]
+        printed = self.command("load", service.url, "--key", self.key, "--json", "--quiet",
+                               *gallery, *arguments)
+        return json.loads(printed)
+
+    def overload(self, rounds):
+        best = statistics.median(one["service"]["64"]["per_s"] for one in rounds)
+        found = {}
+        with Service(self.program, self.data) as service:
+            self.load(service, "--calls", "identify", "--clients", "64", "--seconds", "5")
+            for kind in ("identify", "picture"):
+                more = ["--picture", str(PICTURES)] if kind == "picture" else []
+                if kind == "picture":
+                    alone = self.load(service, "--calls", kind, *more, "--clients", "8",
+                                      "--seconds", "20")
+                    best = alone["steps"][0]["answered_per_s"]
+                for times in (2, 5):
+                    say(f"{times} times as many {kind} calls as it can answer")
+                    rate = times * best
+                    calls = f"{kind}={rate:.3f},status={SMALL_CALLS_PER_SECOND}"
+                    before = service.resident_mib()
+                    report = self.load(service, "--calls", calls, *more, "--rate",
+                                       f"{rate + SMALL_CALLS_PER_SECOND:.3f}", "--seconds",
+                                       str(self.options.overload), "--poisson")
+                    report["best_per_s"] = best
+                    report["resident_mib"] = [before, service.resident_mib()]
+                    time.sleep(1)
+                    calm = self.load(service, "--calls", kind, *more, "--rate",
+                                     f"{best / 4:.3f}", "--seconds", "3", "--warm-up", "0")
+                    report["after"] = calm["steps"][0]
+                    found[f"{kind} x{times}"] = report
+                    print_overload(f"{kind} x{times}", report)
+        return found
+
+
+class Service:
+    """A service on the data, for as long as it is used."""
+
+    def __init__(self, program, data):
+        self.url = f"http://127.0.0.1:{PORT}"
+        command = [program, "serve", "--data-dir", str(data), "--listen", f"127.0.0.1:{PORT}",
+                   "--log", "warn"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        if b"listening" not in self.process.stdout.readline():
+            sys.exit("the service did not start")
+
+    def resident_mib(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        lines = [line for line in status.splitlines() if line.startswith("VmRSS")]
+        return int(lines[0].split()[1]) // 1024
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+def write_rows(path, rows, dim):
+    """Random directions of whole numbers of eight bits, as NumPy saves them."""
+    header = f"{{'descr': '|i1', 'fortran_order': False, 'shape': ({rows}, {dim}), }}\n".encode()
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        for first in range(0, rows, 10_000):
+            file.write(os.urandom(min(10_000, rows - first) * dim))
+
+
+def outcome(step, call, name):
+    found = [one for one in step["outcomes"] if one["call"] == call and one["outcome"] == name]
+    nothing = {"count": 0, "per_s": 0.0, "latency_ms": {"p50": 0.0, "p99": 0.0, "max": 0.0}}
+    return found[0] if found else nothing
+
+
+def print_rounds(rounds):
+    def median(pick):
+        return statistics.median(pick(one) for one in rounds)
+
+    one = median(lambda found: found["engine"]["1"])
+    together = 64e3 / median(lambda found: found["engine"]["64"])
+    print(f"engine: one probe {one:.1f} ms; calls of 64: {together:.0f} probes a second")
+    for clients in map(str, CLIENTS):
+        rate = median(lambda found: found["service"][clients]["per_s"])
+        share = median(
+            lambda found: found["service"][clients]["per_s"] * found["engine"]["64"] / 64e3
+        )
+        half = median(lambda found: found["service"][clients]["p50_ms"])
+        late = median(lambda found: found["service"][clients]["p99_ms"])
+        lost = median(lambda found: found["service"][clients]["not_answered"])
+        print(f"service, {clients} clients: {rate:.1f} a second, {100 * share:.0f} % of calls of 64; "
+              f"median {half:.1f} ms, 99 % {late:.1f} ms; {lost:.0f} refused")
+    beyond = median(lambda found: found["service"]["1"]["p50_ms"] - found["engine"]["1"])
+    print(f"one client: median {beyond:.1f} ms beyond the engine's time for one probe")
+    if "before" in rounds[0]:
+        times = median(
+            lambda found: found["service"]["64"]["per_s"] / found["before"]["64"]["per_s"]
+        )
+        print(f"64 clients: {times:.1f} times as many answers as the program before")
+
+
+def print_overload(name, report):
+    step = report["steps"][0]
+    kind = name.split()[0]
+    answered = outcome(step, kind, SUCCESS)
+    small = outcome(step, "status", SUCCESS)
+    refused = [one for one in step["outcomes"]
+               if one["call"] == kind and one["outcome"] != SUCCESS]
+    rate = answered["per_s"] / report["best_per_s"]
+    print(f"{name}: {answered['per_s']:.0f} a second, {100 * rate:.0f} % of the best; 99 % of them "
+          f"within {answered['latency_ms']['p99']:.0f} ms")
+    for one in refused:
+        times = one["latency_ms"]
+        print(f"  {one['outcome']}: {one['count']}, median {times['p50']:.1f} ms, 99 % "
+              f"{times['p99']:.1f} ms {one['details']}")
+    lost = sum(one["count"] for one in step["outcomes"]
+               if one["call"] == "status" and one["outcome"] != SUCCESS)
+    print(f"  small calls: 99 % within {small['latency_ms']['p99']:.1f} ms, {lost} not answered")
+    before, after = report["resident_mib"]
+    calm = outcome(report["after"], kind, SUCCESS)
+    print(f"  memory {before} to {after} MiB; a second later: 99 % within "
+          f"{calm['latency_ms']['p99']:.0f} ms; the load took {step['generator_cores']:.2f} cores")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+main()
