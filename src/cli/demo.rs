@@ -55,11 +55,9 @@ const PROBES: [(Portrait, i32); 2] = [(OBAMA_SPEECH, OBAMA), (OBAMA_WHITE_HOUSE,
 pub(super) fn run(verb: &Demo, settings: &Settings) -> anyhow::Result<Exit> {
     let directory = tempfile::Builder::new().prefix("vultus-demo-").tempdir();
     let directory = directory.context("cannot create a directory for the demonstration")?;
-    let settings = Settings {
-        data_dir: directory.path().to_owned(),
-        public_url: None,
-        ..settings.clone()
-    };
+    let mut settings = settings.clone();
+    settings.data_dir = directory.path().to_owned();
+    settings.public_url = None;
     let engine = Arc::new(open::engine(&settings)?);
     let faces = Arc::new(open::faces(&settings)?);
     let mut random = rand::rng();

@@ -23,6 +23,7 @@ mod output;
 mod parallel;
 mod pictures;
 mod serve;
+mod signals;
 
 use std::ffi::OsString;
 use std::io;
@@ -58,7 +59,9 @@ pub fn main() -> ExitCode {
     if args::is_quiet(&matches) {
         output::be_quiet();
     }
-    let exit = match settings(&matches).and_then(|read| run(arguments.verb, &read)) {
+    let again = matches.clone();
+    let reread = move || settings(&again);
+    let exit = match settings(&matches).and_then(|read| run(arguments.verb, &read, reread)) {
         Ok(exit) => exit,
         Err(error) if is_closed_pipe(&error) => Exit::Success,
         Err(error) => {
@@ -82,7 +85,11 @@ fn settings(matches: &ArgMatches) -> anyhow::Result<Read> {
     Ok(Settings::read(flags, std::env::vars_os(), processors)?)
 }
 
-fn run(verb: Verb, read: &Read) -> anyhow::Result<Exit> {
+fn run(
+    verb: Verb,
+    read: &Read,
+    reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
+) -> anyhow::Result<Exit> {
     let settings = &read.settings;
     start_log(&verb, settings);
     for variable in &read.unknown {
@@ -90,7 +97,7 @@ fn run(verb: Verb, read: &Read) -> anyhow::Result<Exit> {
     }
     match verb {
         Verb::Demo(verb) => demo::run(&verb, settings),
-        Verb::Serve(_) => serve::run(settings),
+        Verb::Serve(_) => serve::run(settings, reread),
         Verb::App(verb) => app::run(&verb, settings),
         Verb::Key(verb) => key::run(&verb, settings),
         Verb::Enroll(verb) => enroll::run(&verb, settings),

@@ -7,9 +7,9 @@ use anyhow::Context;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::exit::Exit;
-use super::{open, output};
+use super::{open, output, signals};
 use crate::access::ServerKey;
-use crate::config::{ListenAddress, Settings};
+use crate::config::{ListenAddress, Read, Settings};
 use crate::engine::Engine;
 use crate::face::FacePipeline;
 use crate::liveness::LivenessDetector;
@@ -20,7 +20,11 @@ use crate::web::{self, AppState};
 /// Threads for what the service does by itself: snapshots, sweeping, names of hosts.
 const SPARE_THREADS: usize = 8;
 
-pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    settings: &Settings,
+    reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
+) -> anyhow::Result<Exit> {
+    raise_limit();
     let engine = Arc::new(open::engine(settings)?);
     open::warn_of_readers(settings);
     // The log and `/v1/status` tell of galleries that cannot be opened; the others are served.
@@ -42,22 +46,70 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<Exit> {
         let address = listener.local_addr().context("asking for the address")?;
         warn_of_url(settings, address);
         let state = state(settings, engine, faces, address)?;
+        let (reloaded, before) = (state.clone(), settings.clone());
+        let stop_wait = settings.service.connections.stop_wait;
+        let stop = signals::watch(stop_wait, move || reload(&reloaded, &before, &reread))?;
         let ready = serde_json::json!({ "listening": format!("http://{address}") });
         if let Err(error) = output::json_line(&ready) {
             // Whoever gave it no stdout wants a service all the same.
             tracing::warn!(%error, "cannot say on stdout that it listens");
         }
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
-        web::serve(listener, state, stop_signal())
-            .await
-            .context("serving")?;
+        // Whoever listens for signals never goes before it has told.
+        let stop = async { drop(stop.await) };
+        web::serve(listener, state, stop).await.context("serving")?;
         tracing::info!("stopped");
         Ok(Exit::Success)
     })
 }
 
-/// Listens on the first address of the host that can be listened on; those of IPv4 come first, since
-/// `localhost` stands for `127.0.0.1` to most clients.
+/// Lets there be as many connections as the system allows: the usual soft limit of 1,024 is meant
+/// for programs that cannot handle more.
+fn raise_limit() {
+    let count =
+        |limit: Option<u64>| limit.map_or("any number".to_owned(), |limit| limit.to_string());
+    match web::raise_descriptor_limit() {
+        Ok(limit) => {
+            let (before, now) = (count(limit.before), count(limit.now));
+            tracing::info!(before, now, "raised the limit of descriptors");
+        }
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of descriptors"),
+    }
+}
+
+/// Takes up what can be taken up while serving, and says what cannot.
+fn reload(state: &AppState, before: &Settings, reread: &dyn Fn() -> anyhow::Result<Read>) {
+    match state.renew_key() {
+        Ok(true) => tracing::info!("read the key for tokens again"),
+        Ok(false) => {
+            tracing::warn!("goes on with the key for tokens that it has: there is none to read");
+        }
+        Err(error) => tracing::error!(%error, "goes on with the key for tokens that it has"),
+    }
+    match reread() {
+        Ok(read) => {
+            let changed = before.changed(&read.settings).join(", ");
+            if changed.is_empty() {
+                tracing::info!("read the settings again: they are as they were");
+            } else {
+                tracing::warn!(
+                    changed,
+                    "read the settings again: what has changed needs a restart"
+                );
+            }
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "the settings cannot be used: goes on with those it has"
+            );
+        }
+    }
+}
+
+/// Listens on the first address of the host that can be listened on; those of IPv4 come first,
+/// since `localhost` stands for `127.0.0.1` to most clients.
 pub(super) async fn bind(listen: &ListenAddress) -> anyhow::Result<TcpListener> {
     let listening = async {
         let mut addresses: Vec<SocketAddr> = lookup_host(listen.as_str()).await?.collect();
@@ -69,7 +121,8 @@ pub(super) async fn bind(listen: &ListenAddress) -> anyhow::Result<TcpListener> 
         .with_context(|| format!("cannot listen on {listen}"))
 }
 
-/// Clients elsewhere reach the service under another URL than the one that it would put into tokens.
+/// Clients elsewhere reach the service under another URL than the one that it would put into
+/// tokens.
 fn warn_of_url(settings: &Settings, address: SocketAddr) {
     if settings.public_url.is_none() && !address.ip().is_loopback() {
         tracing::warn!(

@@ -84,6 +84,8 @@ impl Setting {
             place: place.clone(),
             found: given.shown(),
             expected: self.value.expected(),
-        })
+        })?;
+        settings.given.keep(self.name, given.whole_text());
+        Ok(())
     }
 }

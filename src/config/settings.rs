@@ -1,5 +1,7 @@
 //! What holds in the end.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
@@ -38,6 +40,25 @@ pub struct Settings {
     /// All else about the service. Its URL is that of the default address; see
     /// [`Settings::public_url`].
     pub service: ServiceOptions,
+    /// What was given, as it was given.
+    pub(super) given: AsGiven,
+}
+
+/// The values that were given, by the names of their settings.
+#[derive(Clone, Default)]
+pub(super) struct AsGiven(BTreeMap<&'static str, String>);
+
+/// One value can be given in several ways: what counts is what became of it.
+impl fmt::Debug for AsGiven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsGiven")
+    }
+}
+
+impl AsGiven {
+    pub(super) fn keep(&mut self, name: &'static str, value: String) {
+        self.0.insert(name, value);
+    }
 }
 
 impl Settings {
@@ -60,7 +81,16 @@ impl Settings {
             },
             listen,
             public_url: None,
+            given: AsGiven::default(),
         }
+    }
+
+    /// The names of the settings that are given otherwise in `other`, or in one of both only.
+    pub fn changed(&self, other: &Settings) -> Vec<&'static str> {
+        let (ours, theirs) = (&self.given.0, &other.given.0);
+        let names: BTreeSet<&'static str> = ours.keys().chain(theirs.keys()).copied().collect();
+        let changed = |name: &&'static str| ours.get(name) != theirs.get(name);
+        names.into_iter().filter(changed).collect()
     }
 
     /// What scans.

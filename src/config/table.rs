@@ -11,7 +11,7 @@ use super::Value::{
 use super::{ListenAddress, Setting, Settings, log};
 use crate::liveness::Thresholds;
 use crate::types::PartitionId;
-use crate::web::{Origins, PublicUrl, ServiceOptions};
+use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions};
 
 const ALL: &[&str] = &[
     "demo", "serve", "app", "key", "enroll", "identify", "gallery", "inspect", "evaluate", "bench",
@@ -222,6 +222,9 @@ pub static SETTINGS: &[Setting] = &[
             1_024..=ServiceOptions::BODY_BYTES_TOTAL_MAX,
             |settings, bytes| {
                 settings.service.body_bytes_max = bytes;
+                // One sender has half of the room for all.
+                let room = ServiceOptions::BODY_BYTES_TOTAL_MAX.max(2 * bytes);
+                settings.service.body_bytes_total_max = room;
             },
         ),
         standard: Field(|settings| settings.service.body_bytes_max.to_string()),
@@ -235,6 +238,97 @@ pub static SETTINGS: &[Setting] = &[
             settings.service.body_wait = Duration::from_secs(seconds as u64);
         }),
         standard: Field(|settings| settings.service.body_wait.as_secs().to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "body-bytes-per-second-min",
+        value_name: "BYTES",
+        text: "The least speed of a body, which may pause for ten seconds; 0 sets none",
+        value: Bytes(0..=1_000_000_000, |settings, bytes| {
+            settings.service.body_bytes_per_second_min = bytes;
+        }),
+        standard: Field(|settings| settings.service.body_bytes_per_second_min.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "connections-max",
+        value_name: "N",
+        text: "The most connections at once; when all are taken, the longest idle one is closed for a new \
+               one",
+        value: Whole(16..=1_000_000, |settings, count| {
+            connections(settings).count_max = Some(count);
+        }),
+        standard: Words(
+            "what the limit of descriptors (`ulimit -Hn`) leaves room for, at most 32,768",
+        ),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "connections-per-address-max",
+        value_name: "N",
+        text: "The most connections of one client address, or of one IPv6 network of 64 bits. All that \
+               come through a proxy have one address, that of the proxy",
+        value: Whole(1..=1_000_000, |settings, count| {
+            connections(settings).per_address_max = Some(count);
+        }),
+        standard: Words("half of `connections-max`"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "header-wait-seconds",
+        value_name: "N",
+        text: "How long a client may take from the connection to the end of the head of its first \
+               request, and from the first byte to the last of every other head",
+        value: Whole(1..=3_600, |settings, seconds| {
+            connections(settings).header_wait = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| {
+            settings
+                .service
+                .connections
+                .header_wait
+                .as_secs()
+                .to_string()
+        }),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "idle-wait-seconds",
+        value_name: "N",
+        text: "How long a connection may be idle between two requests; longer than a proxy before the \
+               service keeps it",
+        value: Whole(1..=3_600, |settings, seconds| {
+            connections(settings).idle_wait = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| settings.service.connections.idle_wait.as_secs().to_string()),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "write-wait-seconds",
+        value_name: "N",
+        text: "How long a client may take nothing of an answer that waits for it",
+        value: Whole(1..=3_600, |settings, seconds| {
+            connections(settings).write_wait = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| {
+            settings
+                .service
+                .connections
+                .write_wait
+                .as_secs()
+                .to_string()
+        }),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "stop-wait-seconds",
+        value_name: "N",
+        text: "How long requests at hand may take when the service is told to stop; less than what the \
+               platform waits before it kills",
+        value: Whole(0..=3_600, |settings, seconds| {
+            connections(settings).stop_wait = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| settings.service.connections.stop_wait.as_secs().to_string()),
         verbs: SERVING,
     },
     Setting {
@@ -356,6 +450,10 @@ pub static SETTINGS: &[Setting] = &[
         verbs: DECIDING,
     },
 ];
+
+fn connections(settings: &mut Settings) -> &mut ConnectionOptions {
+    &mut settings.service.connections
+}
 
 fn liveness(settings: &mut Settings) -> &mut Thresholds {
     &mut settings.service.liveness

@@ -180,6 +180,16 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// All of the value, to be compared with another. Not for anybody to read.
+    pub(super) fn whole_text(self) -> String {
+        match self {
+            // Where these stand in the file makes no difference.
+            Given::Toml(DeValue::Array(_)) => format!("{:?}", self.list()),
+            Given::Toml(DeValue::Table(_)) => format!("{:?}", self.table()),
+            given => format!("{given:?}"),
+        }
+    }
+
     /// The value in one line, for an error: no line break, nothing long, no password of a URL.
     pub(super) fn shown(self) -> String {
         match self {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::error::Error;
 use super::parameters::Parameters;
+use super::room::Sender;
 use super::state::AppState;
 use crate::access::{App, AppId, Claims, Task, TokenError};
 use crate::turns::Account;
@@ -69,8 +70,9 @@ impl FromRequestParts<AppState> for Client {
             Error::basic_needed("the Basic credentials are not `App-ID:secret` in base64")
         })?;
         let app = state.apps().authenticate(&id, &secret)?;
-        app.map(Client)
-            .ok_or_else(|| Error::basic_needed("the App-ID or the secret is wrong"))
+        let app = app.ok_or_else(|| Error::basic_needed("the App-ID or the secret is wrong"))?;
+        parts.extensions.insert(Sender::App(app.id));
+        Ok(Client(app))
     }
 }
 
@@ -86,6 +88,7 @@ impl FromRequestParts<AppState> for Caller {
         let claims = state
             .tokens()
             .check(token, state.apps(), state.clock().now())?;
+        parts.extensions.insert(Sender::Token(claims.id));
         Ok(Caller(claims))
     }
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::connections::HeadFault;
 use super::lanes::{Busy, Unidentified};
 use super::receive::{self, BodyFault};
 use super::render;
@@ -138,10 +139,17 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+impl From<HeadFault> for Error {
+    fn from(fault: HeadFault) -> Error {
+        Error::bad_request(fault.to_string())
+    }
+}
+
 impl From<BodyFault> for Error {
     fn from(fault: BodyFault) -> Error {
         let message = fault.to_string();
         match fault {
+            BodyFault::NoRoom => Error::busy(),
             BodyFault::Slow => Error::new(StatusCode::REQUEST_TIMEOUT, message),
             BodyFault::TooLarge { .. } | BodyFault::UnpackedTooLarge { .. } => {
                 Error::new(StatusCode::PAYLOAD_TOO_LARGE, message)

@@ -1,16 +1,13 @@
 //! What happens to every request and answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 use tower::util::MapRequestLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{
@@ -19,12 +16,12 @@ use tower_http::request_id::{
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
+use super::connections::HeadFault;
 use super::error::Error;
-use super::lanes::Busy;
 use super::native;
 use super::native::problem::Problem;
-use super::receive;
-use super::state::{Origins, ServiceOptions};
+use super::room::{BodyRoom, Place};
+use super::state::Origins;
 
 /// The longest path that is written to the log.
 const LOGGED_PATH_BYTES_MAX: usize = 100;
@@ -84,44 +81,35 @@ fn without_odd_id(mut request: Request) -> Request {
     request
 }
 
-/// Room for the bodies of all requests at hand.
-#[derive(Clone, Debug)]
-pub(super) struct BodyRoom {
-    free_kibibytes: Arc<Semaphore>,
-    body_bytes_max: usize,
-}
-
-impl BodyRoom {
-    pub(super) fn new(options: &ServiceOptions) -> BodyRoom {
-        let kibibytes = (options.body_bytes_total_max >> 10).min(Semaphore::MAX_PERMITS);
-        BodyRoom {
-            free_kibibytes: Arc::new(Semaphore::new(kibibytes)),
-            body_bytes_max: options.body_bytes_max,
-        }
-    }
-}
-
-/// Lets a request in when there is room for its body, until it is answered. As many bodies as there are
-/// connections would take more memory than there is. One of unknown length, as a packed one is, may be
-/// as long as any.
+/// Lets a request hold room for its body until it is answered, and for longer if something still
+/// works on it. As many bodies as there are connections would take more memory than there is.
 pub(super) async fn bound_bodies(
     State(room): State<BodyRoom>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let upper = request.body().size_hint().upper();
-    let upper = upper.filter(|_| !receive::may_grow(request.headers()));
-    let bytes = upper.map_or(room.body_bytes_max, |upper| {
-        usize::try_from(upper).map_or(room.body_bytes_max, |upper| upper.min(room.body_bytes_max))
-    });
-    let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-    let Ok(_room) = room.free_kibibytes.try_acquire_many(kibibytes) else {
-        if native::is_meant_by(request.uri().path()) {
-            return Problem::from(Busy::FOR_A_MOMENT).into_response();
-        }
-        return Error::busy().into_response();
+    let place = Place::new(room);
+    request.extensions_mut().insert(place.clone());
+    let response = next.run(request).await;
+    drop(place);
+    response
+}
+
+/// Refuses what is wrong before anybody asks what it wants.
+pub(super) async fn refuse_faulty_heads(request: Request, next: Next) -> Response {
+    let Some(fault) = request.extensions().get::<HeadFault>().copied() else {
+        return next.run(request).await;
     };
-    next.run(request).await
+    let mut response = if native::is_meant_by(request.uri().path()) {
+        Problem::from(fault).into_response()
+    } else {
+        Error::from(fault).into_response()
+    };
+    if fault.is_about_length() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// Nothing here may be kept on the way: answers are about people, or are tokens.
@@ -165,7 +153,8 @@ pub(super) fn collapse_slashes<B>(mut request: axum::http::Request<B>) -> axum::
 /// `None` if there is nothing to change.
 fn collapsed(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    // Its own answer sends browsers to the page without the slash, to which the addresses in it are relative.
+    // Its own answer sends browsers to the page without the slash, to which the addresses in it are
+    // relative.
     if path == "/docs/" {
         return None;
     }

@@ -3,10 +3,12 @@
 //! [`router`] is the whole service as a value, usable without a socket; [`serve`] runs it on one.
 //! [`AppState`] is what the handlers share.
 //!
-//! A request goes through the layers of `layers` (log, CORS, panics, repeated slashes), is
+//! Connections are accepted, limited and ended in `connections`. A request goes through the layers of
+//! `layers` (log, CORS, panics, repeated slashes), is
 //! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
 //! token), and reaches one file of `routes`, which also says what its description and its failures
-//! are (`endpoint`). Its body is waited for and unpacked in `receive`. What takes the processor or the disk for long runs in
+//! are (`endpoint`). Its body is waited for and unpacked in `receive`, within the room
+//! that `room` has for its sender. What takes the processor or the disk for long runs in
 //! `lanes`, off the threads that serve sockets. Answers are written in `render` and failures leave
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
@@ -18,6 +20,7 @@
 
 mod auth;
 mod body;
+mod connections;
 mod data_url;
 mod endpoint;
 mod error;
@@ -29,10 +32,12 @@ mod parameters;
 mod public_url;
 mod receive;
 mod render;
+mod room;
 mod routes;
 mod server;
 mod state;
 
+pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
 pub use state::{AppState, OriginError, Origins, ServiceOptions};

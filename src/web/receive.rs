@@ -8,13 +8,15 @@ use std::io::{self, Write};
 use std::pin::Pin;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use flate2::write::GzDecoder;
-use tokio::time;
+use tokio::time::{self, Instant};
 
-use super::state::AppState;
+use super::connections::Pace;
+use super::room::{Held, NoRoom, Place};
+use super::state::{AppState, ServiceOptions};
 
 /// The ways of packing that are understood, for `Accept-Encoding`.
 pub(super) const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, identity");
@@ -32,6 +34,8 @@ pub(super) enum BodyFault {
     TooLarge { bytes_max: usize },
     #[error("the body has more than the {bytes_max} bytes allowed, counted after unpacking")]
     UnpackedTooLarge { bytes_max: usize },
+    #[error("there is no room for the body; try again in a moment")]
+    NoRoom,
     #[error("the body broke off")]
     Broken,
     #[error("the body is not the whole `gzip` that its `Content-Encoding` says it is")]
@@ -40,28 +44,87 @@ pub(super) enum BodyFault {
     UnknownEncoding,
 }
 
-/// Waits for the body of a request.
+/// Waits for the body of a request. Its room is held until the last clone of the bytes is dropped.
 pub(super) async fn whole(state: &AppState, request: Request) -> Result<(Parts, Bytes), BodyFault> {
     let (parts, body) = request.into_parts();
     let options = state.options();
-    let bytes_max = options.body_bytes_max;
     let is_packed = is_packed(&parts.headers)?;
-    let plain = Request::from_parts(parts.clone(), Body::empty());
-    let read = async {
-        if is_packed {
-            unpacked(body, bytes_max).await
-        } else {
-            plain_bytes(plain.map(|_empty| body), bytes_max).await
+    let announced = announced(&body, options.body_bytes_max)?;
+    let held = Place::held(&parts.extensions);
+    let mut arriving = Arriving::new(body, options);
+    let kept = if is_packed {
+        let mut unpacking = Unpacking::new(Kept::new(options.body_bytes_max, held));
+        while let Some(data) = arriving.next().await? {
+            unpacking.take(&data)?;
         }
+        unpacking.finish()?
+    } else {
+        let mut kept = Kept::new(options.body_bytes_max, held);
+        kept.announced = announced;
+        while let Some(data) = arriving.next().await? {
+            kept.add(&data)?;
+        }
+        kept
     };
-    let read = time::timeout(options.body_wait, read).await;
-    let body = read.map_err(|_elapsed| BodyFault::Slow)??;
-    Ok((parts, body))
+    Ok((parts, Bytes::from_owner(kept)))
 }
 
-/// Whether a body takes more room than it has bytes on the way, whatever it is packed with.
-pub(super) fn may_grow(headers: &HeaderMap) -> bool {
-    is_packed(headers).unwrap_or(true)
+/// How many bytes a body will have on the way, if it says so.
+fn announced(body: &Body, bytes_max: usize) -> Result<Option<usize>, BodyFault> {
+    let Some(bytes) = body.size_hint().exact() else {
+        return Ok(None);
+    };
+    let bytes = usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes <= bytes_max);
+    bytes.map(Some).ok_or(BodyFault::TooLarge { bytes_max })
+}
+
+/// A body on its way, which must not take too long.
+struct Arriving {
+    body: Body,
+    /// When all of it must be there.
+    until: Instant,
+    /// When more of it must have come.
+    pace: Pace,
+    left: usize,
+    bytes_max: usize,
+}
+
+impl Arriving {
+    fn new(body: Body, options: &ServiceOptions) -> Arriving {
+        let now = Instant::now();
+        let (grace, speed) = (options.body_grace, options.body_bytes_per_second_min);
+        Arriving {
+            body,
+            until: now + options.body_wait,
+            pace: Pace::begin(now, grace, speed),
+            left: options.body_bytes_max,
+            bytes_max: options.body_bytes_max,
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        loop {
+            let until = self.until.min(self.pace.late_at());
+            let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
+            let frame = time::timeout_at(until, frame).await;
+            let Some(frame) = frame.map_err(|_elapsed| BodyFault::Slow)? else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|_cut| BodyFault::Broken)?;
+            // Trailers say nothing that anybody asks for.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            self.pace.moved(Instant::now(), data.len());
+            let bytes_max = self.bytes_max;
+            let left = self.left.checked_sub(data.len());
+            self.left = left.ok_or(BodyFault::TooLarge { bytes_max })?;
+            return Ok(Some(data));
+        }
+    }
 }
 
 /// Whether a body is packed with gzip, or not at all.
@@ -83,54 +146,66 @@ fn is_packed(headers: &HeaderMap) -> Result<bool, BodyFault> {
     Ok(is_packed)
 }
 
-async fn plain_bytes(request: Request, bytes_max: usize) -> Result<Bytes, BodyFault> {
-    let read = Bytes::from_request(request, &()).await;
-    read.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => BodyFault::TooLarge { bytes_max },
-        _ => BodyFault::Broken,
-    })
+/// The bytes of a body, which has so many at most, with the room that they take.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    /// How many there will be, if that is known.
+    announced: Option<usize>,
+    /// None is counted if there is nobody who counts.
+    held: Option<Held>,
+    fault: Option<BodyFault>,
 }
 
-async fn unpacked(mut body: Body, bytes_max: usize) -> Result<Bytes, BodyFault> {
-    let mut unpacking = Unpacking::new(bytes_max);
-    let mut packed_bytes: usize = 0;
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(|_cut| BodyFault::Broken)?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        packed_bytes = packed_bytes.saturating_add(data.len());
-        if packed_bytes > bytes_max {
-            return Err(BodyFault::TooLarge { bytes_max });
+impl Kept {
+    fn new(bytes_max: usize, held: Option<Held>) -> Kept {
+        Kept {
+            bytes_max,
+            held,
+            ..Kept::default()
         }
-        unpacking.take(&data)?;
     }
-    Ok(unpacking.finish()?.into())
+
+    fn add(&mut self, data: &[u8]) -> Result<(), BodyFault> {
+        let bytes_max = self.bytes_max;
+        if data.len() > bytes_max - self.bytes.len() {
+            return Err(BodyFault::UnpackedTooLarge { bytes_max });
+        }
+        let needed = self.bytes.len() + data.len();
+        let capacity = self.bytes.capacity();
+        if needed > capacity {
+            // No more than twice of what has come, and no more than will come.
+            let most = self.announced.unwrap_or(bytes_max).max(needed);
+            let room = (2 * capacity).clamp(needed, most);
+            if let Some(held) = &self.held {
+                held.take(room - capacity)
+                    .map_err(|NoRoom| BodyFault::NoRoom)?;
+            }
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A body that is unpacked as it arrives.
 struct Unpacking {
-    member: GzDecoder<Bounded>,
+    member: GzDecoder<Kept>,
     members: usize,
     is_empty: bool,
 }
 
-/// Keeps so many bytes and refuses more.
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
-    bytes_max: usize,
-    is_full: bool,
-}
-
 impl Unpacking {
-    fn new(bytes_max: usize) -> Unpacking {
-        let out = Bounded {
-            bytes_max,
-            ..Bounded::default()
-        };
+    fn new(kept: Kept) -> Unpacking {
         Unpacking {
-            member: GzDecoder::new(out),
+            member: GzDecoder::new(kept),
             members: 1,
             is_empty: true,
         }
@@ -161,37 +236,25 @@ impl Unpacking {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<u8>, BodyFault> {
+    fn finish(mut self) -> Result<Kept, BodyFault> {
         // Some clients say how they pack before they know that there is nothing to send.
         if !self.is_empty {
             self.member.try_finish().map_err(|_error| self.fault())?;
         }
-        Ok(std::mem::take(self.member.get_mut()).bytes)
+        Ok(std::mem::take(self.member.get_mut()))
     }
 
     fn fault(&self) -> BodyFault {
-        let out = self.member.get_ref();
-        if out.is_full {
-            let bytes_max = out.bytes_max;
-            return BodyFault::UnpackedTooLarge { bytes_max };
-        }
-        BodyFault::NotGzip
+        self.member.get_ref().fault.unwrap_or(BodyFault::NotGzip)
     }
 }
 
-impl Write for Bounded {
+impl Write for Kept {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if data.len() > self.bytes_max - self.bytes.len() {
-            self.is_full = true;
+        if let Err(fault) = self.add(data) {
+            self.fault = Some(fault);
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let needed = self.bytes.len() + data.len();
-        if needed > self.bytes.capacity() {
-            // Doubling would take twice the room that was set aside.
-            let room = (2 * self.bytes.capacity()).clamp(needed, self.bytes_max.max(needed));
-            self.bytes.reserve_exact(room - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(data);
         Ok(data.len())
     }
 
@@ -215,11 +278,11 @@ mod tests {
 
     /// Unpacks what arrives in parts of this length.
     fn unpack(data: &[u8], part: usize, bytes_max: usize) -> Result<Vec<u8>, BodyFault> {
-        let mut unpacking = Unpacking::new(bytes_max);
+        let mut unpacking = Unpacking::new(Kept::new(bytes_max, None));
         for part in data.chunks(part) {
             unpacking.take(part)?;
         }
-        unpacking.finish()
+        Ok(unpacking.finish()?.bytes)
     }
 
     #[test]
@@ -245,7 +308,7 @@ mod tests {
         let text = [packed(&[1; 600]), packed(&[1; 401])].concat();
         assert_eq!(unpack(&text, 10, 1000), full);
         assert_eq!(unpack(&text, 10, 1001).unwrap().len(), 1001);
-        let mut unpacking = Unpacking::new(1_000_000);
+        let mut unpacking = Unpacking::new(Kept::new(1_000_000, None));
         assert!(unpacking.take(&bomb).is_err());
         assert!(unpacking.member.get_ref().bytes.capacity() <= 1_000_000);
         // A body of nothing but beginnings.
@@ -301,7 +364,6 @@ mod tests {
                 headers.append(header::CONTENT_ENCODING, value);
             }
             assert_eq!(is_packed(&headers), expected, "{values:?}");
-            assert_eq!(may_grow(&headers), expected != Ok(false), "{values:?}");
         }
     }
 }

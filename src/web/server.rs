@@ -14,12 +14,14 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::connections;
 use super::endpoint::Door;
 use super::error::Error;
 use super::layers;
 use super::native;
 use super::openapi;
 use super::render;
+use super::room::BodyRoom;
 use super::routes;
 use super::state::{AppState, ServiceOptions};
 
@@ -41,7 +43,7 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
         .layer(from_fn_with_state(
-            layers::BodyRoom::new(&options),
+            BodyRoom::new(options.body_bytes_total_max),
             layers::bound_bodies,
         ))
         .with_state(state);
@@ -61,6 +63,7 @@ fn layered(api: Router, options: &ServiceOptions) -> Router {
     let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
     let service = Router::new()
         .fallback_service(api)
+        .layer(from_fn(layers::refuse_faulty_heads))
         .layer(CatchPanicLayer::custom(|_payload| {
             Error::panicked().into_response()
         }))
@@ -71,19 +74,19 @@ fn layered(api: Router, options: &ServiceOptions) -> Router {
 }
 
 /// Answers on `listener` until `shutdown` completes, and then until the requests at hand are
-/// answered.
+/// answered, or until [`ConnectionOptions::stop_wait`](super::ConnectionOptions::stop_wait) is over.
 ///
 /// # Errors
 ///
-/// If the listener fails.
+/// None at present: what goes wrong with single connections, or with accepting them, is waited out.
 pub async fn serve(
     listener: TcpListener,
     state: AppState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let serving = axum::serve(listener, router(state.clone())).with_graceful_shutdown(shutdown);
+    let options = &state.options().connections;
     tokio::select! {
-        served = async { serving.await } => served,
+        () = connections::serve(listener, router(state.clone()), options, shutdown) => Ok(()),
         never = sweep(&state) => match never {},
         never = renew(&state) => match never {},
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use tokio::sync::Semaphore;
 
+use super::connections::ConnectionOptions;
 use super::lanes::{LaneLimits, Lanes};
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
@@ -46,10 +47,17 @@ pub struct ServiceOptions {
     pub public_url: String,
     /// The most bytes that the body of a request may have.
     pub body_bytes_max: usize,
-    /// The most bytes that all bodies at hand may have together; whoever comes then is told to come again.
+    /// The most bytes that all bodies at hand may have together. One sender may have as many as are free
+    /// besides, so half if it is alone; whoever sends more is told to come again.
     pub body_bytes_total_max: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
+    /// How long a body may pause.
+    pub body_grace: Duration,
+    /// How many bytes of a body must arrive each second, but for pauses; 0 sets no least speed.
+    pub body_bytes_per_second_min: usize,
+    /// How many connections there may be, and how long each may take.
+    pub connections: ConnectionOptions,
     /// From where browsers may call.
     pub origins: Origins,
     /// How many pictures are looked at at once.
@@ -91,8 +99,7 @@ pub struct OriginError {
 }
 
 impl ServiceOptions {
-    /// The most bytes that all bodies at hand have together by default. No single one may have more, or
-    /// it would never find room.
+    /// The most bytes that all bodies at hand have together by default.
     pub const BODY_BYTES_TOTAL_MAX: usize = 1 << 30;
 
     /// The default options for a service that is reached under `public_url`.
@@ -104,6 +111,10 @@ impl ServiceOptions {
             body_bytes_max: DecodeLimits::default().bytes_max,
             body_bytes_total_max: ServiceOptions::BODY_BYTES_TOTAL_MAX,
             body_wait: Duration::from_secs(60),
+            // As long as a phone may be without a network while somebody walks through a door.
+            body_grace: Duration::from_secs(10),
+            body_bytes_per_second_min: 1_024,
+            connections: ConnectionOptions::default(),
             origins: Origins::Any,
             workers,
             // The times are what bounds the queues; this bounds the memory of what waits.

@@ -40,6 +40,8 @@ mod cli_settings;
 mod cli_snapshot;
 #[cfg(feature = "web")]
 mod cli_upkeep;
+#[cfg(feature = "web")]
+mod connections;
 mod damage;
 mod documents;
 mod duplicates;

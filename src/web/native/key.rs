@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::super::auth::credentials;
+use super::super::room::Sender;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use crate::access::{ApiKey, ApiKeyProof, Scope};
@@ -56,7 +57,10 @@ impl FromRequestParts<AppState> for Key {
                 Problem::unauthorized(Code::KeyMissing, detail)
             })?;
         match state.api_keys().authenticate(text, state.clock().now())? {
-            ApiKeyProof::Valid(key) => Ok(Key(key)),
+            ApiKeyProof::Valid(key) => {
+                parts.extensions.insert(Sender::Key(key.id));
+                Ok(Key(key))
+            }
             ApiKeyProof::Expired(_) => {
                 let detail = "the time of the API key is over";
                 Err(Problem::unauthorized(Code::KeyExpired, detail))

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::connections::HeadFault;
 use super::super::error::Chain;
 use super::super::lanes::{Busy, Unidentified};
 use super::super::receive::{self, BodyFault};
@@ -333,9 +334,16 @@ impl From<Unidentified> for Problem {
     }
 }
 
+impl From<HeadFault> for Problem {
+    fn from(fault: HeadFault) -> Problem {
+        Problem::invalid_parameter(fault.to_string())
+    }
+}
+
 impl From<BodyFault> for Problem {
     fn from(fault: BodyFault) -> Problem {
         let code = match fault {
+            BodyFault::NoRoom => return Busy::FOR_A_MOMENT.into(),
             BodyFault::Slow => Code::BodyTimeout,
             BodyFault::TooLarge { .. } | BodyFault::UnpackedTooLarge { .. } => Code::BodyTooLarge,
             BodyFault::Broken | BodyFault::NotGzip => Code::MalformedBody,

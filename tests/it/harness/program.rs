@@ -33,6 +33,10 @@ impl Registered {
             key: made["key"].as_str().unwrap().to_owned(),
         }
     }
+
+    pub(crate) fn key(&self) -> String {
+        self.key.clone()
+    }
 }
 
 fn create_app(who: Who, data: &Path) -> Credentials {

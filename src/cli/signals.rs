@@ -1,0 +1,127 @@
+//! What the operating system tells the service: to stop, to stop at once, to read its settings
+//! again.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::time;
+
+use super::log;
+
+/// What is left to do when all connections are ended takes less.
+const END_WAIT: Duration = Duration::from_millis(500);
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Ctrl-C, or SIGTERM where there is one.
+    Stop,
+    /// SIGHUP where there is one.
+    Reload,
+}
+
+/// Takes signals from now on. The receiver is told of the first that asks to stop; `reload` is
+/// called for each that asks for it.
+///
+/// The process ends at once on a second signal to stop, and also when it has not ended by itself
+/// `stop_wait` and a moment after the first: a picture that is being looked at, or a merge, must
+/// not keep it. Nothing acknowledged is lost by that.
+pub(super) fn watch(
+    stop_wait: Duration,
+    reload: impl Fn() + Send + 'static,
+) -> anyhow::Result<oneshot::Receiver<()>> {
+    // Of its own, so that signals are heard whatever the service is busy with.
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("preparing for signals")?;
+    let signals = {
+        let _runtime = runtime.enter();
+        Signals::new().context("asking for signals")?
+    };
+    let (stop, stopped) = oneshot::channel();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || obey(&runtime, signals, stop, stop_wait, &reload))
+        .context("preparing for signals")?;
+    Ok(stopped)
+}
+
+#[expect(
+    clippy::exit,
+    reason = "whoever sends a second signal, or waits too long, wants no more tidying up"
+)]
+fn obey(
+    runtime: &Runtime,
+    mut signals: Signals,
+    stop: oneshot::Sender<()>,
+    stop_wait: Duration,
+    reload: &dyn Fn(),
+) {
+    while runtime.block_on(signals.next()) == Wish::Reload {
+        reload();
+    }
+    tracing::info!("stopping: a second signal ends the service at once");
+    let _told = stop.send(());
+    let again = async { while signals.next().await == Wish::Reload {} };
+    let wait = stop_wait + END_WAIT;
+    let code = match runtime.block_on(async { time::timeout(wait, again).await }) {
+        Ok(()) => {
+            tracing::warn!("ended at once by a second signal");
+            1
+        }
+        Err(_elapsed) => {
+            tracing::warn!("ended with work at hand that nobody waits for");
+            0
+        }
+    };
+    log::finish();
+    std::process::exit(code);
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => Wish::Stop,
+            Some(()) = self.terminate.recv() => Wish::Stop,
+            Some(()) = self.hangup.recv() => Wish::Reload,
+            else => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> Wish {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a handler the default holds: the process ends at once.
+            std::future::pending::<()>().await;
+        }
+        Wish::Stop
+    }
+}

@@ -1,0 +1,161 @@
+//! Accepting connections until the service is told to stop, and ending them then.
+
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+
+use super::driving;
+use super::options::ConnectionOptions;
+use super::seats::Seats;
+
+/// How long nothing is accepted when the system refused to, which it does at once again.
+const REFUSED_WAIT: Duration = Duration::from_millis(100);
+/// How often it is said in the log that there is no room.
+const SAID_INTERVAL: Duration = Duration::from_secs(60);
+
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-length: 0\r\n\r\n";
+
+/// Answers on `listener` with `router` until `stop` completes. Then idle connections are closed,
+/// requests at hand are answered, and what is still open after [`ConnectionOptions::stop_wait`] is
+/// ended.
+pub(in crate::web) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: &ConnectionOptions,
+    stop: impl Future<Output = ()>,
+) {
+    let mut serving = Serving::new(router, options);
+    serving.accept(&listener, stop).await;
+    // Clients that the system has accepted, and that may have sent something.
+    while let Poll::Ready(Ok((stream, peer))) = now(&listener).await {
+        serving.seat(stream, peer.ip());
+    }
+    drop(listener);
+    serving.stop().await;
+}
+
+struct Serving {
+    router: Router,
+    options: Arc<ConnectionOptions>,
+    seats: Arc<Seats>,
+    tasks: JoinSet<()>,
+    said: Option<Instant>,
+}
+
+impl Serving {
+    fn new(router: Router, options: &ConnectionOptions) -> Serving {
+        let seats = Seats::new(options);
+        tracing::info!(
+            connections_max = seats.count_max(),
+            per_address_max = seats.per_address_max(),
+            "accepting connections"
+        );
+        Serving {
+            router,
+            options: Arc::new(options.clone()),
+            seats: Arc::new(seats),
+            tasks: JoinSet::new(),
+            said: None,
+        }
+    }
+
+    async fn accept(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                Some(_ended) = self.tasks.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.seat(stream, peer.ip()),
+                    Err(error) if is_of_one(&error) => {}
+                    Err(error) => {
+                        self.refused(&error);
+                        tokio::select! {
+                            () = &mut stop => return,
+                            () = time::sleep(REFUSED_WAIT) => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Serves a connection if there is room for it.
+    fn seat(&mut self, stream: TcpStream, peer: std::net::IpAddr) {
+        match self.seats.take(peer, Instant::now()) {
+            Some(seat) => {
+                let (router, options) = (self.router.clone(), self.options.clone());
+                self.tasks
+                    .spawn(driving::drive(stream, seat, peer, router, options));
+            }
+            None => {
+                self.say("as many requests are at hand as there may be connections");
+                refuse(stream);
+            }
+        }
+    }
+
+    /// The system has no room: there are too many descriptors, or there is no memory.
+    fn refused(&mut self, error: &io::Error) {
+        let closed = self.seats.clear();
+        self.say(&format!(
+            "cannot accept connections: {error}; {closed} idle ones are closed"
+        ));
+    }
+
+    fn say(&mut self, what: &str) {
+        let is_said = |said: Instant| said.elapsed() < SAID_INTERVAL;
+        if !self.said.is_some_and(is_said) {
+            self.said = Some(Instant::now());
+            tracing::warn!("{what}");
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.seats.stop();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if time::timeout(self.options.stop_wait, ended).await.is_err() {
+            let connections = self.tasks.len();
+            tracing::warn!(
+                connections,
+                "ended connections whose requests were not done"
+            );
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// A connection that has been made by now, if there is one.
+async fn now(listener: &TcpListener) -> Poll<io::Result<(TcpStream, std::net::SocketAddr)>> {
+    poll_fn(|context| Poll::Ready(listener.poll_accept(context))).await
+}
+
+/// Whether the failure is that of a single client, which has left already.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Says that there is no room. What was received is read first: closed with it, the connection
+/// would be reset, and the answer lost.
+fn refuse(stream: TcpStream) {
+    // That of the runtime does not know yet what can be read and written. Neither of them waits.
+    if let Ok(mut stream) = stream.into_std() {
+        let mut piece = [0; 4 << 10];
+        let _forgotten = stream.read(&mut piece);
+        let _told = stream.write(FULL);
+    }
+}

@@ -1,0 +1,9 @@
+//! Clients that send little, late or nothing, and a service that is told to stop.
+
+mod bodies;
+mod client;
+mod crowds;
+mod process;
+mod signals;
+mod strict;
+mod times;

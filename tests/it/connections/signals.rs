@@ -1,0 +1,207 @@
+//! The real service is told to stop, to stop at once, and to read its settings again.
+
+use std::io::Read;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::client::{Client, STATUS, post};
+use super::process::Process;
+
+const SECOND: Duration = Duration::from_secs(1);
+const STOPS: [Signal; 2] = [Signal::TERM, Signal::INT];
+
+/// An identification whose body is left for later: all of the request but its end.
+fn open_question(process: &Process) -> (String, &'static str) {
+    let body = r#"{"embeddings":[[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]],"encoder":"a"}"#;
+    let key = format!("Bearer {}", process.key);
+    (
+        post("/v1/partitions/bws.1/identify", &key, body.len()),
+        body,
+    )
+}
+
+#[test]
+fn idle_connections_do_not_keep_the_service() {
+    for signal in STOPS {
+        let mut process = Process::start(&["--stop-wait-seconds", "20"]);
+        let mut silent = process.connect();
+        let mut kept = process.connect();
+        kept.ask(STATUS).is(401);
+        process.signal(signal);
+        let (status, waited) = process.ended();
+        assert_eq!(status.code(), Some(0));
+        assert!(waited < 5 * SECOND, "{waited:?}: {}", process.log());
+        assert!(silent.try_read().is_none() && kept.try_read().is_none());
+        process.says("stopped");
+    }
+}
+
+#[test]
+fn what_is_not_done_in_time_is_ended() {
+    let mut process = Process::start(&["--stop-wait-seconds", "2"]);
+    let (head, body) = open_question(&process);
+    // One byte of a head, half a head, a body of which nothing, one byte and nearly all came, and
+    // answers that nobody reads.
+    let sent = [
+        "G".to_owned(),
+        STATUS[..30].to_owned(),
+        format!("{STATUS}GET /v1"),
+        head.clone(),
+        format!("{head}{}", &body[..1]),
+        format!("{head}{}", &body[..body.len() - 1]),
+    ];
+    let mut clients: Vec<Client> = sent
+        .iter()
+        .map(|sent| {
+            let mut client = process.connect();
+            client.send(sent);
+            client
+        })
+        .collect();
+    let mut unread = process.connect();
+    unread.0.set_nonblocking(true).unwrap();
+    let all = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    let _taken = std::io::Write::write(&mut unread.0, all.as_bytes());
+    sleep(Duration::from_millis(300));
+    process.signal(Signal::TERM);
+    let (status, waited) = process.ended();
+    assert_eq!(status.code(), Some(0), "{}", process.log());
+    let right = SECOND..6 * SECOND;
+    assert!(right.contains(&waited), "{waited:?}: {}", process.log());
+    clients[2].read().is(401);
+    for client in &mut clients {
+        assert!(client.try_read().is_none());
+    }
+}
+
+#[test]
+fn requests_at_hand_are_answered_before_the_end() {
+    let mut process = Process::start(&["--stop-wait-seconds", "20"]);
+    let (head, body) = open_question(&process);
+    let mut body_under_way = process.connect();
+    body_under_way.send(format!("{head}{}", &body[..9]));
+    let mut head_under_way = process.connect();
+    head_under_way.send(&STATUS[..30]);
+    let mut later_head = process.connect();
+    later_head.ask(format!("{STATUS}{}", &STATUS[..30])).is(401);
+    sleep(Duration::from_millis(200));
+    process.signal(Signal::TERM);
+    process.says("stopping");
+    sleep(Duration::from_millis(200));
+    assert!(process.is_running());
+    assert!(
+        std::net::TcpStream::connect(process.address).is_err(),
+        "still accepts"
+    );
+    body_under_way.send(&body[9..]);
+    assert!(body_under_way.read().is(404).closes());
+    for client in [&mut head_under_way, &mut later_head] {
+        client.send(&STATUS[30..]);
+        assert!(client.read().is(401).closes());
+        assert!(client.try_read().is_none());
+    }
+    let (status, waited) = process.ended();
+    assert_eq!(status.code(), Some(0));
+    assert!(waited < 5 * SECOND, "{waited:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_service_at_once() {
+    for second in STOPS {
+        let mut process = Process::start(&["--stop-wait-seconds", "60"]);
+        let mut client = process.connect();
+        client.send("G");
+        sleep(Duration::from_millis(200));
+        process.signal(Signal::TERM);
+        process.says("stopping");
+        sleep(Duration::from_millis(300));
+        assert!(process.is_running());
+        process.signal(second);
+        let (status, waited) = process.ended();
+        assert_eq!(status.code(), Some(1));
+        assert!(waited < 2 * SECOND, "{waited:?}");
+    }
+}
+
+#[test]
+fn no_wait_at_all_is_possible() {
+    let mut process = Process::start(&["--stop-wait-seconds", "0"]);
+    process.connect().ask(STATUS).is(401);
+    let mut client = process.connect();
+    client.send("G");
+    sleep(Duration::from_millis(200));
+    process.signal(Signal::TERM);
+    let (status, waited) = process.ended();
+    assert_eq!(status.code(), Some(0));
+    assert!(waited < 3 * SECOND, "{waited:?}");
+}
+
+#[test]
+fn a_hangup_loses_nothing_and_reads_the_settings_again() {
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(settings.path(), text).unwrap();
+    write("queue-max = 9\nstop-wait-seconds = 3\ncors-origins = ['https://a.org']\n");
+    let path = settings.path().to_str().unwrap();
+    let mut process = Process::start(&["--config", path, "--stop-wait-seconds", "4"]);
+    let (head, body) = open_question(&process);
+    let mut clients: Vec<Client> = (1..9)
+        .map(|sent| {
+            let mut client = process.connect();
+            client.send(format!("{head}{}", &body[..sent]));
+            client
+        })
+        .collect();
+    let mut kept = process.connect();
+    kept.ask(STATUS).is(401);
+    sleep(Duration::from_millis(100));
+
+    process.signal(Signal::HUP);
+    process.says("they are as they were");
+    process.says("read the key for tokens again");
+    // What a flag gives is given by it still.
+    write("# moved\n\ncors-origins = ['https://a.org']\nworkers = 3\nstop-wait-seconds = 7\n");
+    process.signal(Signal::HUP);
+    process.says("needs a restart");
+    let log = process.log();
+    assert!(log.contains("queue-max, workers"), "{log}");
+    assert!(
+        !log.contains("cors-origins") && !log.contains("stop-wait"),
+        "{log}"
+    );
+    write("workers = 'many'\n");
+    process.signal(Signal::HUP);
+    process.says("`workers`");
+
+    for (sent, client) in (1..9).zip(&mut clients) {
+        client.ask(&body[sent..]).is(404);
+    }
+    kept.ask(STATUS).is(401);
+    process.signal(Signal::TERM);
+    let (status, _) = process.ended();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_hangup_while_stopping_changes_nothing() {
+    let mut process = Process::start(&["--stop-wait-seconds", "2"]);
+    let mut client = process.connect();
+    client.send("G");
+    sleep(Duration::from_millis(200));
+    process.signal(Signal::TERM);
+    process.says("stopping");
+    process.signal(Signal::HUP);
+    let begin = Instant::now();
+    let (status, _) = process.ended();
+    assert_eq!(status.code(), Some(0));
+    assert!(begin.elapsed() > SECOND);
+    let _ = client.0.read(&mut [0]);
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_and_told() {
+    let process = Process::start(&[]);
+    process.says("raised the limit of descriptors");
+    process.says("connections_max=");
+}
