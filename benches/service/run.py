@@ -11,10 +11,16 @@ medians of all rounds and their ratios. With `--overload`, the service is then a
 times as often as it can answer, for so many seconds each, by identifications and by pictures, with
 20 small calls a second beside them.
 
+With `--bws COUNT`, so many tokens with a picture each are made ready, and then identified with by 64
+clients at once, each of which waits until its try is on disk; the engine's calls of 64 are measured
+on the same gallery.
+
 Everything runs on this machine, the load as well. Needs nothing but Python.
 """
 
 import argparse
+import base64
+import http.client
 import json
 import os
 import signal
@@ -22,7 +28,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CLIENTS = [1, 8, 64, 300]
@@ -34,6 +42,7 @@ FACES = "faces.1"
 SUCCESS = "200"
 SMALL_CALLS_PER_SECOND = 20
 PICTURES = Path(__file__).resolve().parents[2] / "data" / "faces"
+PICTURE = PICTURES / "obama-portrait.jpg"
 
 
 def main():
@@ -46,6 +55,8 @@ def main():
         print_rounds(rounds)
         if options.overload:
             result["overload"] = bench.overload(rounds)
+        if options.bws:
+            result["bws"] = bench.bws(options.bws)
         if options.json:
             Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
 
@@ -60,6 +71,7 @@ def arguments():
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--overload", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--bws", type=int, default=0, metavar="COUNT")
     parser.add_argument("--directory", help="where the gallery is made")
     parser.add_argument("--json", help="where the figures are written")
     options = parser.parse_args()
@@ -98,15 +110,15 @@ class Bench:
 
     def round(self, number):
         say(f"round {number + 1} of {self.options.rounds}")
-        found = {"engine": self.engine(), "service": self.service(self.program, CLIENTS)}
+        found = {"engine": self.engine(self.rows, self.probes), "service": self.service(self.program, CLIENTS)}
         if self.options.before:
             # Two are enough to compare, since it answers as many whatever the number.
             found["before"] = self.service(self.options.before, [1, 64])
         return found
 
-    def engine(self):
-        printed = self.command("bench", "--embeddings", str(self.rows), "--probe-embeddings",
-                               str(self.probes), "--directory", str(self.data.parent), "--probes",
+    def engine(self, rows, probes):
+        printed = self.command("bench", "--embeddings", str(rows), "--probe-embeddings",
+                               str(probes), "--directory", str(self.data.parent), "--probes",
                                "1,64", "--rounds", "5", "--check", "0", "--json", "--quiet")
         measured = json.loads(printed)["cases"]
         return {str(one["probes"]): one["median_ms"] for one in measured}
@@ -166,6 +178,64 @@ class Bench:
                     found[f"{kind} x{times}"] = report
                     print_overload(f"{kind} x{times}", report)
         return found
+
+
+    def bws(self, count):
+        """Calls a second of the BWS door, and of the engine with 64 probes in a call."""
+        rows, probes = self.rows_of_faces, self.probes
+        write_rows(rows, self.options.rows, 128)
+        write_rows(probes, 64, 128)
+        data = self.data.with_name("bws")
+        self.command("gallery", "import", "--partition", "bws.1", "--encoder", "sface@2021dec",
+                     "--data-dir", str(data), "--quiet", str(rows))
+        app = self.command("app", "create", "--data-dir", str(data), "--name", "load", "--storage",
+                           "bws", "--json")
+        app = json.loads(app)
+        basic = base64.b64encode(f"{app['id']}:{app['secret']}".encode()).decode()
+        picture = base64.b64encode(PICTURE.read_bytes()).decode()
+        with Service(self.program, data) as service, ThreadPoolExecutor(64) as clients:
+            say(f"{count} tokens with a picture each")
+            ready = Door(app["id"], basic, picture)
+            with ThreadPoolExecutor(4) as few:
+                tokens = list(few.map(ready.token, range(count)))
+            began = time.monotonic()
+            answers = list(clients.map(ready.identify, tokens))
+            taken = time.monotonic() - began
+        good = sum(b'"Success":true' in answer for answer in answers)
+        if good < count:
+            say(next(answer for answer in answers if b'"Success":true' not in answer)[:300])
+        engine = self.engine(rows, probes)
+        rate, best = good / taken, 64e3 / engine["64"]
+        print(f"BWS, 64 clients: {rate:.0f} a second, {100 * rate / best:.0f} % of calls of 64 "
+              f"({best:.0f}); {count - good} of {count} not identified")
+        return {"per_s": rate, "engine_per_s": best, "not_identified": count - good}
+
+
+class Door:
+    """Calls of the BWS door, each thread with a connection of its own."""
+
+    def __init__(self, app, basic, picture):
+        self.app, self.basic = app, f"Basic {basic}"
+        self.picture = f"data:image/jpeg;base64,{picture}"
+        self.kept = threading.local()
+
+    def call(self, method, path, authorization, body=None):
+        if not hasattr(self.kept, "connection"):
+            self.kept.connection = http.client.HTTPConnection("127.0.0.1", PORT)
+        headers = {"Authorization": authorization}
+        self.kept.connection.request(method, f"/extension/{path}", body, headers)
+        return self.kept.connection.getresponse().read()
+
+    def token(self, _number):
+        token = self.call("GET", f"token?id={self.app}&bcid=bws.1.0&task=identify&livedetection=false", self.basic).decode()
+        for _ in range(100):
+            if b'"Accepted":true' in self.call("POST", "upload", f"Bearer {token}", self.picture):
+                return token
+            time.sleep(0.2)
+        sys.exit("a picture was not accepted")
+
+    def identify(self, token):
+        return self.call("GET", "identify", f"Bearer {token}")
 
 
 class Service:
