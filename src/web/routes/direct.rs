@@ -4,6 +4,7 @@
 //! clients compare that. One that shows no face, or two, is as well where the answer would be a bare
 //! `true` or `false`; where it is an object, that says so among the errors of the sample.
 
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::auth::Client;
+use super::super::body::Received;
 use super::super::data_url::{DataUrl, DataUrlError};
 use super::super::endpoint::{Endpoint, Routed};
 use super::super::error::Error;
@@ -172,6 +174,17 @@ pub(super) fn look(seen: Result<Seen, IntakeError>) -> Result<Look, Error> {
         Cause::Picture(_) => Err(PictureFault::InvalidSampleData.into()),
         _ => Err(error.into()),
     }
+}
+
+/// Waits for the body of a call with so many pictures, unless there is no time to look at them.
+pub(super) async fn receive(
+    state: &AppState,
+    client: &Client,
+    pictures: usize,
+    request: Request,
+) -> Result<Received, Error> {
+    state.lanes().check_see(&client.account(), pictures)?;
+    Received::whole(state, request).await
 }
 
 /// Answers with what `work` makes of so many pictures, when its turn comes.

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::auth::Client;
-use super::super::body::Received;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
@@ -87,7 +86,7 @@ async fn live_detection(
     request: Request,
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
-    let received = Received::whole(&state, request).await?;
+    let received = direct::receive(&state, &client, 2, request).await?;
     let named = received.named(["liveimage1", "liveimage2"]).await?;
     direct::answer(&state, &client, 2, move |state| {
         let looks = named.0.map(|text| direct::look_at(state, text.as_deref()));
@@ -141,7 +140,10 @@ async fn passive_live_detection(
     request: Request,
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
-    let text = Received::whole(&state, request).await?.sample().await?;
+    let text = direct::receive(&state, &client, 1, request)
+        .await?
+        .sample()
+        .await?;
     direct::answer(&state, &client, 1, move |state| {
         let look = direct::look_at(state, Some(&text))?;
         let decision = decide_passive(state, &look)?;
@@ -186,7 +188,10 @@ async fn video_live_detection(
     request: Request,
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
-    let video = Received::whole(&state, request).await?.stream().await?;
+    let video = direct::receive(&state, &client, FRAMES_MAX, request)
+        .await?
+        .stream()
+        .await?;
     direct::answer(&state, &client, FRAMES_MAX, move |state| {
         let frames = state
             .intake()

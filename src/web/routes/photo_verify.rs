@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::auth::Client;
-use super::super::body::{Named, Received};
+use super::super::body::Named;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
@@ -87,7 +87,10 @@ async fn photo_verify(
     request: Request,
 ) -> Result<Response, Error> {
     let accuracy = accuracy(&parameters)?;
-    let named = Received::whole(&state, request).await?.named(NAMES).await?;
+    let named = direct::receive(&state, &client, 3, request)
+        .await?
+        .named(NAMES)
+        .await?;
     direct::answer(&state, &client, 3, move |state| {
         let Named([first, second, photo]) = named;
         let pictures = Pictures::look_at(state, [first, second], photo)?;
@@ -140,7 +143,10 @@ async fn photo_verify_2(
 ) -> Result<Response, Error> {
     let accuracy = accuracy(&parameters)?;
     let echo = parameters.echo("state");
-    let named = Received::whole(&state, request).await?.named(NAMES).await?;
+    let named = direct::receive(&state, &client, 2, request)
+        .await?
+        .named(NAMES)
+        .await?;
     // One live picture is enough, whichever of the two it is.
     let missing = |text: &Option<Vec<u8>>| text.as_deref().is_none_or(direct::is_missing);
     let [first_missing, second_missing, _] = named.0.each_ref().map(missing);

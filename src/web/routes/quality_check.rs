@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::auth::Client;
-use super::super::body::Received;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
@@ -72,7 +71,10 @@ async fn quality_check(
     let full = parameters.boolean("full")?.unwrap_or(true);
     let rules = rules(parameters.text("issuer"));
     let echo = parameters.echo("state");
-    let text = Received::whole(&state, request).await?.sample().await?;
+    let text = direct::receive(&state, &client, 1, request)
+        .await?
+        .sample()
+        .await?;
     direct::answer(&state, &client, 1, move |state| {
         let mut result = match direct::look_at(state, Some(&text))? {
             Ok(seen) => check(state, &seen, full, rules)?,

@@ -105,6 +105,8 @@ async fn upload(
     let labels = Labels::new(&parameters, state.samples().arrival())?;
     let now = state.clock().now();
     state.samples().check(claims.id, claims.expires, now)?;
+    // Before megabytes come for nothing.
+    state.lanes().check_see(&account, 1)?;
     let body = Received::whole(&state, request).await?.sample().await?;
     let shared = state.clone();
     let work = move || examine(&shared, &claims, labels, &body);

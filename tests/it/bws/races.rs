@@ -158,16 +158,20 @@ fn hold<'scope>(
     let wall = pictures::png(&RgbImage::from_pixel(5000, 5000, Rgb([128; 3])));
     let body = json!({"liveimage1": wall, "liveimage2": wall, "idphoto": wall}).to_string();
     let authorization = service.basic(Who::Main);
-    let held = scope.spawn({
-        let authorization = authorization.clone();
-        move || service.call("POST", "photoverify2", &authorization, body)
-    });
-    // A text that is no picture needs the worker for a moment.
-    while !held.is_finished() {
-        let answer = service.call("POST", "qualitycheck", &authorization, "data:,x".to_owned());
-        if answer.status == 503 {
-            return held;
+    for _ in 0..100 {
+        let (authorization, body) = (authorization.clone(), body.clone());
+        let held = scope.spawn(move || service.call("POST", "photoverify2", &authorization, body));
+        // A text that is no picture needs the worker for a moment, in which the other is refused if
+        // it comes then.
+        let authorization = service.basic(Who::Main);
+        while !held.is_finished() {
+            let text = "data:,x".to_owned();
+            let answer = service.call("POST", "qualitycheck", &authorization, text);
+            if answer.status == 503 && !held.is_finished() {
+                return held;
+            }
         }
+        assert_eq!(held.join().unwrap().status, 503);
     }
     panic!("the worker was never taken by the call that was to take it");
 }
