@@ -137,6 +137,16 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SEEING,
     },
     Setting {
+        name: "picture-seconds-max",
+        value_name: "N",
+        text: "How long it may take to look at a picture or a video",
+        value: Whole(1..=3_600, |settings, seconds| {
+            settings.service.picture_time_max = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| settings.service.picture_time_max.as_secs().to_string()),
+        verbs: SEEING,
+    },
+    Setting {
         name: "listen",
         value_name: "HOST:PORT",
         text: "Where the service listens",

@@ -4,14 +4,16 @@
 //! since a file of a few bytes may claim any size. Which format it is, is read from the bytes:
 //! names and content types lie.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Cursor};
+use std::io;
 
 use image::error::{ImageError, LimitErrorKind, UnsupportedErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::error::FaceError;
 use super::jpeg::{Extent, Wholeness};
+use super::patience::{Patience, Watched};
 
 /// How large a picture may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,12 @@ const SCANNED_PIXELS_MAX: u64 = 500_000_000;
 /// Every picture may have so many scans, and none more: the usual progressive ones have ten.
 const SCANS_MAX: (u64, u64) = (16, 100);
 
+/// A picture that is no JPEG may have so many pixels however few bytes it has, and so many more for each
+/// byte. One colour is packed into next to nothing, and each pixel takes 5 to 15 ns to unpack; a
+/// photograph has a bit for ten pixels at least.
+const PIXELS_OF_ANY_SIZE: u64 = 32_000_000;
+const PIXELS_PER_BYTE: u64 = 64;
+
 /// What a decoder may ask for beyond pixels: tables, colour profiles, one row of input.
 const ALLOWANCE_BYTES: u64 = 16 << 20;
 
@@ -71,76 +79,45 @@ impl Picture {
     ///
     /// If the bytes are no such picture, are damaged or end early, or if `limits` are exceeded.
     pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, FaceError> {
-        if bytes.is_empty() {
-            return Err(FaceError::Empty);
-        }
-        if bytes.len() > limits.bytes_max {
-            return Err(FaceError::TooManyBytes {
-                found: bytes.len(),
-                bytes_max: limits.bytes_max,
-            });
-        }
-        let (format, name) = format_of(bytes)?;
-        let extent = match format {
-            ImageFormat::Jpeg => Some(Extent::of(bytes).ok_or(FaceError::Truncated {
-                format: name,
-                found: bytes.len(),
-            })?),
-            _ => None,
-        };
-        let closed = match &extent {
-            Some(extent) if extent.length().is_none() => &extent.closed(bytes),
-            _ => bytes,
-        };
+        Picture::decode_within(bytes, limits, &Patience::endless())
+    }
 
-        let mut reader = ImageReader::with_format(Cursor::new(closed), format);
-        // Sides are checked below, where the error can say what was found.
-        let mut alloc = Limits::no_limits();
-        alloc.max_alloc = Some(
-            limits
-                .pixels_max
-                .saturating_mul(4)
-                .saturating_add(ALLOWANCE_BYTES),
-        );
-        reader.limits(alloc.clone());
-        let fault = |source| fault(source, name, bytes.len(), None, limits);
-        let mut decoder = reader.into_decoder().map_err(fault)?;
+    /// As [`Picture::decode`], as long as there is patience.
+    ///
+    /// # Errors
+    ///
+    /// Also if there is none left.
+    pub fn decode_within(
+        bytes: &[u8],
+        limits: &DecodeLimits,
+        patience: &Patience,
+    ) -> Result<Picture, FaceError> {
+        let decoded = Picture::decode_watched(bytes, limits, patience);
+        // What a decoder says that was stopped is of no interest.
+        decoded.map_err(|error| patience.check().err().unwrap_or(error))
+    }
 
-        let (width, height) = decoder.dimensions();
-        let pixels = u64::from(width) * u64::from(height);
-        if width.max(height) > limits.side_max
-            || pixels > limits.pixels_max
-            || alloc.reserve(decoder.total_bytes()).is_err()
-        {
-            return Err(too_many_pixels(width, height, limits));
-        }
-        if width.min(height) < SIDE_MIN {
-            return Err(FaceError::TooSmall {
-                width,
-                height,
-                side_min: SIDE_MIN,
-            });
-        }
-        check_scans(&extent, pixels)?;
-        if extent
-            .as_ref()
-            .is_some_and(|extent| !extent.can_hold(width, height))
-        {
-            return Err(FaceError::Truncated {
-                format: name,
-                found: bytes.len(),
-            });
-        }
-        let fault = |source| self::fault(source, name, bytes.len(), Some((width, height)), limits);
+    fn decode_watched(
+        bytes: &[u8],
+        limits: &DecodeLimits,
+        patience: &Patience,
+    ) -> Result<Picture, FaceError> {
+        patience.check()?;
+        let source = Source::of(bytes, limits)?;
+        let mut decoder = source.open(limits, patience)?;
+        let size = decoder.dimensions();
+        let fault = |error| fault(error, source.name, bytes.len(), Some(size), limits);
         // A picture with nonsense in its metadata is still a picture.
         let orientation = decoder
             .orientation()
             .unwrap_or(image::metadata::Orientation::NoTransforms);
         let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
-        if let Some(extent) = extent {
-            check_whole(&extent, bytes, &image)?;
+        patience.check()?;
+        if let Some(extent) = &source.extent {
+            check_whole(extent, bytes, &image)?;
         }
         image.apply_orientation(orientation);
+        patience.check()?;
         Ok(Picture::from_image(image))
     }
 
@@ -156,14 +133,8 @@ impl Picture {
     }
 
     pub(super) fn from_image(image: DynamicImage) -> Picture {
-        let has_alpha = image.color().has_alpha();
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let rgb = if has_alpha {
-            over_white(image.into_rgba8().as_raw())
-        } else {
-            image.into_rgb8().into_raw()
-        };
-        Picture::from_rgb(width, height, rgb)
+        Picture::from_rgb(width, height, rgb_of(image))
     }
 
     /// Pixels from left to right.
@@ -200,26 +171,172 @@ impl Picture {
     }
 }
 
+/// The bytes of a picture, and what is known of them before they are decoded.
+pub(super) struct Source<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) format: ImageFormat,
+    /// What people call the format.
+    pub(super) name: &'static str,
+    /// Of a JPEG.
+    pub(super) extent: Option<Extent>,
+    /// What is handed to the decoder: a JPEG has an end mark there.
+    closed: Cow<'a, [u8]>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Source<'a>, FaceError> {
+        if bytes.is_empty() {
+            return Err(FaceError::Empty);
+        }
+        if bytes.len() > limits.bytes_max {
+            return Err(FaceError::TooManyBytes {
+                found: bytes.len(),
+                bytes_max: limits.bytes_max,
+            });
+        }
+        let (format, name) = format_of(bytes)?;
+        check_tiff(format, bytes)?;
+        let extent = match format {
+            ImageFormat::Jpeg => Some(Extent::of(bytes).ok_or(FaceError::Truncated {
+                format: name,
+                found: bytes.len(),
+            })?),
+            _ => None,
+        };
+        let closed = match &extent {
+            Some(extent) if extent.length().is_none() => Cow::Owned(extent.closed(bytes)),
+            _ => Cow::Borrowed(bytes),
+        };
+        Ok(Source {
+            bytes,
+            format,
+            name,
+            extent,
+            closed,
+        })
+    }
+
+    /// A decoder that has read the head of the picture, of which all that it says is within limits.
+    pub(super) fn open<'s>(
+        &'s self,
+        limits: &DecodeLimits,
+        patience: &'s Patience,
+    ) -> Result<Box<dyn ImageDecoder + 's>, FaceError> {
+        let found = self.bytes.len();
+        let watched = Watched::new(&self.closed, patience);
+        let mut reader = ImageReader::with_format(watched, self.format);
+        // Sides are checked below, where the error can say what was found.
+        let mut alloc = Limits::no_limits();
+        alloc.max_alloc = Some(
+            limits
+                .pixels_max
+                .saturating_mul(4)
+                .saturating_add(ALLOWANCE_BYTES),
+        );
+        reader.limits(alloc.clone());
+        let decoder = reader
+            .into_decoder()
+            .map_err(|error| fault(error, self.name, found, None, limits))?;
+
+        let (width, height) = decoder.dimensions();
+        let pixels = u64::from(width) * u64::from(height);
+        if width.max(height) > limits.side_max
+            || pixels > limits.pixels_max
+            || alloc.reserve(decoder.total_bytes()).is_err()
+        {
+            return Err(too_many_pixels(width, height, limits));
+        }
+        if width.min(height) < SIDE_MIN {
+            return Err(FaceError::TooSmall {
+                width,
+                height,
+                side_min: SIDE_MIN,
+            });
+        }
+        match &self.extent {
+            Some(extent) => check_squares(extent, width, height, self)?,
+            None if pixels > most_pixels_of(found) => {
+                return Err(FaceError::TooFewBytes {
+                    format: self.name,
+                    width,
+                    height,
+                    found,
+                });
+            }
+            None => {}
+        }
+        Ok(Box::new(decoder))
+    }
+}
+
+/// How many pixels a picture of so many bytes may have that is no JPEG.
+fn most_pixels_of(bytes: usize) -> u64 {
+    PIXELS_OF_ANY_SIZE.saturating_add((bytes as u64).saturating_mul(PIXELS_PER_BYTE))
+}
+
 impl fmt::Debug for Picture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Picture({} x {})", self.width, self.height)
     }
 }
 
-fn over_white(rgba: &[u8]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
-    for pixel in rgba.chunks_exact(4) {
-        let alpha = u32::from(pixel[3]);
-        for &channel in &pixel[..3] {
-            let blended = (u32::from(channel) * alpha + 255 * (255 - alpha) + 127) / 255;
-            rgb.push(blended as u8);
+/// Red, green and blue of every pixel, over white. In one go: the way of the library over a picture with
+/// transparency takes several times as long, and as much memory again.
+fn rgb_of(image: DynamicImage) -> Vec<u8> {
+    match image {
+        DynamicImage::ImageRgb8(image) => image.into_raw(),
+        DynamicImage::ImageLuma8(image) => grey(image.as_raw(), |value| value),
+        DynamicImage::ImageLuma16(image) => grey(image.as_raw(), eight_bits),
+        DynamicImage::ImageLumaA8(image) => grey_over_white(image.as_raw(), |value| value),
+        DynamicImage::ImageLumaA16(image) => grey_over_white(image.as_raw(), eight_bits),
+        DynamicImage::ImageRgb16(image) => {
+            image.as_raw().iter().map(|&it| eight_bits(it)).collect()
+        }
+        DynamicImage::ImageRgba8(image) => over_white(image.as_raw(), |value| value),
+        DynamicImage::ImageRgba16(image) => over_white(image.as_raw(), eight_bits),
+        other => over_white(other.into_rgba8().as_raw(), |value| value),
+    }
+}
+
+/// As the library rounds it.
+fn eight_bits(value: u16) -> u8 {
+    ((u32::from(value) + 128) / 257) as u8
+}
+
+fn grey<S: Copy>(grey: &[S], eight_bits: impl Fn(S) -> u8) -> Vec<u8> {
+    let mut rgb = vec![0; grey.len() * 3];
+    for (pixel, &value) in rgb.chunks_exact_mut(3).zip(grey) {
+        pixel.fill(eight_bits(value));
+    }
+    rgb
+}
+
+fn grey_over_white<S: Copy>(pairs: &[S], eight_bits: impl Fn(S) -> u8) -> Vec<u8> {
+    let mut rgb = vec![0; pairs.len() / 2 * 3];
+    for (pixel, pair) in rgb.chunks_exact_mut(3).zip(pairs.chunks_exact(2)) {
+        pixel.fill(blended(eight_bits(pair[0]), eight_bits(pair[1])));
+    }
+    rgb
+}
+
+fn over_white<S: Copy>(rgba: &[S], eight_bits: impl Fn(S) -> u8) -> Vec<u8> {
+    let mut rgb = vec![0; rgba.len() / 4 * 3];
+    for (pixel, from) in rgb.chunks_exact_mut(3).zip(rgba.chunks_exact(4)) {
+        let alpha = eight_bits(from[3]);
+        for (channel, &from) in pixel.iter_mut().zip(&from[..3]) {
+            *channel = blended(eight_bits(from), alpha);
         }
     }
     rgb
 }
 
+fn blended(channel: u8, alpha: u8) -> u8 {
+    let (channel, alpha) = (u32::from(channel), u32::from(alpha));
+    ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
 /// The format of `bytes`, and what people call it.
-pub(super) fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
+fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
     // Telephones take these; whoever sends one should read more than "no picture".
     if bytes.len() >= 12 && &bytes[4..8] == b"ftyp" {
         let format = match &bytes[8..12] {
@@ -260,7 +377,7 @@ pub(super) fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), Fac
     Ok((format, name))
 }
 
-pub(super) fn too_many_pixels(width: u32, height: u32, limits: &DecodeLimits) -> FaceError {
+fn too_many_pixels(width: u32, height: u32, limits: &DecodeLimits) -> FaceError {
     FaceError::TooManyPixels {
         width,
         height,
@@ -313,18 +430,83 @@ fn ends_early(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Makes sure that a JPEG does not go over its pixels more often than any that somebody made for
-/// its looks: each scan takes as long as its pixels, however few bytes it has.
-fn check_scans(extent: &Option<Extent>, pixels: u64) -> Result<(), FaceError> {
-    let found = extent.as_ref().map_or(0, Extent::scans);
-    let most = (SCANNED_PIXELS_MAX / pixels.max(1)).clamp(SCANS_MAX.0, SCANS_MAX.1);
-    if found as u64 <= most {
-        return Ok(());
+/// Makes sure that no JPEG is in a TIFF: each of its strips could be one of any size and any number of
+/// scans, of which nothing is known before it is decoded.
+fn check_tiff(format: ImageFormat, bytes: &[u8]) -> Result<(), FaceError> {
+    if format == ImageFormat::Tiff && may_have_jpeg(bytes) {
+        return Err(FaceError::UnsupportedFormat {
+            format: "TIFF with JPEG in it".to_owned(),
+        });
     }
-    Err(FaceError::TooManyScans {
-        found,
-        scans_max: most,
-    })
+    Ok(())
+}
+
+/// Whether the first picture of a TIFF says that it is packed as JPEG, or says how in another way than
+/// all do.
+fn may_have_jpeg(tiff: &[u8]) -> bool {
+    const COMPRESSION: u64 = 259;
+    const SHORT: u64 = 3;
+    const LONG: u64 = 4;
+    const OLD_JPEG: u64 = 6;
+    const JPEG: u64 = 7;
+    let is_little = tiff.starts_with(b"II");
+    let number = |at: u64, length: u64| -> Option<u64> {
+        let (from, to) = (usize::try_from(at).ok()?, at.checked_add(length)?);
+        let part = tiff.get(from..usize::try_from(to).ok()?)?.iter();
+        let join = |number, byte: &u8| number << 8 | u64::from(*byte);
+        Some(match is_little {
+            true => part.rev().fold(0, join),
+            false => part.fold(0, join),
+        })
+    };
+    // That of 64 bits has longer offsets and counts.
+    let is_big = number(2, 2) == Some(43);
+    let (offset_at, length) = if is_big { (8, 8) } else { (4, 4) };
+    let directory = number(offset_at, length).unwrap_or(u64::MAX);
+    let entries = number(directory, if is_big { 8 } else { 2 }).unwrap_or(0);
+    let first = directory.saturating_add(if is_big { 8 } else { 2 });
+    let entry_at = |at: u64| at.checked_mul(4 + 2 * length)?.checked_add(first);
+    let packing = |at: u64| {
+        let at = entry_at(at)?;
+        let value_at = at.checked_add(4 + length)?;
+        let value = match (number(at + 2, 2)?, number(at + 4, length)?) {
+            (SHORT, 1) => number(value_at, 2)?,
+            (LONG, 1) => number(value_at, 4)?,
+            // Of which the value may stand elsewhere.
+            _ => JPEG,
+        };
+        Some((number(at, 2)?, value))
+    };
+    (0..entries)
+        .map_while(packing)
+        .any(|(tag, value)| tag == COMPRESSION && (value == OLD_JPEG || value == JPEG))
+}
+
+/// Makes sure that a JPEG does not go over its pixels more often than any that somebody made for
+/// its looks, since each scan takes as long as its pixels, however few bytes it has; and that it has a
+/// bit for each square.
+fn check_squares(
+    extent: &Extent,
+    width: u32,
+    height: u32,
+    source: &Source<'_>,
+) -> Result<(), FaceError> {
+    let pixels = u64::from(width) * u64::from(height);
+    let found = extent.scans();
+    let most = (SCANNED_PIXELS_MAX / pixels.max(1)).clamp(SCANS_MAX.0, SCANS_MAX.1);
+    if found as u64 > most {
+        return Err(FaceError::TooManyScans {
+            found,
+            scans_max: most,
+        });
+    }
+    if !extent.can_hold(width, height) {
+        return Err(FaceError::Truncated {
+            format: source.name,
+            found: source.bytes.len(),
+        });
+    }
+    Ok(())
 }
 
 /// Makes sure that the bytes of a JPEG are those of all its pixels.
@@ -342,6 +524,9 @@ fn check_whole(extent: &Extent, bytes: &[u8], image: &DynamicImage) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use super::super::cost::Cost;
     use super::*;
     use image::{ImageBuffer, Rgb, RgbImage};
 
@@ -416,6 +601,252 @@ mod tests {
                 _ => assert_eq!(picture.rgb(), pattern.as_bytes(), "{name}"),
             }
         }
+    }
+
+    #[test]
+    fn every_kind_of_pixels_becomes_what_the_library_makes_of_it() {
+        use image::buffer::ConvertBuffer;
+        // All values, opaque: then nothing is blended.
+        let all = ImageBuffer::from_fn(256, 256, |x, y| image::Luma([(x + 256 * y) as u16]));
+        let rgb = ImageBuffer::from_fn(256, 256, |x, y| {
+            Rgb([(x + 256 * y) as u16, (x * y) as u16, (y * 200) as u16])
+        });
+        let (grey, rgb) = (
+            DynamicImage::ImageLuma16(all),
+            DynamicImage::ImageRgb16(rgb),
+        );
+        let opaque: image::Rgba32FImage = rgb.to_rgba32f();
+        for image in [
+            grey.clone(),
+            grey.to_luma8().into(),
+            grey.to_luma_alpha8().into(),
+            grey.to_luma_alpha16().into(),
+            rgb.clone(),
+            rgb.to_rgb8().into(),
+            rgb.to_rgba8().into(),
+            rgb.to_rgba16().into(),
+            opaque.into(),
+            DynamicImage::ImageRgb32F(rgb.to_rgba32f().convert()),
+        ] {
+            let kind = image.color();
+            let expected = image.to_rgb8().into_raw();
+            assert!(rgb_of(image) == expected, "{kind:?}");
+        }
+        for alpha in 0..=255 {
+            let expected = |channel: u8| {
+                let share = f64::from(alpha) / 255.0;
+                (f64::from(channel) * share + 255.0 * (1.0 - share)).round() as u8
+            };
+            for channel in [0, 1, 100, 254, 255] {
+                assert_eq!(blended(channel, alpha), expected(channel), "{alpha}");
+            }
+            let pair = image::GrayAlphaImage::from_pixel(1, 1, image::LumaA([100, alpha]));
+            assert_eq!(rgb_of(pair.into()), [expected(100); 3]);
+        }
+    }
+
+    /// The highest byte first.
+    fn backwards<const N: usize>(mut bytes: [u8; N]) -> [u8; N] {
+        bytes.reverse();
+        bytes
+    }
+
+    /// A GIF of one small picture on a canvas with sides of this length.
+    fn small_on_canvas(side: u16) -> Vec<u8> {
+        let mut gif = encoded(
+            &DynamicImage::from(pattern()).to_rgba8().into(),
+            ImageFormat::Gif,
+        );
+        gif[6..8].copy_from_slice(&side.to_le_bytes());
+        gif[8..10].copy_from_slice(&side.to_le_bytes());
+        gif
+    }
+
+    #[test]
+    fn few_bytes_of_many_pixels_are_no_photograph() {
+        // A BMP whose coded lines all end at once, and a PNG of which only the head is there.
+        let mut bmp = b"BM\0\0\0\0\0\0\0\0".to_vec();
+        for number in [1078, 40, 8000, 8000, 0x0008_0001, 1, 0, 0, 0, 256, 0] {
+            bmp.extend(u32::to_le_bytes(number));
+        }
+        bmp.resize(1078, 0);
+        bmp.extend([0, 1]);
+        let mut png =
+            b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x1F\x40\0\0\x1F\x40\x08\0\0\0\0".to_vec();
+        let mut crc = flate2::Crc::new();
+        crc.update(&png[12..]);
+        png.extend(backwards(crc.sum().to_le_bytes()));
+        let mut empty = flate2::Crc::new();
+        empty.update(b"IDAT");
+        png.extend(b"\0\0\0\0IDAT");
+        png.extend(backwards(empty.sum().to_le_bytes()));
+        for bytes in [small_on_canvas(8000), bmp, png] {
+            let expected = format!("8000 x 8000 pixels in {} bytes, fewer than", bytes.len());
+            for error in [
+                decode(&bytes).unwrap_err(),
+                Cost::of(&bytes, &DecodeLimits::default()).unwrap_err(),
+            ] {
+                assert!(error.to_string().contains(&expected), "{error}");
+                assert!(error.is_callers_fault());
+            }
+        }
+        // The same with fewer, or with more bytes behind it, is read.
+        assert_eq!(decode(&small_on_canvas(2000)).unwrap().width(), 2000);
+        assert!(most_pixels_of(600_000) > 8192 * 6144);
+    }
+
+    /// A TIFF of one strip that says in this way how it is packed.
+    fn tiff_that_says(is_little: bool, is_big: bool, kind: u16, value: &[u8]) -> Vec<u8> {
+        let number = |number: u64, length: usize| -> Vec<u8> {
+            match is_little {
+                true => number.to_le_bytes()[..length].to_vec(),
+                false => backwards(number.to_le_bytes())[8 - length..].to_vec(),
+            }
+        };
+        let wide = if is_big { 8 } else { 4 };
+        let mut tiff = if is_little {
+            b"II".to_vec()
+        } else {
+            b"MM".to_vec()
+        };
+        if is_big {
+            tiff.extend([number(43, 2), number(8, 2), number(0, 2)].concat());
+            tiff.extend([number(16, 8), number(2, 8)].concat());
+        } else {
+            tiff.extend([number(42, 2), number(8, 4), number(2, 2)].concat());
+        }
+        for (tag, kind, value) in [
+            (256, 3, [number(40, 2), vec![0; 6]].concat()),
+            (259, kind, {
+                let mut value = value.to_vec();
+                if !is_little {
+                    value.reverse();
+                }
+                value.resize(8, 0);
+                value
+            }),
+        ] {
+            tiff.extend([number(tag, 2), number(u64::from(kind), 2), number(1, wide)].concat());
+            tiff.extend(&value[..wide]);
+        }
+        tiff.extend([0; 64]);
+        tiff
+    }
+
+    #[test]
+    fn a_jpeg_in_a_tiff_is_not_decoded() {
+        for is_little in [true, false] {
+            for is_big in [true, false] {
+                let says = |kind, value: &[u8]| {
+                    let tiff = tiff_that_says(is_little, is_big, kind, value);
+                    let may = may_have_jpeg(&tiff);
+                    // What has 64 bits is no picture at all to the library.
+                    let error = decode(&tiff).unwrap_err().to_string();
+                    let is_said = error.contains("TIFF with JPEG in it");
+                    assert_eq!(is_said, may && !is_big, "{error}");
+                    may
+                };
+                for jpeg in [6, 7] {
+                    assert!(says(3, &[jpeg, 0]));
+                    assert!(says(4, &[jpeg, 0, 0, 0]));
+                }
+                // Where the number may stand elsewhere, nobody looks for it.
+                for kind in [1, 8, 9, 13, 16] {
+                    assert!(says(kind, &[1]), "{kind}");
+                }
+                for other in [1, 5, 8] {
+                    assert!(!says(3, &[other, 0]));
+                    assert!(!says(4, &[other, 0, 0, 0]));
+                }
+                assert!(!says(3, &[0x05, 0x80]), "packed bits");
+            }
+        }
+        // However few bytes there are, and wherever they say that something is.
+        let whole = tiff_that_says(true, true, 3, &[7, 0]);
+        for end in 0..whole.len() {
+            let _any = may_have_jpeg(&whole[..end]);
+        }
+        let mut far = whole;
+        far[8..16].fill(0xFF);
+        assert!(!may_have_jpeg(&far));
+    }
+
+    #[test]
+    fn nothing_is_decoded_without_patience() {
+        let over = Patience::of(std::time::Duration::ZERO);
+        let left = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let left = Patience::endless().until_left(left);
+        for (name, bytes) in files() {
+            let decode =
+                |patience| Picture::decode_within(&bytes, &DecodeLimits::default(), patience);
+            assert!(
+                matches!(decode(&over), Err(FaceError::TooSlow { .. })),
+                "{name}"
+            );
+            assert!(
+                matches!(decode(&left), Err(FaceError::CallerLeft)),
+                "{name}"
+            );
+            assert!(decode(&Patience::endless()).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn decoding_stops_when_there_is_no_more_patience() {
+        // Fifty megapixels in a hundred pieces and more, which take long even where code is optimised.
+        let noise = ImageBuffer::from_fn(3000, 3000, |x, y| {
+            image::Luma([(x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) as u8])
+        });
+        let noise = DynamicImage::ImageLuma8(noise);
+        for format in [ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Pnm] {
+            let bytes = encoded(&noise, format);
+            let patience = Patience::of(std::time::Duration::from_micros(200));
+            let decoded = Picture::decode_within(&bytes, &DecodeLimits::default(), &patience);
+            let error = decoded.unwrap_err();
+            assert!(
+                matches!(error, FaceError::TooSlow { .. }),
+                "{format:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cost_is_known_where_a_picture_would_be_decoded_and_covers_its_pixels() {
+        let limits = DecodeLimits::default();
+        for (name, bytes) in files() {
+            let cost = Cost::of(&bytes, &limits).unwrap();
+            let pixels = u64::from(WIDTH * HEIGHT);
+            let look = cost.bytes - (64 << 20);
+            assert!((3 * pixels..100_000).contains(&look), "{name}: {cost:?}");
+            assert!(cost.time.as_millis() < 100, "{name}");
+            // What is refused for its size is refused here, in the same words.
+            for limits in [
+                DecodeLimits {
+                    pixels_max: pixels - 1,
+                    ..limits
+                },
+                DecodeLimits {
+                    side_max: WIDTH - 1,
+                    ..limits
+                },
+                DecodeLimits {
+                    bytes_max: bytes.len() - 1,
+                    ..limits
+                },
+            ] {
+                let error = Cost::of(&bytes, &limits).unwrap_err().to_string();
+                let decoded = Picture::decode(&bytes, &limits).unwrap_err();
+                assert_eq!(error, decoded.to_string(), "{name}");
+            }
+        }
+        for bytes in [&b""[..], b"nothing", b"\0\0\0\x18ftypheic\0\0\0\0"] {
+            let error = Cost::of(bytes, &limits).unwrap_err().to_string();
+            assert_eq!(error, decode(bytes).unwrap_err().to_string());
+        }
+        // A larger one takes more.
+        let large = encoded(&DynamicImage::new_rgb8(1000, 1000), ImageFormat::Png);
+        let cost = Cost::of(&large, &limits).unwrap();
+        assert!(cost.bytes >= (64 << 20) + 3_000_000, "{cost:?}");
     }
 
     #[test]

@@ -52,6 +52,20 @@ pub enum FaceError {
         /// How many are allowed.
         scans_max: u64,
     },
+    /// Next to nothing is said of so many pixels.
+    #[error(
+        "the {format} picture has {width} x {height} pixels in {found} bytes, fewer than any photograph"
+    )]
+    TooFewBytes {
+        /// The format.
+        format: &'static str,
+        /// Pixels from left to right, as the file says.
+        width: u32,
+        /// Pixels from top to bottom.
+        height: u32,
+        /// How many bytes there are.
+        found: usize,
+    },
     /// The bytes contradict their own format.
     #[error("the {format} picture is damaged")]
     Damaged {
@@ -84,6 +98,18 @@ pub enum FaceError {
         /// The most that are allowed in all.
         pixels_max: u64,
     },
+    /// An animation goes over more pixels than allowed.
+    #[error(
+        "the pictures of the animation have {width} x {height} pixels each, and more than          {pixels_max} together: more than is allowed for its bytes"
+    )]
+    AnimationTooLong {
+        /// Pixels from left to right.
+        width: u32,
+        /// Pixels from top to bottom.
+        height: u32,
+        /// The most that are allowed together.
+        pixels_max: u64,
+    },
     /// Too few pixels for any face.
     #[error(
         "the picture has {width} x {height} pixels, a face needs at least {side_min} on a side"
@@ -96,6 +122,15 @@ pub enum FaceError {
         /// The fewest on a side.
         side_min: u32,
     },
+    /// It took longer than it may.
+    #[error("looking at the picture took longer than {seconds_max} s")]
+    TooSlow {
+        /// How long it may take.
+        seconds_max: f64,
+    },
+    /// Nobody wants to know any more.
+    #[error("the caller has left")]
+    CallerLeft,
     /// No face in the picture.
     #[error("no face was found in the picture, expected one")]
     NoFaceFound,

@@ -5,19 +5,23 @@
 //! file is ours: only its chunks of pictures count, and no library that is kept up reads them
 //! alone.
 
-use std::io::Cursor;
-
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
-use image::{AnimationDecoder, Frames, ImageDecoder, ImageFormat, Limits};
+use image::{AnimationDecoder, ImageDecoder, ImageFormat, Limits};
 
-use super::decode::{DecodeLimits, Picture, fault, format_of, too_many_pixels};
+use super::decode::{DecodeLimits, Picture, Source, fault};
 use super::error::FaceError;
+use super::patience::{Patience, Watched};
 
 /// The most pictures of a video that are read: half a minute at twenty a second. What follows is
 /// passed over.
 const PICTURES_MAX: usize = 600;
-/// How many pixels all pictures of an animation may have together, as a multiple of what one may
-/// have. Each of them has to be decoded to know the next.
+/// How many pixels all pictures of an animation may have together, and how many more for each byte of
+/// it. Each of them has to be decoded to know the next, at up to 40 ns a pixel, and an animation of
+/// few bytes may have any number. Twelve million are two seconds of 640 x 480; photographs take a byte
+/// for ten pixels and more.
+const ANIMATION_PIXELS: u64 = 12_000_000;
+const ANIMATION_PIXELS_PER_BYTE: u64 = 24;
+/// They never have more than this multiple of what one picture may have.
 const ANIMATION_PIXELS_FACTOR: u64 = 6;
 
 /// At most `count` pictures of a video, spread evenly over its length, in their order. A still
@@ -25,55 +29,148 @@ const ANIMATION_PIXELS_FACTOR: u64 = 6;
 ///
 /// # Errors
 ///
-/// If the bytes are no video of a kind that is read, are damaged, or exceed `limits`.
+/// If the bytes are no video of a kind that is read, are damaged, or exceed `limits`, or if there is
+/// no patience left.
 pub(super) fn decode_frames(
     bytes: &[u8],
     limits: &DecodeLimits,
     count: usize,
+    patience: &Patience,
 ) -> Result<Vec<Picture>, FaceError> {
+    let decoded = decode_watched(bytes, limits, count, patience);
+    decoded.map_err(|error| patience.check().err().unwrap_or(error))
+}
+
+/// What a file says that it holds.
+pub(super) enum Frames<'a> {
+    /// A picture, and no video.
+    One,
+    /// JPEG files, two at least.
+    Jpegs(Vec<&'a [u8]>),
+    /// Pictures of so many pixels each that follow one another, and how many there may be at most.
+    Animation { pixels: u64, most: usize },
+}
+
+/// What a file says that it holds, by its head.
+///
+/// # Errors
+///
+/// If it is no video of a kind that is read, or exceeds `limits`.
+pub(super) fn announced<'a>(
+    bytes: &'a [u8],
+    limits: &DecodeLimits,
+) -> Result<Frames<'a>, FaceError> {
     if let Some(pictures) = motion_jpeg(bytes) {
-        let chosen = spread(pictures.len().min(PICTURES_MAX), count);
-        return chosen
-            .map(|number| Picture::decode(pictures[number], limits))
-            .collect();
+        return Ok(Frames::Jpegs(pictures));
     }
-    // The first picture, read as any other, finds out all that can be wrong with a file.
-    let first = Picture::decode(bytes, limits)?;
-    let (format, name) = format_of(bytes)?;
-    let fault = |source| fault(source, name, bytes.len(), None, limits);
+    let patience = Patience::endless();
+    let source = Source::of(bytes, limits)?;
+    let fault = |error| fault(error, source.name, bytes.len(), None, limits);
+    let reader = Watched::new(bytes, &patience);
+    let is_animated = match source.format {
+        ImageFormat::Gif => has_second_picture(bytes),
+        ImageFormat::WebP => WebPDecoder::new(reader).map_err(fault)?.has_animation(),
+        ImageFormat::Png => {
+            let decoder = PngDecoder::with_limits(reader, allowed(limits)).map_err(fault)?;
+            decoder.is_apng().map_err(fault)?
+        }
+        _ => false,
+    };
+    let (width, height) = source.open(limits, &patience)?.dimensions();
+    if !is_animated {
+        return Ok(Frames::One);
+    }
+    let pixels = u64::from(width) * u64::from(height);
+    let most = usize::try_from(most_pixels(bytes, limits) / pixels.max(1)).unwrap_or(usize::MAX);
+    if most < 2 {
+        return Err(too_long(width, height, bytes, limits));
+    }
+    Ok(Frames::Animation {
+        pixels,
+        most: most.min(PICTURES_MAX),
+    })
+}
+
+/// How many pixels all pictures of an animation may have together.
+fn most_pixels(bytes: &[u8], limits: &DecodeLimits) -> u64 {
+    (bytes.len() as u64)
+        .saturating_mul(ANIMATION_PIXELS_PER_BYTE)
+        .saturating_add(ANIMATION_PIXELS)
+        .min(limits.pixels_max.saturating_mul(ANIMATION_PIXELS_FACTOR))
+}
+
+fn too_long(width: u32, height: u32, bytes: &[u8], limits: &DecodeLimits) -> FaceError {
+    FaceError::AnimationTooLong {
+        width,
+        height,
+        pixels_max: most_pixels(bytes, limits),
+    }
+}
+
+/// What the decoder of an animation may take.
+fn allowed(limits: &DecodeLimits) -> Limits {
     let mut allowed = Limits::no_limits();
     allowed.max_alloc = Some(limits.pixels_max.saturating_mul(16));
-    let reader = Cursor::new(bytes);
-    let frames = match format {
+    allowed
+}
+
+fn decode_watched(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    count: usize,
+    patience: &Patience,
+) -> Result<Vec<Picture>, FaceError> {
+    let most = match announced(bytes, limits)? {
+        Frames::One => return Ok(vec![Picture::decode_within(bytes, limits, patience)?]),
+        Frames::Jpegs(pictures) => {
+            let decode = |picture| Picture::decode_within(picture, limits, patience);
+            return spread_of(&pictures, count).map(decode).collect();
+        }
+        Frames::Animation { most, .. } => most,
+    };
+    // The first picture, read as any other, finds out all that can be wrong with a file.
+    let first = Picture::decode_within(bytes, limits, patience)?;
+    let source = Source::of(bytes, limits)?;
+    let fault = |error| fault(error, source.name, bytes.len(), None, limits);
+    let reader = Watched::new(bytes, patience);
+    let frames = match source.format {
         ImageFormat::Gif => {
             let mut decoder = GifDecoder::new(reader).map_err(fault)?;
-            decoder.set_limits(allowed).map_err(fault)?;
+            decoder.set_limits(allowed(limits)).map_err(fault)?;
             decoder.into_frames()
         }
         ImageFormat::WebP => {
             let mut decoder = WebPDecoder::new(reader).map_err(fault)?;
-            if !decoder.has_animation() {
-                return Ok(vec![first]);
-            }
-            decoder.set_limits(allowed).map_err(fault)?;
+            decoder.set_limits(allowed(limits)).map_err(fault)?;
             decoder.into_frames()
         }
-        ImageFormat::Png => {
-            let decoder = PngDecoder::with_limits(reader, allowed).map_err(fault)?;
-            if !decoder.is_apng().map_err(fault)? {
-                return Ok(vec![first]);
-            }
+        _ => {
+            let decoder = PngDecoder::with_limits(reader, allowed(limits)).map_err(fault)?;
             decoder.apng().map_err(fault)?.into_frames()
         }
-        _ => return Ok(vec![first]),
     };
     let (width, height) = (first.width() as u32, first.height() as u32);
-    let pixels = u64::from(width) * u64::from(height);
-    let most = limits.pixels_max.saturating_mul(ANIMATION_PIXELS_FACTOR) / pixels.max(1);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    Spread::new(count)
-        .of(frames, most)
-        .map_err(|error| error.map_or_else(|| too_many_pixels(width, height, limits), fault))
+    let spread = Spread::new(count).of(frames, most, patience);
+    spread.map_err(|error| match error {
+        Stopped::TooMany => too_long(width, height, bytes, limits),
+        Stopped::Broken(error) => fault(error),
+        Stopped::Impatient(error) => error,
+    })
+}
+
+/// Why an animation was not read to its end.
+enum Stopped {
+    TooMany,
+    Broken(image::ImageError),
+    Impatient(FaceError),
+}
+
+/// At most `count` of some pictures, spread evenly.
+pub(super) fn spread_of<'a, 'p>(
+    pictures: &'p [&'a [u8]],
+    count: usize,
+) -> impl Iterator<Item = &'a [u8]> + 'p {
+    spread(pictures.len().min(PICTURES_MAX), count).map(|number| pictures[number])
 }
 
 /// Keeps some of many pictures whose number is not known before the last: every one at first, every
@@ -96,14 +193,16 @@ impl Spread {
     /// `None` for an error: there are more than `most`.
     fn of(
         mut self,
-        frames: Frames<'_>,
+        frames: image::Frames<'_>,
         most: usize,
-    ) -> Result<Vec<Picture>, Option<image::ImageError>> {
+        patience: &Patience,
+    ) -> Result<Vec<Picture>, Stopped> {
         for (number, frame) in frames.take(PICTURES_MAX).enumerate() {
+            patience.check().map_err(Stopped::Impatient)?;
             if number == most {
-                return Err(None);
+                return Err(Stopped::TooMany);
             }
-            let frame = frame.map_err(Some)?;
+            let frame = frame.map_err(Stopped::Broken)?;
             if number % self.stride == 0 {
                 self.keep(Picture::from_image(frame.into_buffer().into()));
             }
@@ -133,6 +232,54 @@ fn spread(length: usize, count: usize) -> impl Iterator<Item = usize> {
         1 => 0,
         _ => step * (length - 1) / (count - 1),
     })
+}
+
+/// Whether a GIF has two pictures, by its blocks alone.
+fn has_second_picture(gif: &[u8]) -> bool {
+    /// The length of a table of colours, by the byte that says whether there is one.
+    fn table(flags: u8) -> usize {
+        if flags & 0x80 == 0 {
+            return 0;
+        }
+        3 << ((flags & 0x07) + 1)
+    }
+    let skip_parts = |mut rest: &'_ [u8]| -> Option<usize> {
+        let mut skipped = 0;
+        loop {
+            let (&length, after) = rest.split_first()?;
+            skipped += 1 + usize::from(length);
+            if length == 0 {
+                return Some(skipped);
+            }
+            rest = after.get(usize::from(length)..)?;
+        }
+    };
+    let mut count = 0;
+    let mut rest = gif
+        .get(10)
+        .and_then(|&flags| gif.get(13 + table(flags)..))
+        .unwrap_or_default();
+    loop {
+        let head = match rest {
+            // A picture: its place, its colours and the size of its codes, then its parts.
+            [0x2C, ..] => {
+                count += 1;
+                if count == 2 {
+                    return true;
+                }
+                rest.get(9).map(|&flags| 10 + table(flags) + 1)
+            }
+            // Something else.
+            [0x21, ..] => Some(2),
+            _ => None,
+        };
+        let parts = head.and_then(|head| rest.get(head..));
+        let next = parts.and_then(|parts| Some(&parts[skip_parts(parts)?..]));
+        let Some(next) = next else {
+            return false;
+        };
+        rest = next;
+    }
 }
 
 /// The JPEG files in motion JPEG, at least two; `None` if it is none.
@@ -205,9 +352,12 @@ fn avi_pictures(mut rest: &[u8]) -> Vec<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use image::codecs::gif::GifEncoder;
     use image::{Frame, ImageFormat, Rgb, RgbImage};
 
+    use super::super::cost::Cost;
     use super::*;
 
     /// A picture of one grey.
@@ -243,8 +393,12 @@ mod tests {
         [b"RIFF\0\0\0\0AVI ".as_slice(), &body].concat()
     }
 
+    fn frames(bytes: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
+        decode_frames(bytes, &DecodeLimits::default(), count, &Patience::endless())
+    }
+
     fn levels(bytes: &[u8], count: usize) -> Vec<u8> {
-        let pictures = decode_frames(bytes, &DecodeLimits::default(), count).unwrap();
+        let pictures = frames(bytes, count).unwrap();
         pictures.iter().map(|picture| picture.rgb()[0]).collect()
     }
 
@@ -303,7 +457,7 @@ mod tests {
             (b"nothing of the kind", "no picture"),
             (b"RIFF\0\0\0\0AVI LIST\0\0\0\0movi", "AVI"),
         ] {
-            let error = decode_frames(bytes, &DecodeLimits::default(), 6).unwrap_err();
+            let error = frames(bytes, 6).unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
@@ -314,9 +468,60 @@ mod tests {
             pixels_max: 32 * 24,
             ..DecodeLimits::default()
         };
-        assert!(decode_frames(&gif(&[1; 6]), &limits, 3).is_ok());
-        let error = decode_frames(&gif(&[1; 7]), &limits, 3).unwrap_err();
-        assert!(matches!(error, FaceError::TooManyPixels { .. }), "{error}");
+        assert!(decode_frames(&gif(&[1; 6]), &limits, 3, &Patience::endless()).is_ok());
+        let error = decode_frames(&gif(&[1; 7]), &limits, 3, &Patience::endless()).unwrap_err();
+        assert!(
+            matches!(error, FaceError::AnimationTooLong { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_animation_of_few_bytes_has_few_pixels_and_its_cost_is_known() {
+        let limits = DecodeLimits::default();
+        let cost = |bytes: &[u8], count| Cost::of_frames(bytes, &limits, count);
+        for count in [3, 12] {
+            let levels = vec![7; count];
+            let small = cost(&gif(&levels), 2).unwrap();
+            assert!(small.bytes < 80 << 20, "{small:?}");
+            // The same pictures on a canvas of nine million pixels.
+            let mut large = gif(&levels);
+            large[6..10].copy_from_slice(&[0xB8, 0x0B, 0xB8, 0x0B]);
+            for error in [frames(&large, 2).unwrap_err(), cost(&large, 2).unwrap_err()] {
+                let expected = matches!(error, FaceError::AnimationTooLong { width: 3000, .. });
+                assert!(expected && error.is_callers_fault(), "{error}");
+            }
+        }
+        // One alone is a picture.
+        let mut still = gif(&[7]);
+        still[6..10].copy_from_slice(&[0xB8, 0x0B, 0xB8, 0x0B]);
+        assert_eq!(frames(&still, 2).unwrap().len(), 1);
+        let jpegs = [jpeg(1), jpeg(2), jpeg(3)].concat();
+        let (one, three) = (cost(&jpegs, 1).unwrap(), cost(&jpegs, 3).unwrap());
+        assert!(three.bytes > one.bytes && three.time > one.time);
+        // Those that are skipped cost nothing, so they may be anything; the others are looked at.
+        assert!(cost(b"nothing", 1).is_err());
+    }
+
+    #[test]
+    fn nothing_is_read_of_a_video_without_patience() {
+        let over = Patience::of(std::time::Duration::ZERO);
+        let jpegs = [jpeg(1), jpeg(2)];
+        let webp = include_bytes!("fixtures/animated.webp").to_vec();
+        for bytes in [gif(&[1, 2, 3]), jpegs.concat(), avi(&jpegs), webp, jpeg(3)] {
+            let error = decode_frames(&bytes, &DecodeLimits::default(), 3, &over).unwrap_err();
+            assert!(matches!(error, FaceError::TooSlow { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_blocks_of_a_gif_are_counted_whatever_they_are() {
+        assert!(!has_second_picture(&gif(&[1])) && has_second_picture(&gif(&[1, 2])));
+        let whole = gif(&[1, 2]);
+        for end in 0..whole.len() {
+            let _any = has_second_picture(&whole[..end]);
+        }
+        assert!(!has_second_picture(b"") && !has_second_picture(&[0x2C; 40]));
     }
 
     #[test]
@@ -334,7 +539,7 @@ mod tests {
                     damaged[at] = rng.random();
                 }
                 damaged.truncate(rng.random_range(damaged.len() / 2..=damaged.len()));
-                let _any = decode_frames(&damaged, &DecodeLimits::default(), 3);
+                let _any = frames(&damaged, 3);
             }
         }
     }

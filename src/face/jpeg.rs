@@ -169,6 +169,11 @@ impl Extent {
         self.scans.len()
     }
 
+    /// Whether each scan adds to the whole picture.
+    pub(super) fn is_progressive(&self) -> bool {
+        self.progressive
+    }
+
     /// Whether there can be a picture of this size at all: the mean of each square of eight pixels
     /// takes one bit at least. Otherwise a few bytes that claim millions of pixels would be decoded.
     pub(super) fn can_hold(&self, width: u32, height: u32) -> bool {

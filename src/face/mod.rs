@@ -21,6 +21,7 @@
 //! embedding.
 
 mod align;
+mod cost;
 mod decode;
 mod detect;
 mod embed;
@@ -29,19 +30,22 @@ mod fitness;
 mod frames;
 mod jpeg;
 mod network;
+mod patience;
 mod pipeline;
 mod portrait;
 mod profile;
 mod quality;
 
 pub use align::{AlignedFace, Similarity};
+pub use cost::Cost;
 pub use decode::{DecodeLimits, PIXELS_MAX, Picture};
 pub use detect::{Bounds, Canvas, Detection, Landmarks, Point};
 pub use error::{FaceError, FaceSetupError};
 // For the other networks that look at a face.
 pub use network::Runtime;
 pub(crate) use network::{Inference, Lanes, Network};
-pub use pipeline::{EmbedderSource, Face, FacePipeline, PipelineOptions};
+pub use patience::Patience;
+pub use pipeline::{EmbedderSource, Face, FacePipeline, Looking, PipelineOptions};
 pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
 pub use profile::{
     ChannelOrder, EncoderProfile, OutputLengths, PhotoThresholds, ProfileError, ScoreMap,

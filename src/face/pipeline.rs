@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::align::{AlignedFace, Outside, Similarity, to_the_middle, warp};
+use super::cost::Cost;
 use super::decode::{DecodeLimits, Picture};
 use super::detect::{Bounds, Canvas, Detection, Detector, Landmarks, Point, SCORE_MIN, reduce};
 use super::embed::{Embedder, built_in_profile};
 use super::error::{FaceError, FaceSetupError};
 use super::frames::decode_frames;
 use super::network::{Lanes, Runtime};
+use super::patience::Patience;
 use super::profile::EncoderProfile;
 use super::quality::{Impression, Quality, Warning, roll};
 use crate::types::Embedding;
@@ -197,11 +199,7 @@ impl FacePipeline {
     ///
     /// If a network fails.
     pub fn faces_in(&self, picture: &Picture) -> Result<Vec<Face>, FaceError> {
-        let found = self.look(picture, &[Canvas::Many])?;
-        found
-            .iter()
-            .map(|detection| self.describe(picture, detection))
-            .collect()
+        self.within(&Patience::endless()).faces_in(picture)
     }
 
     /// The face in a picture of one person.
@@ -225,10 +223,7 @@ impl FacePipeline {
     ///
     /// If there is not exactly one face, or a network fails.
     pub fn only_face_in(&self, picture: &Picture) -> Result<Face, FaceError> {
-        match self.glance(picture)? {
-            Some(only) => self.describe_or_turn(picture, &only),
-            None => self.only_face_closely_in(picture),
-        }
+        self.within(&Patience::endless()).only_face_in(picture)
     }
 
     /// As [`FacePipeline::only_face_in`], but never content with a glance: its landmarks are nearer
@@ -239,12 +234,26 @@ impl FacePipeline {
     ///
     /// If there is not exactly one face, or a network fails.
     pub fn only_face_closely_in(&self, picture: &Picture) -> Result<Face, FaceError> {
-        let found = self.look(picture, &[Canvas::One, Canvas::Many])?;
-        if found.is_empty() {
-            let turned = self.find_turned(picture)?;
-            return self.describe(picture, only(picture, &turned)?);
-        }
-        self.describe_or_turn(picture, only(picture, &found)?)
+        self.within(&Patience::endless())
+            .only_face_closely_in(picture)
+    }
+
+    /// What it takes to look at a picture, by its head alone; see [`Cost::of`].
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no picture within the limits.
+    pub fn cost(&self, picture: &[u8]) -> Result<Cost, FaceError> {
+        Cost::of(picture, &self.limits)
+    }
+
+    /// What it takes to look at `count` pictures of a video; see [`Cost::of_frames`].
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no video within the limits.
+    pub fn cost_of_frames(&self, video: &[u8], count: usize) -> Result<Cost, FaceError> {
+        Cost::of_frames(video, &self.limits, count)
     }
 
     /// Reads a picture within the limits of this pipeline.
@@ -265,7 +274,16 @@ impl FacePipeline {
     /// As [`Picture::decode`]; also if the pictures together have more than six times the pixels
     /// that one may have.
     pub fn decode_frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
-        decode_frames(video, &self.limits, count)
+        self.within(&Patience::endless())
+            .decode_frames(video, count)
+    }
+
+    /// The same looks, as long as there is patience.
+    pub fn within<'a>(&'a self, patience: &'a Patience) -> Looking<'a> {
+        Looking {
+            pipeline: self,
+            patience,
+        }
     }
 
     /// One look at the whole picture, without any of the rules above: the surest face first.
@@ -303,14 +321,95 @@ impl FacePipeline {
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
         Ok(self.embedder.embed(face)?.0)
     }
+}
+
+/// Looks of a [`FacePipeline`] that fail when there is no patience left.
+#[derive(Clone, Copy, Debug)]
+pub struct Looking<'a> {
+    pipeline: &'a FacePipeline,
+    patience: &'a Patience,
+}
+
+impl Looking<'_> {
+    /// As [`FacePipeline::decode`].
+    ///
+    /// # Errors
+    ///
+    /// Also if there is no patience left.
+    pub fn decode(&self, picture: &[u8]) -> Result<Picture, FaceError> {
+        Picture::decode_within(picture, &self.pipeline.limits, self.patience)
+    }
+
+    /// As [`FacePipeline::decode_frames`].
+    ///
+    /// # Errors
+    ///
+    /// Also if there is no patience left.
+    pub fn decode_frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
+        decode_frames(video, &self.pipeline.limits, count, self.patience)
+    }
+
+    /// As [`FacePipeline::faces_in`].
+    ///
+    /// # Errors
+    ///
+    /// Also if there is no patience left.
+    pub fn faces_in(&self, picture: &Picture) -> Result<Vec<Face>, FaceError> {
+        let (mut found, scale) = self.find(picture, &[Canvas::Many])?;
+        for detection in &mut found {
+            self.refine(picture, detection, scale)?;
+        }
+        found
+            .iter()
+            .map(|detection| self.describe(picture, detection))
+            .collect()
+    }
+
+    /// As [`FacePipeline::only_face_in`].
+    ///
+    /// # Errors
+    ///
+    /// Also if there is no patience left.
+    pub fn only_face_in(&self, picture: &Picture) -> Result<Face, FaceError> {
+        match self.glance(picture)? {
+            Some(only) => self.describe_or_turn(picture, &only),
+            None => self.only_face_closely_in(picture),
+        }
+    }
+
+    /// As [`FacePipeline::only_face_closely_in`].
+    ///
+    /// # Errors
+    ///
+    /// Also if there is no patience left.
+    pub fn only_face_closely_in(&self, picture: &Picture) -> Result<Face, FaceError> {
+        let (found, scale) = self.find(picture, &[Canvas::One, Canvas::Many])?;
+        if found.is_empty() {
+            let turned = self.find_turned(picture)?;
+            return self.describe(picture, &turned.ok_or(FaceError::NoFaceFound)?);
+        }
+        // A crowd is known as one without looking at each face again, which takes 10 ms and more.
+        let mut only = *only(picture, &found)?;
+        self.refine(picture, &mut only, scale)?;
+        self.describe_or_turn(picture, &only)
+    }
+
+    /// Every look at a picture is one of these.
+    fn detect(
+        &self,
+        picture: &Picture,
+        canvas: Canvas,
+        score_min: f32,
+    ) -> Result<Vec<Detection>, FaceError> {
+        self.patience.check()?;
+        self.pipeline.detector.detect(picture, canvas, score_min)
+    }
 
     /// The only face, if a look at a small canvas suffices, which takes a third of one at the
     /// canvas of 320, and a second look confirms it.
     fn glance(&self, picture: &Picture) -> Result<Option<Detection>, FaceError> {
         let scale = Canvas::Glance.scale(picture);
-        let found = self
-            .detector
-            .detect(picture, Canvas::Glance, GLANCE_DOUBT_MIN)?;
+        let found = self.detect(picture, Canvas::Glance, GLANCE_DOUBT_MIN)?;
         let [only] = found[..] else {
             return Ok(None);
         };
@@ -321,27 +420,39 @@ impl FacePipeline {
         Ok(confirmed.map(|landmarks| Detection { landmarks, ..only }))
     }
 
-    /// Looks on each canvas in turn until a face is found, then once more with a border around the
-    /// picture; then again at every face that is small, tilted or fills the picture. The most
-    /// prominent first.
-    fn look(&self, picture: &Picture, canvases: &[Canvas]) -> Result<Vec<Detection>, FaceError> {
-        let (mut found, scale) = self.find(picture, canvases)?;
-        for detection in &mut found {
-            let bounds = detection.bounds;
-            let small = bounds.height * scale < SMALL_ON_CANVAS;
-            let fills = bounds.height > FILLING_SHARE * picture.height() as f32
-                || bounds.width > FILLING_SHARE * picture.width() as f32;
-            if small || fills || roll(&detection.landmarks).abs() > TILTED_DEGREES {
-                let again = self.look_again(picture, detection, scale)?;
-                detection.landmarks = again.unwrap_or(detection.landmarks);
-            }
+    /// Looks again at a face that is small, tilted or fills the picture; the look before multiplied
+    /// lengths by `scale`.
+    fn refine(
+        &self,
+        picture: &Picture,
+        detection: &mut Detection,
+        scale: f32,
+    ) -> Result<(), FaceError> {
+        let bounds = detection.bounds;
+        let small = bounds.height * scale < SMALL_ON_CANVAS;
+        let fills = bounds.height > FILLING_SHARE * picture.height() as f32
+            || bounds.width > FILLING_SHARE * picture.width() as f32;
+        if small || fills || roll(&detection.landmarks).abs() > TILTED_DEGREES {
+            let again = self.look_again(picture, detection, scale)?;
+            detection.landmarks = again.unwrap_or(detection.landmarks);
         }
-        found.sort_by(|a, b| prominence(picture, b).total_cmp(&prominence(picture, a)));
-        Ok(found)
+        Ok(())
     }
 
-    /// What the looks at the whole picture find, and what the last of them multiplied lengths by.
+    /// Looks at the whole picture on each canvas in turn until a face is found, then once more with a
+    /// border around it: what is found, the most prominent first, and what the last look multiplied
+    /// lengths by.
     fn find(
+        &self,
+        picture: &Picture,
+        canvases: &[Canvas],
+    ) -> Result<(Vec<Detection>, f32), FaceError> {
+        let (mut found, scale) = self.find_unordered(picture, canvases)?;
+        sort_by_prominence(picture, &mut found);
+        Ok((found, scale))
+    }
+
+    fn find_unordered(
         &self,
         picture: &Picture,
         canvases: &[Canvas],
@@ -353,7 +464,7 @@ impl FacePipeline {
                 continue;
             }
             scale = canvas.scale(picture);
-            let found = self.detect(picture, canvas)?;
+            let found = self.detect(picture, canvas, SCORE_MIN)?;
             if !found.is_empty() {
                 return Ok((found, scale));
             }
@@ -361,7 +472,7 @@ impl FacePipeline {
         self.find_with_border(picture)
     }
 
-    /// As [`FacePipeline::find`], on one canvas, with a border around the picture: a face that
+    /// As [`Looking::find`], on one canvas, with a border around the picture: a face that
     /// fills the picture is not recognised as one without anything around it.
     fn find_with_border(&self, picture: &Picture) -> Result<(Vec<Detection>, f32), FaceError> {
         let side = picture.width().max(picture.height());
@@ -374,7 +485,7 @@ impl FacePipeline {
         let reduction = shrunk.width().max(shrunk.height()) as f32 / side as f32;
         let margin = (side as f32 * reduction * BORDER_SHARE) as usize;
         let bordered = shrunk.with_border(margin);
-        let mut found = self.detect(&bordered, Canvas::One)?;
+        let mut found = self.detect(&bordered, Canvas::One, SCORE_MIN)?;
         for detection in &mut found {
             shift(detection, -(margin as f32));
             enlarge(detection, 1.0 / reduction);
@@ -448,7 +559,7 @@ impl FacePipeline {
             height: bounds.height * scale,
         };
         let overlap = |seen: &Detection| seen.bounds.overlap(&expected);
-        let seen = self.detect(&crop, Canvas::Close)?.into_iter();
+        let seen = self.detect(&crop, Canvas::Close, SCORE_MIN)?.into_iter();
         let same = seen.max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
         let same = same.filter(|same| overlap(same) > SAME_FACE_OVERLAP_MIN);
         Ok(same.map(|same| {
@@ -460,11 +571,12 @@ impl FacePipeline {
 
     fn describe(&self, picture: &Picture, detection: &Detection) -> Result<Face, FaceError> {
         let (detection, upright) = self.upright(picture, detection)?;
-        let aligned = self.align(picture, &detection.landmarks)?;
-        let (embedding, length) = self.embedder.embed(&aligned)?;
+        let aligned = self.pipeline.align(picture, &detection.landmarks)?;
+        self.patience.check()?;
+        let (embedding, length) = self.pipeline.embedder.embed(&aligned)?;
         let impression = Impression {
             upright,
-            strength: strength(self.profile(), length),
+            strength: strength(self.pipeline.profile(), length),
         };
         let quality = Quality::measure(picture, &detection.landmarks, &aligned, impression);
         let quality = quality.ok_or_else(no_face_in_one_place)?;
@@ -478,18 +590,17 @@ impl FacePipeline {
         })
     }
 
-    /// As [`FacePipeline::describe`]; but if the detector does not find the face again, as it may be
+    /// As [`Looking::describe`]; but if the detector does not find the face again, as it may be
     /// none at all, and finds one surely in the picture when that is turned, it is that one.
     fn describe_or_turn(&self, picture: &Picture, found: &Detection) -> Result<Face, FaceError> {
         let face = self.describe(picture, found)?;
         if face.quality.upright >= UPRIGHT_DOUBTED {
             return Ok(face);
         }
-        let turned = self.find_turned(picture)?;
-        if turned.is_empty() {
+        let Some(turned) = self.find_turned(picture)? else {
             return Ok(face);
-        }
-        let turned = self.describe(picture, only(picture, &turned)?)?;
+        };
+        let turned = self.describe(picture, &turned)?;
         Ok(if turned.quality.upright > face.quality.upright {
             turned
         } else {
@@ -549,9 +660,7 @@ impl FacePipeline {
         let side = Canvas::Glance.side();
         let there = to_the_middle(landmarks, side, degrees).ok_or_else(no_face_in_one_place)?;
         let crop = warp(picture, &there, (side, side), Outside::Nearest);
-        let seen = self
-            .detector
-            .detect(&crop, Canvas::Glance, MIDDLE_SCORE_MIN)?;
+        let seen = self.detect(&crop, Canvas::Glance, MIDDLE_SCORE_MIN)?;
         let middle = side as f32 / 2.0;
         let near = |seen: &&Detection| {
             let centre = seen.bounds.centre();
@@ -564,8 +673,9 @@ impl FacePipeline {
         }))
     }
 
-    /// The faces in a picture that lies on a side or upside down, where none is found as it is.
-    fn find_turned(&self, picture: &Picture) -> Result<Vec<Detection>, FaceError> {
+    /// The only face in a picture that lies on a side or upside down, where none is found as it is;
+    /// `None` if none is found then either.
+    fn find_turned(&self, picture: &Picture) -> Result<Option<Detection>, FaceError> {
         let mut best: Vec<Detection> = Vec::new();
         let sureness = |found: &[Detection]| found.first().map_or(0.0, |first| first.score);
         for degrees in [90.0, 270.0, 180.0] {
@@ -574,12 +684,14 @@ impl FacePipeline {
                 best = found;
             }
         }
-        for detection in &mut best {
-            let again = self.look_again(picture, detection, 0.0)?;
-            detection.landmarks = again.unwrap_or(detection.landmarks);
+        if best.is_empty() {
+            return Ok(None);
         }
-        best.sort_by(|a, b| prominence(picture, b).total_cmp(&prominence(picture, a)));
-        Ok(best)
+        sort_by_prominence(picture, &mut best);
+        let mut only = *only(picture, &best)?;
+        let again = self.look_again(picture, &only, 0.0)?;
+        only.landmarks = again.unwrap_or(only.landmarks);
+        Ok(Some(only))
     }
 
     /// The faces in a picture that is turned by a multiple of 90 degrees, the surest first, in
@@ -604,7 +716,7 @@ impl FacePipeline {
         );
         let turned = warp(picture, &there, (to_width, to_height), Outside::Nearest);
         let back = there.inverse();
-        let found = self.detect(&turned, Canvas::One)?.into_iter();
+        let found = self.detect(&turned, Canvas::One, SCORE_MIN)?.into_iter();
         Ok(found
             .map(|seen| back_to_picture(&seen, &back, lies))
             .collect())
@@ -723,6 +835,10 @@ fn middle_of(a: &Landmarks, b: &Landmarks) -> Landmarks {
     })
 }
 
+fn sort_by_prominence(picture: &Picture, found: &mut [Detection]) {
+    found.sort_by(|a, b| prominence(picture, b).total_cmp(&prominence(picture, a)));
+}
+
 fn prominence(picture: &Picture, detection: &Detection) -> f32 {
     detection.bounds.area_within(picture) * detection.score
 }
@@ -763,16 +879,18 @@ mod tests {
     #[test]
     fn a_glance_finds_the_face_of_a_portrait_and_not_one_far_away() {
         let (pipeline, portrait) = with_portrait();
-        let glance = pipeline.glance(&portrait).unwrap().unwrap();
+        let patience = Patience::endless();
+        let looking = pipeline.within(&patience);
+        let glance = looking.glance(&portrait).unwrap().unwrap();
         // The eyes are 91 pixels apart. Without the second look the mouth is 15 away.
-        let thorough = pipeline.look(&portrait, &[Canvas::Many]).unwrap()[0];
+        let thorough = looking.faces_in(&portrait).unwrap()[0].clone();
         for (found, expected) in glance.landmarks.iter().zip(thorough.landmarks) {
             let distance = (found.x - expected.x).hypot(found.y - expected.y);
             assert!(distance < 10.0, "{found:?}, expected {expected:?}");
         }
         // Fifteen pixels high on the canvas.
         let far = portrait.with_border(900);
-        assert_eq!(pipeline.glance(&far).unwrap(), None);
+        assert_eq!(looking.glance(&far).unwrap(), None);
     }
 
     #[test]
@@ -794,7 +912,9 @@ mod tests {
         let (pipeline, portrait) = with_portrait();
         // 1,260 x 1,440: shrunk before, by 0.44, and on the canvas of 320 again.
         let large = portrait.with_border(270);
-        let (found, scale) = pipeline.find_with_border(&large).unwrap();
+        let patience = Patience::endless();
+        let looking = pipeline.within(&patience);
+        let (found, scale) = looking.find_with_border(&large).unwrap();
         let expected = pipeline.detect(&large, Canvas::Many).unwrap()[0];
         assert_eq!(found.len(), 1);
         assert!(
@@ -804,6 +924,6 @@ mod tests {
         assert!((scale - 320.0 / (1.8 * 1440.0)).abs() < 0.001, "{scale}");
         // One that would take gigabytes with its border, and is two pixels high without.
         let strip = Picture::from_rgb(16_384, 64, vec![90; 3 * 16_384 * 64]);
-        assert_eq!(pipeline.find_with_border(&strip).unwrap().0, []);
+        assert_eq!(looking.find_with_border(&strip).unwrap().0, []);
     }
 }

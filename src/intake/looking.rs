@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{Cause, IntakeError};
 use super::policy::Policy;
-use crate::face::{AlignedFace, EncoderProfile, Face, FacePipeline, Picture};
+use crate::face::{AlignedFace, EncoderProfile, Face, FacePipeline, Patience, Picture};
 use crate::liveness::{
     Decision, FaceView, LivenessDetector, Observation, Thresholds, active, passive,
 };
@@ -91,7 +91,27 @@ impl Intake {
     ///
     /// If the bytes are no picture or it does not show exactly one face, or a network fails.
     pub fn look(&self, picture: &[u8], care: Care) -> Result<Seen, IntakeError> {
-        self.look_at(self.faces.decode(picture)?, care)
+        self.look_within(picture, care, &self.patience())
+    }
+
+    /// As [`Intake::look`], as long as there is patience.
+    ///
+    /// # Errors
+    ///
+    /// Also if there is none left.
+    pub fn look_within(
+        &self,
+        picture: &[u8],
+        care: Care,
+        patience: &Patience,
+    ) -> Result<Seen, IntakeError> {
+        let picture = self.faces.within(patience).decode(picture)?;
+        self.look_at_within(picture, care, patience)
+    }
+
+    /// How long a look may take that begins now, by the policy.
+    pub fn patience(&self) -> Patience {
+        Patience::of(self.policy.picture_time_max)
     }
 
     /// As [`Intake::look`], at a picture that is already decoded.
@@ -100,9 +120,24 @@ impl Intake {
     ///
     /// If it does not show exactly one face, or a network fails.
     pub fn look_at(&self, picture: Picture, care: Care) -> Result<Seen, IntakeError> {
+        self.look_at_within(picture, care, &self.patience())
+    }
+
+    /// As [`Intake::look_at`], as long as there is patience.
+    ///
+    /// # Errors
+    ///
+    /// Also if there is none left.
+    pub fn look_at_within(
+        &self,
+        picture: Picture,
+        care: Care,
+        patience: &Patience,
+    ) -> Result<Seen, IntakeError> {
+        let looking = self.faces.within(patience);
         let face = match care {
-            Care::Glance => self.faces.only_face_in(&picture)?,
-            Care::Close => self.faces.only_face_closely_in(&picture)?,
+            Care::Glance => looking.only_face_in(&picture)?,
+            Care::Close => looking.only_face_closely_in(&picture)?,
         };
         Ok(Seen { picture, face })
     }
@@ -122,7 +157,21 @@ impl Intake {
     ///
     /// If the bytes are no video.
     pub fn frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, IntakeError> {
-        Ok(self.faces.decode_frames(video, count)?)
+        self.frames_within(video, count, &self.patience())
+    }
+
+    /// As [`Intake::frames`], as long as there is patience.
+    ///
+    /// # Errors
+    ///
+    /// Also if there is none left.
+    pub fn frames_within(
+        &self,
+        video: &[u8],
+        count: usize,
+        patience: &Patience,
+    ) -> Result<Vec<Picture>, IntakeError> {
+        Ok(self.faces.within(patience).decode_frames(video, count)?)
     }
 
     /// What the liveness decisions need of a picture. Takes about 15 ms.

@@ -23,5 +23,5 @@ mod tests;
 
 pub use error::{Cause, IntakeError};
 pub use looking::{Care, Intake, Seen};
-pub use policy::{ENROLL_QUALITY_MIN, Policy, VerificationThresholds};
+pub use policy::{ENROLL_QUALITY_MIN, PICTURE_TIME_MAX, Policy, VerificationThresholds};
 pub use taking::{Announced, Demand, SAMPLES_MAX, Sample, Samples, Taking};

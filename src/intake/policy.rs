@@ -1,6 +1,7 @@
 //! What an operator decides about people and their samples.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::liveness::Thresholds;
 use crate::types::PartitionId;
@@ -16,7 +17,13 @@ pub struct Policy {
     pub samples_max: usize,
     /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
     pub enroll_quality_min: f32,
+    /// How long it may take to look at a picture.
+    pub picture_time_max: Duration,
 }
+
+/// How long it may take to look at a picture, unless something else is set. The largest progressive
+/// JPEG that is let in takes a quarter of it.
+pub const PICTURE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The least quality of a picture that somebody is enrolled with, unless something else is set.
 /// Of 439 natural portraits the poorest has 0.35 (`docs/quality.md`).
@@ -38,6 +45,7 @@ impl Default for Policy {
             liveness: Thresholds::default(),
             samples_max: 32,
             enroll_quality_min: ENROLL_QUALITY_MIN,
+            picture_time_max: PICTURE_TIME_MAX,
         }
     }
 }

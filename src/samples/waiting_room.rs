@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,6 +49,11 @@ pub struct Limits {
     pub unseen: usize,
 }
 
+/// How many pictures of a token may be of no use, as a multiple of those that may wait. A page that
+/// shows the camera sends pictures before a face is there, about twenty in each of three tries: with the
+/// usual limits 256 are let in, which take a service some ten seconds.
+const REFUSED_FACTOR: usize = 8;
+
 /// Why a sample is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +62,12 @@ pub enum SampleError {
     #[error("{limit} samples already wait for the task of this token, which is the most allowed")]
     TokenFull {
         /// How many it may have.
+        limit: usize,
+    },
+    /// The token has sent as many pictures that were of no use as it may.
+    #[error("{limit} samples of this token were of no use, which is the most allowed")]
+    TooManyRefused {
+        /// How many it may have sent.
         limit: usize,
     },
     /// There are as many samples as there is room for.
@@ -89,6 +101,8 @@ struct Waiting {
     expires: Timestamp,
     /// In the order of arrival.
     samples: Vec<UploadedSample>,
+    /// How many pictures were of no use.
+    refused: usize,
 }
 
 impl Default for Limits {
@@ -155,13 +169,18 @@ impl WaitingRoom {
         let mut state = self.state();
         state.admit(self.limits, token, expires, now)?;
         state.total += 1;
-        state.next_expiry = Some(state.next_expiry.map_or(expires, |next| next.min(expires)));
-        let waiting = state.tokens.entry(token).or_insert(Waiting {
-            expires,
-            samples: Vec::new(),
-        });
-        waiting.samples.push(sample);
+        state.waiting(token, expires).samples.push(sample);
         Ok(())
+    }
+
+    /// Counts a picture of the token that was of no use, until the token `expires`. It took as long to
+    /// know that as to look at a good one, so that there is an end to them, too.
+    pub fn refuse(&self, token: Uuid, expires: Timestamp, now: Timestamp) {
+        let mut state = self.state();
+        state.sweep(now);
+        if now < expires {
+            state.waiting(token, expires).refused += 1;
+        }
     }
 
     /// Removes and returns all samples of the token: by index, those without one last, and among
@@ -170,15 +189,18 @@ impl WaitingRoom {
     /// However many callers race for them, one gets them all and the others get none.
     pub fn take(&self, token: Uuid, now: Timestamp) -> Vec<UploadedSample> {
         let mut state = self.state();
-        let Some(waiting) = state.tokens.remove(&token) else {
+        let Some(waiting) = state.tokens.get_mut(&token) else {
             return Vec::new();
         };
-        state.total -= waiting.samples.len();
+        let (mut samples, expires) = (mem::take(&mut waiting.samples), waiting.expires);
+        if waiting.refused == 0 {
+            state.tokens.remove(&token);
+        }
+        state.total -= samples.len();
         drop(state);
-        if now >= waiting.expires {
+        if now >= expires {
             return Vec::new();
         }
-        let mut samples = waiting.samples;
         samples.sort_by_key(|sample| (sample.index.is_none(), sample.index, sample.arrival));
         samples
     }
@@ -233,14 +255,15 @@ impl State {
             return Err(SampleError::Expired);
         }
         self.sweep(now);
-        let waiting = self
-            .tokens
-            .get(&token)
-            .map_or(0, |waiting| waiting.samples.len());
-        if waiting >= limits.per_token {
+        let waiting = self.tokens.get(&token);
+        if waiting.is_some_and(|waiting| waiting.samples.len() >= limits.per_token) {
             return Err(SampleError::TokenFull {
                 limit: limits.per_token,
             });
+        }
+        let limit = limits.per_token.saturating_mul(REFUSED_FACTOR);
+        if waiting.is_some_and(|waiting| waiting.refused >= limit) {
+            return Err(SampleError::TooManyRefused { limit });
         }
         if self.total >= limits.total {
             return Err(SampleError::Full {
@@ -248,6 +271,16 @@ impl State {
             });
         }
         Ok(())
+    }
+
+    /// What is kept for a token, to which something is added.
+    fn waiting(&mut self, token: Uuid, expires: Timestamp) -> &mut Waiting {
+        self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
+        self.tokens.entry(token).or_insert(Waiting {
+            expires,
+            samples: Vec::new(),
+            refused: 0,
+        })
     }
 
     fn sweep(&mut self, now: Timestamp) {
@@ -396,6 +429,38 @@ mod tests {
         room.put(token(3), later, sample(1.0, None), expiry())
             .unwrap();
         assert_eq!(room.len(), 1);
+    }
+
+    #[test]
+    fn pictures_of_no_use_have_an_end_of_their_own_that_no_task_takes_away() {
+        let room = WaitingRoom::new(Limits {
+            per_token: 2,
+            ..Limits::default()
+        });
+        let put = || room.put(token(1), expiry(), sample(0.5, None), NOW);
+        for round in 0..16 {
+            assert_eq!(room.check(token(1), expiry(), NOW), Ok(()), "{round}");
+            room.refuse(token(1), expiry(), NOW);
+            // Good ones have places of their own, and a task that takes them makes no others free.
+            if round % 5 == 0 && round < 15 {
+                put().unwrap();
+                assert_eq!(room.take(token(1), NOW).len(), 1);
+            }
+        }
+        let full = Err(SampleError::TooManyRefused { limit: 16 });
+        assert_eq!(room.check(token(1), expiry(), NOW), full);
+        assert_eq!(put(), full);
+        assert!(room.is_empty());
+        // Others are not held to it, nor is anybody when it is over.
+        assert_eq!(room.check(token(2), expiry(), NOW), Ok(()));
+        room.sweep(expiry());
+        assert_eq!(room.state().tokens.len(), 0);
+        room.refuse(token(3), expiry(), expiry());
+        assert_eq!(
+            room.state().tokens.len(),
+            0,
+            "kept for a token that has expired"
+        );
     }
 
     #[test]

@@ -200,7 +200,9 @@ impl From<SampleError> for Error {
     fn from(error: SampleError) -> Error {
         let message = error.to_string();
         match error {
-            SampleError::TokenFull { .. } => Error::new(StatusCode::TOO_MANY_REQUESTS, message),
+            SampleError::TokenFull { .. } | SampleError::TooManyRefused { .. } => {
+                Error::new(StatusCode::TOO_MANY_REQUESTS, message)
+            }
             SampleError::Full { .. } => Error::try_again(StatusCode::SERVICE_UNAVAILABLE, message),
             SampleError::Expired => Error::token_needed(message),
         }

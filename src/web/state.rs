@@ -12,7 +12,7 @@ use super::lanes::{LaneLimits, Lanes};
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
-use crate::intake::{ENROLL_QUALITY_MIN, Intake, Policy, VerificationThresholds};
+use crate::intake::{ENROLL_QUALITY_MIN, Intake, PICTURE_TIME_MAX, Policy, VerificationThresholds};
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::samples::{Limits, WaitingRoom};
 use crate::types::Clock;
@@ -79,6 +79,8 @@ pub struct ServiceOptions {
     pub liveness: Thresholds,
     /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
     pub enroll_quality_min: f32,
+    /// How long it may take to look at a picture.
+    pub picture_time_max: Duration,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -127,6 +129,7 @@ impl ServiceOptions {
             snapshot_dir: None,
             verification: VerificationThresholds::default(),
             enroll_quality_min: ENROLL_QUALITY_MIN,
+            picture_time_max: PICTURE_TIME_MAX,
             liveness: Thresholds::default(),
         }
     }
@@ -153,6 +156,7 @@ impl ServiceOptions {
             liveness: self.liveness,
             samples_max: self.samples.per_token,
             enroll_quality_min: self.enroll_quality_min,
+            picture_time_max: self.picture_time_max,
         }
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[cfg(feature = "web")]
+mod bombs;
+#[cfg(feature = "web")]
 mod bws;
 mod causes;
 #[cfg(feature = "web")]

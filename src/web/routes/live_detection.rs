@@ -193,13 +193,14 @@ async fn video_live_detection(
         .stream()
         .await?;
     direct::answer(&state, &client, FRAMES_MAX, move |state| {
-        let frames = state
-            .intake()
-            .frames(&video, FRAMES_MAX)
+        // One for the whole video, not for each of its pictures.
+        let (intake, patience) = (state.intake(), state.intake().patience());
+        let frames = intake
+            .frames_within(&video, FRAMES_MAX, &patience)
             .map_err(no_video)?;
         let looks = frames
             .into_iter()
-            .map(|frame| direct::look(state.intake().look_at(frame, Care::Close)));
+            .map(|frame| direct::look(intake.look_at_within(frame, Care::Close, &patience)));
         let mut looks = looks.collect::<Result<Vec<Look>, Error>>()?;
         let acquired = looks.iter().any(Result::is_ok);
         // Of a video not every picture need show the face: hands and blinks pass by.

@@ -17,6 +17,7 @@ use super::super::render;
 use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
 use crate::access::{Claims, Trait, Traits};
+use crate::engine::Fault;
 use crate::intake::{Care, Cause, IntakeError};
 use crate::samples::{Presence, UploadedSample};
 
@@ -150,17 +151,30 @@ fn examine(
     labels: Labels,
     body: &[u8],
 ) -> Result<UploadResult, Error> {
-    let url = DataUrl::parse(body).map_err(|error| Error::bad_request(error.to_string()))?;
+    let refused = || {
+        let now = state.clock().now();
+        state.samples().refuse(claims.id, claims.expires, now);
+    };
+    let url = DataUrl::parse(body).map_err(|error| {
+        refused();
+        Error::bad_request(error.to_string())
+    })?;
     let for_faces =
         labels.traits.contains(Trait::Face) || labels.traits.contains(Trait::Periocular);
     // Without a type it may be a picture; its bytes tell.
     let is_picture = url.media_type.is_empty() || url.media_type.starts_with("image/");
     if !is_picture || !for_faces {
+        refused();
         return Ok(UploadResult::refused(Refusal::SampleNotOfExpectedType));
     }
     let seen = match state.intake().look(&url.data, Care::Glance) {
         Ok(seen) => seen,
-        Err(error) => return refuse(error).map(UploadResult::refused),
+        Err(error) => {
+            if error.fault() == Fault::Caller {
+                refused();
+            }
+            return refuse(error).map(UploadResult::refused);
+        }
     };
     // Whether liveness is demanded may be said as late as in the task call: the networks look then, or now if too
     // many pictures would have to wait for that.

@@ -1,8 +1,11 @@
 //! What is no picture of one person is refused with its cause, and nothing is lost.
 
-use axum::http::header;
+use std::time::Duration;
 
-use crate::harness::{Body, Bws, Call, Door, Service, pictures};
+use axum::http::header;
+use serde_json::json;
+
+use crate::harness::{Body, Bws, Call, Door, Native, Service, Who, pictures};
 
 #[test]
 fn each_bad_body_is_refused_with_its_cause_and_the_good_sample_stays() {
@@ -192,6 +195,59 @@ fn more_samples_than_a_token_may_have_are_refused_and_the_others_stay() {
         .refuses(429, "2 samples");
     assert_eq!(service.task(&token, "enroll").status, 200);
     service.accepted(&token, pictures::obama());
+}
+
+#[test]
+fn pictures_of_no_use_come_to_an_end_and_cost_good_ones_nothing_before() {
+    let service = Service::with(|settings| settings.samples.per_token = 1);
+    let token = service.token("bcid=bws.1.1&task=identify&maxtries=9");
+    let empty = "data:image/png;base64,";
+    let cut = &pictures::obama()[..300];
+    let text = "data:text/plain;base64,aGVsbG8=";
+    // Eight: of all kinds, and with a task between that takes what waits.
+    for (at, useless) in [empty, cut, text, "no data-URL", empty, cut, text, empty]
+        .into_iter()
+        .enumerate()
+    {
+        let answer = service.upload(&token, useless);
+        assert!([200, 400].contains(&answer.status), "{at}: {answer:?}");
+        if at == 3 {
+            service.accepted(&token, pictures::obama());
+            assert_eq!(service.task(&token, "identify").status, 200);
+        }
+    }
+    for next in [empty, pictures::obama()] {
+        let answer = service.upload(&token, next);
+        answer.refuses(429, "8 samples of this token were of no use");
+    }
+    // Another token, and the same when the time of the first is over, are not held to it.
+    let other = service.token("bcid=bws.1.1&task=identify");
+    service.accepted(&other, pictures::obama());
+    service.advance(700);
+    let later = service.token("bcid=bws.1.1&task=identify");
+    service.accepted(&later, pictures::obama());
+}
+
+#[test]
+fn looking_at_a_picture_comes_to_an_end_at_every_door() {
+    let service = Service::with(|settings| settings.picture_time_max = Duration::ZERO);
+    let slow = "looking at the picture took longer than 0 s";
+    for task in ["enroll", "identify", "verify"] {
+        let token = service.token(&format!("bcid=bws.1.1&task={task}"));
+        service.upload(&token, pictures::obama()).refuses(400, slow);
+    }
+    let picture = pictures::obama();
+    for path in ["qualitycheck", "videolivedetection"] {
+        let answer = service.call("POST", path, &service.basic(Who::Main), picture);
+        assert!([200, 400].contains(&answer.status), "{answer:?}");
+    }
+    let body = json!({ "pictures": [picture] });
+    for path in ["identify", "classes/1/enroll", "classes/1/verify"] {
+        let answer = service.post(&format!("partitions/bws.1/{path}"), body.clone());
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(answer.body.contains(slow), "{answer:?}");
+    }
+    assert!(service.state.samples().is_empty());
 }
 
 #[test]
