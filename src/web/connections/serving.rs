@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
@@ -104,9 +105,13 @@ impl Serving {
         }
     }
 
-    /// The system has no room: there are too many descriptors, or there is no memory.
+    /// The system gives no connection. Where it has no room, idle ones make some.
     fn refused(&mut self, error: &io::Error) {
-        let closed = self.seats.clear();
+        let closed = if is_for_want_of_room(error) {
+            self.seats.clear()
+        } else {
+            0
+        };
         self.say(&format!(
             "cannot accept connections: {error}; {closed} idle ones are closed"
         ));
@@ -147,6 +152,12 @@ fn is_of_one(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
     )
+}
+
+/// Whether there are too many descriptors, or there is no memory.
+fn is_for_want_of_room(error: &io::Error) -> bool {
+    let full = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| full.contains(&errno))
 }
 
 /// Says that there is no room. What was received is read first: closed with it, the connection

@@ -202,14 +202,24 @@ fn where_the_system_gives_no_more_descriptors_idle_connections_are_closed() {
 fn ten_thousand_idle_and_a_thousand_slow_connections_disturb_nobody() {
     let limit = raise_descriptor_limit().unwrap().now;
     assert!(limit.is_none_or(|limit| limit > 12_000), "{limit:?}");
-    let process = Process::start(&["--connections-per-address-max", "20000"]);
+    let process = Process::start(&[
+        "--connections-per-address-max",
+        "20000",
+        "--idle-wait-seconds",
+        "600",
+        "--header-wait-seconds",
+        "30",
+    ]);
     let alone = (calls(&process, 500), process.memory_bytes());
-    let mut idle: Vec<Client> = (0..10_000).map(|_| process.connect()).collect();
-    for client in &mut idle {
-        client.ask(STATUS).is(401);
-    }
+    let mut idle: Vec<Client> = (0..10_000)
+        .map(|_| {
+            let mut client = process.connect();
+            client.ask(STATUS).is(401);
+            client
+        })
+        .collect();
     let mut slow: Vec<Client> = (0..1_000).map(|_| process.connect()).collect();
-    for (at, byte) in STATUS.bytes().take(8).enumerate() {
+    for (at, byte) in STATUS.bytes().take(5).enumerate() {
         for client in &mut slow {
             client.send([byte]);
         }

@@ -253,6 +253,21 @@ fn a_client_that_has_left_costs_nothing() {
 }
 
 #[test]
+fn another_protocol_is_not_taken_up_and_the_connection_goes_on() {
+    let live = live();
+    let mut client = live.connect();
+    for offer in ["h2c", "websocket"] {
+        let offer = format!("Host: x\r\nConnection: Upgrade\r\nUpgrade: {offer}");
+        client.ask(STATUS.replace("Host: x", &offer)).is(401);
+        client.ask(STATUS).is(401);
+    }
+    let mut client = live.connect();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let (waited, _) = client.until_closed();
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let live = live();
     let mut client = live.connect();
