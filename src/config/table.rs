@@ -147,6 +147,17 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SEEING,
     },
     Setting {
+        name: "picture-bytes-max",
+        value_name: "BYTES",
+        text: "The most memory that all pictures take together while they are looked at; the others \
+               wait, and one that takes more by itself waits until it is the only one",
+        value: Bytes(64 << 20..=1 << 40, |settings, bytes| {
+            settings.service.picture_bytes_max = bytes as u64;
+        }),
+        standard: Field(|settings| settings.service.picture_bytes_max.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
         name: "listen",
         value_name: "HOST:PORT",
         text: "Where the service listens",

@@ -178,6 +178,11 @@ impl FacePipeline {
         })
     }
 
+    /// What pictures may have.
+    pub fn limits(&self) -> &DecodeLimits {
+        &self.limits
+    }
+
     /// The profile of the embedder: which encoder it is, and how its similarities are read.
     pub fn profile(&self) -> &EncoderProfile {
         self.embedder.profile()

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::error::{Cause, IntakeError};
 use super::policy::Policy;
-use crate::face::{AlignedFace, EncoderProfile, Face, FacePipeline, Patience, Picture};
+use super::room::Room;
+use crate::face::{AlignedFace, Cost, EncoderProfile, Face, FacePipeline, Patience, Picture};
 use crate::liveness::{
     Decision, FaceView, LivenessDetector, Observation, Thresholds, active, passive,
 };
@@ -17,6 +18,7 @@ pub struct Intake {
     faces: Arc<FacePipeline>,
     liveness: Option<Arc<LivenessDetector>>,
     policy: Policy,
+    room: Room,
 }
 
 /// How carefully a picture is looked at.
@@ -61,6 +63,7 @@ impl Intake {
         Intake {
             faces,
             liveness,
+            room: Room::new(policy.picture_bytes_max),
             policy,
         }
     }
@@ -105,6 +108,8 @@ impl Intake {
         care: Care,
         patience: &Patience,
     ) -> Result<Seen, IntakeError> {
+        let cost = Cost::of(picture, self.faces.limits())?;
+        let _room = self.room.take(cost.bytes, patience)?;
         let picture = self.faces.within(patience).decode(picture)?;
         self.look_at_within(picture, care, patience)
     }
@@ -171,6 +176,8 @@ impl Intake {
         count: usize,
         patience: &Patience,
     ) -> Result<Vec<Picture>, IntakeError> {
+        let cost = Cost::of_frames(video, self.faces.limits(), count)?;
+        let _room = self.room.take(cost.bytes, patience)?;
         Ok(self.faces.within(patience).decode_frames(video, count)?)
     }
 

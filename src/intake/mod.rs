@@ -17,11 +17,14 @@ mod error;
 mod looking;
 mod one_person;
 mod policy;
+mod room;
 mod taking;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Cause, IntakeError};
 pub use looking::{Care, Intake, Seen};
-pub use policy::{ENROLL_QUALITY_MIN, PICTURE_TIME_MAX, Policy, VerificationThresholds};
+pub use policy::{
+    ENROLL_QUALITY_MIN, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,
+};
 pub use taking::{Announced, Demand, SAMPLES_MAX, Sample, Samples, Taking};

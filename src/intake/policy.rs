@@ -19,7 +19,14 @@ pub struct Policy {
     pub enroll_quality_min: f32,
     /// How long it may take to look at a picture.
     pub picture_time_max: Duration,
+    /// The most memory that all pictures take together while they are looked at, in bytes. Others wait;
+    /// a picture that takes more by itself waits until it is the only one.
+    pub picture_bytes_max: u64,
 }
+
+/// The most memory that pictures take together, unless something else is set: twenty that a telephone
+/// took, or two of the largest that are let in.
+pub const PICTURE_BYTES_MAX: u64 = 2 << 30;
 
 /// How long it may take to look at a picture, unless something else is set. The largest progressive
 /// JPEG that is let in takes a quarter of it.
@@ -46,6 +53,7 @@ impl Default for Policy {
             samples_max: 32,
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
+            picture_bytes_max: PICTURE_BYTES_MAX,
         }
     }
 }

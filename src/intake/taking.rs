@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::{Cause, IntakeError};
 use super::looking::{Care, Intake};
-use crate::face::Warning;
+use crate::face::{Patience, Warning};
 use crate::liveness::{Decision, Observation};
 use crate::partition::NewTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EncoderId};
@@ -157,20 +157,21 @@ impl Taking<'_> {
     ///
     /// # Errors
     ///
-    /// If it does not show exactly one face or a network fails.
-    pub fn add_picture(&mut self, picture: &[u8]) -> Result<(), IntakeError> {
+    /// If it does not show exactly one face, a network fails, or there is no patience left.
+    pub fn add_picture(&mut self, picture: &[u8], patience: &Patience) -> Result<(), IntakeError> {
         let at = self.taken();
-        self.look(picture).map_err(|error| error.of_sample(at))
+        self.look(picture, patience)
+            .map_err(|error| error.of_sample(at))
     }
 
-    fn look(&mut self, picture: &[u8]) -> Result<(), IntakeError> {
+    fn look(&mut self, picture: &[u8], patience: &Patience) -> Result<(), IntakeError> {
         self.check_room()?;
         let own = self.intake.encoder();
         if self.encoder != *own {
             let (own, named) = (own.clone(), self.encoder.clone());
             return Err(Cause::OtherEncoder { own, named }.into());
         }
-        let seen = self.intake.look(picture, Care::Glance)?;
+        let seen = self.intake.look_within(picture, Care::Glance, patience)?;
         if self.liveness.is_some() {
             self.observations.push(self.intake.observe(&seen)?);
         }

@@ -8,7 +8,7 @@ use image::{DynamicImage, GenericImage, ImageFormat, RgbImage};
 
 use super::*;
 use crate::engine::Fault;
-use crate::face::{FaceError, FacePipeline, PipelineOptions, Warning};
+use crate::face::{FaceError, FacePipeline, Patience, PipelineOptions, Warning};
 use crate::liveness::{LivenessDetector, Reason, Thresholds};
 use crate::types::{Embedding, EmbeddingError, EncoderId, PartitionId};
 
@@ -52,7 +52,7 @@ fn take_in(
 ) -> Result<Samples, IntakeError> {
     let mut taking = intake.begin(announced)?;
     for picture in pictures {
-        taking.add_picture(picture)?;
+        taking.add_picture(picture, &Patience::endless())?;
     }
     for values in embeddings {
         taking.add_embedding(values.clone())?;
@@ -194,7 +194,9 @@ fn pictures_and_embeddings_come_together_only_of_one_encoder() {
     }
     // Nor a picture that nobody announced.
     let mut taking = intake.begin(&embeddings_of(1, Some("other@2"))).unwrap();
-    let error = taking.add_picture(PORTRAIT).unwrap_err();
+    let error = taking
+        .add_picture(PORTRAIT, &Patience::endless())
+        .unwrap_err();
     assert!(matches!(error.cause, Cause::OtherEncoder { .. }), "{error}");
 }
 

@@ -12,7 +12,9 @@ use super::lanes::{LaneLimits, Lanes};
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
-use crate::intake::{ENROLL_QUALITY_MIN, Intake, PICTURE_TIME_MAX, Policy, VerificationThresholds};
+use crate::intake::{
+    ENROLL_QUALITY_MIN, Intake, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,
+};
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::samples::{Limits, WaitingRoom};
 use crate::types::Clock;
@@ -81,6 +83,8 @@ pub struct ServiceOptions {
     pub enroll_quality_min: f32,
     /// How long it may take to look at a picture.
     pub picture_time_max: Duration,
+    /// The most memory that all pictures take together while they are looked at, in bytes.
+    pub picture_bytes_max: u64,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -130,6 +134,7 @@ impl ServiceOptions {
             verification: VerificationThresholds::default(),
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
+            picture_bytes_max: PICTURE_BYTES_MAX,
             liveness: Thresholds::default(),
         }
     }
@@ -157,6 +162,7 @@ impl ServiceOptions {
             samples_max: self.samples.per_token,
             enroll_quality_min: self.enroll_quality_min,
             picture_time_max: self.picture_time_max,
+            picture_bytes_max: self.picture_bytes_max,
         }
     }
 }

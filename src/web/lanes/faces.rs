@@ -1,12 +1,13 @@
 //! Pictures: so many are looked at at once, the others wait for their turn.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Busy;
 use super::small::on_thread;
+use super::{Busy, Left};
 use crate::turns::{Account, Place, Waiting};
 
 /// How much the last picture counts against all before.
@@ -47,6 +48,9 @@ struct Turn {
     began: Option<Instant>,
 }
 
+/// Tells work that runs when nobody waits for it any more.
+struct Leaving(Left);
+
 /// Withdraws work that waits, unless its turn has come.
 #[derive(Debug)]
 struct Withdrawal<'a> {
@@ -69,14 +73,16 @@ impl Faces {
         account: &Account,
         pictures: usize,
         is_firm: bool,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(Left) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let turn = self.turn(account, pictures, is_firm).await?;
+        let leaving = Leaving(Left::default());
+        let left = leaving.0.clone();
         let done = on_thread(move || {
             // Given back when the work is done, not when somebody stops waiting for it.
             let mut turn = turn;
             turn.began = Some(Instant::now());
-            work()
+            work(left)
         });
         done.await.ok_or(Busy::FOR_A_MOMENT)
     }
@@ -194,6 +200,12 @@ impl Drop for Turn {
     }
 }
 
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Withdrawal<'_> {
     fn drop(&mut self) {
         let _withdrawn = self.faces.state().waiting.withdraw(&self.place);
@@ -202,7 +214,7 @@ impl Drop for Withdrawal<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     use tokio::task::JoinHandle;
@@ -221,7 +233,7 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let (faces, account) = (faces.clone(), account(name));
         let handle = tokio::spawn(async move {
-            let work = move || {
+            let work = move |_| {
                 let _released = held.recv();
             };
             faces.run(&account, 1, false, work).await
@@ -250,13 +262,13 @@ mod tests {
         until_running(&faces, 1).await;
         let (release_second, second) = held(&faces, "a");
         until_waiting(&faces, 1).await;
-        let refused = faces.run(&account("a"), 1, false, || ()).await;
+        let refused = faces.run(&account("a"), 1, false, |_| ()).await;
         assert!(!refused.unwrap_err().is_above_share, "nobody else waits");
         assert!(faces.check(&account("a"), 1).is_err());
         drop((release_first, release_second));
         assert_eq!(first.await.unwrap(), Ok(()));
         assert_eq!(second.await.unwrap(), Ok(()));
-        assert_eq!(faces.run(&account("a"), 1, false, || 7).await, Ok(7));
+        assert_eq!(faces.run(&account("a"), 1, false, |_| 7).await, Ok(7));
         assert!(faces.check(&account("a"), 1).is_ok());
     }
 
@@ -272,11 +284,14 @@ mod tests {
             waiting.push(held(&faces, "a"));
             until_waiting(&faces, count).await;
         }
-        let refused = faces.run(&account("a"), 1, false, || ()).await.unwrap_err();
+        let refused = faces
+            .run(&account("a"), 1, false, |_| ())
+            .await
+            .unwrap_err();
         assert_eq!(refused.again_after_seconds(), 2);
         assert!(faces.check(&account("a"), 1).is_err());
         let firm = faces.clone();
-        let firm = tokio::spawn(async move { firm.run(&account("a"), 1, true, || ()).await });
+        let firm = tokio::spawn(async move { firm.run(&account("a"), 1, true, |_| ()).await });
         until_waiting(&faces, 6).await;
         drop(running);
         drop(waiting);
@@ -287,7 +302,7 @@ mod tests {
     async fn an_idle_worker_takes_whatever_comes() {
         let faces = Faces::new(1, 0, Duration::from_millis(1));
         faces.state().seconds_per_picture = 100.0;
-        assert_eq!(faces.run(&account("a"), 1000, false, || 1).await, Ok(1));
+        assert_eq!(faces.run(&account("a"), 1000, false, |_| 1).await, Ok(1));
         assert!(faces.state().seconds_per_picture < 100.0, "it has learnt");
     }
 
@@ -303,7 +318,7 @@ mod tests {
         let (other_release, other) = held(&faces, "little");
         let displaced = third.await.unwrap().unwrap_err();
         assert!(displaced.is_above_share);
-        let more = faces.run(&account("much"), 1, false, || ()).await;
+        let more = faces.run(&account("much"), 1, false, |_| ()).await;
         assert!(more.unwrap_err().is_above_share);
         drop((release, third_release, other_release, second_release));
         assert_eq!(other.await.unwrap(), Ok(()));
@@ -318,7 +333,7 @@ mod tests {
         let ran = Arc::new(AtomicUsize::new(0));
         let (count, theirs) = (ran.clone(), faces.clone());
         let waiting = tokio::spawn(async move {
-            let work = move || count.fetch_add(1, Ordering::SeqCst);
+            let work = move |_| count.fetch_add(1, Ordering::SeqCst);
             theirs.run(&account("a"), 1, false, work).await
         });
         until_waiting(&faces, 1).await;
@@ -326,7 +341,7 @@ mod tests {
         until_waiting(&faces, 0).await;
         drop(release);
         assert_eq!(first.await.unwrap(), Ok(()));
-        assert_eq!(faces.run(&account("a"), 1, false, || ()).await, Ok(()));
+        assert_eq!(faces.run(&account("a"), 1, false, |_| ()).await, Ok(()));
         assert_eq!(ran.load(Ordering::SeqCst), 0);
     }
 
@@ -344,17 +359,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn work_that_runs_learns_that_its_client_has_left() {
+        let faces = Faces::new(1, 8, LONG);
+        let (tell, told) = mpsc::channel();
+        let theirs = faces.clone();
+        let client = tokio::spawn(async move {
+            let work = move |left: Left| {
+                assert!(!left.load(Ordering::Relaxed));
+                while !left.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                tell.send(()).unwrap();
+            };
+            theirs.run(&account("a"), 1, false, work).await
+        });
+        until_running(&faces, 1).await;
+        time::sleep(Duration::from_millis(10)).await;
+        client.abort();
+        until_running(&faces, 0).await;
+        told.recv().unwrap();
+    }
+
+    #[tokio::test]
     async fn a_panic_reaches_the_caller_and_gives_its_place_back() {
         let faces = Faces::new(1, 0, LONG);
         let theirs = faces.clone();
         let handle = tokio::spawn(async move {
             theirs
-                .run(&account("a"), 1, false, || panic!("on purpose"))
+                .run(&account("a"), 1, false, |_| panic!("on purpose"))
                 .await
         });
         let result: Result<Result<(), Busy>, _> = handle.await;
         assert!(result.unwrap_err().is_panic());
-        assert_eq!(faces.run(&account("a"), 1, false, || ()).await, Ok(()));
+        assert_eq!(faces.run(&account("a"), 1, false, |_| ()).await, Ok(()));
     }
 
     #[test]

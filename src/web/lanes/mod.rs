@@ -15,6 +15,8 @@ mod faces;
 mod searches;
 mod small;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use self::faces::Faces;
@@ -37,6 +39,9 @@ pub(super) struct Lanes {
     writes: Threads,
     small: Threads,
 }
+
+/// Becomes true when nobody waits any more for what work comes to.
+pub(super) type Left = Arc<AtomicBool>;
 
 /// Work was not begun, since it would have waited too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +97,12 @@ impl Lanes {
     ///
     /// Whoever stops waiting for the answer before that moment, such as the handler of a client that
     /// has left, thereby withdraws the work. Once begun it runs to its end, so that nothing is left
-    /// half-done. A panic in `work` goes on in the caller; so it is for all lanes.
+    /// half-done, unless it asks whether anybody still waits. A panic in `work` goes on in the caller; so it is for all lanes.
     pub(super) async fn see<T: Send + 'static>(
         &self,
         account: &Account,
         pictures: usize,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(Left) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         self.faces.run(account, pictures, false, work).await
     }
@@ -110,7 +115,9 @@ impl Lanes {
         pictures: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        self.faces.run(account, pictures, true, work).await
+        self.faces
+            .run(account, pictures, true, |_left| work())
+            .await
     }
 
     /// Whether [`Lanes::see`] would let work in now.

@@ -8,6 +8,7 @@ use super::super::data_url::{self, DataUrl};
 use super::super::state::AppState;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
+use crate::face::Patience;
 use crate::intake::{Announced, Demand, SAMPLES_MAX, Sample, Samples};
 use crate::turns::Account;
 use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
@@ -119,20 +120,23 @@ impl GivenSamples {
     ) -> Result<Samples, Problem> {
         let pictures = self.pictures.count();
         if pictures == 0 {
-            return self.take_in_now(state);
+            return self.take_in_now(state, &Patience::endless());
         }
         let shared = state.clone();
-        let work = move || self.take_in_now(&shared);
+        let work = move |left| {
+            let patience = shared.intake().patience().until_left(left);
+            self.take_in_now(&shared, &patience)
+        };
         state.lanes().see(account, pictures, work).await?
     }
 
     /// Takes the processor for as long as pictures take.
-    fn take_in_now(self, state: &AppState) -> Result<Samples, Problem> {
+    fn take_in_now(self, state: &AppState, patience: &Patience) -> Result<Samples, Problem> {
         let mut taking = state.intake().begin(&self.announced())?;
         for picture in self.pictures.into_kept() {
             let bytes = picture.bytes();
             let bytes = bytes.map_err(|problem| problem.of_sample(taking.taken()))?;
-            taking.add_picture(&bytes)?;
+            taking.add_picture(&bytes, patience)?;
         }
         for values in self.embeddings.into_kept() {
             let found = values.count();

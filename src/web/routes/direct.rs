@@ -197,7 +197,7 @@ pub(super) async fn answer<T: Serialize + Send + Sync + 'static>(
     let shared = state.clone();
     let (lanes, account) = (state.lanes(), client.account());
     let result = lanes
-        .see(&account, pictures, move || work(&shared))
+        .see(&account, pictures, move |_left| work(&shared))
         .await??;
     Ok(render::answer(StatusCode::OK, result))
 }

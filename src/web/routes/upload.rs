@@ -18,6 +18,7 @@ use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
 use crate::access::{Claims, Trait, Traits};
 use crate::engine::Fault;
+use crate::face::Patience;
 use crate::intake::{Care, Cause, IntakeError};
 use crate::samples::{Presence, UploadedSample};
 
@@ -110,7 +111,10 @@ async fn upload(
     state.lanes().check_see(&account, 1)?;
     let body = Received::whole(&state, request).await?.sample().await?;
     let shared = state.clone();
-    let work = move || examine(&shared, &claims, labels, &body);
+    let work = move |left| {
+        let patience = shared.intake().patience().until_left(left);
+        examine(&shared, &claims, labels, &body, &patience)
+    };
     let examined = state.lanes().see(&account, 1, work).await??;
     Ok(render::answer(StatusCode::OK, examined))
 }
@@ -150,6 +154,7 @@ fn examine(
     claims: &Claims,
     labels: Labels,
     body: &[u8],
+    patience: &Patience,
 ) -> Result<UploadResult, Error> {
     let refused = || {
         let now = state.clock().now();
@@ -167,7 +172,10 @@ fn examine(
         refused();
         return Ok(UploadResult::refused(Refusal::SampleNotOfExpectedType));
     }
-    let seen = match state.intake().look(&url.data, Care::Glance) {
+    let seen = match state
+        .intake()
+        .look_within(&url.data, Care::Glance, patience)
+    {
         Ok(seen) => seen,
         Err(error) => {
             if error.fault() == Fault::Caller {
