@@ -24,8 +24,9 @@ pub(super) fn run(
     settings: &Settings,
     reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
 ) -> anyhow::Result<Exit> {
-    raise_limit();
+    // First: an error is told before anything else is.
     let engine = Arc::new(open::engine(settings)?);
+    raise_limit();
     open::warn_of_readers(settings);
     // The log and `/v1/status` tell of galleries that cannot be opened; the others are served.
     engine

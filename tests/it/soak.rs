@@ -1,7 +1,7 @@
 //! The real program under a mixed load for minutes, with every answer compared with what it must
 //! be, killed and started again meanwhile.
 //!
-//! `VULTUS_SOAK_SECONDS` says for how long (120), `VULTUS_SOAK_KILL_SECONDS` after how long it is
+//! `SOAK_SECONDS` says for how long (120), `SOAK_KILL_SECONDS` after how long it is
 //! killed each time (60; 0 for never).
 
 use std::collections::BTreeSet;
@@ -436,8 +436,8 @@ fn import(data: &Path) {
 #[ignore = "takes minutes; CI runs it by name"]
 fn soak() {
     let (length, until_kill) = (
-        seconds("VULTUS_SOAK_SECONDS", 120),
-        seconds("VULTUS_SOAK_KILL_SECONDS", 60),
+        seconds("SOAK_SECONDS", 120),
+        seconds("SOAK_KILL_SECONDS", 60),
     );
     let chosen = std::env::var("VULTUS_SEED").ok();
     let seed = chosen.map_or_else(|| rand::rng().next_u64(), |text| text.parse().unwrap());
