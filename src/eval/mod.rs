@@ -13,7 +13,7 @@
 //! Nothing here looks at pictures: the decisions are those of [`crate::liveness`], made by the
 //! functions that the service calls.
 
-mod plot;
+pub(crate) mod plot;
 mod rate;
 mod report;
 

@@ -63,7 +63,12 @@ fn number(value: &Value) -> f64 {
 #[test]
 fn a_rate_is_kept_and_every_call_is_counted() {
     let service = Loaded::new();
-    let report = service.load(&["--partition=bws.1", "--rate=20,50..100/2"]);
+    let directory = tempfile::tempdir().unwrap();
+    let plot = directory.path().join("load.svg");
+    let paced = ["--partition=bws.1", "--rate=20,50..100/2"];
+    let report = service.load(&[&paced[..], &["--plot", text(&plot)]].concat());
+    let drawn = std::fs::read_to_string(&plot).unwrap();
+    assert!(drawn.contains("<svg") && drawn.contains("identify, 99 %"));
     let steps = report["steps"].as_array().unwrap();
     let rates: Vec<f64> = steps.iter().map(|step| number(&step["rate"])).collect();
     assert_eq!(rates, [20.0, 50.0, 100.0]);

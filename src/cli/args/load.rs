@@ -83,6 +83,10 @@ pub(in crate::cli) struct Load {
     /// at equal distances
     #[arg(long, conflicts_with = "clients")]
     pub(in crate::cli) poisson: bool,
+    /// Draw what was passed on, and how long it took, at each rate or number of clients into this file,
+    /// an SVG
+    #[arg(long, value_name = "FILE.svg")]
+    pub(in crate::cli) plot: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

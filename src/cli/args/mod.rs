@@ -60,7 +60,7 @@ pub(in crate::cli) enum Verb {
     #[command(subcommand)]
     Evaluate(Evaluate),
     Bench(Bench),
-    Load(Load),
+    Load(Box<Load>),
     Completions(Completions),
     Man(Man),
 }

@@ -12,6 +12,7 @@
 
 mod calls;
 mod drive;
+mod plot;
 mod report;
 mod tally;
 mod wire;
@@ -48,6 +49,10 @@ pub(super) fn run(verb: &Load) -> anyhow::Result<Exit> {
         }
     }
     report.print(verb.json)?;
+    if let Some(path) = &verb.plot {
+        let written = plot::plot(&report, path);
+        written.with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
     Ok(match report.has_success() {
         true => Exit::Success,
         false => Exit::No,

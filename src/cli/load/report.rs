@@ -49,28 +49,28 @@ pub(super) struct Step {
 
 /// Calls of a kind that ended alike.
 #[derive(Serialize)]
-struct OutcomeReport {
-    call: &'static str,
-    outcome: &'static str,
+pub(super) struct OutcomeReport {
+    pub(super) call: &'static str,
+    pub(super) outcome: &'static str,
     /// Of those that were due while it was measured.
-    count: u64,
+    pub(super) count: u64,
     /// A second of those that ended while it was measured.
-    per_s: f64,
+    pub(super) per_s: f64,
     /// Each status, or each reason why there was none.
     details: BTreeMap<String, u64>,
     /// From when a call was due to the end of its answer.
-    latency_ms: Times,
+    pub(super) latency_ms: Times,
 }
 
 /// Times in milliseconds.
 #[derive(Serialize)]
 pub(super) struct Times {
     mean: f64,
-    p50: f64,
-    p90: f64,
+    pub(super) p50: f64,
+    pub(super) p90: f64,
     p95: f64,
     pub(super) p99: f64,
-    p999: f64,
+    pub(super) p999: f64,
     max: f64,
 }
 
@@ -87,6 +87,11 @@ impl Report {
             calls: shares.iter().copied().collect(),
             steps,
         }
+    }
+
+    /// What was asked.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.calls.keys().copied()
     }
 
     /// Whether any call was answered with success.
@@ -173,6 +178,23 @@ impl Step {
         }
     }
 
+    /// What came of whole calls, without the parts that some have.
+    pub(super) fn whole_outcomes(&self, report: &Report) -> impl Iterator<Item = &OutcomeReport> {
+        let outcomes = self.outcomes.iter();
+        outcomes.filter(|outcome| report.calls.contains_key(outcome.call))
+    }
+
+    /// Whether a rate was kept, and not a number of clients.
+    pub(super) fn is_rate(&self) -> bool {
+        self.rate.is_some()
+    }
+
+    /// The rate or the number of clients.
+    pub(super) fn number(&self) -> f64 {
+        let clients = self.clients.unwrap_or(0) as f64;
+        self.rate.unwrap_or(clients)
+    }
+
     /// For people.
     pub(super) fn pace(&self) -> String {
         match (self.rate, self.clients) {
@@ -193,6 +215,56 @@ impl Times {
             p99: at(0.99),
             p999: at(0.999),
             max: microseconds.max() as f64 / 1e3,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Of a service that passes on so many calls a second, at these rates.
+    pub(in super::super) fn report(rates: &[f64], capacity: f64) -> Report {
+        let times = |scale: f64| Times {
+            mean: 3.0 * scale,
+            p50: 2.0 * scale,
+            p90: 5.0 * scale,
+            p95: 6.0 * scale,
+            p99: 9.0 * scale,
+            p999: 20.0 * scale,
+            max: 31.0 * scale,
+        };
+        let outcome = |outcome: Outcome, per_s: f64, scale| OutcomeReport {
+            call: "identify",
+            outcome: outcome.name(),
+            count: per_s as u64 * 10,
+            per_s,
+            details: BTreeMap::new(),
+            latency_ms: times(scale),
+        };
+        let step = |&rate: &f64| Step {
+            rate: Some(rate),
+            clients: None,
+            due: rate as u64 * 10,
+            answered_per_s: rate.min(capacity),
+            late_ms: times(0.01),
+            generator_cores: 0.1,
+            connections: 9,
+            outcomes: vec![
+                outcome(Outcome::Success, rate.min(capacity), rate / 100.0),
+                outcome(Outcome::Unavailable, (rate - capacity).max(0.0), 0.5),
+            ],
+        };
+        Report {
+            version: "0",
+            url: String::new(),
+            seconds: 10.0,
+            warm_up_seconds: 1.0,
+            timeout_seconds: 30.0,
+            connections_max: 1000,
+            poisson: false,
+            calls: BTreeMap::from([("identify", 1.0)]),
+            steps: rates.iter().map(step).collect(),
         }
     }
 }

@@ -48,6 +48,14 @@ pub(super) struct Entry {
 }
 
 impl Outcome {
+    pub(super) const ALL: [Outcome; 5] = [
+        Outcome::Success,
+        Outcome::Unavailable,
+        Outcome::TooMany,
+        Outcome::Other,
+        Outcome::Broken,
+    ];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Outcome::Success => "200",

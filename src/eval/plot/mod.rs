@@ -4,8 +4,8 @@
 //! none. What is no data is lighter than what is, and the key stands below both.
 
 mod probit;
-mod style;
-mod svg;
+pub(crate) mod style;
+pub(crate) mod svg;
 
 use std::fs;
 use std::ops::Range;
@@ -60,7 +60,7 @@ impl<'a> Lines<'a> {
             report.curves.iter().partition(|curve| curve.is_live());
         let live = live.into_iter().map(|curve| (curve, style::LIVE));
         let attacks = attacks.into_iter().enumerate();
-        let attacks = attacks.map(|(at, curve)| (curve, style::attack(at)));
+        let attacks = attacks.map(|(at, curve)| (curve, style::curve(at)));
         let most = report.curves.iter().map(Curve::total).max();
         Lines {
             all: live.chain(attacks).collect(),

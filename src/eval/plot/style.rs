@@ -20,29 +20,29 @@ const DASHES: [&str; 8] = [
     "14 3 5 3",
 ];
 
-/// The live people.
-pub(super) const LIVE: Stroke = Stroke {
+/// What matters most: in a plot of errors the live people.
+pub(crate) const LIVE: Stroke = Stroke {
     colour: "#000000",
     width: 3.0,
     dashes: "",
 };
 
 /// Lines that are no data.
-pub(super) const HELP: Stroke = Stroke {
+pub(crate) const HELP: Stroke = Stroke {
     colour: "#8a8a8a",
     width: 1.0,
     dashes: "",
 };
 
 /// The mesh.
-pub(super) const MESH: Stroke = Stroke {
+pub(crate) const MESH: Stroke = Stroke {
     colour: "#ececec",
     width: 1.0,
     dashes: "",
 };
 
-/// The attacks of the kind at this place. Sixty-four are told apart.
-pub(super) fn attack(at: usize) -> Stroke {
+/// The curve at this place, beside that of [`LIVE`]. Sixty-four are told apart.
+pub(crate) fn curve(at: usize) -> Stroke {
     Stroke {
         colour: COLOURS[at % COLOURS.len()],
         width: 2.0,
@@ -57,16 +57,16 @@ mod tests {
     #[test]
     fn no_two_curves_look_alike() {
         for at in 0..64 {
-            assert_ne!(attack(at), LIVE);
+            assert_ne!(curve(at), LIVE);
             assert!(
-                !attack(at).dashes.is_empty(),
+                !curve(at).dashes.is_empty(),
                 "only live people are a solid line"
             );
             for other in 0..at {
-                assert_ne!(attack(at), attack(other), "{at} and {other}");
+                assert_ne!(curve(at), curve(other), "{at} and {other}");
                 if at < 8 {
-                    assert_ne!(attack(at).colour, attack(other).colour);
-                    assert_ne!(attack(at).dashes, attack(other).dashes);
+                    assert_ne!(curve(at).colour, curve(other).colour);
+                    assert_ne!(curve(at).dashes, curve(other).dashes);
                 }
             }
         }

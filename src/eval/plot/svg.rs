@@ -4,25 +4,25 @@
 use std::fmt::Write as _;
 
 /// Where something is, in pixels from the left and from the top.
-pub(super) type Point = (f64, f64);
+pub(crate) type Point = (f64, f64);
 
 /// A picture that is being drawn.
-pub(super) struct Svg {
+pub(crate) struct Svg {
     text: String,
 }
 
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Stroke {
-    pub(super) colour: &'static str,
-    pub(super) width: f64,
+pub(crate) struct Stroke {
+    pub(crate) colour: &'static str,
+    pub(crate) width: f64,
     /// Lengths of dashes and gaps; none is a solid line.
-    pub(super) dashes: &'static str,
+    pub(crate) dashes: &'static str,
 }
 
 /// Where a text stands relative to its point.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
@@ -30,7 +30,7 @@ pub(super) enum Anchor {
 
 impl Svg {
     /// A picture of this size on a white ground of its own, so that it can be read on any other.
-    pub(super) fn new(width: f64, height: f64, title: &str) -> Svg {
+    pub(crate) fn new(width: f64, height: f64, title: &str) -> Svg {
         let mut svg = Svg {
             text: String::new(),
         };
@@ -46,7 +46,7 @@ impl Svg {
     }
 
     /// A line through points.
-    pub(super) fn line(&mut self, points: &[Point], stroke: Stroke) {
+    pub(crate) fn line(&mut self, points: &[Point], stroke: Stroke) {
         let Stroke {
             colour,
             width,
@@ -64,7 +64,7 @@ impl Svg {
     }
 
     /// An area within points, through which what is below it can be seen.
-    pub(super) fn area(&mut self, points: &[Point], colour: &str, opacity: f64) {
+    pub(crate) fn area(&mut self, points: &[Point], colour: &str, opacity: f64) {
         let points = listed(points);
         self.put(format_args!(
             "<polygon points=\"{points}\" fill=\"{colour}\" fill-opacity=\"{opacity}\"/>\n"
@@ -72,7 +72,7 @@ impl Svg {
     }
 
     /// A ring.
-    pub(super) fn ring(&mut self, (x, y): Point, radius: f64, colour: &str) {
+    pub(crate) fn ring(&mut self, (x, y): Point, radius: f64, colour: &str) {
         self.put(format_args!(
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"#ffffff\" stroke=\"{colour}\" \
              stroke-width=\"2\"/>\n"
@@ -80,12 +80,12 @@ impl Svg {
     }
 
     /// A text whose foot stands at a point.
-    pub(super) fn text(&mut self, (x, y): Point, anchor: Anchor, text: &str) {
+    pub(crate) fn text(&mut self, (x, y): Point, anchor: Anchor, text: &str) {
         self.styled_text((x, y), anchor, "", text);
     }
 
     /// A heading.
-    pub(super) fn heading(&mut self, (x, y): Point, anchor: Anchor, text: &str) {
+    pub(crate) fn heading(&mut self, (x, y): Point, anchor: Anchor, text: &str) {
         self.styled_text(
             (x, y),
             anchor,
@@ -95,7 +95,7 @@ impl Svg {
     }
 
     /// A text that is read from the bottom to the top.
-    pub(super) fn upright_text(&mut self, (x, y): Point, text: &str) {
+    pub(crate) fn upright_text(&mut self, (x, y): Point, text: &str) {
         let turned = format!(" transform=\"rotate(-90 {x:.1} {y:.1})\"");
         self.styled_text((x, y), Anchor::Middle, &turned, text);
     }
@@ -113,7 +113,7 @@ impl Svg {
     }
 
     /// The whole picture.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text += "</svg>\n";
         self.text
     }
