@@ -23,6 +23,21 @@ pub struct Place {
     number: u64,
 }
 
+/// Work that was given up, so that other work may come in.
+#[derive(Debug)]
+pub struct GivenUp<T> {
+    account: Account,
+    spent: f64,
+    piece: Piece<T>,
+}
+
+impl<T> GivenUp<T> {
+    /// The work.
+    pub fn into_work(self) -> T {
+        self.piece.work
+    }
+}
+
 /// The work of one account, the oldest first.
 #[derive(Debug)]
 struct Line<T> {
@@ -137,13 +152,41 @@ impl<T> Waiting<T> {
 
     /// The newest work of whoever has most of it, given up so that `cost` more of `account` may come in.
     /// `None` if `account` would then have no less than they, or they have nothing but what is firm.
-    pub fn make_room(&mut self, account: &Account, cost: f64) -> Option<T> {
-        let greatest = self.greatest_above(account, cost)?.clone();
-        let line = self.lines.get_mut(&greatest)?;
-        let at = line.pieces.iter().rposition(|piece| !piece.is_firm)?;
+    pub fn make_room(&mut self, account: &Account, cost: f64) -> Option<GivenUp<T>> {
+        let account = self.greatest_above(account, cost)?.clone();
+        let line = self.lines.get_mut(&account)?;
+        let (spent, at) = (
+            line.spent,
+            line.pieces.iter().rposition(|piece| !piece.is_firm)?,
+        );
         let piece = line.pieces.remove(at)?;
-        self.forget(&greatest, piece.cost);
-        Some(piece.work)
+        self.forget(&account, piece.cost);
+        Some(GivenUp {
+            account,
+            spent,
+            piece,
+        })
+    }
+
+    /// Takes work back that was given up for nothing. Of several pieces the last one comes first.
+    pub fn put_back(&mut self, given_up: GivenUp<T>) {
+        let GivenUp {
+            account,
+            spent,
+            piece,
+        } = given_up;
+        let line = self.lines.entry(account).or_insert(Line {
+            spent,
+            cost: 0.0,
+            pieces: VecDeque::new(),
+        });
+        line.cost += piece.cost;
+        self.cost += piece.cost;
+        self.count += 1;
+        let at = line
+            .pieces
+            .partition_point(|other| other.number < piece.number);
+        line.pieces.insert(at, piece);
     }
 
     /// Whether [`Waiting::make_room`] would give something up.
@@ -165,6 +208,25 @@ impl<T> Waiting<T> {
     pub fn has_others_than(&self, account: &Account) -> bool {
         let mut lines = self.lines.iter();
         lines.any(|(other, line)| other != account && !line.pieces.is_empty())
+    }
+
+    /// What all that waits of one account will probably take.
+    pub fn cost_of(&self, account: &Account) -> f64 {
+        let line = self.lines.get(account);
+        line.filter(|line| !line.pieces.is_empty())
+            .map_or(0.0, |line| line.cost)
+    }
+
+    /// All that waits, by account, with what it will probably take.
+    pub fn lines(&self) -> impl Iterator<Item = (&Account, f64, impl Iterator<Item = &T>)> {
+        let lines = self
+            .lines
+            .iter()
+            .filter(|(_, line)| !line.pieces.is_empty());
+        lines.map(|(account, line)| {
+            let works = line.pieces.iter().map(|piece| &piece.work);
+            (account, line.cost, works)
+        })
     }
 
     /// What all that waits will probably take.
@@ -308,12 +370,30 @@ mod tests {
         push(&mut waiting, "b", 3, 1.0);
         let new = account("c");
         assert!(waiting.gives_way_to(&new, 1.0));
-        assert_eq!(waiting.make_room(&new, 1.0), Some(("a".to_owned(), 7)));
+        let given_up = waiting.make_room(&new, 1.0).unwrap().into_work();
+        assert_eq!(given_up, ("a".to_owned(), 7));
         // Who would have as much as the greatest has no claim, and the greatest itself has none.
-        assert_eq!(waiting.make_room(&new, 7.0), None);
-        assert_eq!(waiting.make_room(&account("a"), 1.0), None);
+        assert!(waiting.make_room(&new, 7.0).is_none());
+        assert!(waiting.make_room(&account("a"), 1.0).is_none());
         assert!(!waiting.gives_way_to(&account("a"), 1.0));
         assert_eq!(waiting.len(), 10);
+    }
+
+    #[test]
+    fn what_was_given_up_for_nothing_is_back_in_its_place() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "a", 5, 1.0);
+        let new = account("c");
+        let given_up: Vec<_> = (0..3)
+            .map(|_| waiting.make_room(&new, 1.0).unwrap())
+            .collect();
+        assert_eq!((waiting.len(), waiting.cost()), (2, 2.0));
+        given_up
+            .into_iter()
+            .rev()
+            .for_each(|given_up| waiting.put_back(given_up));
+        assert_eq!((waiting.len(), waiting.cost()), (5, 5.0));
+        assert_eq!(order(&mut waiting), ["a0", "a1", "a2", "a3", "a4"]);
     }
 
     #[test]
@@ -321,11 +401,11 @@ mod tests {
         let mut waiting = Waiting::default();
         let firm = waiting.push(&account("a"), 9.0, true, 0);
         let new = account("b");
-        assert_eq!(waiting.make_room(&new, 1.0), None);
+        assert!(waiting.make_room(&new, 1.0).is_none());
         waiting.push(&account("a"), 1.0, false, 1);
         waiting.push(&account("a"), 1.0, true, 2);
-        assert_eq!(waiting.make_room(&new, 1.0), Some(1));
-        assert_eq!(waiting.make_room(&new, 1.0), None);
+        assert_eq!(waiting.make_room(&new, 1.0).unwrap().into_work(), 1);
+        assert!(waiting.make_room(&new, 1.0).is_none());
         assert_eq!(waiting.withdraw(&firm), Some(0));
     }
 

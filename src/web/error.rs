@@ -211,15 +211,21 @@ impl From<SampleError> for Error {
 
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
+        Error::from(&error)
+    }
+}
+
+impl From<&EngineError> for Error {
+    fn from(error: &EngineError) -> Error {
         // Neither the device that calls nor its user can do anything about the encoder that this
         // service was started with; whoever operates it should read why in the answer too.
-        if let EngineError::Store(error @ StoreError::Encoder { .. }) = &error {
+        if let EngineError::Store(error @ StoreError::Encoder { .. }) = error {
             tracing::error!(%error, "this service runs with another encoder than it was filled with");
             return Error::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
         }
         match error.fault() {
             Fault::Caller => Error::bad_request(error.to_string()),
-            Fault::Ours => Error::internal("to read or write templates", &error),
+            Fault::Ours => Error::internal("to read or write templates", error),
         }
     }
 }
@@ -245,7 +251,7 @@ impl From<Unidentified> for Error {
     fn from(error: Unidentified) -> Error {
         match error {
             Unidentified::Busy(busy) => busy.into(),
-            Unidentified::Failed(error) => error.into(),
+            Unidentified::Failed(error) => Error::from(&*error),
         }
     }
 }

@@ -53,7 +53,7 @@ fn what_is_let_in_says_that_it_takes_little() {
 /// may run in this process.
 #[test]
 #[cfg(target_os = "linux")]
-#[ignore = "needs optimised code, and this process for itself; CI runs it by name"]
+#[ignore = "needs optimised code, and this process for itself; run by name: cargo test --release --test it -- --ignored bombs"]
 fn a_hundred_kilobytes_take_less_than_a_second_and_no_more_memory_than_is_known() {
     let pipeline = FacePipeline::new(&PipelineOptions::default()).unwrap();
     // Once, so that what the networks keep is there before anything is measured.

@@ -7,8 +7,8 @@
 //!
 //! [`Scheduler`] has one thread, which does the work on the [`Pool`](crate::search::Pool) of the
 //! engine; those who ask hold none, and are told by a call. Whose turn it is follows from
-//! [`turns`](crate::turns), by measured cost ([`Pace`]): `rows x probes`, and what such passes
-//! took lately. A question is refused at once if its answer would come too late.
+//! [`turns`](crate::turns), by measured cost (`pace`): rows, values and probes, and what such
+//! passes took lately. A question is refused at once if its answer would come too late.
 
 mod pace;
 mod pass;
@@ -17,8 +17,6 @@ mod thread;
 
 pub use queue::{Question, QuestionQuery, Refusal, SchedulerLimits};
 pub use thread::{Answered, Asked, Scheduler, Unanswered};
-
-use pace::Pace;
 
 #[cfg(test)]
 mod tests;

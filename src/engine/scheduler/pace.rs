@@ -10,49 +10,63 @@ const NEWEST_WEIGHT: f64 = 0.25;
 /// small galleries take.
 const ROWS_OF_OVERHEAD: usize = 4096;
 
+/// What a pass goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) rows: usize,
+    /// Values of each.
+    pub(super) dimension: usize,
+}
+
 /// What passes took lately, by how many probes they had.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    seconds_per_row: [Option<f64>; SIZES],
+    seconds_per_value: [Option<f64>; SIZES],
 }
 
 impl Pace {
-    /// A pass over `rows` rows for `probes` probes took so long.
-    pub(super) fn learn(&mut self, rows: usize, probes: usize, taken: Duration) {
-        let seconds = taken.as_secs_f64() / weight(rows);
-        let known = &mut self.seconds_per_row[size(probes)];
+    /// A pass for `probes` probes took so long.
+    pub(super) fn learn(&mut self, extent: Extent, probes: usize, taken: Duration) {
+        let seconds = taken.as_secs_f64() / extent.values();
+        let known = &mut self.seconds_per_value[size(probes)];
         *known = Some(known.map_or(seconds, |before| {
             before + NEWEST_WEIGHT * (seconds - before)
         }));
     }
 
     /// How long such a pass will probably take. Zero as long as there was none of any kind.
-    pub(super) fn of(&self, rows: usize, probes: usize) -> Duration {
+    pub(super) fn of(&self, extent: Extent, probes: usize) -> Duration {
         if probes == 0 {
             return Duration::ZERO;
         }
         let at = size(probes);
-        let known = |at: &usize| self.seconds_per_row[*at].map(|seconds| (*at, seconds));
+        let known = |at: usize| self.seconds_per_value[at];
         // More probes take longer, and not in proportion, since they share the memory that is read.
         // What is guessed too low is corrected by the first pass; what is guessed too high would
         // keep that pass from ever happening.
-        let below = (0..=at).rev().find_map(|at| known(&at));
-        let below = below.map(|(known, seconds)| {
-            let times_as_many = f64::from(1_u32 << (at - known));
-            seconds * times_as_many.sqrt()
-        });
-        let above = (at..SIZES).find_map(|at| known(&at));
-        let above = above.map(|(_, seconds)| seconds);
-        let least = match (below, above) {
-            (Some(below), Some(above)) => below.min(above),
-            (one, other) => one.or(other).unwrap_or(0.0),
+        let guess = || {
+            let below = (0..at).rev().find_map(|below| Some((below, known(below)?)));
+            below.map(|(below, seconds)| seconds * f64::from(1_u32 << (at - below)).sqrt())
         };
-        Duration::from_secs_f64((least * weight(rows)).min(1e6))
+        let own = known(at).or_else(guess);
+        // So is what was measured once on a bad day: it is never more than so many smaller passes, nor
+        // than a larger one.
+        let smaller = (0..at).filter_map(|below| {
+            let times_as_many = f64::from(1_u32 << (at - below));
+            Some(known(below)? * times_as_many)
+        });
+        let larger = (at + 1..SIZES).filter_map(known);
+        let all = own.into_iter().chain(smaller).chain(larger);
+        let least = all.reduce(f64::min).unwrap_or(0.0);
+        Duration::from_secs_f64((least * extent.values()).min(1e6))
     }
 }
 
-fn weight(rows: usize) -> f64 {
-    rows.saturating_add(ROWS_OF_OVERHEAD) as f64
+impl Extent {
+    /// The values that a pass takes as long for as it does in all.
+    pub(super) fn values(self) -> f64 {
+        self.rows.saturating_add(ROWS_OF_OVERHEAD) as f64 * self.dimension as f64
+    }
 }
 
 /// The number of the class of passes with so many probes.
@@ -65,21 +79,28 @@ fn size(probes: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn rows_of(rows: usize) -> Extent {
+        Extent {
+            rows,
+            dimension: 512,
+        }
+    }
+
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     #[test]
     fn nothing_is_known_at_first() {
-        assert_eq!(Pace::default().of(1_000_000, 64), Duration::ZERO);
+        assert_eq!(Pace::default().of(rows_of(1_000_000), 64), Duration::ZERO);
         let mut pace = Pace::default();
-        pace.learn(1_000_000, 1, 10 * MILLISECOND);
-        assert_eq!(pace.of(1_000_000, 0), Duration::ZERO);
+        pace.learn(rows_of(1_000_000), 1, 10 * MILLISECOND);
+        assert_eq!(pace.of(rows_of(1_000_000), 0), Duration::ZERO);
     }
 
     #[test]
     fn what_was_measured_comes_back_and_what_was_not_is_guessed_from_its_neighbours() {
         let mut pace = Pace::default();
         let rows = 1_000_000 - ROWS_OF_OVERHEAD;
-        pace.learn(rows, 1, 10 * MILLISECOND);
+        pace.learn(rows_of(rows), 1, 10 * MILLISECOND);
         let near = |found: Duration, milliseconds: f64| {
             let found = found.as_secs_f64() * 1e3;
             assert!(
@@ -87,32 +108,53 @@ mod tests {
                 "{found}"
             );
         };
-        near(pace.of(rows, 1), 10.0);
-        near(pace.of(rows, 4), 20.0);
-        near(pace.of(2 * rows + ROWS_OF_OVERHEAD, 1), 20.0);
-        pace.learn(rows, 64, 80 * MILLISECOND);
-        near(pace.of(rows, 64), 80.0);
-        near(pace.of(rows, 33), 80.0);
-        near(pace.of(rows, 32), 10.0 * 32.0_f64.sqrt());
-        near(pace.of(rows, 4), 20.0);
-        near(pace.of(rows, 256), 160.0);
+        near(pace.of(rows_of(rows), 1), 10.0);
+        near(pace.of(rows_of(rows), 4), 20.0);
+        near(pace.of(rows_of(2 * rows + ROWS_OF_OVERHEAD), 1), 20.0);
+        pace.learn(rows_of(rows), 64, 80 * MILLISECOND);
+        near(pace.of(rows_of(rows), 64), 80.0);
+        near(pace.of(rows_of(rows), 33), 80.0);
+        near(pace.of(rows_of(rows), 32), 10.0 * 32.0_f64.sqrt());
+        near(pace.of(rows_of(rows), 4), 20.0);
+        near(pace.of(rows_of(rows), 256), 160.0);
     }
 
     #[test]
     fn it_follows_a_machine_that_becomes_slower() {
         let mut pace = Pace::default();
-        pace.learn(1_000_000, 1, MILLISECOND);
+        pace.learn(rows_of(1_000_000), 1, MILLISECOND);
         for _ in 0..20 {
-            pace.learn(1_000_000, 1, 10 * MILLISECOND);
+            pace.learn(rows_of(1_000_000), 1, 10 * MILLISECOND);
         }
-        assert!(pace.of(1_000_000, 1) > 9 * MILLISECOND);
+        assert!(pace.of(rows_of(1_000_000), 1) > 9 * MILLISECOND);
+    }
+
+    #[test]
+    fn one_bad_pass_does_not_keep_others_of_its_kind_away_for_ever() {
+        let mut pace = Pace::default();
+        pace.learn(rows_of(1_000_000), 64, Duration::from_secs(100));
+        pace.learn(rows_of(1_000_000), 32, 50 * MILLISECOND);
+        assert!(pace.of(rows_of(1_000_000), 64) <= 101 * MILLISECOND);
+        pace.learn(rows_of(1_000_000), 128, 80 * MILLISECOND);
+        assert!(pace.of(rows_of(1_000_000), 64) <= 81 * MILLISECOND);
+    }
+
+    #[test]
+    fn a_gallery_of_long_rows_does_not_make_one_of_short_rows_look_slow() {
+        let mut pace = Pace::default();
+        let extent = |dimension| Extent {
+            rows: 1_000_000,
+            dimension,
+        };
+        pace.learn(extent(4096), 1, 320 * MILLISECOND);
+        assert!(pace.of(extent(128), 1) <= 11 * MILLISECOND);
     }
 
     #[test]
     fn no_number_is_too_large() {
         let mut pace = Pace::default();
-        pace.learn(0, usize::MAX, Duration::MAX);
-        pace.learn(usize::MAX, 1, Duration::MAX);
-        let _ = pace.of(usize::MAX, usize::MAX);
+        pace.learn(rows_of(0), usize::MAX, Duration::MAX);
+        pace.learn(rows_of(usize::MAX), 1, Duration::MAX);
+        let _ = pace.of(rows_of(usize::MAX), usize::MAX);
     }
 }

@@ -1,22 +1,32 @@
 //! One pass over a gallery for all questions that share it.
 
 use super::queue::Question;
-use crate::engine::{EngineError, Gallery, Identification};
+use crate::engine::{EngineError, Fault, Gallery, Identification};
 use crate::search::Query;
 
-/// Answers all questions, which are of one gallery, in order: each has an answer or an error of its
-/// own.
+/// Answers all questions, which are of one gallery, in order.
+///
+/// # Errors
+///
+/// If none of them can be answered, since the gallery is damaged. What is the fault of one question is
+/// its own answer alone.
 pub(super) fn answer(
     gallery: &Gallery,
     questions: &[&Question],
-) -> Vec<Result<Vec<Identification>, EngineError>> {
+) -> Result<Vec<Result<Vec<Identification>, EngineError>>, EngineError> {
     let queries: Vec<Query<'_>> = questions.iter().flat_map(|asked| asked.queries()).collect();
-    let Ok(answers) = gallery.identify_many(&queries) else {
-        // Whoever is at fault must not spoil the answers of the others.
-        let alone = |asked: &&Question| gallery.identify_many(&asked.queries().collect::<Vec<_>>());
-        return questions.iter().map(alone).collect();
+    let answers = match gallery.identify_many(&queries) {
+        Ok(answers) => answers,
+        Err(error) if error.fault() == Fault::Ours => return Err(error),
+        Err(_of_one) => {
+            let alone = |asked: &&Question| {
+                let queries: Vec<Query<'_>> = asked.queries().collect();
+                gallery.identify_many(&queries)
+            };
+            return Ok(questions.iter().map(alone).collect());
+        }
     };
     let mut answers = answers.into_iter();
     let own = |asked: &&Question| Ok(answers.by_ref().take(asked.probes()).collect());
-    questions.iter().map(own).collect()
+    Ok(questions.iter().map(own).collect())
 }

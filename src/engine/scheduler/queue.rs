@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Pace;
+use super::pace::{Extent, Pace};
 use crate::code::Probe;
 use crate::engine::{Gallery, IdentifyOptions};
 use crate::search::Query;
@@ -18,8 +18,6 @@ const PROBES_PER_PASS_MAX: usize = 512;
 /// More than the least number of probes share a pass only if it takes no longer than this, since
 /// whoever comes meanwhile waits for its end.
 const PASS_MAX: Duration = Duration::from_millis(200);
-/// What a question costs beside the rows: as much as so many more.
-const ROWS_OF_OVERHEAD: usize = 4096;
 
 /// One or several people to be identified in one gallery, for one account.
 #[derive(Debug)]
@@ -84,14 +82,14 @@ pub(super) struct Queue<A> {
 pub(super) struct Entry<A> {
     pub(super) question: Question,
     pub(super) answered: A,
-    rows: usize,
+    extent: Extent,
 }
 
 /// Questions of one gallery that are answered together.
 #[derive(Debug)]
 pub(super) struct Pass<A> {
     pub(super) gallery: Gallery,
-    pub(super) rows: usize,
+    pub(super) extent: Extent,
     pub(super) probes: usize,
     pub(super) entries: Vec<Entry<A>>,
 }
@@ -148,17 +146,15 @@ impl<A> Queue<A> {
         now: Instant,
     ) -> Result<(), Refusal> {
         let key = Arc::as_ptr(&gallery.partition).addr();
-        if self.fits(key, gallery.templates(), probes, now) {
+        let extent = extent(gallery);
+        if self.fits(account, key, extent, probes, now) {
             return Ok(());
         }
         // Others may have to give way; that is seen when it comes.
-        if self
-            .waiting
-            .gives_way_to(account, cost(gallery.templates(), probes))
-        {
+        if self.waiting.gives_way_to(account, cost(extent, probes)) {
             return Ok(());
         }
-        Err(self.refusal(self.waiting.has_others_than(account), now))
+        Err(self.refusal(account, now))
     }
 
     /// Lets a question in unless its answer would come too late. One that is firm is let in whatever
@@ -170,22 +166,29 @@ impl<A> Queue<A> {
         is_firm: bool,
         now: Instant,
     ) -> Result<Pushed<A>, (A, Refusal)> {
-        let (rows, probes) = (question.gallery.templates(), question.probes());
-        let (account, cost) = (question.account.clone(), cost(rows, probes));
+        let (extent, probes) = (extent(&question.gallery), question.probes());
+        let (account, cost) = (question.account.clone(), cost(extent, probes));
         let mut displaced = Vec::new();
-        while !is_firm && !self.fits(question.gallery_key(), rows, probes, now) {
-            let Some(entry) = self.waiting.make_room(&account, cost) else {
-                return Err((
-                    answered,
-                    self.refusal(self.waiting.has_others_than(&account), now),
-                ));
+        while !is_firm && !self.fits(&account, question.gallery_key(), extent, probes, now) {
+            let Some(given_up) = self.waiting.make_room(&account, cost) else {
+                // Nobody gives anything up for one who does not come in.
+                for given_up in displaced.into_iter().rev() {
+                    self.waiting.put_back(given_up);
+                }
+                return Err((answered, self.refusal(&account, now)));
             };
-            displaced.push((entry, self.refusal(true, now)));
+            displaced.push(given_up);
         }
+        let again_after = self.again_after(now);
+        let displaced = displaced.into_iter().map(|given_up| {
+            let refusal = Refusal::AboveShare { again_after };
+            (given_up.into_work(), refusal)
+        });
+        let displaced = displaced.collect();
         let entry = Entry {
             question,
             answered,
-            rows,
+            extent,
         };
         let place = self.waiting.push(&account, cost, is_firm, entry);
         Ok(Pushed { place, displaced })
@@ -208,8 +211,8 @@ impl<A> Queue<A> {
     /// The questions that are answered next, together.
     pub(super) fn take_pass(&mut self, now: Instant) -> Option<Pass<A>> {
         let (_, first) = self.waiting.take_next()?;
-        let (key, rows) = (first.question.gallery_key(), first.rows);
-        let probes_max = self.probes_per_pass(rows);
+        let (key, extent) = (first.question.gallery_key(), first.extent);
+        let probes_max = self.probes_per_pass(extent);
         let gallery = first.question.gallery.clone();
         let (mut probes, mut entries) = (first.question.probes(), vec![first]);
         let fits = |entry: &Entry<A>, probes: usize| {
@@ -219,18 +222,23 @@ impl<A> Queue<A> {
             probes += entry.question.probes();
             entries.push(entry);
         }
-        self.busy_until = Some(now + self.pace.of(rows, probes));
+        self.busy_until = Some(now + self.pace.of(extent, probes));
         Some(Pass {
             gallery,
-            rows,
+            extent,
             probes,
             entries,
         })
     }
 
-    /// A pass is over.
-    pub(super) fn learn(&mut self, rows: usize, probes: usize, taken: Duration) {
-        self.pace.learn(rows, probes, taken);
+    /// A pass is over, and answered its questions in this time.
+    pub(super) fn learn(&mut self, extent: Extent, probes: usize, taken: Duration) {
+        self.pace.learn(extent, probes, taken);
+        self.busy_until = None;
+    }
+
+    /// A pass is over, and says nothing of how long others take.
+    pub(super) fn fail(&mut self) {
         self.busy_until = None;
     }
 
@@ -252,59 +260,109 @@ impl<A> Queue<A> {
 
     /// Whether a question comes to its answer in time, if it came now. One that comes first does, however
     /// long that takes.
-    fn fits(&self, key: usize, rows: usize, probes: usize, now: Instant) -> bool {
+    fn fits(
+        &self,
+        account: &Account,
+        key: usize,
+        extent: Extent,
+        probes: usize,
+        now: Instant,
+    ) -> bool {
         if self.waiting.is_empty() {
             return true;
         }
+        let own = self.waiting.cost_of(account) + cost(extent, probes);
+        // Of what another account has waiting no more than this comes before the question: the rest
+        // is served after it.
+        let before = |other: &Account, cost: f64| {
+            if other == account {
+                1.0
+            } else {
+                (own / cost).min(1.0)
+            }
+        };
+        let waiting = self.waiting.lines().flat_map(|(other, cost, entries)| {
+            let share = before(other, cost);
+            entries.map(move |entry| (entry, share))
+        });
         self.waiting.len() < self.limits.questions_max
-            && self.time_to_answer(Some((key, rows, probes)), now) <= self.limits.answer_within
+            && self.time_to_answer(waiting, Some((key, extent, probes)), now)
+                <= self.limits.answer_within
     }
 
-    /// How long it takes until all that waits is answered, with one more question.
-    fn time_to_answer(&self, more: Option<(usize, usize, usize)>, now: Instant) -> Duration {
-        let waiting = self.waiting.iter().map(|entry| {
+    /// How long it takes until such shares of what waits are answered, with one more question.
+    fn time_to_answer<'a>(
+        &'a self,
+        waiting: impl Iterator<Item = (&'a Entry<A>, f64)>,
+        more: Option<(usize, Extent, usize)>,
+        now: Instant,
+    ) -> Duration
+    where
+        A: 'a,
+    {
+        let waiting = waiting.map(|(entry, share)| {
             let question = &entry.question;
-            (question.gallery_key(), entry.rows, question.probes())
+            let probes = question.probes() as f64 * share;
+            (question.gallery_key(), entry.extent, probes)
         });
-        let mut galleries: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-        for (key, rows, probes) in waiting.chain(more) {
-            let (known, sum) = galleries.entry(key).or_default();
-            (*known, *sum) = (rows.max(*known), *sum + probes);
+        let more = more.map(|(key, extent, probes)| (key, extent, probes as f64));
+        let mut galleries: BTreeMap<usize, (Extent, f64)> = BTreeMap::new();
+        for (key, extent, probes) in waiting.chain(more) {
+            let (_, sum) = galleries.entry(key).or_insert((extent, 0.0));
+            *sum += probes;
         }
-        let passes = galleries.values().map(|&(rows, probes)| {
-            let per_pass = self.probes_per_pass(rows);
+        let passes = galleries.values().map(|&(extent, probes)| {
+            let probes = probes.ceil() as usize;
+            let per_pass = self.probes_per_pass(extent);
             let full = u32::try_from(probes / per_pass).unwrap_or(u32::MAX);
-            self.pace.of(rows, per_pass).saturating_mul(full)
-                + self.pace.of(rows, probes % per_pass)
+            let rest = self.pace.of(extent, probes % per_pass);
+            let full = self.pace.of(extent, per_pass).saturating_mul(full);
+            full.saturating_add(rest)
         });
         let left = self
             .busy_until
             .map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
-        left + passes.sum::<Duration>()
+        passes.fold(left, Duration::saturating_add)
     }
 
-    /// How many probes share a pass over so many rows.
-    fn probes_per_pass(&self, rows: usize) -> usize {
+    /// How many probes share a pass over so much.
+    fn probes_per_pass(&self, extent: Extent) -> usize {
         let mut probes = PROBES_PER_PASS_MIN;
-        let is_known = !self.pace.of(rows, probes).is_zero();
-        while is_known && probes < PROBES_PER_PASS_MAX && self.pace.of(rows, 2 * probes) <= PASS_MAX
+        let is_known = !self.pace.of(extent, probes).is_zero();
+        while is_known
+            && probes < PROBES_PER_PASS_MAX
+            && self.pace.of(extent, 2 * probes) <= PASS_MAX
         {
             probes *= 2;
         }
         probes
     }
 
-    fn refusal(&self, is_above_share: bool, now: Instant) -> Refusal {
-        let wait = self.time_to_answer(None, now);
-        let again_after = wait.saturating_sub(self.limits.answer_within / 2);
-        if is_above_share {
+    /// Only who keeps others waiting is above a share.
+    fn refusal(&self, account: &Account, now: Instant) -> Refusal {
+        let again_after = self.again_after(now);
+        let waits_itself = self.waiting.cost_of(account) > 0.0;
+        if waits_itself && self.waiting.has_others_than(account) {
             Refusal::AboveShare { again_after }
         } else {
             Refusal::Busy { again_after }
         }
     }
+
+    fn again_after(&self, now: Instant) -> Duration {
+        let all = self.waiting.iter().map(|entry| (entry, 1.0));
+        let wait = self.time_to_answer(all, None, now);
+        wait.saturating_sub(self.limits.answer_within / 2)
+    }
 }
 
-fn cost(rows: usize, probes: usize) -> f64 {
-    rows.saturating_add(ROWS_OF_OVERHEAD) as f64 * probes as f64
+fn extent(gallery: &Gallery) -> Extent {
+    Extent {
+        rows: gallery.templates(),
+        dimension: gallery.encoder().dimension(),
+    }
+}
+
+fn cost(extent: Extent, probes: usize) -> f64 {
+    extent.values() * probes as f64
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::pace::Extent;
 use super::queue::Queue;
 use super::*;
 use crate::code::Probe;
@@ -16,6 +17,11 @@ use crate::turns::Account;
 use crate::types::{Bcid, Embedding, EncoderId, Timestamp};
 
 const DIMENSION: usize = 16;
+/// The galleries of these tests.
+const SMALL: Extent = Extent {
+    rows: 20,
+    dimension: DIMENSION,
+};
 const ALL: IdentifyOptions = IdentifyOptions {
     limit: 1000,
     threshold: None,
@@ -148,7 +154,7 @@ mod queue {
         queue.take_all();
         assert!(queue.push(asked(&gallery, 300), 7, false, now).is_ok());
         assert_eq!(answered_together(&mut queue, now), [7]);
-        queue.learn(20, 128, Duration::from_millis(190));
+        queue.learn(SMALL, 128, Duration::from_millis(190));
         fill(&mut queue);
         assert_eq!(
             answered_together(&mut queue, now).len(),
@@ -157,8 +163,8 @@ mod queue {
         );
         queue.take_all();
         for _ in 0..40 {
-            queue.learn(20, 64, Duration::from_secs(1));
-            queue.learn(20, 128, Duration::from_secs(2));
+            queue.learn(SMALL, 64, Duration::from_secs(1));
+            queue.learn(SMALL, 128, Duration::from_secs(2));
         }
         fill(&mut queue);
         assert_eq!(answered_together(&mut queue, now).len(), 2);
@@ -198,9 +204,9 @@ mod queue {
             questions_max: 1000,
         };
         let (mut queue, now) = (Queue::new(limits), Instant::now());
-        queue.learn(20, 1, Duration::from_millis(100));
-        queue.learn(20, 64, Duration::from_millis(100));
-        queue.learn(20, 128, Duration::from_secs(10));
+        queue.learn(SMALL, 1, Duration::from_millis(100));
+        queue.learn(SMALL, 64, Duration::from_millis(100));
+        queue.learn(SMALL, 128, Duration::from_secs(10));
         assert!(
             queue.push(asked(&gallery, 640), 0, false, now).is_ok(),
             "nothing else waits"
@@ -258,6 +264,58 @@ mod queue {
             queue.push(by("many", &gallery, 1), 300, true, now).is_ok(),
             "it is firm"
         );
+    }
+
+    #[test]
+    fn who_asks_one_thing_is_not_refused_for_what_others_will_wait_for() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let (busy, other) = (gallery(&engine, "bws.1"), gallery(&engine, "bws.2"));
+        let limits = SchedulerLimits {
+            answer_within: Duration::from_millis(700),
+            questions_max: 1000,
+        };
+        let (mut queue, now) = (Queue::new(limits), Instant::now());
+        queue.learn(SMALL, 1, Duration::from_millis(60));
+        queue.learn(SMALL, 64, Duration::from_millis(900));
+        // A long call has a piece that runs, and firm ones that wait.
+        for tag in 0..3 {
+            let pushed = queue.push(by("many", &busy, 64), tag, true, now);
+            assert!(pushed.is_ok());
+        }
+        assert_eq!(answered_together(&mut queue, now), [0]);
+        let later = now + Duration::from_millis(500);
+        for (tag, of) in [(10, &busy), (11, &other)] {
+            let account = format!("new {tag}");
+            assert!(queue.check(&Account::new(&account), of, 1, later).is_ok());
+            assert!(queue.push(by(&account, of, 1), tag, false, later).is_ok());
+        }
+        // A refusal for want of time blames nobody who has nothing waiting.
+        let refusal = queue.push(by("newest", &other, 640), 12, false, now).err();
+        assert!(matches!(refusal, Some((12, Refusal::Busy { .. }))));
+    }
+
+    #[test]
+    fn nobody_gives_anything_up_for_one_who_is_refused_all_the_same() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let gallery = gallery(&engine, "bws.1");
+        let limits = SchedulerLimits {
+            answer_within: Duration::from_millis(100),
+            questions_max: 1000,
+        };
+        let (mut queue, now) = (Queue::new(limits), Instant::now());
+        for tag in 0..5 {
+            assert!(
+                queue
+                    .push(by("many", &gallery, 10), tag, false, now)
+                    .is_ok()
+            );
+        }
+        queue.learn(SMALL, 1, Duration::from_secs(1));
+        let refusal = queue
+            .push(by("newcomer", &gallery, 30), 9, false, now)
+            .err();
+        assert!(matches!(refusal, Some((9, Refusal::Busy { .. }))));
+        assert_eq!(answered_together(&mut queue, now), [0, 1, 2, 3, 4]);
     }
 
     #[test]
@@ -369,7 +427,7 @@ fn one_that_cannot_be_answered_spoils_no_other() {
             vec![query(&mut rng, ALL), query(&mut rng, ALL)],
         ),
     ];
-    let answers = pass::answer(&gallery, &questions.iter().collect::<Vec<_>>());
+    let answers = pass::answer(&gallery, &questions.iter().collect::<Vec<_>>()).unwrap();
     let lengths: Vec<Option<usize>> = answers
         .iter()
         .map(|answer| answer.as_ref().ok().map(Vec::len))

@@ -32,7 +32,7 @@ pub enum Unanswered {
     Late,
     /// It cannot be answered.
     #[error(transparent)]
-    Failed(#[from] EngineError),
+    Failed(Arc<EngineError>),
     /// The search panicked.
     #[error("the search panicked")]
     Panicked,
@@ -180,11 +180,15 @@ impl Shared {
             let Some(pass) = pass else {
                 continue;
             };
-            let (rows, probes) = (pass.rows, pass.probes);
+            let (extent, probes) = (pass.extent, pass.probes);
             let began = (self.clock)();
-            let told = answered(pass);
+            let (told, is_answered) = answered(pass);
             let taken = (self.clock)().saturating_duration_since(began);
-            self.state().queue.learn(rows, probes, taken);
+            if is_answered {
+                self.state().queue.learn(extent, probes, taken);
+            } else {
+                self.state().queue.fail();
+            }
             for (answered, answer) in told {
                 answered(answer);
             }
@@ -241,8 +245,11 @@ impl Shared {
     }
 }
 
-/// Carries a pass out: who is to be told what.
-fn answered(pass: Pass<Answered>) -> Vec<(Answered, Result<Vec<Identification>, Unanswered>)> {
+/// Who is to be told what.
+type Told = Vec<(Answered, Result<Vec<Identification>, Unanswered>)>;
+
+/// Carries a pass out. Also tells whether it went over the gallery.
+fn answered(pass: Pass<Answered>) -> (Told, bool) {
     let (questions, answered): (Vec<Question>, Vec<Answered>) = pass
         .entries
         .into_iter()
@@ -251,17 +258,24 @@ fn answered(pass: Pass<Answered>) -> Vec<(Answered, Result<Vec<Identification>, 
     let asked: Vec<&Question> = questions.iter().collect();
     // A search shares nothing that a panic could leave half-changed: it reads a snapshot.
     let answers = catch_unwind(AssertUnwindSafe(|| pass::answer(&pass.gallery, &asked)));
-    let answers: Vec<Result<Vec<Identification>, Unanswered>> = match answers {
-        Ok(answers) => answers
-            .into_iter()
-            .map(|answer| answer.map_err(Unanswered::from))
-            .collect(),
-        Err(_panic) => questions
-            .iter()
-            .map(|_| Err(Unanswered::Panicked))
-            .collect(),
+    let (answers, is_answered): (Vec<Result<Vec<Identification>, Unanswered>>, bool) = match answers
+    {
+        Ok(Ok(answers)) => {
+            let own = |error| Unanswered::Failed(Arc::new(error));
+            let answers = answers.into_iter().map(|answer| answer.map_err(own));
+            (answers.collect(), true)
+        }
+        Ok(Err(error)) => {
+            let error = Arc::new(error);
+            let same = |_: &Question| Err(Unanswered::Failed(error.clone()));
+            (questions.iter().map(same).collect(), false)
+        }
+        Err(_panic) => {
+            let same = |_: &Question| Err(Unanswered::Panicked);
+            (questions.iter().map(same).collect(), false)
+        }
     };
-    answered.into_iter().zip(answers).collect()
+    (answered.into_iter().zip(answers).collect(), is_answered)
 }
 
 impl fmt::Debug for Scheduler {

@@ -89,10 +89,12 @@ impl Faces {
 
     pub(super) fn check(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
         let state = self.state();
-        if self.fits(&state, pictures) || state.waiting.gives_way_to(account, pictures as f64) {
+        if self.fits(&state, account, pictures)
+            || state.waiting.gives_way_to(account, pictures as f64)
+        {
             return Ok(());
         }
-        Err(self.busy(&state, state.waiting.has_others_than(account)))
+        Err(self.busy(&state, is_above_share(&state, account)))
     }
 
     async fn turn(&self, account: &Account, pictures: usize, is_firm: bool) -> Result<Turn, Busy> {
@@ -113,10 +115,16 @@ impl Faces {
     ) -> Result<Place, Busy> {
         let mut state = self.state();
         let cost = pictures as f64;
-        while !is_firm && !self.fits(&state, pictures) {
-            if state.waiting.make_room(account, cost).is_none() {
-                return Err(self.busy(&state, state.waiting.has_others_than(account)));
-            }
+        let mut displaced = Vec::new();
+        while !is_firm && !self.fits(&state, account, pictures) {
+            let Some(given_up) = state.waiting.make_room(account, cost) else {
+                // Nobody gives anything up for one who does not come in.
+                for given_up in displaced.into_iter().rev() {
+                    state.waiting.put_back(given_up);
+                }
+                return Err(self.busy(&state, is_above_share(&state, account)));
+            };
+            displaced.push(given_up);
         }
         let place = state
             .waiting
@@ -145,11 +153,17 @@ impl Faces {
         }
     }
 
-    fn fits(&self, state: &State, pictures: usize) -> bool {
+    fn fits(&self, state: &State, account: &Account, pictures: usize) -> bool {
         if state.waiting.is_empty() && state.running < self.0.workers {
             return true;
         }
-        let cost = state.waiting.cost() + pictures as f64;
+        let own = state.waiting.cost_of(account) + pictures as f64;
+        // Of what another account has waiting no more than this comes before: the rest is served after.
+        let others = state
+            .waiting
+            .lines()
+            .filter(|(other, ..)| *other != account);
+        let cost = own + others.map(|(_, cost, _)| cost.min(own)).sum::<f64>();
         state.waiting.len() < self.0.queue_max && self.time(state, cost) <= self.0.wait
     }
 
@@ -173,6 +187,11 @@ impl Faces {
         // Nothing of ours panics while it changes the state.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Only who keeps others waiting is above a share.
+fn is_above_share(state: &State, account: &Account) -> bool {
+    state.waiting.cost_of(account) > 0.0 && state.waiting.has_others_than(account)
 }
 
 impl State {

@@ -56,7 +56,7 @@ pub(super) struct Busy {
 #[derive(Debug)]
 pub(super) enum Unidentified {
     Busy(Busy),
-    Failed(EngineError),
+    Failed(Arc<EngineError>),
 }
 
 /// How much is done at once, and how long the rest may wait.

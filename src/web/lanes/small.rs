@@ -1,6 +1,7 @@
 //! Work that is short, or that waits for the disk: so many at once, and nobody is refused.
 
 use std::panic;
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task;
@@ -9,13 +10,13 @@ use tracing::Span;
 /// Runs so many at once on threads.
 #[derive(Debug)]
 pub(super) struct Threads {
-    running: Semaphore,
+    running: Arc<Semaphore>,
 }
 
 impl Threads {
     pub(super) fn new(count: usize) -> Threads {
         Threads {
-            running: Semaphore::new(count),
+            running: Arc::new(Semaphore::new(count)),
         }
     }
 
@@ -23,8 +24,13 @@ impl Threads {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        let turn = self.running.acquire().await;
-        let _turn = turn.expect("nobody closes this semaphore");
+        let turn = self.running.clone().acquire_owned().await;
+        let turn = turn.expect("nobody closes this semaphore");
+        let work = move || {
+            // Given back when the work is done, not when somebody stops waiting for it.
+            let _turn = turn;
+            work()
+        };
         match on_thread(work).await {
             Some(answer) => answer,
             // Nobody waits for the answer of a service that is shutting down.

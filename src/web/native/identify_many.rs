@@ -220,7 +220,7 @@ impl Lines {
         let found = found.map_err(|error| {
             if let Unidentified::Failed(error) = error {
                 // Logs it; who calls sees that the answer breaks off.
-                drop(Problem::from(error));
+                drop(Problem::from(&*error));
             }
             BrokenOff
         })?;

@@ -329,7 +329,7 @@ impl From<Unidentified> for Problem {
     fn from(error: Unidentified) -> Problem {
         match error {
             Unidentified::Busy(busy) => busy.into(),
-            Unidentified::Failed(error) => error.into(),
+            Unidentified::Failed(error) => Problem::from(&*error),
         }
     }
 }
@@ -370,7 +370,13 @@ impl From<StoreError> for Problem {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Problem {
-        let code = match &error {
+        Problem::from(&error)
+    }
+}
+
+impl From<&EngineError> for Problem {
+    fn from(error: &EngineError) -> Problem {
+        let code = match error {
             EngineError::NoSamples => Code::NoSamples,
             EngineError::NoPartition { .. } => Code::PartitionNotFound,
             EngineError::Dimension { .. } => Code::InvalidEmbedding,

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::data_url::{self, DataUrl};
+use super::super::lanes::Left;
 use super::super::state::AppState;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
-use crate::face::Patience;
 use crate::intake::{Announced, Demand, SAMPLES_MAX, Sample, Samples};
 use crate::turns::Account;
 use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
@@ -120,23 +120,21 @@ impl GivenSamples {
     ) -> Result<Samples, Problem> {
         let pictures = self.pictures.count();
         if pictures == 0 {
-            return self.take_in_now(state, &Patience::endless());
+            return self.take_in_now(state, &Left::default());
         }
         let shared = state.clone();
-        let work = move |left| {
-            let patience = shared.intake().patience().until_left(left);
-            self.take_in_now(&shared, &patience)
-        };
+        let work = move |left| self.take_in_now(&shared, &left);
         state.lanes().see(account, pictures, work).await?
     }
 
     /// Takes the processor for as long as pictures take.
-    fn take_in_now(self, state: &AppState, patience: &Patience) -> Result<Samples, Problem> {
+    fn take_in_now(self, state: &AppState, left: &Left) -> Result<Samples, Problem> {
         let mut taking = state.intake().begin(&self.announced())?;
         for picture in self.pictures.into_kept() {
             let bytes = picture.bytes();
             let bytes = bytes.map_err(|problem| problem.of_sample(taking.taken()))?;
-            taking.add_picture(&bytes, patience)?;
+            let patience = state.intake().patience().until_left(left.clone());
+            taking.add_picture(&bytes, &patience)?;
         }
         for values in self.embeddings.into_kept() {
             let found = values.count();

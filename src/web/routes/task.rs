@@ -1,8 +1,9 @@
 //! What the task calls of a token have in common.
 
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::super::auth::Caller;
@@ -160,8 +161,15 @@ where
     } else {
         begun
     };
-    let done = work(state.clone(), claims, samples).await;
-    end(begun, done).await
+    // A try is counted also if the work panics, and what came before is no longer its result.
+    let done = AssertUnwindSafe(work(state.clone(), claims, samples)).catch_unwind();
+    match done.await {
+        Ok(done) => end(begun, done).await,
+        Err(panic) => {
+            let _counted = end(begun, Err(Error::panicked())).await;
+            panic::resume_unwind(panic)
+        }
+    }
 }
 
 /// Samples as templates.
