@@ -78,7 +78,7 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &["gallery snapshot", "gallery export"],
     ),
     (
-        &["load", "upload", "read", "ingest"],
+        &["upload", "read", "ingest"],
         &["gallery import", "gallery restore"],
     ),
     (
