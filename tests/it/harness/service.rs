@@ -55,6 +55,7 @@ impl Service {
         // A machine with much else to do must not make a test fail.
         settings.queue_wait = Duration::from_secs(300);
         settings.search_wait = Duration::from_secs(300);
+        settings.picture_time_max = Duration::from_secs(300);
         settings.snapshot_dir = Some(directory.path().join("snapshots"));
         change(&mut settings);
         let state = state(&store, &server_key, &settings, &clock);
