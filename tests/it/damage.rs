@@ -104,6 +104,12 @@ const READS: &[(&str, Read)] = &[
     ("Gallery::verify", |it| {
         said(it.gallery()?.verify(ClassId(3), &[&sample().embedding]))
     }),
+    ("Gallery::similarity_to_class", |it| {
+        said(
+            it.gallery()?
+                .similarity_to_class(ClassId(3), &[&sample().embedding]),
+        )
+    }),
     ("Gallery::improving", |it| {
         let samples = [sample()];
         let good = it.gallery()?.improving(ClassId(3), &samples, 0.5)?;

@@ -54,7 +54,9 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         assert!((200..300).contains(&self.status), "{self:?}");
         let kind = self.header("content-type");
-        assert!(kind.starts_with("application/json"), "{kind}");
+        // A line of JSON is JSON.
+        let is_json = kind.starts_with("application/json") || kind == "application/x-ndjson";
+        assert!(is_json, "{kind}");
         serde_json::from_str(&self.body).unwrap()
     }
 

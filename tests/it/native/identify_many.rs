@@ -92,8 +92,13 @@ fn all_probes_are_checked_before_the_first_line() {
             "no_samples",
             None,
         ),
-        (json!({ "encoder": "mine" }), 400, "malformed_body", None),
-        (json!({ "embeddings": [good] }), 400, "malformed_body", None),
+        (json!({ "encoder": "mine" }), 400, "no_samples", None),
+        (
+            json!({ "embeddings": [good] }),
+            400,
+            "invalid_parameter",
+            None,
+        ),
         (
             json!({ "embeddings": [good, vec![0.0; 16]], "encoder": "mine" }),
             422,
