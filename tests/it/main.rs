@@ -66,5 +66,6 @@ mod packed;
 #[cfg(feature = "web")]
 mod quality;
 mod search;
+#[cfg(feature = "web")]
 mod soak;
 mod storage_model;
