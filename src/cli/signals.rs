@@ -1,6 +1,7 @@
 //! What the operating system tells the service: to stop, to stop at once, to read its settings
 //! again.
 
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ enum Wish {
 }
 
 /// Takes signals from now on. The receiver is told of the first that asks to stop; `reload` is
-/// called for each that asks for it.
+/// called, on a thread of its own, after each that asks for it, or once after several that come
+/// meanwhile.
 ///
 /// The process ends at once on a second signal to stop, and also when it has not ended by itself
 /// `stop_wait` and a moment after the first: a picture that is being looked at, or a merge, must
@@ -41,11 +43,19 @@ pub(super) fn watch(
         Signals::new().context("asking for signals")?
     };
     let (stop, stopped) = oneshot::channel();
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || obey(&runtime, signals, stop, stop_wait, &reload))
-        .context("preparing for signals")?;
+    // It may wait for a disk, for which the signals after it do not.
+    let (wanted, wishes) = mpsc::sync_channel(1);
+    spawn("reload", move || wishes.iter().for_each(|()| reload()))?;
+    spawn("signals", move || {
+        obey(&runtime, signals, stop, stop_wait, &wanted);
+    })?;
     Ok(stopped)
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.context("preparing for signals")?;
+    Ok(())
 }
 
 #[expect(
@@ -57,10 +67,11 @@ fn obey(
     mut signals: Signals,
     stop: oneshot::Sender<()>,
     stop_wait: Duration,
-    reload: &dyn Fn(),
+    reload: &SyncSender<()>,
 ) {
     while runtime.block_on(signals.next()) == Wish::Reload {
-        reload();
+        // If it is full, one is about to begin, and sees what this one would.
+        let _ = reload.try_send(());
     }
     tracing::info!("stopping: a second signal ends the service at once");
     let _told = stop.send(());

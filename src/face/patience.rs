@@ -51,6 +51,25 @@ impl Patience {
         }
     }
 
+    /// As long as anybody wants to know.
+    #[must_use]
+    pub fn without_end(&self) -> Patience {
+        Patience {
+            ends: None,
+            left: self.left.clone(),
+        }
+    }
+
+    /// The same, beginning anew.
+    #[must_use]
+    pub fn from_now(&self) -> Patience {
+        let anew = self.ends.map(|ends| Patience::of(ends.time));
+        Patience {
+            ends: anew.and_then(|anew| anew.ends),
+            left: self.left.clone(),
+        }
+    }
+
     /// Fails when it is at its end.
     ///
     /// # Errors

@@ -109,7 +109,9 @@ impl Intake {
         patience: &Patience,
     ) -> Result<Seen, IntakeError> {
         let cost = Cost::of(picture, self.faces.limits())?;
-        let _room = self.room.take(cost.bytes, patience)?;
+        // Who waits for room waits for others: only then it begins to count.
+        let _room = self.room.take(cost.bytes, &patience.without_end())?;
+        let patience = &patience.from_now();
         let picture = self.faces.within(patience).decode(picture)?;
         self.look_at_within(picture, care, patience)
     }
@@ -177,7 +179,9 @@ impl Intake {
         patience: &Patience,
     ) -> Result<Vec<Picture>, IntakeError> {
         let cost = Cost::of_frames(video, self.faces.limits(), count)?;
-        let _room = self.room.take(cost.bytes, patience)?;
+        // Who waits for room waits for others: only then it begins to count.
+        let _room = self.room.take(cost.bytes, &patience.without_end())?;
+        let patience = &patience.from_now();
         Ok(self.faces.within(patience).decode_frames(video, count)?)
     }
 

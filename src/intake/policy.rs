@@ -19,8 +19,9 @@ pub struct Policy {
     pub enroll_quality_min: f32,
     /// How long it may take to look at a picture.
     pub picture_time_max: Duration,
-    /// The most memory that all pictures take together while they are looked at, in bytes. Others wait;
-    /// a picture that takes more by itself waits until it is the only one.
+    /// The most memory that all pictures take together while they are decoded and a face is looked for
+    /// in them, in bytes. Others wait; a picture that takes more by itself waits until it is the only
+    /// one.
     pub picture_bytes_max: u64,
 }
 

@@ -12,4 +12,4 @@ mod account;
 mod waiting;
 
 pub use account::Account;
-pub use waiting::{GivenUp, Place, Waiting};
+pub use waiting::{Place, Waiting};

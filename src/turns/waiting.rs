@@ -24,18 +24,10 @@ pub struct Place {
 }
 
 /// Work that was given up, so that other work may come in.
-#[derive(Debug)]
-pub struct GivenUp<T> {
+struct GivenUp<T> {
     account: Account,
     spent: f64,
     piece: Piece<T>,
-}
-
-impl<T> GivenUp<T> {
-    /// The work.
-    pub fn into_work(self) -> T {
-        self.piece.work
-    }
 }
 
 /// The work of one account, the oldest first.
@@ -53,6 +45,16 @@ struct Piece<T> {
     /// It was promised that it is done.
     is_firm: bool,
     work: T,
+}
+
+impl<T> Line<T> {
+    /// Where the piece with this number is.
+    fn at(&self, number: u64) -> Option<usize> {
+        let found = self
+            .pieces
+            .binary_search_by_key(&number, |piece| piece.number);
+        found.ok()
+    }
 }
 
 impl<T> Default for Waiting<T> {
@@ -122,12 +124,17 @@ impl<T> Waiting<T> {
     /// Takes work out of its line, if it is still there.
     pub fn withdraw(&mut self, place: &Place) -> Option<T> {
         let line = self.lines.get_mut(&place.account)?;
-        let at = line
-            .pieces
-            .binary_search_by_key(&place.number, |piece| piece.number);
-        let piece = line.pieces.remove(at.ok()?)?;
+        let at = line.at(place.number)?;
+        let piece = line.pieces.remove(at)?;
         self.forget(&place.account, piece.cost);
         Some(piece.work)
+    }
+
+    /// Work that still waits, to be changed.
+    pub fn get_mut(&mut self, place: &Place) -> Option<&mut T> {
+        let line = self.lines.get_mut(&place.account)?;
+        let at = line.at(place.number)?;
+        Some(&mut line.pieces[at].work)
     }
 
     /// Takes out all that is `meant`, the work of one account after that of another.
@@ -150,16 +157,41 @@ impl<T> Waiting<T> {
         taken
     }
 
-    /// The newest work of whoever has most of it, given up so that `cost` more of `account` may come in.
-    /// `None` if `account` would then have no less than they, or they have nothing but what is firm.
-    pub fn make_room(&mut self, account: &Account, cost: f64) -> Option<GivenUp<T>> {
+    /// Makes room for `cost` more of `account` until that `fits`: whoever has most gives up the newest
+    /// of it, as long as they have more than `account` then would, and it is not firm. Returns what was
+    /// given up; `None`, and all is as before, if it does not fit all the same.
+    pub fn make_room(
+        &mut self,
+        account: &Account,
+        cost: f64,
+        fits: impl Fn(&Waiting<T>) -> bool,
+    ) -> Option<Vec<T>> {
+        let mut given_up = Vec::new();
+        while !fits(self) {
+            match self.give_up(account, cost) {
+                Some(piece) => given_up.push(piece),
+                None => {
+                    given_up
+                        .into_iter()
+                        .rev()
+                        .for_each(|piece| self.put_back(piece));
+                    return None;
+                }
+            }
+        }
+        Some(
+            given_up
+                .into_iter()
+                .map(|given_up| given_up.piece.work)
+                .collect(),
+        )
+    }
+
+    fn give_up(&mut self, account: &Account, cost: f64) -> Option<GivenUp<T>> {
         let account = self.greatest_above(account, cost)?.clone();
         let line = self.lines.get_mut(&account)?;
-        let (spent, at) = (
-            line.spent,
-            line.pieces.iter().rposition(|piece| !piece.is_firm)?,
-        );
-        let piece = line.pieces.remove(at)?;
+        let at = line.pieces.iter().rposition(|piece| !piece.is_firm)?;
+        let (spent, piece) = (line.spent, line.pieces.remove(at)?);
         self.forget(&account, piece.cost);
         Some(GivenUp {
             account,
@@ -168,8 +200,8 @@ impl<T> Waiting<T> {
         })
     }
 
-    /// Takes work back that was given up for nothing. Of several pieces the last one comes first.
-    pub fn put_back(&mut self, given_up: GivenUp<T>) {
+    /// Takes work back. Of several pieces the one that was given up last comes first.
+    fn put_back(&mut self, given_up: GivenUp<T>) {
         let GivenUp {
             account,
             spent,
@@ -183,9 +215,8 @@ impl<T> Waiting<T> {
         line.cost += piece.cost;
         self.cost += piece.cost;
         self.count += 1;
-        let at = line
-            .pieces
-            .partition_point(|other| other.number < piece.number);
+        let before = |other: &Piece<T>| other.number < piece.number;
+        let at = line.pieces.partition_point(before);
         line.pieces.insert(at, piece);
     }
 
@@ -217,15 +248,17 @@ impl<T> Waiting<T> {
             .map_or(0.0, |line| line.cost)
     }
 
-    /// All that waits, by account, with what it will probably take.
-    pub fn lines(&self) -> impl Iterator<Item = (&Account, f64, impl Iterator<Item = &T>)> {
-        let lines = self
-            .lines
-            .iter()
-            .filter(|(_, line)| !line.pieces.is_empty());
-        lines.map(|(account, line)| {
-            let works = line.pieces.iter().map(|piece| &piece.work);
-            (account, line.cost, works)
+    /// What is done before `cost` more of `account`, each piece with its share from 0 to 1: all of its
+    /// own, and of another account no more than that is. The rest is done afterwards.
+    pub fn before(&self, account: &Account, cost: f64) -> impl Iterator<Item = (&T, f64)> {
+        let own = self.cost_of(account) + cost;
+        self.lines.iter().flat_map(move |(other, line)| {
+            let share = if other == account {
+                1.0
+            } else {
+                (own / line.cost).min(1.0)
+            };
+            line.pieces.iter().map(move |piece| (&piece.work, share))
         })
     }
 
@@ -288,6 +321,11 @@ mod tests {
         for number in 0..count {
             waiting.push(&account(name), cost, false, (name.to_owned(), number));
         }
+    }
+
+    /// It fits as soon as so many wait.
+    fn has<T>(count: usize) -> impl Fn(&Waiting<T>) -> bool {
+        move |waiting| waiting.len() <= count
     }
 
     fn order(waiting: &mut Waiting<(String, usize)>) -> Vec<String> {
@@ -370,11 +408,11 @@ mod tests {
         push(&mut waiting, "b", 3, 1.0);
         let new = account("c");
         assert!(waiting.gives_way_to(&new, 1.0));
-        let given_up = waiting.make_room(&new, 1.0).unwrap().into_work();
-        assert_eq!(given_up, ("a".to_owned(), 7));
+        let given_up = waiting.make_room(&new, 1.0, has(10));
+        assert_eq!(given_up.unwrap(), [("a".to_owned(), 7)]);
         // Who would have as much as the greatest has no claim, and the greatest itself has none.
-        assert!(waiting.make_room(&new, 7.0).is_none());
-        assert!(waiting.make_room(&account("a"), 1.0).is_none());
+        assert!(waiting.make_room(&new, 7.0, has(9)).is_none());
+        assert!(waiting.make_room(&account("a"), 1.0, has(9)).is_none());
         assert!(!waiting.gives_way_to(&account("a"), 1.0));
         assert_eq!(waiting.len(), 10);
     }
@@ -384,14 +422,8 @@ mod tests {
         let mut waiting = Waiting::default();
         push(&mut waiting, "a", 5, 1.0);
         let new = account("c");
-        let given_up: Vec<_> = (0..3)
-            .map(|_| waiting.make_room(&new, 1.0).unwrap())
-            .collect();
-        assert_eq!((waiting.len(), waiting.cost()), (2, 2.0));
-        given_up
-            .into_iter()
-            .rev()
-            .for_each(|given_up| waiting.put_back(given_up));
+        // Four of the five go before both have as much, and that is not enough.
+        assert!(waiting.make_room(&new, 1.0, has(0)).is_none());
         assert_eq!((waiting.len(), waiting.cost()), (5, 5.0));
         assert_eq!(order(&mut waiting), ["a0", "a1", "a2", "a3", "a4"]);
     }
@@ -401,11 +433,11 @@ mod tests {
         let mut waiting = Waiting::default();
         let firm = waiting.push(&account("a"), 9.0, true, 0);
         let new = account("b");
-        assert!(waiting.make_room(&new, 1.0).is_none());
+        assert!(waiting.make_room(&new, 1.0, has(0)).is_none());
         waiting.push(&account("a"), 1.0, false, 1);
         waiting.push(&account("a"), 1.0, true, 2);
-        assert_eq!(waiting.make_room(&new, 1.0).unwrap().into_work(), 1);
-        assert!(waiting.make_room(&new, 1.0).is_none());
+        assert_eq!(waiting.make_room(&new, 1.0, has(2)).unwrap(), [1]);
+        assert!(waiting.make_room(&new, 1.0, has(0)).is_none());
         assert_eq!(waiting.withdraw(&firm), Some(0));
     }
 

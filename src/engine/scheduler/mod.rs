@@ -16,7 +16,7 @@ mod queue;
 mod thread;
 
 pub use queue::{Question, QuestionQuery, Refusal, SchedulerLimits};
-pub use thread::{Answered, Asked, Scheduler, Unanswered};
+pub use thread::{Answered, Asked, Promise, Scheduler, Unanswered};
 
 #[cfg(test)]
 mod tests;

@@ -67,10 +67,10 @@ pub enum Refusal {
     },
 }
 
-/// The questions that wait, each with a tag of whoever keeps the queue.
+/// The questions that wait, each with what tells its answer.
 #[derive(Debug)]
 pub(super) struct Queue<A> {
-    waiting: Waiting<Entry<A>>,
+    waiting: Waiting<Waiter<A>>,
     pace: Pace,
     limits: SchedulerLimits,
     /// When the pass that runs will probably be over.
@@ -82,7 +82,23 @@ pub(super) struct Queue<A> {
 pub(super) struct Entry<A> {
     pub(super) question: Question,
     pub(super) answered: A,
+}
+
+/// A question, or the promise that one will be answered.
+#[derive(Debug)]
+struct Waiter<A> {
+    load: Load,
+    /// None as long as it is only promised.
+    entry: Option<Entry<A>>,
+}
+
+/// What a question costs.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    /// Galleries are the same if they are of the same memory, which is kept as long as one asks.
+    gallery: usize,
     extent: Extent,
+    probes: usize,
 }
 
 /// Questions of one gallery that are answered together.
@@ -94,8 +110,8 @@ pub(super) struct Pass<A> {
     pub(super) entries: Vec<Entry<A>>,
 }
 
-/// What came of pushing a question.
-pub(super) struct Pushed<A> {
+/// A question was let in, or promised to be.
+pub(super) struct LetIn<A> {
     /// Where it waits.
     pub(super) place: Place,
     /// Questions of others, who had more than their share, that make room for it.
@@ -113,10 +129,28 @@ impl Question {
         let queries = self.queries.iter();
         queries.map(|query| query.options.query(&query.probe))
     }
+}
 
-    /// Galleries are the same if they are of the same memory, which is kept as long as one asks.
-    fn gallery_key(&self) -> usize {
-        Arc::as_ptr(&self.gallery.partition).addr()
+impl Load {
+    fn of(gallery: &Gallery, probes: usize) -> Load {
+        Load {
+            gallery: Arc::as_ptr(&gallery.partition).addr(),
+            extent: Extent {
+                rows: gallery.templates(),
+                dimension: gallery.encoder().dimension(),
+            },
+            probes,
+        }
+    }
+
+    fn cost(&self) -> f64 {
+        self.extent.values() * self.probes as f64
+    }
+}
+
+impl<A> Waiter<A> {
+    fn is_ready(&self) -> bool {
+        self.entry.is_some()
     }
 }
 
@@ -145,82 +179,112 @@ impl<A> Queue<A> {
         probes: usize,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let key = Arc::as_ptr(&gallery.partition).addr();
-        let extent = extent(gallery);
-        if self.fits(account, key, extent, probes, now) {
-            return Ok(());
-        }
+        let load = Load::of(gallery, probes);
         // Others may have to give way; that is seen when it comes.
-        if self.waiting.gives_way_to(account, cost(extent, probes)) {
+        if self.fits(&self.waiting, account, load, now)
+            || self.waiting.gives_way_to(account, load.cost())
+        {
             return Ok(());
         }
         Err(self.refusal(account, now))
     }
 
-    /// Lets a question in unless its answer would come too late. One that is firm is let in whatever
-    /// waits.
+    /// Lets a question in unless its answer would come too late.
     pub(super) fn push(
         &mut self,
         question: Question,
         answered: A,
-        is_firm: bool,
         now: Instant,
-    ) -> Result<Pushed<A>, (A, Refusal)> {
-        let (extent, probes) = (extent(&question.gallery), question.probes());
-        let (account, cost) = (question.account.clone(), cost(extent, probes));
-        let mut displaced = Vec::new();
-        while !is_firm && !self.fits(&account, question.gallery_key(), extent, probes, now) {
-            let Some(given_up) = self.waiting.make_room(&account, cost) else {
-                // Nobody gives anything up for one who does not come in.
-                for given_up in displaced.into_iter().rev() {
-                    self.waiting.put_back(given_up);
-                }
-                return Err((answered, self.refusal(&account, now)));
-            };
-            displaced.push(given_up);
+    ) -> Result<LetIn<A>, Refusal> {
+        let account = question.account.clone();
+        let load = Load::of(&question.gallery, question.probes());
+        let entry = Entry { question, answered };
+        self.let_in(&account, load, Some(entry), now)
+    }
+
+    /// Lets a question in that comes later, by [`Queue::keep_promise`]: nobody else gets its place.
+    pub(super) fn promise(
+        &mut self,
+        account: &Account,
+        gallery: &Gallery,
+        probes: usize,
+        now: Instant,
+    ) -> Result<LetIn<A>, Refusal> {
+        self.let_in(account, Load::of(gallery, probes), None, now)
+    }
+
+    /// The question that was promised an answer is there.
+    pub(super) fn keep_promise(&mut self, place: &Place, question: Question, answered: A) {
+        if let Some(waiter) = self.waiting.get_mut(place) {
+            waiter.load.probes = question.probes();
+            waiter.entry = Some(Entry { question, answered });
         }
+    }
+
+    fn let_in(
+        &mut self,
+        account: &Account,
+        load: Load,
+        entry: Option<Entry<A>>,
+        now: Instant,
+    ) -> Result<LetIn<A>, Refusal> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let fits = |waiting: &Waiting<Waiter<A>>| self.fits(waiting, account, load, now);
+        let displaced = waiting.make_room(account, load.cost(), fits);
+        self.waiting = waiting;
+        let Some(displaced) = displaced else {
+            return Err(self.refusal(account, now));
+        };
         let again_after = self.again_after(now);
-        let displaced = displaced.into_iter().map(|given_up| {
+        let displaced = displaced.into_iter().filter_map(|waiter| {
             let refusal = Refusal::AboveShare { again_after };
-            (given_up.into_work(), refusal)
+            Some((waiter.entry?, refusal))
         });
         let displaced = displaced.collect();
-        let entry = Entry {
-            question,
-            answered,
-            extent,
-        };
-        let place = self.waiting.push(&account, cost, is_firm, entry);
-        Ok(Pushed { place, displaced })
+        let is_promise = entry.is_none();
+        let waiter = Waiter { load, entry };
+        let place = self.waiting.push(account, load.cost(), is_promise, waiter);
+        Ok(LetIn { place, displaced })
     }
 
     pub(super) fn withdraw(&mut self, place: &Place) -> Option<Entry<A>> {
-        self.waiting.withdraw(place)
+        self.waiting.withdraw(place)?.entry
     }
 
     /// Those whose time is over.
     pub(super) fn take_late(&mut self, now: Instant) -> Vec<Entry<A>> {
-        let is_late = |entry: &Entry<A>| entry.question.not_after.is_some_and(|end| end <= now);
-        if self.waiting.iter().any(is_late) {
-            self.waiting.withdraw_all(is_late)
-        } else {
-            Vec::new()
+        let is_late = |waiter: &Waiter<A>| {
+            let end = waiter
+                .entry
+                .as_ref()
+                .and_then(|entry| entry.question.not_after);
+            end.is_some_and(|end| end <= now)
+        };
+        if !self.waiting.iter().any(is_late) {
+            return Vec::new();
         }
+        let late = self.waiting.withdraw_all(is_late).into_iter();
+        late.filter_map(|waiter| waiter.entry).collect()
     }
 
     /// The questions that are answered next, together.
     pub(super) fn take_pass(&mut self, now: Instant) -> Option<Pass<A>> {
-        let (_, first) = self.waiting.take_next()?;
-        let (key, extent) = (first.question.gallery_key(), first.extent);
+        let (_, first) = self.waiting.take_next_of(Waiter::is_ready)?;
+        let Load {
+            gallery: key,
+            extent,
+            mut probes,
+        } = first.load;
+        let mut entries = vec![first.entry?];
+        let gallery = entries[0].question.gallery.clone();
         let probes_max = self.probes_per_pass(extent);
-        let gallery = first.question.gallery.clone();
-        let (mut probes, mut entries) = (first.question.probes(), vec![first]);
-        let fits = |entry: &Entry<A>, probes: usize| {
-            entry.question.gallery_key() == key && probes + entry.question.probes() <= probes_max
+        let fits = |waiter: &Waiter<A>, probes: usize| {
+            let load = waiter.load;
+            waiter.is_ready() && load.gallery == key && probes + load.probes <= probes_max
         };
-        while let Some((_, entry)) = self.waiting.take_next_of(|entry| fits(entry, probes)) {
-            probes += entry.question.probes();
-            entries.push(entry);
+        while let Some((_, next)) = self.waiting.take_next_of(|next| fits(next, probes)) {
+            probes += next.load.probes;
+            entries.extend(next.entry);
         }
         self.busy_until = Some(now + self.pace.of(extent, probes));
         Some(Pass {
@@ -242,72 +306,50 @@ impl<A> Queue<A> {
         self.busy_until = None;
     }
 
+    /// For how many people questions wait that can be answered.
     pub(super) fn probes(&self) -> usize {
-        self.waiting
-            .iter()
-            .map(|entry| entry.question.probes())
-            .sum()
+        let ready = self.waiting.iter().filter(|waiter| waiter.is_ready());
+        ready.map(|waiter| waiter.load.probes).sum()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether a question waits that can be answered.
+    pub(super) fn is_ready(&self) -> bool {
+        self.waiting.iter().any(Waiter::is_ready)
     }
 
     /// All that waits, in no order.
     pub(super) fn take_all(&mut self) -> Vec<Entry<A>> {
-        self.waiting.withdraw_all(|_| true)
+        let all = self.waiting.withdraw_all(|_| true).into_iter();
+        all.filter_map(|waiter| waiter.entry).collect()
     }
 
-    /// Whether a question comes to its answer in time, if it came now. One that comes first does, however
-    /// long that takes.
+    /// Whether a question comes to its answer in time, if it came to those that wait now. One that
+    /// comes first does, however long that takes.
     fn fits(
         &self,
+        waiting: &Waiting<Waiter<A>>,
         account: &Account,
-        key: usize,
-        extent: Extent,
-        probes: usize,
+        load: Load,
         now: Instant,
     ) -> bool {
-        if self.waiting.is_empty() {
+        let is_idle = || self.busy_until.is_none() && !waiting.iter().any(Waiter::is_ready);
+        if waiting.is_empty() || is_idle() {
             return true;
         }
-        let own = self.waiting.cost_of(account) + cost(extent, probes);
-        // Of what another account has waiting no more than this comes before the question: the rest
-        // is served after it.
-        let before = |other: &Account, cost: f64| {
-            if other == account {
-                1.0
-            } else {
-                (own / cost).min(1.0)
-            }
-        };
-        let waiting = self.waiting.lines().flat_map(|(other, cost, entries)| {
-            let share = before(other, cost);
-            entries.map(move |entry| (entry, share))
-        });
-        self.waiting.len() < self.limits.questions_max
-            && self.time_to_answer(waiting, Some((key, extent, probes)), now)
-                <= self.limits.answer_within
+        let before = waiting.before(account, load.cost());
+        let before = before.map(|(waiter, share)| (waiter.load, share));
+        waiting.len() < self.limits.questions_max
+            && self.time_to_answer(before.chain([(load, 1.0)]), now) <= self.limits.answer_within
     }
 
-    /// How long it takes until such shares of what waits are answered, with one more question.
-    fn time_to_answer<'a>(
-        &'a self,
-        waiting: impl Iterator<Item = (&'a Entry<A>, f64)>,
-        more: Option<(usize, Extent, usize)>,
-        now: Instant,
-    ) -> Duration
-    where
-        A: 'a,
-    {
-        let waiting = waiting.map(|(entry, share)| {
-            let question = &entry.question;
-            let probes = question.probes() as f64 * share;
-            (question.gallery_key(), entry.extent, probes)
+    /// How long it takes until such shares of questions are answered.
+    fn time_to_answer(&self, shares: impl Iterator<Item = (Load, f64)>, now: Instant) -> Duration {
+        let shares = shares.map(|(load, share)| {
+            let probes = load.probes as f64 * share;
+            (load.gallery, load.extent, probes)
         });
-        let more = more.map(|(key, extent, probes)| (key, extent, probes as f64));
         let mut galleries: BTreeMap<usize, (Extent, f64)> = BTreeMap::new();
-        for (key, extent, probes) in waiting.chain(more) {
+        for (key, extent, probes) in shares {
             let (_, sum) = galleries.entry(key).or_insert((extent, 0.0));
             *sum += probes;
         }
@@ -350,19 +392,8 @@ impl<A> Queue<A> {
     }
 
     fn again_after(&self, now: Instant) -> Duration {
-        let all = self.waiting.iter().map(|entry| (entry, 1.0));
-        let wait = self.time_to_answer(all, None, now);
+        let all = self.waiting.iter().map(|waiter| (waiter.load, 1.0));
+        let wait = self.time_to_answer(all, now);
         wait.saturating_sub(self.limits.answer_within / 2)
     }
-}
-
-fn extent(gallery: &Gallery) -> Extent {
-    Extent {
-        rows: gallery.templates(),
-        dimension: gallery.encoder().dimension(),
-    }
-}
-
-fn cost(extent: Extent, probes: usize) -> f64 {
-    extent.values() * probes as f64
 }

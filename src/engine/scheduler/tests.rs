@@ -13,7 +13,7 @@ use crate::code::Probe;
 use crate::engine::{Engine, Gallery, Identification, IdentifyOptions};
 use crate::partition::{NewTemplate, Store};
 use crate::search::Pool;
-use crate::turns::Account;
+use crate::turns::{Account, Place};
 use crate::types::{Bcid, Embedding, EncoderId, Timestamp};
 
 const DIMENSION: usize = 16;
@@ -130,12 +130,12 @@ mod queue {
             .enumerate()
         {
             let account = if tag < 2 { "a" } else { "b" };
-            let pushed = queue.push(by(account, of, 1), tag, false, now);
+            let pushed = queue.push(by(account, of, 1), tag, now);
             assert!(pushed.is_ok());
         }
         assert_eq!(answered_together(&mut queue, now), [0, 2, 4]);
         assert_eq!(answered_together(&mut queue, now), [1, 3]);
-        assert!(queue.take_pass(now).is_none() && queue.is_empty());
+        assert!(queue.take_pass(now).is_none() && !queue.is_ready());
     }
 
     #[test]
@@ -145,14 +145,14 @@ mod queue {
         let (mut queue, now) = (Queue::new(NO_LIMITS), Instant::now());
         let fill = |queue: &mut Queue<usize>| {
             for tag in 0..10 {
-                assert!(queue.push(asked(&gallery, 30), tag, false, now).is_ok());
+                assert!(queue.push(asked(&gallery, 30), tag, now).is_ok());
             }
         };
         fill(&mut queue);
         assert_eq!(answered_together(&mut queue, now).len(), 2);
         // One that is larger by itself is not left waiting for ever.
         queue.take_all();
-        assert!(queue.push(asked(&gallery, 300), 7, false, now).is_ok());
+        assert!(queue.push(asked(&gallery, 300), 7, now).is_ok());
         assert_eq!(answered_together(&mut queue, now), [7]);
         queue.learn(SMALL, 128, Duration::from_millis(190));
         fill(&mut queue);
@@ -176,19 +176,11 @@ mod queue {
         let (busy, other) = (gallery(&engine, "bws.1"), gallery(&engine, "bws.2"));
         let (mut queue, now) = (Queue::new(NO_LIMITS), Instant::now());
         for tag in 0..20 {
-            assert!(queue.push(by("many", &busy, 64), tag, false, now).is_ok());
+            assert!(queue.push(by("many", &busy, 64), tag, now).is_ok());
         }
         assert_eq!(answered_together(&mut queue, now), [0]);
-        assert!(
-            queue
-                .push(by("same gallery", &busy, 1), 100, false, now)
-                .is_ok()
-        );
-        assert!(
-            queue
-                .push(by("other gallery", &other, 1), 101, false, now)
-                .is_ok()
-        );
+        assert!(queue.push(by("same gallery", &busy, 1), 100, now).is_ok());
+        assert!(queue.push(by("other gallery", &other, 1), 101, now).is_ok());
         let next: Vec<usize> = (0..2)
             .flat_map(|_| answered_together(&mut queue, now))
             .collect();
@@ -208,22 +200,22 @@ mod queue {
         queue.learn(SMALL, 64, Duration::from_millis(100));
         queue.learn(SMALL, 128, Duration::from_secs(10));
         assert!(
-            queue.push(asked(&gallery, 640), 0, false, now).is_ok(),
+            queue.push(asked(&gallery, 640), 0, now).is_ok(),
             "nothing else waits"
         );
-        let refusal = queue.push(asked(&gallery, 1), 1, false, now).err();
-        let Some((1, Refusal::Busy { again_after })) = refusal else {
+        let refusal = queue.push(asked(&gallery, 1), 1, now).err();
+        let Some(Refusal::Busy { again_after }) = refusal else {
             panic!("ten passes wait and one more was let in");
         };
         assert!(again_after > Duration::from_millis(500), "{again_after:?}");
         // A pass that runs counts as well.
         queue.take_all();
-        assert!(queue.push(asked(&gallery, 64), 0, false, now).is_ok());
+        assert!(queue.push(asked(&gallery, 64), 0, now).is_ok());
         assert!(queue.take_pass(now).is_some());
-        assert!(queue.push(asked(&gallery, 64), 1, false, now).is_ok());
-        assert!(queue.push(asked(&gallery, 64), 2, false, now).is_err());
+        assert!(queue.push(asked(&gallery, 64), 1, now).is_ok());
+        assert!(queue.push(asked(&gallery, 64), 2, now).is_err());
         let later = now + Duration::from_millis(90);
-        assert!(queue.push(asked(&gallery, 64), 2, false, later).is_ok());
+        assert!(queue.push(asked(&gallery, 64), 2, later).is_ok());
     }
 
     #[test]
@@ -236,21 +228,21 @@ mod queue {
         };
         let (mut queue, now) = (Queue::new(limits), Instant::now());
         for tag in 0..10 {
-            assert!(queue.push(by("many", &gallery, 1), tag, false, now).is_ok());
+            assert!(queue.push(by("many", &gallery, 1), tag, now).is_ok());
         }
         let mut displaced = Vec::new();
         for tag in 100..105 {
-            let pushed = queue.push(by("few", &gallery, 1), tag, false, now);
-            let (entry, refusal) = pushed.map_err(|(tag, _)| tag).unwrap().displaced.remove(0);
+            let pushed = queue.push(by("few", &gallery, 1), tag, now);
+            let (entry, refusal) = pushed.unwrap().displaced.remove(0);
             assert!(matches!(refusal, Refusal::AboveShare { .. }));
             displaced.push(entry.answered);
         }
         assert_eq!(displaced, [9, 8, 7, 6, 5], "the newest go first");
         // Now both have as much as the other.
         for account in ["few", "many"] {
-            let refusal = queue.push(by(account, &gallery, 1), 200, false, now).err();
+            let refusal = queue.push(by(account, &gallery, 1), 200, now).err();
             assert!(
-                matches!(refusal, Some((200, Refusal::AboveShare { .. }))),
+                matches!(refusal, Some(Refusal::AboveShare { .. })),
                 "{account}"
             );
             assert!(
@@ -260,10 +252,8 @@ mod queue {
             );
         }
         assert!(queue.check(&Account::new("new"), &gallery, 1, now).is_ok());
-        assert!(
-            queue.push(by("many", &gallery, 1), 300, true, now).is_ok(),
-            "it is firm"
-        );
+        let promised = queue.promise(&Account::new("many"), &gallery, 1, now);
+        assert!(promised.is_err());
     }
 
     #[test]
@@ -275,23 +265,50 @@ mod queue {
             questions_max: 1000,
         };
         let (mut queue, now) = (Queue::new(limits), Instant::now());
+        // A long call has a piece that runs, and others that wait and were promised an answer.
+        for tag in 0..3 {
+            let asked = by("many", &busy, 64);
+            let promised = queue.promise(&asked.account, &busy, 64, now).unwrap();
+            queue.keep_promise(&promised.place, asked, tag);
+        }
         queue.learn(SMALL, 1, Duration::from_millis(60));
         queue.learn(SMALL, 64, Duration::from_millis(900));
-        // A long call has a piece that runs, and firm ones that wait.
-        for tag in 0..3 {
-            let pushed = queue.push(by("many", &busy, 64), tag, true, now);
-            assert!(pushed.is_ok());
-        }
         assert_eq!(answered_together(&mut queue, now), [0]);
         let later = now + Duration::from_millis(500);
         for (tag, of) in [(10, &busy), (11, &other)] {
             let account = format!("new {tag}");
             assert!(queue.check(&Account::new(&account), of, 1, later).is_ok());
-            assert!(queue.push(by(&account, of, 1), tag, false, later).is_ok());
+            assert!(queue.push(by(&account, of, 1), tag, later).is_ok());
         }
         // A refusal for want of time blames nobody who has nothing waiting.
-        let refusal = queue.push(by("newest", &other, 640), 12, false, now).err();
-        assert!(matches!(refusal, Some((12, Refusal::Busy { .. }))));
+        let refusal = queue.push(by("newest", &other, 640), 12, now).err();
+        assert!(matches!(refusal, Some(Refusal::Busy { .. })));
+    }
+
+    #[test]
+    fn what_is_promised_waits_for_its_question_and_gives_way_to_nobody() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let gallery = gallery(&engine, "bws.1");
+        let limits = SchedulerLimits {
+            questions_max: 3,
+            ..NO_LIMITS
+        };
+        let (mut queue, now) = (Queue::new(limits), Instant::now());
+        let many = Account::new("many");
+        let promises: Vec<Place> = (0..2)
+            .map(|_| queue.promise(&many, &gallery, 1, now).unwrap().place)
+            .collect();
+        assert!(!queue.is_ready() && queue.take_pass(now).is_none());
+        // Nobody waits for what may never come.
+        assert!(queue.push(by("few", &gallery, 1), 7, now).is_ok());
+        assert!(queue.push(by("few", &gallery, 1), 8, now).is_err());
+        assert_eq!(answered_together(&mut queue, now), [7]);
+        queue.keep_promise(&promises[1], by("many", &gallery, 2), 1);
+        assert_eq!(queue.probes(), 2);
+        assert_eq!(answered_together(&mut queue, now), [1]);
+        assert!(queue.withdraw(&promises[0]).is_none(), "it had no question");
+        queue.fail();
+        assert!(queue.promise(&many, &gallery, 1, now).is_ok());
     }
 
     #[test]
@@ -304,17 +321,11 @@ mod queue {
         };
         let (mut queue, now) = (Queue::new(limits), Instant::now());
         for tag in 0..5 {
-            assert!(
-                queue
-                    .push(by("many", &gallery, 10), tag, false, now)
-                    .is_ok()
-            );
+            assert!(queue.push(by("many", &gallery, 10), tag, now).is_ok());
         }
         queue.learn(SMALL, 1, Duration::from_secs(1));
-        let refusal = queue
-            .push(by("newcomer", &gallery, 30), 9, false, now)
-            .err();
-        assert!(matches!(refusal, Some((9, Refusal::Busy { .. }))));
+        let refusal = queue.push(by("newcomer", &gallery, 30), 9, now).err();
+        assert!(matches!(refusal, Some(Refusal::Busy { .. })));
         assert_eq!(answered_together(&mut queue, now), [0, 1, 2, 3, 4]);
     }
 
@@ -332,7 +343,7 @@ mod queue {
                 not_after: end,
                 ..asked(&gallery, 1)
             };
-            assert!(queue.push(asked, tag, false, now).is_ok());
+            assert!(queue.push(asked, tag, now).is_ok());
         }
         assert!(queue.take_late(now).is_empty());
         let late: Vec<usize> = queue

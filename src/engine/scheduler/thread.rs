@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::pass;
-use super::queue::{Entry, Pass, Question, Queue, Refusal, SchedulerLimits};
+use super::queue::{Entry, LetIn, Pass, Question, QuestionQuery, Queue, Refusal, SchedulerLimits};
 use crate::engine::{EngineError, Gallery, Identification};
 use crate::turns::{Account, Place};
 
@@ -53,6 +53,15 @@ pub struct Asked {
     place: Place,
 }
 
+/// A question that will be answered when it is asked. Dropping it gives its place to others.
+#[must_use = "dropping it breaks the promise"]
+#[derive(Debug)]
+pub struct Promise {
+    asked: Asked,
+    account: Account,
+    gallery: Gallery,
+}
+
 struct Shared {
     state: Mutex<State>,
     /// A question came, or there will be none any more.
@@ -95,14 +104,34 @@ impl Scheduler {
     ///
     /// If too much waits for the answer to come in time.
     pub fn ask(&self, question: Question, answered: Answered) -> Result<Asked, Refusal> {
-        self.put(question, answered, false)
+        let now = (self.shared.clock)();
+        let let_in = self.shared.state().queue.push(question, answered, now);
+        Ok(self.shared.let_in(let_in?))
     }
 
-    /// Asks what was promised an answer, because [`Scheduler::check`] said that there was room and much
-    /// was done since. It is never refused.
-    pub fn ask_firmly(&self, question: Question, answered: Answered) -> Asked {
-        let asked = self.put(question, answered, true);
-        asked.expect("what is firm is not refused")
+    /// Promises that a question about `gallery` for so many people, which comes later, is answered: for
+    /// calls of which much is to be done before. Until then it counts as waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scheduler::ask`].
+    pub fn promise(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        probes: usize,
+    ) -> Result<Promise, Refusal> {
+        let now = (self.shared.clock)();
+        let let_in = self
+            .shared
+            .state()
+            .queue
+            .promise(account, gallery, probes, now);
+        Ok(Promise {
+            asked: self.shared.let_in(let_in?),
+            account: account.clone(),
+            gallery: gallery.clone(),
+        })
     }
 
     /// Whether a question of `account` with so many probes would be let in now.
@@ -117,10 +146,8 @@ impl Scheduler {
         probes: usize,
     ) -> Result<(), Refusal> {
         let now = (self.shared.clock)();
-        self.shared
-            .state()
-            .queue
-            .check(account, gallery, probes, now)
+        let state = self.shared.state();
+        state.queue.check(account, gallery, probes, now)
     }
 
     /// Answers nothing more.
@@ -128,23 +155,27 @@ impl Scheduler {
         self.shared.state().is_over = true;
         self.shared.arrived.notify_all();
     }
+}
 
-    fn put(&self, question: Question, answered: Answered, firm: bool) -> Result<Asked, Refusal> {
-        let now = (self.shared.clock)();
-        let pushed = self
-            .shared
-            .state()
-            .queue
-            .push(question, answered, firm, now);
-        let pushed = pushed.map_err(|(_answered, refusal)| refusal)?;
-        self.shared.arrived.notify_one();
-        for (entry, refusal) in pushed.displaced {
-            (entry.answered)(Err(refusal.into()));
-        }
-        Ok(Asked {
-            shared: self.shared.clone(),
-            place: pushed.place,
-        })
+impl Promise {
+    /// Asks what was promised an answer; it is never refused.
+    pub fn ask(self, queries: Vec<QuestionQuery>, answered: Answered) -> Asked {
+        let Promise {
+            asked,
+            account,
+            gallery,
+        } = self;
+        let question = Question {
+            account,
+            gallery,
+            queries,
+            not_after: None,
+        };
+        let mut state = asked.shared.state();
+        state.queue.keep_promise(&asked.place, question, answered);
+        drop(state);
+        asked.shared.arrived.notify_one();
+        asked
     }
 }
 
@@ -169,6 +200,18 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing of ours panics while it changes the queue.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread, and tells those who made room.
+    fn let_in(self: &Arc<Self>, let_in: LetIn<Answered>) -> Asked {
+        self.arrived.notify_one();
+        for (entry, refusal) in let_in.displaced {
+            (entry.answered)(Err(refusal.into()));
+        }
+        Asked {
+            shared: self.clone(),
+            place: let_in.place,
+        }
     }
 
     /// Answers until it is over.
@@ -212,7 +255,7 @@ impl Shared {
                 drop(left);
                 return None;
             }
-            if !state.queue.is_empty() {
+            if state.queue.is_ready() {
                 let now = (self.clock)();
                 let late = state.queue.take_late(now);
                 return Some((late, state.queue.take_pass(now)));

@@ -49,6 +49,8 @@ pub(super) struct Life {
     is_answering: bool,
     /// Whether hyper has all of that answer.
     is_answered: bool,
+    /// When bytes of answers were last taken.
+    taken: Instant,
     /// How the client takes what does not fit the buffers of the system.
     unread: Option<Pace>,
     /// What to do about a client that has closed its side.
@@ -89,6 +91,7 @@ impl Life {
             since: now,
             framing: Framing::default(),
             heard: now,
+            taken: now,
             is_answering: false,
             is_answered: false,
             unread: None,
@@ -154,6 +157,9 @@ impl Life {
 
     /// So many bytes of answers were taken.
     pub(super) fn wrote(&mut self, now: Instant, bytes: usize) {
+        if bytes > 0 {
+            self.taken = now;
+        }
         if let Some(pace) = &mut self.unread {
             pace.moved(now, bytes);
         }
@@ -249,11 +255,11 @@ impl Life {
             Stage::Silent | Stage::Head => (3, self.since),
             Stage::Request => {
                 let is_awaited = self.framing.is_in_body() && is_stalled(self.heard);
-                let is_unread = self.unread.is_some() && is_stalled(self.since);
+                let is_unread = self.unread.is_some() && is_stalled(self.taken.max(self.since));
                 if !is_awaited && !is_unread {
                     return None;
                 }
-                (4, self.heard)
+                (4, self.heard.max(self.taken))
             }
         };
         Some(Worth { class, since })
@@ -363,5 +369,18 @@ mod tests {
         assert_eq!(order, expected);
         assert_eq!(asked(begin, Following::Bytes(0)).worth(now), None);
         assert_eq!(asked(now, Following::Chunks).worth(now), None);
+    }
+
+    #[test]
+    fn a_long_answer_that_is_read_stays_and_one_that_is_not_goes() {
+        let options = ConnectionOptions::default();
+        let begin = Instant::now();
+        let mut life = asked(begin, Following::Bytes(0));
+        life.answer();
+        life.blocked(begin, &options);
+        life.wrote(after(begin, 60_000), 1_000);
+        assert_eq!(life.worth(after(begin, 60_999)), None);
+        life.wrote(after(begin, 61_500), 0);
+        assert!(life.worth(after(begin, 61_000)).is_some());
     }
 }

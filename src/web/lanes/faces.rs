@@ -35,8 +35,14 @@ struct State {
     seconds_per_picture: f64,
 }
 
-/// Work that waits: how many pictures it looks at, and where its turn is sent.
-type Waiter = (usize, oneshot::Sender<Turn>);
+/// Work that waits.
+#[derive(Debug)]
+struct Waiter {
+    /// How many it looks at.
+    pictures: usize,
+    /// Where its turn is sent; none as long as the work is only promised.
+    given: Option<oneshot::Sender<Turn>>,
+}
 
 /// The right to work. Given back when it is dropped, also by a channel that nobody reads any more.
 #[derive(Debug)]
@@ -51,10 +57,11 @@ struct Turn {
 /// Tells work that runs when nobody waits for it any more.
 struct Leaving(Left);
 
-/// Withdraws work that waits, unless its turn has come.
+/// A place in the queue. Dropping it withdraws the work unless its turn has come.
 #[derive(Debug)]
-struct Withdrawal<'a> {
-    faces: &'a Faces,
+#[must_use = "dropping it gives the place up"]
+pub(in super::super) struct Promise {
+    faces: Faces,
     place: Place,
 }
 
@@ -72,71 +79,89 @@ impl Faces {
         &self,
         account: &Account,
         pictures: usize,
-        is_firm: bool,
         work: impl FnOnce(Left) -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let turn = self.turn(account, pictures, is_firm).await?;
-        let leaving = Leaving(Left::default());
-        let left = leaving.0.clone();
-        let done = on_thread(move || {
-            // Given back when the work is done, not when somebody stops waiting for it.
-            let mut turn = turn;
-            turn.began = Some(Instant::now());
-            work(left)
-        });
-        done.await.ok_or(Busy::FOR_A_MOMENT)
+        let (given, turn) = oneshot::channel();
+        let given = Some(given);
+        let place = self.enter(account, Waiter { pictures, given }, false)?;
+        self.when_given(place, turn, work).await
+    }
+
+    /// A place for work that comes later, by [`Faces::run_promised`]: it is never refused.
+    pub(super) fn promise(&self, account: &Account, pictures: usize) -> Result<Promise, Busy> {
+        let given = None;
+        self.enter(account, Waiter { pictures, given }, true)
+    }
+
+    pub(super) async fn run_promised<T: Send + 'static>(
+        promise: Promise,
+        pictures: usize,
+        work: impl FnOnce(Left) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let faces = promise.faces.clone();
+        let (given, turn) = oneshot::channel();
+        {
+            let mut state = faces.state();
+            if let Some(waiter) = state.waiting.get_mut(&promise.place) {
+                let given = Some(given);
+                *waiter = Waiter { pictures, given };
+            }
+            faces.give_turns(&mut state);
+        }
+        faces.when_given(promise, turn, work).await
     }
 
     pub(super) fn check(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
         let state = self.state();
-        if self.fits(&state, account, pictures)
-            || state.waiting.gives_way_to(account, pictures as f64)
-        {
+        let fits = self.fits(&state, &state.waiting, account, pictures);
+        if fits || state.waiting.gives_way_to(account, pictures as f64) {
             return Ok(());
         }
-        Err(self.busy(&state, is_above_share(&state, account)))
+        Err(self.busy(&state, account))
     }
 
-    async fn turn(&self, account: &Account, pictures: usize, is_firm: bool) -> Result<Turn, Busy> {
-        let (given, turn) = oneshot::channel();
-        let place = self.enter(account, pictures, is_firm, given)?;
-        let _withdrawal = Withdrawal { faces: self, place };
-        // Dropped unsent, it had to give way.
-        turn.await
-            .map_err(|_displaced| self.busy(&self.state(), true))
-    }
-
-    fn enter(
+    async fn when_given<T: Send + 'static>(
         &self,
-        account: &Account,
-        pictures: usize,
-        is_firm: bool,
-        given: oneshot::Sender<Turn>,
-    ) -> Result<Place, Busy> {
-        let mut state = self.state();
+        _place: Promise,
+        turn: oneshot::Receiver<Turn>,
+        work: impl FnOnce(Left) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        // Dropped unsent, it had to give way.
+        let mut turn = turn.await.map_err(|_displaced| self.displaced())?;
+        let leaving = Leaving(Left::default());
+        let left = leaving.0.clone();
+        let done = on_thread(move || {
+            // Given back when the work is done, not when somebody stops waiting for it.
+            turn.began = Some(Instant::now());
+            let done = work(left);
+            drop(turn);
+            done
+        });
+        done.await.ok_or(Busy::FOR_A_MOMENT)
+    }
+
+    fn enter(&self, account: &Account, waiter: Waiter, is_firm: bool) -> Result<Promise, Busy> {
+        let (pictures, mut state) = (waiter.pictures, self.state());
         let cost = pictures as f64;
-        let mut displaced = Vec::new();
-        while !is_firm && !self.fits(&state, account, pictures) {
-            let Some(given_up) = state.waiting.make_room(account, cost) else {
-                // Nobody gives anything up for one who does not come in.
-                for given_up in displaced.into_iter().rev() {
-                    state.waiting.put_back(given_up);
-                }
-                return Err(self.busy(&state, is_above_share(&state, account)));
-            };
-            displaced.push(given_up);
+        let mut waiting = std::mem::take(&mut state.waiting);
+        let fits = |waiting: &Waiting<Waiter>| self.fits(&state, waiting, account, pictures);
+        // Those that give way learn it by their channels.
+        let displaced = waiting.make_room(account, cost, fits);
+        state.waiting = waiting;
+        if displaced.is_none() {
+            return Err(self.busy(&state, account));
         }
-        let place = state
-            .waiting
-            .push(account, cost, is_firm, (pictures, given));
+        let place = state.waiting.push(account, cost, is_firm, waiter);
         self.give_turns(&mut state);
-        Ok(place)
+        let faces = self.clone();
+        Ok(Promise { faces, place })
     }
 
     /// Lets in as many as there are free workers.
     fn give_turns(&self, state: &mut State) {
         while state.running < self.0.workers {
-            let Some((_, (pictures, given))) = state.waiting.take_next() else {
+            let next = state.waiting.take_next_of(|waiter| waiter.given.is_some());
+            let Some((pictures, given)) = next.and_then(|(_, waiter)| waiter.ready()) else {
                 return;
             };
             let turn = Turn {
@@ -153,18 +178,22 @@ impl Faces {
         }
     }
 
-    fn fits(&self, state: &State, account: &Account, pictures: usize) -> bool {
-        if state.waiting.is_empty() && state.running < self.0.workers {
+    fn fits(
+        &self,
+        state: &State,
+        waiting: &Waiting<Waiter>,
+        account: &Account,
+        pictures: usize,
+    ) -> bool {
+        // What is promised an idle worker has it.
+        let (count, workers) = (state.running + waiting.len(), self.0.workers);
+        if count < workers {
             return true;
         }
-        let own = state.waiting.cost_of(account) + pictures as f64;
-        // Of what another account has waiting no more than this comes before: the rest is served after.
-        let others = state
-            .waiting
-            .lines()
-            .filter(|(other, ..)| *other != account);
-        let cost = own + others.map(|(_, cost, _)| cost.min(own)).sum::<f64>();
-        state.waiting.len() < self.0.queue_max && self.time(state, cost) <= self.0.wait
+        let before = waiting.before(account, pictures as f64);
+        let before = before.map(|(waiter, share)| waiter.pictures as f64 * share);
+        let cost = pictures as f64 + before.sum::<f64>();
+        count < workers.saturating_add(self.0.queue_max) && self.time(state, cost) <= self.0.wait
     }
 
     /// How long work that costs so much will take from now on.
@@ -175,12 +204,26 @@ impl Faces {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    fn busy(&self, state: &State, is_above_share: bool) -> Busy {
-        let wait = self.time(state, state.waiting.cost());
+    fn busy(&self, state: &State, account: &Account) -> Busy {
+        let waiting = &state.waiting;
+        // Only who keeps others waiting is above a share.
+        let waits_itself = waiting.cost_of(account) > 0.0;
         Busy {
-            is_above_share,
-            again_after: wait.saturating_sub(self.0.wait / 2),
+            is_above_share: waits_itself && waiting.has_others_than(account),
+            again_after: self.again_after(state),
         }
+    }
+
+    fn displaced(&self) -> Busy {
+        Busy {
+            is_above_share: true,
+            again_after: self.again_after(&self.state()),
+        }
+    }
+
+    fn again_after(&self, state: &State) -> Duration {
+        let wait = self.time(state, state.waiting.cost());
+        wait.saturating_sub(self.0.wait / 2)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -189,9 +232,10 @@ impl Faces {
     }
 }
 
-/// Only who keeps others waiting is above a share.
-fn is_above_share(state: &State, account: &Account) -> bool {
-    state.waiting.cost_of(account) > 0.0 && state.waiting.has_others_than(account)
+impl Waiter {
+    fn ready(self) -> Option<(usize, oneshot::Sender<Turn>)> {
+        Some((self.pictures, self.given?))
+    }
 }
 
 impl State {
@@ -225,7 +269,7 @@ impl Drop for Leaving {
     }
 }
 
-impl Drop for Withdrawal<'_> {
+impl Drop for Promise {
     fn drop(&mut self) {
         let _withdrawn = self.faces.state().waiting.withdraw(&self.place);
     }
@@ -255,7 +299,7 @@ mod tests {
             let work = move |_| {
                 let _released = held.recv();
             };
-            faces.run(&account, 1, false, work).await
+            faces.run(&account, 1, work).await
         });
         (release, handle)
     }
@@ -281,13 +325,13 @@ mod tests {
         until_running(&faces, 1).await;
         let (release_second, second) = held(&faces, "a");
         until_waiting(&faces, 1).await;
-        let refused = faces.run(&account("a"), 1, false, |_| ()).await;
+        let refused = faces.run(&account("a"), 1, |_| ()).await;
         assert!(!refused.unwrap_err().is_above_share, "nobody else waits");
         assert!(faces.check(&account("a"), 1).is_err());
         drop((release_first, release_second));
         assert_eq!(first.await.unwrap(), Ok(()));
         assert_eq!(second.await.unwrap(), Ok(()));
-        assert_eq!(faces.run(&account("a"), 1, false, |_| 7).await, Ok(7));
+        assert_eq!(faces.run(&account("a"), 1, |_| 7).await, Ok(7));
         assert!(faces.check(&account("a"), 1).is_ok());
     }
 
@@ -298,30 +342,27 @@ mod tests {
         until_running(&faces, 2).await;
         faces.state().seconds_per_picture = 1.0;
         // Both workers are busy for half a second more; then two pictures take a second.
+        let promise = faces.promise(&account("a"), 1).unwrap();
         let mut waiting = Vec::new();
-        for count in 1..=5 {
+        for count in 2..=5 {
             waiting.push(held(&faces, "a"));
             until_waiting(&faces, count).await;
         }
-        let refused = faces
-            .run(&account("a"), 1, false, |_| ())
-            .await
-            .unwrap_err();
+        let refused = faces.run(&account("a"), 1, |_| ()).await.unwrap_err();
         assert_eq!(refused.again_after_seconds(), 2);
         assert!(faces.check(&account("a"), 1).is_err());
-        let firm = faces.clone();
-        let firm = tokio::spawn(async move { firm.run(&account("a"), 1, true, |_| ()).await });
-        until_waiting(&faces, 6).await;
+        assert!(faces.promise(&account("a"), 1).is_err());
+        let promised = tokio::spawn(Faces::run_promised(promise, 1, |_| ()));
         drop(running);
         drop(waiting);
-        assert_eq!(firm.await.unwrap(), Ok(()));
+        assert_eq!(promised.await.unwrap(), Ok(()));
     }
 
     #[tokio::test]
     async fn an_idle_worker_takes_whatever_comes() {
         let faces = Faces::new(1, 0, Duration::from_millis(1));
         faces.state().seconds_per_picture = 100.0;
-        assert_eq!(faces.run(&account("a"), 1000, false, |_| 1).await, Ok(1));
+        assert_eq!(faces.run(&account("a"), 1000, |_| 1).await, Ok(1));
         assert!(faces.state().seconds_per_picture < 100.0, "it has learnt");
     }
 
@@ -337,7 +378,7 @@ mod tests {
         let (other_release, other) = held(&faces, "little");
         let displaced = third.await.unwrap().unwrap_err();
         assert!(displaced.is_above_share);
-        let more = faces.run(&account("much"), 1, false, |_| ()).await;
+        let more = faces.run(&account("much"), 1, |_| ()).await;
         assert!(more.unwrap_err().is_above_share);
         drop((release, third_release, other_release, second_release));
         assert_eq!(other.await.unwrap(), Ok(()));
@@ -353,14 +394,14 @@ mod tests {
         let (count, theirs) = (ran.clone(), faces.clone());
         let waiting = tokio::spawn(async move {
             let work = move |_| count.fetch_add(1, Ordering::SeqCst);
-            theirs.run(&account("a"), 1, false, work).await
+            theirs.run(&account("a"), 1, work).await
         });
         until_waiting(&faces, 1).await;
         waiting.abort();
         until_waiting(&faces, 0).await;
         drop(release);
         assert_eq!(first.await.unwrap(), Ok(()));
-        assert_eq!(faces.run(&account("a"), 1, false, |_| ()).await, Ok(()));
+        assert_eq!(faces.run(&account("a"), 1, |_| ()).await, Ok(()));
         assert_eq!(ran.load(Ordering::SeqCst), 0);
     }
 
@@ -390,7 +431,7 @@ mod tests {
                 }
                 tell.send(()).unwrap();
             };
-            theirs.run(&account("a"), 1, false, work).await
+            theirs.run(&account("a"), 1, work).await
         });
         until_running(&faces, 1).await;
         time::sleep(Duration::from_millis(10)).await;
@@ -400,17 +441,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_that_is_promised_is_taken_until_it_is_given_up() {
+        let faces = Faces::new(1, 1, LONG);
+        let promise = faces.promise(&account("a"), 1).unwrap();
+        // An idle worker does not wait for what is only promised.
+        assert_eq!(faces.run(&account("b"), 1, |_| 1).await, Ok(1));
+        let (release, first) = held(&faces, "b");
+        until_running(&faces, 1).await;
+        assert!(faces.run(&account("b"), 1, |_| ()).await.is_err());
+        drop(promise);
+        let (second_release, second) = held(&faces, "b");
+        until_waiting(&faces, 1).await;
+        drop((release, second_release));
+        assert_eq!(first.await.unwrap(), Ok(()));
+        assert_eq!(second.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
     async fn a_panic_reaches_the_caller_and_gives_its_place_back() {
         let faces = Faces::new(1, 0, LONG);
         let theirs = faces.clone();
-        let handle = tokio::spawn(async move {
-            theirs
-                .run(&account("a"), 1, false, |_| panic!("on purpose"))
-                .await
-        });
+        let handle =
+            tokio::spawn(
+                async move { theirs.run(&account("a"), 1, |_| panic!("on purpose")).await },
+            );
         let result: Result<Result<(), Busy>, _> = handle.await;
         assert!(result.unwrap_err().is_panic());
-        assert_eq!(faces.run(&account("a"), 1, false, |_| ()).await, Ok(()));
+        assert_eq!(faces.run(&account("a"), 1, |_| ()).await, Ok(()));
     }
 
     #[test]

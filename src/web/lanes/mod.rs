@@ -19,15 +19,24 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use tokio::time;
+
 use self::faces::Faces;
+/// A place among those who look at pictures.
+pub(super) use self::faces::Promise as SeePromise;
 use self::searches::Searches;
 use self::small::Threads;
+/// A place among those who identify.
+pub(super) use crate::engine::scheduler::Promise as IdentifyPromise;
 use crate::engine::scheduler::{QuestionQuery, Refusal, SchedulerLimits};
 use crate::engine::{EngineError, Gallery, Identification};
 use crate::turns::Account;
 
 /// As many changes wait for the disk at once: each takes a thread.
 const WRITES_MAX: usize = 64;
+/// How soon it is tried again to let in what waits for room.
+const AGAIN_AFTER_MIN: Duration = Duration::from_millis(20);
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
 /// As many look something up at once.
 const SMALL_MAX: usize = 32;
 
@@ -97,32 +106,39 @@ impl Lanes {
     ///
     /// Whoever stops waiting for the answer before that moment, such as the handler of a client that
     /// has left, thereby withdraws the work. Once begun it runs to its end, so that nothing is left
-    /// half-done, unless it asks whether anybody still waits. A panic in `work` goes on in the caller; so it is for all lanes.
+    /// half-done, unless it asks whether anybody still waits. A panic in `work` goes on in the
+    /// caller; so it is for all lanes.
     pub(super) async fn see<T: Send + 'static>(
         &self,
         account: &Account,
         pictures: usize,
         work: impl FnOnce(Left) -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        self.faces.run(account, pictures, false, work).await
-    }
-
-    /// The same for what was begun, because [`Lanes::check_see`] said that there was room: it is never
-    /// refused.
-    pub(super) async fn see_firmly<T: Send + 'static>(
-        &self,
-        account: &Account,
-        pictures: usize,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Busy> {
-        self.faces
-            .run(account, pictures, true, |_left| work())
-            .await
+        self.faces.run(account, pictures, work).await
     }
 
     /// Whether [`Lanes::see`] would let work in now.
     pub(super) fn check_see(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
         self.faces.check(account, pictures)
+    }
+
+    /// A place for work of a call of which something is to be done before that cannot be undone.
+    pub(super) fn promise_see(
+        &self,
+        account: &Account,
+        pictures: usize,
+    ) -> Result<SeePromise, Busy> {
+        self.faces.promise(account, pictures)
+    }
+
+    /// As [`Lanes::see`], for what was promised a place: it is never refused.
+    pub(super) async fn see_promised<T: Send + 'static>(
+        &self,
+        promise: SeePromise,
+        pictures: usize,
+        work: impl FnOnce(Left) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        Faces::run_promised(promise, pictures, work).await
     }
 
     /// Identifies, together with whoever else waits. A caller who stops waiting withdraws the question.
@@ -132,22 +148,7 @@ impl Lanes {
         gallery: &Gallery,
         queries: Vec<QuestionQuery>,
     ) -> Result<Vec<Identification>, Unidentified> {
-        self.searches
-            .identify(account, gallery, queries, false)
-            .await
-    }
-
-    /// The same for a call of which much was done already, because [`Lanes::check_identify`] said that
-    /// there was room: it is not refused.
-    pub(super) async fn identify_firmly(
-        &self,
-        account: &Account,
-        gallery: &Gallery,
-        queries: Vec<QuestionQuery>,
-    ) -> Result<Vec<Identification>, Unidentified> {
-        self.searches
-            .identify(account, gallery, queries, true)
-            .await
+        self.searches.identify(account, gallery, queries).await
     }
 
     /// Whether [`Lanes::identify`] would let a question with so many probes in now.
@@ -158,6 +159,49 @@ impl Lanes {
         probes: usize,
     ) -> Result<(), Busy> {
         self.searches.check(account, gallery, probes)
+    }
+
+    /// A place for the one probe of a call of which something is to be done before.
+    pub(super) fn promise_identify(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+    ) -> Result<IdentifyPromise, Busy> {
+        self.searches.promise(account, gallery)
+    }
+
+    /// The same for one person. What was promised a place is never refused.
+    pub(super) async fn identify_one(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        promise: Option<IdentifyPromise>,
+        query: QuestionQuery,
+    ) -> Result<Identification, Unidentified> {
+        let queries = vec![query];
+        let mut found = match promise {
+            Some(promise) => self.searches.identify_promised(promise, queries).await?,
+            None => self.identify(account, gallery, queries).await?,
+        };
+        Ok(found.remove(0))
+    }
+
+    /// The same for many people, of a call that is being answered: if there is no room, it waits for it.
+    pub(super) async fn identify_patiently(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        queries: Vec<QuestionQuery>,
+    ) -> Result<Vec<Identification>, Arc<EngineError>> {
+        loop {
+            match self.identify(account, gallery, queries.clone()).await {
+                Ok(found) => return Ok(found),
+                Err(Unidentified::Failed(error)) => return Err(error),
+                Err(Unidentified::Busy(busy)) => {
+                    time::sleep(busy.again_after.clamp(AGAIN_AFTER_MIN, AGAIN_AFTER_MAX)).await;
+                }
+            }
+        }
     }
 
     /// Runs `work`, which changes what is on disk and waits for that.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Busy, Unidentified};
-use crate::engine::scheduler::{Question, QuestionQuery, Scheduler, SchedulerLimits, Unanswered};
+use crate::engine::scheduler::{
+    Answered, Asked, Promise, Question, QuestionQuery, Scheduler, SchedulerLimits, Unanswered,
+};
 use crate::engine::{Gallery, Identification};
 use crate::turns::Account;
 
@@ -32,29 +34,29 @@ impl Searches {
         account: &Account,
         gallery: &Gallery,
         queries: Vec<QuestionQuery>,
-        is_firm: bool,
     ) -> Result<Vec<Identification>, Unidentified> {
         let question = Question {
             account: account.clone(),
             gallery: gallery.clone(),
             queries,
-            not_after: (self.clock)().checked_add(self.useful).filter(|_| !is_firm),
+            not_after: (self.clock)().checked_add(self.useful),
         };
-        let (told, answer) = oneshot::channel();
-        // Whoever asked may have left meanwhile.
-        let told = Box::new(move |answer| drop(told.send(answer)));
-        let _asked = if is_firm {
-            self.scheduler.ask_firmly(question, told)
-        } else {
-            self.scheduler.ask(question, told).map_err(Busy::from)?
-        };
-        match answer.await {
-            Ok(Ok(identifications)) => Ok(identifications),
-            Ok(Err(Unanswered::Refused(refusal))) => Err(Busy::from(refusal).into()),
-            Ok(Err(Unanswered::Failed(error))) => Err(Unidentified::Failed(error)),
-            Ok(Err(Unanswered::Panicked)) => panic!("a search panicked"),
-            Ok(Err(Unanswered::Late)) | Err(_) => Err(Busy::FOR_A_MOMENT.into()),
-        }
+        let (told, answer) = channel();
+        let asked = self.scheduler.ask(question, told).map_err(Busy::from)?;
+        answered(asked, answer).await
+    }
+
+    pub(super) fn promise(&self, account: &Account, gallery: &Gallery) -> Result<Promise, Busy> {
+        Ok(self.scheduler.promise(account, gallery, 1)?)
+    }
+
+    pub(super) async fn identify_promised(
+        &self,
+        promise: Promise,
+        queries: Vec<QuestionQuery>,
+    ) -> Result<Vec<Identification>, Unidentified> {
+        let (told, answer) = channel();
+        answered(promise.ask(queries, told), answer).await
     }
 
     pub(super) fn check(
@@ -64,5 +66,26 @@ impl Searches {
         probes: usize,
     ) -> Result<(), Busy> {
         Ok(self.scheduler.check(account, gallery, probes)?)
+    }
+}
+
+type Answer = Result<Vec<Identification>, Unanswered>;
+
+fn channel() -> (Answered, oneshot::Receiver<Answer>) {
+    let (told, answer) = oneshot::channel();
+    // Whoever asked may have left meanwhile.
+    (Box::new(move |answer| drop(told.send(answer))), answer)
+}
+
+async fn answered(
+    _asked: Asked,
+    answer: oneshot::Receiver<Answer>,
+) -> Result<Vec<Identification>, Unidentified> {
+    match answer.await {
+        Ok(Ok(identifications)) => Ok(identifications),
+        Ok(Err(Unanswered::Refused(refusal))) => Err(Busy::from(refusal).into()),
+        Ok(Err(Unanswered::Failed(error))) => Err(Unidentified::Failed(error)),
+        Ok(Err(Unanswered::Panicked)) => panic!("a search panicked"),
+        Ok(Err(Unanswered::Late)) | Err(_) => Err(Busy::FOR_A_MOMENT.into()),
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::endpoint::Endpoint;
+use super::super::lanes::IdentifyPromise;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
@@ -177,21 +178,14 @@ async fn identify(
     given.check(&state)?;
     check_threshold(options.threshold)?;
     check_limit(options.limit)?;
-    let has_pictures = given.has_pictures();
-    if has_pictures {
-        // Much may have come while the pictures did.
-        check_room(&state, &account, &partition)?;
-    }
+    let promise = match state.engine().enrolled(&partition)? {
+        Some(gallery) if given.has_pictures() => {
+            Some(state.lanes().promise_identify(&account, &gallery)?)
+        }
+        _ => None,
+    };
     let samples = given.take_in(&state, &account).await?;
-    let answer = search(
-        &state,
-        &account,
-        &partition,
-        &samples,
-        &options,
-        has_pictures,
-    )
-    .await?;
+    let answer = search(&state, &account, &partition, &samples, &options, promise).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -216,8 +210,7 @@ impl IdentifiedClass {
     }
 }
 
-/// Fails if there is no room for the search, before a body is read or pictures are looked at for
-/// nothing.
+/// Fails if there is no room for the search, before a body is read for nothing.
 fn check_room(state: &AppState, account: &Account, partition: &PartitionId) -> Result<(), Problem> {
     match state.engine().enrolled(partition)? {
         Some(gallery) => Ok(state.lanes().check_identify(account, &gallery, 1)?),
@@ -231,7 +224,7 @@ async fn search(
     partition: &PartitionId,
     samples: &Samples,
     options: &Options,
-    is_promised: bool,
+    promise: Option<IdentifyPromise>,
 ) -> Result<IdentifyAnswer, Problem> {
     let intake = state.intake();
     let options = IdentifyOptions {
@@ -248,14 +241,9 @@ async fn search(
         options,
     };
     let lanes = state.lanes();
-    let mut found = if is_promised {
-        lanes
-            .identify_firmly(account, &gallery, vec![query])
-            .await?
-    } else {
-        lanes.identify(account, &gallery, vec![query]).await?
-    };
-    let found = found.remove(0);
+    let found = lanes
+        .identify_one(account, &gallery, promise, query)
+        .await?;
     let matches = found.matches.iter();
     let matches = matches.map(|found| IdentifiedClass::new(found, intake, &samples.encoder));
     Ok(IdentifyAnswer {

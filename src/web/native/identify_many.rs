@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::endpoint::Endpoint;
-use super::super::lanes::Unidentified;
-use super::super::receive;
+use super::super::receive::{self, BodyFault};
+use super::super::room::{Held, Place};
 use super::super::state::AppState;
 use super::body;
 use super::failures;
@@ -96,6 +96,8 @@ pub(in super::super) struct ProbeAnswer {
 
 /// What a call asks.
 struct Asked {
+    /// For the probes, which stay until the last line is made.
+    room: Option<Held>,
     probes: Vec<Embedding>,
     encoder: EncoderId,
     limit: usize,
@@ -113,6 +115,17 @@ const FAILURES: &[Code] = &[
     Code::UnsupportedMediaType,
     Code::InvalidEmbedding,
 ];
+
+impl Asked {
+    /// Takes room for what the probes have more than the body had, which stays taken. They stay for
+    /// as long as the client takes to read the answer.
+    fn take_room(&self, body_bytes: usize) -> Result<(), BodyFault> {
+        let values = self.probes.iter().map(Embedding::dimension).sum::<usize>();
+        let more = (size_of::<f32>() * values).saturating_sub(body_bytes);
+        let taken = self.room.as_ref().map_or(Ok(()), |room| room.take(more));
+        taken.map_err(|_no_room| BodyFault::NoRoom)
+    }
+}
 
 pub(super) fn endpoint() -> Endpoint {
     failures::endpoint(
@@ -178,6 +191,7 @@ async fn identify_many(
         account,
         gallery,
         options,
+        _room: asked.room,
     };
     let pieces = pieces(asked.probes);
     let lines = stream::iter(pieces)
@@ -203,6 +217,8 @@ struct Lines {
     account: Account,
     gallery: Gallery,
     options: IdentifyOptions,
+    /// For the probes, until the last of them is answered.
+    _room: Option<Held>,
 }
 
 impl Lines {
@@ -214,14 +230,10 @@ impl Lines {
         };
         let queries = probes.iter().map(query).collect();
         let lanes = self.state.lanes();
-        let found = lanes
-            .identify_firmly(&self.account, &self.gallery, queries)
-            .await;
-        let found = found.map_err(|error| {
-            if let Unidentified::Failed(error) = error {
-                // Logs it; who calls sees that the answer breaks off.
-                drop(Problem::from(&*error));
-            }
+        let found = lanes.identify_patiently(&self.account, &self.gallery, queries);
+        let found = found.await.map_err(|error| {
+            // Logs it; who calls sees that the answer breaks off.
+            drop(Problem::from(&*error));
             BrokenOff
         })?;
         let mut text = Vec::new();
@@ -259,13 +271,16 @@ async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
         ));
     }
     let (parts, body) = receive::whole(state, request).await?;
+    let room = Place::held(&parts.extensions);
     let is_long = body.len() > BODY_BYTES_AT_ONCE;
     let read = move || {
-        let asked = if is_npy {
+        let mut asked = if is_npy {
             from_npy(&parts.uri, &body)?
         } else {
             from_json(&parts.uri, &body)?
         };
+        asked.room = room;
+        asked.take_room(body.len())?;
         check_limit(asked.limit)?;
         check_threshold(asked.threshold)?;
         Ok(asked)
@@ -300,6 +315,7 @@ fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
     });
     let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
     Ok(Asked {
+        room: None,
         encoder: encoder(&name, &probes)?,
         probes,
         limit: call.limit.unwrap_or(LIMIT_DEFAULT),
@@ -328,6 +344,7 @@ fn from_npy(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
         .map(|(at, row)| Embedding::new(row.to_vec()).map_err(|error| no_embedding(at, &error)));
     let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
     Ok(Asked {
+        room: None,
         encoder: encoder(&name, &probes)?,
         probes,
         limit: limit.unwrap_or(LIMIT_DEFAULT),

@@ -10,17 +10,16 @@ use utoipa_axum::routes;
 use super::super::auth::Caller;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
+use super::super::lanes::Unidentified;
 use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::done::{Done, Failure};
-use super::task;
-use crate::access::{Claims, Task, TaskMatch};
+use super::task::{self, Begun};
+use crate::access::{Task, TaskMatch};
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{IdentifyOptions, fuse};
-use crate::samples::UploadedSample;
-use crate::turns::Account;
 use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
@@ -82,16 +81,8 @@ async fn identify(
     let count = parameters
         .integer("maxResults", 1..=RESULTS_MAX)?
         .unwrap_or(RESULTS_DEFAULT);
-    let account = caller.account();
-    let done = task::run(
-        &state,
-        caller,
-        live,
-        move |state, claims, samples| async move {
-            search(&state, &account, &claims, &samples, count).await
-        },
-    )
-    .await?;
+    let work = move |begun| async move { search(begun, count).await };
+    let done = task::run(&state, caller, live, work).await?;
     let matches = done.matches.into_iter().map(ScoredClass::from).collect();
     let result = IdentifyResult {
         success: done.success,
@@ -113,13 +104,14 @@ impl From<TaskMatch> for ScoredClass {
     }
 }
 
-async fn search(
-    state: &AppState,
-    account: &Account,
-    claims: &Claims,
-    samples: &[UploadedSample],
-    limit: usize,
-) -> Result<Done, Error> {
+async fn search(begun: Begun, limit: usize) -> Result<Done, Error> {
+    let Begun {
+        state,
+        account,
+        claims,
+        samples,
+        promise,
+    } = begun;
     let partition = &claims.bcid.partition;
     let profile = state.intake().profile();
     let samples: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
@@ -138,10 +130,12 @@ async fn search(
         options,
     };
     let lanes = state.lanes();
-    let mut found = lanes
-        .identify_firmly(account, &gallery, vec![query])
-        .await?;
-    let found = found.remove(0);
+    let found = match lanes.identify_one(&account, &gallery, promise, query).await {
+        Ok(found) => found,
+        // Nobody was enrolled yet when a place might have been promised.
+        Err(Unidentified::Busy(_)) => return Ok(Done::failed(Failure::ExecutionOfJobTimedOut)),
+        Err(error) => return Err(error.into()),
+    };
     if found.templates == 0 {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     }

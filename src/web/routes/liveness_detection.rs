@@ -48,7 +48,7 @@ async fn liveness_detection(
 ) -> Result<Response, Error> {
     caller.may(Task::LivenessDetection)?;
     // What is asked has been answered before the work begins.
-    let done = task::run(&state, caller, true, async |_, _, _| Ok(Done::succeeded())).await?;
+    let done = task::run(&state, caller, true, async |_| Ok(Done::succeeded())).await?;
     let result = LivenessDetectionResult {
         success: done.success,
         error: done.error,

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::super::auth::Caller;
 use super::super::endpoint::{Endpoint, Routed};
 use super::super::error::Error;
-use super::super::lanes::Busy;
+use super::super::lanes::{Busy, IdentifyPromise, SeePromise};
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::attempt::{self, Try};
@@ -47,6 +47,22 @@ pub(super) fn live(caller: &Caller, parameters: &Parameters) -> Result<bool, Err
     Ok(caller.0.live || asked.unwrap_or(false))
 }
 
+/// A task that has begun: what its work is done with.
+pub(super) struct Begun {
+    pub(super) state: AppState,
+    pub(super) account: Account,
+    pub(super) claims: Arc<Claims>,
+    pub(super) samples: Vec<UploadedSample>,
+    /// The place of an identification, if somebody was enrolled when it was asked for.
+    pub(super) promise: Option<IdentifyPromise>,
+}
+
+/// What was promised to a task before it begins, since there is no way back afterwards.
+struct Promised {
+    see: Option<SeePromise>,
+    identify: Option<IdentifyPromise>,
+}
+
 /// Takes the token's samples, counts the attempt, does `work` with the samples, and keeps what came
 /// of it as the result of the token.
 ///
@@ -57,7 +73,7 @@ pub(super) async fn run<F>(
     state: &AppState,
     caller: Caller,
     live: bool,
-    work: impl FnOnce(AppState, Arc<Claims>, Vec<UploadedSample>) -> F + Send + 'static,
+    work: impl FnOnce(Begun) -> F + Send + 'static,
 ) -> Result<Done, Error>
 where
     F: Future<Output = Result<Done, Error>> + Send + 'static,
@@ -65,11 +81,11 @@ where
     let account = caller.account();
     let claims = Arc::new(caller.0);
     let shared = state.clone();
-    if check_room(state, &account, &claims, live)?.is_err() {
+    let Ok(promised) = Promised::to(state, &account, &claims, live)? else {
         let late = move || attempt::end_unbegun(&shared, &claims);
         return state.lanes().write(late).await;
-    }
-    let begun = carry_out(shared, account, claims, live, work).in_current_span();
+    };
+    let begun = carry_out(shared, account, claims, promised, work).in_current_span();
     match tokio::spawn(begun).await {
         Ok(done) => done,
         Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
@@ -85,44 +101,45 @@ pub(super) async fn run_here(
     live: bool,
     work: impl FnOnce(&AppState, &Claims, Vec<UploadedSample>) -> Result<Done, Error> + Send + 'static,
 ) -> Result<Done, Error> {
-    run(
-        state,
-        caller,
-        live,
-        move |state, claims, samples| async move {
-            let shared = state.clone();
-            let work = move || work(&shared, &claims, samples);
-            state.lanes().write(work).await
-        },
-    )
+    run(state, caller, live, move |begun: Begun| async move {
+        let shared = begun.state.clone();
+        let work = move || work(&shared, &begun.claims, begun.samples);
+        begun.state.lanes().write(work).await
+    })
     .await
 }
 
-/// Whether there is time for what a task takes, before it begins.
-fn check_room(
-    state: &AppState,
-    account: &Account,
-    claims: &Claims,
-    live: bool,
-) -> Result<Result<(), Busy>, Error> {
-    if live && let Err(busy) = state.lanes().check_see(account, LIVE_SAMPLES) {
-        return Ok(Err(busy));
+impl Promised {
+    /// What a task takes. The inner error says that there is no time for it.
+    fn to(
+        state: &AppState,
+        account: &Account,
+        claims: &Claims,
+        live: bool,
+    ) -> Result<Result<Promised, Busy>, Error> {
+        let gallery = match claims.task {
+            Task::Identify => state.engine().enrolled(&claims.bcid.partition)?,
+            _ => None,
+        };
+        let lanes = state.lanes();
+        let promised = || {
+            let see = live.then(|| lanes.promise_see(account, LIVE_SAMPLES));
+            let identify = gallery.map(|gallery| lanes.promise_identify(account, &gallery));
+            Ok(Promised {
+                see: see.transpose()?,
+                identify: identify.transpose()?,
+            })
+        };
+        Ok(promised())
     }
-    if claims.task != Task::Identify {
-        return Ok(Ok(()));
-    }
-    let gallery = state.engine().enrolled(&claims.bcid.partition)?;
-    Ok(gallery.map_or(Ok(()), |gallery| {
-        state.lanes().check_identify(account, &gallery, 1)
-    }))
 }
 
 async fn carry_out<F>(
     state: AppState,
     account: Account,
     claims: Arc<Claims>,
-    live: bool,
-    work: impl FnOnce(AppState, Arc<Claims>, Vec<UploadedSample>) -> F,
+    promised: Promised,
+    work: impl FnOnce(Begun) -> F,
 ) -> Result<Done, Error>
 where
     F: Future<Output = Result<Done, Error>>,
@@ -131,20 +148,30 @@ where
     let (theirs, of) = (state.clone(), claims.clone());
     let (begun, samples) = lanes.small(move || Try::begin(&theirs, &of)).await?;
     let end = |begun: Try, done| lanes.write(move || begun.end(done));
-    let samples = if live {
-        let (theirs, of, attempt) = (state.clone(), claims.clone(), begun.number());
-        let pictures = samples.len();
-        let look = move || {
-            let failure = liveness::failure(&theirs, &of, attempt, &samples);
-            (failure, samples)
-        };
-        match lanes.see_firmly(&account, pictures, look).await? {
-            (Ok(None), samples) => samples,
-            (Ok(Some(failure)), _) => return end(begun, Ok(Done::failed(failure))).await,
-            (Err(error), _) => return end(begun, Err(error)).await,
+    // Its try is counted all the same, and what came before is no longer its result.
+    let end_panicked = async |begun: Try, panic| {
+        let _counted = end(begun, Err(Error::panicked())).await;
+        panic::resume_unwind(panic)
+    };
+    let samples = match promised.see {
+        Some(promise) => {
+            let (theirs, of, attempt) = (state.clone(), claims.clone(), begun.number());
+            let pictures = samples.len();
+            let look = move |_left| {
+                let failure = liveness::failure(&theirs, &of, attempt, &samples);
+                (failure, samples)
+            };
+            let seen = AssertUnwindSafe(lanes.see_promised(promise, pictures, look));
+            match seen.catch_unwind().await {
+                Ok(seen) => match seen? {
+                    (Ok(None), samples) => samples,
+                    (Ok(Some(failure)), _) => return end(begun, Ok(Done::failed(failure))).await,
+                    (Err(error), _) => return end(begun, Err(error)).await,
+                },
+                Err(panic) => return end_panicked(begun, panic).await,
+            }
         }
-    } else {
-        samples
+        None => samples,
     };
     let together: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
     let intake = state.intake();
@@ -161,14 +188,16 @@ where
     } else {
         begun
     };
-    // A try is counted also if the work panics, and what came before is no longer its result.
-    let done = AssertUnwindSafe(work(state.clone(), claims, samples)).catch_unwind();
-    match done.await {
+    let work = work(Begun {
+        state: state.clone(),
+        account,
+        claims,
+        samples,
+        promise: promised.identify,
+    });
+    match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => end(begun, done).await,
-        Err(panic) => {
-            let _counted = end(begun, Err(Error::panicked())).await;
-            panic::resume_unwind(panic)
-        }
+        Err(panic) => end_panicked(begun, panic).await,
     }
 }
 
