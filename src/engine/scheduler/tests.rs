@@ -95,6 +95,21 @@ fn told() -> (Answered, Told) {
     (Box::new(move |answer| drop(sender.send(answer))), told)
 }
 
+/// Has the thread of the scheduler told an answer, until the sender is dropped: whatever is asked
+/// meanwhile waits for certain.
+fn hold(scheduler: &Scheduler, gallery: &Gallery, rng: &mut StdRng) -> (mpsc::Sender<()>, Asked) {
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let told: Answered = Box::new(move |_| {
+        let _ = begun.send(());
+        let _ = held.recv();
+    });
+    let asked = question("a", gallery, vec![query(rng, ALL)]);
+    let asked = scheduler.ask(asked, told).unwrap();
+    has_begun.recv().unwrap();
+    (release, asked)
+}
+
 mod queue {
     use super::*;
 
@@ -362,17 +377,7 @@ fn a_question_that_is_withdrawn_is_not_answered() {
     let (_directory, engine) = engine(&mut rng);
     let gallery = gallery(&engine, "bws.1");
     let scheduler = Scheduler::start(NO_LIMITS, Instant::now);
-    // The thread is held by whoever is told first, so that the next one waits for certain.
-    let (release, held) = mpsc::channel::<()>();
-    let (begun, has_begun) = mpsc::channel();
-    let hold: Answered = Box::new(move |_| {
-        let _ = begun.send(());
-        let _ = held.recv();
-    });
-    let first = scheduler
-        .ask(question("a", &gallery, vec![query(&mut rng, ALL)]), hold)
-        .unwrap();
-    has_begun.recv().unwrap();
+    let (release, first) = hold(&scheduler, &gallery, &mut rng);
     let (answered, left) = told();
     let asked = scheduler.ask(
         question("a", &gallery, vec![query(&mut rng, ALL)]),
@@ -396,16 +401,7 @@ fn whoever_waits_when_it_ends_learns_that_nobody_will_answer() {
     let (_directory, engine) = engine(&mut rng);
     let gallery = gallery(&engine, "bws.1");
     let scheduler = Scheduler::start(NO_LIMITS, Instant::now);
-    let (release, held) = mpsc::channel::<()>();
-    let (begun, has_begun) = mpsc::channel();
-    let hold: Answered = Box::new(move |_| {
-        let _ = begun.send(());
-        let _ = held.recv();
-    });
-    let first = scheduler
-        .ask(question("a", &gallery, vec![query(&mut rng, ALL)]), hold)
-        .unwrap();
-    has_begun.recv().unwrap();
+    let (release, first) = hold(&scheduler, &gallery, &mut rng);
     let (answered, waits) = told();
     let asked = scheduler
         .ask(
@@ -417,6 +413,30 @@ fn whoever_waits_when_it_ends_learns_that_nobody_will_answer() {
     drop(release);
     assert!(waits.recv().is_err());
     drop((first, asked, scheduler));
+}
+
+#[test]
+fn what_was_promised_is_answered_when_it_is_asked() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let (_directory, engine) = engine(&mut rng);
+    let gallery = gallery(&engine, "bws.1");
+    let limits = SchedulerLimits {
+        questions_max: 1,
+        ..NO_LIMITS
+    };
+    let scheduler = Scheduler::start(limits, Instant::now);
+    let account = Account::new("a");
+    let (release, first) = hold(&scheduler, &gallery, &mut rng);
+    let promise = scheduler.promise(&account, &gallery, 1).unwrap();
+    let other = question("b", &gallery, vec![query(&mut rng, ALL)]);
+    let refused = scheduler.ask(other, Box::new(|_| {}));
+    // The thread is done with its pass, and only tells of it.
+    drop(refused);
+    let (answered, told) = told();
+    let asked = promise.ask(vec![query(&mut rng, ALL)], answered);
+    drop(release);
+    assert_eq!(told.recv().unwrap().unwrap().len(), 1);
+    drop((first, asked));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::workload::Model;
-use super::workload::Operation::{AddBatch, Compact, Count, Enroll, Remove, Seal};
+use super::workload::Operation::{AddBatch, Compact, Count, Enroll, Seal};
 use crate::partition::{Pace, Store, StoreError};
 use crate::types::Timestamp;
 
@@ -271,52 +271,6 @@ pub(super) fn segments(directory: &Path) -> Vec<PathBuf> {
 pub(super) fn refusals(directory: &Path) -> Vec<StoreError> {
     let opens = [Store::open, Store::open_existing, Store::open_read_only];
     opens.map(|open| open(directory).unwrap_err()).into()
-}
-
-#[test]
-fn a_catalog_that_is_older_than_a_segment_is_refused() {
-    // What was done since the older one was put aside.
-    for later in [
-        &[Seal(0)][..],
-        &[AddBatch(0, 2)],
-        // In a partition that the older one does not know.
-        &[AddBatch(2, 1)],
-        &[Remove(0, 1), Compact(0)],
-        &[Compact(0), Enroll(1, 5, 1, ALL), Seal(1)],
-    ] {
-        let directory = tempfile::tempdir().unwrap();
-        let mut model = filled(directory.path());
-        let catalog = directory.path().join("catalog.redb");
-        let older = fs::read(&catalog).unwrap();
-        let store = Store::open(directory.path()).unwrap();
-        for operation in later {
-            operation.run(&store, &mut model).unwrap();
-        }
-        drop(store);
-        let newer = fs::read(&catalog).unwrap();
-        let before = segments(directory.path());
-
-        fs::write(&catalog, older).unwrap();
-        for error in refusals(directory.path()) {
-            assert!(
-                matches!(error, StoreError::OlderCatalog { .. }),
-                "{later:?}: {error}"
-            );
-        }
-        // Nor where nothing else says so.
-        fs::write(directory.path().join("writer.lock"), b"").unwrap();
-        for error in refusals(directory.path()) {
-            let StoreError::UnknownSegment { path, .. } = &error else {
-                panic!("{later:?}: {error}");
-            };
-            assert!(before.contains(path));
-        }
-        assert_eq!(segments(directory.path()), before, "{later:?}");
-
-        fs::write(&catalog, newer).unwrap();
-        let store = Store::open(directory.path()).unwrap();
-        assert!(model.is_held_by(&Model::of(&store).unwrap()), "{later:?}");
-    }
 }
 
 #[test]

@@ -87,6 +87,49 @@ fn all_say_older(directory: &Path) -> bool {
 }
 
 #[test]
+fn a_catalog_that_is_older_than_a_segment_is_refused() {
+    // What was done since the older one was put aside.
+    for later in [
+        &[Seal(0)][..],
+        &[AddBatch(0, 2)],
+        // In a partition that the older one does not know.
+        &[AddBatch(2, 1)],
+        &[Remove(0, 1), Compact(0)],
+        &[Compact(0), Enroll(1, 5, 1, ALL), Seal(1)],
+    ] {
+        let Aged {
+            directory,
+            older,
+            newer,
+            model,
+        } = Aged::new(later);
+        let catalog = directory.path().join("catalog.redb");
+        let before = segments(directory.path());
+
+        fs::write(&catalog, older).unwrap();
+        for error in refusals(directory.path()) {
+            assert!(
+                matches!(error, StoreError::OlderCatalog { .. }),
+                "{later:?}: {error}"
+            );
+        }
+        // Nor where nothing else says so.
+        fs::write(directory.path().join("writer.lock"), b"").unwrap();
+        for error in refusals(directory.path()) {
+            let StoreError::UnknownSegment { path, .. } = &error else {
+                panic!("{later:?}: {error}");
+            };
+            assert!(before.contains(path));
+        }
+        assert_eq!(segments(directory.path()), before, "{later:?}");
+
+        fs::write(&catalog, newer).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        assert!(model.is_held_by(&Model::of(&store).unwrap()), "{later:?}");
+    }
+}
+
+#[test]
 fn an_older_catalog_is_refused_whatever_was_done_since() {
     for later in LATER {
         let aged = Aged::new(later);
