@@ -6,6 +6,7 @@ mod app;
 mod args;
 mod bench;
 mod completions;
+mod config;
 mod demo;
 mod enroll;
 mod evaluate;
@@ -107,6 +108,7 @@ fn run(
         Verb::Evaluate(verb) => evaluate::run(&verb, settings),
         Verb::Bench(verb) => bench::run(&verb, settings),
         Verb::Load(verb) => load::run(&verb),
+        Verb::Config(verb) => config::run(&verb, settings),
         Verb::Completions(verb) => completions::run(&verb),
         Verb::Man(verb) => man::run(&verb),
     }

@@ -14,6 +14,7 @@
 mod assignment;
 mod error;
 mod file;
+mod in_force;
 mod listen;
 mod log;
 mod read;
@@ -30,6 +31,7 @@ mod page;
 
 pub use assignment::Flag;
 pub use error::{ConfigError, Place};
+pub use in_force::InForce;
 pub use listen::ListenAddress;
 pub use read::Read;
 pub use setting::{Setting, Standard};

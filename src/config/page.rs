@@ -20,7 +20,8 @@ A setting can be given in three ways; the first of these that gives it wins:
 3. a key of a TOML file that `--config` or `VULTUS_CONFIG` names: `data-dir = \"data\"`.
 
 Flags that several verbs use can also be typed before the verb and at other verbs, which do not use
-them. A settings file looks like this:
+them. `vultus config show` takes all of them, and says what is in force and where it comes from. A
+settings file looks like this:
 
 ```toml
 data-dir = \"/var/lib/vultus\"
@@ -54,7 +55,7 @@ fn section(page: &mut String, setting: &Setting) -> std::fmt::Result {
     let (flag, variable) = (setting.flag(), setting.variable());
     let standard = match setting.standard {
         Standard::Field(_) => format!("`{}`", setting.standard()),
-        Standard::Words(words) => words.to_owned(),
+        Standard::Machine(words, _) | Standard::Words(words) => words.to_owned(),
     };
     let not_in_file = if setting.is_in_file() {
         ""

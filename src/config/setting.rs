@@ -1,7 +1,11 @@
 //! One thing that can be set, and what follows from its row.
 
+use super::settings::Kept;
 use super::value::Given;
 use super::{ConfigError, Place, Settings, Value};
+
+/// Verbs that look at all settings, and so take all flags. They are not among those of each row.
+pub(super) const LOOKING_AT_ALL: &[&str] = &["config show"];
 
 /// One thing that can be set.
 #[derive(Debug)]
@@ -25,7 +29,9 @@ pub struct Setting {
 pub enum Standard {
     /// What the field holds in [`Settings::new`].
     Field(fn(&Settings) -> String),
-    /// Something that depends on the machine or on other settings.
+    /// What the field holds, which is another on every machine, and how that is said of all.
+    Machine(&'static str, fn(&Settings) -> String),
+    /// Something that depends on other settings or on the verb, or nothing at all.
     Words(&'static str),
 }
 
@@ -48,6 +54,9 @@ impl Setting {
 
     /// Whether the verb uses it; `verb` is what is typed, such as `gallery import`.
     pub fn is_used_by(&self, verb: &str) -> bool {
+        if LOOKING_AT_ALL.contains(&verb) {
+            return true;
+        }
         self.verbs.iter().any(|user| {
             let rest = verb.strip_prefix(user);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
@@ -58,7 +67,7 @@ impl Setting {
     pub fn standard(&self) -> String {
         match self.standard {
             Standard::Field(show) => show(&Settings::new(1)),
-            Standard::Words(words) => words.to_owned(),
+            Standard::Machine(words, _) | Standard::Words(words) => words.to_owned(),
         }
     }
 
@@ -85,7 +94,12 @@ impl Setting {
             found: given.shown(),
             expected: self.value.expected(),
         })?;
-        settings.given.keep(self.name, given.whole_text());
+        let kept = Kept {
+            whole: given.whole_text(),
+            plain: given.plain(),
+            place: place.clone(),
+        };
+        settings.given.keep(self.name, kept);
         Ok(())
     }
 }

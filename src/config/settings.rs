@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
 
-use super::{ConfigError, ListenAddress};
+use super::{ConfigError, ListenAddress, Place};
 use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
 use crate::web::{PublicUrl, ServiceOptions};
@@ -46,7 +46,18 @@ pub struct Settings {
 
 /// The values that were given, by the names of their settings.
 #[derive(Clone, Default)]
-pub(super) struct AsGiven(BTreeMap<&'static str, String>);
+pub(super) struct AsGiven(BTreeMap<&'static str, Kept>);
+
+/// A value that was given.
+#[derive(Clone)]
+pub(super) struct Kept {
+    /// All of it, to be compared with another.
+    pub(super) whole: String,
+    /// What people are shown of it.
+    pub(super) plain: String,
+    /// Where it stands.
+    pub(super) place: Place,
+}
 
 /// One value can be given in several ways: what counts is what became of it.
 impl fmt::Debug for AsGiven {
@@ -56,8 +67,12 @@ impl fmt::Debug for AsGiven {
 }
 
 impl AsGiven {
-    pub(super) fn keep(&mut self, name: &'static str, value: String) {
+    pub(super) fn keep(&mut self, name: &'static str, value: Kept) {
         self.0.insert(name, value);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Kept> {
+        self.0.get(name)
     }
 }
 
@@ -89,7 +104,10 @@ impl Settings {
     pub fn changed(&self, other: &Settings) -> Vec<&'static str> {
         let (ours, theirs) = (&self.given.0, &other.given.0);
         let names: BTreeSet<&'static str> = ours.keys().chain(theirs.keys()).copied().collect();
-        let changed = |name: &&'static str| ours.get(name) != theirs.get(name);
+        let changed = |name: &&'static str| {
+            let [ours, theirs] = [ours, theirs].map(|given| given.get(name).map(|it| &it.whole));
+            ours != theirs
+        };
         names.into_iter().filter(changed).collect()
     }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Standard::{Field, Words};
+use super::Standard::{Field, Machine, Words};
 use super::Value::{
     Bytes, File, Folder, Isa, List, Number, SettingsFile, Switch, Table, Text, Whole,
 };
 use super::{ListenAddress, Setting, Settings, log};
+use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
 use crate::types::PartitionId;
 use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions};
@@ -90,7 +91,9 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "N",
         text: "Threads that scan the gallery and read pictures",
         value: Whole(1..=THREADS_MAX, |settings, count| settings.threads = count),
-        standard: Words("one for each processor"),
+        standard: Machine("one for each processor", |settings| {
+            settings.threads.to_string()
+        }),
         verbs: WORKING,
     },
     Setting {
@@ -98,7 +101,10 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "NAME",
         text: "The instruction set that scans; answers do not depend on it",
         value: Isa(|settings, isa| settings.isa = Some(isa)),
-        standard: Words("the fastest that the processor has"),
+        standard: Machine("the fastest that the processor has", |settings| {
+            let fastest = || Kernel::detect().isa();
+            settings.isa.unwrap_or_else(fastest).to_string()
+        }),
         verbs: SEARCHING,
     },
     Setting {
@@ -200,7 +206,9 @@ pub static SETTINGS: &[Setting] = &[
         value: Whole(1..=THREADS_MAX, |settings, count| {
             settings.service.workers = count;
         }),
-        standard: Words("one for each processor"),
+        standard: Machine("one for each processor", |settings| {
+            settings.service.workers.to_string()
+        }),
         verbs: SERVING,
     },
     Setting {

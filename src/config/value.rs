@@ -190,6 +190,36 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// The value as a variable would have it: for people, without the password of a URL.
+    pub(super) fn plain(self) -> String {
+        let joined = |items: Vec<String>| items.join(",");
+        let text = match self {
+            Given::Toml(DeValue::Array(_)) => {
+                let items = self.list().unwrap_or_default();
+                return joined(items.into_iter().map(readable).collect());
+            }
+            Given::Toml(DeValue::Table(_)) => {
+                let entries = self.table().unwrap_or_default().into_iter();
+                return joined(
+                    entries
+                        .map(|(name, number)| format!("{name}={number}"))
+                        .collect(),
+                );
+            }
+            Given::Text(text) => text.to_string_lossy().into_owned(),
+            Given::Toml(DeValue::String(text)) => text.to_string(),
+            Given::Toml(DeValue::Integer(number)) => match self.whole() {
+                Some(number) => number.to_string(),
+                None => number.to_string(),
+            },
+            Given::Toml(DeValue::Float(number)) => number.as_str().to_owned(),
+            Given::Toml(DeValue::Boolean(switch)) => switch.to_string(),
+            Given::Toml(DeValue::Datetime(time)) => time.to_string(),
+        };
+        // Each of a list may be a URL.
+        joined(text.split(',').map(readable).collect())
+    }
+
     /// The value in one line, for an error: no line break, nothing long, no password of a URL.
     pub(super) fn shown(self) -> String {
         match self {
@@ -232,6 +262,15 @@ fn toml_number(value: &DeValue<'_>) -> Option<f64> {
         DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
         _ => None,
     }
+}
+
+/// One line without a password.
+pub(super) fn readable(text: &str) -> String {
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    without_password(text).chars().map(escaped).collect()
 }
 
 fn shortened(text: &str) -> String {

@@ -309,3 +309,57 @@ fn wrong_values_of_other_flags_name_what_is_needed() {
         assert!(said.contains(&format!("'{value}'")), "{said}");
     }
 }
+
+#[test]
+fn what_is_in_force_is_shown_with_where_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vultus.toml");
+    fs::write(&path, "queue-max = 7\nlisten = \"0.0.0.0:1\"\n").unwrap();
+    let file = text(&path);
+    let variables = [("VULTUS_LISTEN", "127.0.0.1:2")];
+    let shown = |more: &[&str]| {
+        let arguments = [&["config", "show", "--config", file], more].concat();
+        vultus_with(&variables, &arguments)
+    };
+    let lines = success(&shown(&["--json", "--snapshot-dir", "/backups"]));
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |name: &str| lines.iter().find(|line| line["name"] == name).unwrap();
+    assert_eq!(of("queue-max")["value"], 7);
+    assert_eq!(of("queue-max")["path"], file);
+    assert_eq!(of("listen")["value"], "127.0.0.1:2");
+    assert_eq!(of("listen")["variable"], "VULTUS_LISTEN");
+    assert_eq!(of("snapshot-dir")["flag"], "--snapshot-dir");
+    assert_eq!(of("config")["source"], "flag");
+    assert_eq!(of("data-dir")["source"], "default");
+    let table = success(&shown(&[]));
+    for part in [
+        "variable `VULTUS_LISTEN`",
+        "flag `--config`",
+        "line 1",
+        "(nowhere, they are refused)",
+    ] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    // A verb of its own does not let other verbs take the flags of the service.
+    let said = failure(&vultus(&["app", "list", "--snapshot-dir", "/backups"]));
+    assert!(said.contains("--snapshot-dir"), "{said}");
+}
+
+#[test]
+fn settings_that_a_service_would_refuse_are_not_shown_either() {
+    for (variables, flags) in [
+        (vec![("VULTUS_QUEUE_MAX", "many")], vec![]),
+        (vec![("VULTUS_CONFIG", "/nowhere/vultus.toml")], vec![]),
+        (vec![], vec!["--embedder", "/net.onnx"]),
+        (vec![], vec!["--listen", "8040"]),
+    ] {
+        let said = |verb: &[&str]| {
+            let output = vultus_with(&variables, &[verb, &flags].concat());
+            failure(&output)
+        };
+        assert_eq!(said(&["config", "show"]), said(&["serve"]));
+    }
+}

@@ -318,6 +318,16 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "config show",
+        [
+            (
+                "What would a service use here?",
+                "vultus config show --config vultus.toml",
+            ),
+            ("As JSON, one setting a line", "vultus config show --json"),
+        ],
+    ),
+    (
         "completions",
         [
             (

@@ -103,6 +103,10 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
     ),
     (&["benchmark", "measure", "perf", "speed"], &["bench"]),
     (&["example", "try", "tour", "quickstart"], &["demo"]),
+    (
+        &["settings", "setting", "options", "configuration", "env"],
+        &["config show"],
+    ),
     (&["complete", "completion", "shell"], &["completions"]),
     (&["manual", "manpage", "docs", "documentation"], &["man"]),
 ];

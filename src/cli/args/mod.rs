@@ -61,6 +61,8 @@ pub(in crate::cli) enum Verb {
     Evaluate(Evaluate),
     Bench(Bench),
     Load(Box<Load>),
+    #[command(subcommand)]
+    Config(Config),
     Completions(Completions),
     Man(Man),
 }
@@ -311,6 +313,22 @@ pub(in crate::cli) struct Bench {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+/// Show the settings
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Config {
+    /// Show all settings in force, and where each comes from
+    ///
+    /// Each is a default, or was given in the settings file, in an environment variable or as a flag, of
+    /// which the last one counts. It takes the flags of all verbs. No setting holds a secret, and the
+    /// password of a URL is left out. Settings that the service would refuse are refused here in the
+    /// same words.
+    Show {
+        /// Print JSON, one setting a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Print a script with which a shell completes commands
