@@ -48,7 +48,8 @@ pub(super) fn run(
         warn_of_url(settings, address);
         let state = state(settings, engine, faces, address)?;
         let (reloaded, before) = (state.clone(), settings.clone());
-        let stop_wait = settings.service.connections.stop_wait;
+        let connections = &settings.service.connections;
+        let stop_wait = connections.stop_delay + connections.stop_wait;
         let stop = signals::watch(stop_wait, move || reload(&reloaded, &before, &reread))?;
         let ready = serde_json::json!({ "listening": format!("http://{address}") });
         if let Err(error) = output::json_line(&ready) {

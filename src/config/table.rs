@@ -350,10 +350,29 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SERVING,
     },
     Setting {
+        name: "stop-delay-seconds",
+        value_name: "N",
+        text: "How long everything is answered as before when the service is told to stop, but for \
+               `/readyz`, which says so at once: as long as the platform or proxy takes to send \
+               requests elsewhere",
+        value: Whole(0..=3_600, |settings, seconds| {
+            connections(settings).stop_delay = Duration::from_secs(seconds as u64);
+        }),
+        standard: Field(|settings| {
+            settings
+                .service
+                .connections
+                .stop_delay
+                .as_secs()
+                .to_string()
+        }),
+        verbs: SERVING,
+    },
+    Setting {
         name: "stop-wait-seconds",
         value_name: "N",
-        text: "How long requests at hand may take when the service is told to stop; less than what the \
-               platform waits before it kills",
+        text: "How long requests at hand may take when the service is told to stop and the delay is \
+               over; both together less than what the platform waits before it kills",
         value: Whole(0..=3_600, |settings, seconds| {
             connections(settings).stop_wait = Duration::from_secs(seconds as u64);
         }),

@@ -20,6 +20,7 @@ use super::connections::HeadFault;
 use super::error::Error;
 use super::native;
 use super::native::problem::Problem;
+use super::probes::Probed;
 use super::room::{BodyRoom, Place};
 use super::state::Origins;
 
@@ -60,11 +61,13 @@ fn span(request: &Request) -> Span {
 }
 
 fn answered(response: &Response, taken: Duration, _span: &Span) {
-    tracing::info!(
-        status = response.status().as_u16(),
-        milliseconds = (taken.as_secs_f64() * 1e4).round() / 10.0,
-        "answered"
-    );
+    let status = response.status().as_u16();
+    let milliseconds = (taken.as_secs_f64() * 1e4).round() / 10.0;
+    if response.extensions().get::<Probed>().is_some() {
+        tracing::debug!(status, milliseconds, "answered");
+    } else {
+        tracing::info!(status, milliseconds, "answered");
+    }
 }
 
 /// Forgets the id that a client gave its request if it is not a single one, short and of letters,

@@ -13,6 +13,8 @@
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
 //!
+//! `probes` tells platforms whether the service lives and is ready (`readiness`), without a key.
+//!
 //! The native API, in `native`, is a second door to the same engine, under `/v1`.
 //!
 //! Only this folder knows HTTP, JSON and the words of the BWS API. `docs/http-api.md` is the
@@ -29,7 +31,9 @@ mod layers;
 mod native;
 mod openapi;
 mod parameters;
+mod probes;
 mod public_url;
+mod readiness;
 mod receive;
 mod render;
 mod room;

@@ -20,6 +20,7 @@ use super::error::Error;
 use super::layers;
 use super::native;
 use super::openapi;
+use super::probes;
 use super::render;
 use super::room::BodyRoom;
 use super::routes;
@@ -39,6 +40,7 @@ pub fn router(state: AppState) -> Router {
     let (calls, description) = doors().split();
     let api = calls
         .merge(openapi::router(description))
+        .merge(probes::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
@@ -73,8 +75,10 @@ fn layered(api: Router, options: &ServiceOptions) -> Router {
     layers::logged(service)
 }
 
-/// Answers on `listener` until `shutdown` completes, and then until the requests at hand are
-/// answered, or until [`ConnectionOptions::stop_wait`](super::ConnectionOptions::stop_wait) is over.
+/// Answers on `listener` until `shutdown` completes and
+/// [`ConnectionOptions::stop_delay`](super::ConnectionOptions::stop_delay) is over, and then until the
+/// requests at hand are answered, or until
+/// [`ConnectionOptions::stop_wait`](super::ConnectionOptions::stop_wait) is over.
 ///
 /// # Errors
 ///
@@ -85,8 +89,13 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let options = &state.options().connections;
+    let stop = async {
+        shutdown.await;
+        state.readiness().drain();
+        time::sleep(options.stop_delay).await;
+    };
     tokio::select! {
-        () = connections::serve(listener, router(state.clone()), options, shutdown) => Ok(()),
+        () = connections::serve(listener, router(state.clone()), options, stop) => Ok(()),
         never = sweep(&state) => match never {},
         never = renew(&state) => match never {},
     }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::connections::ConnectionOptions;
 use super::lanes::{LaneLimits, Lanes};
+use super::readiness::Readiness;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
@@ -35,6 +36,7 @@ struct Parts {
     key: ServerKey,
     samples: Arc<WaitingRoom>,
     lanes: Lanes,
+    readiness: Readiness,
     /// One permit: a second snapshot at the same time would only be slower.
     snapshot_turn: Arc<Semaphore>,
     clock: Clock,
@@ -214,6 +216,7 @@ impl AppState {
             key: key.clone(),
             samples: Arc::new(WaitingRoom::new(options.samples)),
             lanes: Lanes::new(options.lanes()),
+            readiness: Readiness::new(engine.clone(), key.clone()),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
             intake: Intake::new(faces, Some(liveness), policy),
@@ -288,6 +291,10 @@ impl AppState {
         }
         self.tokens().renew(&key);
         Ok(true)
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
     }
 
     pub(super) fn lanes(&self) -> &Lanes {

@@ -62,6 +62,8 @@ mod naive;
 #[cfg(feature = "web")]
 mod native;
 #[cfg(feature = "web")]
+mod operated;
+#[cfg(feature = "web")]
 mod packed;
 #[cfg(feature = "web")]
 mod quality;

@@ -18,6 +18,9 @@ pub struct ConnectionOptions {
     pub idle_wait: Duration,
     /// How long a client may take nothing of an answer that waits for it.
     pub write_wait: Duration,
+    /// How long everything goes on when the service is told to stop, but for `/readyz`, which says
+    /// so.
+    pub stop_delay: Duration,
     /// How long requests at hand may take to be answered when the service stops.
     pub stop_wait: Duration,
 }
@@ -37,6 +40,7 @@ impl Default for ConnectionOptions {
             // first and never send into one that is just being closed.
             idle_wait: Duration::from_secs(75),
             write_wait: Duration::from_secs(30),
+            stop_delay: Duration::ZERO,
             // Below the 10 s that container platforms give.
             stop_wait: Duration::from_secs(8),
         }

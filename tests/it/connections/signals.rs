@@ -205,3 +205,45 @@ fn the_limit_of_descriptors_is_raised_and_told() {
     process.says("raised the limit of descriptors");
     process.says("connections_max=");
 }
+
+#[test]
+fn while_it_waits_to_stop_everything_is_answered_and_the_probe_says_so() {
+    let flags = ["--stop-delay-seconds", "600", "--stop-wait-seconds", "60"];
+    let mut process = Process::start(&flags);
+    let probe = "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut kept = process.connect();
+    kept.ask(probe).is(200);
+    process.signal(Signal::TERM);
+    process.says("stopping");
+    // The log line comes before the service is told.
+    super::client::until(|| kept.ask(probe).status == 503);
+    for client in [&mut kept, &mut process.connect()] {
+        let seen = client.ask(probe);
+        let body = String::from_utf8(seen.body.clone()).unwrap();
+        assert!(body.contains("\"draining\"") && !seen.closes(), "{body}");
+        client.ask("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").is(200);
+        client.ask(STATUS).is(401);
+    }
+    process.signal(Signal::TERM);
+    let (status, waited) = process.ended();
+    assert_eq!(status.code(), Some(1));
+    assert!(waited < 5 * SECOND, "{waited:?}");
+}
+
+#[test]
+fn the_delay_ends_by_itself_and_what_is_at_hand_has_its_time_afterwards() {
+    let flags = ["--stop-delay-seconds", "1", "--stop-wait-seconds", "60"];
+    let mut process = Process::start(&flags);
+    let (head, body) = open_question(&process);
+    let mut asking = process.connect();
+    asking.send(&head);
+    let mut late = process.connect();
+    process.signal(Signal::TERM);
+    process.says("stopping");
+    late.ask(STATUS).is(401);
+    // Long after the end of the delay there are no more connections, and the question goes on.
+    super::client::until(|| std::net::TcpStream::connect(process.address).is_err());
+    asking.ask(body).is(404);
+    let (status, _) = process.ended();
+    assert_eq!(status.code(), Some(0));
+}
