@@ -185,6 +185,17 @@ pub enum StoreError {
         #[source]
         source: Option<Arc<StoreError>>,
     },
+    /// The disk was full. Nothing was written since, and nothing is until there is room.
+    #[error(
+        "there is no room on the disk for `{path}`: nothing was changed, and changes are taken again once there is room"
+    )]
+    NoRoom {
+        /// The catalog file.
+        path: PathBuf,
+        /// The write that found none.
+        #[source]
+        source: Arc<StoreError>,
+    },
     /// The change was not made, since the group of changes that it was in could not be written.
     #[error("the change could not be written")]
     NotWritten {
@@ -316,6 +327,12 @@ impl StoreError {
         )
     }
 
+    /// Whether there was no room on the disk for what was to be written, or a limit of the process or
+    /// the user was reached.
+    pub fn is_no_room(&self) -> bool {
+        is_no_room(self)
+    }
+
     /// The error and all that caused it, on one line.
     pub(super) fn with_causes(&self) -> String {
         let mut text = self.to_string();
@@ -335,4 +352,24 @@ impl StoreError {
             source,
         }
     }
+}
+
+/// Whether an error comes from a write for which the operating system has no room.
+pub(crate) fn is_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(
+            kind,
+            Some(
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+            )
+        ) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }

@@ -11,8 +11,8 @@ use crate::types::PartitionId;
 /// names of the partitions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
-    /// Why nothing can be enrolled or removed until the data directory is opened again: the failed
-    /// write, in words. `None` while changes are taken.
+    /// Why nothing can be enrolled or removed until the data directory is opened again, or until
+    /// there is room on a full disk: the failed write, in words. `None` while changes are taken.
     pub stopped: Option<String>,
     /// Every partition, by name.
     pub partitions: Vec<PartitionHealth>,
@@ -30,7 +30,7 @@ pub struct PartitionHealth {
 }
 
 impl Health {
-    /// What was met in these partitions, and the failed write that ended all changes, if one did.
+    /// What was met in these partitions, and why no changes are taken, if that is so.
     pub(super) fn of(
         partitions: &[PartitionId],
         findings: &Findings,

@@ -93,6 +93,14 @@ impl Drop for Maintenance {
 
 fn compact(store: &Store, pace: &Pace) {
     while !pace.is_stopped() {
+        resume(store);
+        if store.is_out_of_room() {
+            // Whatever is due would only fail.
+            if pace.rest(COLLECT_INTERVAL).is_err() {
+                return;
+            }
+            continue;
+        }
         match store.compact_once(pace) {
             Ok(true) => {}
             Ok(false) => store.alarm().wait(COLLECT_INTERVAL),
@@ -101,10 +109,25 @@ fn compact(store: &Store, pace: &Pace) {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "cannot put a partition in order");
                 // Not to be woken by the next change: it would fail again.
-                if pace.rest(FAILURE_REST).is_err() {
+                let rest = match store.is_out_of_room() {
+                    true => COLLECT_INTERVAL,
+                    false => FAILURE_REST,
+                };
+                if pace.rest(rest).is_err() {
                     return;
                 }
             }
+        }
+    }
+}
+
+fn resume(store: &Store) {
+    match store.resume() {
+        Ok(true) => tracing::info!("there is room on the disk again: changes are taken"),
+        Ok(false) => {}
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "cannot take changes again after the disk was full");
         }
     }
 }

@@ -20,7 +20,7 @@
 //! maintenance
 //! store      inspect
 //! upkeep     batch     archive
-//! partition  health
+//! partition  health    place
 //! strays
 //! files
 //! catalog
@@ -58,6 +58,7 @@ mod pace;
     reason = "one partition, among all that the folder knows of them"
 )]
 mod partition;
+mod place;
 pub(crate) mod private;
 mod segment;
 mod snapshot;
@@ -72,6 +73,8 @@ pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archi
 pub use batch::{Import, Note, TemplateBatch};
 pub use catalog::AcceptedCatalog;
 pub use error::StoreError;
+#[cfg(feature = "web")]
+pub(crate) use error::is_no_room;
 pub use health::{Health, PartitionHealth};
 pub use inspect::{
     CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
@@ -79,6 +82,7 @@ pub use inspect::{
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
 pub use partition::{Choice, Enrolled, Held, NewTemplate, Partition};
+pub use place::PlaceFault;
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };

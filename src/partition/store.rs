@@ -17,6 +17,7 @@ use super::files::Files;
 use super::health::Health;
 use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
+use super::place::{self, PlaceFault};
 use super::snapshot::Source;
 use super::upkeep::{self, RebuiltCatalog, Repair, RepairedSegment, Verified};
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
@@ -438,6 +439,43 @@ impl Store {
         let stopped = self.common.commits.failure();
         let (partitions, findings) = (self.partitions()?, &self.common.findings);
         Ok(Health::of(&partitions, findings, stopped.as_ref()))
+    }
+
+    /// Why no change would be taken now, if that is so: the data directory is gone, replaced, not to
+    /// be written or on a full disk, or a write has failed. Cheap, and waits for nothing but the file
+    /// system's answer, so that it can be asked every second.
+    pub fn place_fault(&self) -> Option<PlaceFault> {
+        let commits = &self.common.commits;
+        let catalog = self.catalog();
+        match commits.failure() {
+            Some(failure) => Some(PlaceFault::of_failure(&self.directory, &failure)),
+            None => place::look_at(&self.directory, catalog.path()),
+        }
+    }
+
+    /// Takes changes again after the disk was full, once there is room. Returns whether it does so
+    /// now and did not before.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read, or not be written after all. It can be tried again.
+    pub(super) fn resume(&self) -> Result<bool, StoreError> {
+        let commits = &self.common.commits;
+        if !commits.is_out_of_room() {
+            return Ok(false);
+        }
+        let length = fs::metadata(self.catalog().path()).map_or(0, |metadata| metadata.len());
+        if place::has_no_room(&self.directory, length) {
+            return Ok(false);
+        }
+        let files = &self.common.files;
+        let discard = |old, file| files.discard_catalog(old, file);
+        commits.resume(&self.directory, &**files.disk(), discard)
+    }
+
+    /// Whether the disk is full, so that nothing can be put in order.
+    pub(super) fn is_out_of_room(&self) -> bool {
+        self.common.commits.is_out_of_room()
     }
 
     /// Opens every segment that the catalog names, without reading a row, so that one that is

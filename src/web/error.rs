@@ -16,13 +16,15 @@ use super::render;
 use crate::access::{AppError, AttemptError, TokenError};
 use crate::engine::{EngineError, Fault};
 use crate::intake::IntakeError;
-use crate::partition::StoreError;
+use crate::partition::{StoreError, is_no_room};
 use crate::samples::SampleError;
 use crate::types::ParseBcidError;
 
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="Vultus", charset="UTF-8""#);
 const BEARER: HeaderValue = HeaderValue::from_static(r#"Bearer realm="Vultus""#);
 const INTERNAL_TEXT: &str = "the server failed; its log says why";
+pub(super) const NO_ROOM_TEXT: &str =
+    "the disk of the server is full; try again when its operator has made room";
 const BUSY_TEXT: &str = "the server is too busy; try again in a moment";
 
 /// An answer other than 200: a status and a `Message` that names the cause.
@@ -84,9 +86,13 @@ impl Error {
         Error::wrong_method().with(header::ALLOW, HeaderValue::from_static("GET"))
     }
 
-    /// Our fault. The cause is logged; the caller learns only that there was one.
+    /// Our fault. The cause is logged; the caller learns only that there was one, or that the disk is
+    /// full.
     pub(super) fn internal(doing: &'static str, cause: &(dyn StdError + 'static)) -> Error {
         tracing::error!(error = %Chain(cause), "failed {doing}");
+        if is_no_room(cause) {
+            return Error::new(StatusCode::INSUFFICIENT_STORAGE, NO_ROOM_TEXT);
+        }
         Error::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_TEXT)
     }
 

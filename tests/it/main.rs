@@ -51,6 +51,8 @@ mod exchange;
 #[cfg(feature = "face")]
 mod face;
 mod format;
+#[cfg(all(feature = "web", target_os = "linux"))]
+mod full_disk;
 #[cfg(feature = "web")]
 mod harness;
 #[cfg(feature = "web")]

@@ -35,6 +35,8 @@ pub(in crate::partition) struct Commits {
     /// Wakes those who wait, when a group is done.
     done: Condvar,
     lead: Mutex<Lead>,
+    /// Written by the one who leads. Apart, since whoever asks must not wait for a change.
+    broken: Mutex<Option<Broken>>,
 }
 
 /// Changes that wait for the next group.
@@ -56,10 +58,16 @@ struct Lead {
     reserved: u64,
     /// How many groups the catalog has seen.
     changes: u64,
-    /// Why nothing is written any more. After a failed write or sync nobody knows what is on disk
-    /// until it is read again from the start (Rebello et al., "Can Applications Recover from fsync
-    /// Failures?", USENIX ATC 2020).
-    broken: Option<Arc<StoreError>>,
+}
+
+/// Why nothing is written any more. After a failed write or sync nobody knows what is on disk
+/// until it is read again from the start (Rebello et al., "Can Applications Recover from fsync
+/// Failures?", USENIX ATC 2020).
+#[derive(Clone, Debug)]
+struct Broken {
+    cause: Arc<StoreError>,
+    /// Whether only opening the data directory again mends it.
+    is_final: bool,
 }
 
 /// Why a change was not made.
@@ -106,13 +114,13 @@ impl Commits {
             next_number,
             reserved: next_number,
             changes: number(META_CHANGES)?.unwrap_or(0),
-            broken: None,
         };
         Ok(Commits {
             catalog,
             queue: Mutex::default(),
             done: Condvar::new(),
             lead: Mutex::new(lead),
+            broken: Mutex::default(),
         })
     }
 
@@ -175,44 +183,85 @@ impl Commits {
 
     /// Runs `work` while no change is being made.
     pub(super) fn pause<T>(&self, work: impl FnOnce() -> Result<T, Halt>) -> Result<T, StoreError> {
-        let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
-        if let Some(cause) = &lead.broken {
-            return Err(self.stopped(Some(cause)));
+        let _lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        if let Some(broken) = self.broken() {
+            return Err(self.refusal(&broken));
         }
         match work() {
             Ok(done) => Ok(done),
             Err(Halt::Refused(error)) => Err(error),
             Err(Halt::Broken(error)) => {
-                let cause = Arc::new(error);
-                lead.broken = Some(cause.clone());
-                Err(StoreError::NotWritten { source: cause })
+                let source = self.break_off(error, true);
+                Err(StoreError::NotWritten { source })
             }
         }
     }
 
-    /// Why nothing can be changed any more, if that is so.
-    pub(in crate::partition) fn failure(&self) -> Option<StoreError> {
-        match self.lead.lock() {
-            Ok(lead) => match &lead.broken {
-                Some(cause) => Some(self.stopped(Some(cause))),
-                None => self.catalog.still_there().err(),
-            },
-            Err(_) => Some(self.stopped(None)),
+    /// Runs `work` while no change is being made, if changes ended because there was no room. It
+    /// gets the number of changes that were acknowledged, and says whether there can be others
+    /// again; if not, there are none until the catalog is opened again. Returns what it says.
+    pub(super) fn mend(
+        &self,
+        work: impl FnOnce(u64) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        if !self.is_out_of_room() {
+            return Ok(false);
         }
+        let is_mended = work(lead.changes)?;
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_mended {
+            *broken = None;
+        } else if let Some(broken) = &mut *broken {
+            broken.is_final = true;
+        }
+        Ok(is_mended)
+    }
+
+    /// Whether changes ended because there was no room, and may be taken again when there is.
+    pub(in crate::partition) fn is_out_of_room(&self) -> bool {
+        let broken = self.broken();
+        broken.is_some_and(|broken| !broken.is_final && broken.cause.is_no_room())
+    }
+
+    /// Why nothing can be changed now, if that is so. Does not wait for a change that is being made.
+    pub(in crate::partition) fn failure(&self) -> Option<StoreError> {
+        if self.lead.is_poisoned() {
+            return Some(self.stopped(None));
+        }
+        match self.broken() {
+            Some(broken) => Some(self.refusal(&broken)),
+            None => self.catalog.still_there().err(),
+        }
+    }
+
+    fn broken(&self) -> Option<Broken> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.clone()
+    }
+
+    /// Takes no changes from now on.
+    fn break_off(&self, error: StoreError, is_final: bool) -> Arc<StoreError> {
+        let cause = Arc::new(error);
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        *broken = Some(Broken {
+            cause: cause.clone(),
+            is_final,
+        });
+        cause
     }
 
     fn make(&self, lead: &mut Lead, waiting: &[Arc<dyn Waiting>]) {
-        if let Some(cause) = &lead.broken {
+        if let Some(broken) = self.broken() {
             for ticket in waiting {
-                ticket.fail(self.stopped(Some(cause)));
+                ticket.fail(self.refusal(&broken));
             }
         } else if let Err(error) = self.write(lead, waiting) {
-            let cause = Arc::new(error);
+            let cause = self.break_off(error, false);
             for ticket in waiting {
                 let source = cause.clone();
                 ticket.fail(StoreError::NotWritten { source });
             }
-            lead.broken = Some(cause);
         }
     }
 
@@ -270,6 +319,16 @@ impl Commits {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Nothing that can panic is done with the queue in hand.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self, broken: &Broken) -> StoreError {
+        match !broken.is_final && broken.cause.is_no_room() {
+            true => StoreError::NoRoom {
+                path: self.catalog.path().to_owned(),
+                source: broken.cause.clone(),
+            },
+            false => self.stopped(Some(&broken.cause)),
+        }
     }
 
     fn stopped(&self, cause: Option<&Arc<StoreError>>) -> StoreError {

@@ -2,7 +2,8 @@
 //!
 //! `tables` says what is in it and reads it, `commit` is the one way to change it, `copy` writes it
 //! anew, `fill` keeps room ahead of it, `lost` tells a new data directory from one whose catalog is
-//! missing, `rebuilt` makes one of what segments say, and `witness` tells an older one from the last.
+//! missing, `rebuilt` makes one of what segments say, `resume` goes on after the disk was full, and
+//! `witness` tells an older one from the last.
 //! What else is in a data directory belongs to [`super::files`].
 
 mod commit;
@@ -10,6 +11,7 @@ mod copy;
 mod fill;
 mod lost;
 mod rebuilt;
+mod resume;
 mod tables;
 mod witness;
 

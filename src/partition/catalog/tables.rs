@@ -300,6 +300,12 @@ impl Catalog {
         self.bear_witness(changes)
     }
 
+    /// Which data directory it is of, where it can be changed.
+    pub(super) fn identity(&self) -> Option<u64> {
+        let witness = self.witness.as_ref();
+        witness.map(|(identity, _)| identity.get())
+    }
+
     /// Says that so many changes are durable.
     pub(super) fn bear_witness(&self, changes: u64) -> Result<(), StoreError> {
         match &self.witness {
@@ -886,6 +892,11 @@ pub(in crate::partition) fn failure(
             }
         }
         redb::Error::Io(source) => StoreError::io(action, path, source),
+        // Nothing is known to be wrong with what is on disk.
+        redb::Error::PreviousIo => StoreError::Stopped {
+            path: path.to_owned(),
+            source: None,
+        },
         other => StoreError::Catalog {
             path: path.to_owned(),
             what: other.to_string(),

@@ -8,7 +8,7 @@ use super::workload::Operation::{
 };
 use super::workload::{Model, open, run};
 use crate::partition::disk::{Disk, RealDisk};
-use crate::partition::{Pace, StoreError};
+use crate::partition::{Pace, PlaceFault, StoreError};
 
 const ALL: usize = usize::MAX;
 
@@ -79,6 +79,88 @@ fn an_error_of_any_call_loses_nothing() {
 #[test]
 fn a_full_disk_loses_nothing_whenever_it_is_full() {
     survives_a_failure_of_every_call(Fault::FromThenOn);
+}
+
+/// Lets the disk be full from each call on, makes room, and goes on with what is open.
+#[test]
+fn a_full_disk_is_written_again_once_there_is_room() {
+    let whole = FaultyDisk::default();
+    let directory = tempfile::tempdir().unwrap();
+    run(&whole, directory.path(), OPERATIONS).1.unwrap();
+    let calls = whole.calls();
+    let (mut full, mut resumed) = (0, 0);
+    for at in 0..calls {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::failing(at, Fault::FromThenOn);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let Ok(store) = open(&shared, directory.path()) else {
+            continue;
+        };
+        let mut model = Model::default();
+        let failed = OPERATIONS
+            .iter()
+            .position(|operation| operation.run(&store, &mut model).is_err());
+        let context = format!("full from call {at} on, operation {failed:?}");
+        if store.is_out_of_room() {
+            full += 1;
+            let refused = Count.run(&store, &mut model).unwrap_err();
+            assert!(
+                matches!(refused, StoreError::NoRoom { .. }),
+                "{context}: {refused:?}"
+            );
+            let fault = store.place_fault();
+            assert!(
+                matches!(fault, Some(PlaceFault::Full { .. })),
+                "{context}: {fault:?}"
+            );
+            // It is still full; or the file holds the change that was refused, which is seen now.
+            let resumed = store.resume();
+            assert!(!matches!(resumed, Ok(true)), "{context}");
+        }
+        disk.make_room();
+        let is_resumed = store.is_out_of_room() && store.resume().unwrap();
+        resumed += usize::from(is_resumed);
+        if store.place_fault().is_none() {
+            // What failed was not made, or was made before the part of it that failed.
+            let found = Model::of(&store).unwrap_or_else(|e| panic!("{context}: {e:?}"));
+            let mut next = model.clone();
+            if let Some(failed) = failed {
+                next.apply(OPERATIONS[failed]);
+            }
+            if !model.is_held_by(&found) {
+                assert!(next.is_held_by(&found), "{context}: {found:?}");
+                model = next;
+            }
+            for operation in &OPERATIONS[failed.map_or(OPERATIONS.len(), |it| it + 1)..] {
+                let done = operation.run(&store, &mut model);
+                done.unwrap_or_else(|e| panic!("{context}: {operation:?}: {e:?}"));
+            }
+            let found = Model::of(&store).unwrap();
+            assert!(model.is_held_by(&found), "{context}: {found:?}");
+        } else {
+            let fault = store.place_fault();
+            assert!(
+                matches!(fault, Some(PlaceFault::Stopped { .. })),
+                "{context}: {fault:?}"
+            );
+            let found = Count.run(&store, &mut model.clone());
+            assert!(
+                matches!(found, Err(StoreError::Stopped { .. })),
+                "{context}"
+            );
+            continue;
+        }
+        drop(store);
+        let sound: Arc<dyn Disk> = Arc::new(RealDisk);
+        let store = open(&sound, directory.path()).unwrap_or_else(|e| panic!("{context}: {e:?}"));
+        let found = Model::of(&store).unwrap();
+        assert!(model.is_held_by(&found), "{context}: {found:?}");
+        let verified = store.verify(None, &Pace::unlimited(), |_, _| {}).unwrap();
+        assert!(verified.damage.is_empty(), "{context}");
+    }
+    println!("{calls} calls: {full} ended changes, {resumed} of them until there was room");
+    assert!(full * 4 > calls, "{full} of {calls}");
+    assert!(resumed * 2 > full, "{resumed} of {full}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) enum Event {
 pub(super) enum Fault {
     /// The call fails, and all others succeed.
     Once,
-    /// The call fails, and every write and sync after it.
+    /// The call fails, and every one after it, until [`FaultyDisk::make_room`].
     FromThenOn,
 }
 
@@ -86,6 +86,11 @@ impl FaultyDisk {
     /// How many calls could have failed so far.
     pub(super) fn calls(&self) -> usize {
         self.0.lock().unwrap().calls
+    }
+
+    /// No call fails from now on.
+    pub(super) fn make_room(&self) {
+        self.0.lock().unwrap().fault = None;
     }
 
     /// Whether the call that was to fail has been made.

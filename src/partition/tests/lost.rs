@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::workload::Model;
 use super::workload::Operation::{AddBatch, Compact, Count, Enroll, Seal};
-use crate::partition::{Pace, Store, StoreError};
+use crate::partition::{Pace, PlaceFault, Store, StoreError};
 use crate::types::Timestamp;
 
 const ALL: usize = usize::MAX;
@@ -178,7 +178,14 @@ fn nothing_is_acknowledged_once_the_data_directory_is_gone() {
             }
             Enroll(0, 9, 1, ALL).run(&store, &mut model).unwrap();
             assert!(store.health().unwrap().is_good());
+            assert_eq!(store.place_fault(), None);
             take_away(&data, &directory.path().join("aside"));
+            let is_taken_away = |fault: Option<PlaceFault>| match fault {
+                Some(PlaceFault::Gone { .. }) => !data.join("catalog.redb").exists(),
+                Some(PlaceFault::Replaced { .. }) => data.join("catalog.redb").exists(),
+                _ => false,
+            };
+            assert!(is_taken_away(store.place_fault()), "{what}");
             let stopped = store.health().unwrap().stopped.expect(what);
             assert!(
                 stopped.contains("deleted, moved or replaced"),
@@ -187,6 +194,9 @@ fn nothing_is_acknowledged_once_the_data_directory_is_gone() {
             for operation in [Enroll(0, 10, 1, ALL), Count, AddBatch(0, 2)] {
                 let refused = operation.run(&store, &mut model);
                 assert!(refused.is_err(), "{what}: {operation:?}");
+                // Room is not what it lacks.
+                assert!(!store.resume().unwrap(), "{what}");
+                assert!(is_taken_away(store.place_fault()), "{what}: after a change");
             }
         }
     }

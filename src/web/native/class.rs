@@ -101,6 +101,7 @@ pub(super) fn delete_endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             failures::OURS,
+            failures::OF_CHANGES,
         ],
     )
 }

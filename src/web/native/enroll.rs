@@ -111,6 +111,7 @@ pub(super) fn endpoint() -> Endpoint {
             body::FAILURES,
             &[Code::PoorQuality],
             failures::OURS,
+            failures::OF_CHANGES,
         ],
     )
 }

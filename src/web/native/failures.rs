@@ -15,6 +15,9 @@ use super::problem::{Code, ProblemDetails};
 /// What can go wrong with every call that does something.
 pub(super) const OURS: &[Code] = &[Code::ShareExceeded, Code::Internal, Code::Busy];
 
+/// What can go wrong besides where something is kept.
+pub(super) const OF_CHANGES: &[Code] = &[Code::StorageFull];
+
 /// What the door refuses before any endpoint: a query that is not taken.
 const OF_EVERY_CALL: &[Code] = &[Code::InvalidParameter];
 

@@ -9,13 +9,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::connections::HeadFault;
-use super::super::error::Chain;
+use super::super::error::{Chain, NO_ROOM_TEXT};
 use super::super::lanes::{Busy, Unidentified};
 use super::super::receive::{self, BodyFault};
 use crate::access::{ApiKeyError, Scope};
 use crate::engine::{EngineError, Fault};
 use crate::intake::{Cause, IntakeError};
-use crate::partition::StoreError;
+use crate::partition::{StoreError, is_no_room};
 
 /// The cause of a failure. Codes stay what they are: programs decide by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -55,10 +55,11 @@ pub(in super::super) enum Code {
     ShareExceeded,
     Internal,
     Busy,
+    StorageFull,
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 32] = [
+    pub(super) const ALL: [Code; 33] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -91,6 +92,7 @@ impl Code {
         Code::ShareExceeded,
         Code::Internal,
         Code::Busy,
+        Code::StorageFull,
     ];
 
     /// The word in answers, the status, and a title, which is the same for every occurrence.
@@ -176,6 +178,7 @@ impl Code {
             ),
             Code::Internal => ("internal", 500, "The server failed"),
             Code::Busy => ("busy", 503, "The server is too busy"),
+            Code::StorageFull => ("storage_full", 507, "The disk of the server is full"),
         }
     }
 }
@@ -264,9 +267,13 @@ impl Problem {
         Problem::new(Code::ScopeMissing, detail).with(header::WWW_AUTHENTICATE, value)
     }
 
-    /// Our fault. The cause is logged; the caller learns only that there was one.
+    /// Our fault. The cause is logged; the caller learns only that there was one, or that the disk is
+    /// full.
     pub(super) fn internal(doing: &'static str, cause: &(dyn StdError + 'static)) -> Problem {
         tracing::error!(error = %Chain(cause), "failed {doing}");
+        if is_no_room(cause) {
+            return Problem::new(Code::StorageFull, NO_ROOM_TEXT);
+        }
         Problem::new(Code::Internal, "the server failed; its log says why")
     }
 
@@ -436,6 +443,6 @@ mod tests {
             assert!(status.is_client_error() || status.is_server_error());
         }
         // The last one: if another is added behind it, the list must grow.
-        assert_eq!(Code::ALL.len(), Code::Busy as usize + 1);
+        assert_eq!(Code::ALL.len(), Code::StorageFull as usize + 1);
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn create_endpoint() -> Endpoint {
             Key::MAY_FAILURES,
             &[Code::SnapshotsNotConfigured, Code::SnapshotRunning],
             failures::OURS,
+            failures::OF_CHANGES,
         ],
     )
 }

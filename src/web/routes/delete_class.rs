@@ -17,6 +17,7 @@ const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::Forbidden,
     ErrorStatus::Internal,
     ErrorStatus::Busy,
+    ErrorStatus::NoRoom,
 ];
 
 pub(super) fn endpoint() -> Endpoint {

@@ -21,6 +21,7 @@ pub(super) enum ErrorStatus {
     TokenFull,
     Internal,
     Busy,
+    NoRoom,
 }
 
 impl ErrorStatus {
@@ -55,6 +56,7 @@ impl ErrorStatus {
                 503,
                 "The server is too busy, or holds as many samples as it can",
             ),
+            ErrorStatus::NoRoom => (507, "The disk of the server is full"),
         }
     }
 }

@@ -29,6 +29,7 @@ const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::Forbidden,
     ErrorStatus::Internal,
     ErrorStatus::Busy,
+    ErrorStatus::NoRoom,
 ];
 
 /// As many pictures are usually looked at where a live person is demanded.

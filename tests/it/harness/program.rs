@@ -90,7 +90,27 @@ impl Program {
         flags: &[&str],
         stderr: impl Into<Stdio>,
     ) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+        let command = Command::new(env!("CARGO_BIN_EXE_vultus"));
+        Program::started(command, data, registered, flags, stderr)
+    }
+
+    /// Starts it so that it is told of a limit for the length of files, and not ended by it.
+    pub(crate) fn start_with_limits(data: &Path, registered: &Registered) -> Program {
+        let mut command = Command::new("sh");
+        // What is ignored stays so in the program that takes its place.
+        command.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#]);
+        command.arg(env!("CARGO_BIN_EXE_vultus"));
+        Program::started(command, data, registered, &[], Stdio::null())
+    }
+
+    fn started(
+        mut command: Command,
+        data: &Path,
+        registered: &Registered,
+        flags: &[&str],
+        stderr: impl Into<Stdio>,
+    ) -> Program {
+        let mut child = command
             .args(["serve", "--data-dir", text(data), "--listen", "127.0.0.1:0"])
             .args(flags)
             .stdout(Stdio::piped())
