@@ -20,23 +20,37 @@ impl ServerKey {
     ///
     /// As there; also if there are apps or API keys and the file is missing or has another key.
     pub fn of_store(store: &Store, rng: &mut impl CryptoRng) -> Result<ServerKey, ServerKeyError> {
-        let path = store.directory().join(ServerKey::FILE_NAME);
-        let is_needed = !store.state_list(apps::AREA)?.is_empty()
-            || !store.state_list(api_keys::AREA)?.is_empty();
-        let key = match ServerKey::open(store.directory())? {
-            None if is_needed => return Err(ServerKeyError::Missing { path }),
-            None => ServerKey::open_or_create(store.directory(), rng)?,
+        let key = match ServerKey::good_for(store)? {
             Some(key) => key,
+            None => ServerKey::open_or_create(store.directory(), rng)?,
         };
         let mark = key.mark();
-        match store.state_get(AREA, MARK)? {
-            Some(known) if known == mark => {}
-            Some(_) if is_needed => return Err(ServerKeyError::Other { path }),
-            _ => store.state_put(AREA, MARK, &mark)?,
+        if store.state_get(AREA, MARK)?.as_ref() != Some(&mark) {
+            store.state_put(AREA, MARK, &mark)?;
         }
         // Not before: of a key that is lost it may be all that is left.
         ServerKey::remove_drafts(store.directory());
         Ok(key)
+    }
+
+    /// The key in the data directory of `store`, or `None` if there is none and none is missing.
+    /// Changes nothing, so that the store may be open to be read only.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or there are apps or API keys and the file is missing or has another key.
+    pub fn good_for(store: &Store) -> Result<Option<ServerKey>, ServerKeyError> {
+        let path = store.directory().join(ServerKey::FILE_NAME);
+        let is_needed = !store.state_list(apps::AREA)?.is_empty()
+            || !store.state_list(api_keys::AREA)?.is_empty();
+        let known = store.state_get(AREA, MARK)?;
+        match ServerKey::open(store.directory())? {
+            None if is_needed => Err(ServerKeyError::Missing { path }),
+            Some(key) if is_needed && known.is_some_and(|known| known != key.mark()) => {
+                Err(ServerKeyError::Other { path })
+            }
+            key => Ok(key),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod enroll;
 mod evaluate;
 mod exit;
@@ -17,6 +18,7 @@ mod inspect;
 mod key;
 mod load;
 mod log;
+mod machine;
 mod made_up;
 mod man;
 mod open;
@@ -62,7 +64,12 @@ pub fn main() -> ExitCode {
     }
     let again = matches.clone();
     let reread = move || settings(&again);
-    let exit = match settings(&matches).and_then(|read| run(arguments.verb, &read, reread)) {
+    let ran = match (arguments.verb, settings(&matches)) {
+        // Settings that cannot be used are one of its findings.
+        (Verb::Doctor(verb), Err(error)) => doctor::run(&verb, Err(&error)),
+        (verb, read) => read.and_then(|read| run(verb, &read, reread)),
+    };
+    let exit = match ran {
         Ok(exit) => exit,
         Err(error) if is_closed_pipe(&error) => Exit::Success,
         Err(error) => {
@@ -109,6 +116,7 @@ fn run(
         Verb::Bench(verb) => bench::run(&verb, settings),
         Verb::Load(verb) => load::run(&verb),
         Verb::Config(verb) => config::run(&verb, settings),
+        Verb::Doctor(verb) => doctor::run(&verb, Ok(read)),
         Verb::Completions(verb) => completions::run(&verb),
         Verb::Man(verb) => man::run(&verb),
     }
@@ -117,7 +125,8 @@ fn run(
 /// Logs go to stderr: of the service each request, otherwise warnings and worse, and with `--quiet`
 /// errors alone, unless the setting `log` asks for something else.
 fn start_log(verb: &Verb, settings: &Settings) {
-    let level = match output::is_quiet() {
+    // What the doctor would warn of is an answer of it.
+    let level = match output::is_quiet() || matches!(verb, Verb::Doctor(_)) {
         true => LevelFilter::ERROR,
         false => LevelFilter::WARN,
     };

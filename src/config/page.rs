@@ -20,8 +20,8 @@ A setting can be given in three ways; the first of these that gives it wins:
 3. a key of a TOML file that `--config` or `VULTUS_CONFIG` names: `data-dir = \"data\"`.
 
 Flags that several verbs use can also be typed before the verb and at other verbs, which do not use
-them. `vultus config show` takes all of them, and says what is in force and where it comes from. A
-settings file looks like this:
+them. `vultus config show` takes all of them, and says what is in force and where it comes from;
+`vultus doctor` takes all, too. A settings file looks like this:
 
 ```toml
 data-dir = \"/var/lib/vultus\"

@@ -5,7 +5,7 @@ use super::value::Given;
 use super::{ConfigError, Place, Settings, Value};
 
 /// Verbs that look at all settings, and so take all flags. They are not among those of each row.
-pub(super) const LOOKING_AT_ALL: &[&str] = &["config show"];
+pub(super) const LOOKING_AT_ALL: &[&str] = &["config show", "doctor"];
 
 /// One thing that can be set.
 #[derive(Debug)]

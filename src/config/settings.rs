@@ -100,6 +100,11 @@ impl Settings {
         }
     }
 
+    /// How many settings are given.
+    pub fn given_count(&self) -> usize {
+        self.given.0.len()
+    }
+
     /// The names of the settings that are given otherwise in `other`, or in one of both only.
     pub fn changed(&self, other: &Settings) -> Vec<&'static str> {
         let (ours, theirs) = (&self.given.0, &other.given.0);

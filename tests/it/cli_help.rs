@@ -69,6 +69,7 @@ const WORKING: &[(&str, &str)] = &[
     ("gallery restore", "--from out.tar.zst"),
     ("inspect", "out.tar.zst"),
     ("config show", ""),
+    ("doctor", ""),
     ("completions", "bash"),
     ("man", ""),
 ];
@@ -81,7 +82,7 @@ const NOTICED: [(&str, &str); 3] = [
 ];
 
 /// Verbs that show the settings of other verbs instead of using them.
-const SHOWING: [&str; 1] = ["config show"];
+const SHOWING: [&str; 2] = ["config show", "doctor"];
 
 #[test]
 fn a_verb_offers_the_settings_that_it_uses_and_no_other() {

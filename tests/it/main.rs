@@ -19,6 +19,8 @@ mod cli_bench;
 #[cfg(feature = "web")]
 mod cli_data_directory;
 #[cfg(feature = "web")]
+mod cli_doctor;
+#[cfg(feature = "web")]
 mod cli_duplicates;
 #[cfg(feature = "web")]
 mod cli_exchange;

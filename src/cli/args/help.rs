@@ -328,6 +328,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "doctor",
+        [
+            (
+                "Before the first start, and whenever something is odd",
+                "vultus doctor --config vultus.toml",
+            ),
+            (
+                "For a monitor, as JSON",
+                "vultus doctor --strict --json --data-dir people",
+            ),
+        ],
+    ),
+    (
         "completions",
         [
             (

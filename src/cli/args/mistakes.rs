@@ -82,10 +82,8 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &["gallery import", "gallery restore"],
     ),
     (
-        &[
-            "check", "fsck", "validate", "doctor", "health", "test", "scrub",
-        ],
-        &["gallery verify", "inspect"],
+        &["check", "fsck", "validate", "health", "test", "scrub"],
+        &["gallery verify", "doctor", "inspect"],
     ),
     (
         &["fix", "mend", "recover"],

@@ -63,6 +63,7 @@ pub(in crate::cli) enum Verb {
     Load(Box<Load>),
     #[command(subcommand)]
     Config(Config),
+    Doctor(Doctor),
     Completions(Completions),
     Man(Man),
 }
@@ -329,6 +330,25 @@ pub(in crate::cli) enum Config {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Look for what is wrong with this machine and with the settings, and say what to do
+///
+/// One line for each thing: settings, clock, processor and instruction set, threads, memory,
+/// descriptors, the data directory with its disk and its permissions, the key for tokens, galleries,
+/// snapshots, the port, networks, and an identification among made-up people whose answers are compared
+/// with a full sort. It takes the flags of `serve`. It changes nothing, and a service
+/// may run meanwhile.
+///
+/// The exit code is 0 if nothing is wrong, also if there are warnings, and 1 if something is.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Doctor {
+    /// Warnings count as wrong: exit code 1
+    #[arg(long)]
+    pub(in crate::cli) strict: bool,
+    /// Print JSON, one finding a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// Print a script with which a shell completes commands

@@ -20,13 +20,21 @@ use crate::search::{Options, Plan, Pool, Query, search};
 use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
 
 /// Templates in a partition of their own, and probes.
-pub(super) struct Gallery {
-    pub(super) snapshot: Snapshot,
-    pub(super) probes: Vec<Probe>,
+pub(in crate::cli) struct Gallery {
+    pub(in crate::cli) snapshot: Snapshot,
+    pub(in crate::cli) probes: Vec<Probe>,
     /// The most people in an answer.
     limit: usize,
     /// The values of the probes, for the full sort.
     embeddings: Vec<Embedding>,
+}
+
+/// Rows in random directions: the same for the same numbers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct MadeUp {
+    pub(in crate::cli) rows: usize,
+    pub(in crate::cli) dimension: usize,
+    pub(in crate::cli) seed: u64,
 }
 
 /// Rows that are made at once.
@@ -40,19 +48,53 @@ impl Gallery {
         most: usize,
     ) -> anyhow::Result<Gallery> {
         let parent = verb.directory.clone().unwrap_or_else(std::env::temp_dir);
+        Gallery::filled(&parent, verb.limit, |store, id| {
+            match (&verb.embeddings, &verb.probe_embeddings) {
+                (Some(rows), Some(probes)) => {
+                    import(store, id, rows, settings)?;
+                    read_probes(probes, most)
+                }
+                _ => {
+                    let made = MadeUp {
+                        rows: verb.rows,
+                        dimension: verb.dim,
+                        seed: verb.seed,
+                    };
+                    make(store, id, made, most)
+                }
+            }
+        })
+    }
+
+    /// Makes up a gallery with so many probes, whose answers have at most `limit` people. Its files
+    /// are made in the folder `parent`, and go before this returns.
+    pub(in crate::cli) fn made_up(
+        parent: &Path,
+        made: MadeUp,
+        probes: usize,
+        limit: usize,
+    ) -> anyhow::Result<Gallery> {
+        Gallery::filled(parent, limit, |store, id| make(store, id, made, probes))
+    }
+
+    /// `fill` makes the rows, and returns the probes.
+    fn filled(
+        parent: &Path,
+        limit: usize,
+        fill: impl FnOnce(&Arc<Store>, &PartitionId) -> anyhow::Result<Vec<Embedding>>,
+    ) -> anyhow::Result<Gallery> {
         let directory = tempfile::Builder::new()
             .prefix("vultus-bench-")
             .tempdir_in(parent)
-            .context("cannot create a directory for the gallery")?;
+            .with_context(|| {
+                format!(
+                    "cannot create a directory for the gallery in `{}`",
+                    parent.display()
+                )
+            })?;
         let store = Arc::new(Store::open(directory.path())?);
         let id: PartitionId = "bench.1".parse()?;
-        let embeddings = match (&verb.embeddings, &verb.probe_embeddings) {
-            (Some(rows), Some(probes)) => {
-                import(&store, &id, rows, settings)?;
-                read_probes(probes, most)?
-            }
-            _ => make(&store, &id, verb, most)?,
-        };
+        let embeddings = fill(&store, &id)?;
         let partition = store
             .partition(&id)?
             .context("the partition was just made")?;
@@ -64,13 +106,13 @@ impl Gallery {
         Ok(Gallery {
             snapshot,
             probes: embeddings.iter().map(Probe::new).collect(),
-            limit: verb.limit,
+            limit,
             embeddings,
         })
     }
 
     /// Asks for the best people for each of some probes.
-    pub(super) fn queries<'a>(&self, probes: &'a [Probe]) -> Vec<Query<'a>> {
+    pub(in crate::cli) fn queries<'a>(&self, probes: &'a [Probe]) -> Vec<Query<'a>> {
         let query = |probe| Query::best(probe, self.limit);
         probes.iter().map(query).collect()
     }
@@ -81,7 +123,7 @@ impl Gallery {
     /// # Errors
     ///
     /// If one differs.
-    pub(super) fn check(
+    pub(in crate::cli) fn check(
         &self,
         count: usize,
         plans: impl IntoIterator<Item = Plan>,
@@ -190,21 +232,21 @@ fn read_probes(path: &Path, most: usize) -> anyhow::Result<Vec<Embedding>> {
 fn make(
     store: &Store,
     id: &PartitionId,
-    verb: &Bench,
+    made: MadeUp,
     most: usize,
 ) -> anyhow::Result<Vec<Embedding>> {
-    ensure!(verb.rows > 0, "--rows is 0, and at least 1 is needed");
-    let encoder = EncoderId::new("bench", "1", verb.dim)?;
+    ensure!(made.rows > 0, "--rows is 0, and at least 1 is needed");
+    let encoder = EncoderId::new("bench", "1", made.dimension)?;
     let now = Clock::System.now();
     let partition = store.partition_for(id, &encoder, now)?;
-    let mut import = partition.import(&encoder, verb.rows, now)?;
-    let bar = output::progress(verb.rows, "making rows");
+    let mut import = partition.import(&encoder, made.rows, now)?;
+    let bar = output::progress(made.rows, "making rows");
     let mut mated = Vec::new();
-    for first in (0..verb.rows).step_by(ROWS_PER_BATCH) {
-        let batch = first..verb.rows.min(first + ROWS_PER_BATCH);
+    for first in (0..made.rows).step_by(ROWS_PER_BATCH) {
+        let batch = first..made.rows.min(first + ROWS_PER_BATCH);
         let rows: Vec<Vec<f32>> = batch
             .into_par_iter()
-            .map(|row| direction(verb.dim, verb.seed, row as u64))
+            .map(|row| direction(made.dimension, made.seed, row as u64))
             .collect();
         for (at, row) in rows.iter().enumerate() {
             let class = ClassId((first + at) as i64 + 1);
@@ -216,7 +258,7 @@ fn make(
     import.finish()?;
     bar.finish_and_clear();
     let probe = |at: usize| {
-        let mut probe = direction(verb.dim, verb.seed, u64::MAX - at as u64);
+        let mut probe = direction(made.dimension, made.seed, u64::MAX - at as u64);
         if at.is_multiple_of(2) {
             let row = &mated[at % mated.len()];
             probe

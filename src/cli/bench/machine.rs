@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::cli::machine::processor_name;
 use crate::kernel::Kernel;
 use crate::search::Pool;
 
@@ -19,18 +20,11 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn describe(kernel: Kernel) -> Machine {
         Machine {
-            processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            processor: processor_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             isa: kernel.isa().to_string(),
         }
     }
-}
-
-/// As Linux calls it.
-fn processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 /// Two limits of a search, measured with as many threads as it has.

@@ -1,8 +1,8 @@
 //! `vultus bench`: how fast this machine searches, beside what it could do at most.
 
 mod cases;
-mod gallery;
-mod machine;
+pub(super) mod gallery;
+pub(super) mod machine;
 
 use std::io::BufRead;
 use std::time::Instant;

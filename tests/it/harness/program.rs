@@ -129,6 +129,11 @@ impl Program {
         }
     }
 
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The number of the process.
     pub(crate) fn process(&self) -> u32 {
         self.child.lock().unwrap().id()

@@ -1,0 +1,512 @@
+//! What to think of the data directory: its disk, who may read it, and what it holds.
+
+use std::time::Duration;
+
+use super::facts::{Contents, DirectoryFacts, FolderFacts, StoreFacts, There};
+use super::finding::Finding;
+use crate::cli::machine::{Disk, bytes_text};
+
+/// File systems on another machine, and those that are made by a program.
+const NETWORK: [&str; 15] = [
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "virtiofs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "afs",
+    "beegfs",
+    "gpfs",
+    "ocfs2",
+    "gfs2",
+];
+/// Those of the image of a container.
+const OF_CONTAINERS: [&str; 3] = ["overlay", "aufs", "fuse-overlayfs"];
+const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
+
+/// Without this much nothing can be enrolled.
+const FREE_BYTES_MIN: u64 = 100_000_000;
+/// What a service wants beside the room for merging all that it has.
+const FREE_BYTES_USUAL: u64 = 1_000_000_000;
+const FREE_FILES_MIN: u64 = 1_000;
+/// A disk of its own is faster.
+const SYNC_MAX: Duration = Duration::from_millis(30);
+
+pub(super) fn directory(facts: &DirectoryFacts) -> Finding {
+    const CHECK: &str = "data directory";
+    let path = facts.path.display();
+    match facts.there {
+        There::SomethingElse => Finding::wrong(
+            CHECK,
+            format!("`{path}` is no folder"),
+            "name a folder with `data-dir`",
+        ),
+        There::DataDirectory => {
+            Finding::ok(CHECK, format!("`{path}`, {}", bytes_text(facts.bytes)))
+        }
+        There::Folder if facts.sync.is_ok() => Finding::ok(
+            CHECK,
+            format!("`{path}` holds no galleries yet: the first start begins them"),
+        ),
+        There::Nothing if facts.sync.is_ok() => Finding::ok(
+            CHECK,
+            format!("`{path}` is not there yet: the first start makes it"),
+        ),
+        There::Folder | There::Nothing => Finding::wrong(
+            CHECK,
+            format!("`{path}` holds no galleries yet, and cannot be made or written by this user"),
+            format!(
+                "make it for the service: `install -d -m 700 -o {} {path}`",
+                facts.user
+            ),
+        ),
+    }
+}
+
+pub(super) fn disk_kind(facts: &DirectoryFacts) -> Finding {
+    const CHECK: &str = "disk kind";
+    let Some(mount) = &facts.mount else {
+        return Finding::skipped(CHECK, "this system does not say what file system it is");
+    };
+    let kind = mount.kind.as_str();
+    let found = format!("`{kind}` at `{}`", mount.point.display());
+    let is_of = |kinds: &[&str]| kinds.contains(&kind);
+    if is_of(&NETWORK) || (kind.starts_with("fuse.") && !is_of(&["fuse.fuse-overlayfs"])) {
+        Finding::warning(
+            CHECK,
+            format!("{found}, which is on another machine or made by a program"),
+            "use a local disk: locks and synced writes may mean less there, and a lost connection ends \
+             the service",
+        )
+    } else if is_of(&OF_CONTAINERS) || kind == "fuse.fuse-overlayfs" {
+        Finding::warning(
+            CHECK,
+            format!("{found}, which goes when the container goes"),
+            "mount a volume there",
+        )
+    } else if is_of(&IN_MEMORY) {
+        Finding::warning(
+            CHECK,
+            format!("{found}, which is gone when the machine stops"),
+            "use a disk, unless nothing is to be kept",
+        )
+    } else {
+        Finding::ok(CHECK, found)
+    }
+}
+
+pub(super) fn disk_room(facts: &DirectoryFacts) -> Finding {
+    const CHECK: &str = "disk room";
+    let disk = match &facts.disk {
+        Ok(disk) => disk,
+        Err(error) => return Finding::skipped(CHECK, format!("cannot be asked for: {error}")),
+    };
+    let Disk {
+        free_bytes,
+        free_files,
+        ..
+    } = *disk;
+    let found = format!(
+        "{} free, {} in use",
+        bytes_text(free_bytes),
+        bytes_text(facts.bytes)
+    );
+    if free_bytes < FREE_BYTES_MIN {
+        let advice = "make room: enrolments and deletions are refused when it is full";
+        return Finding::wrong(CHECK, found, advice);
+    }
+    if free_files.is_some_and(|free| free < FREE_FILES_MIN) {
+        let found = format!(
+            "{found}, and only {} more files fit",
+            free_files.unwrap_or(0)
+        );
+        return Finding::warning(CHECK, found, "remove files that nobody needs");
+    }
+    if free_bytes < facts.bytes.saturating_add(FREE_BYTES_USUAL) {
+        return Finding::warning(
+            CHECK,
+            found,
+            "make room for as much again and 1 GB: segments are merged into new ones before the old go",
+        );
+    }
+    Finding::ok(CHECK, found)
+}
+
+pub(super) fn disk_sync(facts: &DirectoryFacts) -> Finding {
+    const CHECK: &str = "disk sync";
+    let at = facts.looked_at.display();
+    if facts.disk.as_ref().is_ok_and(|disk| disk.is_read_only) {
+        return Finding::wrong(
+            CHECK,
+            format!("`{at}` is on a file system that is read-only"),
+            "mount it to be written, or see in the log of the system why it no longer is; looking on works \
+             (`gallery info`, `export`, `identify`)",
+        );
+    }
+    match &facts.sync {
+        Err(error) => Finding::wrong(
+            CHECK,
+            format!("cannot write into `{at}`: {error}"),
+            "let the user of the service write there, or run this as that user",
+        ),
+        Ok(time) => {
+            let text = format!(
+                "{:.1} ms until a write is on disk",
+                time.as_secs_f64() * 1e3
+            );
+            match *time > SYNC_MAX {
+                true => Finding::warning(
+                    CHECK,
+                    text,
+                    "use a faster disk (SSD, or a controller with a battery): each enrolment waits for it",
+                ),
+                false => Finding::ok(CHECK, text),
+            }
+        }
+    }
+}
+
+pub(super) fn permissions(facts: &DirectoryFacts) -> Finding {
+    const CHECK: &str = "permissions";
+    let path = facts.path.display();
+    if !matches!(facts.there, There::DataDirectory | There::Folder) {
+        return Finding::skipped(CHECK, "there is nothing to be read yet");
+    }
+    if let Some((unreadable, error)) = &facts.unreadable {
+        return Finding::wrong(
+            CHECK,
+            format!(
+                "user {} cannot read `{}`: {error}",
+                facts.user,
+                unreadable.display()
+            ),
+            format!(
+                "run this as the user of the service, or `chown -R {} {path}`",
+                facts.user
+            ),
+        );
+    }
+    if let Some((foreign, owner)) = &facts.foreign {
+        let found = format!(
+            "`{}` belongs to user {owner}, and this is user {}",
+            foreign.display(),
+            facts.user
+        );
+        let advice = format!("run this as the user of the service, or `chown -R USER {path}`");
+        // The superuser can look at everything, and leaves files that the service cannot read.
+        return match facts.user {
+            0 => Finding::warning(CHECK, found, advice),
+            _ => Finding::wrong(CHECK, found, advice),
+        };
+    }
+    if let Some(open) = &facts.open_to_others {
+        return Finding::wrong(
+            CHECK,
+            format!("others can read `{}`", open.display()),
+            format!("`chmod -R go-rwx {path}`"),
+        );
+    }
+    Finding::ok(
+        CHECK,
+        format!(
+            "all belongs to user {}, and nobody else can read it",
+            facts.user
+        ),
+    )
+}
+
+pub(super) fn server_key(facts: &DirectoryFacts) -> Finding {
+    const CHECK: &str = "server key";
+    match &facts.key {
+        Ok(true) => Finding::ok(CHECK, "whole"),
+        Ok(false) => Finding::ok(CHECK, "none yet: it is made when it is first needed"),
+        Err(error) => Finding::wrong(
+            CHECK,
+            error,
+            "put the one of a snapshot back, or let this user read it",
+        ),
+    }
+}
+
+pub(super) fn galleries(facts: &StoreFacts) -> Finding {
+    const CHECK: &str = "galleries";
+    match &facts.contents {
+        Err(error) => Finding::wrong(
+            CHECK,
+            error,
+            "see `vultus gallery verify`, and docs/operations.md for what mends it",
+        ),
+        Ok(Contents {
+            galleries,
+            templates,
+            damaged,
+            ..
+        }) => {
+            let found = format!("{galleries} with {templates} templates");
+            match damaged.first() {
+                None => Finding::ok(CHECK, found),
+                Some((name, error)) => Finding::wrong(
+                    CHECK,
+                    format!(
+                        "{found}, {} cannot be opened, first `{name}`: {error}",
+                        damaged.len()
+                    ),
+                    "`vultus gallery verify` says what is damaged, `vultus gallery repair` mends it",
+                ),
+            }
+        }
+    }
+}
+
+pub(super) fn writer(facts: &StoreFacts) -> Finding {
+    const CHECK: &str = "in use";
+    match facts.is_being_written {
+        Some(true) => Finding::ok(
+            CHECK,
+            "a process has it open to change it; it was only looked at",
+        ),
+        Some(false) => Finding::ok(CHECK, "no process has it open to change it"),
+        None => Finding::skipped(CHECK, "this system does not say who holds locks"),
+    }
+}
+
+pub(super) fn snapshots(facts: &FolderFacts, data_bytes: u64) -> Finding {
+    const CHECK: &str = "snapshots";
+    let path = facts.path.display();
+    if let Err(error) = &facts.writable {
+        return Finding::wrong(
+            CHECK,
+            format!("cannot write into `{path}`: {error}"),
+            format!("make the folder for the service: `install -d -m 700 -o USER {path}`"),
+        );
+    }
+    let free = facts.free_bytes.unwrap_or(u64::MAX);
+    let found = format!("`{path}`, {} free", bytes_text(free));
+    match free < data_bytes {
+        true => Finding::warning(
+            CHECK,
+            found,
+            format!("make room: a snapshot may need {}", bytes_text(data_bytes)),
+        ),
+        false => Finding::ok(CHECK, found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::finding::Verdict::{self, Ok as Good, Skipped, Warning, Wrong};
+    use super::*;
+    use crate::cli::machine::Mount;
+
+    fn facts() -> DirectoryFacts {
+        DirectoryFacts {
+            path: "/data".into(),
+            there: There::DataDirectory,
+            looked_at: "/data".into(),
+            mount: None,
+            disk: Ok(Disk {
+                free_bytes: 1 << 40,
+                free_files: None,
+                is_read_only: false,
+            }),
+            sync: Ok(Duration::from_millis(1)),
+            bytes: 5_000_000_000,
+            open_to_others: None,
+            foreign: None,
+            unreadable: None,
+            user: 1000,
+            key: Ok(true),
+        }
+    }
+
+    fn expect(finding: &Finding, verdict: Verdict, part: &str) {
+        let line = finding.line();
+        assert_eq!(finding.verdict, verdict, "{line}");
+        assert!(line.contains(part), "{part} is missing: {line}");
+        assert_eq!(finding.advice.is_some(), verdict >= Warning, "{line}");
+    }
+
+    #[test]
+    fn a_directory_is_there_or_can_be_made() {
+        let of = |there, is_writable: bool| {
+            let sync = is_writable
+                .then_some(Duration::ZERO)
+                .ok_or("denied".to_owned());
+            directory(&DirectoryFacts {
+                there,
+                sync,
+                ..facts()
+            })
+        };
+        expect(&of(There::DataDirectory, true), Good, "5.0 GB");
+        expect(&of(There::DataDirectory, false), Good, "`/data`");
+        expect(&of(There::Nothing, true), Good, "not there yet");
+        expect(
+            &of(There::Nothing, false),
+            Wrong,
+            "install -d -m 700 -o 1000 /data",
+        );
+        expect(
+            &of(There::Folder, false),
+            Wrong,
+            "cannot be made or written",
+        );
+        expect(&of(There::SomethingElse, true), Wrong, "is no folder");
+    }
+
+    #[test]
+    fn file_systems_that_lose_or_lie_are_told() {
+        let of = |kind: &str| {
+            let point = PathBuf::from("/data");
+            let kind = kind.to_owned();
+            disk_kind(&DirectoryFacts {
+                mount: Some(Mount { kind, point }),
+                ..facts()
+            })
+        };
+        for kind in ["ext4", "xfs", "btrfs", "zfs"] {
+            expect(&of(kind), Good, kind);
+        }
+        for kind in ["nfs4", "cifs", "9p", "fuse.sshfs", "fuse.s3fs"] {
+            expect(&of(kind), Warning, "another machine");
+        }
+        for kind in ["overlay", "fuse.fuse-overlayfs"] {
+            expect(&of(kind), Warning, "mount a volume");
+        }
+        expect(&of("tmpfs"), Warning, "when the machine stops");
+        expect(&disk_kind(&facts()), Skipped, "");
+    }
+
+    #[test]
+    fn there_is_room_for_a_merge() {
+        let of = |free_bytes, free_files| {
+            disk_room(&DirectoryFacts {
+                disk: Ok(Disk {
+                    free_bytes,
+                    free_files,
+                    is_read_only: false,
+                }),
+                ..facts()
+            })
+        };
+        expect(&of(6_000_000_000, Some(1_000)), Good, "6.0 GB");
+        expect(&of(5_999_999_999, None), Warning, "as much again");
+        expect(&of(99_999_999, None), Wrong, "make room");
+        expect(&of(1 << 40, Some(999)), Warning, "999 more files");
+        let unknown = DirectoryFacts {
+            disk: Err("denied".to_owned()),
+            ..facts()
+        };
+        expect(&disk_room(&unknown), Skipped, "denied");
+    }
+
+    #[test]
+    fn a_disk_takes_writes_and_soon() {
+        let of = |sync: Result<u64, &str>, is_read_only| {
+            disk_sync(&DirectoryFacts {
+                sync: sync.map(Duration::from_millis).map_err(str::to_owned),
+                disk: Ok(Disk {
+                    free_bytes: 0,
+                    free_files: None,
+                    is_read_only,
+                }),
+                ..facts()
+            })
+        };
+        expect(&of(Ok(30), false), Good, "30.0 ms");
+        expect(&of(Ok(31), false), Warning, "faster disk");
+        expect(&of(Err("denied"), false), Wrong, "denied");
+        expect(&of(Err("denied"), true), Wrong, "read-only");
+    }
+
+    #[test]
+    fn all_is_this_users_alone() {
+        expect(&permissions(&facts()), Good, "user 1000");
+        let unreadable = DirectoryFacts {
+            unreadable: Some(("/data/catalog.redb".into(), "denied".to_owned())),
+            ..facts()
+        };
+        expect(&permissions(&unreadable), Wrong, "`chown -R 1000 /data`");
+        let foreign = |user| DirectoryFacts {
+            foreign: Some(("/data/server.key".into(), 7)),
+            user,
+            ..facts()
+        };
+        expect(&permissions(&foreign(1000)), Wrong, "belongs to user 7");
+        expect(&permissions(&foreign(0)), Warning, "belongs to user 7");
+        let open = DirectoryFacts {
+            open_to_others: Some("/data".into()),
+            ..facts()
+        };
+        expect(&permissions(&open), Wrong, "`chmod -R go-rwx /data`");
+        let nothing = DirectoryFacts {
+            there: There::Nothing,
+            ..open
+        };
+        expect(&permissions(&nothing), Skipped, "");
+    }
+
+    #[test]
+    fn a_key_is_whole_or_not_made_yet() {
+        for (key, verdict, part) in [
+            (Ok(true), Good, "whole"),
+            (Ok(false), Good, "none yet"),
+            (Err("is damaged".to_owned()), Wrong, "is damaged"),
+        ] {
+            expect(
+                &server_key(&DirectoryFacts { key, ..facts() }),
+                verdict,
+                part,
+            );
+        }
+    }
+
+    #[test]
+    fn galleries_that_cannot_be_opened_are_named() {
+        let of = |contents, is_being_written| StoreFacts {
+            contents,
+            is_being_written,
+        };
+        let whole = Contents {
+            galleries: 2,
+            templates: 7,
+            ..Contents::default()
+        };
+        let damaged = Contents {
+            damaged: vec![("bws.1".to_owned(), "is cut".to_owned())],
+            ..Contents::default()
+        };
+        expect(&galleries(&of(Ok(whole), None)), Good, "2 with 7 templates");
+        expect(&galleries(&of(Ok(damaged), None)), Wrong, "`bws.1`: is cut");
+        let failed = of(Err("has format 9".to_owned()), Some(true));
+        expect(&galleries(&failed), Wrong, "has format 9");
+        expect(&writer(&failed), Good, "only looked at");
+        expect(
+            &writer(&of(Ok(Contents::default()), Some(false))),
+            Good,
+            "no process",
+        );
+        expect(&writer(&of(Ok(Contents::default()), None)), Skipped, "");
+    }
+
+    #[test]
+    fn snapshots_need_a_folder_and_room() {
+        let of = |writable: Result<(), &str>, free_bytes| {
+            let facts = FolderFacts {
+                path: "/backups".into(),
+                writable: writable.map_err(str::to_owned),
+                free_bytes,
+            };
+            snapshots(&facts, 1_000)
+        };
+        expect(&of(Ok(()), Some(1_000)), Good, "`/backups`");
+        expect(&of(Ok(()), Some(999)), Warning, "1 kB");
+        expect(&of(Err("missing"), None), Wrong, "missing");
+    }
+}

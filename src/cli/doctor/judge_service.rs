@@ -1,0 +1,161 @@
+//! What to think of the service: settings, ports, networks, and whether it finds people.
+
+use std::time::Duration;
+
+use super::facts::{PortFacts, PortState, SettingsFacts, TrialFacts};
+use super::finding::Finding;
+use crate::cli::output::milliseconds;
+
+pub(super) fn settings(facts: &SettingsFacts) -> Finding {
+    const CHECK: &str = "settings";
+    match &facts.given {
+        Err(error) => Finding::wrong(
+            CHECK,
+            error,
+            "correct that; what depends on it was not looked at",
+        ),
+        Ok(_) if !facts.unknown.is_empty() => Finding::warning(
+            CHECK,
+            facts.unknown.join("; "),
+            "correct the names or remove the variables",
+        ),
+        Ok(count) => Finding::ok(
+            CHECK,
+            format!(
+                "{count} given, all others as they are by default; `vultus config show` has all"
+            ),
+        ),
+    }
+}
+
+/// `is_being_written` is whether a process has the data directory open to change it.
+pub(super) fn port(facts: &PortFacts, is_being_written: Option<bool>) -> Finding {
+    const CHECK: &str = "port";
+    let found = format!("`{}` {}", facts.setting, facts.address);
+    match &facts.state {
+        PortState::Free => Finding::ok(CHECK, format!("{found} is free")),
+        PortState::Any => Finding::ok(CHECK, format!("{found} takes a free one")),
+        PortState::Vultus if is_being_written == Some(false) => Finding::wrong(
+            CHECK,
+            format!("at {found} a Vultus answers that serves another data directory"),
+            "stop that one, or choose another port or data directory",
+        ),
+        PortState::Vultus => Finding::ok(CHECK, format!("at {found} Vultus answers")),
+        PortState::Taken => Finding::wrong(
+            CHECK,
+            format!("{found} is taken by something that does not answer as Vultus does"),
+            "stop that, or choose another port (`ss -ltnp` says who has it)",
+        ),
+        PortState::Unusable(error) => Finding::wrong(
+            CHECK,
+            format!("cannot listen on {found}: {error}"),
+            "choose an address of this machine and a port that this user may take (1024 or more)",
+        ),
+    }
+}
+
+pub(super) fn trial(facts: &Result<TrialFacts, String>) -> Finding {
+    const CHECK: &str = "identification";
+    match facts {
+        Ok(TrialFacts {
+            rows,
+            answers,
+            duration,
+        }) => Finding::ok(
+            CHECK,
+            format!(
+                "{answers} answers among {rows} made-up templates are those of a full sort ({})",
+                milliseconds(*duration)
+            ),
+        ),
+        Err(error) => Finding::wrong(
+            CHECK,
+            error,
+            "give it a directory for temporary files (`TMPDIR`); if it has one, do not use this machine: \
+             memory or processor may be broken",
+        ),
+    }
+}
+
+pub(super) fn networks(facts: &Result<Duration, String>) -> Finding {
+    const CHECK: &str = "networks";
+    match facts {
+        Ok(time) => Finding::ok(CHECK, format!("loaded in {}", milliseconds(*time))),
+        Err(error) => Finding::wrong(
+            CHECK,
+            error,
+            "correct `embedder`, `embedder-profile` or `onnxruntime`, or give it memory",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Verdict::{self, Ok as Good, Warning, Wrong};
+    use super::*;
+
+    fn expect(finding: &Finding, verdict: Verdict, part: &str) {
+        let line = finding.line();
+        assert_eq!(finding.verdict, verdict, "{line}");
+        assert!(line.contains(part), "{part} is missing: {line}");
+        assert_eq!(finding.advice.is_some(), verdict >= Warning, "{line}");
+    }
+
+    #[test]
+    fn settings_hold_or_say_why_not() {
+        let of = |given: Result<usize, &str>, unknown: &[&str]| {
+            settings(&SettingsFacts {
+                given: given.map_err(str::to_owned),
+                unknown: unknown.iter().map(|it| (*it).to_owned()).collect(),
+            })
+        };
+        expect(&of(Ok(3), &[]), Good, "3 given");
+        expect(
+            &of(Ok(3), &["`VULTUS_X` sets nothing"]),
+            Warning,
+            "VULTUS_X",
+        );
+        expect(&of(Err("`--threads` is `0`"), &["x"]), Wrong, "`--threads`");
+    }
+
+    #[test]
+    fn a_port_is_free_or_a_service_answers() {
+        let of = |state, is_being_written| {
+            let facts = PortFacts {
+                setting: "listen",
+                address: "127.0.0.1:8040".to_owned(),
+                state,
+            };
+            port(&facts, is_being_written)
+        };
+        expect(&of(PortState::Free, None), Good, "free");
+        expect(&of(PortState::Any, None), Good, "a free one");
+        expect(&of(PortState::Vultus, Some(true)), Good, "answers");
+        expect(&of(PortState::Vultus, None), Good, "answers");
+        expect(
+            &of(PortState::Vultus, Some(false)),
+            Wrong,
+            "another data directory",
+        );
+        expect(&of(PortState::Taken, Some(true)), Wrong, "taken");
+        let error = "not ours".to_owned();
+        expect(&of(PortState::Unusable(error), None), Wrong, "not ours");
+    }
+
+    #[test]
+    fn answers_are_right_and_networks_load() {
+        let right = TrialFacts {
+            rows: 9,
+            answers: 4,
+            duration: Duration::from_millis(5),
+        };
+        expect(&trial(&Ok(right)), Good, "4 answers among 9");
+        expect(&trial(&Err("it differs".to_owned())), Wrong, "it differs");
+        expect(&networks(&Ok(Duration::from_millis(7))), Good, "7.0 ms");
+        expect(
+            &networks(&Err("no library".to_owned())),
+            Wrong,
+            "no library",
+        );
+    }
+}
