@@ -25,6 +25,7 @@ mod open;
 mod output;
 mod parallel;
 mod pictures;
+mod reload;
 mod serve;
 mod signals;
 

@@ -12,6 +12,7 @@ use crate::liveness::LivenessDetector;
 use crate::partition::{Partition, Store, StoreError, private};
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId};
+use crate::web::Certificates;
 
 /// The data directory, made if there is none.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
@@ -75,6 +76,14 @@ pub(super) fn partition(engine: &Engine, id: &PartitionId) -> anyhow::Result<Arc
 
 fn missing(id: &PartitionId) -> String {
     format!("nobody was ever enrolled in `{id}`: `vultus gallery info` lists what there is")
+}
+
+/// What the service proves with who it is, if it speaks TLS.
+pub(super) fn certificates(settings: &Settings) -> anyhow::Result<Option<Certificates>> {
+    let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
+        return Ok(None);
+    };
+    Ok(Some(Certificates::read(certificate, key)?))
 }
 
 /// The networks. One thread for each picture: many pictures are read side by side.

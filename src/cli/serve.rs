@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::exit::Exit;
-use super::{open, output, signals};
+use super::{open, output, reload, signals};
 use crate::access::ServerKey;
 use crate::config::{ListenAddress, Read, Settings};
 use crate::engine::Engine;
@@ -15,7 +15,7 @@ use crate::face::FacePipeline;
 use crate::liveness::LivenessDetector;
 use crate::partition::{Maintenance, MaintenanceOptions};
 use crate::types::Clock;
-use crate::web::{self, AppState};
+use crate::web::{self, AppState, Certificates};
 
 /// Threads for what the service does by itself: snapshots, sweeping, names of hosts.
 const SPARE_THREADS: usize = 8;
@@ -25,6 +25,7 @@ pub(super) fn run(
     reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
 ) -> anyhow::Result<Exit> {
     // First: an error is told before anything else is.
+    let certificates = open::certificates(settings)?;
     let engine = Arc::new(open::engine(settings)?);
     raise_limit();
     open::warn_of_readers(settings);
@@ -45,13 +46,17 @@ pub(super) fn run(
     runtime.block_on(async {
         let listener = bind(&settings.listen).await?;
         let address = listener.local_addr().context("asking for the address")?;
-        warn_of_url(settings, address);
-        let state = state(settings, engine, faces, address)?;
-        let (reloaded, before) = (state.clone(), settings.clone());
+        let url = url(settings, address);
+        warn_of_url(settings, address, &url);
+        let settings = with_certificates(settings, certificates);
+        let state = state(&settings, engine, faces, address)?;
         let connections = &settings.service.connections;
         let stop_wait = connections.stop_delay + connections.stop_wait;
-        let stop = signals::watch(stop_wait, move || reload(&reloaded, &before, &reread))?;
-        let ready = serde_json::json!({ "listening": format!("http://{address}") });
+        let (reloaded, before) = (state.clone(), settings.clone());
+        let stop = signals::watch(stop_wait, move || {
+            reload::reload(&reloaded, &before, &reread);
+        })?;
+        let ready = serde_json::json!({ "listening": url });
         if let Err(error) = output::json_line(&ready) {
             // Whoever gave it no stdout wants a service all the same.
             tracing::warn!(%error, "cannot say on stdout that it listens");
@@ -65,6 +70,21 @@ pub(super) fn run(
     })
 }
 
+fn with_certificates(settings: &Settings, certificates: Option<Certificates>) -> Settings {
+    let mut settings = settings.clone();
+    settings.service.connections.certificates = certificates;
+    settings
+}
+
+/// The URL of the service on this machine.
+fn url(settings: &Settings, address: SocketAddr) -> String {
+    let scheme = match settings.tls_certificate {
+        Some(_) => "https",
+        None => "http",
+    };
+    format!("{scheme}://{address}")
+}
+
 /// Lets there be as many connections as the system allows: the usual soft limit of 1,024 is meant
 /// for programs that cannot handle more.
 fn raise_limit() {
@@ -76,37 +96,6 @@ fn raise_limit() {
             tracing::info!(before, now, "raised the limit of descriptors");
         }
         Err(error) => tracing::warn!(%error, "cannot raise the limit of descriptors"),
-    }
-}
-
-/// Takes up what can be taken up while serving, and says what cannot.
-fn reload(state: &AppState, before: &Settings, reread: &dyn Fn() -> anyhow::Result<Read>) {
-    match state.renew_key() {
-        Ok(true) => tracing::info!("read the key for tokens again"),
-        Ok(false) => {
-            tracing::warn!("goes on with the key for tokens that it has: there is none to read");
-        }
-        Err(error) => tracing::error!(%error, "goes on with the key for tokens that it has"),
-    }
-    match reread() {
-        Ok(read) => {
-            let changed = before.changed(&read.settings).join(", ");
-            if changed.is_empty() {
-                tracing::info!("read the settings again: they are as they were");
-            } else {
-                tracing::warn!(
-                    changed,
-                    "read the settings again: what has changed needs a restart"
-                );
-            }
-        }
-        Err(error) => {
-            let error = format!("{error:#}");
-            tracing::error!(
-                error,
-                "the settings cannot be used: goes on with those it has"
-            );
-        }
     }
 }
 
@@ -125,10 +114,10 @@ pub(super) async fn bind(listen: &ListenAddress) -> anyhow::Result<TcpListener> 
 
 /// Clients elsewhere reach the service under another URL than the one that it would put into
 /// tokens.
-fn warn_of_url(settings: &Settings, address: SocketAddr) {
+fn warn_of_url(settings: &Settings, address: SocketAddr, url: &str) {
     if settings.public_url.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
-            "tokens will say that clients reach the service under http://{address}: \
+            "tokens will say that clients reach the service under {url}: \
              set `public-url` if they reach it under another URL"
         );
     }
@@ -144,7 +133,7 @@ pub(super) fn state(
     let key = ServerKey::of_store(engine.store(), &mut rand::rng())?;
     let public_url = match &settings.public_url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("http://{address}"),
+        None => url(settings, address),
     };
     let options = web::ServiceOptions {
         public_url,

@@ -41,6 +41,8 @@ fn read(
     for (name, needed) in [
         ("embedder", "embedder-profile"),
         ("embedder-profile", "embedder"),
+        ("tls-cert", "tls-key"),
+        ("tls-key", "tls-cert"),
     ] {
         if row.name == name {
             flags.push(flag(setting(needed), "needed"));
@@ -379,10 +381,12 @@ fn the_default_that_is_shown_is_the_default() {
 }
 
 #[test]
-fn one_half_of_an_embedder_is_refused() {
+fn one_half_of_two_is_refused() {
     for (given, missing) in [
         ("embedder", "embedder-profile"),
         ("embedder-profile", "embedder"),
+        ("tls-cert", "tls-key"),
+        ("tls-key", "tls-cert"),
     ] {
         let row = setting(given);
         let error = Settings::read(vec![flag(row, "x")], [], 2).unwrap_err();

@@ -37,6 +37,10 @@ pub struct Settings {
     pub listen: ListenAddress,
     /// The URL under which clients reach the service; `None` stands for the address it listens on.
     pub public_url: Option<PublicUrl>,
+    /// The certificate that the service speaks TLS with, a PEM file. Set if [`Settings::tls_key`] is.
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of that certificate, a PEM file.
+    pub tls_key: Option<PathBuf>,
     /// All else about the service. Its URL is that of the default address; see
     /// [`Settings::public_url`].
     pub service: ServiceOptions,
@@ -96,6 +100,8 @@ impl Settings {
             },
             listen,
             public_url: None,
+            tls_certificate: None,
+            tls_key: None,
             given: AsGiven::default(),
         }
     }
@@ -136,11 +142,24 @@ impl Settings {
     /// be that of several machines, and a flag helps.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.kernel()?;
-        let (given, missing) = match (&self.embedder, &self.embedder_profile) {
-            (Some(_), None) => ("embedder", "embedder-profile"),
-            (None, Some(_)) => ("embedder-profile", "embedder"),
-            _ => return Ok(()),
-        };
-        Err(ConfigError::Half { given, missing })
+        let pairs = [
+            (
+                ("embedder", &self.embedder),
+                ("embedder-profile", &self.embedder_profile),
+            ),
+            (
+                ("tls-cert", &self.tls_certificate),
+                ("tls-key", &self.tls_key),
+            ),
+        ];
+        for ((one, its), (other, others)) in pairs {
+            let (given, missing) = match (its, others) {
+                (Some(_), None) => (one, other),
+                (None, Some(_)) => (other, one),
+                _ => continue,
+            };
+            return Err(ConfigError::Half { given, missing });
+        }
+        Ok(())
     }
 }

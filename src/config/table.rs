@@ -186,6 +186,23 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SERVING,
     },
     Setting {
+        name: "tls-cert",
+        value_name: "FILE",
+        text: "Speak TLS with this certificate, a PEM file that may go on with those that signed it; read \
+               again on SIGHUP. Needs `tls-key`",
+        value: File(|settings, path| settings.tls_certificate = Some(path)),
+        standard: Words("plain HTTP"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "tls-key",
+        value_name: "FILE",
+        text: "The key of that certificate, a PEM file without a password",
+        value: File(|settings, path| settings.tls_key = Some(path)),
+        standard: Words("none"),
+        verbs: SERVING,
+    },
+    Setting {
         name: "cors-origins",
         value_name: "ORIGIN,...",
         text: "The web origins whose pages may call the service",

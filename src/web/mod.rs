@@ -22,6 +22,7 @@
 
 mod auth;
 mod body;
+mod certificates;
 mod connections;
 mod data_url;
 mod endpoint;
@@ -41,6 +42,7 @@ mod routes;
 mod server;
 mod state;
 
+pub use certificates::{CertificateError, Certificates, Standing, Validity};
 pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};

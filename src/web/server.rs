@@ -31,6 +31,7 @@ use super::state::{AppState, ServiceOptions};
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// How often samples of expired tokens are looked for when nobody uploads any.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Tries and results are read from disk for it, all of them: once a minute.
 const SWEEPS_PER_PURGE: u32 = 4;
 
@@ -98,6 +99,7 @@ pub async fn serve(
         () = connections::serve(listener, router(state.clone()), options, stop) => Ok(()),
         never = sweep(&state) => match never {},
         never = renew(&state) => match never {},
+        never = watch_certificate(&state) => match never {},
     }
 }
 
@@ -136,6 +138,18 @@ async fn renew(state: &AppState) -> std::convert::Infallible {
         let renewed = tokio::task::spawn_blocking(move || state.renew_key()).await;
         if let Ok(Err(error)) = renewed {
             tracing::error!(%error, "goes on with the key for tokens that it has");
+        }
+    }
+}
+
+/// Says each day if clients refuse the certificate, or will soon, for ever.
+async fn watch_certificate(state: &AppState) -> std::convert::Infallible {
+    let mut ticks = time::interval(CERTIFICATE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(certificates) = &state.options().connections.certificates {
+            certificates.validity().warn(state.clock().now());
         }
     }
 }

@@ -18,6 +18,8 @@ use super::answering::Answering;
 use super::life::Stage;
 use super::options::ConnectionOptions;
 use super::seats::TakenSeat;
+use super::socket::Socket;
+use super::transport::Transport;
 use super::wire::Wire;
 
 /// For how long bytes are thrown away that a client still sends when it has its last answer: closed
@@ -52,10 +54,14 @@ pub(super) async fn drive(
     // good time: it says that there is room again when a third of this is.
     let _better = stream.set_nodelay(true);
     let _better = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
-    if !is_begun(&stream, &seat, &options).await {
+    let Some(first) = first_byte(&stream, &seat, &options).await else {
         return;
-    }
-    let wire = Wire::new(stream, seat.seat().clone(), options.clone());
+    };
+    let socket = Socket::new(stream, seat.seat().clone(), options.clone());
+    let Some(transport) = Transport::open(socket, first, &seat, &options).await else {
+        return;
+    };
+    let wire = Wire::new(transport, seat.seat().clone());
     let answering = Answering::new(router, &seat, peer);
     let mut http = http1::Builder::new()
         // Heads have their time here (`life`): hyper would count idle connections in.
@@ -64,29 +70,42 @@ pub(super) async fn drive(
         .half_close(true)
         .serve_connection(TokioIo::new(wire), answering);
     let is_done = run(&mut http, &seat, &options).await;
-    let (stream, has_more) = http.into_parts().io.into_inner().into_parts();
+    let (mut transport, has_more) = http.into_parts().io.into_inner().into_parts();
     if is_done && has_more {
-        linger(&stream, &seat).await;
-    } else if !is_done && seat.life().stage() == Stage::Head && !seat.is_unwanted() {
-        let _told = stream.try_write(TOO_SLOW);
+        linger(transport.socket().stream(), &seat).await;
+    } else if !is_done {
+        transport.tell(last_words(&seat)).await;
     }
 }
 
-/// Waits for the first byte: a connection without one takes next to no memory. Tells whether it
-/// came.
-async fn is_begun(stream: &TcpStream, seat: &TakenSeat, options: &ConnectionOptions) -> bool {
+/// What a client is told whose connection is ended: most are only told that it is.
+fn last_words(seat: &TakenSeat) -> &'static [u8] {
+    match seat.life().stage() {
+        Stage::Head if !seat.is_unwanted() => TOO_SLOW,
+        _ => b"",
+    }
+}
+
+/// Waits for the first byte, which is left to be read: a connection without one takes next to no
+/// memory. `None` if it does not come.
+async fn first_byte(
+    stream: &TcpStream,
+    seat: &TakenSeat,
+    options: &ConnectionOptions,
+) -> Option<u8> {
+    let mut first = [0];
     let late = time::sleep(options.header_wait);
     let mut late = pin!(late);
     loop {
         tokio::select! {
             biased;
-            ready = stream.readable() => return ready.is_ok(),
+            seen = stream.peek(&mut first) => return (seen.ok()? > 0).then_some(first[0]),
             () = seat.told() => {
                 if seat.is_unwanted() || seat.seats().is_stopping() {
                     late.as_mut().reset(Instant::now() + NOTICE_WAIT);
                 }
             }
-            () = &mut late => return false,
+            () = &mut late => return None,
         }
     }
 }

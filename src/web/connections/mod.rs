@@ -4,8 +4,8 @@
 //! [`serve`] accepts. Each connection has a seat (`seats`), of which there are so many in all and
 //! so many for one address; when all are taken, those go first that have been idle longest. One
 //! task drives the connection (`driving`): it knows how far the connection is (`life`) and ends it
-//! when that takes too long ([`ConnectionOptions`]). hyper reads and writes through `wire`, which
-//! shows it one request at a time (`framing`), sees what hyper does not tell (two lengths of one
+//! when that takes too long ([`ConnectionOptions`]). What is sent goes through a `socket`, and through
+//! TLS if there is a certificate (`transport`). hyper reads and writes through `wire`, which shows it one request at a time (`framing`), sees what hyper does not tell (two lengths of one
 //! body), and notices when the client has left. `answering` hands each request to the router with
 //! what is known of its sender ([`Peer`]) and of its head ([`HeadFault`]), and makes sure that no
 //! connection closes unannounced behind an answer.
@@ -22,6 +22,8 @@ mod options;
 mod pace;
 mod seats;
 mod serving;
+mod socket;
+mod transport;
 mod wire;
 
 pub(super) use answering::Peer;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::certificates::Certificates;
+
 /// How many connections there may be, and how long each may take.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
@@ -23,6 +25,8 @@ pub struct ConnectionOptions {
     pub stop_delay: Duration,
     /// How long requests at hand may take to be answered when the service stops.
     pub stop_wait: Duration,
+    /// What the service speaks TLS with; without it, it speaks plain HTTP.
+    pub certificates: Option<Certificates>,
 }
 
 impl ConnectionOptions {
@@ -43,6 +47,7 @@ impl Default for ConnectionOptions {
             stop_delay: Duration::ZERO,
             // Below the 10 s that container platforms give.
             stop_wait: Duration::from_secs(8),
+            certificates: None,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The connections that there are, and for whom there is room.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,6 +19,9 @@ use super::options::ConnectionOptions;
 /// newcomer anew.
 const CLEARED_PART: usize = 64;
 
+/// How often the same is said in the log.
+const SAID_INTERVAL: Duration = Duration::from_secs(60);
+
 /// All connections.
 #[derive(Debug)]
 pub(super) struct Seats {
@@ -24,6 +29,8 @@ pub(super) struct Seats {
     per_address_max: usize,
     taken: Mutex<Taken>,
     is_stopping: AtomicBool,
+    /// When something was last said in the log.
+    said: Mutex<HashMap<&'static str, Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +75,7 @@ impl Seats {
             per_address_max,
             taken: Mutex::default(),
             is_stopping: AtomicBool::new(false),
+            said: Mutex::default(),
         }
     }
 
@@ -105,6 +113,20 @@ impl Seats {
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
         self.taken().seats.values().for_each(|seat| seat.tell());
+    }
+
+    /// Warns in the log of `what` with `more` about it, of the same once a minute only: clients can
+    /// cause it at will.
+    pub(super) fn say_seldom(&self, what: &'static str, more: impl fmt::Display) {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_said = said
+            .get(what)
+            .is_some_and(|at| now.saturating_duration_since(*at) < SAID_INTERVAL);
+        if !is_said {
+            said.insert(what, now);
+            tracing::warn!("{what}{more}");
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -254,8 +276,6 @@ fn counted(peer: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::framing::Following;
     use super::*;
 

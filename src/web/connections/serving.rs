@@ -19,9 +19,6 @@ use super::seats::Seats;
 
 /// How long nothing is accepted when the system refused to, which it does at once again.
 const REFUSED_WAIT: Duration = Duration::from_millis(100);
-/// How often it is said in the log that there is no room.
-const SAID_INTERVAL: Duration = Duration::from_secs(60);
-
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
     content-length: 0\r\n\r\n";
 
@@ -49,7 +46,6 @@ struct Serving {
     options: Arc<ConnectionOptions>,
     seats: Arc<Seats>,
     tasks: JoinSet<()>,
-    said: Option<Instant>,
 }
 
 impl Serving {
@@ -65,7 +61,6 @@ impl Serving {
             options: Arc::new(options.clone()),
             seats: Arc::new(seats),
             tasks: JoinSet::new(),
-            said: None,
         }
     }
 
@@ -99,30 +94,29 @@ impl Serving {
                     .spawn(driving::drive(stream, seat, peer, router, options));
             }
             None => {
-                self.say("as many requests are at hand as there may be connections");
-                refuse(stream);
+                self.seats.say_seldom(
+                    "as many requests are at hand as there may be connections",
+                    "",
+                );
+                // Within TLS the words could not be understood.
+                if self.options.certificates.is_none() {
+                    refuse(stream);
+                }
             }
         }
     }
 
     /// The system gives no connection. Where it has no room, idle ones make some.
-    fn refused(&mut self, error: &io::Error) {
+    fn refused(&self, error: &io::Error) {
         let closed = if is_for_want_of_room(error) {
             self.seats.clear()
         } else {
             0
         };
-        self.say(&format!(
-            "cannot accept connections: {error}; {closed} idle ones are closed"
-        ));
-    }
-
-    fn say(&mut self, what: &str) {
-        let is_said = |said: Instant| said.elapsed() < SAID_INTERVAL;
-        if !self.said.is_some_and(is_said) {
-            self.said = Some(Instant::now());
-            tracing::warn!("{what}");
-        }
+        self.seats.say_seldom(
+            "cannot accept connections",
+            format_args!(": {error}; {closed} idle ones are closed"),
+        );
     }
 
     async fn stop(&mut self) {

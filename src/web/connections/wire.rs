@@ -6,12 +6,11 @@ use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::life::{Life, Look};
-use super::options::ConnectionOptions;
 use super::seats::Seat;
+use super::transport::Transport;
 
 /// How much is received at once, and how much at most before hyper asks for it.
 const PIECE_BYTES: usize = 8 << 10;
@@ -20,12 +19,11 @@ const PIECE_BYTES: usize = 8 << 10;
 /// it.
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A socket that counts what goes through it.
+/// A connection of which it is known how far each request is.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Transport,
     seat: Arc<Seat>,
-    options: Arc<ConnectionOptions>,
     /// What was received and belongs to a later request.
     ahead: Vec<u8>,
     /// Whether the client has closed its side.
@@ -35,19 +33,18 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, options: Arc<ConnectionOptions>) -> Wire {
+    pub(super) fn new(stream: Transport, seat: Arc<Seat>) -> Wire {
         Wire {
             stream,
             seat,
-            options,
             ahead: Vec::new(),
             is_ended: false,
             is_awaited: false,
         }
     }
 
-    /// The socket, and whether something of the client was left unread.
-    pub(super) fn into_parts(self) -> (TcpStream, bool) {
+    /// What it goes through, and whether something of the client was left unread.
+    pub(super) fn into_parts(self) -> (Transport, bool) {
         let is_clean = self.ahead.is_empty() && self.seat.life().framing().is_between();
         (self.stream, !self.is_ended && !is_clean)
     }
@@ -152,7 +149,7 @@ impl Wire {
         if look == Look::Not {
             return Ok(());
         }
-        if let Some(error) = self.stream.take_error()? {
+        if let Some(error) = self.stream.socket().stream().take_error()? {
             return Err(error);
         }
         let mut is_asked = false;
@@ -166,16 +163,6 @@ impl Wire {
         }
         self.seat.life().looked(now, is_asked);
         Ok(())
-    }
-
-    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let now = Instant::now();
-        match &written {
-            Poll::Ready(Ok(bytes)) => self.seat.life().wrote(now, *bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.seat.life().blocked(now, &self.options),
-        }
-        written
     }
 }
 
@@ -212,8 +199,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(written)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -221,8 +207,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.written(written)
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -84,25 +84,7 @@ impl Client {
     /// Reads one answer, or `None` if the connection ends before its first byte.
     #[track_caller]
     pub(super) fn try_read(&mut self) -> Option<Seen> {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            match self.0.read(&mut byte) {
-                Ok(0) if head.is_empty() => return None,
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                Ok(1) => head.push(byte[0]),
-                other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&head)),
-            }
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        let status = head[9..12].parse().unwrap();
-        Some(Seen { status, head, body })
+        Seen::read(&mut self.0)
     }
 
     /// Closes the side of the client.
@@ -140,6 +122,31 @@ impl Client {
 }
 
 impl Seen {
+    /// Reads one answer, to the last byte that its head announces; `None` if `stream` ends before
+    /// its first byte.
+    #[track_caller]
+    pub(super) fn read(stream: &mut impl Read) -> Option<Seen> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut byte) {
+                Ok(0) if head.is_empty() => return None,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Ok(1) => head.push(byte[0]),
+                other => panic!("{other:?} after {:?}", String::from_utf8_lossy(&head)),
+            }
+        }
+        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let status = head[9..12].parse().unwrap();
+        Some(Seen { status, head, body })
+    }
+
     /// Fails unless it has this status.
     #[track_caller]
     pub(super) fn is(&self, status: u16) -> &Seen {

@@ -7,3 +7,4 @@ mod process;
 mod signals;
 mod strict;
 mod times;
+mod tls;

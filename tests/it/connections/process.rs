@@ -27,6 +27,8 @@ static PREPARED: LazyLock<(TempDir, Registered)> = LazyLock::new(|| {
 pub(super) struct Process {
     child: Child,
     pub(super) address: SocketAddr,
+    /// What it says that it listens on.
+    pub(super) url: String,
     pub(super) directory: TempDir,
     pub(super) key: String,
 }
@@ -70,7 +72,8 @@ impl Process {
         let url = ready["listening"].as_str().unwrap();
         Process {
             child,
-            address: url.trim_start_matches("http://").parse().unwrap(),
+            address: url.split_once("://").unwrap().1.parse().unwrap(),
+            url: url.to_owned(),
             directory,
             key: registered.key(),
         }

@@ -158,7 +158,7 @@ fn a_hangup_loses_nothing_and_reads_the_settings_again() {
     sleep(Duration::from_millis(100));
 
     process.signal(Signal::HUP);
-    process.says("they are as they were");
+    process.says("all others are as they were");
     process.says("read the key for tokens again");
     // What a flag gives is given by it still.
     write("# moved\n\ncors-origins = ['https://a.org']\nworkers = 3\nstop-wait-seconds = 7\n");

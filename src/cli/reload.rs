@@ -1,0 +1,78 @@
+//! What a running service takes up when it is told to read its settings again.
+
+use super::open;
+use crate::config::{Read, Settings};
+use crate::web::AppState;
+
+/// These are read again; what else has changed needs a restart.
+const TAKEN_UP: [&str; 2] = ["tls-cert", "tls-key"];
+
+/// Takes up what can be taken up while serving, and says what cannot. Whatever cannot be used, the
+/// service goes on with what it has.
+pub(super) fn reload(
+    state: &AppState,
+    before: &Settings,
+    reread: &dyn Fn() -> anyhow::Result<Read>,
+) {
+    renew_key(state);
+    match reread() {
+        Ok(read) => {
+            renew_certificates(state, &read.settings);
+            tell_changes(before, &read.settings);
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "the settings cannot be used: goes on with those it has"
+            );
+        }
+    }
+}
+
+fn renew_key(state: &AppState) {
+    match state.renew_key() {
+        Ok(true) => tracing::info!("read the key for tokens again"),
+        Ok(false) => {
+            tracing::warn!("goes on with the key for tokens that it has: there is none to read");
+        }
+        Err(error) => tracing::error!(%error, "goes on with the key for tokens that it has"),
+    }
+}
+
+fn renew_certificates(state: &AppState, settings: &Settings) {
+    let ours = &state.options().connections.certificates;
+    match (ours, open::certificates(settings)) {
+        (Some(ours), Ok(Some(read))) => {
+            ours.replace_with(&read);
+            let until = read.validity().until;
+            tracing::info!(%until, "read the TLS certificate again");
+            read.validity().warn(state.clock().now());
+        }
+        (None, Ok(None)) => {}
+        (None, _) => tracing::warn!("goes on with plain HTTP: to speak TLS needs a restart"),
+        (Some(_), Ok(None)) => {
+            tracing::warn!(
+                "goes on with the TLS certificate that it has: plain HTTP needs a restart"
+            );
+        }
+        (Some(_), Err(error)) => {
+            let error = format!("{error:#}");
+            tracing::error!(error, "goes on with the TLS certificate that it has");
+        }
+    }
+}
+
+fn tell_changes(before: &Settings, now: &Settings) {
+    let mut changed = before.changed(now);
+    changed.retain(|name| !TAKEN_UP.contains(name));
+    if changed.is_empty() {
+        tracing::info!("read the settings again: all others are as they were");
+        return;
+    }
+    let changed = changed.join(", ");
+    tracing::warn!(
+        changed,
+        "read the settings again: what has changed needs a restart"
+    );
+}
