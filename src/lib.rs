@@ -50,6 +50,8 @@ pub mod kernel;
 
 pub mod turns;
 
+pub mod counts;
+
 pub mod code;
 
 pub mod partition;

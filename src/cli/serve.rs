@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::exit::Exit;
-use super::{open, output, reload, signals};
+use super::{log, open, output, reload, signals};
 use crate::access::ServerKey;
 use crate::config::{ListenAddress, Read, Settings};
 use crate::engine::Engine;
@@ -46,6 +46,7 @@ pub(super) fn run(
     runtime.block_on(async {
         let listener = bind(&settings.listen).await?;
         let address = listener.local_addr().context("asking for the address")?;
+        let metrics = Metrics::bind(settings, address).await?;
         let url = url(settings, address);
         warn_of_url(settings, address, &url);
         let settings = with_certificates(settings, certificates);
@@ -56,7 +57,11 @@ pub(super) fn run(
         let stop = signals::watch(stop_wait, move || {
             reload::reload(&reloaded, &before, &reread);
         })?;
-        let ready = serde_json::json!({ "listening": url });
+        let mut ready = serde_json::json!({ "listening": url });
+        if let Some(metrics) = &metrics {
+            ready["metrics"] = format!("http://{}/metrics", metrics.address).into();
+            tracing::info!(address = %metrics.address, "telling metrics");
+        }
         if let Err(error) = output::json_line(&ready) {
             // Whoever gave it no stdout wants a service all the same.
             tracing::warn!(%error, "cannot say on stdout that it listens");
@@ -64,7 +69,11 @@ pub(super) fn run(
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
         // Whoever listens for signals never goes before it has told.
         let stop = async { drop(stop.await) };
-        web::serve(listener, state, stop).await.context("serving")?;
+        let told = Metrics::tell(metrics, state.clone());
+        tokio::select! {
+            served = web::serve(listener, state, stop) => served.context("serving")?,
+            () = told => {}
+        }
         tracing::info!("stopped");
         Ok(Exit::Success)
     })
@@ -83,6 +92,38 @@ fn url(settings: &Settings, address: SocketAddr) -> String {
         None => "http",
     };
     format!("{scheme}://{address}")
+}
+
+/// Where metrics are told.
+struct Metrics {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Metrics {
+    /// Listens where the settings say, beside the service, which listens on `service`.
+    async fn bind(settings: &Settings, service: SocketAddr) -> anyhow::Result<Option<Metrics>> {
+        let Some(listen) = &settings.metrics_listen else {
+            return Ok(None);
+        };
+        let is_of_service = listen.as_str().ends_with(&format!(":{}", service.port()));
+        let listener = bind(listen).await.with_context(|| match is_of_service {
+            true => format!("`metrics-listen` must not be the port of the service, {service}"),
+            false => "`metrics-listen`".to_owned(),
+        })?;
+        let address = listener.local_addr().context("asking for the address")?;
+        Ok(Some(Metrics { listener, address }))
+    }
+
+    /// Tells them, if that is wanted, for ever.
+    async fn tell(metrics: Option<Metrics>, state: AppState) {
+        match metrics {
+            Some(Metrics { listener, .. }) => {
+                web::serve_metrics(listener, state, log::dropped_lines).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Lets there be as many connections as the system allows: the usual soft limit of 1,024 is meant

@@ -84,7 +84,7 @@ fn good(row: &Setting) -> (String, String) {
         ),
         Value::Text(..) => {
             let text = match row.name {
-                "listen" => "localhost:1",
+                "listen" | "metrics-listen" => "localhost:1",
                 "public-url" => "https://a.org",
                 "log" => "debug",
                 name => panic!("the test knows no good value of `{name}`"),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::ListenAddress;
 use crate::kernel::Isa;
 
 /// Why settings cannot be used. Each text is one line.
@@ -74,6 +75,15 @@ pub enum ConfigError {
         isa: Isa,
         /// What there is.
         available: String,
+    },
+    /// The metrics would be told where the service listens.
+    #[error(
+        "`metrics-listen` is `{address}`, and so is `listen`: expected an address of its own, such as \
+         `127.0.0.1:9040`"
+    )]
+    SameAddress {
+        /// Both.
+        address: ListenAddress,
     },
     /// One of two settings that need each other is missing.
     #[error("`{given}` is set and `{missing}` is not: expected both or neither")]

@@ -17,6 +17,12 @@ impl ListenAddress {
         alone, `0.0.0.0:8040` for all its addresses, or a name as in `localhost:8040`; port 0 takes a \
         free one";
 
+    /// Whether both cannot be listened on at once, as far as the texts tell.
+    pub fn is_same_port_as(&self, other: &ListenAddress) -> bool {
+        // Port 0 is another one each time.
+        self.0.eq_ignore_ascii_case(&other.0) && !self.0.ends_with(":0")
+    }
+
     /// The host and the port, as [`std::net::ToSocketAddrs`] takes them.
     pub fn as_str(&self) -> &str {
         &self.0

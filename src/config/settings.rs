@@ -35,6 +35,8 @@ pub struct Settings {
     pub picture_pixels_max: usize,
     /// Where the service listens.
     pub listen: ListenAddress,
+    /// Where it tells its metrics; nowhere if `None`.
+    pub metrics_listen: Option<ListenAddress>,
     /// The URL under which clients reach the service; `None` stands for the address it listens on.
     pub public_url: Option<PublicUrl>,
     /// The certificate that the service speaks TLS with, a PEM file. Set if [`Settings::tls_key`] is.
@@ -99,6 +101,7 @@ impl Settings {
                 ..ServiceOptions::new(&format!("http://{listen}"))
             },
             listen,
+            metrics_listen: None,
             public_url: None,
             tls_certificate: None,
             tls_key: None,
@@ -142,6 +145,12 @@ impl Settings {
     /// be that of several machines, and a flag helps.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.kernel()?;
+        if let Some(metrics) = &self.metrics_listen
+            && metrics.is_same_port_as(&self.listen)
+        {
+            let address = metrics.clone();
+            return Err(ConfigError::SameAddress { address });
+        }
         let pairs = [
             (
                 ("embedder", &self.embedder),

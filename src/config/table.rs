@@ -175,6 +175,18 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SERVING,
     },
     Setting {
+        name: "metrics-listen",
+        value_name: "HOST:PORT",
+        text: "Where the service tells its metrics (`GET /metrics`), in the format of Prometheus, to \
+               everybody who reaches the address",
+        value: Text(ListenAddress::EXPECTED, |settings, text| {
+            settings.metrics_listen = Some(text.parse().ok()?);
+            Some(())
+        }),
+        standard: Words("nowhere"),
+        verbs: SERVING,
+    },
+    Setting {
         name: "public-url",
         value_name: "URL",
         text: "The URL under which clients reach the service; it stands in every token",

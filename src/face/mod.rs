@@ -45,7 +45,7 @@ pub use error::{FaceError, FaceSetupError};
 pub use network::Runtime;
 pub(crate) use network::{Inference, Lanes, Network};
 pub use patience::Patience;
-pub use pipeline::{EmbedderSource, Face, FacePipeline, Looking, PipelineOptions};
+pub use pipeline::{EmbedderSource, Face, FacePipeline, FaceStages, Looking, PipelineOptions};
 pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
 pub use profile::{
     ChannelOrder, EncoderProfile, OutputLengths, PhotoThresholds, ProfileError, ScoreMap,

@@ -16,6 +16,7 @@ use super::network::{Lanes, Runtime};
 use super::patience::Patience;
 use super::profile::EncoderProfile;
 use super::quality::{Impression, Quality, Warning, roll};
+use crate::counts::Histogram;
 use crate::types::Embedding;
 
 /// How a pipeline is set up.
@@ -75,6 +76,18 @@ pub struct FacePipeline {
     detector: Detector,
     embedder: Embedder,
     limits: DecodeLimits,
+    stages: FaceStages,
+}
+
+/// How long the steps took, each time.
+#[derive(Debug)]
+pub struct FaceStages {
+    /// Reading a picture, or the pictures of a video.
+    pub decode: Histogram,
+    /// One look for faces; most pictures need several.
+    pub detect: Histogram,
+    /// Making the embedding of one face.
+    pub embed: Histogram,
 }
 
 /// A glance suffices only if the face covers so many pixels of its canvas, as one of 30 x 40 does.
@@ -155,6 +168,11 @@ impl FacePipeline {
             detector: Detector::load(&options.detector, &lanes)?,
             embedder,
             limits: options.limits,
+            stages: FaceStages {
+                decode: Histogram::of_times(),
+                detect: Histogram::of_times(),
+                embed: Histogram::of_times(),
+            },
         })
     }
 
@@ -176,6 +194,11 @@ impl FacePipeline {
             origin: path.display().to_string(),
             source,
         })
+    }
+
+    /// How long the steps took since it was made.
+    pub fn stages(&self) -> &FaceStages {
+        &self.stages
     }
 
     /// What pictures may have.
@@ -267,7 +290,9 @@ impl FacePipeline {
     ///
     /// As [`Picture::decode`].
     pub fn decode(&self, picture: &[u8]) -> Result<Picture, FaceError> {
-        Picture::decode(picture, &self.limits)
+        self.stages
+            .decode
+            .time(|| Picture::decode(picture, &self.limits))
     }
 
     /// Reads at most `count` pictures of a short video within the limits of this pipeline, spread
@@ -297,7 +322,8 @@ impl FacePipeline {
     ///
     /// If the network fails.
     pub fn detect(&self, picture: &Picture, canvas: Canvas) -> Result<Vec<Detection>, FaceError> {
-        self.detector.detect(picture, canvas, SCORE_MIN)
+        let look = || self.detector.detect(picture, canvas, SCORE_MIN);
+        self.stages.detect.time(look)
     }
 
     /// Cuts the face with these landmarks out of `picture`, as the embedder wants it.
@@ -324,7 +350,7 @@ impl FacePipeline {
     ///
     /// Panics if the face was aligned for an embedder of another size.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
-        Ok(self.embedder.embed(face)?.0)
+        Ok(self.stages.embed.time(|| self.embedder.embed(face))?.0)
     }
 }
 
@@ -342,7 +368,9 @@ impl Looking<'_> {
     ///
     /// Also if there is no patience left.
     pub fn decode(&self, picture: &[u8]) -> Result<Picture, FaceError> {
-        Picture::decode_within(picture, &self.pipeline.limits, self.patience)
+        let limits = &self.pipeline.limits;
+        let decode = || Picture::decode_within(picture, limits, self.patience);
+        self.pipeline.stages.decode.time(decode)
     }
 
     /// As [`FacePipeline::decode_frames`].
@@ -351,7 +379,9 @@ impl Looking<'_> {
     ///
     /// Also if there is no patience left.
     pub fn decode_frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
-        decode_frames(video, &self.pipeline.limits, count, self.patience)
+        let limits = &self.pipeline.limits;
+        let decode = || decode_frames(video, limits, count, self.patience);
+        self.pipeline.stages.decode.time(decode)
     }
 
     /// As [`FacePipeline::faces_in`].
@@ -407,7 +437,8 @@ impl Looking<'_> {
         score_min: f32,
     ) -> Result<Vec<Detection>, FaceError> {
         self.patience.check()?;
-        self.pipeline.detector.detect(picture, canvas, score_min)
+        let look = || self.pipeline.detector.detect(picture, canvas, score_min);
+        self.pipeline.stages.detect.time(look)
     }
 
     /// The only face, if a look at a small canvas suffices, which takes a third of one at the

@@ -3,6 +3,7 @@
 use super::crop::planes;
 use super::observation::{LANDMARKS, Observation, Pose};
 use super::view::{FaceView, LANDMARK_SIDE, POSE_SIDE, TEXTURE_SIDE};
+use crate::counts::Histogram;
 use crate::face::{FaceError, FaceSetupError, Inference, Lanes, Network, Point};
 
 /// Runs the networks. Made once, shared by all threads.
@@ -11,6 +12,7 @@ pub struct LivenessDetector {
     texture: Network,
     landmarks: Network,
     pose: Network,
+    times: Histogram,
 }
 
 /// The mean and standard deviation of ImageNet's channels, red first, with which the backbone of
@@ -47,6 +49,7 @@ impl LivenessDetector {
             texture: load("fr_liveness", TEXTURE, &[])?,
             landmarks: load("fr_landmark", LANDMARK, &[])?,
             pose: load("fr_pose", POSE, &POSE_OUTPUTS)?,
+            times: Histogram::of_times(),
         })
     }
 
@@ -56,6 +59,15 @@ impl LivenessDetector {
     ///
     /// If a network fails.
     pub fn observe(&self, view: &FaceView) -> Result<Observation, FaceError> {
+        self.times.time(|| self.look(view))
+    }
+
+    /// How long looks at a face took since it was made.
+    pub fn times(&self) -> &Histogram {
+        &self.times
+    }
+
+    fn look(&self, view: &FaceView) -> Result<Observation, FaceError> {
         Ok(Observation {
             embedding: view.embedding.clone(),
             passive_score: self.passive_score(view)?,

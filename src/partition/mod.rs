@@ -27,7 +27,7 @@
 //! snapshot
 //! tail       findings
 //! segment
-//! disk       pace      private
+//! disk       pace      private   totals
 //! error
 //! ```
 //!
@@ -67,6 +67,7 @@ mod strays;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod upkeep;
 
 pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
@@ -89,4 +90,5 @@ pub use segment::{
 pub use snapshot::{BlockReader, Row, Snapshot};
 pub use store::{Erased, PartitionSummary, StateValue, Store, restore_archive};
 pub use strays::LeftAlone;
+pub use totals::Totals;
 pub use upkeep::{Compacted, Damage, RebuiltCatalog, RebuiltPartition, RepairedSegment, Verified};

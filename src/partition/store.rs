@@ -19,6 +19,7 @@ use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::place::{self, PlaceFault};
 use super::snapshot::Source;
+use super::totals::Totals;
 use super::upkeep::{self, RebuiltCatalog, Repair, RepairedSegment, Verified};
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
@@ -476,6 +477,15 @@ impl Store {
     /// Whether the disk is full, so that nothing can be put in order.
     pub(super) fn is_out_of_room(&self) -> bool {
         self.common.commits.is_out_of_room()
+    }
+
+    /// How much there is of everything, by the catalog: no segment is opened for it.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn totals(&self) -> Result<Totals, StoreError> {
+        self.catalog().read(|tables| tables.totals())
     }
 
     /// Opens every segment that the catalog names, without reading a row, so that one that is

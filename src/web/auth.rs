@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use uuid::Uuid;
 
 use super::error::Error;
+use super::notes::{self, Notes};
 use super::parameters::Parameters;
 use super::room::Sender;
 use super::state::AppState;
@@ -72,6 +73,7 @@ impl FromRequestParts<AppState> for Client {
         let app = state.apps().authenticate(&id, &secret)?;
         let app = app.ok_or_else(|| Error::basic_needed("the App-ID or the secret is wrong"))?;
         parts.extensions.insert(Sender::App(app.id));
+        Notes::caller(&parts.extensions, notes::Caller::App(app.id));
         Ok(Client(app))
     }
 }
@@ -89,6 +91,7 @@ impl FromRequestParts<AppState> for Caller {
             .tokens()
             .check(token, state.apps(), state.clock().now())?;
         parts.extensions.insert(Sender::Token(claims.id));
+        Notes::caller(&parts.extensions, notes::Caller::App(claims.app));
         Ok(Caller(claims))
     }
 }
@@ -107,6 +110,7 @@ impl FromRequestParts<AppState> for Reader {
             if state.apps().find(claims.app)?.is_none() {
                 return Err(TokenError::NoSuchApp.into());
             }
+            Notes::caller(&parts.extensions, notes::Caller::App(claims.app));
             return Ok(Reader(claims.id));
         }
         let client = Client::from_request_parts(parts, state).await?;

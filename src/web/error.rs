@@ -11,11 +11,12 @@ use utoipa::ToSchema;
 
 use super::connections::HeadFault;
 use super::lanes::{Busy, Unidentified};
+use super::notes::RefusedFor;
 use super::receive::{self, BodyFault};
 use super::render;
 use crate::access::{AppError, AttemptError, TokenError};
 use crate::engine::{EngineError, Fault};
-use crate::intake::IntakeError;
+use crate::intake::{Cause as IntakeCause, IntakeError};
 use crate::partition::{StoreError, is_no_room};
 use crate::samples::SampleError;
 use crate::types::ParseBcidError;
@@ -32,6 +33,8 @@ const BUSY_TEXT: &str = "the server is too busy; try again in a moment";
 pub(super) struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
+    /// What it is counted as, where the status does not tell.
+    cause: Option<&'static str>,
     /// A header that belongs to the status.
     header: Option<(header::HeaderName, HeaderValue)>,
 }
@@ -49,6 +52,7 @@ impl Error {
         Error {
             status,
             message: message.into(),
+            cause: None,
             header: None,
         }
     }
@@ -111,6 +115,14 @@ impl Error {
         Error::new(status, message).with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// The same, counted as this.
+    fn counted(self, cause: &'static str) -> Error {
+        Error {
+            cause: Some(cause),
+            ..self
+        }
+    }
+
     fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Error {
         self.header = Some((name, value));
         self
@@ -119,6 +131,7 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let cause = self.cause.unwrap_or_else(|| cause_of(self.status));
         let body = Body {
             message: self.message,
         };
@@ -126,7 +139,39 @@ impl IntoResponse for Error {
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
+        response.extensions_mut().insert(RefusedFor(cause));
         response
+    }
+}
+
+/// What failures of a status are counted as, in the words of the native API where it has the same.
+fn cause_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "not_authenticated",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::REQUEST_TIMEOUT => "body_timeout",
+        StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_samples",
+        StatusCode::SERVICE_UNAVAILABLE => "busy",
+        StatusCode::INSUFFICIENT_STORAGE => "storage_full",
+        status if status.is_server_error() => "internal",
+        _ => "invalid_request",
+    }
+}
+
+/// The same of what a picture shows.
+fn cause_in(cause: &IntakeCause) -> &'static str {
+    match cause {
+        IntakeCause::Picture(_) => "invalid_picture",
+        IntakeCause::NoFace(_) => "no_face_found",
+        IntakeCause::SeveralFaces(_) => "multiple_faces_found",
+        IntakeCause::NotLive(_) => "not_live",
+        IntakeCause::Contradicting => "contradicting_samples",
+        IntakeCause::PoorQuality { .. } => "poor_quality",
+        _ => "invalid_request",
     }
 }
 
@@ -239,7 +284,9 @@ impl From<&EngineError> for Error {
 impl From<IntakeError> for Error {
     fn from(error: IntakeError) -> Error {
         match error.fault() {
-            Fault::Caller => Error::bad_request(error.cause.to_string()),
+            Fault::Caller => {
+                Error::bad_request(error.cause.to_string()).counted(cause_in(&error.cause))
+            }
             Fault::Ours => Error::internal("to find a face", &error.cause),
         }
     }
@@ -249,7 +296,11 @@ impl From<Busy> for Error {
     /// Also for an app above its share: the classic clients know no other answer of the kind.
     fn from(busy: Busy) -> Error {
         let again_after = HeaderValue::from(busy.again_after_seconds());
-        Error::busy().with(header::RETRY_AFTER, again_after)
+        let error = Error::busy().with(header::RETRY_AFTER, again_after);
+        match busy.is_above_share {
+            true => error.counted("share_exceeded"),
+            false => error,
+        }
     }
 }
 

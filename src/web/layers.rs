@@ -1,73 +1,40 @@
 //! What happens to every request and answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::util::MapRequestLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::request_id::{
-    MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
-};
-use tower_http::trace::TraceLayer;
-use tracing::Span;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
+use super::accounts;
 use super::connections::HeadFault;
 use super::error::Error;
+use super::metrics::Requests;
 use super::native;
 use super::native::problem::Problem;
-use super::probes::Probed;
+use super::notes::Notes;
 use super::room::{BodyRoom, Place};
 use super::state::Origins;
-
-/// The longest path that is written to the log.
-const LOGGED_PATH_BYTES_MAX: usize = 100;
 
 /// Names a request in the log and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a client. Those of proxies and traces have up to 55.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Logs one line for each request, with an id that its answer carries, too: never its query, its
-/// other headers or its body, any of which may hold a token, a secret or a face.
-pub(super) fn logged(service: Router) -> Router {
-    let log = TraceLayer::new_for_http()
-        .make_span_with(span)
-        .on_request(())
-        .on_response(answered)
-        .on_body_chunk(())
-        .on_eos(())
-        .on_failure(());
+/// Accounts for each request, with an id that its answer carries, too.
+pub(super) fn accounted(service: Router, requests: Arc<Requests>) -> Router {
     service
-        .layer(log)
+        .layer(from_fn_with_state(requests, accounts::account))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(MapRequestLayer::new(without_odd_id))
-}
-
-/// What every line says that is logged while a request is answered.
-fn span(request: &Request) -> Span {
-    let id = request.extensions().get::<RequestId>();
-    let id = id.and_then(|id| id.header_value().to_str().ok());
-    let path = request.uri().path();
-    // A path is ASCII, so it can be cut anywhere.
-    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
-    // Of the level of errors, so that it is there if nothing but errors is logged.
-    tracing::error_span!("request", id, method = %request.method(), path)
-}
-
-fn answered(response: &Response, taken: Duration, _span: &Span) {
-    let status = response.status().as_u16();
-    let milliseconds = (taken.as_secs_f64() * 1e4).round() / 10.0;
-    if response.extensions().get::<Probed>().is_some() {
-        tracing::debug!(status, milliseconds, "answered");
-    } else {
-        tracing::info!(status, milliseconds, "answered");
-    }
 }
 
 /// Forgets the id that a client gave its request if it is not a single one, short and of letters,
@@ -96,6 +63,12 @@ pub(super) async fn bound_bodies(
     let response = next.run(request).await;
     drop(place);
     response
+}
+
+/// Notes which route a request is for.
+pub(super) async fn note_route(request: Request, next: Next) -> Response {
+    Notes::route(request.extensions());
+    next.run(request).await
 }
 
 /// Refuses what is wrong before anybody asks what it wants.
@@ -192,7 +165,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_keeps_a_harmless_id_and_gets_one_in_place_of_any_other() {
-        let service = logged(Router::new().route("/", get(async || "")));
+        let service = Router::new().route("/", get(async || ""));
+        let service = accounted(service, Arc::default());
         let longest = "a".repeat(REQUEST_ID_BYTES_MAX);
         let too_long = "a".repeat(REQUEST_ID_BYTES_MAX + 1);
         for (given, is_kept) in [

@@ -4,7 +4,7 @@
 //! [`AppState`] is what the handlers share.
 //!
 //! Connections are accepted, limited and ended in `connections`. A request goes through the layers of
-//! `layers` (log, CORS, panics, repeated slashes), is
+//! `layers` (log, CORS, panics, repeated slashes; `accounts` has what is logged and counted of it), is
 //! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
 //! token), and reaches one file of `routes`, which also says what its description and its failures
 //! are (`endpoint`). Its body is waited for and unpacked in `receive`, within the room
@@ -20,6 +20,7 @@
 //! Only this folder knows HTTP, JSON and the words of the BWS API. `docs/http-api.md` is the
 //! description for those who call it.
 
+mod accounts;
 mod auth;
 mod body;
 mod certificates;
@@ -29,7 +30,9 @@ mod endpoint;
 mod error;
 mod lanes;
 mod layers;
+mod metrics;
 mod native;
+mod notes;
 mod openapi;
 mod parameters;
 mod probes;
@@ -44,6 +47,7 @@ mod state;
 
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
 pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
+pub use metrics::serve as serve_metrics;
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
 pub use state::{AppState, OriginError, Origins, ServiceOptions};

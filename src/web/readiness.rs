@@ -10,13 +10,14 @@ use tokio::{task, time};
 
 use crate::access::ServerKey;
 use crate::engine::Engine;
+use crate::partition::PlaceFault;
 
 /// A disk that does not answer within this time is at fault itself. Platforms wait for a second or
 /// more.
 const LOOK_WAIT: Duration = Duration::from_millis(900);
 
 /// What is looked at, in the order of the answer: each says what is wrong, if something is.
-const LOOKS: [fn(&Parts) -> Option<Fault>; 3] = [changes, galleries, server_key];
+const LOOKS: [fn(&Parts) -> Option<Fault>; 3] = [place, galleries, server_key];
 
 /// Whether requests should be sent here.
 #[derive(Debug)]
@@ -130,24 +131,34 @@ impl Readiness {
     }
 }
 
-/// A write that failed, after which nothing is changed any more.
-fn changes(parts: &Parts) -> Option<Fault> {
-    let code = "storage_not_writable";
-    match parts.engine.health() {
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "cannot look at the galleries");
-            Some(Fault::new(code, "the catalog cannot be read"))
-        }
-        Ok(health) => {
-            let text = "a write failed, and nothing is enrolled or removed until a restart";
-            health.stopped.map(|_why| Fault::new(code, text))
-        }
-    }
+/// Why nothing can be enrolled or removed.
+fn place(parts: &Parts) -> Option<Fault> {
+    let (code, text) = match parts.engine.store().place_fault()? {
+        PlaceFault::Gone { .. } => ("storage_gone", "the data directory is gone"),
+        PlaceFault::Replaced { .. } => ("storage_gone", "the data directory was replaced"),
+        PlaceFault::NotWritable { .. } => (
+            "storage_not_writable",
+            "the data directory cannot be written",
+        ),
+        PlaceFault::Full { .. } => (
+            "storage_full",
+            "the disk is full; once there is room all goes on by itself",
+        ),
+        PlaceFault::Stopped { .. } => (
+            "storage_not_writable",
+            "a write failed, and nothing is written until a restart",
+        ),
+    };
+    Some(Fault::new(code, text))
 }
 
 fn galleries(parts: &Parts) -> Option<Fault> {
-    let health = parts.engine.health().ok()?;
+    let Ok(health) = parts.engine.health() else {
+        return Some(Fault::new(
+            "storage_not_readable",
+            "the catalog cannot be read",
+        ));
+    };
     let partitions = health.partitions.iter();
     let damaged = partitions.filter(|one| one.damage.is_some()).count();
     let text = match damaged {

@@ -1,6 +1,7 @@
 //! The service as a value, and on a socket.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use super::connections;
 use super::endpoint::Door;
 use super::error::Error;
 use super::layers;
+use super::metrics::Requests;
 use super::native;
 use super::openapi;
 use super::probes;
@@ -38,6 +40,7 @@ const SWEEPS_PER_PURGE: u32 = 4;
 /// The whole service.
 pub fn router(state: AppState) -> Router {
     let options = state.options().clone();
+    let requests = state.requests().clone();
     let (calls, description) = doors().split();
     let api = calls
         .merge(openapi::router(description))
@@ -49,8 +52,9 @@ pub fn router(state: AppState) -> Router {
             BodyRoom::new(options.body_bytes_total_max),
             layers::bound_bodies,
         ))
+        .layer(from_fn(layers::note_route))
         .with_state(state);
-    layered(api, &options)
+    layered(api, &options, requests)
 }
 
 /// Both doors.
@@ -61,7 +65,7 @@ pub(super) fn doors() -> Door {
 }
 
 /// `api` with what happens to every request and answer.
-fn layered(api: Router, options: &ServiceOptions) -> Router {
+fn layered(api: Router, options: &ServiceOptions, requests: Arc<Requests>) -> Router {
     // Wrapped, since a layer of the router itself would come after the match.
     let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
     let service = Router::new()
@@ -73,7 +77,7 @@ fn layered(api: Router, options: &ServiceOptions) -> Router {
         .layer(from_fn(render::write))
         .layer(layers::cors(&options.origins))
         .layer(from_fn(layers::forbid_caching));
-    layers::logged(service)
+    layers::accounted(service, requests)
 }
 
 /// Answers on `listener` until `shutdown` completes and
@@ -95,8 +99,10 @@ pub async fn serve(
         state.readiness().drain();
         time::sleep(options.stop_delay).await;
     };
+    let counts = state.connection_counts().clone();
+    let router = router(state.clone());
     tokio::select! {
-        () = connections::serve(listener, router(state.clone()), options, stop) => Ok(()),
+        () = connections::serve(listener, router, options, counts, stop) => Ok(()),
         never = sweep(&state) => match never {},
         never = renew(&state) => match never {},
         never = watch_certificate(&state) => match never {},
@@ -167,8 +173,6 @@ async fn method_not_allowed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use axum::body::{Body, to_bytes};
     use axum::http::{Request, header};
     use axum::routing::get;
@@ -190,7 +194,7 @@ mod tests {
                     async move { lanes.small(|| -> String { panic!("a secret") }).await }
                 }),
             );
-        let service = layered(api, &options);
+        let service = layered(api, &options, Arc::default());
         for path in ["/here", "/job"] {
             let request = Request::get(path)
                 .header(header::ORIGIN, "https://www.example.org")

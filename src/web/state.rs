@@ -7,8 +7,9 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use tokio::sync::Semaphore;
 
-use super::connections::ConnectionOptions;
+use super::connections::{ConnectionCounts, ConnectionOptions};
 use super::lanes::{LaneLimits, Lanes};
+use super::metrics::Requests;
 use super::readiness::Readiness;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
@@ -28,6 +29,10 @@ pub struct AppState(Arc<Parts>);
 struct Parts {
     engine: Arc<Engine>,
     intake: Intake,
+    faces: Arc<FacePipeline>,
+    liveness: Arc<LivenessDetector>,
+    requests: Arc<Requests>,
+    connections: Arc<ConnectionCounts>,
     apps: Arc<Apps>,
     api_keys: ApiKeys,
     tokens: Tokens,
@@ -219,7 +224,11 @@ impl AppState {
             readiness: Readiness::new(engine.clone(), key.clone()),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             engine,
-            intake: Intake::new(faces, Some(liveness), policy),
+            intake: Intake::new(faces.clone(), Some(liveness.clone()), policy),
+            faces,
+            liveness,
+            requests: Arc::default(),
+            connections: Arc::default(),
             clock,
             options,
         }))
@@ -258,6 +267,23 @@ impl AppState {
     /// What makes samples of pictures and embeddings.
     pub(super) fn intake(&self) -> &Intake {
         &self.0.intake
+    }
+
+    pub(super) fn faces(&self) -> &FacePipeline {
+        &self.0.faces
+    }
+
+    pub(super) fn liveness(&self) -> &LivenessDetector {
+        &self.0.liveness
+    }
+
+    /// What was asked and answered.
+    pub(super) fn requests(&self) -> &Arc<Requests> {
+        &self.0.requests
+    }
+
+    pub(super) fn connection_counts(&self) -> &Arc<ConnectionCounts> {
+        &self.0.connections
     }
 
     pub(super) fn tokens(&self) -> &Tokens {

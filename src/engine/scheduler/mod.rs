@@ -10,11 +10,13 @@
 //! [`turns`](crate::turns), by measured cost (`pace`): rows, values and probes, and what such
 //! passes took lately. A question is refused at once if its answer would come too late.
 
+mod counts;
 mod pace;
 mod pass;
 mod queue;
 mod thread;
 
+pub use counts::SearchCounts;
 pub use queue::{Question, QuestionQuery, Refusal, SchedulerLimits};
 pub use thread::{Answered, Asked, Promise, Scheduler, Unanswered};
 

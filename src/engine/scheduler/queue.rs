@@ -82,6 +82,8 @@ pub(super) struct Queue<A> {
 pub(super) struct Entry<A> {
     pub(super) question: Question,
     pub(super) answered: A,
+    /// Since when it waits.
+    pub(super) since: Instant,
 }
 
 /// A question, or the promise that one will be answered.
@@ -198,7 +200,11 @@ impl<A> Queue<A> {
     ) -> Result<LetIn<A>, Refusal> {
         let account = question.account.clone();
         let load = Load::of(&question.gallery, question.probes());
-        let entry = Entry { question, answered };
+        let entry = Entry {
+            question,
+            answered,
+            since: now,
+        };
         self.let_in(&account, load, Some(entry), now)
     }
 
@@ -214,10 +220,20 @@ impl<A> Queue<A> {
     }
 
     /// The question that was promised an answer is there.
-    pub(super) fn keep_promise(&mut self, place: &Place, question: Question, answered: A) {
+    pub(super) fn keep_promise(
+        &mut self,
+        place: &Place,
+        question: Question,
+        answered: A,
+        now: Instant,
+    ) {
         if let Some(waiter) = self.waiting.get_mut(place) {
             waiter.load.probes = question.probes();
-            waiter.entry = Some(Entry { question, answered });
+            waiter.entry = Some(Entry {
+                question,
+                answered,
+                since: now,
+            });
         }
     }
 
@@ -310,6 +326,11 @@ impl<A> Queue<A> {
     pub(super) fn probes(&self) -> usize {
         let ready = self.waiting.iter().filter(|waiter| waiter.is_ready());
         ready.map(|waiter| waiter.load.probes).sum()
+    }
+
+    /// How many questions wait, those counted that are only promised.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether a question waits that can be answered.

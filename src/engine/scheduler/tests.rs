@@ -284,7 +284,7 @@ mod queue {
         for tag in 0..3 {
             let asked = by("many", &busy, 64);
             let promised = queue.promise(&asked.account, &busy, 64, now).unwrap();
-            queue.keep_promise(&promised.place, asked, tag);
+            queue.keep_promise(&promised.place, asked, tag, now);
         }
         queue.learn(SMALL, 1, Duration::from_millis(60));
         queue.learn(SMALL, 64, Duration::from_millis(900));
@@ -318,7 +318,7 @@ mod queue {
         assert!(queue.push(by("few", &gallery, 1), 7, now).is_ok());
         assert!(queue.push(by("few", &gallery, 1), 8, now).is_err());
         assert_eq!(answered_together(&mut queue, now), [7]);
-        queue.keep_promise(&promises[1], by("many", &gallery, 2), 1);
+        queue.keep_promise(&promises[1], by("many", &gallery, 2), 1, now);
         assert_eq!(queue.probes(), 2);
         assert_eq!(answered_together(&mut queue, now), [1]);
         assert!(queue.withdraw(&promises[0]).is_none(), "it had no question");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::counts::SearchCounts;
 use super::pass;
 use super::queue::{Entry, LetIn, Pass, Question, QuestionQuery, Queue, Refusal, SchedulerLimits};
 use crate::engine::{EngineError, Gallery, Identification};
@@ -67,10 +68,12 @@ struct Shared {
     /// A question came, or there will be none any more.
     arrived: Condvar,
     clock: fn() -> Instant,
+    counts: SearchCounts,
 }
 
 struct State {
     queue: Queue<Answered>,
+    is_passing: bool,
     is_over: bool,
 }
 
@@ -84,10 +87,12 @@ impl Scheduler {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 queue: Queue::new(limits),
+                is_passing: false,
                 is_over: false,
             }),
             arrived: Condvar::new(),
             clock,
+            counts: SearchCounts::new(),
         });
         let theirs = shared.clone();
         let thread = Builder::new().name("vultus-passes".to_owned());
@@ -150,6 +155,17 @@ impl Scheduler {
         state.queue.check(account, gallery, probes, now)
     }
 
+    /// What was done since it began.
+    pub fn counts(&self) -> &SearchCounts {
+        &self.shared.counts
+    }
+
+    /// How many questions wait, those counted that are only promised; and whether a pass runs.
+    pub fn waiting(&self) -> (usize, bool) {
+        let state = self.shared.state();
+        (state.queue.len(), state.is_passing)
+    }
+
     /// Answers nothing more.
     pub(super) fn end(&self) {
         self.shared.state().is_over = true;
@@ -172,7 +188,9 @@ impl Promise {
             not_after: None,
         };
         let mut state = asked.shared.state();
-        state.queue.keep_promise(&asked.place, question, answered);
+        let now = (asked.shared.clock)();
+        let queue = &mut state.queue;
+        queue.keep_promise(&asked.place, question, answered, now);
         drop(state);
         asked.shared.arrived.notify_one();
         asked
@@ -225,13 +243,21 @@ impl Shared {
             };
             let (extent, probes) = (pass.extent, pass.probes);
             let began = (self.clock)();
+            for entry in &pass.entries {
+                let waited = began.saturating_duration_since(entry.since);
+                self.counts.waits.took(waited);
+            }
             let (told, is_answered) = answered(pass);
             let taken = (self.clock)().saturating_duration_since(began);
+            self.count(&told, probes, taken);
+            let mut state = self.state();
+            state.is_passing = false;
             if is_answered {
-                self.state().queue.learn(extent, probes, taken);
+                state.queue.learn(extent, probes, taken);
             } else {
-                self.state().queue.fail();
+                state.queue.fail();
             }
+            drop(state);
             for (answered, answer) in told {
                 answered(answer);
             }
@@ -258,10 +284,25 @@ impl Shared {
             if state.queue.is_ready() {
                 let now = (self.clock)();
                 let late = state.queue.take_late(now);
-                return Some((late, state.queue.take_pass(now)));
+                let pass = state.queue.take_pass(now);
+                state.is_passing = pass.is_some();
+                return Some((late, pass));
             }
             let waited = self.arrived.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Counts a pass.
+    fn count(&self, told: &Told, probes: usize, taken: Duration) {
+        let counts = &self.counts;
+        counts.probes.add(probes as u64);
+        counts.times.took(taken);
+        let mut found = told.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        // All of a pass say the same.
+        if let Some(one) = found.find_map(|found| found.first()) {
+            counts.rows.add(one.certificate.rows_scanned as u64);
+            counts.bytes.add(one.certificate.bytes_read);
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use redb::backends::InMemoryBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition, TableError, WriteTransaction,
+    ReadableTableMetadata, StorageBackend, TableDefinition, TableError, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ use crate::partition::StoreError;
 use crate::partition::disk::{Disk, lock_file};
 use crate::partition::segment::{ROWS_MAX, checksum};
 use crate::partition::tail::TailTemplate;
+use crate::partition::totals::Totals;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
 
 /// The version of the catalog that is written.
@@ -514,6 +515,24 @@ impl Tables<'_> {
         partition: u64,
     ) -> Result<BTreeMap<u64, SegmentEntry>, StoreError> {
         self.segments(&self.table(SEGMENTS)?, partition)
+    }
+
+    /// How much there is of everything.
+    pub(in crate::partition) fn totals(&self) -> Result<Totals, StoreError> {
+        let count = |counted: Result<u64, _>| counted.map_err(|error| self.failed(error));
+        let mut totals = Totals {
+            rows: count(self.table(TAIL)?.len())?,
+            removed_rows: count(self.table(TOMBSTONES)?.len())?,
+            ..Totals::default()
+        };
+        for entry in self.partitions()?.values() {
+            totals.galleries += 1;
+            for segment in self.segments_of(entry.partition)?.values() {
+                totals.segments += 1;
+                totals.rows += segment.rows;
+            }
+        }
+        Ok(totals)
     }
 
     /// Which data directory it is of, and how many changes it has seen.

@@ -81,7 +81,10 @@ pub(super) async fn drive(
 /// What a client is told whose connection is ended: most are only told that it is.
 fn last_words(seat: &TakenSeat) -> &'static [u8] {
     match seat.life().stage() {
-        Stage::Head if !seat.is_unwanted() => TOO_SLOW,
+        Stage::Head if !seat.is_unwanted() => {
+            seat.seats().counts().slow.one();
+            TOO_SLOW
+        }
         _ => b"",
     }
 }

@@ -13,6 +13,7 @@
 //! What is said in an answer is decided elsewhere: this folder knows no route, caller or body.
 
 mod answering;
+mod counts;
 mod descriptors;
 mod driving;
 mod framing;
@@ -27,6 +28,7 @@ mod transport;
 mod wire;
 
 pub(super) use answering::Peer;
+pub(super) use counts::ConnectionCounts;
 pub use descriptors::{DescriptorLimit, raise_descriptor_limit};
 pub(super) use head::HeadFault;
 pub use options::ConnectionOptions;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::counts::ConnectionCounts;
 use super::descriptors;
 use super::life::{Life, Worth};
 use super::options::ConnectionOptions;
@@ -31,6 +32,7 @@ pub(super) struct Seats {
     is_stopping: AtomicBool,
     /// When something was last said in the log.
     said: Mutex<HashMap<&'static str, Instant>>,
+    counts: Arc<ConnectionCounts>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub(super) struct TakenSeat {
 }
 
 impl Seats {
-    pub(super) fn new(options: &ConnectionOptions) -> Seats {
+    pub(super) fn new(options: &ConnectionOptions, counts: Arc<ConnectionCounts>) -> Seats {
         let fitting = descriptors::connections_that_fit();
         let asked = options.count_max.unwrap_or(ConnectionOptions::COUNT_MAX);
         if options.count_max.is_some_and(|asked| asked > fitting) {
@@ -76,7 +78,12 @@ impl Seats {
             taken: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             said: Mutex::default(),
+            counts,
         }
+    }
+
+    pub(super) fn counts(&self) -> &ConnectionCounts {
+        &self.counts
     }
 
     pub(super) fn count_max(&self) -> usize {
@@ -90,6 +97,15 @@ impl Seats {
     /// A seat for a connection from `peer`. When all are taken, those that are idle make room;
     /// `None` if all work.
     pub(super) fn take(self: &Arc<Seats>, peer: IpAddr, now: Instant) -> Option<TakenSeat> {
+        let seat = self.find(peer, now);
+        match &seat {
+            Some(_) => self.counts.accepted.one(),
+            None => self.counts.refused.one(),
+        }
+        seat
+    }
+
+    fn find(self: &Arc<Seats>, peer: IpAddr, now: Instant) -> Option<TakenSeat> {
         let address = counted(peer);
         let mut taken = self.taken();
         let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
@@ -255,6 +271,7 @@ impl Deref for TakenSeat {
 
 impl Drop for TakenSeat {
     fn drop(&mut self) {
+        self.seats.counts.ended.one();
         let mut taken = self.seats.taken();
         taken.seats.remove(&self.seat.number);
         if !self.seat.is_unwanted() {
@@ -280,11 +297,12 @@ mod tests {
     use super::*;
 
     fn seats(count_max: usize, per_address_max: usize) -> Arc<Seats> {
-        Arc::new(Seats::new(&ConnectionOptions {
+        let options = ConnectionOptions {
             count_max: Some(count_max),
             per_address_max: Some(per_address_max),
             ..ConnectionOptions::default()
-        }))
+        };
+        Arc::new(Seats::new(&options, Arc::default()))
     }
 
     fn address(text: &str) -> IpAddr {

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use super::counts::ConnectionCounts;
 use super::driving;
 use super::options::ConnectionOptions;
 use super::seats::Seats;
@@ -29,9 +30,10 @@ pub(in crate::web) async fn serve(
     listener: TcpListener,
     router: Router,
     options: &ConnectionOptions,
+    counts: Arc<ConnectionCounts>,
     stop: impl Future<Output = ()>,
 ) {
-    let mut serving = Serving::new(router, options);
+    let mut serving = Serving::new(router, options, counts);
     serving.accept(&listener, stop).await;
     // Clients that the system has accepted, and that may have sent something.
     while let Poll::Ready(Ok((stream, peer))) = now(&listener).await {
@@ -49,8 +51,8 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(router: Router, options: &ConnectionOptions) -> Serving {
-        let seats = Seats::new(options);
+    fn new(router: Router, options: &ConnectionOptions, counts: Arc<ConnectionCounts>) -> Serving {
+        let seats = Seats::new(options, counts);
         tracing::info!(
             connections_max = seats.count_max(),
             per_address_max = seats.per_address_max(),

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::small::on_thread;
-use super::{Busy, Left};
+use super::{Busy, LaneRead, Left};
+use crate::counts::Histogram;
 use crate::turns::{Account, Place, Waiting};
 
 /// How much the last picture counts against all before.
@@ -25,6 +26,8 @@ struct Shared {
     queue_max: usize,
     /// How long they may have to.
     wait: Duration,
+    /// How long they had to.
+    waits: Histogram,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +75,18 @@ impl Faces {
             workers: workers.max(1),
             queue_max,
             wait,
+            waits: Histogram::of_times(),
         }))
+    }
+
+    pub(super) fn read(&self, name: &'static str) -> LaneRead {
+        let state = self.state();
+        LaneRead {
+            name,
+            waiting: state.waiting.len() as u64,
+            running: state.running as u64,
+            wait: self.0.waits.read(),
+        }
     }
 
     pub(super) async fn run<T: Send + 'static>(
@@ -126,8 +140,10 @@ impl Faces {
         turn: oneshot::Receiver<Turn>,
         work: impl FnOnce(Left) -> T + Send + 'static,
     ) -> Result<T, Busy> {
+        let asked = Instant::now();
         // Dropped unsent, it had to give way.
         let mut turn = turn.await.map_err(|_displaced| self.displaced())?;
+        self.0.waits.took(asked.elapsed());
         let leaving = Leaving(Left::default());
         let left = leaving.0.clone();
         let done = on_thread(move || {

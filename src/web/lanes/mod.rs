@@ -26,9 +26,10 @@ use self::faces::Faces;
 pub(super) use self::faces::Promise as SeePromise;
 use self::searches::Searches;
 use self::small::Threads;
+use crate::counts::HistogramRead;
 /// A place among those who identify.
 pub(super) use crate::engine::scheduler::Promise as IdentifyPromise;
-use crate::engine::scheduler::{QuestionQuery, Refusal, SchedulerLimits};
+use crate::engine::scheduler::{QuestionQuery, Refusal, SchedulerLimits, SearchCounts};
 use crate::engine::{EngineError, Gallery, Identification};
 use crate::turns::Account;
 
@@ -47,6 +48,15 @@ pub(super) struct Lanes {
     searches: Searches,
     writes: Threads,
     small: Threads,
+}
+
+/// How one lane is at this moment, and how long work waited on it.
+#[derive(Debug)]
+pub(super) struct LaneRead {
+    pub(super) name: &'static str,
+    pub(super) waiting: u64,
+    pub(super) running: u64,
+    pub(super) wait: HistogramRead,
 }
 
 /// Becomes true when nobody waits any more for what work comes to.
@@ -100,6 +110,21 @@ impl Lanes {
             writes: Threads::new(WRITES_MAX),
             small: Threads::new(SMALL_MAX),
         }
+    }
+
+    /// How all lanes are.
+    pub(super) fn read(&self) -> Vec<LaneRead> {
+        vec![
+            self.faces.read("faces"),
+            self.searches.read("searches"),
+            self.writes.read("writes"),
+            self.small.read("small"),
+        ]
+    }
+
+    /// What searches have done.
+    pub(super) fn search_counts(&self) -> &SearchCounts {
+        self.searches.counts()
     }
 
     /// Runs `work`, which looks at so many pictures, when its turn comes.

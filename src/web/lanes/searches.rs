@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Busy, Unidentified};
+use super::{Busy, LaneRead, Unidentified};
 use crate::engine::scheduler::{
-    Answered, Asked, Promise, Question, QuestionQuery, Scheduler, SchedulerLimits, Unanswered,
+    Answered, Asked, Promise, Question, QuestionQuery, Scheduler, SchedulerLimits, SearchCounts,
+    Unanswered,
 };
 use crate::engine::{Gallery, Identification};
 use crate::turns::Account;
@@ -26,6 +27,20 @@ impl Searches {
             scheduler: Scheduler::start(limits, clock),
             clock,
             useful: limits.answer_within.saturating_mul(4),
+        }
+    }
+
+    pub(super) fn counts(&self) -> &SearchCounts {
+        self.scheduler.counts()
+    }
+
+    pub(super) fn read(&self, name: &'static str) -> LaneRead {
+        let (waiting, is_passing) = self.scheduler.waiting();
+        LaneRead {
+            name,
+            waiting: waiting as u64,
+            running: u64::from(is_passing),
+            wait: self.counts().waits.read(),
         }
     }
 

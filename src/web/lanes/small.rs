@@ -2,21 +2,58 @@
 
 use std::panic;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio::task;
 use tracing::Span;
 
+use super::LaneRead;
+use crate::counts::Histogram;
+
 /// Runs so many at once on threads.
 #[derive(Debug)]
 pub(super) struct Threads {
     running: Arc<Semaphore>,
+    count: usize,
+    waiting: AtomicU64,
+    waits: Histogram,
+}
+
+/// Somebody who waits for a turn, and is counted meanwhile.
+struct Waits<'a>(&'a AtomicU64);
+
+impl<'a> Waits<'a> {
+    fn begin(count: &'a AtomicU64) -> Waits<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waits(count)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Threads {
     pub(super) fn new(count: usize) -> Threads {
         Threads {
             running: Arc::new(Semaphore::new(count)),
+            count,
+            waiting: AtomicU64::new(0),
+            waits: Histogram::of_times(),
+        }
+    }
+
+    pub(super) fn read(&self, name: &'static str) -> LaneRead {
+        let free = self.running.available_permits();
+        LaneRead {
+            name,
+            waiting: self.waiting.load(Ordering::Relaxed),
+            running: self.count.saturating_sub(free) as u64,
+            wait: self.waits.read(),
         }
     }
 
@@ -24,7 +61,10 @@ impl Threads {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
+        let (asked, waits) = (Instant::now(), Waits::begin(&self.waiting));
         let turn = self.running.clone().acquire_owned().await;
+        drop(waits);
+        self.waits.took(asked.elapsed());
         let turn = turn.expect("nobody closes this semaphore");
         let work = move || {
             // Given back when the work is done, not when somebody stops waiting for it.

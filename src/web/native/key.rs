@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::super::auth::credentials;
+use super::super::notes::{Caller, Notes};
 use super::super::room::Sender;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
@@ -59,6 +60,7 @@ impl FromRequestParts<AppState> for Key {
         match state.api_keys().authenticate(text, state.clock().now())? {
             ApiKeyProof::Valid(key) => {
                 parts.extensions.insert(Sender::Key(key.id));
+                Notes::caller(&parts.extensions, Caller::Key(key.id));
                 Ok(Key(key))
             }
             ApiKeyProof::Expired(_) => {

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::super::connections::HeadFault;
 use super::super::error::{Chain, NO_ROOM_TEXT};
 use super::super::lanes::{Busy, Unidentified};
+use super::super::notes::RefusedFor;
 use super::super::receive::{self, BodyFault};
 use crate::access::{ApiKeyError, Scope};
 use crate::engine::{EngineError, Fault};
@@ -313,6 +314,8 @@ impl IntoResponse for Problem {
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
+        let (word, _, _) = self.code.facts();
+        response.extensions_mut().insert(RefusedFor(word));
         response
     }
 }

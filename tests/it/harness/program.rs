@@ -66,6 +66,8 @@ fn made(verb: &[&str], data: &Path) -> Value {
 pub(crate) struct Program {
     child: Mutex<Child>,
     url: String,
+    /// Where it tells its metrics, without the path; empty if it does not.
+    metrics: String,
     registered: Registered,
 }
 
@@ -125,6 +127,10 @@ impl Program {
         Program {
             child: Mutex::new(child),
             url: ready["listening"].as_str().unwrap().to_owned(),
+            metrics: ready["metrics"]
+                .as_str()
+                .map_or("", |url| url.trim_end_matches("/metrics"))
+                .to_owned(),
             registered: registered.clone(),
         }
     }
@@ -171,27 +177,12 @@ impl Program {
     ///
     /// If no whole answer came.
     pub(crate) fn try_send(&self, call: &Call) -> io::Result<Answer> {
-        let address = self.url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        let (method, path, length) = (&call.method, &call.path, call.body.len());
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n").into_bytes();
-        for (name, value) in &call.headers {
-            head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
-        }
-        write!(
-            head,
-            "Connection: close\r\nContent-Length: {length}\r\n\r\n"
-        )?;
-        stream.write_all(&head)?;
-        // Whoever refuses a body may close before all of it is there.
-        let _refused = stream.write_all(&call.body);
-        let mut answer = Vec::new();
-        let closed = stream.read_to_end(&mut answer);
-        read(call, &answer).ok_or_else(|| {
-            let broken = || io::Error::other(format!("{} bytes", answer.len()));
-            closed.err().unwrap_or_else(broken)
-        })
+        send_to(&self.url, call)
+    }
+
+    /// Sends a request to where it tells its metrics.
+    pub(crate) fn send_to_metrics(&self, call: &Call) -> Answer {
+        send_to(&self.metrics, call).unwrap()
     }
 }
 
@@ -223,6 +214,31 @@ impl Drop for Program {
     }
 }
 
+/// Sends a request to a process that may be killed meanwhile.
+fn send_to(url: &str, call: &Call) -> io::Result<Answer> {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let (method, path, length) = (&call.method, &call.path, call.body.len());
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n").into_bytes();
+    for (name, value) in &call.headers {
+        head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    write!(
+        head,
+        "Connection: close\r\nContent-Length: {length}\r\n\r\n"
+    )?;
+    stream.write_all(&head)?;
+    // Whoever refuses a body may close before all of it is there.
+    let _refused = stream.write_all(&call.body);
+    let mut answer = Vec::new();
+    let closed = stream.read_to_end(&mut answer);
+    read(call, &answer).ok_or_else(|| {
+        let broken = || io::Error::other(format!("{} bytes", answer.len()));
+        closed.err().unwrap_or_else(broken)
+    })
+}
+
 /// An answer from the bytes that came until the socket was closed, if they are all.
 ///
 /// # Panics
@@ -247,8 +263,28 @@ fn read(call: &Call, bytes: &[u8]) -> Option<Answer> {
             HeaderValue::from_str(value.trim()).unwrap(),
         );
     }
+    if headers.contains_key("transfer-encoding") {
+        let body = unchunked(body)?;
+        return Some(Answer::new(&call.path, status.as_u16(), headers, body));
+    }
     let length = headers.get("content-length");
     let length = length.map_or(0, |length| length.to_str().unwrap().parse().unwrap());
     let whole = call.method == "HEAD" || body.len() == length;
     whole.then(|| Answer::new(&call.path, status.as_u16(), headers, body.to_vec()))
+}
+
+/// A body that came in pieces, if its end came, too.
+fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = bytes.windows(2).position(|found| found == b"\r\n")?;
+        let length = str::from_utf8(&bytes[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        bytes = &bytes[end + 2..];
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend(bytes.get(..length)?);
+        bytes = bytes.get(length + 2..)?;
+    }
 }

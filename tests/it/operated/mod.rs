@@ -1,3 +1,5 @@
-//! What those see who run the service: probes.
+//! What those see who run the service: probes and metrics.
 
+mod metrics;
+mod page;
 mod probes;

@@ -1,0 +1,258 @@
+//! Of every request one line in the log, with an id that its answer carries, too, and one more in
+//! the counts.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
+use tower_http::request_id::RequestId;
+use tracing::{Instrument, Span};
+
+use super::connections::Peer;
+use super::metrics::{End, Requests};
+use super::notes::{Notes, RefusedFor};
+use super::probes::Probed;
+
+/// The longest path that is written to the log.
+const LOGGED_PATH_BYTES_MAX: usize = 100;
+
+/// Accounts for a request: never for its query, its other headers or its body, any of which may hold
+/// a token, a secret or a face.
+pub(super) async fn account(
+    State(requests): State<Arc<Requests>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let notes = Notes::new(peer.map(|Peer(address)| *address));
+    request.extensions_mut().insert(notes.clone());
+    let span = span(&request);
+    let open = Open::new(requests, &request, notes.clone(), span.clone());
+    let request = request.map(|body| Body::new(Arriving { body, notes }));
+    let response = next.run(request).instrument(span).await;
+    open.answered(response)
+}
+
+/// What every line says that is logged while a request is answered.
+fn span(request: &Request) -> Span {
+    let id = request.extensions().get::<RequestId>();
+    let id = id.and_then(|id| id.header_value().to_str().ok());
+    let path = request.uri().path();
+    // A path is ASCII, so it can be cut anywhere.
+    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
+    // Of the level of errors, so that it is there if nothing but errors is logged.
+    tracing::error_span!("request", id, method = %request.method(), path)
+}
+
+/// A request that has not ended.
+#[derive(Debug)]
+struct Open {
+    requests: Arc<Requests>,
+    notes: Notes,
+    method: Method,
+    began: Instant,
+    span: Span,
+    /// None until there is an answer.
+    answer: Option<Answered>,
+    is_over: bool,
+}
+
+/// What is known of an answer when its head is.
+#[derive(Debug)]
+struct Answered {
+    status: u16,
+    cause: Option<RefusedFor>,
+    is_probe: bool,
+    bytes_out: u64,
+}
+
+impl Open {
+    fn new(requests: Arc<Requests>, request: &Request, notes: Notes, span: Span) -> Open {
+        requests.begun();
+        Open {
+            requests,
+            notes,
+            method: request.method().clone(),
+            began: Instant::now(),
+            span,
+            answer: None,
+            is_over: false,
+        }
+    }
+
+    /// Ends it before the client can see the answer, if the length of that is known; else when it
+    /// has all of it.
+    fn answered(mut self, response: Response) -> Response {
+        let extensions = response.extensions();
+        let length = response.body().size_hint().exact();
+        self.answer = Some(Answered {
+            status: response.status().as_u16(),
+            cause: extensions.get::<RefusedFor>().copied(),
+            is_probe: extensions.get::<Probed>().is_some(),
+            bytes_out: length.unwrap_or_default(),
+        });
+        if length.is_some() {
+            self.end(true);
+            return response;
+        }
+        response.map(|body| Body::new(Leaving { body, open: self }))
+    }
+
+    fn end(&mut self, is_whole: bool) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let taken = self.began.elapsed();
+        let answer = self.answer.as_ref();
+        self.requests.ended(&End {
+            route: self.notes.noted_route(),
+            method: &self.method,
+            caller: self.notes.noted_caller(),
+            status: answer.map(|answer| answer.status),
+            cause: answer
+                .and_then(|answer| answer.cause)
+                .map(|RefusedFor(word)| word),
+            taken,
+            bytes_in: self.notes.bytes_in(),
+            bytes_out: answer.map_or(0, |answer| answer.bytes_out),
+        });
+        self.span.in_scope(|| self.log(taken, is_whole));
+    }
+
+    fn log(&self, taken: Duration, is_whole: bool) {
+        let milliseconds = (taken.as_secs_f64() * 1e4).round() / 10.0;
+        let client = self.notes.client().map(tracing::field::display);
+        let caller = self.notes.noted_caller().map(tracing::field::display);
+        let bytes_in = self.notes.bytes_in();
+        let Some(answer) = &self.answer else {
+            tracing::info!(
+                milliseconds,
+                bytes_in,
+                client,
+                caller,
+                "left before its answer"
+            );
+            return;
+        };
+        let &Answered {
+            status,
+            bytes_out,
+            is_probe,
+            ..
+        } = answer;
+        // Probes come every few seconds and say nothing new.
+        if is_probe {
+            tracing::debug!(
+                status,
+                milliseconds,
+                bytes_in,
+                bytes_out,
+                client,
+                "answered"
+            );
+        } else if is_whole {
+            tracing::info!(
+                status,
+                milliseconds,
+                bytes_in,
+                bytes_out,
+                client,
+                caller,
+                "answered"
+            );
+        } else {
+            let what = "answered in part";
+            tracing::info!(
+                status,
+                milliseconds,
+                bytes_in,
+                bytes_out,
+                client,
+                caller,
+                "{what}"
+            );
+        }
+    }
+}
+
+impl Drop for Open {
+    /// The client has left, or the service is over.
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+/// The body of a request, whose bytes are counted as they are read.
+struct Arriving {
+    body: Body,
+    notes: Notes,
+}
+
+/// The body of an answer whose length is not known before.
+struct Leaving {
+    body: Body,
+    open: Open,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.notes.read(frame.data_ref().map_or(0, Bytes::len));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl HttpBody for Leaving {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                if let Some(answer) = &mut self.open.answer {
+                    answer.bytes_out += bytes as u64;
+                }
+            }
+            // The client cannot have seen the end yet.
+            Poll::Ready(None) => self.open.end(true),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

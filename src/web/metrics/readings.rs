@@ -1,0 +1,99 @@
+//! Everything that the page tells, read at one moment.
+
+use std::time::Duration;
+
+use tokio::{task, time};
+
+use super::super::lanes::LaneRead;
+use super::super::state::AppState;
+use super::process::Process;
+use super::requests::RequestsRead;
+use crate::counts::HistogramRead;
+use crate::partition::Totals;
+
+/// A disk that stalls must not keep the rest from being told.
+const STORAGE_WAIT: Duration = Duration::from_secs(1);
+
+/// All numbers.
+#[derive(Debug)]
+pub(super) struct Readings {
+    pub(super) requests: RequestsRead,
+    pub(super) lanes: Vec<LaneRead>,
+    /// By stage.
+    pub(super) stages: Vec<(&'static str, HistogramRead)>,
+    pub(super) pass_probes: HistogramRead,
+    pub(super) rows_scanned: u64,
+    pub(super) bytes_read: u64,
+    /// None if the disk does not answer.
+    pub(super) storage: Option<Storage>,
+    pub(super) is_ready: bool,
+    pub(super) samples_waiting: u64,
+    pub(super) connections: Connections,
+    pub(super) process: Process,
+    pub(super) lines_dropped: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Storage {
+    pub(super) totals: Totals,
+    pub(super) damaged: u64,
+    pub(super) is_writable: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) open: u64,
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    pub(super) slow: u64,
+}
+
+impl Readings {
+    pub(super) async fn take(state: &AppState, lines_dropped: u64) -> Readings {
+        let counts = state.connection_counts();
+        let searches = state.lanes().search_counts();
+        let faces = state.faces().stages();
+        let stages = vec![
+            ("decode", faces.decode.read()),
+            ("detect", faces.detect.read()),
+            ("embed", faces.embed.read()),
+            ("liveness", state.liveness().times().read()),
+            ("search", searches.times.read()),
+        ];
+        Readings {
+            requests: state.requests().read(),
+            lanes: state.lanes().read(),
+            stages,
+            pass_probes: searches.probes.read(),
+            rows_scanned: searches.rows.get(),
+            bytes_read: searches.bytes.get(),
+            storage: Storage::read(state).await,
+            is_ready: state.readiness().faults().await.is_empty(),
+            samples_waiting: state.samples().len() as u64,
+            connections: Connections {
+                open: counts.open(),
+                accepted: counts.accepted.get(),
+                refused: counts.refused.get(),
+                slow: counts.slow.get(),
+            },
+            process: Process::read(),
+            lines_dropped,
+        }
+    }
+}
+
+impl Storage {
+    async fn read(state: &AppState) -> Option<Storage> {
+        let engine = state.engine().clone();
+        let read = task::spawn_blocking(move || {
+            let health = engine.health().ok()?;
+            let damaged = health.partitions.iter().filter(|one| one.damage.is_some());
+            Some(Storage {
+                totals: engine.store().totals().ok()?,
+                damaged: damaged.count() as u64,
+                is_writable: engine.store().place_fault().is_none(),
+            })
+        });
+        time::timeout(STORAGE_WAIT, read).await.ok()?.ok()?
+    }
+}
