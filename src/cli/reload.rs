@@ -1,11 +1,8 @@
 //! What a running service takes up when it is told to read its settings again.
 
 use super::open;
-use crate::config::{Read, Settings};
+use crate::config::{Read, Settings, TAKEN_UP};
 use crate::web::AppState;
-
-/// These are read again; what else has changed needs a restart.
-const TAKEN_UP: [&str; 2] = ["tls-cert", "tls-key"];
 
 /// Takes up what can be taken up while serving, and says what cannot. Whatever cannot be used, the
 /// service goes on with what it has.
@@ -18,6 +15,7 @@ pub(super) fn reload(
     match reread() {
         Ok(read) => {
             renew_certificates(state, &read.settings);
+            state.follow(read.settings.service.policy());
             tell_changes(before, &read.settings);
         }
         Err(error) => {
@@ -63,14 +61,21 @@ fn renew_certificates(state: &AppState, settings: &Settings) {
     }
 }
 
+/// The settings are compared with those that the service started with: what has changed since and
+/// is back needs nothing.
 fn tell_changes(before: &Settings, now: &Settings) {
-    let mut changed = before.changed(now);
-    changed.retain(|name| !TAKEN_UP.contains(name));
-    if changed.is_empty() {
+    let changed = before.changed(now);
+    let (taken, left): (Vec<&str>, Vec<&str>) =
+        changed.iter().partition(|name| TAKEN_UP.contains(name));
+    if !taken.is_empty() {
+        let changed = taken.join(", ");
+        tracing::info!(changed, "goes by the settings as they are now");
+    }
+    if left.is_empty() {
         tracing::info!("read the settings again: all others are as they were");
         return;
     }
-    let changed = changed.join(", ");
+    let changed = left.join(", ");
     tracing::warn!(
         changed,
         "read the settings again: what has changed needs a restart"

@@ -36,6 +36,6 @@ pub use listen::ListenAddress;
 pub use read::Read;
 pub use setting::{Setting, Standard};
 pub use settings::Settings;
-pub use table::SETTINGS;
+pub use table::{SETTINGS, TAKEN_UP};
 pub use value::{Entries, Value};
 pub use variables::UnknownVariable;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 
-use super::{SETTINGS, Setting, Settings, Standard};
+use super::{SETTINGS, Setting, Settings, Standard, TAKEN_UP};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 
@@ -75,6 +75,9 @@ fn section(page: &mut String, setting: &Setting) -> std::fmt::Result {
         ),
     ] {
         writeln!(page, "{}", wrapped(&line, "  "))?;
+    }
+    if TAKEN_UP.contains(&setting.name) {
+        writeln!(page, "* Taken up by a running service on SIGHUP")?;
     }
     Ok(())
 }

@@ -57,6 +57,23 @@ const WAIT_SECONDS: RangeInclusive<f64> = 0.001..=3_600.0;
 /// From a small portrait to what no decoder should be asked for.
 const PICTURE_PIXELS: RangeInclusive<usize> = 10_000..=1_000_000_000;
 
+/// What a running service takes up when it is told to read its settings again, by SIGHUP.
+pub const TAKEN_UP: &[&str] = &[
+    "tls-cert",
+    "tls-key",
+    "enroll-quality-min",
+    "verification-threshold",
+    "verification-thresholds",
+    "liveness.passive-score-min",
+    "liveness.active-score-min",
+    "liveness.similarity-min",
+    "liveness.same-picture-correlation",
+    "liveness.turn-degrees-min",
+    "liveness.movement-degrees-min",
+    "liveness.mirrored",
+    "picture-seconds-max",
+];
+
 /// Everything that can be set, in the order of help and of `docs/configuration.md`.
 pub static SETTINGS: &[Setting] = &[
     Setting {

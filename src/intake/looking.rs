@@ -1,7 +1,7 @@
 //! Looking at pictures, and deciding by what they show.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::error::{Cause, IntakeError};
 use super::policy::Policy;
@@ -17,7 +17,7 @@ use crate::types::{EncoderId, PartitionId};
 pub struct Intake {
     faces: Arc<FacePipeline>,
     liveness: Option<Arc<LivenessDetector>>,
-    policy: Policy,
+    policy: RwLock<Arc<Policy>>,
     room: Room,
 }
 
@@ -64,7 +64,7 @@ impl Intake {
             faces,
             liveness,
             room: Room::new(policy.picture_bytes_max),
-            policy,
+            policy: RwLock::new(Arc::new(policy)),
         }
     }
 
@@ -83,9 +83,17 @@ impl Intake {
         self.profile().encoder()
     }
 
-    /// What the operator decided.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// What the operator decided, as it stands now: whoever asks twice may get two answers.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Decides by `policy` from now on, but for the room for pictures, which stays as it was made.
+    pub fn follow(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 
     /// The only face in a picture.
@@ -118,7 +126,7 @@ impl Intake {
 
     /// How long a look may take that begins now, by the policy.
     pub fn patience(&self) -> Patience {
-        Patience::of(self.policy.picture_time_max)
+        Patience::of(self.policy().picture_time_max)
     }
 
     /// As [`Intake::look`], at a picture that is already decoded.
@@ -206,23 +214,23 @@ impl Intake {
 
     /// Whether one picture is of a live person, by its texture.
     pub fn passive(&self, observation: &Observation) -> Decision {
-        passive(observation, self.liveness_thresholds())
+        passive(observation, &self.liveness_thresholds())
     }
 
     /// Whether pictures are of a live person, by the motion between them as well.
     pub fn active(&self, observations: &[&Observation]) -> Decision {
-        active(observations, self.liveness_thresholds())
+        active(observations, &self.liveness_thresholds())
     }
 
     /// What samples must reach to be those of a live person.
-    pub fn liveness_thresholds(&self) -> &Thresholds {
-        &self.policy.liveness
+    pub fn liveness_thresholds(&self) -> Thresholds {
+        self.policy().liveness
     }
 
     /// The similarity from which on two faces are one person in `partition`, if its embeddings are
     /// of this intake's encoder.
     pub fn verification_threshold(&self, partition: &PartitionId) -> f64 {
-        let set = self.policy.verification.of(partition);
+        let set = self.policy().verification.of(partition);
         set.unwrap_or_else(|| self.profile().verification_threshold())
     }
 

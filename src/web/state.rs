@@ -264,6 +264,11 @@ impl AppState {
         &self.0.clock
     }
 
+    /// Decides about people and their samples by `policy` from now on.
+    pub fn follow(&self, policy: Policy) {
+        self.0.intake.follow(policy);
+    }
+
     /// What makes samples of pictures and embeddings.
     pub(super) fn intake(&self) -> &Intake {
         &self.0.intake

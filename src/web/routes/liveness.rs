@@ -42,7 +42,7 @@ pub(super) fn failure(
                 index: sample.index,
             })
             .collect();
-        failed(&moved(&tagged, demanded, attempt, thresholds))
+        failed(&moved(&tagged, demanded, attempt, &thresholds))
     });
     Ok(failure)
 }

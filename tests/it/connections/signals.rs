@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::client::{Client, STATUS, post};
+use super::client::{Client, STATUS, post, until};
 use super::process::Process;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -181,6 +181,46 @@ fn a_hangup_loses_nothing_and_reads_the_settings_again() {
     process.signal(Signal::TERM);
     let (status, _) = process.ended();
     assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_hangup_changes_what_is_decided() {
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(settings.path(), text).unwrap();
+    write("verification-threshold = 0.25\n");
+    let process = Process::start(&["--config", settings.path().to_str().unwrap()]);
+    let key = format!("Bearer {}", process.key);
+    let numbers: Vec<String> = (0..128).map(|at| at.to_string()).collect();
+    let embedding = format!("[{}]", numbers.join(","));
+    let ask = |path: &str, body: &str| {
+        let request = post(&format!("/v1/partitions/bws.7/classes/1/{path}"), &key, body.len()) + body;
+        process.connect().ask(request)
+    };
+    let samples = format!(r#""embeddings":[{embedding}],"encoder":"sface@2021dec""#);
+    ask("enroll", &format!("{{{samples}}}")).is(200);
+    let decides_by = |threshold: &str| {
+        let seen = ask("verify", &format!("{{{samples}}}"));
+        let body = String::from_utf8_lossy(&seen.is(200).body).into_owned();
+        assert!(
+            body.contains(&format!(r#""threshold":{threshold}"#)),
+            "{body}"
+        );
+    };
+    decides_by("0.25");
+    write("verification-threshold = 0.5\n\n[verification-thresholds]\n'bws.8' = 0.75\n");
+    decides_by("0.25");
+    process.signal(Signal::HUP);
+    process.says("goes by the settings as they are now");
+    decides_by("0.5");
+    write("verification-threshold = 0.5\n\n[verification-thresholds]\n'bws.7' = 0.75\n");
+    process.signal(Signal::HUP);
+    until(|| process.log().matches("all others are as they were").count() == 2);
+    decides_by("0.75");
+    // What is wrong changes nothing, not even what stands before it.
+    write("verification-threshold = 0.5\nworkers = 0\n");
+    process.signal(Signal::HUP);
+    process.says("the settings cannot be used");
+    decides_by("0.75");
 }
 
 #[test]
