@@ -190,7 +190,7 @@ impl Shared {
         let mut tell = |part| {
             let part: super::calls::Part = part;
             was_broken |= part.ended.is_err();
-            tally.borrow_mut().note(&part);
+            tally.borrow_mut().note(due, &part);
         };
         let deadline = due + shared.timeout;
         shared

@@ -98,9 +98,9 @@ impl Tally {
         }
     }
 
-    /// A call or a part of one has ended.
-    pub(super) fn note(&mut self, part: &Part) {
-        let (is_due_within, ended_within) = (self.is_within(part.due), self.is_within(part.at));
+    /// A call that was due at `call_due`, or a part of it, has ended. Parts count with their call.
+    pub(super) fn note(&mut self, call_due: Instant, part: &Part) {
+        let (is_due_within, ended_within) = (self.is_within(call_due), self.is_within(part.at));
         if !is_due_within && !ended_within {
             return;
         }
@@ -185,7 +185,7 @@ mod tests {
             (begins + 2 * SECOND, SECOND),
         ] {
             tally.goes_out(due, due + SECOND / 1000);
-            tally.note(&part(due, taken, Ok(StatusCode::OK)));
+            tally.note(due, &part(due, taken, Ok(StatusCode::OK)));
         }
         assert_eq!(tally.due(), 2);
         assert_eq!(tally.late().len(), 2);
@@ -195,6 +195,24 @@ mod tests {
         assert_eq!((entry.latency.len(), entry.ended_within), (2, 2));
         let near = |found: u64, expected: f64| (found as f64 / expected - 1.0).abs() < 0.002;
         assert!(near(entry.latency.min(), 1e6) && near(entry.latency.max(), 4e6));
+    }
+
+    #[test]
+    fn a_part_counts_with_its_call() {
+        let begins = Instant::now() + 10 * SECOND;
+        let mut tally = Tally::new(begins, SECOND);
+        // Of a call before the window, and of one in it.
+        tally.note(
+            begins - SECOND,
+            &part(begins, 3 * SECOND, Ok(StatusCode::OK)),
+        );
+        assert_eq!(tally.entries().count(), 0);
+        tally.note(
+            begins,
+            &part(begins + 2 * SECOND, SECOND, Ok(StatusCode::OK)),
+        );
+        let (_, _, entry) = tally.entries().next().unwrap();
+        assert_eq!((entry.latency.len(), entry.ended_within), (1, 0));
     }
 
     #[test]
@@ -212,7 +230,7 @@ mod tests {
             Err(Broken::Closed),
         ];
         for ended in ends {
-            tally.note(&part(begins, SECOND / 2, ended));
+            tally.note(begins, &part(begins, SECOND / 2, ended));
         }
         let found: Vec<_> = tally
             .entries()

@@ -193,7 +193,11 @@ fn a_hangup_changes_what_is_decided() {
     let numbers: Vec<String> = (0..128).map(|at| at.to_string()).collect();
     let embedding = format!("[{}]", numbers.join(","));
     let ask = |path: &str, body: &str| {
-        let request = post(&format!("/v1/partitions/bws.7/classes/1/{path}"), &key, body.len()) + body;
+        let request = post(
+            &format!("/v1/partitions/bws.7/classes/1/{path}"),
+            &key,
+            body.len(),
+        ) + body;
         process.connect().ask(request)
     };
     let samples = format!(r#""embeddings":[{embedding}],"encoder":"sface@2021dec""#);
@@ -256,7 +260,7 @@ fn while_it_waits_to_stop_everything_is_answered_and_the_probe_says_so() {
     process.signal(Signal::TERM);
     process.says("stopping");
     // The log line comes before the service is told.
-    super::client::until(|| kept.ask(probe).status == 503);
+    until(|| kept.ask(probe).status == 503);
     for client in [&mut kept, &mut process.connect()] {
         let seen = client.ask(probe);
         let body = String::from_utf8(seen.body.clone()).unwrap();
@@ -282,7 +286,7 @@ fn the_delay_ends_by_itself_and_what_is_at_hand_has_its_time_afterwards() {
     process.says("stopping");
     late.ask(STATUS).is(401);
     // Long after the end of the delay there are no more connections, and the question goes on.
-    super::client::until(|| std::net::TcpStream::connect(process.address).is_err());
+    until(|| std::net::TcpStream::connect(process.address).is_err());
     asking.ask(body).is(404);
     let (status, _) = process.ended();
     assert_eq!(status.code(), Some(0));
