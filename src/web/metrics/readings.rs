@@ -28,6 +28,8 @@ pub(super) struct Readings {
     pub(super) storage: Option<Storage>,
     pub(super) is_ready: bool,
     pub(super) samples_waiting: u64,
+    /// In seconds since 1970.
+    pub(super) certificate_until: Option<u64>,
     pub(super) connections: Connections,
     pub(super) process: Process,
     pub(super) lines_dropped: u64,
@@ -70,6 +72,7 @@ impl Readings {
             storage: Storage::read(state).await,
             is_ready: state.readiness().faults().await.is_empty(),
             samples_waiting: state.samples().len() as u64,
+            certificate_until: certificate_until(state),
             connections: Connections {
                 open: counts.open(),
                 accepted: counts.accepted.get(),
@@ -80,6 +83,12 @@ impl Readings {
             lines_dropped,
         }
     }
+}
+
+fn certificate_until(state: &AppState) -> Option<u64> {
+    let certificates = state.options().connections.certificates.as_ref()?;
+    let until = certificates.validity().until.unix_seconds();
+    Some(u64::try_from(until).unwrap_or_default())
 }
 
 impl Storage {

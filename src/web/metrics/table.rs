@@ -247,6 +247,18 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| storage(all, out, |it| u64::from(it.is_writable)),
     },
     Metric {
+        name: "vultus_tls_certificate_not_after_seconds",
+        kind: Gauge,
+        labels: &[],
+        help: "Until when the certificate of the service is valid, in seconds since 1970 in UTC; none \
+               without TLS",
+        read: |all, out| {
+            if let Some(seconds) = all.certificate_until {
+                out.count(&[], seconds);
+            }
+        },
+    },
+    Metric {
         name: "vultus_samples_waiting",
         kind: Gauge,
         labels: &[],

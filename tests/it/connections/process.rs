@@ -28,7 +28,7 @@ pub(super) struct Process {
     child: Child,
     pub(super) address: SocketAddr,
     /// What it says that it listens on.
-    pub(super) url: String,
+    pub(super) ready: Value,
     pub(super) directory: TempDir,
     pub(super) key: String,
 }
@@ -73,7 +73,7 @@ impl Process {
         Process {
             child,
             address: url.split_once("://").unwrap().1.parse().unwrap(),
-            url: url.to_owned(),
+            ready: ready.clone(),
             directory,
             key: registered.key(),
         }

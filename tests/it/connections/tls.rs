@@ -95,8 +95,9 @@ fn ask(stream: &mut Tls, request: &str) -> Seen {
 #[test]
 fn requests_go_through_tls_one_after_the_other() {
     let (files, certificate) = Files::new();
-    let mut process = files.serve(&[]);
-    assert!(process.url.starts_with("https://"), "{}", process.url);
+    let mut process = files.serve(&["--metrics-listen", "127.0.0.1:0"]);
+    let url = process.ready["listening"].as_str().unwrap();
+    assert!(url.starts_with("https://"), "{url}");
     let mut stream = connect(process.address, &certificate).unwrap();
     assert!(
         ask(&mut stream, STATUS)
@@ -112,6 +113,14 @@ fn requests_go_through_tls_one_after_the_other() {
     );
     let request = post("/v1/partitions/bws.1/identify", &key, body.len()) + &body;
     ask(&mut stream, &request).is(404);
+    let metrics = process.ready["metrics"].as_str().unwrap();
+    let metrics = metrics.strip_prefix("http://").unwrap();
+    let metrics = metrics.strip_suffix("/metrics").unwrap().parse().unwrap();
+    let seen = Client::connect(metrics).ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let page = String::from_utf8_lossy(&seen.is(200).body).into_owned();
+    // The start of 2060.
+    let line = "\nvultus_tls_certificate_not_after_seconds 2840140800\n";
+    assert!(page.contains(line), "{page}");
     // Two at once.
     ask(&mut stream, &STATUS.repeat(2)).is(401);
     Seen::read(&mut stream).unwrap().is(401);
