@@ -10,6 +10,8 @@
 //!   them, too, only a keyed hash is kept.
 //! * [`Results`] keeps what came of a token's last task, for the app that issued it.
 //!
+//! Who fails to prove who they are again and again is answered later ([`Logins`]), and nobody else.
+//!
 //! [`ServerKey`] keys the hashes and signs the tokens. Time and randomness come in as arguments.
 //! Nothing here knows HTTP, and nothing here prints a secret, a token or a key: their `Debug` shows
 //! that they are there, no more.
@@ -20,6 +22,7 @@ mod attempts;
 mod challenge;
 mod known_key;
 mod lifetimes;
+mod logins;
 mod results;
 mod server_key;
 mod token_hash;
@@ -32,6 +35,7 @@ pub use api_keys::{
 pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError};
+pub use logins::{Admitted, Flood, Login, LoginName, Logins, TooManyFailed};
 pub use results::{Results, TaskMatch, TaskResult};
 pub use server_key::{Retire, ServerKey, ServerKeyError};
 pub use tokens::{Claims, Grant, Task, Token, TokenError, Tokens, Trait, Traits};

@@ -74,6 +74,9 @@ fn good(row: &Setting) -> (String, String) {
         Value::Number(range, _) => number(*range.start() + 0.25),
         Value::Switch(_) => ("false".into(), "false".into()),
         Value::Isa(_) => ("scalar".into(), "'scalar'".into()),
+        Value::List(..) if row.name == "trusted-proxies" => {
+            ("10.0.0.0/8, ::1".into(), "['10.0.0.0/8', '::1']".into())
+        }
         Value::List(..) => (
             "https://a.org, https://b.org".into(),
             "['https://a.org', 'https://b.org']".into(),
@@ -87,6 +90,7 @@ fn good(row: &Setting) -> (String, String) {
                 "listen" | "metrics-listen" => "localhost:1",
                 "public-url" => "https://a.org",
                 "log" => "debug",
+                "log-format" => "json",
                 name => panic!("the test knows no good value of `{name}`"),
             };
             (text.to_owned(), format!("'{text}'"))

@@ -1,5 +1,8 @@
 //! What is logged.
 
+use std::fmt;
+use std::str::FromStr;
+
 use tracing_subscriber::filter::Targets;
 
 /// What a filter must be.
@@ -7,6 +10,46 @@ pub(super) const EXPECTED: &str = "a level (off, error, warn, info, debug or tra
     `warn,vultus::web=debug`";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// As one JSON object each.
+    Json,
+}
+
+/// The text is not [`LogFormat::EXPECTED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}", LogFormat::EXPECTED)]
+pub struct LogFormatError;
+
+impl LogFormat {
+    /// What a text must be.
+    pub const EXPECTED: &'static str = "`text` or `json`";
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = LogFormatError;
+
+    fn from_str(text: &str) -> Result<LogFormat, LogFormatError> {
+        match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(LogFormatError),
+        }
+    }
+}
 
 /// What a text chooses to be logged; `None` if it is no [`EXPECTED`].
 ///

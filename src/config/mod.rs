@@ -33,6 +33,7 @@ pub use assignment::Flag;
 pub use error::{ConfigError, Place};
 pub use in_force::InForce;
 pub use listen::ListenAddress;
+pub use log::LogFormat;
 pub use read::Read;
 pub use setting::{Setting, Standard};
 pub use settings::Settings;

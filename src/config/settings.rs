@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
 
-use super::{ConfigError, ListenAddress, Place};
+use super::{ConfigError, ListenAddress, LogFormat, Place};
 use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
 use crate::web::{PublicUrl, ServiceOptions};
@@ -18,6 +18,8 @@ pub struct Settings {
     pub config: Option<PathBuf>,
     /// What is logged; what the verb logs by itself if `None`.
     pub log: Option<Targets>,
+    /// How its lines are written.
+    pub log_format: LogFormat,
     /// The directory in which everything is kept.
     pub data_dir: PathBuf,
     /// Threads that scan the gallery and read pictures.
@@ -89,6 +91,7 @@ impl Settings {
         Settings {
             config: None,
             log: None,
+            log_format: LogFormat::Text,
             data_dir: "vultus-data".into(),
             threads: processors,
             isa: None,

@@ -8,11 +8,11 @@ use super::Standard::{Field, Machine, Words};
 use super::Value::{
     Bytes, File, Folder, Isa, List, Number, SettingsFile, Switch, Table, Text, Whole,
 };
-use super::{ListenAddress, Setting, Settings, log};
+use super::{ListenAddress, LogFormat, Setting, Settings, log};
 use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
 use crate::types::PartitionId;
-use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions};
+use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions, TrustedProxies};
 
 const ALL: &[&str] = &[
     "demo", "serve", "app", "key", "enroll", "identify", "gallery", "inspect", "evaluate", "bench",
@@ -94,6 +94,17 @@ pub static SETTINGS: &[Setting] = &[
         }),
         standard: Words("`warn,vultus=info` of `serve`, else `warn`"),
         verbs: ALL,
+    },
+    Setting {
+        name: "log-format",
+        value_name: "FORMAT",
+        text: "How lines of the log are written: as text for people, or as one JSON object each",
+        value: Text(LogFormat::EXPECTED, |settings, text| {
+            settings.log_format = text.parse().ok()?;
+            Some(())
+        }),
+        standard: Field(|settings| settings.log_format.to_string()),
+        verbs: SERVING,
     },
     Setting {
         name: "data-dir",
@@ -342,11 +353,25 @@ pub static SETTINGS: &[Setting] = &[
         name: "connections-per-address-max",
         value_name: "N",
         text: "The most connections of one client address, or of one IPv6 network of 64 bits. All that \
-               come through a proxy have one address, that of the proxy",
+               come through a proxy have one address, that of the proxy, unless it is one of \
+               `trusted-proxies`",
         value: Whole(1..=1_000_000, |settings, count| {
             connections(settings).per_address_max = Some(count);
         }),
         standard: Words("half of `connections-max`"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "trusted-proxies",
+        value_name: "ADDRESS,...",
+        text: "The proxies that may say from where a request comes, by `X-Forwarded-For` or \
+               `Forwarded`; their connections are not limited by address",
+        value: List(TrustedProxies::EXPECTED, |settings, list| {
+            let proxies = TrustedProxies::only(list.iter().copied());
+            connections(settings).trusted_proxies = proxies.ok()?;
+            Some(())
+        }),
+        standard: Words("none"),
         verbs: SERVING,
     },
     Setting {

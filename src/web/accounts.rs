@@ -19,19 +19,34 @@ use super::connections::Peer;
 use super::metrics::{End, Requests};
 use super::notes::{Notes, RefusedFor};
 use super::probes::Probed;
+use super::proxies::TrustedProxies;
 
 /// The longest path that is written to the log.
 const LOGGED_PATH_BYTES_MAX: usize = 100;
 
+/// What is needed to account for requests.
+#[derive(Clone, Debug)]
+pub(super) struct Accounts {
+    pub(super) requests: Arc<Requests>,
+    /// Who may say from where a request comes.
+    pub(super) proxies: TrustedProxies,
+}
+
 /// Accounts for a request: never for its query, its other headers or its body, any of which may hold
 /// a token, a secret or a face.
 pub(super) async fn account(
-    State(requests): State<Arc<Requests>>,
+    State(Accounts { requests, proxies }): State<Accounts>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let peer = request.extensions().get::<Peer>();
-    let notes = Notes::new(peer.map(|Peer(address)| *address));
+    let origin = peer.map(|Peer(address)| proxies.origin(*address, request.headers()));
+    if let Some(origin) = origin {
+        // For all that is counted by address.
+        request.extensions_mut().insert(Peer(origin.client));
+    }
+    requests.begun(origin.and_then(|origin| origin.told.name()));
+    let notes = Notes::new(origin.map(|origin| origin.client));
     request.extensions_mut().insert(notes.clone());
     let span = span(&request);
     let open = Open::new(requests, &request, notes.clone(), span.clone());
@@ -75,7 +90,6 @@ struct Answered {
 
 impl Open {
     fn new(requests: Arc<Requests>, request: &Request, notes: Notes, span: Span) -> Open {
-        requests.begun();
         Open {
             requests,
             notes,

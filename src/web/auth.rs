@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use uuid::Uuid;
 
 use super::error::Error;
+use super::logins::{Shown, Try};
 use super::notes::{self, Notes};
 use super::parameters::Parameters;
 use super::room::Sender;
@@ -70,8 +71,15 @@ impl FromRequestParts<AppState> for Client {
         let (id, secret) = pair(encoded).ok_or_else(|| {
             Error::basic_needed("the Basic credentials are not `App-ID:secret` in base64")
         })?;
-        let app = state.apps().authenticate(&id, &secret)?;
-        let app = app.ok_or_else(|| Error::basic_needed("the App-ID or the secret is wrong"))?;
+        let tried = state
+            .gate()
+            .admit(&parts.extensions, Shown::App(&id))
+            .await?;
+        let Some(app) = state.apps().authenticate(&id, &secret)? else {
+            tried.failed().await?;
+            return Err(Error::basic_needed("the App-ID or the secret is wrong"));
+        };
+        tried.succeeded();
         parts.extensions.insert(Sender::App(app.id));
         Notes::caller(&parts.extensions, notes::Caller::App(app.id));
         Ok(Client(app))
@@ -87,9 +95,11 @@ impl FromRequestParts<AppState> for Caller {
             .ok_or_else(|| {
                 Error::token_needed("expected the header `Authorization: Bearer` with a BWS token")
             })?;
+        let tried = state.gate().admit(&parts.extensions, Shown::Token).await?;
         let claims = state
             .tokens()
-            .check(token, state.apps(), state.clock().now())?;
+            .check(token, state.apps(), state.clock().now());
+        let claims = judged(tried, claims).await?;
         parts.extensions.insert(Sender::Token(claims.id));
         Notes::caller(&parts.extensions, notes::Caller::App(claims.app));
         Ok(Caller(claims))
@@ -106,7 +116,8 @@ impl FromRequestParts<AppState> for Reader {
         let parameters = Parameters::of(&parts.uri);
         if let Some(token) = credentials(&parts.headers, &["Bearer", "JWT"]) {
             let token = str::from_utf8(token).unwrap_or_default();
-            let claims = state.tokens().read(token, now)?;
+            let tried = state.gate().admit(&parts.extensions, Shown::Token).await?;
+            let claims = judged(tried, state.tokens().read(token, now)).await?;
             if state.apps().find(claims.app)?.is_none() {
                 return Err(TokenError::NoSuchApp.into());
             }
@@ -130,6 +141,18 @@ impl FromRequestParts<AppState> for Reader {
             "the token was issued to another app than the caller",
         ))
     }
+}
+
+/// Tells what came of a try with a token. One that is over was ours once.
+async fn judged(tried: Try<'_>, claims: Result<Claims, TokenError>) -> Result<Claims, Error> {
+    match &claims {
+        Ok(_) => tried.succeeded(),
+        Err(TokenError::Malformed | TokenError::Signature | TokenError::Foreign) => {
+            tried.failed().await?;
+        }
+        Err(_) => {}
+    }
+    Ok(claims?)
 }
 
 /// What the work of an app is charged to.

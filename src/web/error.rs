@@ -14,7 +14,7 @@ use super::lanes::{Busy, Unidentified};
 use super::notes::RefusedFor;
 use super::receive::{self, BodyFault};
 use super::render;
-use crate::access::{AppError, AttemptError, TokenError};
+use crate::access::{AppError, AttemptError, TokenError, TooManyFailed};
 use crate::engine::{EngineError, Fault};
 use crate::intake::{Cause as IntakeCause, IntakeError};
 use crate::partition::{StoreError, is_no_room};
@@ -221,6 +221,15 @@ impl From<ParseBcidError> for Error {
 impl From<AppError> for Error {
     fn from(error: AppError) -> Error {
         Error::internal("to look up an app", &error)
+    }
+}
+
+impl From<TooManyFailed> for Error {
+    fn from(error: TooManyFailed) -> Error {
+        let again_after = HeaderValue::from(TooManyFailed::AGAIN_AFTER_SECONDS);
+        Error::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            .counted("too_many_failed")
+            .with(header::RETRY_AFTER, again_after)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What happens to every request and answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,10 +12,9 @@ use tower::util::MapRequestLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
-use super::accounts;
+use super::accounts::{self, Accounts};
 use super::connections::HeadFault;
 use super::error::Error;
-use super::metrics::Requests;
 use super::native;
 use super::native::problem::Problem;
 use super::notes::Notes;
@@ -29,9 +27,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Accounts for each request, with an id that its answer carries, too.
-pub(super) fn accounted(service: Router, requests: Arc<Requests>) -> Router {
+pub(super) fn accounted(service: Router, accounts: Accounts) -> Router {
     service
-        .layer(from_fn_with_state(requests, accounts::account))
+        .layer(from_fn_with_state(accounts, accounts::account))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(MapRequestLayer::new(without_odd_id))
@@ -159,14 +157,21 @@ fn collapsed(uri: &Uri) -> Option<Uri> {
 mod tests {
     use axum::body::Body;
     use axum::routing::get;
+    use std::sync::Arc;
+
     use tower::ServiceExt;
 
+    use super::super::proxies::TrustedProxies;
     use super::*;
 
     #[tokio::test]
     async fn a_request_keeps_a_harmless_id_and_gets_one_in_place_of_any_other() {
         let service = Router::new().route("/", get(async || ""));
-        let service = accounted(service, Arc::default());
+        let accounts = Accounts {
+            requests: Arc::default(),
+            proxies: TrustedProxies::default(),
+        };
+        let service = accounted(service, accounts);
         let longest = "a".repeat(REQUEST_ID_BYTES_MAX);
         let too_long = "a".repeat(REQUEST_ID_BYTES_MAX + 1);
         for (given, is_kept) in [

@@ -6,7 +6,7 @@
 //! Connections are accepted, limited and ended in `connections`. A request goes through the layers of
 //! `layers` (log, CORS, panics, repeated slashes; `accounts` has what is logged and counted of it), is
 //! matched by the router, proves who sends it (`auth`: an app by its secret, or a device by its
-//! token), and reaches one file of `routes`, which also says what its description and its failures
+//! token; `logins` slows those who fail), and reaches one file of `routes`, which also says what its description and its failures
 //! are (`endpoint`). Its body is waited for and unpacked in `receive`, within the room
 //! that `room` has for its sender. What takes the processor or the disk for long runs in
 //! `lanes`, off the threads that serve sockets. Answers are written in `render` and failures leave
@@ -30,12 +30,14 @@ mod endpoint;
 mod error;
 mod lanes;
 mod layers;
+mod logins;
 mod metrics;
 mod native;
 mod notes;
 mod openapi;
 mod parameters;
 mod probes;
+mod proxies;
 mod public_url;
 mod readiness;
 mod receive;
@@ -48,6 +50,7 @@ mod state;
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
 pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
 pub use metrics::serve as serve_metrics;
+pub use proxies::{ProxyError, TrustedProxies};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
 pub use state::{AppState, OriginError, Origins, ServiceOptions};

@@ -15,6 +15,7 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::accounts::Accounts;
 use super::connections;
 use super::endpoint::Door;
 use super::error::Error;
@@ -77,7 +78,11 @@ fn layered(api: Router, options: &ServiceOptions, requests: Arc<Requests>) -> Ro
         .layer(from_fn(render::write))
         .layer(layers::cors(&options.origins))
         .layer(from_fn(layers::forbid_caching));
-    layers::accounted(service, requests)
+    let accounts = Accounts {
+        requests,
+        proxies: options.connections.trusted_proxies.clone(),
+    };
+    layers::accounted(service, accounts)
 }
 
 /// Answers on `listener` until `shutdown` completes and
@@ -117,6 +122,7 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
         for _ in 0..SWEEPS_PER_PURGE {
             ticks.tick().await;
             state.samples().sweep(state.clock().now());
+            state.gate().purge();
         }
         let state = state.clone();
         let purge = move || {

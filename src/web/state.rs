@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::connections::{ConnectionCounts, ConnectionOptions};
 use super::lanes::{LaneLimits, Lanes};
+use super::logins::Gate;
 use super::metrics::Requests;
 use super::readiness::Readiness;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
@@ -31,6 +32,7 @@ struct Parts {
     intake: Intake,
     faces: Arc<FacePipeline>,
     liveness: Arc<LivenessDetector>,
+    gate: Gate,
     requests: Arc<Requests>,
     connections: Arc<ConnectionCounts>,
     apps: Arc<Apps>,
@@ -227,6 +229,7 @@ impl AppState {
             intake: Intake::new(faces.clone(), Some(liveness.clone()), policy),
             faces,
             liveness,
+            gate: Gate::default(),
             requests: Arc::default(),
             connections: Arc::default(),
             clock,
@@ -280,6 +283,11 @@ impl AppState {
 
     pub(super) fn liveness(&self) -> &LivenessDetector {
         &self.0.liveness
+    }
+
+    /// What tries to prove something go through.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     /// What was asked and answered.

@@ -7,9 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+
+use crate::config::LogFormat;
 
 /// The most bytes that wait: some 8,000 lines. Twice as many are held, since those that are being
 /// written leave the queue first.
@@ -30,6 +33,7 @@ struct Shared {
     added: Condvar,
     written: Condvar,
     dropped: AtomicU64,
+    format: LogFormat,
 }
 
 #[derive(Default)]
@@ -45,16 +49,21 @@ impl Lines {
     /// # Errors
     ///
     /// If the system gives no thread.
-    pub(super) fn start(writer: impl Write + Send + 'static) -> io::Result<Lines> {
+    pub(super) fn start(
+        writer: impl Write + Send + 'static,
+        format: LogFormat,
+    ) -> io::Result<Lines> {
         let lines = Lines(Arc::new(Shared {
             queue: Mutex::default(),
             added: Condvar::new(),
             written: Condvar::new(),
             dropped: AtomicU64::new(0),
+            format,
         }));
         let theirs = lines.clone();
         let mut sink = Sink {
             writer,
+            format,
             is_torn: false,
             told: 0,
         };
@@ -74,6 +83,24 @@ impl Lines {
         queue.waiting.extend_from_slice(lines);
         drop(queue);
         self.0.added.notify_one();
+    }
+
+    /// A line of the log.
+    pub(super) fn line(&self, level: &str, words: &str) -> String {
+        line(self.0.format, level, words)
+    }
+
+    /// What people are told, as a line. Of those who read lines of the log it is one.
+    pub(super) fn told(&self, words: &str) -> String {
+        let level = match words {
+            words if words.starts_with("error") => "ERROR",
+            words if words.starts_with("warning") => "WARN",
+            _ => "INFO",
+        };
+        match self.0.format {
+            LogFormat::Text => format!("{words}\n"),
+            LogFormat::Json => self.line(level, words),
+        }
     }
 
     /// How many lines were dropped since the start.
@@ -154,6 +181,7 @@ impl<'a> MakeWriter<'a> for Lines {
 /// Where lines go, and what became of the last.
 struct Sink<W> {
     writer: W,
+    format: LogFormat,
     /// The last line is there in part.
     is_torn: bool,
     /// How many dropped lines were written of.
@@ -174,7 +202,7 @@ impl<W: Write> Sink<W> {
                 1 => "1 line of the log was dropped".to_owned(),
                 _ => format!("{count} lines of the log were dropped"),
             };
-            let notice = line("WARN", &words);
+            let notice = line(self.format, "WARN", &words);
             if self.put_lines(notice.as_bytes()) < notice.len() {
                 return lines;
             }
@@ -211,12 +239,22 @@ impl<W: Write> Sink<W> {
 
 /// A line as the subscriber writes them, without its help: about the log itself, or at a moment when
 /// the subscriber may be at work.
-pub(super) fn line(level: &str, words: &str) -> String {
-    let mut line = String::new();
+fn line(format: LogFormat, level: &str, words: &str) -> String {
+    let mut time = String::new();
     // Into memory, which takes everything.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut line));
-    line.push_str(&format!(" {level:>5} vultus: {words}\n"));
-    line
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    match format {
+        LogFormat::Text => format!("{time} {level:>5} vultus: {words}\n"),
+        LogFormat::Json => {
+            let line = json!({
+                "timestamp": time,
+                "level": level,
+                "message": words,
+                "target": "vultus",
+            });
+            format!("{line}\n")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -282,7 +320,7 @@ mod tests {
     #[test]
     fn lines_come_in_order_and_whole() {
         let disk = Disk::with_plan(&[Some(1), Some(3), Some(2)]);
-        let lines = Lines::start(disk.clone()).unwrap();
+        let lines = Lines::start(disk.clone(), LogFormat::Text).unwrap();
         for line in ["first", "second", "third"] {
             lines.add(format!("{line}\n").as_bytes());
         }
@@ -294,7 +332,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_counted_and_told_when_there_is_room() {
         let disk = Disk::with_plan(&[None, None, None]);
-        let lines = Lines::start(disk.clone()).unwrap();
+        let lines = Lines::start(disk.clone(), LogFormat::Text).unwrap();
         add(&lines, "one");
         // The line about the first fails here, and with it this one.
         add(&lines, "two\nof two lines");
@@ -310,7 +348,7 @@ mod tests {
     #[test]
     fn a_torn_line_is_counted_and_the_next_begins_anew() {
         let disk = Disk::with_plan(&[Some(3), None, None]);
-        let lines = Lines::start(disk.clone()).unwrap();
+        let lines = Lines::start(disk.clone(), LogFormat::Text).unwrap();
         add(&lines, "torn");
         // The end of the torn line fails, too.
         add(&lines, "lost");
@@ -320,7 +358,7 @@ mod tests {
 
         // Two lines at once, of which the disk takes the first and a part of the second.
         let disk = Disk::with_plan(&[Some(6), None]);
-        let lines = Lines::start(disk.clone()).unwrap();
+        let lines = Lines::start(disk.clone(), LogFormat::Text).unwrap();
         add(&lines, "one\ntwo");
         assert_eq!(lines.dropped(), 1);
         add(&lines, "three");
@@ -347,7 +385,7 @@ mod tests {
     fn a_writer_that_stalls_holds_nobody_up_and_a_bounded_number_of_lines() {
         let disk = Disk::default();
         let (go, wait) = mpsc::channel();
-        let lines = Lines::start(Stalled(wait, disk.clone())).unwrap();
+        let lines = Lines::start(Stalled(wait, disk.clone()), LogFormat::Text).unwrap();
         let line = format!("{}\n", "x".repeat(999));
         let count = 5 * WAITING_BYTES_MAX / line.len();
         for _ in 0..count {
@@ -394,16 +432,33 @@ mod tests {
             }
         }
         let disk = Disk::default();
-        let lines = Lines::start(Busy(0, disk.clone())).unwrap();
+        let lines = Lines::start(Busy(0, disk.clone()), LogFormat::Text).unwrap();
         add(&lines, "patience");
         assert_eq!((disk.text().as_str(), lines.dropped()), ("patience\n", 0));
     }
 
     #[test]
     fn a_line_of_our_own_looks_like_any() {
-        let line = line("WARN", "words");
+        let line = line(LogFormat::Text, "WARN", "words");
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.ends_with('Z') && time.contains('T'), "{line}");
         assert_eq!(rest, " WARN vultus: words\n");
+    }
+
+    #[test]
+    fn lines_of_json_are_objects_whatever_is_said() {
+        let lines = Lines::start(Disk::default(), LogFormat::Json).unwrap();
+        let odd = "a \"quoted\" word,\na second line, \u{1b}[31m and \\";
+        for (line, level) in [
+            (lines.line("ERROR", odd), "ERROR"),
+            (lines.told(odd), "INFO"),
+            (lines.told("error: no"), "ERROR"),
+            (lines.told("warning: perhaps"), "WARN"),
+        ] {
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(line["level"], level);
+            assert!(line["timestamp"].is_string() && line["target"] == "vultus");
+        }
     }
 }

@@ -21,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::lines::Lines;
+use crate::config::LogFormat;
 
 /// How long the end of the program waits for a reader of stderr that stalls.
 const FINISH_PATIENCE: Duration = Duration::from_secs(1);
@@ -39,13 +40,13 @@ pub(super) enum Manner {
 
 /// Logs what passes `filter` from now on. In colour where a person reads it and has not set
 /// [`NO_COLOR`](https://no-color.org).
-pub(super) fn start(filter: Targets, manner: Manner) {
+pub(super) fn start(filter: Targets, manner: Manner, format: LogFormat) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_colourful = io::stderr().is_terminal() && !no_color;
     let queue = match manner {
         Manner::Direct => None,
         // A system that gives no thread has other worries than this one.
-        Manner::Queued => Lines::start(io::stderr()).ok(),
+        Manner::Queued => Lines::start(io::stderr(), format).ok(),
     };
     let writer = match queue {
         None => BoxMakeWriter::new(|| Heedless),
@@ -56,14 +57,21 @@ pub(super) fn start(filter: Targets, manner: Manner) {
         }
     };
     let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(is_colourful)
         // Told on stderr, past the writer.
         .log_internal_errors(false)
         .with_writer(writer);
+    let layer = match format {
+        LogFormat::Text => layer.with_ansi(is_colourful).with_filter(filter).boxed(),
+        LogFormat::Json => layer
+            .with_ansi(false)
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed(),
+    };
     // A second subscriber in one process (a test) is no reason to fail.
-    let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init();
+    let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
 /// How many lines of the log of a service were dropped since it started, because stderr could not
@@ -74,10 +82,9 @@ pub fn dropped_lines() -> u64 {
 
 /// Tells people a line on stderr, whether or not it can take one.
 pub(super) fn tell(line: fmt::Arguments<'_>) {
-    let line = format!("{line}\n");
     match QUEUE.get() {
-        Some(lines) => lines.add(line.as_bytes()),
-        None => drop(Heedless.write(line.as_bytes())),
+        Some(lines) => lines.add(lines.told(&line.to_string()).as_bytes()),
+        None => drop(Heedless.write(format!("{line}\n").as_bytes())),
     }
 }
 
@@ -96,16 +103,13 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let words = panic.payload_as_str().unwrap_or("no text");
     let place = panic.location();
     let place = place.map_or("an unknown place".to_owned(), ToString::to_string);
-    let mut text = lines::line(
-        "ERROR",
-        &format!("thread `{name}` panicked at {place}: {words}"),
-    );
+    let mut text = format!("thread `{name}` panicked at {place}: {words}");
     // If `RUST_BACKTRACE` asks for one.
     let trace = Backtrace::capture();
     if trace.status() == BacktraceStatus::Captured {
-        text.push_str(&format!("{trace}\n"));
+        text.push_str(&format!("\n{trace}"));
     }
-    lines.add(text.as_bytes());
+    lines.add(lines.line("ERROR", &text).as_bytes());
 }
 
 /// Stderr, or nothing where it takes nothing.

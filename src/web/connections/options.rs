@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::proxies::TrustedProxies;
+
 use super::super::certificates::Certificates;
 
 /// How many connections there may be, and how long each may take.
@@ -13,6 +15,9 @@ pub struct ConnectionOptions {
     /// The most connections of one address, or of one IPv6 network of 64 bits; unless given, half
     /// of all.
     pub per_address_max: Option<usize>,
+    /// Whose connections are not counted by their address, since they come for others, and who may say
+    /// from where requests come.
+    pub trusted_proxies: TrustedProxies,
     /// How long a client may take from the connection to the end of its first head, and from the
     /// first byte to the end of every other.
     pub header_wait: Duration,
@@ -39,6 +44,7 @@ impl Default for ConnectionOptions {
         ConnectionOptions {
             count_max: None,
             per_address_max: None,
+            trusted_proxies: TrustedProxies::default(),
             header_wait: Duration::from_secs(10),
             // Longer than proxies keep idle connections to a service (60 s), so that they close
             // first and never send into one that is just being closed.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::super::proxies::TrustedProxies;
 use super::counts::ConnectionCounts;
 use super::descriptors;
 use super::life::{Life, Worth};
@@ -28,6 +29,7 @@ const SAID_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Seats {
     count_max: usize,
     per_address_max: usize,
+    trusted_proxies: TrustedProxies,
     taken: Mutex<Taken>,
     is_stopping: AtomicBool,
     /// When something was last said in the log.
@@ -75,6 +77,7 @@ impl Seats {
         Seats {
             count_max,
             per_address_max,
+            trusted_proxies: options.trusted_proxies.clone(),
             taken: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             said: Mutex::default(),
@@ -109,7 +112,10 @@ impl Seats {
         let address = counted(peer);
         let mut taken = self.taken();
         let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
-        if !taken.make_room(of_address, self.per_address_max, Some(address), now) {
+        // All connections of a proxy have one address, whoever they are for.
+        if !self.trusted_proxies.contains(peer)
+            && !taken.make_room(of_address, self.per_address_max, Some(address), now)
+        {
             return None;
         }
         let count = taken.count;
@@ -368,6 +374,26 @@ mod tests {
         }
         assert!(seats.take(address("10.0.0.1"), now).is_none());
         assert!(seats.take(address("10.0.0.3"), now).is_some());
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_have_any_number_and_makes_room_like_others() {
+        let now = Instant::now();
+        let options = ConnectionOptions {
+            count_max: Some(5),
+            per_address_max: Some(2),
+            trusted_proxies: TrustedProxies::only(["10.0.0.0/24"]).unwrap(),
+            ..ConnectionOptions::default()
+        };
+        let seats = Arc::new(Seats::new(&options, Arc::default()));
+        let proxy = address("::ffff:10.0.0.1");
+        let taken: Vec<_> = (0..4).map(|_| seats.take(proxy, now).unwrap()).collect();
+        taken.iter().for_each(|seat| work(seat, now));
+        let others: Vec<_> = (0..3)
+            .map(|_| seats.take(address("10.0.1.1"), now))
+            .collect();
+        assert!(others[0].is_some() && others[0].as_ref().unwrap().is_unwanted());
+        assert!(!taken.iter().any(|seat| seat.is_unwanted()));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(super) struct Readings {
     pub(super) samples_waiting: u64,
     /// In seconds since 1970.
     pub(super) certificate_until: Option<u64>,
+    pub(super) logins: Logins,
     pub(super) connections: Connections,
     pub(super) process: Process,
     pub(super) lines_dropped: u64,
@@ -40,6 +41,14 @@ pub(super) struct Storage {
     pub(super) totals: Totals,
     pub(super) damaged: u64,
     pub(super) is_writable: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Logins {
+    /// By what was shown.
+    pub(super) failed: [(&'static str, u64); 3],
+    pub(super) slowed: u64,
+    pub(super) refused: u64,
 }
 
 #[derive(Debug)]
@@ -73,6 +82,15 @@ impl Readings {
             is_ready: state.readiness().faults().await.is_empty(),
             samples_waiting: state.samples().len() as u64,
             certificate_until: certificate_until(state),
+            logins: Logins {
+                failed: [
+                    ("app", state.gate().failed.app.get()),
+                    ("token", state.gate().failed.token.get()),
+                    ("key", state.gate().failed.key.get()),
+                ],
+                slowed: state.gate().slowed.get(),
+                refused: state.gate().refused.get(),
+            },
             connections: Connections {
                 open: counts.open(),
                 accepted: counts.accepted.get(),

@@ -31,6 +31,8 @@ struct Counted {
     callers: BTreeSet<String>,
     routes: BTreeMap<String, OfRoute>,
     refusals: BTreeMap<&'static str, u64>,
+    /// What became of what heads say of the client's address.
+    forwarded: BTreeMap<&'static str, u64>,
     open: u64,
 }
 
@@ -71,6 +73,7 @@ pub(super) struct RequestsRead {
     pub(super) answered: Vec<(Answered, u64)>,
     pub(super) routes: Vec<RouteRead>,
     pub(super) refusals: Vec<(&'static str, u64)>,
+    pub(super) forwarded: Vec<(&'static str, u64)>,
     pub(super) open: u64,
 }
 
@@ -84,9 +87,13 @@ pub(super) struct RouteRead {
 }
 
 impl Requests {
-    /// A request has come.
-    pub(in crate::web) fn begun(&self) {
-        self.counted().open += 1;
+    /// A request has come, with this said of its client's address, if anything.
+    pub(in crate::web) fn begun(&self, forwarded: Option<&'static str>) {
+        let mut counted = self.counted();
+        counted.open += 1;
+        if let Some(outcome) = forwarded {
+            *counted.forwarded.entry(outcome).or_default() += 1;
+        }
     }
 
     /// One that had come has ended.
@@ -131,6 +138,11 @@ impl Requests {
                 .refusals
                 .iter()
                 .map(|(cause, n)| (*cause, *n))
+                .collect(),
+            forwarded: counted
+                .forwarded
+                .iter()
+                .map(|(outcome, n)| (*outcome, *n))
                 .collect(),
             open: counted.open,
         }
@@ -215,7 +227,7 @@ mod tests {
         for number in 0..2 * CALLERS_MAX as u64 {
             let id = format!("{number:016x}").parse().unwrap();
             let method = Method::from_bytes(format!("M{number}").as_bytes()).unwrap();
-            requests.begun();
+            requests.begun(None);
             requests.ended(&end(Some(Caller::Key(id)), &method));
         }
         let read = requests.read();
@@ -229,7 +241,7 @@ mod tests {
     #[test]
     fn who_left_has_no_status() {
         let requests = Requests::default();
-        requests.begun();
+        requests.begun(None);
         assert_eq!(requests.read().open, 1);
         let mut left = end(None, &Method::GET);
         (left.status, left.cause) = (None, None);

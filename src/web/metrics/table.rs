@@ -110,6 +110,43 @@ pub(super) static METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "vultus_failed_logins_total",
+        kind: Counter,
+        labels: &["shown"],
+        help: "Log-ins that failed: a wrong secret of an `app`, a `token` that is not ours, a wrong API `key`",
+        read: |all, out| {
+            for (shown, count) in &all.logins.failed {
+                out.count(&[shown], *count);
+            }
+        },
+    },
+    Metric {
+        name: "vultus_logins_slowed_total",
+        kind: Counter,
+        labels: &[],
+        help: "Log-ins, right ones counted, that were looked at later, since many had failed",
+        read: |all, out| out.count(&[], all.logins.slowed),
+    },
+    Metric {
+        name: "vultus_logins_refused_total",
+        kind: Counter,
+        labels: &[],
+        help: "Log-ins that were told 429, since too many of their address waited already",
+        read: |all, out| out.count(&[], all.logins.refused),
+    },
+    Metric {
+        name: "vultus_forwarded_total",
+        kind: Counter,
+        labels: &["outcome"],
+        help: "Requests with `X-Forwarded-For` or `Forwarded`: `believed`, `not_trusted` from who may not \
+               send it, `unclear` if it contradicts itself or is no address",
+        read: |all, out| {
+            for (outcome, count) in &all.requests.forwarded {
+                out.count(&[outcome], *count);
+            }
+        },
+    },
+    Metric {
         name: "vultus_connections_open",
         kind: Gauge,
         labels: &[],

@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::super::auth::credentials;
+use super::super::logins::Shown;
 use super::super::notes::{Caller, Notes};
 use super::super::room::Sender;
 use super::super::state::AppState;
@@ -17,7 +18,12 @@ pub(super) struct Key(pub(super) ApiKey);
 
 impl Key {
     /// What can go wrong with the key itself.
-    pub(super) const FAILURES: &[Code] = &[Code::KeyMissing, Code::KeyInvalid, Code::KeyExpired];
+    pub(super) const FAILURES: &[Code] = &[
+        Code::KeyMissing,
+        Code::KeyInvalid,
+        Code::KeyExpired,
+        Code::TooManyFailed,
+    ];
     /// How [`Key::may`] fails.
     pub(super) const MAY_FAILURES: &[Code] = &[Code::ScopeMissing];
     /// How [`Key::may_use`] fails.
@@ -57,8 +63,13 @@ impl FromRequestParts<AppState> for Key {
                 let detail = "expected the header `Authorization: Bearer` with an API key";
                 Problem::unauthorized(Code::KeyMissing, detail)
             })?;
+        let tried = state
+            .gate()
+            .admit(&parts.extensions, Shown::Key(text))
+            .await?;
         match state.api_keys().authenticate(text, state.clock().now())? {
             ApiKeyProof::Valid(key) => {
+                tried.succeeded();
                 parts.extensions.insert(Sender::Key(key.id));
                 Notes::caller(&parts.extensions, Caller::Key(key.id));
                 Ok(Key(key))
@@ -68,6 +79,7 @@ impl FromRequestParts<AppState> for Key {
                 Err(Problem::unauthorized(Code::KeyExpired, detail))
             }
             ApiKeyProof::Nothing => {
+                tried.failed().await?;
                 let detail = "the API key is malformed, wrong or revoked";
                 Err(Problem::unauthorized(Code::KeyInvalid, detail))
             }

@@ -13,7 +13,7 @@ use super::super::error::{Chain, NO_ROOM_TEXT};
 use super::super::lanes::{Busy, Unidentified};
 use super::super::notes::RefusedFor;
 use super::super::receive::{self, BodyFault};
-use crate::access::{ApiKeyError, Scope};
+use crate::access::{ApiKeyError, Scope, TooManyFailed};
 use crate::engine::{EngineError, Fault};
 use crate::intake::{Cause, IntakeError};
 use crate::partition::{StoreError, is_no_room};
@@ -57,10 +57,11 @@ pub(in super::super) enum Code {
     Internal,
     Busy,
     StorageFull,
+    TooManyFailed,
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 33] = [
+    pub(super) const ALL: [Code; 34] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -94,6 +95,7 @@ impl Code {
         Code::Internal,
         Code::Busy,
         Code::StorageFull,
+        Code::TooManyFailed,
     ];
 
     /// The word in answers, the status, and a title, which is the same for every occurrence.
@@ -179,6 +181,11 @@ impl Code {
             ),
             Code::Internal => ("internal", 500, "The server failed"),
             Code::Busy => ("busy", 503, "The server is too busy"),
+            Code::TooManyFailed => (
+                "too_many_failed",
+                429,
+                "Too many wrong API keys were shown from this address",
+            ),
             Code::StorageFull => ("storage_full", 507, "The disk of the server is full"),
         }
     }
@@ -366,6 +373,13 @@ impl From<BodyFault> for Problem {
     }
 }
 
+impl From<TooManyFailed> for Problem {
+    fn from(error: TooManyFailed) -> Problem {
+        let again_after = HeaderValue::from(TooManyFailed::AGAIN_AFTER_SECONDS);
+        Problem::new(Code::TooManyFailed, error.to_string()).with(header::RETRY_AFTER, again_after)
+    }
+}
+
 impl From<ApiKeyError> for Problem {
     fn from(error: ApiKeyError) -> Problem {
         Problem::internal("to look up an API key", &error)
@@ -446,6 +460,6 @@ mod tests {
             assert!(status.is_client_error() || status.is_server_error());
         }
         // The last one: if another is added behind it, the list must grow.
-        assert_eq!(Code::ALL.len(), Code::StorageFull as usize + 1);
+        assert_eq!(Code::ALL.len(), Code::TooManyFailed as usize + 1);
     }
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use super::super::endpoint::{Endpoint, Routed};
 
 /// The statuses of answers that are errors. A handler lists those that it can have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorStatus {
     BadRequest,
     Unauthorized,
@@ -18,6 +18,7 @@ pub(super) enum ErrorStatus {
     BodyTimeout,
     BodyTooLarge,
     UnknownEncoding,
+    TooManyFailed,
     TokenFull,
     Internal,
     Busy,
@@ -50,7 +51,12 @@ impl ErrorStatus {
                 415,
                 "The body is packed with something else than gzip; `Accept-Encoding` says what is taken",
             ),
-            ErrorStatus::TokenFull => (429, "The token has as many waiting samples as it may"),
+            ErrorStatus::TooManyFailed => (429, "Too many log-ins from this address have failed"),
+            ErrorStatus::TokenFull => (
+                429,
+                "The token has as many waiting samples as it may, or too many log-ins from this \
+                 address have failed",
+            ),
             ErrorStatus::Internal => (500, "The server failed; its log says why"),
             ErrorStatus::Busy => (
                 503,
@@ -64,6 +70,9 @@ impl ErrorStatus {
 /// A handler with what can go wrong with it.
 pub(super) fn endpoint(routed: Routed, failures: &[ErrorStatus]) -> Endpoint {
     Endpoint::new(routed, |operation| {
+        if failures.contains(&ErrorStatus::Unauthorized) {
+            add(operation, ErrorStatus::TooManyFailed);
+        }
         for failure in failures {
             add(operation, *failure);
         }

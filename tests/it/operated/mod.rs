@@ -1,5 +1,7 @@
-//! What those see who run the service: probes and metrics.
+//! What those see who run the service: probes, metrics, the log and failed log-ins.
 
+mod logins;
+mod logs;
 mod metrics;
 mod page;
 mod probes;
