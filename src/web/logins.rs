@@ -62,7 +62,8 @@ impl Gate {
         shown: Shown<'a>,
     ) -> Result<Try<'a>, TooManyFailed> {
         let name = match shown {
-            Shown::App(id) => Some(LoginName::of(id)),
+            // Those of apps have no letter case.
+            Shown::App(id) => Some(LoginName::of(&id.to_ascii_lowercase())),
             Shown::Token => None,
             Shown::Key(key) => Some(LoginName::of(key.get(..KEY_NAME_BYTES).unwrap_or(key))),
         };

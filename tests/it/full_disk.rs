@@ -44,6 +44,9 @@ fn a_full_disk_is_told_and_the_service_goes_on_when_there_is_room() {
     assert!(refused.message(507).contains("full"), "{}", refused.body);
     let status = server.get("status");
     assert_eq!(status.json()["storage"]["good"], false, "{}", status.body);
+    let ready = server.send(Call::new("GET", "/readyz"));
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("\"storage_full\""), "{}", ready.body);
     // What is there is still found.
     let found = server.get(&path);
     assert_eq!(found.status, 200, "{}", found.body);
@@ -58,6 +61,7 @@ fn a_full_disk_is_told_and_the_service_goes_on_when_there_is_room() {
         assert_eq!(enroll(&server, class, &mut told).status, 200, "{class}");
     }
     assert_eq!(server.get("status").json()["storage"]["good"], true);
+    assert_eq!(server.send(Call::new("GET", "/readyz")).status, 200);
     server.kill();
     assert_eq!(enrolled(&data), told);
 }

@@ -1,9 +1,17 @@
 //! `/livez` and `/readyz` in every state.
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::io::{ErrorKind, Read, Write};
+#[cfg(target_os = "linux")]
+use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+#[cfg(target_os = "linux")]
+use crate::cli::text;
 use crate::harness::{Answer, Call, Door, Native, Service, axis};
 
 fn ready(service: &Service) -> Answer {
@@ -123,6 +131,37 @@ fn a_data_directory_that_is_gone_or_another_is_a_reason() {
     let answer = ready(&service);
     assert_eq!(reasons(&answer), ["storage_gone", "server_key"]);
     tells_nothing(&answer, &service);
+}
+
+/// Before, nobody can connect; whoever then can is answered that it is ready.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_port_is_bound_when_the_service_is_ready_and_not_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    // Nobody else is given the port meanwhile: this process has it at another address.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("127.0.0.2:{}", held.local_addr().unwrap().port());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args(["serve", "--data-dir", text(&data), "--listen", &address])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stream = loop {
+        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+        match TcpStream::connect(&address) {
+            Ok(stream) => break stream,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+        }
+    };
+    let request = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }
 
 #[test]
