@@ -139,8 +139,7 @@ fn start_log(verb: &Verb, settings: &Settings) {
         Verb::Serve(_) | Verb::Demo(_) => log::Manner::Queued,
         _ => log::Manner::Direct,
     };
-    let filter = settings.log.clone().unwrap_or(standard);
-    log::start(filter, manner, settings.log_format);
+    log::start(standard, settings.log.clone(), manner, settings.log_format);
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -1,6 +1,6 @@
 //! What a running service takes up when it is told to read its settings again.
 
-use super::open;
+use super::{log, open};
 use crate::config::{Read, Settings, TAKEN_UP};
 use crate::web::AppState;
 
@@ -14,6 +14,7 @@ pub(super) fn reload(
     renew_key(state);
     match reread() {
         Ok(read) => {
+            log::follow(read.settings.log.clone());
             renew_certificates(state, &read.settings);
             state.follow(read.settings.service.policy());
             tell_changes(before, &read.settings);

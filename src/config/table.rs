@@ -59,6 +59,7 @@ const PICTURE_PIXELS: RangeInclusive<usize> = 10_000..=1_000_000_000;
 
 /// What a running service takes up when it is told to read its settings again, by SIGHUP.
 pub const TAKEN_UP: &[&str] = &[
+    "log",
     "tls-cert",
     "tls-key",
     "enroll-quality-min",

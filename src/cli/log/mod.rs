@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use self::lines::Lines;
 use crate::config::LogFormat;
@@ -29,6 +30,15 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(1);
 /// The lines of a service, if one was started: a process has one stderr.
 static QUEUE: OnceLock<Lines> = OnceLock::new();
 
+/// What decides which events are logged, if anything was started.
+static FILTER: OnceLock<Changeable> = OnceLock::new();
+
+struct Changeable {
+    filter: reload::Handle<Targets, Registry>,
+    /// The filter where no other is set.
+    standard: Targets,
+}
+
 /// Who writes lines to stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -38,9 +48,10 @@ pub(super) enum Manner {
     Queued,
 }
 
-/// Logs what passes `filter` from now on. In colour where a person reads it and has not set
-/// [`NO_COLOR`](https://no-color.org).
-pub(super) fn start(filter: Targets, manner: Manner, format: LogFormat) {
+/// Logs what passes the filter that is `set`, or the `standard` one, from now on. In colour where a
+/// person reads it and has not set [`NO_COLOR`](https://no-color.org).
+pub(super) fn start(standard: Targets, set: Option<Targets>, manner: Manner, format: LogFormat) {
+    let (filter, handle) = reload::Layer::new(set.unwrap_or_else(|| standard.clone()));
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_colourful = io::stderr().is_terminal() && !no_color;
     let queue = match manner {
@@ -71,7 +82,23 @@ pub(super) fn start(filter: Targets, manner: Manner, format: LogFormat) {
             .boxed(),
     };
     // A second subscriber in one process (a test) is no reason to fail.
-    let _ = tracing_subscriber::registry().with(layer).try_init();
+    if tracing_subscriber::registry()
+        .with(layer)
+        .try_init()
+        .is_ok()
+    {
+        let filter = handle;
+        let _first = FILTER.set(Changeable { filter, standard });
+    }
+}
+
+/// Logs what passes the filter that is `set`, or the standard one, from now on.
+pub(super) fn follow(set: Option<Targets>) {
+    if let Some(changeable) = FILTER.get() {
+        let filter = set.unwrap_or_else(|| changeable.standard.clone());
+        // It fails only if the subscriber is gone, and then there is no log.
+        let _ = changeable.filter.reload(filter);
+    }
 }
 
 /// How many lines of the log of a service were dropped since it started, because stderr could not

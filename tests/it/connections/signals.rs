@@ -228,6 +228,29 @@ fn a_hangup_changes_what_is_decided() {
 }
 
 #[test]
+fn a_hangup_changes_what_is_logged() {
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(settings.path(), text).unwrap();
+    write("log = 'warn,vultus::cli=info'\n");
+    let process = Process::start(&["--config", settings.path().to_str().unwrap()]);
+    let answered = || {
+        process.connect().ask(STATUS).is(401);
+        process.log().matches("/v1/status").count()
+    };
+    assert_eq!(answered(), 0);
+    write("");
+    process.signal(Signal::HUP);
+    process.says("read the settings again");
+    until(|| answered() > 0);
+    write("log = 'warn,vultus::cli=info'\n");
+    process.signal(Signal::HUP);
+    until(|| process.log().matches("read the settings again").count() == 2);
+    // Lines of before may still be on their way.
+    sleep(Duration::from_millis(200));
+    assert_eq!(answered(), answered());
+}
+
+#[test]
 fn a_hangup_while_stopping_changes_nothing() {
     let mut process = Process::start(&["--stop-wait-seconds", "2"]);
     let mut client = process.connect();
