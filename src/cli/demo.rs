@@ -34,6 +34,8 @@ macro_rules! portrait {
 }
 
 const OBAMA_PORTRAIT: Portrait = portrait!("obama-portrait.jpg");
+/// The bytes of one of them.
+pub(super) const PORTRAIT: &[u8] = OBAMA_PORTRAIT.jpeg;
 const OBAMA_SPEECH: Portrait = portrait!("obama-speech.jpg");
 const OBAMA_WHITE_HOUSE: Portrait = portrait!("obama-white-house.jpg");
 const BIDEN_PORTRAIT: Portrait = portrait!("biden-portrait.jpg");

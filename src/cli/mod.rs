@@ -25,6 +25,7 @@ mod open;
 mod output;
 mod parallel;
 mod pictures;
+mod plan;
 mod reload;
 mod serve;
 mod signals;
@@ -115,6 +116,7 @@ fn run(
         Verb::Inspect(verb) => inspect::run(&verb),
         Verb::Evaluate(verb) => evaluate::run(&verb, settings),
         Verb::Bench(verb) => bench::run(&verb, settings),
+        Verb::Plan(verb) => plan::run(&verb, settings),
         Verb::Load(verb) => load::run(&verb),
         Verb::Config(verb) => config::run(&verb, settings),
         Verb::Doctor(verb) => doctor::run(&verb, Ok(read)),

@@ -16,6 +16,7 @@ use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions, TrustedP
 
 const ALL: &[&str] = &[
     "demo", "serve", "app", "key", "enroll", "identify", "gallery", "inspect", "evaluate", "bench",
+    "plan",
 ];
 /// Those that open a data directory.
 const KEEPING: &[&str] = &["serve", "app", "key", "enroll", "identify", "gallery"];
@@ -29,9 +30,17 @@ const WORKING: &[&str] = &[
     "gallery duplicates",
     "evaluate",
     "bench",
+    "plan",
 ];
 /// Those that search.
-const SEARCHING: &[&str] = &["demo", "serve", "identify", "gallery duplicates", "bench"];
+const SEARCHING: &[&str] = &[
+    "demo",
+    "serve",
+    "identify",
+    "gallery duplicates",
+    "bench",
+    "plan",
+];
 /// Those that look at pictures.
 const SEEING: &[&str] = &[
     "demo",
@@ -40,6 +49,7 @@ const SEEING: &[&str] = &[
     "identify",
     "gallery import",
     "evaluate",
+    "plan",
 ];
 const SERVING: &[&str] = &["serve"];
 /// Those that decide whether somebody is there in person.

@@ -315,3 +315,76 @@ fn every_instruction_set_gives_the_same_bytes() {
         }
     }
 }
+
+/// A report on so many rows, of as few values as there can be.
+fn plan(rows: &str, more: &[&str]) -> Value {
+    let all = [
+        &[
+            "plan",
+            "--rows",
+            rows,
+            "--dim",
+            "16",
+            "--calibration-rows",
+            "2000",
+            "--json",
+        ],
+        more,
+    ]
+    .concat();
+    serde_json::from_str(&success(&vultus(&all))).unwrap()
+}
+
+#[test]
+fn a_plan_grows_with_the_rows_and_says_how_sure_it_is() {
+    let (small, large) = (plan("1000", &[]), plan("2000000000", &["--qps", "1000000"]));
+    assert_eq!(small["calibrated_rows"], 1000);
+    assert_eq!(small["latency"]["probes_per_pass"], 1);
+    let number = |report: &Value, group: &str, name: &str| report[group][name].as_f64().unwrap();
+    for (group, name) in [
+        ("memory", "galleries_bytes"),
+        ("disk", "bytes"),
+        ("disk", "snapshot_bytes"),
+        ("latency", "alone_ms"),
+        ("cores", "searching"),
+    ] {
+        let [small, large] = [&small, &large].map(|report| number(report, group, name));
+        assert!(
+            small > 0.0 && large > small,
+            "{group} {name}: {small} {large}"
+        );
+    }
+    // What no machine can do is said, and is no error.
+    assert!(large["latency"]["expected_ms"].is_null());
+    assert!(number(&large, "cores", "with_embeddings") > 100.0);
+    let table = success(&vultus(&["plan", "--rows", "1000", "--dim", "16"]));
+    for word in ["memory ", "disk ", "cores ", "latency ", "at most "] {
+        assert!(
+            table.lines().any(|line| line.starts_with(word)),
+            "{word}: {table}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_by_name() {
+    for (arguments, flag) in [
+        (&["--rows", "0"][..], "--rows"),
+        (&["--rows", "many"], "--rows"),
+        (&["--rows", "-1"], "--rows"),
+        (&["--rows", "9", "--dim", "15"], "--dim"),
+        (&["--rows", "9", "--dim", "4097"], "--dim"),
+        (&["--rows", "9", "--qps", "0"], "--qps"),
+        (&["--rows", "9", "--qps", "-1"], "--qps"),
+        (&["--rows", "9", "--qps", "NaN"], "--qps"),
+        (&["--rows", "9", "--directory", "/nowhere"], "/nowhere"),
+        (
+            &["--rows", "9", "--calibration-rows", "99"],
+            "--calibration-rows",
+        ),
+        (&["--dim", "16"], "--rows"),
+    ] {
+        let said = failure(&vultus(&[&["plan"], arguments].concat()));
+        assert!(said.contains(flag), "{arguments:?}: {said}");
+    }
+}

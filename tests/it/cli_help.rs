@@ -39,6 +39,7 @@ const WORKING: &[(&str, &str)] = &[
     ("demo", ""),
     ("serve", ""),
     ("bench", ""),
+    ("plan", "--rows 1000 --dim 16"),
     ("load", ""),
     ("evaluate liveness", "faces"),
     ("app create", "--name a --storage bws"),

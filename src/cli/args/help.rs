@@ -305,6 +305,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "plan",
+        [
+            (
+                "A million people with two pictures each",
+                "vultus plan --rows 2000000 --qps 10",
+            ),
+            (
+                "Embeddings of 512 values, as JSON",
+                "vultus plan --rows 1000000 --dim 512 --qps 100 --json",
+            ),
+        ],
+    ),
+    (
         "load",
         [
             (

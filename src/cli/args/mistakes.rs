@@ -99,6 +99,10 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &["dedup", "dedupe", "similar", "pairs", "duplicate"],
         &["gallery duplicates"],
     ),
+    (
+        &["sizing", "capacity", "estimate", "calculate"],
+        &["plan", "bench"],
+    ),
     (&["benchmark", "measure", "perf", "speed"], &["bench"]),
     (&["example", "try", "tour", "quickstart"], &["demo"]),
     (

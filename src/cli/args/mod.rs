@@ -22,7 +22,7 @@ pub(in crate::cli) use self::help::is_quiet;
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};
 pub(in crate::cli) use self::load::{CallKind, Load, Secret, Url};
 pub(in crate::cli) use self::mistakes::explain;
-use self::parse::{cosine, whole};
+use self::parse::{cosine, rate, whole};
 pub(in crate::cli) use self::settings::typed;
 use crate::exchange::Existing;
 use crate::types::{ClassId, PartitionId, StorageName};
@@ -60,6 +60,7 @@ pub(in crate::cli) enum Verb {
     #[command(subcommand)]
     Evaluate(Evaluate),
     Bench(Bench),
+    Plan(Plan),
     Load(Box<Load>),
     #[command(subcommand)]
     Config(Config),
@@ -315,6 +316,36 @@ pub(in crate::cli) struct Bench {
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
+
+/// Say what memory, disk and cores a gallery needs, and how long an answer takes
+///
+/// Measures this machine for a few seconds with made-up templates among the temporary files, of as
+/// many values as are asked for, and scales the times by the rows. Times are those of searches by
+/// themselves: without the network, and without looking at a picture, which is told beside it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Plan {
+    /// Templates that are searched together: people times pictures of each
+    #[arg(long, value_name = "N", value_parser = whole(1..=PLAN_ROWS_MAX))]
+    pub(in crate::cli) rows: usize,
+    /// Values of each; the built-in encoder has 128
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = whole(16_usize..=4_096))]
+    pub(in crate::cli) dim: usize,
+    /// Identifications a second
+    #[arg(long, value_name = "N", default_value_t = 1.0, allow_negative_numbers = true, value_parser = rate)]
+    pub(in crate::cli) qps: f64,
+    /// Templates that are made up to measure, at most those of `--rows` [default: 50 million values]
+    #[arg(long, value_name = "N", value_parser = whole(100_usize..=10_000_000))]
+    pub(in crate::cli) calibration_rows: Option<usize>,
+    /// Where the templates are made [default: the system's directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) directory: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// More templates than people live.
+const PLAN_ROWS_MAX: usize = 100_000_000_000;
 
 /// Show the settings
 #[derive(Debug, Subcommand)]

@@ -32,6 +32,16 @@ pub(super) fn cosine(text: &str) -> Result<f64, String> {
     cosine.ok_or_else(|| "expected a similarity, a number from -1 to 1".to_owned())
 }
 
+/// Reads how many there are in a second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    // NaN is in no range.
+    let rate = text
+        .parse()
+        .ok()
+        .filter(|rate| (0.001..=1e6).contains(rate));
+    rate.ok_or_else(|| "expected a number a second from 0.001 to 1000000".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +59,15 @@ mod tests {
             error,
             "expected a whole number from -2147483648 to 2147483647"
         );
+    }
+
+    #[test]
+    fn rates_are_numbers_within_reason() {
+        assert_eq!(rate("0.5"), Ok(0.5));
+        assert_eq!(rate("1e3"), Ok(1_000.0));
+        for text in ["0", "-1", "NaN", "inf", "1e7", "", "x"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::types::{ClassId, Clock, Embedding, EncoderId, Match, PartitionId};
 pub(in crate::cli) struct Gallery {
     pub(in crate::cli) snapshot: Snapshot,
     pub(in crate::cli) probes: Vec<Probe>,
+    /// What its files took up.
+    pub(in crate::cli) file_bytes: u64,
     /// The most people in an answer.
     limit: usize,
     /// The values of the probes, for the full sort.
@@ -100,12 +102,14 @@ impl Gallery {
             .context("the partition was just made")?;
         let snapshot = partition.snapshot();
         ensure!(snapshot.templates() > 0, "there are no rows to search");
+        let file_bytes = bytes_in(directory.path());
         // What is mapped stays until it is let go; so nothing is left behind, however this ends.
         let closed = directory.close();
         closed.context("cannot remove the directory of the gallery")?;
         Ok(Gallery {
             snapshot,
             probes: embeddings.iter().map(Probe::new).collect(),
+            file_bytes,
             limit,
             embeddings,
         })
@@ -189,6 +193,17 @@ impl Gallery {
         }
         file.flush().with_context(context)
     }
+}
+
+/// What all files in a folder and below it have.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_in(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    });
+    bytes.sum()
 }
 
 fn import(

@@ -99,7 +99,7 @@ fn read(memory: &[u64], pool: &Pool) {
 }
 
 /// The middle one of some numbers; of an even number the upper of the two in the middle.
-pub(super) fn median(numbers: &[f64]) -> f64 {
+pub(in crate::cli) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)

@@ -16,7 +16,7 @@ const AHEAD_SECONDS_MAX: i64 = 60;
 const JUMP_SECONDS_MAX: f64 = 0.5;
 
 /// What the program takes by itself: the networks, the code, and buffers of connections.
-pub(super) const OWN_BYTES: u64 = 250_000_000;
+pub(in crate::cli) const OWN_BYTES: u64 = 250_000_000;
 /// Fewer descriptors are too few for more than a handful of clients.
 const DESCRIPTORS_MIN: u64 = 256;
 /// Fewer are a slip of whoever set the limit.

@@ -12,6 +12,8 @@ mod judge_machine;
 mod judge_service;
 mod port;
 
+pub(super) use self::judge_machine::OWN_BYTES;
+
 use self::facts::Facts;
 use self::finding::{Finding, Verdict};
 use super::args::Doctor;
