@@ -68,6 +68,8 @@ mod native;
 #[cfg(feature = "web")]
 mod operated;
 #[cfg(feature = "web")]
+mod packaging;
+#[cfg(feature = "web")]
 mod packed;
 #[cfg(feature = "web")]
 mod quality;
