@@ -74,9 +74,18 @@ fn a_service_that_runs_is_seen_and_not_disturbed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let registered = Registered::create(&data);
-    let program = Program::start_with(&data, &registered, &[], Stdio::null());
+    let metrics = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let metrics = metrics.to_string();
+    let flags = ["--metrics-listen", metrics.as_str()];
+    let program = Program::start_with(&data, &registered, &flags, Stdio::null());
     let listen = program.url().trim_start_matches("http://").to_owned();
-    let lines = json_lines(&success(&doctor(&data, &["--listen", &listen])));
+    let flags = [&["--listen", &listen][..], &flags].concat();
+    let lines = json_lines(&success(&doctor(&data, &flags)));
+    let answering = lines.iter().filter(|line| line["check"] == "port");
+    assert_eq!(answering.count(), 2, "{lines:?}");
     for (check, part) in [("port", "Vultus answers"), ("in use", "open to change it")] {
         let found = of(&lines, check);
         assert!(found["found"].as_str().unwrap().contains(part), "{found}");
@@ -163,6 +172,26 @@ fn settings_ports_and_folders_that_cannot_be_used_are_told() {
     let net = folder.path().join("net.onnx");
     let embedder = ["--embedder", text(&net), "--embedder-profile", text(&net)];
     wrong(&doctor(&data, &embedder), "networks");
+    let made = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (one, other) = (made(), made());
+    let pem = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let cert = pem("cert.pem", one.cert.pem());
+    for key in [
+        pem("other.pem", other.signing_key.serialize_pem()),
+        missing,
+        cert.clone(),
+    ] {
+        let files = ["--tls-cert", text(&cert), "--tls-key", text(&key)];
+        wrong(&doctor(&data, &files), "certificate");
+    }
+    let key = pem("key.pem", one.signing_key.serialize_pem());
+    let files = ["--tls-cert", text(&cert), "--tls-key", text(&key)];
+    let lines = json_lines(&success(&doctor(&data, &files)));
+    assert_eq!(of(&lines, "certificate")["verdict"], "ok");
     // Variables that set nothing are a warning, which only `--strict` minds.
     let with_slip = |more: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_vultus"))

@@ -367,8 +367,8 @@ pub(in crate::cli) enum Config {
 ///
 /// One line for each thing: settings, clock, processor and instruction set, threads, memory,
 /// descriptors, the data directory with its disk and its permissions, the key for tokens, galleries,
-/// snapshots, the port, networks, and an identification among made-up people whose answers are compared
-/// with a full sort. It takes the flags of `serve`. It changes nothing, and a service
+/// snapshots, the port, the certificate, networks, and an identification among made-up people whose
+/// answers are compared with a full sort. It takes the flags of `serve`. It changes nothing, and a service
 /// may run meanwhile.
 ///
 /// The exit code is 0 if nothing is wrong, also if there are warnings, and 1 if something is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::machine::{Disk, Memory, Mount};
 use crate::kernel::Isa;
 use crate::types::Timestamp;
+use crate::web::Validity;
 
 /// All of it.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Facts {
     /// Nothing if the settings cannot be used: where would it be?
     pub(super) directory: Option<DirectoryFacts>,
     pub(super) store: Option<StoreFacts>,
+    /// From when to when the certificate is valid, or why it cannot be used; nothing if there is none.
+    pub(super) certificate: Result<Option<Validity>, String>,
     pub(super) ports: Vec<PortFacts>,
     pub(super) snapshots: Option<FolderFacts>,
     pub(super) trial: Result<TrialFacts, String>,

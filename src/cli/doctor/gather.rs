@@ -22,6 +22,7 @@ use crate::kernel::Kernel;
 use crate::liveness::LivenessDetector;
 use crate::search::{Options, Plan, Pool};
 use crate::types::Clock;
+use crate::web::Validity;
 
 /// The clock, watched while all else is done.
 struct Watch {
@@ -80,6 +81,7 @@ pub(super) fn gather(read: Result<&Read, &anyhow::Error>) -> Facts {
         descriptors: descriptors(settings),
         memory: Memory::read(),
         ports: if usable { ports(settings) } else { Vec::new() },
+        certificate: certificate(settings),
         snapshots: service.snapshot_dir.as_deref().map(folder),
         trial: trial(settings).map_err(|error| format!("{error:#}")),
         networks: usable.then(|| networks(settings).map_err(|error| format!("{error:#}"))),
@@ -151,23 +153,36 @@ fn descriptors(settings: &Settings) -> DescriptorFacts {
     }
 }
 
+fn certificate(settings: &Settings) -> Result<Option<Validity>, String> {
+    let certificates = open::certificates(settings).map_err(|error| format!("{error:#}"))?;
+    Ok(certificates.map(|certificates| certificates.validity()))
+}
+
 fn ports(settings: &Settings) -> Vec<PortFacts> {
-    vec![PortFacts {
+    let service = PortFacts {
         setting: "listen",
         address: settings.listen.to_string(),
-        state: port_state(settings.listen.as_str()),
-    }]
+        state: port_state(settings.listen.as_str(), &port::SERVICE),
+    };
+    let metrics = settings.metrics_listen.as_ref().map(|listen| PortFacts {
+        setting: "metrics-listen",
+        address: listen.to_string(),
+        state: port_state(listen.as_str(), &port::METRICS),
+    });
+    [Some(service), metrics].into_iter().flatten().collect()
 }
 
 /// Of the first address of the host that the service would take.
-fn port_state(listen: &str) -> PortState {
+fn port_state(listen: &str, question: &port::Question) -> PortState {
     let addresses = match std::net::ToSocketAddrs::to_socket_addrs(listen) {
         Ok(addresses) => addresses,
         Err(error) => return PortState::Unusable(format!("the host cannot be looked up: {error}")),
     };
     let mut addresses: Vec<SocketAddr> = addresses.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    let states = addresses.into_iter().map(port::state);
+    let states = addresses
+        .into_iter()
+        .map(|address| port::state(address, question));
     let mut unusable = None;
     for state in states {
         match state {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::facts::{PortFacts, PortState, SettingsFacts, TrialFacts};
 use super::finding::Finding;
 use crate::cli::output::milliseconds;
+use crate::types::Timestamp;
+use crate::web::{Standing, Validity};
 
 pub(super) fn settings(facts: &SettingsFacts) -> Finding {
     const CHECK: &str = "settings";
@@ -50,6 +52,34 @@ pub(super) fn port(facts: &PortFacts, is_being_written: Option<bool>) -> Finding
             CHECK,
             format!("cannot listen on {found}: {error}"),
             "choose an address of this machine and a port that this user may take (1024 or more)",
+        ),
+    }
+}
+
+pub(super) fn certificate(facts: &Result<Option<Validity>, String>, now: Timestamp) -> Finding {
+    const CHECK: &str = "certificate";
+    let validity = match facts {
+        Err(error) => {
+            let advice = "correct `tls-cert` and `tls-key`: the service would not start";
+            return Finding::wrong(CHECK, error, advice);
+        }
+        Ok(None) => {
+            let found = "none: plain HTTP, for this machine or a proxy that speaks TLS";
+            return Finding::ok(CHECK, found);
+        }
+        Ok(Some(validity)) => *validity,
+    };
+    let Validity { from, until } = validity;
+    let found = format!("valid from {from} until {until}");
+    let advice = "renew it, and send the service SIGHUP";
+    match validity.standing(now) {
+        Standing::Valid => Finding::ok(CHECK, found),
+        Standing::EndsSoon => Finding::warning(CHECK, format!("{found}, which is soon"), advice),
+        Standing::Over => Finding::wrong(CHECK, format!("{found}, which is over"), advice),
+        Standing::TooEarly => Finding::wrong(
+            CHECK,
+            format!("{found}, which has not begun"),
+            "correct the clock, or use another certificate until then",
         ),
     }
 }
@@ -140,6 +170,24 @@ mod tests {
         expect(&of(PortState::Taken, Some(true)), Wrong, "taken");
         let error = "not ours".to_owned();
         expect(&of(PortState::Unusable(error), None), Wrong, "not ours");
+    }
+
+    #[test]
+    fn a_certificate_is_valid_for_a_while() {
+        const DAY: i64 = 86_400;
+        let of = |days: i64| {
+            let [from, until] = [0, 100].map(|day| Timestamp::from_unix_seconds(day * DAY));
+            let now = Timestamp::from_unix_seconds(days * DAY);
+            certificate(&Ok(Some(Validity { from, until })), now)
+        };
+        expect(&of(69), Good, "1970-04-11");
+        expect(&of(71), Warning, "soon");
+        expect(&of(101), Wrong, "over");
+        expect(&of(-1), Wrong, "not begun");
+        let now = Timestamp::from_unix_seconds(0);
+        expect(&certificate(&Ok(None), now), Good, "plain HTTP");
+        let error = "the key is not that of the certificate".to_owned();
+        expect(&certificate(&Err(error), now), Wrong, "`tls-key`");
     }
 
     #[test]

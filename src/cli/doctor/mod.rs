@@ -84,6 +84,10 @@ fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(snapshots.map(|folder| judge_data::snapshots(folder, data_bytes)));
     let ports = facts.ports.iter();
     findings.extend(ports.map(|port| judge_service::port(port, is_being_written)));
+    if facts.directory.is_some() {
+        let now = facts.clock.now;
+        findings.push(judge_service::certificate(&facts.certificate, now));
+    }
     findings.extend(facts.networks.as_ref().map(judge_service::networks));
     findings.push(judge_service::trial(&facts.trial));
     findings

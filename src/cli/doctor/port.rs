@@ -13,11 +13,33 @@ const WAIT: Duration = Duration::from_secs(2);
 /// Whatever answers, no more is read.
 const ANSWER_BYTES_MAX: u64 = 4_096;
 
-pub(super) fn state(address: SocketAddr) -> PortState {
+/// What every Vultus answers to everybody, and by what its answer is known.
+pub(super) struct Question {
+    path: &'static str,
+    /// One of these is in the answer.
+    marks: &'static [&'static str],
+}
+
+/// For the service itself: also what it answers where TLS is spoken.
+pub(super) const SERVICE: Question = Question {
+    path: "/v1/problems",
+    marks: &[
+        "\"problems\":[",
+        "expected TLS on this port, found plain HTTP",
+    ],
+};
+
+/// For the address of its metrics.
+pub(super) const METRICS: Question = Question {
+    path: "/metrics",
+    marks: &["\n# TYPE vultus_", "\n# HELP vultus_"],
+};
+
+pub(super) fn state(address: SocketAddr, question: &Question) -> PortState {
     if address.port() != 0
         && let Ok(stream) = TcpStream::connect_timeout(&reachable(address), WAIT)
     {
-        return match is_vultus(stream) {
+        return match is_vultus(stream, question) {
             true => PortState::Vultus,
             false => PortState::Taken,
         };
@@ -39,21 +61,21 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Asks for what every Vultus answers to everybody.
-fn is_vultus(mut stream: TcpStream) -> bool {
+fn is_vultus(mut stream: TcpStream, question: &Question) -> bool {
+    let Question { path, marks } = question;
     let ask = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(WAIT))?;
         stream.set_write_timeout(Some(WAIT))?;
-        stream.write_all(
-            b"GET /v1/problems HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        )?;
+        // In one piece: who does not speak HTTP reads once, and goes.
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
         Ok(answer)
     };
     let answer = ask().unwrap_or_default();
     let answer = String::from_utf8_lossy(&answer);
-    answer.starts_with("HTTP/1.1 200") && answer.contains("\"problems\":[")
+    marks.iter().any(|mark| answer.contains(mark))
 }
 
 /// Whether this user could listen there. It does not listen, so that a service that starts at the
@@ -91,10 +113,20 @@ mod tests {
     #[test]
     fn who_has_a_port_is_seen_by_the_answer() {
         let ours = "HTTP/1.1 200 OK\r\n\r\n{\"problems\":[]}";
-        assert!(matches!(state(answering(ours)), PortState::Vultus));
+        let with_tls = "HTTP/1.1 400 Bad Request\r\n\r\n\
+            expected TLS on this port, found plain HTTP: https://\n";
+        for ours in [ours, with_tls] {
+            assert!(
+                matches!(state(answering(ours), &SERVICE), PortState::Vultus),
+                "{ours}"
+            );
+        }
+        let metrics = "HTTP/1.1 200 OK\r\n\r\n# HELP vultus_rows Rows.\n# TYPE vultus_rows gauge\n";
+        let found = state(answering(metrics), &METRICS);
+        assert!(matches!(found, PortState::Vultus), "{found:?}");
         for other in ["HTTP/1.1 200 OK\r\n\r\nhello", "SSH-2.0-x\r\n", ""] {
             assert!(
-                matches!(state(answering(other)), PortState::Taken),
+                matches!(state(answering(other), &SERVICE), PortState::Taken),
                 "{other}"
             );
         }
@@ -103,15 +135,15 @@ mod tests {
     #[test]
     fn a_port_that_nobody_has_is_free_also_for_two_who_look() {
         assert!(matches!(
-            state("127.0.0.1:0".parse().unwrap()),
+            state("127.0.0.1:0".parse().unwrap(), &SERVICE),
             PortState::Any
         ));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        assert!(matches!(state(address), PortState::Free));
+        assert!(matches!(state(address, &SERVICE), PortState::Free));
         // An address of documentation, which no machine has.
-        let foreign = state("192.0.2.1:0".parse().unwrap());
+        let foreign = state("192.0.2.1:0".parse().unwrap(), &SERVICE);
         assert!(matches!(foreign, PortState::Unusable(_)), "{foreign:?}");
     }
 }
