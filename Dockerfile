@@ -5,13 +5,13 @@
 #
 # `scripts/packaging.sh` carries these steps out without a daemon, in a clean root: change both together.
 
-FROM docker.io/library/rust:1.95-bookworm AS build
+FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
 RUN cargo build --profile packaging --locked --bin vultus
 
 # The program needs libc and libgcc alone; a shell and coreutils come along for whoever looks inside.
-FROM docker.io/library/debian:bookworm-slim
+FROM debian:bookworm-slim
 COPY --from=build /source/target/packaging/vultus /usr/local/bin/vultus
 COPY LICENSE /usr/share/doc/vultus/LICENSE
 COPY data/models/README.md /usr/share/doc/vultus/models.md

@@ -149,5 +149,5 @@ fn an_image_is_built_of_the_sources_alone() {
     }
     // The toolchain is at least the one that the crate wants.
     let wanted = number(&read("Cargo.toml"), "rust-version = \"1.");
-    assert!(number(&dockerfile, "library/rust:1.") >= wanted);
+    assert!(number(&dockerfile, "FROM rust:1.") >= wanted);
 }

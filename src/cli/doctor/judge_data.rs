@@ -40,6 +40,11 @@ pub(super) fn directory(facts: &DirectoryFacts) -> Finding {
     const CHECK: &str = "data directory";
     let path = facts.path.display();
     match facts.there {
+        // `permissions` says what to do about it.
+        There::Folder if facts.unreadable.is_some() => Finding::skipped(
+            CHECK,
+            format!("`{path}` cannot be looked into by this user"),
+        ),
         There::SomethingElse => Finding::wrong(
             CHECK,
             format!("`{path}` is no folder"),
@@ -358,6 +363,12 @@ mod tests {
             "cannot be made or written",
         );
         expect(&of(There::SomethingElse, true), Wrong, "is no folder");
+        let closed = DirectoryFacts {
+            there: There::Folder,
+            unreadable: Some(("/data".into(), "denied".to_owned())),
+            ..facts()
+        };
+        expect(&directory(&closed), Skipped, "looked into");
     }
 
     #[test]
