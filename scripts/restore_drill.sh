@@ -48,6 +48,17 @@ case $said in
 esac
 
 echo "== from nothing"
+# A container without rights cannot show a machine that has nothing.
+if ! unshare --mount --net --pid --fork --kill-child bash -euc '
+  mount --make-rprivate /
+  mount -t tmpfs none /mnt
+  mkdir /mnt/changed /mnt/scratch /mnt/root
+  mount -t overlay -o lowerdir=/,upperdir=/mnt/changed,workdir=/mnt/scratch none /mnt/root
+  mount -t proc none /mnt/root/proc
+  mount --rbind /dev /mnt/root/dev' 2> "$work/why"; then
+  echo "NOT RUN: no namespaces or mounts here: $(tail -1 "$work/why")"
+  exit
+fi
 old=$work/old
 mkdir "$work/new"
 "$vultus" enroll --data-dir "$old" --partition bws.1 --class 4711 data/faces/obama-portrait.jpg
