@@ -2,33 +2,51 @@
 
 use anyhow::bail;
 
+use super::admin::{self, Context, Holder};
 use super::args::App as Verb;
 use super::exit::Exit;
 use super::{open, output};
 use crate::access::{App, Apps, ServerKey};
 use crate::config::Settings;
+use crate::engine::Engine;
 use crate::types::Clock;
 
 pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = match verb {
-        Verb::Create { .. } => open::engine(settings)?,
-        Verb::List { .. } | Verb::Remove { .. } => open::existing_engine(settings)?,
-    };
-    let mut random = rand::rng();
-    let key = match verb {
-        Verb::Create { .. } => ServerKey::of_store(engine.store(), &mut random)?,
-        // Nothing is hashed, and where the key is lost this is the way out.
-        Verb::List { .. } | Verb::Remove { .. } => ServerKey::random(&mut random),
-    };
-    let apps = Apps::new(engine.store().clone(), &key);
     match verb {
+        Verb::List { json } => {
+            let engine = open::reading_engine(settings)?;
+            list(&known_apps_of(&engine).list()?, *json)?;
+            Ok(Exit::Success)
+        }
+        Verb::Create { .. } => match admin::holder(settings, open::engine)? {
+            Holder::Own(engine) => carry_out(verb, None, &Context::of(*engine)?),
+            Holder::Service(service) => service.run(None),
+        },
+        Verb::Remove { id } => match admin::holder(settings, open::existing_engine)? {
+            Holder::Own(engine) => remove(id, &engine),
+            Holder::Service(service) => service.run(None),
+        },
+    }
+}
+
+/// Creates or removes an app. `input` is what is read from stdin.
+pub(super) fn carry_out(
+    verb: &Verb,
+    _input: Option<&str>,
+    context: &Context,
+) -> anyhow::Result<Exit> {
+    let Context { engine, key } = context;
+    let apps = Apps::new(engine.store().clone(), key);
+    match verb {
+        Verb::List { json } => list(&apps.list()?, *json)?,
+        Verb::Remove { id } => return remove(id, engine),
         Verb::Create {
             name,
             storage,
             partition,
             json,
         } => {
-            let now = Clock::System.now();
+            let (now, mut random) = (Clock::System.now(), rand::rng());
             let (app, secret) = apps.create(name, storage.clone(), *partition, now, &mut random)?;
             if *json {
                 output::json_line(&serde_json::json!({
@@ -43,19 +61,25 @@ pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
                 );
             }
         }
-        Verb::List { json } => list(&apps.list()?, *json)?,
-        Verb::Remove { id } => {
-            let removed = match id.parse() {
-                Ok(id) => apps.remove(id)?,
-                Err(_) => false,
-            };
-            if !removed {
-                bail!("there is no app `{id}`: `vultus app list` shows them");
-            }
-            output::say!("removed app {id}");
-        }
     }
     Ok(Exit::Success)
+}
+
+fn remove(id: &str, engine: &Engine) -> anyhow::Result<Exit> {
+    let removed = match id.parse() {
+        Ok(id) => known_apps_of(engine).remove(id)?,
+        Err(_) => false,
+    };
+    if !removed {
+        bail!("there is no app `{id}`: `vultus app list` shows them");
+    }
+    output::say!("removed app {id}");
+    Ok(Exit::Success)
+}
+
+/// To list and to remove: nothing is hashed, and where the server key is lost this is the way out.
+fn known_apps_of(engine: &Engine) -> Apps {
+    Apps::new(engine.store().clone(), &ServerKey::random(&mut rand::rng()))
 }
 
 fn list(apps: &[App], json: bool) -> anyhow::Result<()> {

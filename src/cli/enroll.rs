@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde::Serialize;
 
+use super::admin::{self, Holder};
 use super::args::Enroll;
 use super::exit::Exit;
 use super::open;
@@ -37,11 +39,17 @@ struct PictureReport<'a> {
 pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     let Found { pictures, passed } = pictures_and_classes(verb)?;
     let (paths, classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
-    let engine = open::engine(settings)?;
+    let holder = admin::holder(settings, open::engine)?;
     let intake = open::intake(settings)?;
     let mut found = pictures::only_faces(&intake, settings.threads, &paths);
     pictures::refuse_unfit(&intake, &classes, &mut found);
-    let likeness = likeness(verb, &engine, intake.encoder(), &classes, &found)?;
+    let likeness = match &holder {
+        Holder::Own(engine) => likeness(verb, engine, intake.encoder(), &classes, &found)?,
+        Holder::Service(_) => {
+            let engine = open::reading_engine(settings)?;
+            likeness(verb, &engine, intake.encoder(), &classes, &found)?
+        }
+    };
     let threshold = intake.profile().one_person_threshold();
     tell_unlike(verb, threshold, &likeness, &classes, &mut found);
 
@@ -58,7 +66,7 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
             templates.entry(*class).or_default().push(template);
         }
     }
-    let kept = enroll(verb, &engine, intake.encoder(), &templates)?;
+    let kept = enroll(verb, &holder, intake.encoder(), &templates)?;
     report(verb, &paths, &classes, &found, &likeness)?;
     tell_passed(verb, &passed)?;
     let accepted = found.iter().filter(|face| face.is_ok()).count();
@@ -160,17 +168,23 @@ impl Kept {
 /// Adds the templates of each class.
 fn enroll(
     verb: &Enroll,
-    engine: &Engine,
+    holder: &Holder,
     encoder: &EncoderId,
     templates: &BTreeMap<ClassId, Vec<NewTemplate>>,
 ) -> anyhow::Result<Kept> {
     let (now, mut kept) = (Clock::System.now(), Kept::default());
     for (class, templates) in templates {
         let bcid = Bcid::new(verb.partition.clone(), *class);
-        let enrolled = if verb.replace {
-            engine.replace(&bcid, encoder, templates, now)?
-        } else {
-            engine.enroll(&bcid, encoder, templates, now)?
+        let enrolled = match holder {
+            Holder::Service(service) => {
+                let enrolled = service.enroll(&bcid, encoder, templates, verb.replace);
+                enrolled
+                    .with_context(|| format!("enrolling {bcid}; those before it are enrolled"))?
+            }
+            Holder::Own(engine) if verb.replace => {
+                engine.replace(&bcid, encoder, templates, now)?
+            }
+            Holder::Own(engine) => engine.enroll(&bcid, encoder, templates, now)?,
         };
         kept.added += enrolled.added;
         kept.known += enrolled.known;

@@ -2,8 +2,10 @@
 //!
 //! Data goes to stdout, talk and progress to stderr. A reader that closes stdout early is no error.
 
+mod admin;
 mod app;
 mod args;
+mod away;
 mod bench;
 mod completions;
 mod config;

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::away::{self, Channel};
 use crate::exchange::Length;
 use crate::partition::LeftAlone;
 
@@ -83,6 +84,14 @@ fn digits(path: &Path) -> String {
     digits
 }
 
+/// Writes to stdout, or to where this thread says something.
+fn print(bytes: &[u8]) -> io::Result<()> {
+    match away::send(Channel::Out, bytes) {
+        Some(sent) => sent,
+        None => io::stdout().lock().write_all(bytes),
+    }
+}
+
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
 /// From now on, says nothing that is neither an error nor an answer.
@@ -90,9 +99,9 @@ pub(super) fn be_quiet() {
     IS_QUIET.store(true, Ordering::Relaxed);
 }
 
-/// Whether [`be_quiet`] was called.
+/// Whether [`be_quiet`] was called, or the process that this thread says something for is quiet.
 pub(super) fn is_quiet() -> bool {
-    IS_QUIET.load(Ordering::Relaxed)
+    away::is_quiet().unwrap_or_else(|| IS_QUIET.load(Ordering::Relaxed))
 }
 
 /// Tells people on stderr what was done. Errors and what was refused are told with [`tell!`], since
@@ -118,7 +127,7 @@ pub(super) use {say, tell};
 pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
     line.push(b'\n');
-    io::stdout().lock().write_all(&line)
+    print(&line)
 }
 
 /// Lets `print` print many pieces at once.
@@ -132,7 +141,7 @@ pub(super) fn buffered(
 
 /// Prints text and ends the line.
 pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{}", text.as_ref())
+    print(format!("{}\n", text.as_ref()).as_bytes())
 }
 
 /// A table with these columns; all but the first are aligned to the right.
@@ -147,7 +156,7 @@ pub(super) fn table(columns: &[&str]) -> Table {
 
 /// A bar with rate and time left; drawn on stderr, and only if that is a terminal.
 pub(super) fn progress(length: usize, what: &'static str) -> ProgressBar {
-    let target = match is_quiet() {
+    let target = match away::is_quiet().is_some() || is_quiet() {
         true => ProgressDrawTarget::hidden(),
         false => ProgressDrawTarget::stderr(),
     };

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use tokio::net::{TcpListener, lookup_host};
 
+use super::admin::{Administration, Context};
 use super::exit::Exit;
 use super::{log, open, output, reload, signals};
 use crate::access::ServerKey;
@@ -14,6 +15,7 @@ use crate::engine::Engine;
 use crate::face::FacePipeline;
 use crate::liveness::LivenessDetector;
 use crate::partition::{Maintenance, MaintenanceOptions};
+use crate::search::Pool;
 use crate::types::Clock;
 use crate::web::{self, AppState, Certificates};
 
@@ -57,6 +59,8 @@ pub(super) fn run(
         let stop = signals::watch(stop_wait, move || {
             reload::reload(&reloaded, &before, &reread);
         })?;
+        // Before it is told: who is told may give a command at once. Until the service has stopped.
+        let _administration = Administration::start(administered(&settings, &state)?);
         let mut ready = serde_json::json!({ "listening": url });
         if let Some(metrics) = &metrics {
             ready["metrics"] = format!("http://{}/metrics", metrics.address).into();
@@ -124,6 +128,17 @@ impl Metrics {
             None => std::future::pending().await,
         }
     }
+}
+
+/// What commands work with: the same data directory, and threads of their own, which no search waits
+/// for.
+fn administered(settings: &Settings, state: &AppState) -> anyhow::Result<Context> {
+    let store = state.engine().store().clone();
+    let threads = settings.threads.div_ceil(2);
+    Ok(Context {
+        engine: Engine::new(store, Pool::new(threads)).with_kernel(settings.kernel()?),
+        key: state.server_key().clone(),
+    })
 }
 
 /// Lets there be as many connections as the system allows: the usual soft limit of 1,024 is meant

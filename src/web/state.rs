@@ -299,6 +299,11 @@ impl AppState {
         &self.0.connections
     }
 
+    /// The key that the service began with: what secrets are hashed with stays the same.
+    pub(crate) fn server_key(&self) -> &ServerKey {
+        &self.0.key
+    }
+
     pub(super) fn tokens(&self) -> &Tokens {
         &self.0.tokens
     }

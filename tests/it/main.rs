@@ -1,6 +1,8 @@
 //! The integration tests: one binary, linked once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(all(feature = "web", target_os = "linux"))]
+mod administration;
 #[cfg(feature = "web")]
 mod bombs;
 #[cfg(feature = "web")]

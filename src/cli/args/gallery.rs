@@ -199,8 +199,8 @@ pub(in crate::cli) struct Repair {
 
 /// Write galleries anew without removed templates, in as few files as possible
 ///
-/// The service does so by itself, little by little. This does all of it at once, while no service
-/// runs.
+/// The service does so by itself, little by little. This does all of it at once, also beside a
+/// service.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Compact {
     /// One gallery [default: all]
@@ -214,7 +214,7 @@ pub(in crate::cli) struct Compact {
 /// Remove people, and overwrite all that is stored of them before returning
 ///
 /// Copies may remain where this program has no say: in snapshots, exports and backups, in blocks
-/// that a disk or a file system has put aside, in swapped memory. Runs while no service does.
+/// that a disk or a file system has put aside, in swapped memory.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Erase {
     /// The gallery, such as bws.1

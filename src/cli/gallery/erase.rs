@@ -3,10 +3,12 @@
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::cli::admin::{self, Holder};
 use crate::cli::args::Erase;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
+use crate::engine::Engine;
 use crate::partition::{Erased, Pace};
 
 #[derive(Serialize)]
@@ -17,11 +19,22 @@ struct ErasedClass {
 }
 
 pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = open::existing_engine(settings)?;
-    let partition = open::partition(&engine, &verb.partition)?;
+    match admin::holder(settings, open::existing_engine)? {
+        Holder::Own(engine) => carry_out(verb, &engine, &Pace::unlimited()),
+        Holder::Service(service) => service.run(None),
+    }
+}
+
+/// Removes and overwrites, at this pace.
+pub(in crate::cli) fn carry_out(
+    verb: &Erase,
+    engine: &Engine,
+    pace: &Pace,
+) -> anyhow::Result<Exit> {
+    let partition = open::partition(engine, &verb.partition)?;
     let mut exit = Exit::Success;
     for class in &verb.class {
-        let erased = engine.store().erase(&partition, *class, &Pace::unlimited());
+        let erased = engine.store().erase(&partition, *class, pace);
         let erased = erased.with_context(|| match partition.snapshot().contains(*class) {
             Ok(false) => format!(
                 "class {class} of {} is in no answer any more, and what is stored of it is not overwritten yet: run this again when the cause is gone",

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::picture_source;
+use crate::cli::admin::{self, Holder};
 use crate::cli::args::Import;
 use crate::cli::exit::Exit;
 use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::engine::{
-    Engine, ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source, none_refused,
-};
+use crate::engine::{ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source, none_refused};
 use crate::exchange::{RefusedFile, RefusedItem, Source, SourceOptions, open_source_with};
 use crate::partition::Store;
 use crate::search::Pool;
@@ -94,29 +93,31 @@ fn import(
         Some(path) => path.clone(),
         None => default_report(source.name()),
     };
-    let engine = open::engine(settings)?;
+    let holder = admin::holder(settings, open::engine)?;
     let options = ImportOptions {
         existing: verb.existing(),
         refused: (!verb.all_or_nothing).then_some(&*report),
     };
     let bar = output::progress_of(source.length(), "importing");
     let mut begun = false;
-    let imported = engine.import(
-        &verb.partition,
-        encoder,
-        &mut *source,
-        options,
-        Clock::System.now(),
-        |_, position| {
-            if !begun {
-                // What was done before says nothing of the time that is left.
-                bar.set_position(position);
-                bar.reset_eta();
-            }
-            begun = true;
+    let mut advance = |position| {
+        if !begun {
+            // What was done before says nothing of the time that is left.
             bar.set_position(position);
-        },
-    );
+            bar.reset_eta();
+        }
+        begun = true;
+        bar.set_position(position);
+    };
+    let (id, source) = (&verb.partition, &mut *source);
+    let imported = match &holder {
+        Holder::Own(engine) => {
+            let (now, progress) = (Clock::System.now(), |_: &_, at| advance(at));
+            let imported = engine.import(id, encoder, source, options, now, progress);
+            imported.map_err(anyhow::Error::from)
+        }
+        Holder::Service(service) => service.import(id, encoder, source, options, advance),
+    };
     bar.finish_and_clear();
     let imported = if begun {
         imported.context("the import stopped; --resume goes on after what is certain")?
@@ -125,17 +126,20 @@ fn import(
     };
     // Of ready embeddings nobody knows which are good: they come in as they are.
     if !verb.source.pictures.is_empty() || verb.source.manifest.is_some() {
-        keep_best(verb, &engine)?;
+        keep_best(verb, &holder)?;
     }
     Ok((imported, Some(report)))
 }
 
 /// Leaves each person the templates that an enrolment would.
-fn keep_best(verb: &Import, engine: &Engine) -> anyhow::Result<()> {
-    let Some(gallery) = engine.enrolled(&verb.partition)? else {
-        return Ok(());
+fn keep_best(verb: &Import, holder: &Holder) -> anyhow::Result<()> {
+    let removed = match holder {
+        Holder::Own(engine) => {
+            let gallery = engine.enrolled(&verb.partition)?;
+            gallery.map_or(Ok(0), |gallery| gallery.keep_best(Clock::System.now()))?
+        }
+        Holder::Service(service) => service.keep_best(&verb.partition)?,
     };
-    let removed = gallery.keep_best(Clock::System.now())?;
     if removed > 0 {
         let templates = output::count(removed, "template", "templates");
         output::say!(

@@ -13,6 +13,8 @@ mod restore;
 mod snapshot;
 mod verify;
 
+pub(super) use self::compact::carry_out as compact;
+pub(super) use self::erase::carry_out as erase;
 use super::args::Gallery;
 use super::exit::Exit;
 use crate::config::Settings;

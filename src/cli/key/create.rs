@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::access::{ApiKey, NewApiKey, Reach};
+use crate::access::{ApiKey, ApiKeys, NewApiKey, Reach};
+use crate::cli::admin::{self, Context, Holder};
 use crate::cli::args::CreateKey;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
@@ -12,8 +13,15 @@ use crate::types::{Clock, PartitionId};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn run(verb: &CreateKey, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = open::engine(settings)?;
-    let keys = super::keys_of(&engine)?;
+    match admin::holder(settings, open::engine)? {
+        Holder::Own(engine) => carry_out(verb, &Context::of(*engine)?),
+        Holder::Service(service) => service.run(None),
+    }
+}
+
+/// Creates the key.
+pub(in crate::cli) fn carry_out(verb: &CreateKey, context: &Context) -> anyhow::Result<Exit> {
+    let keys = ApiKeys::new(context.engine.store().clone(), &context.key);
     let now = Clock::System.now();
     let new = NewApiKey {
         name: verb.name.clone(),

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::types::{Clock, Timestamp};
 
 pub(super) fn run(verb: &ListKeys, settings: &Settings) -> anyhow::Result<Exit> {
-    let engine = open::existing_engine(settings)?;
+    let engine = open::reading_engine(settings)?;
     let keys = super::known_keys_of(&engine).list()?;
     if verb.json {
         keys.iter()

@@ -5,6 +5,8 @@ mod list;
 mod revoke;
 mod rotate;
 
+pub(super) use self::create::carry_out as create;
+pub(super) use self::revoke::carry_out as revoke;
 use super::args::Key;
 use super::exit::Exit;
 use crate::access::{ApiKeys, ServerKey};
@@ -18,13 +20,6 @@ pub(super) fn run(verb: &Key, settings: &Settings) -> anyhow::Result<Exit> {
         Key::List(verb) => list::run(verb, settings),
         Key::Revoke(verb) => revoke::run(verb, settings),
     }
-}
-
-/// To make keys with.
-fn keys_of(engine: &Engine) -> anyhow::Result<ApiKeys> {
-    let store = engine.store();
-    let key = ServerKey::of_store(store, &mut rand::rng())?;
-    Ok(ApiKeys::new(store.clone(), &key))
 }
 
 /// To list and to revoke: nothing is hashed, and where the server key is lost this is the way out.

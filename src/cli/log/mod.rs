@@ -22,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
 use self::lines::Lines;
+use super::away::{self, Channel};
 use crate::config::LogFormat;
 
 /// How long the end of the program waits for a reader of stderr that stalls.
@@ -109,10 +110,19 @@ pub fn dropped_lines() -> u64 {
 
 /// Tells people a line on stderr, whether or not it can take one.
 pub(super) fn tell(line: fmt::Arguments<'_>) {
+    // What cannot be told cannot be complained of either.
+    if away::send(Channel::Err, format!("{line}\n").as_bytes()).is_some() {
+        return;
+    }
     match QUEUE.get() {
         Some(lines) => lines.add(lines.told(&line.to_string()).as_bytes()),
         None => drop(Heedless.write(format!("{line}\n").as_bytes())),
     }
+}
+
+/// Writes to stderr what another process has said there, whether or not it can take it.
+pub(super) fn pass_on(bytes: &[u8]) {
+    drop(Heedless.write(bytes));
 }
 
 /// Waits a moment for lines that are not written yet. The last thing that a program does.

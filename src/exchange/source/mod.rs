@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::lines::{Line, LineReader};
 use super::npy::whole_number;
@@ -207,7 +207,7 @@ pub struct RefusedItem {
 }
 
 /// Why an item is refused, and where it can be found if its number does not say it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The number of its line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]

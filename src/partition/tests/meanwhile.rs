@@ -1,6 +1,8 @@
 //! What others do between two looks of one call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::workload::Operation::{Enroll, Remove, Seal};
 use super::workload::{Model, Operation, partition};
@@ -62,4 +64,31 @@ fn an_enrolment_looks_at_one_snapshot_whatever_others_do_meanwhile() {
         };
         assert_eq!(counts(&found), counts(&expected), "{meanwhile:?}");
     }
+}
+
+#[test]
+fn compacting_and_erasing_come_to_an_end_while_others_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(directory.path()).unwrap());
+    let mut model = Model::default();
+    Enroll(0, 1, 2, ALL).run(&store, &mut model).unwrap();
+    Seal(0).run(&store, &mut model).unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut model = Model::default();
+            while !stop.load(Ordering::Relaxed) {
+                for operation in [Enroll(0, 7, 1, ALL), Seal(0), Remove(0, 7)] {
+                    operation.run(&store, &mut model).unwrap();
+                }
+            }
+        });
+        let mut own = model.clone();
+        for operation in [Operation::Compact(0), Operation::Erase(0, 1)] {
+            operation.run(&store, &mut own).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let found = Model::of(&store).unwrap();
+    assert!(found.templates.keys().all(|(_, class)| *class == 7));
 }

@@ -10,7 +10,7 @@
 //! 3. Readers get a snapshot with the new segment; when the last reader of the old ones is gone,
 //!    their removed rows are overwritten and they are deleted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use super::compaction::{Choice, SegmentStats, choose, choose_thoroughly};
@@ -72,33 +72,45 @@ impl Partition {
     }
 
     /// Puts the partition in the best order there is: the tail sealed, removed rows gone, as few
-    /// segments as their size allows.
+    /// segments as their size allows. What others enrol or remove meanwhile may be left as it is:
+    /// otherwise there would be no end of it.
     ///
     /// # Errors
     ///
     /// As [`Partition::seal`], and if the work is to stop. What was done until then stays.
     pub fn compact(&self, pace: &Pace) -> Result<Compacted, StoreError> {
         let mut total = Compacted::default();
-        while let Some(done) = self.compact_by(choose_thoroughly, pace)? {
-            total.add(done);
+        // The tail becomes one more. A merge leaves fewer, and each of them is made anew once.
+        let segments = stats(&self.snapshot()).len() + 1;
+        for _ in 0..=2 * segments {
+            match self.compact_by(choose_thoroughly, pace)? {
+                Some(done) => total.add(done),
+                None => break,
+            }
         }
         Ok(total)
     }
 
-    /// Makes every segment with a removed row anew.
+    /// Makes every segment anew that has a removed row now.
     pub(in crate::partition) fn rewrite_removed(&self, pace: &Pace) -> Result<(), StoreError> {
-        let removed = |_: usize, segments: &[SegmentStats]| {
-            let mut segments = segments.iter();
-            let found = segments.find(|stats| stats.removed > 0);
-            found.map_or(Choice::Nothing, |stats| Choice::Merge(vec![stats.segment]))
+        // One that is being made of the tail may hold what was removed since it was begun.
+        drop(self.sealing.lock());
+        // Those that are made from now on are without what is removed now.
+        let mut now: Option<BTreeSet<u64>> = None;
+        let mut removed = |_: usize, segments: &[SegmentStats]| {
+            let with_removed = segments.iter().filter(|stats| stats.removed > 0);
+            let mut with_removed = with_removed.map(|stats| stats.segment);
+            let now = now.get_or_insert_with(|| with_removed.clone().collect());
+            let found = with_removed.find(|segment| now.contains(segment));
+            found.map_or(Choice::Nothing, |segment| Choice::Merge(vec![segment]))
         };
-        while self.compact_by(removed, pace)?.is_some() {}
+        while self.compact_by(&mut removed, pace)?.is_some() {}
         Ok(())
     }
 
     fn compact_by(
         &self,
-        choose: impl Fn(usize, &[SegmentStats]) -> Choice,
+        choose: impl FnOnce(usize, &[SegmentStats]) -> Choice,
         pace: &Pace,
     ) -> Result<Option<Compacted>, StoreError> {
         // A panic of the last one left at most a file that nobody names.

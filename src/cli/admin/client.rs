@@ -1,0 +1,261 @@
+//! The side of the command.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use serde::de::DeserializeOwned;
+
+use super::wire::{
+    self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, Kind, Run, Template,
+};
+use super::{pieces, socket};
+use crate::cli::exit::Exit;
+use crate::cli::log;
+use crate::config::Settings;
+use crate::engine::{Engine, ImportOptions, Imported};
+use crate::exchange::{Existing, Job, Source};
+use crate::partition::{Enrolled, NewTemplate, StoreError};
+use crate::types::{Bcid, EncoderId, PartitionId};
+
+/// How often, and how long each time, a data directory is waited for that another process is just
+/// opening or about to leave.
+const TRIES: usize = 30;
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// Who has a data directory open to change it.
+pub(in crate::cli) enum Holder {
+    /// This process.
+    Own(Box<Engine>),
+    /// A service, which does what it is asked.
+    Service(Remote),
+}
+
+/// A service that runs in another process.
+#[derive(Debug)]
+pub(in crate::cli) struct Remote {
+    data: PathBuf,
+}
+
+/// Opens the data directory with `open`, or connects to the service that has it.
+///
+/// # Errors
+///
+/// If another process has it that is no service, the service is that of another user, or as `open`.
+pub(in crate::cli) fn holder(
+    settings: &Settings,
+    open: impl Fn(&Settings) -> anyhow::Result<Engine>,
+) -> anyhow::Result<Holder> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        if socket::connect(&settings.data_dir)?.is_some() {
+            let data = settings.data_dir.clone();
+            return Ok(Holder::Service(Remote { data }));
+        }
+        match open(settings) {
+            Ok(engine) => return Ok(Holder::Own(Box::new(engine))),
+            // A service that is starting, or another command that is soon done.
+            Err(error) if is_locked(&error) && tries < TRIES => thread::sleep(TRY_AGAIN),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let cause = cause.downcast_ref::<StoreError>();
+        matches!(cause, Some(StoreError::Locked { .. }))
+    })
+}
+
+impl Remote {
+    /// Has the service do what this process was started to do. Prints what it says, and returns how
+    /// it ended. `input` is what the verb reads from stdin.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be done, or the service does not say whether it is done.
+    pub(in crate::cli) fn run(&self, input: Option<String>) -> anyhow::Result<Exit> {
+        let text = |argument: std::ffi::OsString| {
+            let argument = argument.into_string();
+            argument.map_err(|it| anyhow!("`{}` is no text", it.display()))
+        };
+        let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(text).collect();
+        let directory = std::env::current_dir().context("asking where this is")?;
+        let ask = Ask::Run(Run {
+            arguments: arguments?,
+            directory: text(directory.into_os_string())?,
+            input,
+        });
+        match self.ask(&ask)? {
+            (Kind::Exit, code) => match code[..] {
+                [0] => Ok(Exit::Success),
+                [1] => Ok(Exit::No),
+                _ => Ok(Exit::Error),
+            },
+            (_, text) => bail!("{}", String::from_utf8_lossy(&text)),
+        }
+    }
+
+    /// Has the service enrol a class: [`Engine::enroll`], or [`Engine::replace`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or if the service does not say whether it is done.
+    pub(in crate::cli) fn enroll(
+        &self,
+        bcid: &Bcid,
+        encoder: &EncoderId,
+        templates: &[NewTemplate],
+        replace: bool,
+    ) -> anyhow::Result<Enrolled> {
+        let template = |new: &NewTemplate| Template {
+            value_bits: new
+                .embedding
+                .values()
+                .iter()
+                .map(|it| it.to_bits())
+                .collect(),
+            quality_bits: new.quality.to_bits(),
+        };
+        let enrolled: EnrolledClass = self.answer(&Ask::Enroll(Enroll {
+            partition: bcid.partition.to_string(),
+            class: bcid.class.0,
+            encoder: encoder.clone(),
+            replace,
+            templates: templates.iter().map(template).collect(),
+        }))?;
+        Ok(Enrolled {
+            added: enrolled.added,
+            known: enrolled.known,
+            removed: enrolled.removed,
+            templates: enrolled.templates,
+        })
+    }
+
+    /// Has the service import what this process reads: [`Engine::import`], with the same meaning of
+    /// `options`. `progress` is told the position in the source after each piece.
+    ///
+    /// # Errors
+    ///
+    /// As there, or if the service does not say whether it is done: what is durable is whole pieces.
+    pub(in crate::cli) fn import(
+        &self,
+        partition: &PartitionId,
+        encoder: &EncoderId,
+        source: &mut dyn Source,
+        options: ImportOptions<'_>,
+        mut progress: impl FnMut(u64),
+    ) -> anyhow::Result<Imported> {
+        let text = |path: &Path| -> anyhow::Result<String> {
+            let path = std::path::absolute(path).context("asking where this is")?;
+            let path = path.canonicalize().unwrap_or(path).into_os_string();
+            let path = path.into_string();
+            path.map_err(|path| anyhow!("`{}` is no text", path.display()))
+        };
+        let facts = source.describe(Job::new());
+        let facts = facts
+            .facts()
+            .map(|(name, value)| (name.into(), value.into()));
+        let ask = Ask::Import(Import {
+            partition: partition.to_string(),
+            encoder: encoder.clone(),
+            name: text(source.name())?,
+            dimension: source.dimension(),
+            items_per_commit: source.items_per_commit(),
+            facts: facts.collect(),
+            existing: match options.existing {
+                Existing::Refuse => ExistingImport::Refuse,
+                Existing::Resume => ExistingImport::Resume,
+                Existing::Overwrite => ExistingImport::Overwrite,
+            },
+            report: options.refused.map(text).transpose()?,
+        });
+        let last = self.converse(&ask, |stream, kind, bytes| {
+            if kind == Kind::Skip {
+                let count = bytes.try_into().map(u64::from_le_bytes);
+                return Ok(source.skip(count.context("reading what the service asks")?)?);
+            }
+            let piece = source.next_piece()?;
+            pieces::send(stream, piece.as_deref())?;
+            progress(source.position());
+            Ok(())
+        })?;
+        let imported: ImportedItems = answer_of(last)?;
+        Ok(Imported {
+            items: imported.items,
+            accepted: imported.accepted,
+            refused: imported.refused,
+            earlier: imported.earlier,
+        })
+    }
+
+    /// Has the service leave each person of a partition the templates that an enrolment would.
+    /// Returns how many gave way.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be done, or the service does not say whether it is done.
+    pub(in crate::cli) fn keep_best(&self, partition: &PartitionId) -> anyhow::Result<usize> {
+        self.answer(&Ask::KeepBest(partition.to_string()))
+    }
+
+    fn answer<T: DeserializeOwned>(&self, ask: &Ask) -> anyhow::Result<T> {
+        answer_of(self.ask(ask)?)
+    }
+
+    fn ask(&self, ask: &Ask) -> anyhow::Result<(Kind, Vec<u8>)> {
+        self.converse(ask, |_, _, _| {
+            bail!("the service asks for what there is not")
+        })
+    }
+
+    /// Asks, prints what is to be printed, has `reply` answer what the service asks for, and
+    /// returns the last frame.
+    fn converse(
+        &self,
+        ask: &Ask,
+        mut reply: impl FnMut(&mut UnixStream, Kind, &[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Kind, Vec<u8>)> {
+        let stream = socket::connect(&self.data)?;
+        let mut stream =
+            stream.context("the service ended before it was asked: nothing is done")?;
+        // What went wrong it says better than the system does.
+        let sent = wire::send(&mut stream, ask);
+        loop {
+            match wire::next(&mut stream) {
+                Ok(Some((Kind::Out, bytes))) => io::stdout().lock().write_all(&bytes)?,
+                Ok(Some((Kind::Err, bytes))) => log::pass_on(&bytes),
+                Ok(Some((kind @ (Kind::Next | Kind::Skip), bytes))) => {
+                    reply(&mut stream, kind, &bytes)?;
+                }
+                Ok(Some(last)) => return Ok(last),
+                Ok(None) => {
+                    sent.context("asking the service")?;
+                    bail!(
+                        "the service ended before it said whether this is done: start it, look \
+                         whether it is, and give the command again if it is not"
+                    );
+                }
+                Err(error) => {
+                    return Err(error).context(
+                        "the service ended in the middle of its answer: start it, and look whether \
+                         this is done",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn answer_of<T: DeserializeOwned>((kind, bytes): (Kind, Vec<u8>)) -> anyhow::Result<T> {
+    match kind {
+        Kind::Answer => serde_json::from_slice(&bytes).context("reading what the service answered"),
+        _ => bail!("{}", String::from_utf8_lossy(&bytes)),
+    }
+}
