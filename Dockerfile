@@ -8,7 +8,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --profile packaging --locked --bin vultus
+RUN packaging/build.sh
 
 # The program needs libc and libgcc alone; a shell and coreutils come along for whoever looks inside.
 FROM debian:bookworm-slim

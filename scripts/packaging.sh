@@ -5,9 +5,9 @@
 # Needs root, python3, and a built or buildable `vultus`; set VULTUS to use another binary. mmdebstrap, strace and
 # systemd are installed with apt-get when they are missing.
 #
-# Not covered: the build inside the image, which is `cargo build --profile packaging` (without VULTUS, the program
-# of the profile `packaging` is taken if there is one, else that of `release`, stripped: the same but for the
-# optimisation across crates), and the base images of the registry, of which the packages are those of Debian.
+# Not covered: the build inside the image, which is `packaging/build.sh` (without VULTUS, the program that it makes is
+# taken if there is one and must have at most 75 MB, else that of `release`, stripped: larger by what the optimisation
+# across crates and the linker save), and the base images of the registry, of which the packages are those of Debian.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
