@@ -19,18 +19,51 @@ pub(super) const AREA: &str = "apps";
 const SECRET_BYTES: usize = 18;
 /// What is hashed beside the secret, so that a hash fits one app and one purpose only.
 const SECRET_PURPOSE: &[u8] = b"app secret";
+/// The same where the id is no GUID: the bytes of one may be those of the other.
+const OTHER_SECRET_PURPOSE: &[u8] = b"app secret of another id";
 
-/// The public name of an app: a GUID, written in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AppId(Uuid);
+/// The public name of an app: a GUID, written in lower case, or one that another service gave it,
+/// such as `1234567890.12345.app.bioid.com`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppId(Arc<str>);
 
 /// A text is not an App-ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the App-ID is not a GUID such as `3b241101-e2bb-4255-8caf-4136c566a962`")]
-pub struct ParseAppIdError;
+#[non_exhaustive]
+pub enum ParseAppIdError {
+    /// There is nothing, or too much.
+    #[error("an App-ID has 1 to {max} bytes", max = AppId::BYTES_MAX)]
+    Length,
+    /// Basic credentials end it there.
+    #[error("an App-ID has no colon: Basic credentials could not carry it")]
+    Colon,
+    /// A space, or a character that cannot be seen.
+    #[error("an App-ID has no spaces and no control characters")]
+    Odd,
+}
 
-/// What an app proves itself with: 24 base64 characters. Shown once, when the app is created.
+/// What an app proves itself with: 24 base64 characters, or what it had at another service. Shown
+/// once, when the app is created.
 pub struct AppSecret(String);
+
+/// A text cannot be the secret of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppSecretError {
+    /// Too short to be hard to guess, or too long.
+    #[error(
+        "the secret has {found} characters, and {min} to {max} are allowed",
+        min = AppSecret::LENGTH_MIN,
+        max = AppSecret::LENGTH_MAX
+    )]
+    Length {
+        /// How many it has.
+        found: usize,
+    },
+    /// More than one line, or a character that cannot be seen.
+    #[error("the secret is one line without control characters")]
+    Odd,
+}
 
 /// A program that uses the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +94,12 @@ pub enum AppError {
     /// The name of a new app has the wrong length or a control character.
     #[error("the name of an app has 1 to {LENGTH_MAX} characters and no control characters", LENGTH_MAX = App::NAME_LENGTH_MAX)]
     Name,
+    /// There is an app of this id.
+    #[error("there is an app `{id}` already: remove it first, or leave it as it is")]
+    Exists {
+        /// The id.
+        id: AppId,
+    },
     /// The entry of an app cannot be read.
     #[error("the entry of app `{id}` is damaged: {problem}")]
     Damaged {
@@ -89,35 +128,78 @@ struct StoredApp {
 }
 
 impl AppId {
+    /// The most bytes of an id.
+    pub const BYTES_MAX: usize = 128;
+
     fn random(rng: &mut impl CryptoRng) -> AppId {
         let mut bytes = [0; 16];
         rng.fill(&mut bytes);
-        AppId(Builder::from_random_bytes(bytes).into_uuid())
+        AppId::of(Builder::from_random_bytes(bytes).into_uuid())
     }
+
+    fn of(guid: Uuid) -> AppId {
+        AppId(guid.hyphenated().to_string().into())
+    }
+}
+
+/// A GUID with hyphens. The length excludes the other forms that the parser knows: braces, URNs, no
+/// hyphens.
+fn guid(text: &str) -> Option<Uuid> {
+    let is_long = text.len() == uuid::fmt::Hyphenated::LENGTH;
+    is_long.then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
 impl FromStr for AppId {
     type Err = ParseAppIdError;
 
-    /// Reads a GUID with hyphens, in any letter case.
+    /// Reads a GUID with hyphens, in any letter case, or another id as it is.
     fn from_str(text: &str) -> Result<AppId, ParseAppIdError> {
-        // The length excludes the other forms that the parser knows: braces, URNs, no hyphens.
-        if text.len() != uuid::fmt::Hyphenated::LENGTH {
-            return Err(ParseAppIdError);
+        if let Some(guid) = guid(text) {
+            return Ok(AppId::of(guid));
         }
-        Uuid::try_parse(text)
-            .map(AppId)
-            .map_err(|_no_guid| ParseAppIdError)
+        if !(1..=AppId::BYTES_MAX).contains(&text.len()) {
+            return Err(ParseAppIdError::Length);
+        }
+        if text.contains(':') {
+            return Err(ParseAppIdError::Colon);
+        }
+        if text.chars().any(|it| it.is_control() || it.is_whitespace()) {
+            return Err(ParseAppIdError::Odd);
+        }
+        Ok(AppId(text.into()))
     }
 }
 
 impl fmt::Display for AppId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.hyphenated(), f)
+        f.write_str(&self.0)
     }
 }
 
 impl AppSecret {
+    /// The fewest characters of a secret that another service gave an app.
+    pub const LENGTH_MIN: usize = 8;
+    /// The most.
+    pub const LENGTH_MAX: usize = 256;
+
+    /// A secret that an app has already. The end of its line does not count.
+    ///
+    /// # Errors
+    ///
+    /// If it is too short or too long, or has more than a line. The error does not show it.
+    pub fn known(text: &str) -> Result<AppSecret, AppSecretError> {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let found = line.chars().count();
+        if !(AppSecret::LENGTH_MIN..=AppSecret::LENGTH_MAX).contains(&found) {
+            return Err(AppSecretError::Length { found });
+        }
+        if line.chars().any(char::is_control) {
+            return Err(AppSecretError::Odd);
+        }
+        Ok(AppSecret(line.to_owned()))
+    }
+
     /// The secret in plain text, to be shown to the person who created the app.
     pub fn expose(&self) -> &str {
         &self.0
@@ -173,11 +255,6 @@ impl Apps {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<(App, AppSecret), AppError> {
-        let length = name.chars().count();
-        let allowed = 1..=App::NAME_LENGTH_MAX;
-        if !allowed.contains(&length) || name.chars().any(char::is_control) {
-            return Err(AppError::Name);
-        }
         let secret = AppSecret::random(rng);
         let app = App {
             id: AppId::random(rng),
@@ -186,18 +263,43 @@ impl Apps {
             partition,
             created: now,
         };
-        let hash = self.hash(app.id, secret.expose()).finalize().into_bytes();
+        self.take_over(&app, &secret)?;
+        Ok((app, secret))
+    }
+
+    /// Adds an app with a secret that it has already, so that its clients need not be changed.
+    ///
+    /// # Errors
+    ///
+    /// If there is an app of this id, the name has the wrong length or control characters, or the
+    /// store fails.
+    pub fn take_over(&self, app: &App, secret: &AppSecret) -> Result<(), AppError> {
+        let length = app.name.chars().count();
+        let allowed = 1..=App::NAME_LENGTH_MAX;
+        if !allowed.contains(&length) || app.name.chars().any(char::is_control) {
+            return Err(AppError::Name);
+        }
+        let hash = self.hash(&app.id, secret.expose()).finalize().into_bytes();
         let record = StoredApp {
             name: app.name.clone(),
             storage: app.storage.to_string(),
             partition: app.partition,
-            created_unix_milliseconds: now.unix_milliseconds,
+            created_unix_milliseconds: app.created.unix_milliseconds,
             secret_hash: BASE64_STANDARD.encode(hash),
             key_fingerprint: self.key.fingerprint(),
         };
         let value = serde_json::to_vec(&record).expect("texts and numbers become JSON");
-        self.store.state_put(AREA, &app.id.to_string(), &value)?;
-        Ok((app, secret))
+        let key = app.id.to_string();
+        let is_new = self
+            .store
+            .state_update(AREA, &key, move |there| match there {
+                Some(there) => (Some(there.to_vec()), false),
+                None => (Some(value), true),
+            })?;
+        match is_new {
+            true => Ok(()),
+            false => Err(AppError::Exists { id: app.id.clone() }),
+        }
     }
 
     /// All apps, by name and then by id.
@@ -210,7 +312,7 @@ impl Apps {
         for (id, value) in self.store.state_list(AREA)? {
             apps.push(parse(&id, &value)?.0);
         }
-        apps.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        apps.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(apps)
     }
 
@@ -219,7 +321,7 @@ impl Apps {
     /// # Errors
     ///
     /// If the entry is damaged or the store fails.
-    pub fn find(&self, id: AppId) -> Result<Option<App>, AppError> {
+    pub fn find(&self, id: &AppId) -> Result<Option<App>, AppError> {
         Ok(self.record(id)?.map(|(app, _)| app))
     }
 
@@ -228,7 +330,7 @@ impl Apps {
     /// # Errors
     ///
     /// If the store fails.
-    pub fn remove(&self, id: AppId) -> Result<bool, AppError> {
+    pub fn remove(&self, id: &AppId) -> Result<bool, AppError> {
         Ok(self.store.state_remove(AREA, &id.to_string())?)
     }
 
@@ -244,16 +346,16 @@ impl Apps {
         let Ok(id) = id.parse::<AppId>() else {
             return Ok(None);
         };
-        let Some((app, record)) = self.record(id)? else {
+        let Some((app, record)) = self.record(&id)? else {
             // As much work as for an app that exists, so that the time does not tell which do.
-            let nothing = self.hash(id, secret).verify_slice(&[0; 32]);
+            let nothing = self.hash(&id, secret).verify_slice(&[0; 32]);
             debug_assert!(nothing.is_err());
             return Ok(None);
         };
         let expected = BASE64_STANDARD
             .decode(&record.secret_hash)
             .map_err(|error| damaged(&id.to_string(), &error))?;
-        if self.hash(id, secret).verify_slice(&expected).is_ok() {
+        if self.hash(&id, secret).verify_slice(&expected).is_ok() {
             return Ok(Some(app));
         }
         if record.key_fingerprint != self.key.fingerprint() {
@@ -266,7 +368,7 @@ impl Apps {
         Ok(None)
     }
 
-    fn record(&self, id: AppId) -> Result<Option<(App, StoredApp)>, AppError> {
+    fn record(&self, id: &AppId) -> Result<Option<(App, StoredApp)>, AppError> {
         let key = id.to_string();
         match self.store.state_get(AREA, &key)? {
             Some(value) => parse(&key, &value).map(Some),
@@ -274,9 +376,12 @@ impl Apps {
         }
     }
 
-    fn hash(&self, id: AppId, secret: &str) -> hmac::Hmac<sha2::Sha256> {
-        self.key
-            .hash(&[SECRET_PURPOSE, id.0.as_bytes(), secret.as_bytes()])
+    fn hash(&self, id: &AppId, secret: &str) -> hmac::Hmac<sha2::Sha256> {
+        let (purpose, id) = match guid(&id.0) {
+            Some(guid) => (SECRET_PURPOSE, guid.as_bytes().to_vec()),
+            None => (OTHER_SECRET_PURPOSE, id.0.as_bytes().to_vec()),
+        };
+        self.key.hash(&[purpose, &id, secret.as_bytes()])
     }
 }
 
@@ -360,6 +465,90 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_app_of_another_service_keeps_its_id_and_its_secret() {
+        let (_directory, apps) = apps();
+        let app = |id: &str| App {
+            id: id.parse().unwrap(),
+            name: "old".to_owned(),
+            storage: "bws".parse().unwrap(),
+            partition: None,
+            created: Timestamp::from_unix_seconds(1),
+        };
+        let known = [
+            ("1234567890.12345.app.bioid.com", "Yd3/8+kQ1w=="),
+            (
+                "3B241101-E2BB-4255-8CAF-4136C566A962",
+                "a secret: with a colon",
+            ),
+            ("sixteen-letters-", "pässword"),
+            ("{3b241101-e2bb-4255-8caf-4136c566a962}", "Yd3/8+kQ1w==\r\n"),
+        ];
+        for (id, secret) in known {
+            let secret = AppSecret::known(secret).unwrap();
+            apps.take_over(&app(id), &secret).unwrap();
+            assert_eq!(
+                apps.authenticate(id, secret.expose()).unwrap(),
+                Some(app(id))
+            );
+            let other = apps.authenticate(id, "another secret").unwrap();
+            assert_eq!(other, None, "{id}");
+            let again = apps.take_over(&app(id), &AppSecret::known("a new one").unwrap());
+            assert!(matches!(again, Err(AppError::Exists { .. })), "{id}");
+            let found = apps.authenticate(id, secret.expose()).unwrap();
+            assert!(found.is_some(), "{id}: the old secret stays");
+        }
+        // GUIDs have no letter case, other ids have.
+        let lower = "3b241101-e2bb-4255-8caf-4136c566a962";
+        assert!(
+            apps.authenticate(lower, "a secret: with a colon")
+                .unwrap()
+                .is_some()
+        );
+        let upper = "1234567890.12345.APP.bioid.com";
+        assert!(apps.authenticate(upper, "Yd3/8+kQ1w==").unwrap().is_none());
+        assert_eq!(apps.list().unwrap().len(), known.len());
+    }
+
+    #[test]
+    fn odd_ids_and_secrets_are_refused_by_name() {
+        let long = "i".repeat(AppId::BYTES_MAX + 1);
+        for (id, expected) in [
+            ("", ParseAppIdError::Length),
+            (&long, ParseAppIdError::Length),
+            ("a:b", ParseAppIdError::Colon),
+            ("a b", ParseAppIdError::Odd),
+            (" a", ParseAppIdError::Odd),
+            ("a\u{a0}b", ParseAppIdError::Odd),
+            ("a\nb", ParseAppIdError::Odd),
+            ("a\0", ParseAppIdError::Odd),
+        ] {
+            assert_eq!(id.parse::<AppId>(), Err(expected), "{id:?}");
+        }
+        let long = "s".repeat(AppSecret::LENGTH_MAX + 1);
+        for secret in ["", "\n", "\r\n", "1234567", "1234567\r\n", &long] {
+            let error = AppSecret::known(secret).unwrap_err();
+            assert!(matches!(error, AppSecretError::Length { .. }), "{secret:?}");
+        }
+        for secret in [
+            "two lines\nof it",
+            "a tab\tin it",
+            "ends twice\n\n",
+            "a nul\0 in it",
+        ] {
+            let error = AppSecret::known(secret).unwrap_err();
+            assert_eq!(error, AppSecretError::Odd, "{secret:?}");
+        }
+        let longest = "s".repeat(AppSecret::LENGTH_MAX);
+        for (given, kept) in [
+            ("12345678", "12345678"),
+            ("a secret\r\n", "a secret"),
+            (&longest, &longest),
+        ] {
+            assert_eq!(AppSecret::known(given).unwrap().expose(), kept);
+        }
+    }
+
+    #[test]
     fn a_secret_has_24_characters_and_is_not_stored() {
         let (_directory, apps) = apps();
         let (app, secret) = create(&apps, "One", None);
@@ -398,9 +587,9 @@ pub(super) mod tests {
         let second = create(&apps, "b", None).0;
         let first = create(&apps, "a", Some(-5)).0;
         assert_eq!(apps.list().unwrap(), [first.clone(), second]);
-        assert!(apps.remove(first.id).unwrap());
-        assert!(!apps.remove(first.id).unwrap());
-        assert_eq!(apps.find(first.id).unwrap(), None);
+        assert!(apps.remove(&first.id).unwrap());
+        assert!(!apps.remove(&first.id).unwrap());
+        assert_eq!(apps.find(&first.id).unwrap(), None);
         assert_eq!(apps.list().unwrap().len(), 1);
     }
 
@@ -422,7 +611,7 @@ pub(super) mod tests {
         let (_directory, apps) = apps();
         let id = create(&apps, "One", None).0.id;
         apps.store.state_put(AREA, &id.to_string(), b"{}").unwrap();
-        let error = apps.find(id).unwrap_err();
+        let error = apps.find(&id).unwrap_err();
         assert!(error.to_string().contains(&id.to_string()), "{error}");
     }
 }

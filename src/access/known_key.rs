@@ -111,7 +111,7 @@ mod tests {
         let key = open(&store).unwrap();
         let apps = Apps::new(store.clone(), &key);
         for app in apps.list().unwrap() {
-            assert!(apps.remove(app.id).unwrap());
+            assert!(apps.remove(&app.id).unwrap());
         }
         fs::remove_file(directory.path().join(ServerKey::FILE_NAME)).unwrap();
         let new = open(&store).unwrap();

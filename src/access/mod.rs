@@ -32,7 +32,7 @@ pub use api_keys::{
     ApiKey, ApiKeyError, ApiKeyId, ApiKeyProof, ApiKeySecret, ApiKeys, NewApiKey,
     ParseApiKeyIdError, ParseScopeError, Reach, Scope, Scopes,
 };
-pub use apps::{App, AppError, AppId, AppSecret, Apps, ParseAppIdError};
+pub use apps::{App, AppError, AppId, AppSecret, AppSecretError, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError};
 pub use logins::{Admitted, Flood, Login, LoginName, Logins, TooManyFailed};

@@ -372,7 +372,7 @@ impl Tokens {
         let claims = Claims {
             id: Builder::from_random_bytes(id).into_uuid(),
             app_name: app.name.clone(),
-            app: app.id,
+            app: app.id.clone(),
             bcid: class_of(app, grant)?,
             task: grant.task,
             max_tries: grant.max_tries,
@@ -400,7 +400,7 @@ impl Tokens {
         if now >= claims.expires {
             return Err(TokenError::Expired);
         }
-        let app = apps.find(claims.app)?.ok_or(TokenError::NoSuchApp)?;
+        let app = apps.find(&claims.app)?.ok_or(TokenError::NoSuchApp)?;
         if !app.permits(&claims.bcid.partition) {
             return Err(TokenError::NotPermitted { bcid: claims.bcid });
         }
@@ -850,7 +850,7 @@ pub(super) mod tests {
             ("task", json!(0x10), false),
             ("task", json!(0x43), false),
             ("bcid", json!("bws"), false),
-            ("app", json!("1.2.app.example.org"), false),
+            ("app", json!("not an id"), false),
             ("challenge", json!("[]]"), false),
             ("exp", json!("soon"), false),
         ] {
@@ -882,7 +882,7 @@ pub(super) mod tests {
             .tokens
             .issue(&f.app, &asked, NOW, &mut rand::rng())
             .unwrap();
-        f.apps.remove(f.app.id).unwrap();
+        f.apps.remove(&f.app.id).unwrap();
         let found = f.tokens.check(token.expose(), &f.apps, NOW);
         assert!(matches!(found, Err(TokenError::NoSuchApp)));
         let other = Apps::new(f.store.clone(), &f.key);

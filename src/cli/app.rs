@@ -1,12 +1,14 @@
 //! `vultus app`
 
-use anyhow::bail;
+use std::io::{self, Read};
+
+use anyhow::{Context as _, bail};
 
 use super::admin::{self, Context, Holder};
 use super::args::App as Verb;
 use super::exit::Exit;
 use super::{open, output};
-use crate::access::{App, Apps, ServerKey};
+use crate::access::{App, AppSecret, Apps, ServerKey};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::types::Clock;
@@ -18,10 +20,16 @@ pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
             list(&known_apps_of(&engine).list()?, *json)?;
             Ok(Exit::Success)
         }
-        Verb::Create { .. } => match admin::holder(settings, open::engine)? {
-            Holder::Own(engine) => carry_out(verb, None, &Context::of(*engine)?),
-            Holder::Service(service) => service.run(None),
-        },
+        Verb::Create { secret_stdin, .. } => {
+            let input = match secret_stdin {
+                true => Some(read_secret()?),
+                false => None,
+            };
+            match admin::holder(settings, open::engine)? {
+                Holder::Own(engine) => carry_out(verb, input.as_deref(), &Context::of(*engine)?),
+                Holder::Service(service) => service.run(input),
+            }
+        }
         Verb::Remove { id } => match admin::holder(settings, open::existing_engine)? {
             Holder::Own(engine) => remove(id, &engine),
             Holder::Service(service) => service.run(None),
@@ -32,7 +40,7 @@ pub(super) fn run(verb: &Verb, settings: &Settings) -> anyhow::Result<Exit> {
 /// Creates or removes an app. `input` is what is read from stdin.
 pub(super) fn carry_out(
     verb: &Verb,
-    _input: Option<&str>,
+    input: Option<&str>,
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let Context { engine, key } = context;
@@ -44,9 +52,23 @@ pub(super) fn carry_out(
             name,
             storage,
             partition,
+            id,
             json,
+            ..
         } => {
             let (now, mut random) = (Clock::System.now(), rand::rng());
+            if let Some(id) = id {
+                let app = App {
+                    id: id.clone(),
+                    name: name.clone(),
+                    storage: storage.clone(),
+                    partition: *partition,
+                    created: now,
+                };
+                let secret = input.context("there is no secret on stdin")?;
+                apps.take_over(&app, &AppSecret::known(secret)?)?;
+                return taken_over(&app, *json);
+            }
             let (app, secret) = apps.create(name, storage.clone(), *partition, now, &mut random)?;
             if *json {
                 output::json_line(&serde_json::json!({
@@ -65,9 +87,34 @@ pub(super) fn carry_out(
     Ok(Exit::Success)
 }
 
+/// Reads the secret that an app has already, and no more than one can have.
+fn read_secret() -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let most = 4 * (AppSecret::LENGTH_MAX as u64 + 2);
+    let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
+    read.context("reading the secret from stdin")?;
+    // The bytes stay out of the error.
+    let text = String::from_utf8(bytes).ok();
+    let text = text.context("the secret on stdin is no text in UTF-8")?;
+    AppSecret::known(&text)?;
+    Ok(text)
+}
+
+fn taken_over(app: &App, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        output::json_line(&serde_json::json!({
+            "id": app.id.to_string(), "storage": app.storage.as_str(), "partition": app.partition,
+        }))?;
+    } else {
+        output::line(format!("App-ID      {}", app.id))?;
+        output::say!("the app keeps the secret that it has; only its hash is stored here");
+    }
+    Ok(Exit::Success)
+}
+
 fn remove(id: &str, engine: &Engine) -> anyhow::Result<Exit> {
     let removed = match id.parse() {
-        Ok(id) => known_apps_of(engine).remove(id)?,
+        Ok(id) => known_apps_of(engine).remove(&id)?,
         Err(_) => false,
     };
     if !removed {

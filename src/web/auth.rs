@@ -29,7 +29,7 @@ pub(super) struct Reader(pub(super) Uuid);
 impl Client {
     /// What its work is charged to.
     pub(super) fn account(&self) -> Account {
-        account(self.0.id)
+        account(&self.0.id)
     }
 
     /// Fails unless the app may use the class.
@@ -46,7 +46,7 @@ impl Client {
 impl Caller {
     /// What the work of the app is charged to.
     pub(super) fn account(&self) -> Account {
-        account(self.0.app)
+        account(&self.0.app)
     }
 
     /// Fails unless the token is for `task`.
@@ -80,8 +80,8 @@ impl FromRequestParts<AppState> for Client {
             return Err(Error::basic_needed("the App-ID or the secret is wrong"));
         };
         tried.succeeded();
-        parts.extensions.insert(Sender::App(app.id));
-        Notes::caller(&parts.extensions, notes::Caller::App(app.id));
+        parts.extensions.insert(Sender::App(app.id.clone()));
+        Notes::caller(&parts.extensions, notes::Caller::App(app.id.clone()));
         Ok(Client(app))
     }
 }
@@ -101,7 +101,7 @@ impl FromRequestParts<AppState> for Caller {
             .check(token, state.apps(), state.clock().now());
         let claims = judged(tried, claims).await?;
         parts.extensions.insert(Sender::Token(claims.id));
-        Notes::caller(&parts.extensions, notes::Caller::App(claims.app));
+        Notes::caller(&parts.extensions, notes::Caller::App(claims.app.clone()));
         Ok(Caller(claims))
     }
 }
@@ -118,10 +118,10 @@ impl FromRequestParts<AppState> for Reader {
             let token = str::from_utf8(token).unwrap_or_default();
             let tried = state.gate().admit(&parts.extensions, Shown::Token).await?;
             let claims = judged(tried, state.tokens().read(token, now)).await?;
-            if state.apps().find(claims.app)?.is_none() {
+            if state.apps().find(&claims.app)?.is_none() {
                 return Err(TokenError::NoSuchApp.into());
             }
-            Notes::caller(&parts.extensions, notes::Caller::App(claims.app));
+            Notes::caller(&parts.extensions, notes::Caller::App(claims.app.clone()));
             return Ok(Reader(claims.id));
         }
         let client = Client::from_request_parts(parts, state).await?;
@@ -156,7 +156,7 @@ async fn judged(tried: Try<'_>, claims: Result<Claims, TokenError>) -> Result<Cl
 }
 
 /// What the work of an app is charged to.
-pub(super) fn account(app: AppId) -> Account {
+pub(super) fn account(app: &AppId) -> Account {
     Account::new(format_args!("app {app}"))
 }
 

@@ -23,7 +23,7 @@ struct Noted {
 }
 
 /// Who has proved to be the sender of a request, by the public name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
     /// An app with its secret, or a device with a token of the app.
     App(AppId),
@@ -80,7 +80,7 @@ impl Notes {
     }
 
     pub(super) fn noted_caller(&self) -> Option<Caller> {
-        self.0.caller.get().copied()
+        self.0.caller.get().cloned()
     }
 
     /// The template of the route, such as `/v1/partitions/{partition}`: never what was sent.

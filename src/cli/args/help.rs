@@ -55,8 +55,8 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
                 "vultus app create --name portal --storage bws",
             ),
             (
-                "For one partition, as JSON",
-                "vultus app create --name gate --storage bws --partition 112 --json",
+                "With the App-ID and the secret that its clients have already",
+                "vultus app create --name old --storage bws --id 1234567890.12345.app.bioid.com --secret-stdin < secret.txt",
             ),
         ],
     ),

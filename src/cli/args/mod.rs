@@ -24,6 +24,7 @@ pub(in crate::cli) use self::load::{CallKind, Load, Secret, Url};
 pub(in crate::cli) use self::mistakes::explain;
 use self::parse::{cosine, rate, whole};
 pub(in crate::cli) use self::settings::typed;
+use crate::access::AppId;
 use crate::exchange::Existing;
 use crate::types::{ClassId, PartitionId, StorageName};
 
@@ -92,6 +93,9 @@ pub(in crate::cli) struct Serve {}
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum App {
     /// Create an app; its secret is printed this once and cannot be shown again
+    ///
+    /// With --id and --secret-stdin the app takes over what it has at another service, so that its
+    /// clients need not be changed. The secret is then not printed, and only its hash is kept.
     Create {
         /// A name for people
         #[arg(long)]
@@ -102,6 +106,13 @@ pub(in crate::cli) enum App {
         /// The only partition of that storage that it may use [default: all]
         #[arg(long, allow_negative_numbers = true, value_parser = whole(i32::MIN..=i32::MAX))]
         partition: Option<i32>,
+        /// The App-ID that the app has already: a GUID, or one such as
+        /// 1234567890.12345.app.bioid.com
+        #[arg(long, value_name = "APP-ID", requires = "secret_stdin")]
+        id: Option<AppId>,
+        /// Read the secret that the app has already from stdin, one line of 8 to 256 characters
+        #[arg(long, requires = "id")]
+        secret_stdin: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -54,7 +54,7 @@ struct OfRoute {
 }
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::web) struct End<'a> {
     pub(in crate::web) route: Option<&'a str>,
     pub(in crate::web) method: &'a Method,
@@ -109,7 +109,7 @@ impl Requests {
                 route: route.to_owned(),
                 method: name_of(end.method),
                 status,
-                caller: counted.name_of(end.caller),
+                caller: counted.name_of(end.caller.as_ref()),
             };
             *counted.answered.entry(answered).or_default() += 1;
         }
@@ -154,7 +154,7 @@ impl Requests {
 }
 
 impl Counted {
-    fn name_of(&mut self, caller: Option<Caller>) -> String {
+    fn name_of(&mut self, caller: Option<&Caller>) -> String {
         let Some(caller) = caller else {
             return NOBODY.to_owned();
         };

@@ -66,7 +66,7 @@ fn check_id(client: &Client, parameters: &Parameters) -> Result<(), Error> {
     let id = parameters
         .text("id")
         .ok_or_else(|| Error::bad_request("the parameter `id` is missing"))?;
-    if id.parse::<AppId>() == Ok(client.0.id) {
+    if id.parse::<AppId>().as_ref() == Ok(&client.0.id) {
         return Ok(());
     }
     Err(Error::forbidden(

@@ -205,7 +205,7 @@ fn a_token_before_its_time_is_401_and_after_it_too() {
     let registered = service
         .state
         .apps()
-        .find(service.credentials(Who::Main).id.parse().unwrap())
+        .find(&service.credentials(Who::Main).id.parse().unwrap())
         .unwrap()
         .unwrap();
     let grant = Grant {

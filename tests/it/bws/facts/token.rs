@@ -1,5 +1,7 @@
 //! Section 1.1, `token`.
 
+use vultus::access::AppId;
+
 use super::claims::payload;
 use super::facts;
 use crate::harness::{Bws, Call, Door, Scene, Service, Who, basic, pictures};
@@ -294,8 +296,8 @@ fn s1_1_an_id_has_no_letter_case(scene: &Scene) {
 fn s1_1_the_token_of_a_removed_app_is_worth_nothing() {
     let service = Service::new();
     let token = service.ready("bcid=bws.1.1&task=enroll");
-    let id = service.credentials(Who::Main).id.parse().unwrap();
-    assert!(service.state.apps().remove(id).unwrap());
+    let id: AppId = service.credentials(Who::Main).id.parse().unwrap();
+    assert!(service.state.apps().remove(&id).unwrap());
     service
         .task(&token, "enroll")
         .refuses(401, "no longer exists");
