@@ -233,7 +233,9 @@ pub static SETTINGS: &[Setting] = &[
             settings.public_url = Some(text.parse().ok()?);
             Some(())
         }),
-        standard: Words("`http://` and the address that the service listens on"),
+        standard: Words(
+            "`http://`, or `https://` with TLS, and the address that the service listens on",
+        ),
         verbs: SERVING,
     },
     Setting {
