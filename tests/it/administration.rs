@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -63,11 +64,21 @@ fn create_app(data: &Path, name: &str) -> Credentials {
 fn status_of_app(server: &Program, app: &Credentials) -> u16 {
     let query = format!("token?id={}&bcid=bws.1.1&task=verify", app.id);
     let call = Call::new("GET", query).by_app(app);
-    server.try_send(&call).unwrap().status
+    from_anywhere(server, &call)
 }
 
 fn status_of_key(server: &Program, key: &str) -> u16 {
-    server.call_by(key, "GET", "status", ()).status
+    let call = Call::new("GET", "/v1/status").by_bearer(key);
+    from_anywhere(server, &call)
+}
+
+/// Asks from an address of this machine that nobody has failed to log in from.
+fn from_anywhere(server: &Program, call: &Call) -> u16 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let [lowest, low, ..] = NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+    server
+        .send_from(Ipv4Addr::new(127, 1, low, lowest), call)
+        .status
 }
 
 /// A data directory and what may call.

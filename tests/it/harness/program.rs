@@ -180,6 +180,19 @@ impl Program {
         send_to(&self.url, call)
     }
 
+    /// Sends a request from another address of this machine, such as 127.0.0.2: who fails to log in
+    /// again and again from one is answered later.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_from(&self, from: std::net::Ipv4Addr, call: &Call) -> Answer {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let address = self.url.trim_start_matches("http://");
+        let to: std::net::SocketAddrV4 = address.parse().unwrap();
+        let stream = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&stream, &std::net::SocketAddrV4::new(from, 0)).unwrap();
+        connect(&stream, &to).unwrap();
+        send_by(stream.into(), address, call).unwrap()
+    }
+
     /// Sends a request to where it tells its metrics.
     pub(crate) fn send_to_metrics(&self, call: &Call) -> Answer {
         send_to(&self.metrics, call).unwrap()
@@ -217,7 +230,10 @@ impl Drop for Program {
 /// Sends a request to a process that may be killed meanwhile.
 fn send_to(url: &str, call: &Call) -> io::Result<Answer> {
     let address = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address)?;
+    send_by(TcpStream::connect(address)?, address, call)
+}
+
+fn send_by(mut stream: TcpStream, address: &str, call: &Call) -> io::Result<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let (method, path, length) = (&call.method, &call.path, call.body.len());
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n").into_bytes();
