@@ -438,7 +438,7 @@ mod tests {
     /// What a shell hands to the program.
     fn words(typed: &str) -> impl Iterator<Item = &str> {
         let words = typed.split_whitespace();
-        words.take_while(|word| !["|", ">"].contains(word))
+        words.take_while(|word| !["|", ">", "<"].contains(word))
     }
 
     #[test]
