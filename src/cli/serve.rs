@@ -26,6 +26,9 @@ pub(super) fn run(
     settings: &Settings,
     reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
 ) -> anyhow::Result<Exit> {
+    if settings.service.snapshot_every.is_some() && settings.service.snapshot_dir.is_none() {
+        anyhow::bail!("`snapshot-every` needs `snapshot-dir`: where are snapshots to be made?");
+    }
     // First: an error is told before anything else is.
     let certificates = open::certificates(settings)?;
     let engine = Arc::new(open::engine(settings)?);

@@ -91,6 +91,7 @@ fn good(row: &Setting) -> (String, String) {
                 "public-url" => "https://a.org",
                 "log" => "debug",
                 "log-format" => "json",
+                "snapshot-every" => "36h",
                 name => panic!("the test knows no good value of `{name}`"),
             };
             (text.to_owned(), format!("'{text}'"))

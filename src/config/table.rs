@@ -52,6 +52,8 @@ const SEEING: &[&str] = &[
     "plan",
 ];
 const SERVING: &[&str] = &["serve"];
+/// Those that make snapshots.
+const SNAPSHOTS: &[&str] = &["serve", "gallery snapshot"];
 /// Those that decide whether somebody is there in person.
 const DECIDING: &[&str] = &["serve", "evaluate"];
 
@@ -466,10 +468,35 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "snapshot-dir",
         value_name: "DIR",
-        text: "Where the native API makes snapshots",
+        text: "Where the service makes snapshots, when the native API asks and by `snapshot-every`",
         value: Folder(|settings, path| settings.service.snapshot_dir = Some(path)),
         standard: Words("nowhere, they are refused"),
         verbs: SERVING,
+    },
+    Setting {
+        name: "snapshot-every",
+        value_name: "TIME",
+        text: "How often the service makes one there by itself, counted from the newest that there is",
+        value: Text(
+            "a number of minutes, hours or days, one or more, such as `90m`, `24h` or `7d`",
+            |settings, text| {
+                settings.service.snapshot_every = Some(interval(text)?);
+                Some(())
+            },
+        ),
+        standard: Words("never"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "snapshot-keep",
+        value_name: "N",
+        text: "How many whole ones stay there when it has made one; those that others named stay in \
+               any case. For `gallery snapshot` it counts where `--to` is a folder",
+        value: Whole(1..=1_000_000, |settings, count| {
+            settings.service.snapshot_keep = Some(count);
+        }),
+        standard: Words("all"),
+        verbs: SNAPSHOTS,
     },
     Setting {
         name: "enroll-quality-min",
@@ -582,6 +609,26 @@ pub static SETTINGS: &[Setting] = &[
         verbs: DECIDING,
     },
 ];
+
+/// A time such as `90m`, `24h` or `7d`.
+fn interval(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return None,
+    };
+    let number: u64 = number
+        .parse()
+        .ok()
+        .filter(|it| (1..=100_000).contains(it))?;
+    number
+        .to_string()
+        .eq(text.trim_end_matches(unit))
+        .then_some(())?;
+    Some(Duration::from_secs(number * minutes * 60))
+}
 
 fn connections(settings: &mut Settings) -> &mut ConnectionOptions {
     &mut settings.service.connections

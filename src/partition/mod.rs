@@ -71,6 +71,8 @@ mod totals;
 mod upkeep;
 
 pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
+#[cfg(feature = "web")]
+pub(crate) use archive::{remove_drafts, remove_oldest, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
 pub use catalog::AcceptedCatalog;
 pub use error::StoreError;

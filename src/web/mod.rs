@@ -44,7 +44,9 @@ mod receive;
 mod render;
 mod room;
 mod routes;
+mod schedule;
 mod server;
+mod snapshot_counts;
 mod state;
 
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
@@ -53,4 +55,5 @@ pub use metrics::serve as serve_metrics;
 pub use proxies::{ProxyError, TrustedProxies};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
+pub use snapshot_counts::SnapshotCounts;
 pub use state::{AppState, OriginError, Origins, ServiceOptions};

@@ -27,6 +27,7 @@ use super::probes;
 use super::render;
 use super::room::BodyRoom;
 use super::routes;
+use super::schedule;
 use super::state::{AppState, ServiceOptions};
 
 /// How often it is looked whether the key for tokens was replaced. Well below
@@ -110,6 +111,7 @@ pub async fn serve(
         () = connections::serve(listener, router, options, counts, stop) => Ok(()),
         never = sweep(&state) => match never {},
         never = renew(&state) => match never {},
+        never = schedule::keep(&state) => match never {},
         never = watch_certificate(&state) => match never {},
     }
 }

@@ -12,6 +12,7 @@ use super::lanes::{LaneLimits, Lanes};
 use super::logins::Gate;
 use super::metrics::Requests;
 use super::readiness::Readiness;
+use super::snapshot_counts::SnapshotCounts;
 use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
@@ -46,6 +47,7 @@ struct Parts {
     readiness: Readiness,
     /// One permit: a second snapshot at the same time would only be slower.
     snapshot_turn: Arc<Semaphore>,
+    snapshot_counts: SnapshotCounts,
     clock: Clock,
     options: ServiceOptions,
 }
@@ -84,6 +86,10 @@ pub struct ServiceOptions {
     pub samples: Limits,
     /// Where the native API makes snapshots; nowhere unless given.
     pub snapshot_dir: Option<PathBuf>,
+    /// How often the service makes one there by itself; never unless given.
+    pub snapshot_every: Option<Duration>,
+    /// How many whole ones stay there after it has made one; all unless given.
+    pub snapshot_keep: Option<usize>,
     /// How alike a person must be to be recognised.
     pub verification: VerificationThresholds,
     /// What samples must reach to be those of a live person.
@@ -140,6 +146,8 @@ impl ServiceOptions {
             search_wait: Duration::from_millis(700),
             samples: Limits::default(),
             snapshot_dir: None,
+            snapshot_every: None,
+            snapshot_keep: None,
             verification: VerificationThresholds::default(),
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
@@ -225,6 +233,7 @@ impl AppState {
             lanes: Lanes::new(options.lanes()),
             readiness: Readiness::new(engine.clone(), key.clone()),
             snapshot_turn: Arc::new(Semaphore::new(1)),
+            snapshot_counts: SnapshotCounts::default(),
             engine,
             intake: Intake::new(faces.clone(), Some(liveness.clone()), policy),
             faces,
@@ -310,6 +319,11 @@ impl AppState {
 
     pub(super) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    /// What came of the snapshots that the service made by itself.
+    pub fn snapshot_counts(&self) -> &SnapshotCounts {
+        &self.0.snapshot_counts
     }
 
     pub(super) fn snapshot_turn(&self) -> &Arc<Semaphore> {

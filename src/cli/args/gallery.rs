@@ -259,7 +259,7 @@ pub(in crate::cli) struct Duplicates {
 /// it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Snapshot {
-    /// The snapshot, such as vultus.tar.zst
+    /// The snapshot, such as vultus.tar.zst, or a folder, in which it is named after the moment
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) to: PathBuf,
     /// Replace the file if it exists

@@ -15,6 +15,8 @@
 
 mod ahead;
 mod backup;
+#[cfg(feature = "web")]
+mod folder;
 mod read;
 mod restore;
 mod stored;
@@ -37,6 +39,8 @@ pub(super) use self::write::ArchiveDraft;
 use self::write::ArchiveWriter;
 use super::StoreError;
 use super::catalog::CATALOG_FILE;
+#[cfg(feature = "web")]
+pub(crate) use folder::{remove_drafts, remove_oldest, snapshot_name, snapshots_in};
 
 /// The version that is written.
 const VERSION: u32 = 1;

@@ -284,6 +284,17 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| storage(all, out, |it| u64::from(it.is_writable)),
     },
     Metric {
+        name: "vultus_snapshots_total",
+        kind: Counter,
+        labels: &["outcome"],
+        help: "Snapshots that were due by `snapshot-every`: `made`, or `failed`, where removing an old one \
+               may be what failed",
+        read: |all, out| {
+            out.count(&["made"], all.snapshots_made);
+            out.count(&["failed"], all.snapshots_failed);
+        },
+    },
+    Metric {
         name: "vultus_tls_certificate_not_after_seconds",
         kind: Gauge,
         labels: &[],

@@ -21,12 +21,7 @@ use super::failures;
 use super::key::Key;
 use super::problem::{Code, Problem};
 use crate::access::Scope;
-use crate::partition::StoreError;
-use crate::types::Timestamp;
-
-/// The name of a snapshot is this, the time in milliseconds since 1970 in UTC, and the ending.
-const PREFIX: &str = "vultus-";
-const ENDING: &str = ".tar.zst";
+use crate::partition::{StoreError, snapshot_name, snapshots_in};
 
 /// A snapshot in the directory of the service.
 #[derive(Serialize, ToSchema)]
@@ -140,7 +135,7 @@ fn make(state: &AppState) -> Result<SnapshotAnswer, Problem> {
     let failed = |error: std::io::Error| Problem::internal("to make a snapshot", &error);
     fs::create_dir_all(directory).map_err(failed)?;
     let created = state.clock().now();
-    let name = name(created);
+    let name = snapshot_name(created);
     let path = directory.join(&name);
     let store = state.engine().store();
     match store.snapshot_to(&path, false, created, &mut |_, _| {}) {
@@ -160,67 +155,11 @@ fn make(state: &AppState) -> Result<SnapshotAnswer, Problem> {
 
 fn found(state: &AppState) -> Result<Vec<SnapshotAnswer>, Problem> {
     let failed = |error: std::io::Error| Problem::internal("to list snapshots", &error);
-    let entries = match fs::read_dir(check_directory(state)?) {
-        Ok(entries) => entries,
-        // It is made with the first snapshot.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let Some((name, created)) = entry.file_name().to_str().and_then(parse) else {
-            continue;
-        };
-        let bytes = match entry.metadata() {
-            Ok(metadata) => metadata.len(),
-            // Somebody took it away in between.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        found.push(SnapshotAnswer {
-            name,
-            bytes,
-            created_unix_milliseconds: created.unix_milliseconds,
-        });
-    }
-    found.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.created_unix_milliseconds));
-    Ok(found)
-}
-
-fn name(created: Timestamp) -> String {
-    format!("{PREFIX}{}{ENDING}", created.unix_milliseconds)
-}
-
-/// The name and the time of a file that is a snapshot by its name.
-fn parse(file_name: &str) -> Option<(String, Timestamp)> {
-    let digits = file_name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?;
-    let unix_milliseconds = digits.parse().ok()?;
-    let created = Timestamp { unix_milliseconds };
-    (name(created) == file_name).then(|| (file_name.to_owned(), created))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_that_we_give_are_listed() {
-        let created = Timestamp {
-            unix_milliseconds: 1_700_000_000_123,
-        };
-        let own = name(created);
-        assert_eq!(own, "vultus-1700000000123.tar.zst");
-        assert_eq!(parse(&own), Some((own.clone(), created)));
-        for other in [
-            "vultus-1700000000123.tar.zst.new",
-            "vultus-+1.tar.zst",
-            "vultus-.tar.zst",
-            "vultus-01.tar.zst",
-            "other-1.tar.zst",
-            "vultus-1.tar",
-        ] {
-            assert_eq!(parse(other), None, "{other}");
-        }
-    }
+    let found = snapshots_in(check_directory(state)?).map_err(failed)?;
+    let snapshots = found.into_iter().map(|snapshot| SnapshotAnswer {
+        name: snapshot.name,
+        bytes: snapshot.bytes,
+        created_unix_milliseconds: snapshot.created.unix_milliseconds,
+    });
+    Ok(snapshots.collect())
 }

@@ -5,3 +5,4 @@ mod logs;
 mod metrics;
 mod page;
 mod probes;
+mod snapshots;
