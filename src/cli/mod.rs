@@ -33,7 +33,6 @@ mod serve;
 mod signals;
 
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -75,7 +74,7 @@ pub fn main() -> ExitCode {
     };
     let exit = match ran {
         Ok(exit) => exit,
-        Err(error) if is_closed_pipe(&error) => Exit::Success,
+        Err(error) if output::is_closed_stdout(&error) => Exit::Success,
         Err(error) => {
             output::tell!("error: {error:#}");
             Exit::Error
@@ -144,11 +143,4 @@ fn start_log(verb: &Verb, settings: &Settings) {
         _ => log::Manner::Direct,
     };
     log::start(standard, settings.log.clone(), manner, settings.log_format);
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,7 +1,7 @@
 //! Tables and JSON lines on stdout, progress bars on stderr.
 
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,8 +88,54 @@ fn digits(path: &Path) -> String {
 fn print(bytes: &[u8]) -> io::Result<()> {
     match away::send(Channel::Out, bytes) {
         Some(sent) => sent,
-        None => io::stdout().lock().write_all(bytes),
+        None => Stdout::lock().write_all(bytes),
     }
+}
+
+/// Passes on what a service that does the work of this process prints.
+pub(super) fn pass_on(bytes: &[u8]) -> io::Result<()> {
+    Stdout::lock().write_all(bytes)
+}
+
+/// Stdout. That its reader has gone can be told from the end of any other pipe or socket.
+#[derive(Debug)]
+pub(super) struct Stdout(StdoutLock<'static>);
+
+/// The reader of stdout has gone, as `head` does when it has seen enough.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads stdout any more")]
+struct ClosedStdout;
+
+impl Stdout {
+    fn lock() -> Stdout {
+        Stdout(io::stdout().lock())
+    }
+
+    fn marked(error: io::Error) -> io::Error {
+        match error.kind() {
+            ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, ClosedStdout),
+            _ => error,
+        }
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(Stdout::marked)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(Stdout::marked)
+    }
+}
+
+/// Whether all that is wrong is that the reader of stdout has gone.
+pub(super) fn is_closed_stdout(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>();
+        let inner = cause.and_then(io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<ClosedStdout>())
+    })
 }
 
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
@@ -132,9 +178,9 @@ pub(super) fn json_line(value: &impl Serialize) -> io::Result<()> {
 
 /// Lets `print` print many pieces at once.
 pub(super) fn buffered(
-    print: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>,
+    print: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut stdout = BufWriter::new(Stdout::lock());
     print(&mut stdout)?;
     stdout.flush()
 }

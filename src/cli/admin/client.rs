@@ -1,7 +1,6 @@
 //! The side of the command.
 
-use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::wire::{
 };
 use super::{pieces, socket};
 use crate::cli::exit::Exit;
-use crate::cli::log;
+use crate::cli::{log, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
 use crate::exchange::{Existing, Job, Source};
@@ -176,15 +175,15 @@ impl Remote {
             },
             report: options.refused.map(text).transpose()?,
         });
-        let last = self.converse(&ask, |stream, kind, bytes| {
+        let last = self.converse(&ask, |kind, bytes| {
             if kind == Kind::Skip {
                 let count = bytes.try_into().map(u64::from_le_bytes);
-                return Ok(source.skip(count.context("reading what the service asks")?)?);
+                source.skip(count.context("reading what the service asks")?)?;
+                return Ok(Vec::new());
             }
             let piece = source.next_piece()?;
-            pieces::send(stream, piece.as_deref())?;
             progress(source.position());
-            Ok(())
+            Ok(pieces::encode(piece.as_deref())?)
         })?;
         let imported: ImportedItems = answer_of(last)?;
         Ok(Imported {
@@ -210,38 +209,34 @@ impl Remote {
     }
 
     fn ask(&self, ask: &Ask) -> anyhow::Result<(Kind, Vec<u8>)> {
-        self.converse(ask, |_, _, _| {
-            bail!("the service asks for what there is not")
-        })
+        self.converse(ask, |_, _| bail!("the service asks for what there is not"))
     }
 
-    /// Asks, prints what is to be printed, has `reply` answer what the service asks for, and
-    /// returns the last frame.
+    /// Asks, prints what is to be printed, sends what `reply` answers to what the service asks for,
+    /// and returns the last frame.
     fn converse(
         &self,
         ask: &Ask,
-        mut reply: impl FnMut(&mut UnixStream, Kind, &[u8]) -> anyhow::Result<()>,
+        mut reply: impl FnMut(Kind, &[u8]) -> anyhow::Result<Vec<u8>>,
     ) -> anyhow::Result<(Kind, Vec<u8>)> {
         let stream = socket::connect(&self.data)?;
         let mut stream =
             stream.context("the service ended before it was asked: nothing is done")?;
-        // What went wrong it says better than the system does.
-        let sent = wire::send(&mut stream, ask);
+        // Where it takes nothing more, it says why before it goes, or it has ended: what comes next
+        // tells.
+        let _taken = wire::send(&mut stream, ask);
         loop {
             match wire::next(&mut stream) {
-                Ok(Some((Kind::Out, bytes))) => io::stdout().lock().write_all(&bytes)?,
+                Ok(Some((Kind::Out, bytes))) => output::pass_on(&bytes)?,
                 Ok(Some((Kind::Err, bytes))) => log::pass_on(&bytes),
                 Ok(Some((kind @ (Kind::Next | Kind::Skip), bytes))) => {
-                    reply(&mut stream, kind, &bytes)?;
+                    let _taken = stream.write_all(&reply(kind, &bytes)?);
                 }
                 Ok(Some(last)) => return Ok(last),
-                Ok(None) => {
-                    sent.context("asking the service")?;
-                    bail!(
-                        "the service ended before it said whether this is done: start it, look \
-                         whether it is, and give the command again if it is not"
-                    );
-                }
+                Ok(None) => bail!(
+                    "the service ended before it said whether this is done: start it, look \
+                     whether it is, and give the command again if it is not"
+                ),
                 Err(error) => {
                     return Err(error).context(
                         "the service ended in the middle of its answer: start it, and look whether \

@@ -4,7 +4,7 @@
 //! The service asks for one piece after the other, so that no more than a piece is under way, and
 //! whatever becomes of either side, what is durable is whole pieces, as in an import that is alone.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -115,8 +115,12 @@ impl Piece for Received {
     }
 }
 
-/// Sends a piece, or that there is no other.
-pub(super) fn send(to: &mut impl Write, piece: Option<&dyn Piece>) -> io::Result<()> {
+/// The bytes that a piece goes as, or that there is no other.
+///
+/// # Errors
+///
+/// If it is too long to be sent.
+pub(super) fn encode(piece: Option<&dyn Piece>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     let (count, mut scratch) = (piece.map_or(0, Piece::items), Vec::new());
     bytes.extend((count as u64).to_le_bytes());
@@ -134,7 +138,7 @@ pub(super) fn send(to: &mut impl Write, piece: Option<&dyn Piece>) -> io::Result
     }
     let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
     bytes[..4].copy_from_slice(&length.to_le_bytes());
-    to.write_all(&bytes)
+    Ok(bytes)
 }
 
 fn put(bytes: &mut Vec<u8>, record: &Record<'_>) {
@@ -237,9 +241,8 @@ mod tests {
 
     #[test]
     fn pieces_come_back_bit_by_bit() {
-        let (piece, mut sent) = (piece(), Vec::new());
-        send(&mut sent, Some(&piece)).unwrap();
-        send(&mut sent, None).unwrap();
+        let piece = piece();
+        let sent = [encode(Some(&piece)).unwrap(), encode(None).unwrap()].concat();
         let mut from = &sent[..];
         let back = receive(&mut from, 16).unwrap().unwrap();
         assert!(receive(&mut from, 16).unwrap().is_none());
@@ -258,8 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_no_piece_is_refused() {
-        let (piece, mut sent) = (piece(), Vec::new());
-        send(&mut sent, Some(&piece)).unwrap();
+        let sent = encode(Some(&piece())).unwrap();
         for cut in 0..sent.len() {
             assert!(receive(&mut &sent[..cut], 16).is_err(), "{cut}");
         }
