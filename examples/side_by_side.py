@@ -19,7 +19,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection, response
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-BODY_BYTES_MAX, TOKENS_MAX, TOKEN_SECONDS, QUEUE_MAX = 64 << 20, 200, 600, 1000
+BODY_BYTES_MAX, TOKENS_MAX, TOKEN_SECONDS, QUEUE_MAX = 64 << 20, 200, 600, 200
 JOURNAL = os.environ.get("JOURNAL", "side_by_side.jsonl")
 ID, SECRET = os.environ.get("NEW_APP_ID", ""), os.environ.get("NEW_APP_SECRET", "")
 # What belongs to one connection is not passed on.
@@ -105,6 +105,10 @@ class Server(ThreadingHTTPServer):
         self.lock, self.waiting = threading.Lock(), collections.OrderedDict()
         threading.Thread(target=self.work_off, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        # A client that leaves early is none of ours; what else fails here is told without its values.
+        print(f"not answered: {sys.exc_info()[0].__name__}", file=sys.stderr, flush=True)
+
     def keep(self, token, sample):
         """Keeps a sample until its token is used or has ended."""
         with self.lock:
@@ -150,10 +154,11 @@ class Proxy(BaseHTTPRequestHandler):
         headers["X-Forwarded-For"] = ", ".join(self.headers.get_all("X-Forwarded-For", []) + [self.client_address[0]])
         try:
             body = self.body()
-            status, reason, found, answer = ask(self.server.old, self.command, self.path, headers, body or None)
         except ValueError:
             return self.refuse(400, "the body is too large, or its length is no number")
-        except (OSError, HTTPException) as why:
+        try:
+            status, reason, found, answer = ask(self.server.old, self.command, self.path, headers, body or None)
+        except (OSError, HTTPException, ValueError) as why:
             return self.refuse(502, f"the old service cannot be reached ({type(why).__name__})")
         try:
             # Before the client is answered, whose next call may come at once.
@@ -178,7 +183,10 @@ class Proxy(BaseHTTPRequestHandler):
     def part(self, length, before):
         if not 0 <= length <= BODY_BYTES_MAX - before:
             raise ValueError
-        return self.rfile.read(length)
+        part = self.rfile.read(length)
+        if len(part) < length:
+            raise ConnectionError("the client left in the middle of the body")
+        return part
 
     def refuse(self, status, message):
         headers = [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*"), ("Connection", "close")]

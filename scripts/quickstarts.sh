@@ -19,7 +19,11 @@ if [ -n "${missing:-}" ]; then
 fi
 if ! python3 -s -c 'import numpy' 2> /dev/null; then
   tools=scripts/cache/quickstarts
-  [ -f "$tools/ready" ] || { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet 'numpy>=1.26' && touch "$tools/ready"; }
+  if [ ! -f "$tools/ready" ]; then
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet 'numpy>=1.26'
+    touch "$tools/ready"
+  fi
   export PATH="$PWD/$tools/bin:$PATH"
 fi
 

@@ -30,6 +30,8 @@ import time
 
 SECONDS_MAX = 120
 SAME_WITHIN = 0.002
+# What pages listen at; another one is taken for each, so that nobody is in the way.
+PORTS = (8040, 8050, 8443, 9040)
 # The line of a page that names the service of the vendor.
 OLD = "OLD=https://bws.bioid.com"
 END = "\x01end\x01"
@@ -153,8 +155,8 @@ class Shell:
     def start(self, text):
         """In a terminal of its own. Returns when it listens."""
         log = pathlib.Path(self.environment["FENCES"]) / f"terminal-{len(self.others)}.log"
-        process = subprocess.Popen(["bash", "-c", text], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-                                   stdout=open(log, "wb"), stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(["bash", "-c", text], cwd=self.folder, env=self.environment, start_new_session=True,
+                                   stdin=subprocess.DEVNULL, stdout=open(log, "wb"), stderr=subprocess.STDOUT)
         self.others.append(process)
         until = time.monotonic() + SECONDS_MAX
         while "listening" not in log.read_text(errors="replace"):
@@ -209,10 +211,8 @@ def follow(page, options, work):
 
 def follow_with(page, options, work, others):
     began, shown = time.monotonic(), 0
-    places = {address: f"{address.rpartition(':')[0]}:{port}"
-              for address, port in zip(re.findall(r"127\.0\.0\.1:\d+", "127.0.0.1:8040 127.0.0.1:8050 127.0.0.1:8443 127.0.0.1:9040"), free_ports(4))}
-    places |= {address.replace("127.0.0.1", "localhost"): place.replace("127.0.0.1", "localhost")
-               for address, place in places.items()}
+    places = {f"{host}:{port}": f"{host}:{other}" for port, other in zip(PORTS, free_ports(len(PORTS)))
+              for host in ("127.0.0.1", "localhost")}
     places["~/vultus"] = str(options.sources)
     places |= others
 

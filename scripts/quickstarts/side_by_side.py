@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -129,16 +130,20 @@ def token_for(port, person, task):
 
 
 def visit(port, person, task, *pictures, accept="application/json", chunked=False):
-    """What a classic client does. Returns the answer to the task."""
+    """What a classic client does, whose uploads run beside each other. Returns the answer to the task."""
     bearer = token_for(port, person, task)
-    for at, picture in enumerate(pictures):
-        body = b"data:image/jpeg;base64," + base64.b64encode(picture)
+
+    def upload(at):
+        body = b"data:image/jpeg;base64," + base64.b64encode(pictures[at])
         headers = {**bearer, "Content-Type": "text/plain", "Accept": accept}
         if chunked:
             headers["Transfer-Encoding"] = "chunked"
             body = iter([body[:1000], body[1000:]])
-        status, _, answer = request(port, "POST", f"/extension//upload?index={at}&Tag=any", body, headers, chunked)
-        assert status == 200, (status, answer)
+        return request(port, "POST", f"/extension//upload?index={at}&Tag=any", body, headers, chunked)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for status, _, answer in pool.map(upload, range(len(pictures))):
+            assert status == 200, (status, answer)
     return request(port, "GET", f"/extension/{task}", headers={**bearer, "Accept": accept})
 
 
@@ -209,8 +214,13 @@ def is_passed_on(scene):
             for own in ("date", "x-request-id", "content-length", "connection"):
                 answer[1].pop(own, None)
         assert directly == through, (method, path, directly, through)
+    # Who leaves in the middle of an upload leaves nothing behind, and others are served.
+    with socket.create_connection(("127.0.0.1", scene.proxy.port)) as client:
+        client.sendall(b"POST /extension/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\ndata:image")
+    until("a word", lambda: "not answered: ConnectionError" in (scene.work / "proxy.log").read_text())
     for length in ("x", "-1", str(1 << 40)):
-        status, headers, body = request(scene.proxy.port, "POST", "/extension/upload", headers={"Content-Length": length})
+        headers = {"Content-Length": length}
+        status, headers, body = request(scene.proxy.port, "POST", "/extension/upload", headers=headers)
         assert status == 400 and "Message" in json.loads(body), (status, body)
 
 
@@ -230,7 +240,8 @@ def new_is_down(scene, faces):
     code, said = scene.report()
     assert code == 1 and any(line.startswith(f"DELETE  {CY}  ") for line in said), said
     # The deletion is repeated, as the client's own server may do at any time.
-    assert request(scene.proxy.port, "DELETE", f"/extension/deleteclass?bcid={CY.replace('.', '/')}", headers=BASIC)[0] == 200
+    path = f"/extension/deleteclass?bcid={CY.replace('.', '/')}"
+    assert request(scene.proxy.port, "DELETE", path, headers=BASIC)[0] == 200
     assert scene.next_entry(lines + 2, CY) == ("deleted", "deleted", None)
     code, said = scene.report()
     assert code == 0 and f"deleted {CY}" in said, said
@@ -260,7 +271,8 @@ def samples_are_refused(scene, faces):
         seen, did, why = scene.next_entry(lines, person)
         assert (seen, did) == ("verified", "failed") and expected in why, why
         code, said = scene.report()
-        assert code == 1 and any(line.startswith(f"not yet {person}  the new service {expected}") for line in said), said
+        begin = f"not yet {person}  the new service {expected}"
+        assert code == 1 and any(line.startswith(begin) for line in said), said
 
 
 def secret_is_wrong(scene, faces):
