@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 BODY_BYTES_MAX, TOKENS_MAX, TOKEN_SECONDS, QUEUE_MAX = 64 << 20, 200, 600, 200
 JOURNAL = os.environ.get("JOURNAL", "side_by_side.jsonl")
 ID, SECRET = os.environ.get("NEW_APP_ID", ""), os.environ.get("NEW_APP_SECRET", "")
+TASKS = {"enroll", "verify", "identify", "livenessdetection"}
 # What belongs to one connection is not passed on.
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "te", "trailer", "upgrade"}
 # An answer that is packed could not be read.
@@ -209,26 +210,27 @@ class Proxy(BaseHTTPRequestHandler):
     def learn(self, body, status, said):
         """Keeps the samples that the old service took, and puts what it did with them in the queue."""
         path, _, query = self.path.partition("?")
-        call = re.sub("/+", "/", path).strip("/").lower().removeprefix("extension/")
+        call = self.command, re.sub("/+", "/", path).strip("/").lower().removeprefix("extension/")
         query = {name.lower(): value for name, value in parse_qsl(query)}
         token = self.headers.get("Authorization", "").partition(" ")[2].strip()
-        if call == "upload" and said.get("Accepted") is True:
+        if call == ("POST", "upload") and said.get("Accepted") is True:
             kept = {name: query[name] for name in ("tag", "index", "trait") if name in query}
             packed = [name for name in ("Content-Type", "Content-Encoding") if name in self.headers]
             self.server.keep(token, (kept, {name: self.headers[name] for name in packed}, body))
-        elif call == "deleteclass" and self.command == "DELETE" and status == 200:
+        elif call == ("DELETE", "deleteclass") and status == 200:
             self.then("deleted", query["bcid"], [])
-        elif call in ("enroll", "verify", "identify", "livenessdetection") and (status == 200 or status >= 500):
+        elif call[0] == "GET" and call[1] in TASKS and (status == 200 or status >= 500):
+            task = call[1]
             samples = self.server.take(token)
             # The old service knows the token, or it would not have answered so.
             claims = token.split(".")[1]
             person = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["bcid"]
-            if call in ("enroll", "verify") and said.get("Success") is True:
-                self.then("enrolled" if call == "enroll" else "verified", person, samples)
-            elif call == "verify" and said.get("Success") is False and "Error" not in said:
+            if task in ("enroll", "verify") and said.get("Success") is True:
+                self.then("enrolled" if task == "enroll" else "verified", person, samples)
+            elif task == "verify" and said.get("Success") is False and "Error" not in said:
                 self.then("refused", person, samples)
             elif status == 200 and not said:
-                self.server.write(plain(person), call, "failed", "the old service does not answer in JSON")
+                self.server.write(plain(person), task, "failed", "the old service does not answer in JSON")
 
     def then(self, seen, person, samples):
         try:

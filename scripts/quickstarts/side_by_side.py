@@ -205,6 +205,7 @@ def is_passed_on(scene):
         ("GET", "/extension/verify", {"Authorization": "Bearer a.b.c", **origin}),
         ("HEAD", "/extension/status", BASIC),
         ("GET", "/extension/nothing", {}),
+        ("OPTIONS", "/extension/verify", {**origin, "Access-Control-Request-Method": "GET"}),
         ("OPTIONS", "/extension/upload", {**origin, "Access-Control-Request-Method": "POST",
                                           "Access-Control-Request-Headers": "authorization"}),
     ]:
@@ -366,6 +367,7 @@ def nothing_is_secret(scene):
         assert text, path
         for secret in (SECRET, "another+Secret", BASIC["Authorization"][6:], "eyJ", "base64", "?"):
             assert secret not in text, (path, secret)
+        assert "not learned" not in text, path
 
 
 def main():
