@@ -59,6 +59,7 @@ class Process:
         if not line:
             sys.exit(f"it ended at once: {log.read_text()}")
         self.port = int(re.search(r":(\d+)\"?}?$", line.strip())[1])
+        self.url = re.search(r"https?://[^\"]+", line.strip())[0]
 
     def stop(self):
         self.process.terminate()
@@ -90,15 +91,14 @@ class Scene:
     def environment(self, secret=SECRET):
         return {"NEW_APP_ID": ID, "NEW_APP_SECRET": secret, "JOURNAL": str(self.journal), "LISTEN": "127.0.0.1:0"}
 
-    def side_by_side(self, old=None, new=None, secret=SECRET):
-        old, new = old or self.old.port, new or self.new.port
-        command = [sys.executable, self.proxy_program, "serve", f"http://127.0.0.1:{old}", f"http://127.0.0.1:{new}"]
-        return Process(command, self.work / "proxy.log", self.environment(secret))
+    def side_by_side(self, old=None, new=None, secret=SECRET, more=None):
+        command = [sys.executable, self.proxy_program, "serve", old or self.old.url, new or self.new.url]
+        return Process(command, self.work / "proxy.log", {**self.environment(secret), **(more or {})})
 
-    def report(self, *people, new=None):
+    def report(self, *people):
         """The exit code and the lines of the report."""
         (self.work / "people.txt").write_text("".join(f"{person}\n" for person in people))
-        command = [sys.executable, self.proxy_program, "report", f"http://127.0.0.1:{new or self.new.port}"]
+        command = [sys.executable, self.proxy_program, "report", self.new.url]
         done = subprocess.run(command + ([str(self.work / "people.txt")] if people else []), capture_output=True,
                               text=True, env={**os.environ, **self.environment()})
         return done.returncode, (done.stdout + done.stderr).splitlines()
@@ -317,8 +317,8 @@ def answers_are_no_json(scene, faces):
 
     strange = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strange)
     threading.Thread(target=strange.serve_forever, daemon=True).start()
-    port = strange.server_address[1]
-    old_is_strange = scene.side_by_side(old=port)
+    url = f"http://127.0.0.1:{strange.server_address[1]}"
+    old_is_strange = scene.side_by_side(old=url)
     bearer = token_for(scene.old.port, ADA, "verify")
     for path in ("/extension/verify", "/extension/upload?index=1"):
         for method in ("GET", "POST"):
@@ -326,7 +326,7 @@ def answers_are_no_json(scene, faces):
             assert (status, headers["content-type"], body) == (200, "text/html", b"<html>Success: true</html>"), body
     old_is_strange.stop()
     lines = len(scene.entries())
-    new_is_strange = scene.side_by_side(new=port)
+    new_is_strange = scene.side_by_side(new=url)
     assert success(visit(new_is_strange.port, "bws.112.21", "verify", faces["other"]))
     seen, did, why = scene.next_entry(lines, "bws.112.21")
     assert did == "failed" and "JSON" in why, why
@@ -344,6 +344,28 @@ def old_is_down(scene):
     assert request(scene.proxy.port, "GET", "/extension/status", headers=BASIC)[0] == 200
 
 
+def old_speaks_tls(scene, faces):
+    """As the vendor's does: with a certificate that is trusted, and not without."""
+    name, certificate, key = "localhost", scene.work / "cert.pem", scene.work / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key,
+                    "-out", certificate], check=True, capture_output=True)
+    scene.old.stop()
+    scene.old = scene.service("old", "--tls-cert", str(certificate), "--tls-key", str(key))
+    url = f"https://{name}:{scene.old.port}"
+    trusting = scene.side_by_side(old=url, more={"SSL_CERT_FILE": str(certificate)})
+    assert success(visit(trusting.port, ADA, "verify", faces["speech"]))
+    trusting.stop()
+    wary = scene.side_by_side(old=url)
+    status, _, body = request(wary.port, "GET", "/extension/status", headers=BASIC)
+    assert status == 502 and "SSLCertVerificationError" in json.loads(body)["Message"], body
+    wary.stop()
+    scene.old.stop()
+    scene.old = scene.service("old")
+    scene.proxy.stop()
+    scene.proxy = scene.side_by_side()
+
+
 def stops_in_order(scene, faces):
     """What is in the queue when the proxy is told to stop is still done."""
     lines = len(scene.entries())
@@ -352,7 +374,7 @@ def stops_in_order(scene, faces):
     scene.proxy.stop()
     assert [entry["did"] for entry in scene.entries()[lines:]] == ["agreed"] * 3, scene.entries()[lines:]
     # After the switch the roles are exchanged, so that the way back stays open: who is enrolled here is enrolled there.
-    scene.proxy = scene.side_by_side(old=scene.new.port, new=scene.old.port)
+    scene.proxy = scene.side_by_side(old=scene.new.url, new=scene.old.url)
     lines = len(scene.entries())
     assert success(visit(scene.proxy.port, "bws.113.1", "enroll", faces["portrait"]))
     assert scene.next_entry(lines, "bws.113.1") == ("enrolled", "enrolled", None)
@@ -382,7 +404,8 @@ def main():
         scene = Scene(options, pathlib.Path(folder))
         try:
             for act in (comes_over, differences_are_counted, is_passed_on, new_is_down, samples_are_refused,
-                        secret_is_wrong, answers_are_no_json, old_is_down, stops_in_order, nothing_is_secret):
+                        secret_is_wrong, answers_are_no_json, old_is_down, old_speaks_tls, stops_in_order,
+                        nothing_is_secret):
                 began = time.monotonic()
                 act(*[scene, faces][:act.__code__.co_argcount])
                 print(f"side by side: {act.__doc__.splitlines()[0]} ({time.monotonic() - began:.1f} s)", flush=True)
