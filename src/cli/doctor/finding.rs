@@ -103,6 +103,20 @@ pub(super) fn exit(findings: &[Finding], strict: bool) -> Exit {
     }
 }
 
+/// Fails unless a finding has this verdict, says this, and has advice where there is something to do.
+#[cfg(test)]
+#[track_caller]
+pub(super) fn expect(finding: &Finding, verdict: Verdict, part: &str) {
+    let line = finding.line();
+    assert_eq!(finding.verdict, verdict, "{line}");
+    assert!(line.contains(part), "{part} is missing: {line}");
+    assert_eq!(
+        finding.advice.is_some(),
+        verdict >= Verdict::Warning,
+        "{line}"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -305,7 +305,8 @@ pub(super) fn snapshots(facts: &FolderFacts, data_bytes: u64) -> Finding {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::finding::Verdict::{self, Ok as Good, Skipped, Warning, Wrong};
+    use super::super::finding::Verdict::{Ok as Good, Skipped, Warning, Wrong};
+    use super::super::finding::expect;
     use super::*;
     use crate::cli::machine::Mount;
 
@@ -328,13 +329,6 @@ mod tests {
             user: 1000,
             key: Ok(true),
         }
-    }
-
-    fn expect(finding: &Finding, verdict: Verdict, part: &str) {
-        let line = finding.line();
-        assert_eq!(finding.verdict, verdict, "{line}");
-        assert!(line.contains(part), "{part} is missing: {line}");
-        assert_eq!(finding.advice.is_some(), verdict >= Warning, "{line}");
     }
 
     #[test]

@@ -224,17 +224,11 @@ pub(super) fn memory(
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict::{self, Ok, Skipped, Warning, Wrong};
+    use super::super::finding::Verdict::{Ok, Skipped, Warning, Wrong};
+    use super::super::finding::expect;
     use super::*;
 
     const GOOD: i64 = MADE_AFTER_UNIX_SECONDS + 86_400;
-
-    fn expect(finding: &Finding, verdict: Verdict, part: &str) {
-        let line = finding.line();
-        assert_eq!(finding.verdict, verdict, "{line}");
-        assert!(line.contains(part), "{part} is missing: {line}");
-        assert_eq!(finding.advice.is_some(), verdict >= Warning, "{line}");
-    }
 
     #[test]
     fn a_clock_is_plausible_and_not_before_what_is_on_disk() {

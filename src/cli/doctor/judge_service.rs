@@ -121,15 +121,9 @@ pub(super) fn networks(facts: &Result<Duration, String>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict::{self, Ok as Good, Warning, Wrong};
+    use super::super::finding::Verdict::{Ok as Good, Warning, Wrong};
+    use super::super::finding::expect;
     use super::*;
-
-    fn expect(finding: &Finding, verdict: Verdict, part: &str) {
-        let line = finding.line();
-        assert_eq!(finding.verdict, verdict, "{line}");
-        assert!(line.contains(part), "{part} is missing: {line}");
-        assert_eq!(finding.advice.is_some(), verdict >= Warning, "{line}");
-    }
 
     #[test]
     fn settings_hold_or_say_why_not() {

@@ -14,10 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use redb::{ReadableTable, WriteTransaction};
 use serde::Serialize;
 
+use super::failures::{damage, failure};
+use super::opened::Catalog;
+use super::sealed::{key_of_name, key_of_numbers, key_of_state, parse, sealed, unsealed};
 use super::tables::{
-    self, Catalog, META_CHANGES, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE,
-    SegmentEntry, TAIL, TOMBSTONES, failure, key_of_name, key_of_numbers, key_of_state, put_number,
-    sealed,
+    META_CHANGES, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry,
+    TAIL, TOMBSTONES, put_number,
 };
 use crate::partition::StoreError;
 use crate::partition::snapshot::{Shared, Snapshot};
@@ -383,7 +385,7 @@ impl<'a> Group<'a> {
         let key = key_of_name(name);
         let present = table.get(name).map_err(|error| self.broken(error))?;
         if let Some(value) = present {
-            return Ok(tables::parse(self.path, &key, value.value())?);
+            return Ok(parse(self.path, &key, value.value())?);
         }
         drop(present);
         let entry = PartitionEntry {
@@ -475,8 +477,8 @@ impl<'a> Group<'a> {
         let present = present.map(|value| value.value().to_vec());
         let value = match &present {
             Some(bytes) => {
-                let value = tables::unsealed(&sealing, bytes);
-                Some(value.map_err(|what| tables::damage(self.path, what))?)
+                let value = unsealed(&sealing, bytes);
+                Some(value.map_err(|what| damage(self.path, what))?)
             }
             None => None,
         };

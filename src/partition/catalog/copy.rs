@@ -10,9 +10,9 @@ use redb::{
 };
 
 use super::commit::{Commits, Halt};
-use super::tables::{
-    META, PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL, TOMBSTONES, failure, open_database,
-};
+use super::failures::failure;
+use super::opened::open_database;
+use super::tables::{META, PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL, TOMBSTONES};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
 

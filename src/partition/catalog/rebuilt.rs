@@ -6,11 +6,13 @@ use std::path::Path;
 use redb::Database;
 
 use super::copy::remove_leftover;
+use super::failures::failure;
 use super::lost::CATALOG_FILE;
+use super::opened::{lock_for_writing, open_database};
+use super::sealed::{key_of_name, key_of_numbers, sealed};
 use super::tables::{
     FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
-    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, VERSION, failure, key_of_name,
-    key_of_numbers, lock_for_writing, open_database, put_number, sealed,
+    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, VERSION, put_number,
 };
 use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;

@@ -16,7 +16,10 @@ use redb::{Database, ReadableDatabase};
 
 use super::commit::Commits;
 use super::copy::{copy_to, remove_leftover};
-use super::tables::{META, META_CHANGES, META_IDENTITY, copy_in_memory, failure, number_of};
+use super::failures::failure;
+use super::opened::copy_in_memory;
+use super::sealed::number_of;
+use super::tables::{META, META_CHANGES, META_IDENTITY};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
 

@@ -1,0 +1,207 @@
+//! Verbs do beside a service what they do alone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::json;
+
+use super::{
+    IMPORT, SOCKET, admin, create_app, create_key, done, import, prepared, start, status_of_app,
+    status_of_key,
+};
+use crate::cli::{face, failure, json_lines, success, text};
+use crate::harness::{Native, Program, axis};
+
+#[test]
+fn apps_and_keys_come_and_go_beside_a_service() {
+    let (_directory, data, registered) = prepared();
+    let server = Program::start(&data, &registered);
+    let mode = fs::metadata(data.join(SOCKET))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for round in 0..3 {
+        let app = create_app(&data, &format!("app {round}"));
+        assert_eq!(status_of_app(&server, &app), 200);
+        let (id, key) = create_key(&data, &format!("key {round}"));
+        assert_eq!(status_of_key(&server, &key), 200);
+        assert!(done(&data, &["app", "list"]).contains(&app.id));
+        assert!(done(&data, &["key", "list"]).contains(&id));
+
+        done(&data, &["app", "remove", &app.id]);
+        assert_eq!(status_of_app(&server, &app), 401);
+        done(&data, &["key", "revoke", &id]);
+        assert_eq!(status_of_key(&server, &key), 401);
+        assert!(!done(&data, &["app", "list"]).contains(&app.id));
+        assert!(!done(&data, &["key", "list"]).contains(&id));
+        // Told as it is told alone, with the same exit code.
+        let again = failure(&admin(&data, &["key", "revoke", &id]));
+        assert!(
+            again.contains(&format!("error: there is no key `{id}`")),
+            "{again}"
+        );
+        let again = failure(&admin(&data, &["app", "remove", &app.id]));
+        assert!(again.contains("error: there is no app"), "{again}");
+    }
+    let quiet = admin(
+        &data,
+        &[
+            "app",
+            "create",
+            "--name",
+            "q",
+            "--storage",
+            "bws",
+            "--quiet",
+        ],
+    );
+    success(&quiet);
+    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "");
+}
+
+#[test]
+fn galleries_are_filled_and_emptied_beside_a_service_as_alone() {
+    let (directory, data, registered) = prepared();
+    let alone = directory.path().join("alone");
+    let server = Program::start(&data, &registered);
+    let classes: Vec<i64> = (1..=40).collect();
+    let verbs: &[&[&str]] = &[
+        &[
+            "gallery",
+            "erase",
+            "--partition",
+            "bws.7",
+            "--class",
+            "3",
+            "--class",
+            "77",
+            "--json",
+        ],
+        &["gallery", "erase", "--partition", "bws.7", "--class", "4"],
+        &["gallery", "compact", "--partition", "bws.7", "--json"],
+        &["gallery", "compact"],
+        &["gallery", "compact", "--partition", "bws.99"],
+        &["gallery", "erase", "--partition", "bws.99", "--class", "4"],
+        &["gallery", "info", "--json"],
+    ];
+    let said = |data: &Path| {
+        let mut said = Vec::new();
+        let mut tell = |output: Output| {
+            let out = String::from_utf8(output.stdout).unwrap();
+            let err = String::from_utf8(output.stderr).unwrap();
+            said.push((output.status.code(), out, err));
+        };
+        tell(import(data, directory.path(), &classes, &["--json"]));
+        tell(import(
+            data,
+            directory.path(),
+            &classes[..9],
+            &["--overwrite"],
+        ));
+        verbs.iter().for_each(|verb| tell(admin(data, verb)));
+        said
+    };
+    let beside = said(&data);
+    for (beside, alone) in beside.iter().zip(said(&alone)) {
+        assert_eq!(*beside, alone);
+    }
+    assert_eq!(server.get("partitions/bws.7/classes/3").status, 404);
+    assert_eq!(server.get("partitions/bws.7/classes/5").status, 200);
+    // Pictures are looked at by the command.
+    let people = directory.path().join("people/17");
+    fs::create_dir_all(&people).unwrap();
+    fs::copy(face("obama-portrait.jpg"), people.join("a.jpg")).unwrap();
+    fs::write(people.join("b.jpg"), b"no picture").unwrap();
+    let folder = directory.path().join("people");
+    let enrolled = admin(&data, &["enroll", "--partition", "bws.8", text(&folder)]);
+    let told = String::from_utf8_lossy(&enrolled.stderr).into_owned();
+    assert_eq!(enrolled.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("enrolled 1 of 2 pictures of 1 person into bws.8"),
+        "{told}"
+    );
+    assert_eq!(server.get("partitions/bws.8/classes/17").status, 200);
+}
+
+#[test]
+fn an_import_reports_refuses_and_resumes_beside_a_service() {
+    let (directory, data, registered) = prepared();
+    let server = Program::start(&data, &registered);
+    let lines = directory.path().join("new.jsonl");
+    let item = |class: i64| json!({ "class": class, "embedding": axis(class as usize) });
+    let bad = json!({ "class": 2, "embedding": vec![0.0; 16] });
+    fs::write(&lines, format!("{}\n{bad}\n{}\n", item(1), item(3))).unwrap();
+    let verb = [&IMPORT[..], &[text(&lines)]].concat();
+    let imported = admin(&data, &verb);
+    assert_eq!(imported.status.code(), Some(1));
+    let report = fs::read_to_string(directory.path().join("new.jsonl.refused.jsonl")).unwrap();
+    assert!(report.contains("\"line\":2"), "{report}");
+    let refused = failure(&admin(&data, &[&verb[..], &["--all-or-nothing"]].concat()));
+    assert!(refused.contains("row 1"), "{refused}");
+    let again = admin(&data, &[&verb[..], &["--resume", "--json"]].concat());
+    let said = &json_lines(std::str::from_utf8(&again.stdout).unwrap())[0];
+    assert_eq!(
+        (&said["earlier"], &said["imported"]),
+        (&json!(3), &json!(2))
+    );
+    let other = [
+        "gallery",
+        "import",
+        "--encoder",
+        "other",
+        "--partition",
+        "bws.7",
+        text(&lines),
+    ];
+    let refused = failure(&admin(&data, &[&other[..], &["--overwrite"]].concat()));
+    assert!(refused.contains("test@1/16"), "{refused}");
+    assert_eq!(server.get("partitions/bws.7/classes/3").status, 200);
+}
+
+#[test]
+fn many_commands_at_once_are_each_done_once() {
+    let (directory, data, registered) = prepared();
+    let server = Program::start(&data, &registered);
+    let classes: Vec<i64> = (1..=60).collect();
+    success(&import(&data, directory.path(), &classes, &[]));
+    let mut commands = Vec::new();
+    for at in 1..=6 {
+        let class = at.to_string();
+        let name = format!("app {at}");
+        commands.push(start(
+            &data,
+            &["app", "create", "--name", &name, "--storage", "bws"],
+        ));
+        let erase = [
+            "gallery",
+            "erase",
+            "--partition",
+            "bws.7",
+            "--class",
+            &class,
+            "--json",
+        ];
+        commands.push(start(&data, &erase));
+        commands.push(start(&data, &["gallery", "compact"]));
+    }
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        // An erased class may still be being read by another command.
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{told}");
+    }
+    let apps = json_lines(&done(&data, &["app", "list", "--json"]));
+    let named = apps
+        .iter()
+        .filter(|app| app["name"].as_str().unwrap().starts_with("app "));
+    assert_eq!(named.count(), 6);
+    for class in 1..=7 {
+        let found = server
+            .get(&format!("partitions/bws.7/classes/{class}"))
+            .status;
+        assert_eq!(found, if class <= 6 { 404 } else { 200 }, "{class}");
+    }
+}
