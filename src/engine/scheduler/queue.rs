@@ -328,6 +328,13 @@ impl<A> Queue<A> {
         ready.map(|waiter| waiter.load.probes).sum()
     }
 
+    /// How many probes the next pass has if those who have just been answered, with so many, ask again
+    /// at once: theirs and those that wait, as far as one pass takes them.
+    pub(super) fn probes_of_next_pass(&self, extent: Extent, answered: usize) -> usize {
+        let asking = self.probes().saturating_add(answered);
+        asking.min(self.probes_per_pass(extent))
+    }
+
     /// How many questions wait, those counted that are only promised.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()

@@ -369,6 +369,18 @@ mod queue {
         assert_eq!(late, [0]);
         assert_eq!(answered_together(&mut queue, now + second), [1, 2]);
     }
+
+    #[test]
+    fn the_next_pass_is_of_those_who_wait_and_of_those_who_come_back() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let gallery = gallery(&engine, "bws.1");
+        let (mut queue, now) = (Queue::new(NO_LIMITS), Instant::now());
+        assert_eq!(queue.probes_of_next_pass(SMALL, 30), 30);
+        assert!(queue.push(asked(&gallery, 20), 0, now).is_ok());
+        assert_eq!(queue.probes_of_next_pass(SMALL, 30), 50);
+        assert_eq!(queue.probes_of_next_pass(SMALL, 60), 64);
+        assert_eq!(queue.probes_of_next_pass(SMALL, usize::MAX), 64);
+    }
 }
 
 #[test]

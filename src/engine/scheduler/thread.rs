@@ -12,8 +12,9 @@ use super::queue::{Entry, LetIn, Pass, Question, QuestionQuery, Queue, Refusal, 
 use crate::engine::{EngineError, Gallery, Identification};
 use crate::turns::{Account, Place};
 
-/// Where the last pass had several probes, the next one waits for as many to come back: at most this
-/// share of the time that the last one took, which is less than what a second pass would cost.
+/// Where the last pass had several probes, the next one waits for those who asked for them to come
+/// back: at most this share of the time that the last one took, which is less than what a second pass
+/// would cost.
 const GATHER_SHARE: f64 = 0.15;
 /// And no longer than this after the last one came.
 const QUIET: Duration = Duration::from_millis(2);
@@ -257,12 +258,13 @@ impl Shared {
             } else {
                 state.queue.fail();
             }
+            let expected = state.queue.probes_of_next_pass(extent, probes);
             drop(state);
             for (answered, answer) in told {
                 answered(answer);
             }
             if probes > 1 {
-                self.gather(probes, taken);
+                self.gather(expected, taken);
             }
         }
     }
@@ -307,12 +309,12 @@ impl Shared {
     }
 
     /// Waits a moment for the next questions of those who have just been answered, so that they share
-    /// the next pass instead of every second one.
-    fn gather(&self, probes: usize, taken: Duration) {
+    /// the next pass with those who came meanwhile instead of taking turns with them.
+    fn gather(&self, expected: usize, taken: Duration) {
         let end = (self.clock)() + taken.mul_f64(GATHER_SHARE);
         let mut state = self.state();
         let mut before = state.queue.probes();
-        while before < probes && !state.is_over {
+        while before < expected && !state.is_over {
             let left = end.saturating_duration_since((self.clock)());
             if left.is_zero() {
                 return;
