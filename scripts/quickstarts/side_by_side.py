@@ -80,7 +80,10 @@ class Scene:
         self.proxy = self.side_by_side()
 
     def service(self, name, *flags, port=0):
-        command = [self.vultus, "serve", "--data-dir", str(self.work / name), "--listen", f"127.0.0.1:{port}", *flags]
+        # However slow the machine is, nobody is told to come again.
+        patient = ["--queue-wait-seconds", "600", "--search-wait-seconds", "600", "--picture-seconds-max", "600"]
+        command = [self.vultus, "serve", "--data-dir", str(self.work / name), "--listen", f"127.0.0.1:{port}"]
+        command += [*patient, *flags]
         return Process(command, self.work / f"{name}.log")
 
     def restart_new(self, *flags):
