@@ -175,6 +175,7 @@ fn catalog(report: &CatalogReport) -> String {
         "segments",
         "rows of segments",
         "removed",
+        "records",
     ];
     let mut partitions = output::table(&columns);
     for partition in &report.partitions {
@@ -186,6 +187,7 @@ fn catalog(report: &CatalogReport) -> String {
             partition.segments.to_string(),
             partition.segment_rows.to_string(),
             partition.tombstones.to_string(),
+            partition.records.to_string(),
         ]);
     }
     parts.push(partitions.to_string());

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::types::{EncoderId, PartitionId};
+use crate::types::{ClassId, EncoderId, PartitionId, RecordError};
 
 /// Why a data directory could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -308,6 +308,91 @@ pub enum StoreError {
         /// Its first bytes, in hexadecimal.
         found: String,
     },
+    /// A class has no template.
+    #[error("`{partition}.{class}` is not enrolled")]
+    NotEnrolled {
+        /// The partition.
+        partition: PartitionId,
+        /// The class.
+        class: ClassId,
+    },
+    /// What is to be known of somebody cannot be.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Two people of a partition would have the same external id.
+    #[error(
+        "the external id is that of `{partition}.{class}` already: no two classes of a partition have the same"
+    )]
+    ExternalIdTaken {
+        /// The partition.
+        partition: PartitionId,
+        /// The class that has it.
+        class: ClassId,
+    },
+    /// A class is said not to be itself.
+    #[error("`not_same_as` of `{partition}.{class}` names the class itself")]
+    NotItself {
+        /// The partition.
+        partition: PartitionId,
+        /// The class.
+        class: ClassId,
+    },
+    /// A class is to become one with itself, or get its own templates.
+    #[error("`{partition}.{class}` cannot be merged with itself: name two classes")]
+    MergedWithItself {
+        /// The partition.
+        partition: PartitionId,
+        /// The class.
+        class: ClassId,
+    },
+    /// Two classes are to become one, and somebody has said that they are two people.
+    #[error(
+        "classes {one} and {other} of `{partition}` are said not to be the same person: take that back (`not_same_as`) before merging them"
+    )]
+    SaidNotSame {
+        /// The partition.
+        partition: PartitionId,
+        /// One of them.
+        one: ClassId,
+        /// The other.
+        other: ClassId,
+    },
+    /// A class does not have a template of this number.
+    #[error("`{partition}.{class}` has no template {template}: nothing was moved")]
+    NoTemplate {
+        /// The partition.
+        partition: PartitionId,
+        /// The class.
+        class: ClassId,
+        /// The number of the template.
+        template: u64,
+    },
+    /// Nothing would be left of a class, and what is known of the person would go with it.
+    #[error(
+        "these are all templates of `{partition}.{class}`: merge the class instead of moving them"
+    )]
+    AllTemplates {
+        /// The partition.
+        partition: PartitionId,
+        /// The class.
+        class: ClassId,
+    },
+    /// Somebody is to be enrolled who is not found any more.
+    #[error(
+        "the time of `{partition}.{class}` is over: give it another end, or delete it, before enrolling"
+    )]
+    TimeOver {
+        /// The partition.
+        partition: PartitionId,
+        /// The class.
+        class: ClassId,
+    },
+    /// All numbers that a partition may choose from are taken.
+    #[error("partition `{partition}` has no number left for a new class: name one")]
+    NoNumberLeft {
+        /// The partition.
+        partition: PartitionId,
+    },
     /// Another process is making the same snapshot, or restoring into the same directory.
     #[error("another process is writing `{path}`: wait until it is done")]
     Busy {
@@ -324,6 +409,16 @@ impl StoreError {
             StoreError::Encoder { .. }
                 | StoreError::RowCount { .. }
                 | StoreError::TooManyRows { .. }
+                | StoreError::NotEnrolled { .. }
+                | StoreError::Record(_)
+                | StoreError::ExternalIdTaken { .. }
+                | StoreError::NotItself { .. }
+                | StoreError::MergedWithItself { .. }
+                | StoreError::SaidNotSame { .. }
+                | StoreError::NoTemplate { .. }
+                | StoreError::AllTemplates { .. }
+                | StoreError::TimeOver { .. }
+                | StoreError::NoNumberLeft { .. }
         )
     }
 

@@ -10,6 +10,8 @@
 //! * A long tail is *sealed* into a segment. The file is written completely, synced and checked,
 //!   and only then named by a catalog transaction. Until then it has the name of a draft; a draft
 //!   that no transaction names is deleted when its partition is next opened.
+//! * What is known of a person, the record of a class, is in the catalog, and changes in one
+//!   transaction with templates. It goes with the last of them.
 //! * A removed template of a segment gets a *tombstone* in the catalog.
 //! * A [`Snapshot`] is all of this at one moment. Readers hold one and never wait; writers publish
 //!   a new one after their transaction is durable.
@@ -20,11 +22,11 @@
 //! maintenance
 //! store      inspect
 //! upkeep     batch     archive
-//! partition  health    place
+//! partition  records   health    place
 //! strays
 //! files
-//! catalog
-//! snapshot
+//! catalog    shared    filter
+//! snapshot   recognised
 //! tail       findings
 //! segment
 //! disk       pace      private   totals
@@ -48,6 +50,7 @@ mod catalog;
 mod disk;
 mod error;
 mod files;
+mod filter;
 mod findings;
 mod health;
 mod inspect;
@@ -60,7 +63,10 @@ mod pace;
 mod partition;
 mod place;
 pub(crate) mod private;
+mod recognised;
+mod records;
 mod segment;
+mod shared;
 mod snapshot;
 mod store;
 mod strays;
@@ -78,14 +84,16 @@ pub use catalog::AcceptedCatalog;
 pub use error::StoreError;
 #[cfg(feature = "web")]
 pub(crate) use error::is_no_room;
+pub use filter::Rules;
 pub use health::{Health, PartitionHealth};
 pub use inspect::{
     CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
 };
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
-pub use partition::{Choice, Enrolled, Held, NewTemplate, Partition};
+pub use partition::{Choice, Enrolled, EnrolledPerson, Held, NewTemplate, Partition, Whom};
 pub use place::PlaceFault;
+pub use records::{Merged, Moved};
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };

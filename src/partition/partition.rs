@@ -13,10 +13,13 @@ use super::catalog::{
 use super::files::Files;
 use super::findings::Findings;
 use super::pace::{Alarm, Pace};
+use super::recognised::Recognised;
+use super::records::{check_record, class_of_new};
 use super::segment::{DeadRows, ENCODER_OFFSET, Segment, SegmentName, SegmentWriter, TemplateInfo};
-use super::snapshot::{Block, BlockReader, Shared, Snapshot, Source};
+use super::shared::Shared;
+use super::snapshot::{Block, BlockReader, Snapshot, Source};
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
-use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Timestamp};
+use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Record, RecordChange, Timestamp};
 
 /// A tail this many times as long as one that is due for sealing is sealed by whoever enrols: nobody
 /// in the background keeps up, and memory must not grow without end.
@@ -74,6 +77,31 @@ pub struct Enrolled {
     pub templates: usize,
 }
 
+/// Whose templates are enrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Those of this class.
+    Class(ClassId),
+    /// Those of the class that has the external id of the record; where there is none, of somebody new,
+    /// whose number the partition chooses: from 1 to [`i32::MAX`], and none that it chose before.
+    New,
+}
+
+/// What an enrolment of a person did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnrolledPerson {
+    /// The class.
+    pub class: ClassId,
+    /// Whether it had no template before.
+    pub is_new: bool,
+    /// What became of templates.
+    pub enrolled: Enrolled,
+    /// What is known of the person now.
+    pub record: Record,
+    /// Whether something else was known before.
+    replaces: bool,
+}
+
 /// What all partitions of a data directory share.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
@@ -92,6 +120,8 @@ pub struct Partition {
     encoder: Arc<EncoderId>,
     common: Common,
     shared: Arc<Shared>,
+    /// When classes were last recognised.
+    pub(super) recognised: Recognised,
     /// Held by whoever replaces segments: one at a time, or both would replace the same.
     pub(super) rewriting: Mutex<()>,
     /// Held by whoever seals the tail, for the same reason. Not the same lock: a merge may take minutes,
@@ -127,7 +157,9 @@ impl Partition {
         let partition = Partition::without_blocks(id, entry, common);
         let blocks = Arc::new(blocks);
         let snapshot = partition.snapshot();
-        partition.shared.publish(Snapshot { blocks, ..snapshot });
+        partition
+            .shared
+            .publish(Snapshot { blocks, ..snapshot }, &[]);
         Ok(partition)
     }
 
@@ -149,6 +181,7 @@ impl Partition {
             encoder,
             common: common.clone(),
             shared: Arc::new(Shared::new(entry.partition, snapshot)),
+            recognised: Recognised::default(),
             rewriting: Mutex::new(()),
             sealing: Mutex::new(()),
         }
@@ -225,17 +258,61 @@ impl Partition {
         choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
         now: Timestamp,
     ) -> Result<Enrolled, StoreError> {
+        let enrolled = self.enroll_person(
+            Whom::Class(class),
+            encoder,
+            templates,
+            choose,
+            RecordChange::default(),
+            now,
+        )?;
+        Ok(enrolled.enrolled)
+    }
+
+    /// As [`Partition::enroll_chosen`], and changes what is known of the person, in the same transaction:
+    /// both are there, or neither.
+    ///
+    /// # Errors
+    ///
+    /// As [`Partition::enroll_chosen`], and if the record cannot be so, the time of the person is over, or
+    /// no number is left for a new one.
+    ///
+    /// # Panics
+    ///
+    /// As [`Partition::enroll_chosen`].
+    pub fn enroll_person(
+        &self,
+        whom: Whom,
+        encoder: &EncoderId,
+        templates: &[NewTemplate],
+        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
+        record: RecordChange,
+        now: Timestamp,
+    ) -> Result<EnrolledPerson, StoreError> {
         self.check_encoder(encoder)?;
         // Whoever leads the group of changes should neither code templates nor wait for a disk.
         let snapshot = self.snapshot();
-        held(&snapshot, &templates_of(&snapshot, class)?)?;
+        let foreseen = match &whom {
+            Whom::Class(class) => *class,
+            Whom::New => ClassId(0),
+        };
+        held(&snapshot, &templates_of(&snapshot, foreseen)?)?;
         drop(snapshot);
         let new = templates.to_vec();
-        let all = tail_templates(class, &new, now);
-        let coded = TailBlock::of(encoder.dimension(), &all);
-        let shared = self.shared.clone();
+        let mut all = tail_templates(foreseen, &new, now);
+        let dimension = encoder.dimension();
+        let mut coded = TailBlock::of(dimension, &all);
+        let (shared, id) = (self.shared.clone(), self.id.clone());
         let enrolled = self.common.commits.commit(move |group| {
             let snapshot = group.snapshot(&shared);
+            let class = match whom {
+                Whom::Class(class) => class,
+                Whom::New => class_of_new(group, &shared, &snapshot, &id, &record)?,
+            };
+            if class != foreseen {
+                all.iter_mut().for_each(|template| template.class = class);
+                coded = TailBlock::of(dimension, &all);
+            }
             let old = templates_of(&snapshot, class)?;
             let choice = choose(&held(&snapshot, &old)?, &new);
             let enrolled = Enrolled {
@@ -244,29 +321,49 @@ impl Partition {
                 removed: old.len() - choice.keep.len(),
                 templates: choice.keep.len() + choice.add.len(),
             };
-            if enrolled.added + enrolled.removed == 0 {
-                return Ok(enrolled);
+            let before = group.record(shared.number(), class)?;
+            let after = record.apply(&before)?;
+            check_record(group, &shared, &snapshot, &id, class, &after)?;
+            if enrolled.added > 0 && after.expires.is_some_and(|end| end <= now) {
+                let partition = PartitionId::clone(&id);
+                return Err(StoreError::TimeOver { partition, class }.into());
             }
-            let (mut added, mut block) = chosen(&all, &coded, &choice.add);
-            let numbers = group.take_numbers(added.len() as u64)..;
-            for ((number, template), info) in numbers.zip(&mut added).zip(&mut block.infos) {
-                template.info.template = number;
-                info.template = number;
+            if whom == Whom::New && old.is_empty() {
+                group.put_highest_chosen(shared.number(), class)?;
             }
-            let stays = |place: &usize| choice.keep.binary_search(place).is_ok();
-            let gone = (0..old.len()).filter(|place| !stays(place));
-            let gone: Vec<Location> = gone.map(|place| old[place]).collect();
-            change(group, &shared, snapshot, (&added, block), &gone)?;
-            Ok(enrolled)
+            if enrolled.added + enrolled.removed > 0 {
+                let (mut added, mut block) = chosen(&all, &coded, &choice.add);
+                let numbers = group.take_numbers(added.len() as u64)..;
+                for ((number, template), info) in numbers.zip(&mut added).zip(&mut block.infos) {
+                    template.info.template = number;
+                    info.template = number;
+                }
+                let stays = |place: &usize| choice.keep.binary_search(place).is_ok();
+                let gone = (0..old.len()).filter(|place| !stays(place));
+                let gone: Vec<Location> = gone.map(|place| old[place]).collect();
+                change(group, &shared, snapshot, (&added, block), &gone)?;
+            }
+            if enrolled.templates == 0 {
+                group.remove_record(&shared, class)?;
+            } else {
+                group.put_record(&shared, class, &after)?;
+            }
+            Ok(EnrolledPerson {
+                class,
+                is_new: old.is_empty(),
+                enrolled,
+                record: after,
+                replaces: before != Record::default() && !record.is_empty(),
+            })
         })?;
-        if enrolled.removed > 0 {
+        if enrolled.enrolled.removed > 0 || enrolled.replaces {
             self.common.catalog_is_stale.store(true, Ordering::Relaxed);
         }
-        self.alert(enrolled.removed > 0);
+        self.alert(enrolled.enrolled.removed > 0);
         Ok(enrolled)
     }
 
-    /// Removes a class with all its templates. Returns whether there was one. Every later search
+    /// Removes a class with all its templates and all that is known of it. Returns whether there was one. Every later search
     /// is without it; its rows are overwritten when their segments are next written anew.
     ///
     /// # Errors
@@ -285,8 +382,10 @@ impl Partition {
             }
             let nothing = (&[][..], TailBlock::new(dimension));
             change(group, &shared, snapshot, nothing, &old)?;
+            group.remove_record(&shared, class)?;
             Ok(true)
         })?;
+        self.recognised.forget(class);
         self.common.catalog_is_stale.store(true, Ordering::Relaxed);
         self.alert(true);
         Ok(removed)
@@ -399,10 +498,10 @@ impl Partition {
 
 /// Where a template is in a snapshot.
 #[derive(Clone, Copy, Debug)]
-struct Location {
-    block: usize,
-    row: usize,
-    info: TemplateInfo,
+pub(super) struct Location {
+    pub(super) block: usize,
+    pub(super) row: usize,
+    pub(super) info: TemplateInfo,
 }
 
 /// New templates as the tail has them, without their numbers.
@@ -433,7 +532,10 @@ fn chosen(
 }
 
 /// The same templates, to choose from.
-fn held<'a>(snapshot: &'a Snapshot, of: &[Location]) -> Result<Vec<Held<'a>>, StoreError> {
+pub(super) fn held<'a>(
+    snapshot: &'a Snapshot,
+    of: &[Location],
+) -> Result<Vec<Held<'a>>, StoreError> {
     let blocks: Vec<BlockReader<'a>> = snapshot.blocks().collect();
     let mut held = Vec::with_capacity(of.len());
     for location in of {
@@ -448,7 +550,10 @@ fn held<'a>(snapshot: &'a Snapshot, of: &[Location]) -> Result<Vec<Held<'a>>, St
 }
 
 /// The templates of a class, the oldest first.
-fn templates_of(snapshot: &Snapshot, class: ClassId) -> Result<Vec<Location>, StoreError> {
+pub(super) fn templates_of(
+    snapshot: &Snapshot,
+    class: ClassId,
+) -> Result<Vec<Location>, StoreError> {
     let mut locations = Vec::new();
     for (block, of) in snapshot.blocks().enumerate() {
         for found in of.rows_of(class)? {
@@ -464,7 +569,7 @@ fn templates_of(snapshot: &Snapshot, class: ClassId) -> Result<Vec<Location>, St
 }
 
 /// Adds to the tail, once as the catalog and once as searches have it, and removes rows.
-fn change(
+pub(super) fn change(
     group: &mut Group<'_>,
     shared: &Arc<Shared>,
     mut snapshot: Snapshot,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::StoreError;
 use super::findings::Findings;
@@ -55,13 +55,6 @@ pub struct Row<'a> {
 pub(super) enum Source {
     Segment(u64, Arc<Segment>),
     Tail(Arc<TailBlock>),
-}
-
-/// What a partition shares with the changes that are under way.
-#[derive(Debug)]
-pub(super) struct Shared {
-    number: u64,
-    current: RwLock<Snapshot>,
 }
 
 impl Snapshot {
@@ -315,32 +308,6 @@ impl<'a> Row<'a> {
             Source::Segment(_, segment) => self.of.checked(segment.info(self.number)),
             Source::Tail(tail) => Ok(tail.infos[self.number]),
         }
-    }
-}
-
-impl Shared {
-    /// What a partition begins with, whose number in the catalog this is.
-    pub(super) fn new(number: u64, snapshot: Snapshot) -> Shared {
-        Shared {
-            number,
-            current: RwLock::new(snapshot),
-        }
-    }
-
-    /// The number of the partition in the catalog.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn snapshot(&self) -> Snapshot {
-        // Publishing is one assignment: a panic cannot leave it half done.
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.clone()
-    }
-
-    /// Shows readers another snapshot. Only for what is durable.
-    pub(super) fn publish(&self, snapshot: Snapshot) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 }
 

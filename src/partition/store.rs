@@ -27,6 +27,9 @@ use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 /// mapped.
 const UNUSED_PARTITIONS_MAX: usize = 256;
 
+/// So many people whose time is over are removed in one write: others wait for it.
+const ENDED_AT_ONCE: usize = 100;
+
 /// A value that a layer above keeps.
 #[derive(Debug)]
 pub struct StateValue {
@@ -407,6 +410,33 @@ impl Store {
         })
     }
 
+    /// Removes those of a partition whose time is over at `now`, and overwrites all that is stored of
+    /// them before it returns, as [`Store::erase`] does. Returns which classes that were, and whether
+    /// they are overwritten.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::erase`].
+    pub fn erase_ended(
+        &self,
+        partition: &Partition,
+        now: Timestamp,
+        pace: &Pace,
+    ) -> Result<(Vec<ClassId>, bool), StoreError> {
+        let ended = partition.ended(now)?;
+        let classes: Vec<ClassId> = ended.into_iter().map(|(_, class)| class).collect();
+        let mut removed = Vec::new();
+        for some in classes.chunks(ENDED_AT_ONCE) {
+            removed.extend(partition.remove_ended(some, now)?);
+        }
+        if removed.is_empty() {
+            return Ok((removed, true));
+        }
+        partition.rewrite_removed(pace)?;
+        let overwritten = self.renew_catalog()?;
+        Ok((removed, overwritten))
+    }
+
     /// Writes the catalog anew, and overwrites the old one: free pages of it may still hold templates
     /// that were removed or sealed. Returns whether it is overwritten; it is not while somebody reads
     /// it.
@@ -565,7 +595,15 @@ impl Store {
             // Opened again when it is next asked for.
             changed: &|id| drop(self.opened().remove(id)),
         };
-        repair.mend(only, accept_loss)
+        let repaired = repair.mend(only, accept_loss)?;
+        for segment in repaired.iter().filter(|it| it.mended && it.lost > 0) {
+            // What is known of somebody goes with their last template.
+            let id = segment.partition.parse::<PartitionId>();
+            if let Ok(Some(partition)) = id.map(|id| self.partition(&id).ok().flatten()) {
+                partition.remove_orphans()?;
+            }
+        }
+        Ok(repaired)
     }
 
     /// Writes a snapshot of everything to the file `path`, as it is at one moment. Others may go on

@@ -1,5 +1,6 @@
 //! The words everyone shares: who ([`Bcid`]), what ([`Embedding`], made by an [`EncoderId`]), how
-//! alike ([`Match`], [`Pair`]), which way a head turns ([`Direction`]), and when ([`Clock`]).
+//! alike ([`Match`], [`Pair`]), what is known of them ([`Record`]), which way a head turns
+//! ([`Direction`]), and when ([`Clock`]).
 //!
 //! Values of these types are valid by construction: text and bytes from outside are checked once,
 //! here, and nothing further in asks again. Nothing here reads a file, a socket or the time of day
@@ -12,6 +13,7 @@ mod embedding;
 mod encoder;
 mod matches;
 mod pair;
+mod record;
 
 pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
 pub use clock::{Clock, Timestamp};
@@ -20,3 +22,8 @@ pub use embedding::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError};
 pub use encoder::{EncoderError, EncoderId};
 pub use matches::Match;
 pub use pair::Pair;
+pub(crate) use record::StoredRecord;
+pub use record::{
+    ClassThreshold, ExternalId, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, NoteText,
+    PersonName, Record, RecordChange, RecordError,
+};

@@ -12,10 +12,12 @@ use vultus::engine::{Batch, Engine, EngineError, Gallery, IdentifyOptions, Impor
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
     Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError,
-    TemplateBatch, inspect,
+    TemplateBatch, Whom, inspect,
 };
 use vultus::search::{Pool, SearchError};
-use vultus::types::{Bcid, ClassId, Embedding, EncoderId, PartitionId, Timestamp};
+use vultus::types::{
+    Bcid, ClassId, Embedding, EncoderId, Labels, PartitionId, RecordChange, Timestamp,
+};
 
 const NOW: Timestamp = Timestamp {
     unix_milliseconds: 0,
@@ -227,6 +229,44 @@ const READS: &[(&str, Read)] = &[
             Ok(first.scan(0..first.rows())?.scales.to_vec())
         })
     }),
+    ("Partition::enroll_person", |it| {
+        let record = RecordChange {
+            name: Some(Some("Ada".parse().unwrap())),
+            ..RecordChange::default()
+        };
+        let enrolled = it.partition()?.enroll_person(
+            Whom::New,
+            &encoder(),
+            &[sample()],
+            all_of,
+            record,
+            NOW,
+        )?;
+        said(Ok::<_, EngineError>((enrolled.class, enrolled.enrolled)))
+    }),
+    ("Partition::change_record", |it| {
+        let record = RecordChange::default();
+        said(it.partition()?.change_record(ClassId(3), record))
+    }),
+    ("Partition::merge", |it| {
+        said(it.partition()?.merge(ClassId(3), ClassId(4), all_of))
+    }),
+    ("Partition::move_templates", |it| {
+        let partition = it.partition()?;
+        partition.enroll(ClassId(3), &encoder(), &[sample()], 9, NOW)?;
+        let templates = partition.templates(ClassId(3))?;
+        let first = [templates[0].template];
+        said(partition.move_templates(ClassId(3), &first, ClassId(4), all_of))
+    }),
+    ("Partition::templates", |it| {
+        said(it.partition()?.templates(ClassId(3)))
+    }),
+    ("Partition::snapshot_of", |it| {
+        let mut labels = Labels::default();
+        labels.add("site:berlin".parse().unwrap()).unwrap();
+        let snapshot = it.partition()?.snapshot_of(NOW, &labels)?;
+        said(Ok::<_, EngineError>(snapshot.templates()))
+    }),
     ("Row::class", |it| it.rows(|row| row.class())),
     ("Row::values", |it| {
         it.rows(|row| Ok(row.values()?.to_vec()))
@@ -307,11 +347,28 @@ const READS_NOTHING: &[&str] = &[
     "Engine::with_kernel",
     "Gallery::encoder",
     "Gallery::id",
+    "Partition::class_of_external_id",
     "Partition::encoder",
+    "Partition::ended",
     "Partition::id",
+    "Partition::labelled",
+    "Partition::last_matches",
+    "Partition::named",
+    "Partition::note_match",
+    "Partition::records",
+    "Partition::rules",
     "Partition::snapshot",
+    "Partition::write_matches",
     "Snapshot::encoder",
 ];
+
+fn all_of(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
+    Choice {
+        keep: (0..held.len()).collect(),
+        add: (0..new.len()).collect(),
+        known: 0,
+    }
+}
 
 fn best(limit: usize) -> IdentifyOptions {
     IdentifyOptions {

@@ -77,8 +77,8 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         output::tell!("`{path}` is no whole segment of its folder, and was left alone");
     }
     output::tell!(
-        "lost with the catalog are templates that were not sealed, apps, keys and imports under way; \
-         people who were removed lately may be back: see to them, and run `vultus gallery verify`"
+        "lost with the catalog are templates that were not sealed, names and all else that is known of \
+         people, apps, keys and imports under way; people who were removed lately may be back: see to them, and run `vultus gallery verify`"
     );
     Ok(Exit::Success)
 }

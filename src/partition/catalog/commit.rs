@@ -16,15 +16,17 @@ use serde::Serialize;
 
 use super::failures::{damage, failure};
 use super::opened::Catalog;
+use super::records::RecordEvent;
 use super::sealed::{key_of_name, key_of_numbers, key_of_state, parse, sealed, unsealed};
 use super::tables::{
     META_CHANGES, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry,
     TAIL, TOMBSTONES, put_number,
 };
 use crate::partition::StoreError;
-use crate::partition::snapshot::{Shared, Snapshot};
+use crate::partition::shared::Shared;
+use crate::partition::snapshot::Snapshot;
 use crate::partition::tail::TailTemplate;
-use crate::types::EncoderId;
+use crate::types::{EncoderId, RecordError};
 
 /// Numbers are reserved in runs; an open forgets the rest of a run.
 const NUMBERS_RESERVED: u64 = 4096;
@@ -86,13 +88,21 @@ impl From<StoreError> for Halt {
     }
 }
 
+impl From<RecordError> for Halt {
+    fn from(error: RecordError) -> Halt {
+        Halt::Refused(StoreError::Record(error))
+    }
+}
+
 /// A group of changes in the making.
 pub(in crate::partition) struct Group<'a> {
-    path: &'a Path,
+    pub(super) path: &'a Path,
     transaction: &'a WriteTransaction,
     next_number: u64,
-    changed: bool,
+    pub(super) changed: bool,
     snapshots: Vec<(Arc<Shared>, Snapshot)>,
+    /// What became of records, in order; each of a partition that has a snapshot above.
+    pub(super) events: Vec<(Arc<Shared>, RecordEvent)>,
 }
 
 /// One atomic change of a partition.
@@ -280,6 +290,7 @@ impl Commits {
             next_number: lead.next_number,
             changed: false,
             snapshots: Vec::new(),
+            events: Vec::new(),
         };
         for ticket in waiting {
             ticket.run(&mut group)?;
@@ -288,6 +299,7 @@ impl Commits {
             next_number,
             changed,
             snapshots,
+            mut events,
             ..
         } = group;
         if !changed {
@@ -311,7 +323,9 @@ impl Commits {
         lead.next_number = next_number;
         lead.reserved = reserved;
         for (shared, snapshot) in snapshots {
-            shared.publish(snapshot);
+            let own = events.extract_if(.., |(of, _)| Arc::ptr_eq(of, &shared));
+            let own: Vec<RecordEvent> = own.map(|(_, event)| event).collect();
+            shared.publish(snapshot, &own);
         }
         // Not before: whoever is told believes that it is durable, and that everybody sees it.
         waiting.iter().for_each(|ticket| ticket.settle());
@@ -531,14 +545,14 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn write<T>(
+    pub(super) fn write<T>(
         &self,
         write: impl FnOnce(&'a WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, Halt> {
         write(self.transaction).map_err(|error| self.broken(error))
     }
 
-    fn broken(&self, error: impl Into<redb::Error>) -> Halt {
+    pub(super) fn broken(&self, error: impl Into<redb::Error>) -> Halt {
         Halt::Broken(failure("write", self.path, error))
     }
 }
@@ -638,7 +652,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let commits = open(directory.path()).unwrap();
         let transaction = commits.catalog.database().unwrap().begin_write().unwrap();
-        put_number(&transaction, META_VERSION, 2).unwrap();
+        put_number(&transaction, META_VERSION, 3).unwrap();
         transaction.commit().unwrap();
         drop(commits);
         for _ in 0..2 {
@@ -646,7 +660,7 @@ mod tests {
             let StoreError::Version { found, newest, .. } = error else {
                 panic!("{error}");
             };
-            assert_eq!((found, newest), (2, 1));
+            assert_eq!((found, newest), (3, 2));
             assert!(error.to_string().contains("use a newer build"), "{error}");
         }
     }

@@ -12,7 +12,10 @@ use redb::{
 use super::commit::{Commits, Halt};
 use super::failures::failure;
 use super::opened::open_database;
-use super::tables::{META, PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL, TOMBSTONES};
+use super::tables::{
+    CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, NAMES, NOT_SAME,
+    PARTITIONS, RECORDS, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS, TOMBSTONES,
+};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
 
@@ -34,6 +37,15 @@ pub(in crate::partition) fn copy_to(
         copy_table(from, &to, RETIRED)?;
         copy_table(from, &to, TOMBSTONES)?;
         copy_table(from, &to, STATE)?;
+        copy_later_table(from, &to, RECORDS)?;
+        copy_later_table(from, &to, NAMES)?;
+        copy_later_table(from, &to, EXTERNAL_IDS)?;
+        copy_later_table(from, &to, LABELS)?;
+        copy_later_table(from, &to, EXPIRIES)?;
+        copy_later_table(from, &to, THRESHOLDS)?;
+        copy_later_table(from, &to, NOT_SAME)?;
+        copy_later_table(from, &to, LAST_MATCHES)?;
+        copy_later_table(from, &to, CHOSEN_CLASSES)?;
         Ok(to.commit()?)
     };
     copy().map_err(failed)?;
@@ -56,6 +68,21 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
         copy.insert(key.value(), value.value())?;
     }
     Ok(())
+}
+
+/// Copies a table that is made with the first record, if it was.
+fn copy_later_table<K: Key + 'static, V: Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<(), redb::Error> {
+    match from.open_table(definition) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(()),
+        table => {
+            drop(table?);
+            copy_table(from, to, definition)
+        }
+    }
 }
 
 impl Commits {

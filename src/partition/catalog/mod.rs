@@ -3,7 +3,7 @@
 //! `opened` is that file, open, and `tables` says what is in it and reads it, each value with a
 //! checksum (`sealed`); what redb reports is sorted in `failures`. `commit` is the one way to change
 //! it, `copy` writes it anew, `fill` keeps room ahead of it, `lost` tells a new data directory from
-//! one whose catalog is missing, `rebuilt` makes one of what segments say, `resume` goes on after
+//! one whose catalog is missing, `records` says what is known of people, `rebuilt` makes one of what segments say, `resume` goes on after
 //! the disk was full, and `witness` tells an older one from the last.
 //! What else is in a data directory belongs to [`super::files`].
 
@@ -14,6 +14,7 @@ mod fill;
 mod lost;
 mod opened;
 mod rebuilt;
+mod records;
 mod resume;
 mod sealed;
 mod tables;
@@ -26,9 +27,12 @@ pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
 pub use self::opened::AcceptedCatalog;
 pub(super) use self::opened::{Catalog, copy_in_memory};
 pub(super) use self::rebuilt::{Rebuilt, create_rebuilt};
+pub(super) use self::records::{
+    Ending, RecordEvent, key_of_class, key_of_classes, key_of_id, key_of_text,
+};
 pub(super) use self::sealed::{key_of_name, key_of_numbers, key_of_state, unsealed};
 pub(super) use self::tables::{
-    Contents, META, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS,
-    PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, Tables,
-    check_version,
+    CHOSEN_CLASSES, Contents, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,
+    META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PartitionEntry, RECORDS,
+    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, Tables, check_version,
 };

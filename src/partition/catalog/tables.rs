@@ -21,8 +21,12 @@ use crate::partition::tail::TailTemplate;
 use crate::partition::totals::Totals;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
 
-/// The version of the catalog that is written.
+/// The version of a new catalog: what has no records is read by earlier builds, too.
 pub(super) const VERSION: u32 = 1;
+
+/// The version from the first record on. Earlier builds would pass records over, and lose them when
+/// they write the catalog anew.
+pub(super) const VERSION_WITH_RECORDS: u32 = 2;
 
 /// The oldest version that is read.
 const VERSION_OLDEST: u32 = 1;
@@ -49,6 +53,35 @@ pub(in crate::partition) const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8
 /// (area, key) of what the layers above keep.
 pub(in crate::partition) const STATE: TableDefinition<(&str, &str), &[u8]> =
     TableDefinition::new("state");
+
+/// (partition, class) to what is known of a person, as [`crate::types::StoredRecord`]. This table and those
+/// below are made with the first record.
+pub(in crate::partition) const RECORDS: TableDefinition<(u64, i64), &[u8]> =
+    TableDefinition::new("records");
+/// (partition, name as it is compared, class), to nothing but the checksum.
+pub(in crate::partition) const NAMES: TableDefinition<(u64, &str, i64), &[u8]> =
+    TableDefinition::new("record_names");
+/// (partition, external id) to the class.
+pub(in crate::partition) const EXTERNAL_IDS: TableDefinition<(u64, &str), &[u8]> =
+    TableDefinition::new("record_external_ids");
+/// (partition, `key:value`, class), to nothing but the checksum.
+pub(in crate::partition) const LABELS: TableDefinition<(u64, &str, i64), &[u8]> =
+    TableDefinition::new("record_labels");
+/// (partition, end in milliseconds since 1970, class), to nothing but the checksum.
+pub(in crate::partition) const EXPIRIES: TableDefinition<(u64, i64, i64), &[u8]> =
+    TableDefinition::new("record_expiries");
+/// (partition, class) to the similarity from which on it is this class.
+pub(in crate::partition) const THRESHOLDS: TableDefinition<(u64, i64), &[u8]> =
+    TableDefinition::new("record_thresholds");
+/// (partition, class, class) of two people who look alike, both ways round, to nothing but the checksum.
+pub(in crate::partition) const NOT_SAME: TableDefinition<(u64, i64, i64), &[u8]> =
+    TableDefinition::new("not_same");
+/// (partition, class) to when somebody with a record was last recognised, about.
+pub(in crate::partition) const LAST_MATCHES: TableDefinition<(u64, i64), &[u8]> =
+    TableDefinition::new("last_matches");
+/// Partition to the highest class that it has chosen itself, or that was removed since it chose the first.
+pub(in crate::partition) const CHOSEN_CLASSES: TableDefinition<u64, &[u8]> =
+    TableDefinition::new("chosen_classes");
 
 pub(in crate::partition) const META_VERSION: &str = "version";
 /// The next number for anything that needs one: partitions, segments and templates share it, so
@@ -262,7 +295,7 @@ impl Tables<'_> {
             .transpose()
     }
 
-    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    pub(super) fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
         &self,
         definition: TableDefinition<K, V>,
     ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
@@ -292,7 +325,7 @@ impl Tables<'_> {
         Ok(entry)
     }
 
-    fn value<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
+    pub(super) fn value<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
         unsealed(key, value).map_err(|what| damage(self.path, what))
     }
 
@@ -300,7 +333,7 @@ impl Tables<'_> {
         parse(self.path, key, value)
     }
 
-    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
+    pub(super) fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
         failure("read", self.path, error)
     }
 }
@@ -324,13 +357,13 @@ pub(in crate::partition) fn check_version(
     let Some(found) = found else {
         return Err(damage(path, "it does not say its version".to_owned()));
     };
-    if (u64::from(VERSION_OLDEST)..=u64::from(VERSION)).contains(&found) {
+    if (u64::from(VERSION_OLDEST)..=u64::from(VERSION_WITH_RECORDS)).contains(&found) {
         return Ok(());
     }
     Err(StoreError::Version {
         path: path.to_owned(),
         found: u32::try_from(found).unwrap_or(u32::MAX),
         oldest: VERSION_OLDEST,
-        newest: VERSION,
+        newest: VERSION_WITH_RECORDS,
     })
 }

@@ -6,15 +6,17 @@ use std::path::Path;
 
 use redb::{
     Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError,
+    TableError, TableHandle,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{DamagedBytes, StoreError};
 use crate::partition::catalog::{
-    META, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,
-    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, TOMBSTONES, check_version, copy_in_memory,
-    failure, guarded, key_of_name, key_of_numbers, key_of_state, unsealed,
+    CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,
+    META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PartitionEntry, RECORDS,
+    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, check_version,
+    copy_in_memory, failure, guarded, key_of_class, key_of_classes, key_of_id, key_of_name,
+    key_of_numbers, key_of_state, key_of_text, unsealed,
 };
 use crate::partition::strays::{LeftAlone, left_alone};
 
@@ -60,6 +62,8 @@ pub struct PartitionReport {
     pub segment_rows: u64,
     /// Removed rows of segments.
     pub tombstones: u64,
+    /// People of whom more is known than their templates.
+    pub records: u64,
 }
 
 /// How much the layers above keep in one area.
@@ -72,6 +76,9 @@ pub struct StateReport {
     /// Their bytes, checksums not counted.
     pub bytes: u64,
 }
+
+/// Tables that are made with the first record, beside those whose names say so.
+const LATER: [&str; 3] = ["not_same", "last_matches", "chosen_classes"];
 
 /// Reads a catalog, beside a process that may be changing it.
 pub(super) fn inspect(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
@@ -146,6 +153,7 @@ impl Reading<'_> {
             counts.entry(partition).or_default().tombstones += 1;
             Ok(())
         })?;
+        self.records(&mut counts)?;
         let mut partitions = Vec::new();
         self.each(PARTITIONS, key_of_name, |name, value| {
             let entry: PartitionEntry = parse(value)?;
@@ -168,6 +176,26 @@ impl Reading<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Counts records, and looks at all by which they are found.
+    fn records(&mut self, counts: &mut BTreeMap<u64, PartitionReport>) -> Result<(), StoreError> {
+        self.each(RECORDS, key_of_class, |(partition, _), _| {
+            counts.entry(partition).or_default().records += 1;
+            Ok(())
+        })?;
+        self.each(NAMES, key_of_text, |_, _| Ok(()))?;
+        self.each(EXTERNAL_IDS, key_of_id, |_, _| Ok(()))?;
+        self.each(LABELS, key_of_text, |_, _| Ok(()))?;
+        self.each(EXPIRIES, key_of_classes, |_, _| Ok(()))?;
+        self.each(THRESHOLDS, key_of_class, |_, _| Ok(()))?;
+        self.each(NOT_SAME, key_of_classes, |_, _| Ok(()))?;
+        self.each(LAST_MATCHES, key_of_class, |_, _| Ok(()))?;
+        self.each(
+            CHOSEN_CLASSES,
+            |partition| key_of_numbers(&[partition]),
+            |_, _| Ok(()),
+        )
     }
 
     /// Segments in use, or retired, as (partition, segment).
@@ -202,8 +230,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Shows `take` every value of a table that has the checksum behind it. The others, and what
-    /// `take` cannot read, are damage. `key_bytes` gives the bytes of a key, which the checksum
+    /// Shows `take` every value of a table that has the checksum behind it, if there is the table. The
+    /// others, and what `take` cannot read, are damage. `key_bytes` gives the bytes of a key, which the checksum
     /// covers, too.
     fn each<K: Key + 'static>(
         &mut self,
@@ -211,9 +239,12 @@ impl Reading<'_> {
         key_bytes: impl Fn(K::SelfType<'_>) -> Vec<u8>,
         mut take: impl FnMut(K::SelfType<'_>, &[u8]) -> Result<(), String>,
     ) -> Result<(), StoreError> {
-        let table = self.transaction.open_table(table);
-        let table: ReadOnlyTable<K, &[u8]> =
-            table.map_err(|error| failure("read", self.path, error))?;
+        let is_of_records = table.name().starts_with("record") || LATER.contains(&table.name());
+        let table: ReadOnlyTable<K, &[u8]> = match self.transaction.open_table(table) {
+            // Made with the first record.
+            Err(TableError::TableDoesNotExist(_)) if is_of_records => return Ok(()),
+            table => table.map_err(|error| failure("read", self.path, error))?,
+        };
         for item in table
             .iter()
             .map_err(|error| failure("read", self.path, error))?

@@ -354,10 +354,10 @@ fn a_catalog_is_counted_and_damaged_values_are_found() {
 fn a_catalog_that_cannot_be_read_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.redb");
-    write_catalog(&path, 2);
+    write_catalog(&path, 3);
     let error = inspect(&path, &mut |_, _| {}).unwrap_err();
     assert!(
-        matches!(error, StoreError::Version { found: 2, .. }),
+        matches!(error, StoreError::Version { found: 3, .. }),
         "{error}"
     );
     let bytes = fs::read(&path).unwrap();

@@ -36,6 +36,44 @@ impl DeadRows {
         *word |= bit;
     }
 
+    /// Takes a row out of the set.
+    pub(in crate::partition) fn remove(&mut self, row: usize) {
+        if !self.contains(row) {
+            return;
+        }
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if let Some(Some(chunk)) = chunks.get_mut(row / ROWS_PER_CHUNK) {
+            Arc::make_mut(chunk)[row % ROWS_PER_CHUNK / 64] &= !(1 << (row % 64));
+            self.count -= 1;
+        }
+    }
+
+    /// The rows that are in this set or in the other. Shares what is the same.
+    pub(in crate::partition) fn union(&self, other: &DeadRows) -> DeadRows {
+        if other.count == 0 {
+            return self.clone();
+        }
+        if self.count == 0 {
+            return other.clone();
+        }
+        let length = self.chunks.len().max(other.chunks.len());
+        let chunk = |set: &DeadRows, at: usize| set.chunks.get(at).cloned().flatten();
+        let union = |at: usize| match (chunk(self, at), chunk(other, at)) {
+            (Some(one), Some(other)) => {
+                Some(Arc::new(std::array::from_fn(|at| one[at] | other[at])))
+            }
+            (one, other) => one.or(other),
+        };
+        let chunks: Vec<Option<Arc<Chunk>>> = (0..length).map(union).collect();
+        let ones = |chunk: &Arc<Chunk>| -> usize {
+            chunk.iter().map(|word| word.count_ones() as usize).sum()
+        };
+        DeadRows {
+            count: chunks.iter().flatten().map(ones).sum(),
+            chunks: Arc::new(chunks),
+        }
+    }
+
     pub(in crate::partition) fn count(&self) -> usize {
         self.count
     }
@@ -85,6 +123,33 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn rows_are_taken_out_and_sets_are_joined(
+            one in prop::collection::vec((0_usize..20_000, any::<bool>()), 0..200),
+            other in prop::collection::vec((0_usize..9_000, any::<bool>()), 0..200),
+        ) {
+            let made = |steps: &[(usize, bool)]| {
+                let (mut dead, mut expected) = (DeadRows::default(), HashSet::new());
+                for (row, stays) in steps {
+                    dead.insert(*row);
+                    expected.insert(*row);
+                    if !stays {
+                        dead.remove(*row);
+                        dead.remove(*row + 1);
+                        expected.remove(row);
+                        expected.remove(&(row + 1));
+                    }
+                }
+                (dead, expected)
+            };
+            let ((one, all), (other, more)) = (made(&one), made(&other));
+            prop_assert_eq!(one.count(), all.len());
+            let joined = one.union(&other);
+            let all: HashSet<usize> = all.union(&more).copied().collect();
+            prop_assert_eq!(joined.count(), all.len());
+            prop_assert_eq!(joined.rows().collect::<HashSet<_>>(), all);
+        }
+
         #[test]
         fn it_is_a_set(rows in prop::collection::vec(0_usize..20_000, 0..200)) {
             let mut dead = DeadRows::default();

@@ -8,7 +8,8 @@ use rand::rngs::StdRng;
 
 use super::faulty::{Crash, Event, FaultyDisk, World, seed};
 use super::workload::Operation::{
-    self, AddBatch, Compact, Count, Enroll, Erase, Maintain, Remove, Seal,
+    self, AddBatch, Compact, Count, Describe, Enroll, EnrollNew, Erase, EraseEnded, Maintain,
+    Merge, Remove, Seal,
 };
 use super::workload::{Model, open, run};
 use crate::partition::disk::{Disk, RealDisk};
@@ -52,6 +53,27 @@ const OPERATORS: &[Operation] = &[
     Remove(1, 100),
     Maintain,
     Enroll(0, 1, 1, 0),
+];
+
+/// People with names, in the tail and in segments.
+const PEOPLE: &[Operation] = &[
+    Enroll(0, 1, 1, ALL),
+    Describe(0, 1, 1),
+    EnrollNew(0, 2, 3),
+    Describe(0, 1, 5),
+    Seal(0),
+    EnrollNew(0, 1, 7),
+    Merge(0, 2, 1),
+    EnrollNew(1, 1, 2),
+    Enroll(1, 9, 1, ALL),
+    Merge(1, 9, 1),
+    Remove(0, 3),
+    EraseEnded(1),
+    EnrollNew(0, 1, 9),
+    Erase(0, 4),
+    Seal(0),
+    Describe(0, 2, 11),
+    Compact(0),
 ];
 
 /// Runs the operations, and then, for every point at which the machine could have stopped and each
@@ -140,6 +162,16 @@ fn clients_lose_nothing_if_unsynced_writes_are_kept_or_dropped() {
 #[test]
 fn clients_lose_nothing_if_unsynced_writes_are_torn_and_reordered() {
     survives_a_crash_at_every_point(CLIENTS, &[Crash::Tear]);
+}
+
+#[test]
+fn people_are_known_whole_or_not_at_all_if_unsynced_writes_are_kept_or_dropped() {
+    survives_a_crash_at_every_point(PEOPLE, &[Crash::Keep, Crash::Drop]);
+}
+
+#[test]
+fn people_are_known_whole_or_not_at_all_if_unsynced_writes_are_torn_and_reordered() {
+    survives_a_crash_at_every_point(PEOPLE, &[Crash::Tear]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod faulty;
 mod lost;
 mod meanwhile;
 mod older;
+mod people;
 mod repair;
 mod upkeep;
 mod workload;

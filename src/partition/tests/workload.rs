@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::faulty::FaultyDisk;
 use crate::partition::disk::Disk;
-use crate::partition::{NewTemplate, Note, Pace, Partition, Store, StoreError, TemplateBatch};
-use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Timestamp};
+use crate::partition::{
+    Choice, Held, NewTemplate, Note, Pace, Partition, Store, StoreError, TemplateBatch, Whom,
+};
+use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Record, RecordChange, Timestamp};
 
 /// One operation of a client.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,14 @@ pub(super) enum Operation {
     AddBatch(usize, usize),
     /// Counts one more try of something.
     Count,
+    /// Says who a class is: person so much, in the place of what was known.
+    Describe(usize, i64, u16),
+    /// Enrols so many templates of person so much, whose class the partition chooses.
+    EnrollNew(usize, usize, u16),
+    /// Makes one class of two, the second of which is gone then.
+    Merge(usize, i64, i64),
+    /// Removes all whose time is over: those of even numbers.
+    EraseEnded(usize),
 }
 
 /// What a data directory holds: the values of each class of each partition, oldest first, and the
@@ -32,10 +42,42 @@ pub(super) enum Operation {
 pub(super) struct Model {
     pub(super) templates: BTreeMap<(usize, i64), Vec<f32>>,
     pub(super) state: BTreeMap<String, Vec<u8>>,
+    /// What is known of a class.
+    pub(super) records: BTreeMap<(usize, i64), u16>,
+    /// The highest class that each partition has chosen, or that was removed since.
+    chosen: BTreeMap<usize, i64>,
     next_value: u16,
 }
 
 pub(super) const PARTITIONS: usize = 3;
+
+/// When the time of people of even numbers is over.
+const END: Timestamp = Timestamp {
+    unix_milliseconds: 1_000_000,
+};
+
+/// What is known of person so much.
+fn person(number: u16) -> Record {
+    let mut record = Record {
+        name: Some(format!("Person {number}").parse().unwrap()),
+        external_id: Some(format!("id-{number}").parse().unwrap()),
+        expires: number.is_multiple_of(2).then_some(END),
+        ..Record::default()
+    };
+    record
+        .labels
+        .add(format!("number:{number}").parse().unwrap())
+        .unwrap();
+    record
+}
+
+fn all_of(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
+    Choice {
+        keep: (0..held.len()).collect(),
+        add: (0..new.len()).collect(),
+        known: 0,
+    }
+}
 
 pub(super) fn encoder() -> EncoderId {
     EncoderId::new("test", "1", 16).unwrap()
@@ -107,6 +149,36 @@ impl Operation {
                 let before = value.map_or(0, |value| value[0]);
                 (Some(vec![before + 1]), ())
             })?,
+            Operation::Describe(at, class, number) => {
+                let change = RecordChange::of(person(number));
+                let known = partition(store, at)?.change_record(ClassId(class), change)?;
+                assert_eq!(known, person(number));
+            }
+            Operation::EnrollNew(at, count, number) => {
+                let first = model.next_value;
+                let new = (first..first + count as u16).map(|value| NewTemplate {
+                    embedding: Embedding::new(values(f32::from(value))).unwrap(),
+                    quality: 0.5,
+                });
+                let (new, now): (Vec<_>, _) = (new.collect(), later(f32::from(first)));
+                let record = RecordChange::of(person(number));
+                let enrolled = partition(store, at)?.enroll_person(
+                    Whom::New,
+                    &encoder(),
+                    &new,
+                    all_of,
+                    record,
+                    now,
+                )?;
+                assert_eq!(Some(&enrolled.class.0), after.chosen.get(&at));
+            }
+            Operation::Merge(at, into, from) => {
+                let merged = partition(store, at)?.merge(ClassId(into), ClassId(from), all_of)?;
+                assert_eq!(merged.templates, after.templates[&(at, into)].len());
+            }
+            Operation::EraseEnded(at) => {
+                drop(store.erase_ended(&*partition(store, at)?, END, &pace)?);
+            }
         }
         *model = after;
         Ok(())
@@ -123,13 +195,48 @@ impl Model {
         match operation {
             Operation::Enroll(at, class, count, keep) => {
                 let new: Vec<f32> = (0..count).map(|_| next()).collect();
+                if count == 0 && keep == 0 {
+                    self.gone(at, class);
+                }
                 let templates = self.templates.entry((at, class)).or_default();
                 let given_up = templates.len().saturating_sub(keep);
                 templates.drain(..given_up);
                 templates.extend(new);
             }
             Operation::Remove(at, class) | Operation::Erase(at, class) => {
-                self.templates.remove(&(at, class));
+                if self.templates.remove(&(at, class)).is_some() {
+                    self.gone(at, class);
+                }
+            }
+            Operation::Describe(at, class, number) => {
+                self.records.insert((at, class), number);
+            }
+            Operation::EnrollNew(at, count, number) => {
+                let new: Vec<f32> = (0..count).map(|_| next()).collect();
+                let used = self.templates.keys().filter(|(of, _)| *of == at);
+                let highest = used.map(|(_, class)| *class).max().unwrap_or(0).max(0);
+                let class = self.chosen.get(&at).copied().unwrap_or(highest) + 1;
+                self.chosen.insert(at, class);
+                self.templates.insert((at, class), new);
+                self.records.insert((at, class), number);
+            }
+            Operation::Merge(at, into, from) => {
+                let moved = self.templates.remove(&(at, from)).unwrap_or_default();
+                self.templates.entry((at, into)).or_default().extend(moved);
+                if let Some(number) = self.records.get(&(at, from)).copied() {
+                    self.records.entry((at, into)).or_insert(number);
+                }
+                self.gone(at, from);
+            }
+            Operation::EraseEnded(at) => {
+                let ended =
+                    |of: &(usize, i64), number: &u16| of.0 == at && number.is_multiple_of(2);
+                let ended = self.records.iter().filter(|(of, number)| ended(of, number));
+                let ended: Vec<i64> = ended.map(|((_, class), _)| *class).collect();
+                for class in ended {
+                    self.templates.remove(&(at, class));
+                    self.gone(at, class);
+                }
             }
             Operation::AddBatch(at, count) => {
                 for class in (100..).take(count) {
@@ -144,6 +251,14 @@ impl Model {
         self.templates.retain(|_, templates| !templates.is_empty());
     }
 
+    /// What is known of somebody goes with them, and their number does not come back.
+    fn gone(&mut self, at: usize, class: i64) {
+        self.records.remove(&(at, class));
+        if let Some(chosen) = self.chosen.get_mut(&at) {
+            *chosen = (*chosen).max(class);
+        }
+    }
+
     fn count(&mut self, key: &str) {
         let value = self.state.entry(key.to_owned()).or_insert_with(|| vec![0]);
         value[0] += 1;
@@ -152,6 +267,7 @@ impl Model {
     /// What a data directory really holds.
     pub(super) fn of(store: &Store) -> Result<Model, StoreError> {
         let mut found: BTreeMap<(usize, i64), Vec<(u64, f32)>> = BTreeMap::new();
+        let mut records = BTreeMap::new();
         for at in 0..PARTITIONS {
             let Some(partition) = store.partition(&partition_id(at))? else {
                 continue;
@@ -168,6 +284,15 @@ impl Model {
                     "classes find their rows"
                 );
             }
+            for (name, class) in partition.named("", false, None, usize::MAX)? {
+                let number: u16 = name.strip_prefix("person ").unwrap().parse().unwrap();
+                let known = &partition.records(&[class])?[0];
+                assert_eq!(*known, person(number));
+                let by_id = partition.class_of_external_id(known.external_id.as_ref().unwrap())?;
+                assert_eq!(by_id, Some(class));
+                assert_eq!(partition.labelled(&known.labels, None, 9)?, [class]);
+                records.insert((at, class.0), number);
+            }
         }
         let in_order = |mut templates: Vec<(u64, f32)>| {
             templates.sort_by_key(|(template, _)| *template);
@@ -182,13 +307,15 @@ impl Model {
         Ok(Model {
             templates: templates.collect(),
             state,
-            next_value: 0,
+            records,
+            ..Model::default()
         })
     }
 
     /// Whether a data directory holds this.
     pub(super) fn is_held_by(&self, found: &Model) -> bool {
-        (&self.templates, &self.state) == (&found.templates, &found.state)
+        (&self.templates, &self.state, &self.records)
+            == (&found.templates, &found.state, &found.records)
     }
 }
 

@@ -19,7 +19,8 @@ use crate::partition::catalog::{Change, Group, Halt, SegmentEntry};
 use crate::partition::pace::Pace;
 use crate::partition::partition::{Partition, insert_segment, push_tail, tail_rows};
 use crate::partition::segment::{DeadRows, Segment};
-use crate::partition::snapshot::{Block, Shared, Snapshot, Source};
+use crate::partition::shared::Shared;
+use crate::partition::snapshot::{Block, Snapshot, Source};
 use crate::partition::tail::TailBlock;
 use crate::types::Timestamp;
 
