@@ -83,18 +83,19 @@ def fences(page):
 
 
 def plain(line):
-    """The line without what differs from run to run, and its numbers."""
+    """The line without what differs from run to run."""
     for pattern, name in VOLATILE:
         line = re.sub(pattern, name, line)
-    return NUMBER.sub("#", line.strip()), [float(number) for number in NUMBER.findall(line)]
+    return line.strip()
 
 
 def is_same(promised, found):
-    wanted, numbers = plain(promised)
-    given, others = plain(found)
-    if "…" in wanted:
-        return re.fullmatch(".*".join(map(re.escape, wanted.split("…"))), given) is not None
-    return wanted == given and all(abs(one - other) <= SAME_WITHIN for one, other in zip(numbers, others))
+    """Whether it is the line that was promised: numbers are nearly the same, and `…` is anything."""
+    promised = plain(promised)
+    parts = [".*".join(map(re.escape, text.split("…"))) for text in NUMBER.split(promised)]
+    match = re.fullmatch(f"({NUMBER.pattern})".join(parts), plain(found))
+    pairs = zip(NUMBER.findall(promised), match.groups()) if match else ()
+    return bool(match) and all(abs(float(one) - float(other)) <= SAME_WITHIN for one, other in pairs)
 
 
 def difference(promised, found):
