@@ -244,6 +244,13 @@ def plain(person):
     return re.sub("[/:]", ".", person.strip().removeprefix("urn:bcid:"))
 
 
+def address(url):
+    """The address of a service, without what all calls begin with."""
+    if not re.match("https?://[^/]", url):
+        raise ValueError(f"`{url}` is no address: expected one such as https://bws.bioid.com")
+    return re.sub("/+(extension/*)?$", "", url)
+
+
 def serve(old, service):
     try:
         new(service, "GET", "status", {})
@@ -285,6 +292,8 @@ if __name__ == "__main__":
     if (verb, len(arguments)) not in [("serve", 2), ("report", 1), ("report", 2)] or not ID or not SECRET:
         sys.exit(__doc__)
     try:
-        sys.exit(serve(*arguments) if verb == "serve" else report(*arguments))
-    except (NotDone, OSError) as why:
+        if verb == "serve":
+            sys.exit(serve(*map(address, arguments)))
+        sys.exit(report(address(arguments[0]), *arguments[1:]))
+    except (NotDone, OSError, ValueError) as why:
         sys.exit(f"error: {why}")

@@ -385,6 +385,20 @@ def stops_in_order(scene, faces):
     scene.proxy.stop()
 
 
+def is_told_what_is_wrong(scene):
+    """Whoever calls it wrongly is told so, and /extension may stand at an address."""
+    for arguments, words in [([], "side_by_side.py serve"), (["serve", "x"], "side_by_side.py serve"),
+                             (["serve", "bws.bioid.com", scene.new.url], "`bws.bioid.com` is no address"),
+                             (["report", f"{scene.new.url}/extension", "/nowhere"], "/nowhere"),
+                             (["report", "ftp://x"], "is no address")]:
+        done = subprocess.run([sys.executable, scene.proxy_program, *arguments], capture_output=True, text=True,
+                              env={**os.environ, **scene.environment()})
+        assert done.returncode == 1 and words in done.stderr, (arguments, done)
+    proxy = scene.side_by_side(old=f"{scene.old.url}/extension/", new=f"{scene.new.url}/")
+    assert request(proxy.port, "GET", "/extension/status", headers=BASIC)[0] == 200
+    proxy.stop()
+
+
 def nothing_is_secret(scene):
     """Neither the log nor the journal has a secret, a token or a picture."""
     for path in (scene.work / "proxy.log", scene.journal):
@@ -408,7 +422,7 @@ def main():
         try:
             for act in (comes_over, differences_are_counted, is_passed_on, new_is_down, samples_are_refused,
                         secret_is_wrong, answers_are_no_json, old_is_down, old_speaks_tls, stops_in_order,
-                        nothing_is_secret):
+                        is_told_what_is_wrong, nothing_is_secret):
                 began = time.monotonic()
                 act(*[scene, faces][:act.__code__.co_argcount])
                 print(f"side by side: {act.__doc__.splitlines()[0]} ({time.monotonic() - began:.1f} s)", flush=True)
