@@ -50,11 +50,15 @@ pub enum Scope {
     Delete,
     /// Make and fetch snapshots of everything.
     Snapshot,
+    /// Take the embeddings of one's own pictures.
+    Embed,
 }
 
 /// A text is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is no scope: expected enroll, identify, verify, read, delete or snapshot")]
+#[error(
+    "`{found}` is no scope: expected enroll, identify, verify, read, delete, snapshot or embed"
+)]
 pub struct ParseScopeError {
     /// The first characters of the text.
     pub found: String,
@@ -213,13 +217,14 @@ impl fmt::Debug for ApiKeySecret {
 
 impl Scope {
     /// All, in the order in which they are listed.
-    pub const ALL: [Scope; 6] = [
+    pub const ALL: [Scope; 7] = [
         Scope::Enroll,
         Scope::Identify,
         Scope::Verify,
         Scope::Read,
         Scope::Delete,
         Scope::Snapshot,
+        Scope::Embed,
     ];
 
     /// The word for it.
@@ -231,6 +236,7 @@ impl Scope {
             Scope::Read => "read",
             Scope::Delete => "delete",
             Scope::Snapshot => "snapshot",
+            Scope::Embed => "embed",
         }
     }
 

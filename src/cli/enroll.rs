@@ -1,9 +1,10 @@
 //! `vultus enroll`
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::admin::{self, Holder};
@@ -12,9 +13,11 @@ use super::exit::Exit;
 use super::open;
 use super::output::{self, PathName};
 use super::pictures::{self, Found, Passed, PictureError};
+use super::watch;
 use crate::config::Settings;
 use crate::engine::{Engine, TEMPLATES_PER_CLASS_MAX};
 use crate::face::Face;
+use crate::intake::Intake;
 use crate::partition::NewTemplate;
 use crate::types::{Bcid, ClassId, Clock, Embedding, EncoderId};
 
@@ -37,13 +40,69 @@ struct PictureReport<'a> {
 }
 
 pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
-    let Found { pictures, passed } = pictures_and_classes(verb)?;
-    let (paths, classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
+    if verb.watch {
+        return watch_folders(verb, settings);
+    }
+    let found = pictures_and_classes(verb)?;
     let holder = admin::holder(settings, open::engine)?;
     let intake = open::intake(settings)?;
-    let mut found = pictures::only_faces(&intake, settings.threads, &paths);
-    pictures::refuse_unfit(&intake, &classes, &mut found);
-    let likeness = match &holder {
+    enroll_found(verb, settings, &holder, &intake, found)
+}
+
+/// Enrols each picture that comes, until the process ends.
+fn watch_folders(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
+    pictures::find_any(&verb.paths)?;
+    let intake = open::intake(settings)?;
+    output::say!("watching for pictures; Ctrl-C ends it");
+    let classes = RefCell::new(HashMap::new());
+    let mut passed_before = Vec::new();
+    let list = || {
+        let any = pictures::find_any(&verb.paths)?;
+        if any.pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Found { pictures, passed } = pictures_and_classes(verb)?;
+        passed.print_new(&mut passed_before);
+        let paths = pictures.iter().map(|(path, _)| path.clone()).collect();
+        *classes.borrow_mut() = pictures.into_iter().collect();
+        Ok(paths)
+    };
+    let each = |new: &[PathBuf]| {
+        let classes = classes.borrow();
+        let pictures = new
+            .iter()
+            .filter_map(|path| Some((path.clone(), *classes.get(path)?)));
+        let found = Found {
+            pictures: pictures.collect(),
+            passed: Passed::default(),
+        };
+        // Only for a moment: others may want the data directory, too.
+        let holder = admin::holder(settings, open::engine)?;
+        enroll_found(verb, settings, &holder, &intake, found)?;
+        Ok(())
+    };
+    Err(watch::watch(list, each))
+}
+
+fn enroll_found(
+    verb: &Enroll,
+    settings: &Settings,
+    holder: &Holder,
+    intake: &Intake,
+    found: Found<(PathBuf, ClassId)>,
+) -> anyhow::Result<Exit> {
+    let Found { pictures, passed } = found;
+    let (paths, classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
+    let mut found = match (&verb.face_box, &paths[..]) {
+        (None, _) => pictures::only_faces(intake, settings.threads, &paths),
+        (Some(bounds), [path]) => {
+            let seen = pictures::look_within(intake, path, bounds);
+            vec![seen.map(|seen| seen.face)]
+        }
+        (Some(_), _) => bail!("--box says which face of one picture is meant: name one"),
+    };
+    pictures::refuse_unfit(intake, &classes, &mut found);
+    let likeness = match holder {
         Holder::Own(engine) => likeness(verb, engine, intake.encoder(), &classes, &found)?,
         Holder::Service(_) => {
             let engine = open::reading_engine(settings)?;
@@ -66,7 +125,7 @@ pub(super) fn run(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
             templates.entry(*class).or_default().push(template);
         }
     }
-    let kept = enroll(verb, &holder, intake.encoder(), &templates)?;
+    let kept = enroll(verb, holder, intake.encoder(), &templates)?;
     report(verb, &paths, &classes, &found, &likeness)?;
     tell_passed(verb, &passed)?;
     let accepted = found.iter().filter(|face| face.is_ok()).count();

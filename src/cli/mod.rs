@@ -7,10 +7,13 @@ mod app;
 mod args;
 mod away;
 mod bench;
+mod compare;
 mod completions;
 mod config;
 mod demo;
+mod detect;
 mod doctor;
+mod embed;
 mod enroll;
 mod evaluate;
 mod exit;
@@ -26,11 +29,13 @@ mod man;
 mod open;
 mod output;
 mod parallel;
+mod people;
 mod pictures;
 mod plan;
 mod reload;
 mod serve;
 mod signals;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -113,6 +118,10 @@ fn run(
         Verb::Key(verb) => key::run(&verb, settings),
         Verb::Enroll(verb) => enroll::run(&verb, settings),
         Verb::Identify(verb) => identify::run(&verb, settings),
+        Verb::Detect(verb) => detect::run(&verb, settings),
+        Verb::Compare(verb) => compare::run(&verb, settings),
+        Verb::Embed(verb) => embed::run(&verb, settings),
+        Verb::People(verb) => people::run(&verb, settings),
         Verb::Gallery(verb) => gallery::run(&verb, settings),
         Verb::Inspect(verb) => inspect::run(&verb),
         Verb::Evaluate(verb) => evaluate::run(&verb, settings),

@@ -15,17 +15,22 @@ use crate::types::PartitionId;
 use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions, TrustedProxies};
 
 const ALL: &[&str] = &[
-    "demo", "serve", "app", "key", "enroll", "identify", "gallery", "inspect", "evaluate", "bench",
-    "plan",
+    "demo", "serve", "app", "key", "enroll", "identify", "detect", "compare", "embed", "people",
+    "gallery", "inspect", "evaluate", "bench", "plan",
 ];
 /// Those that open a data directory.
-const KEEPING: &[&str] = &["serve", "app", "key", "enroll", "identify", "gallery"];
+const KEEPING: &[&str] = &[
+    "serve", "app", "key", "enroll", "identify", "people", "gallery",
+];
 /// Those that do much at once.
 const WORKING: &[&str] = &[
     "demo",
     "serve",
     "enroll",
     "identify",
+    "detect",
+    "embed",
+    "people suggest",
     "gallery import",
     "gallery duplicates",
     "evaluate",
@@ -47,6 +52,10 @@ const SEEING: &[&str] = &[
     "serve",
     "enroll",
     "identify",
+    "detect",
+    "compare",
+    "embed",
+    "people suggest",
     "gallery import",
     "evaluate",
     "plan",

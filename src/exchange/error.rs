@@ -89,6 +89,14 @@ pub enum ExchangeError {
         /// The name.
         path: PathBuf,
     },
+    /// The name of a file does not say how faces are to be written.
+    #[error(
+        "cannot tell the format of `{path}` by its name: end it in `.npy`, `.parquet` or `.jsonl`"
+    )]
+    FaceFormat {
+        /// The name.
+        path: PathBuf,
+    },
     /// The name of a file asks for a format which this build leaves out.
     #[error(
         "`{path}` is of a format that this build leaves out: build it with the feature `{feature}`"

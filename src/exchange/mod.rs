@@ -24,7 +24,7 @@ mod table;
 
 pub use answers::{AnswerFile, Existing, write_json_answer, write_json_answer_of};
 pub use error::ExchangeError;
-pub use export::{GalleryFormat, Visit, write_gallery};
+pub use export::{FaceFile, FaceRow, GalleryFormat, Visit, write_gallery};
 pub use job::Job;
 pub use npy::npy_matrix;
 pub use pairs::{PairFile, write_json_pair};

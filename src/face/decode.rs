@@ -335,18 +335,48 @@ fn blended(channel: u8, alpha: u8) -> u8 {
     ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
+/// What is said of a media file by its brands: the first decides or, where that says "pictures" alone,
+/// the others.
+///
+/// HEIC and AVIF are not read: of the decoders that are Rust alone, none bounds what a few bytes may
+/// make it take of memory, as all that are used here do.
+fn of_brands(brands: &[u8]) -> FaceError {
+    const BRANDS_MAX: usize = 16;
+    let kind = |brand: &[u8; 4]| match brand {
+        b"avif" | b"avis" => Some("AVIF"),
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" => Some("HEIC"),
+        _ => None,
+    };
+    let (brands, _) = brands.as_chunks::<4>();
+    let brands = &brands[..brands.len().min(BRANDS_MAX)];
+    let found = match brands.first() {
+        Some(b"mif1" | b"msf1" | b"mif2" | b"miaf") => {
+            Some(brands.iter().find_map(kind).unwrap_or("HEIC"))
+        }
+        first => first.and_then(kind),
+    };
+    match found {
+        Some(format) => FaceError::ConvertFirst {
+            format,
+            how: match format {
+                "AVIF" => "with `avifdec a.avif a.png` or `magick a.avif a.jpg`",
+                _ => {
+                    "with `heif-convert a.heic a.jpg` or `magick a.heic a.jpg`; an iPhone takes JPEG \
+                     by Settings > Camera > Formats > Most Compatible"
+                }
+            },
+        },
+        None => FaceError::UnsupportedFormat {
+            format: "this kind of media file".to_owned(),
+        },
+    }
+}
+
 /// The format of `bytes`, and what people call it.
 fn format_of(bytes: &[u8]) -> Result<(ImageFormat, &'static str), FaceError> {
     // Telephones take these; whoever sends one should read more than "no picture".
     if bytes.len() >= 12 && &bytes[4..8] == b"ftyp" {
-        let format = match &bytes[8..12] {
-            b"avif" | b"avis" => "AVIF",
-            b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => "HEIF",
-            _ => "this kind of media file",
-        };
-        return Err(FaceError::UnsupportedFormat {
-            format: format.to_owned(),
-        });
+        return Err(of_brands(&bytes[8..]));
     }
     let video = match bytes {
         [0x1A, 0x45, 0xDF, 0xA3, ..] => Some("WebM or Matroska"),
@@ -1000,11 +1030,28 @@ mod tests {
             let error = decode(bytes).unwrap_err();
             assert!(matches!(error, FaceError::NotAPicture { found } if found == bytes.len()));
         }
+        for (head, words) in [
+            (
+                &b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..],
+                "HEIC is not read here: convert it to JPEG first, with `heif-convert",
+            ),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC is not read"),
+            (
+                b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif",
+                "AVIF is not read here: convert it to JPEG first, with `avifdec",
+            ),
+            (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "AVIF is not read"),
+            (
+                b"\0\0\0\x14ftypisom\0\0\0\0",
+                "this kind of media file is not supported",
+            ),
+            (b"\0\0\0\x14ftyp", "the 8 bytes are no picture"),
+        ] {
+            let error = decode(head).unwrap_err().to_string();
+            assert!(error.starts_with(words), "{error}");
+        }
         let error = decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap_err();
-        assert!(
-            error.to_string().starts_with("HEIF is not supported"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("HEIC is not read"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where the faces are: YuNet, its twelve outputs, and the overlap among its answers.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
@@ -36,7 +37,62 @@ pub struct Bounds {
     pub height: f32,
 }
 
+/// A text is no rectangle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseBoundsError {
+    /// There are not four numbers.
+    #[error("a box is `left,top,width,height`: four numbers, in pixels of the picture")]
+    Form,
+    /// Nothing lies in it.
+    #[error("the width and the height of a box are more than 0")]
+    Empty,
+    /// It is beyond any picture.
+    #[error("the numbers of a box are at most {BOX_NUMBER_MAX} in size")]
+    TooLarge,
+}
+
+/// No picture has so many pixels on a side.
+const BOX_NUMBER_MAX: f32 = 1e6;
+
+/// `left,top,width,height`, in pixels.
+impl FromStr for Bounds {
+    type Err = ParseBoundsError;
+
+    fn from_str(text: &str) -> Result<Bounds, ParseBoundsError> {
+        let numbers = text.split(',').map(|number| number.trim().parse::<f32>());
+        let numbers: Vec<f32> = numbers
+            .collect::<Result<_, _>>()
+            .map_err(|_no_number| ParseBoundsError::Form)?;
+        let numbers = <[f32; 4]>::try_from(numbers).map_err(|_other| ParseBoundsError::Form)?;
+        Bounds::of_numbers(numbers)
+    }
+}
+
 impl Bounds {
+    /// From left edge, top edge, width and height.
+    ///
+    /// # Errors
+    ///
+    /// If one is no number or beyond any picture, or if nothing lies in it.
+    pub fn of_numbers([x, y, width, height]: [f32; 4]) -> Result<Bounds, ParseBoundsError> {
+        let numbers = [x, y, width, height];
+        if numbers.iter().any(|number| number.is_nan()) {
+            return Err(ParseBoundsError::Form);
+        }
+        if numbers.iter().any(|number| number.abs() > BOX_NUMBER_MAX) {
+            return Err(ParseBoundsError::TooLarge);
+        }
+        if width <= 0.0 || height <= 0.0 {
+            return Err(ParseBoundsError::Empty);
+        }
+        Ok(Bounds {
+            x,
+            y,
+            width,
+            height,
+        })
+    }
+
     /// How much it covers, in square pixels.
     pub fn area(&self) -> f32 {
         self.width * self.height
@@ -67,6 +123,42 @@ impl Bounds {
         })
     }
 
+    /// With so many pixels more on each side.
+    #[must_use]
+    pub fn grown(&self, by: f32) -> Bounds {
+        Bounds {
+            x: self.x - by,
+            y: self.y - by,
+            width: self.width + 2.0 * by,
+            height: self.height + 2.0 * by,
+        }
+    }
+
+    /// Left edge, top edge, width and height of what lies within a picture of this size, in whole
+    /// pixels.
+    pub fn whole_within(&self, (width, height): (usize, usize)) -> [usize; 4] {
+        let within = |at: f32, most: usize| (at.round().max(0.0) as usize).min(most);
+        let (left, top) = (within(self.x, width), within(self.y, height));
+        let right = within(self.x + self.width, width);
+        let bottom = within(self.y + self.height, height);
+        [
+            left,
+            top,
+            right.saturating_sub(left),
+            bottom.saturating_sub(top),
+        ]
+    }
+
+    /// How much of the smaller of two rectangles lies within the other, from 0 to 1.
+    pub(super) fn share_of_smaller(&self, other: &Bounds) -> f32 {
+        let smaller = self.area().min(other.area());
+        if smaller > 0.0 {
+            self.shared_area(other) / smaller
+        } else {
+            0.0
+        }
+    }
+
     fn shared_area(&self, other: &Bounds) -> f32 {
         let right = (self.x + self.width).min(other.x + other.width);
         let bottom = (self.y + self.height).min(other.y + other.height);
@@ -84,6 +176,18 @@ pub struct Detection {
     pub bounds: Bounds,
     /// Eyes, nose and mouth.
     pub landmarks: Landmarks,
+}
+
+impl Detection {
+    /// The same elsewhere.
+    pub(super) fn move_by(&mut self, x: f32, y: f32) {
+        self.bounds.x += x;
+        self.bounds.y += y;
+        for point in &mut self.landmarks {
+            point.x += x;
+            point.y += y;
+        }
+    }
 }
 
 /// The square into which a picture is shrunk before the detector looks at it. Pictures are never
@@ -372,6 +476,34 @@ mod tests {
             score,
             bounds,
             landmarks: [Point::default(); 5],
+        }
+    }
+
+    #[test]
+    fn a_box_is_four_numbers_that_hold_something() {
+        let bounds = Bounds {
+            x: 10.0,
+            y: -2.5,
+            width: 30.0,
+            height: 40.0,
+        };
+        for text in ["10,-2.5,30,40", " 10 , -2.5,30 ,4e1"] {
+            assert_eq!(text.parse(), Ok(bounds), "{text}");
+        }
+        for (text, expected) in [
+            ("", ParseBoundsError::Form),
+            ("10,20,30", ParseBoundsError::Form),
+            ("10,20,30,40,50", ParseBoundsError::Form),
+            ("10;20;30;40", ParseBoundsError::Form),
+            ("a,b,c,d", ParseBoundsError::Form),
+            ("NaN,0,1,1", ParseBoundsError::Form),
+            ("0,0,nan,1", ParseBoundsError::Form),
+            ("0,0,inf,1", ParseBoundsError::TooLarge),
+            ("-1e30,0,1,1", ParseBoundsError::TooLarge),
+            ("0,0,0,10", ParseBoundsError::Empty),
+            ("0,0,10,-1", ParseBoundsError::Empty),
+        ] {
+            assert_eq!(text.parse::<Bounds>(), Err(expected), "{text}");
         }
     }
 

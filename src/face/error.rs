@@ -28,6 +28,14 @@ pub enum FaceError {
         /// The kind of picture, with the feature that is missing if that is narrower.
         format: String,
     },
+    /// A picture of a kind that telephones take and that is not read.
+    #[error("{format} is not read here: convert it to JPEG first, {how}")]
+    ConvertFirst {
+        /// The kind of picture.
+        format: &'static str,
+        /// With what.
+        how: &'static str,
+    },
     /// The picture ends too early.
     #[error("the {format} picture is truncated: its data ends after {found} bytes")]
     Truncated {
@@ -140,6 +148,19 @@ pub enum FaceError {
         /// How many.
         count: usize,
     },
+    /// A box in which a face is to be lies beyond the edges of the picture.
+    #[error(
+        "the box lies outside of the picture, which has {width} x {height} pixels as it is shown upright"
+    )]
+    BoxOutside {
+        /// Pixels from left to right.
+        width: usize,
+        /// Pixels from top to bottom.
+        height: usize,
+    },
+    /// No face overlaps a box in which one is to be.
+    #[error("no face was found in the box")]
+    NoFaceInBox,
     /// A network failed. This is our fault, or that of the configured embedder.
     #[error("the {network} network failed: {reason}")]
     Inference {

@@ -5,6 +5,7 @@
 //! bytes -> Picture            decode: limits before memory, orientation applied, RGB
 //!       -> Detection          detect: where the faces are, five landmarks each
 //!                             pipeline: a glance first, where one face is expected
+//!       -> Detection          everybody: in pieces, where many are
 //!       -> Detection          pipeline: a second look at faces that need one
 //!       -> AlignedFace        align: eyes, nose and mouth moved to where the embedder wants them
 //!       -> Embedding          embed: a unit vector
@@ -21,11 +22,13 @@
 //! embedding.
 
 mod align;
+mod annotate;
 mod cost;
 mod decode;
 mod detect;
 mod embed;
 mod error;
+mod everybody;
 mod fitness;
 mod frames;
 mod jpeg;
@@ -37,10 +40,12 @@ mod profile;
 mod quality;
 
 pub use align::{AlignedFace, Similarity};
+pub use annotate::{Mark, PictureKind, annotate};
 pub use cost::Cost;
 pub use decode::{DecodeLimits, PIXELS_MAX, Picture};
-pub use detect::{Bounds, Canvas, Detection, Landmarks, Point};
+pub use detect::{Bounds, Canvas, Detection, Landmarks, ParseBoundsError, Point};
 pub use error::{FaceError, FaceSetupError};
+pub use everybody::{Everybody, FoundFace};
 // For the other networks that look at a face.
 pub use network::Runtime;
 pub(crate) use network::{Inference, Lanes, Network};

@@ -430,7 +430,7 @@ impl Looking<'_> {
     }
 
     /// Every look at a picture is one of these.
-    fn detect(
+    pub(super) fn detect(
         &self,
         picture: &Picture,
         canvas: Canvas,
@@ -458,7 +458,7 @@ impl Looking<'_> {
 
     /// Looks again at a face that is small, tilted or fills the picture; the look before multiplied
     /// lengths by `scale`.
-    fn refine(
+    pub(super) fn refine(
         &self,
         picture: &Picture,
         detection: &mut Detection,
@@ -510,7 +510,10 @@ impl Looking<'_> {
 
     /// As [`Looking::find`], on one canvas, with a border around the picture: a face that
     /// fills the picture is not recognised as one without anything around it.
-    fn find_with_border(&self, picture: &Picture) -> Result<(Vec<Detection>, f32), FaceError> {
+    pub(super) fn find_with_border(
+        &self,
+        picture: &Picture,
+    ) -> Result<(Vec<Detection>, f32), FaceError> {
         let side = picture.width().max(picture.height());
         let shrunk = if side > BORDERED_SIDE_MAX {
             let length = |length: usize| (length * BORDERED_SIDE_MAX / side).max(1);
@@ -523,7 +526,7 @@ impl Looking<'_> {
         let bordered = shrunk.with_border(margin);
         let mut found = self.detect(&bordered, Canvas::One, SCORE_MIN)?;
         for detection in &mut found {
-            shift(detection, -(margin as f32));
+            detection.move_by(-(margin as f32), -(margin as f32));
             enlarge(detection, 1.0 / reduction);
         }
         Ok((found, Canvas::One.scale(&bordered) * reduction))
@@ -605,7 +608,11 @@ impl Looking<'_> {
         }))
     }
 
-    fn describe(&self, picture: &Picture, detection: &Detection) -> Result<Face, FaceError> {
+    pub(super) fn describe(
+        &self,
+        picture: &Picture,
+        detection: &Detection,
+    ) -> Result<Face, FaceError> {
         let (detection, upright) = self.upright(picture, detection)?;
         let aligned = self.pipeline.align(picture, &detection.landmarks)?;
         self.patience.check()?;
@@ -715,7 +722,7 @@ impl Looking<'_> {
         let mut best: Vec<Detection> = Vec::new();
         let sureness = |found: &[Detection]| found.first().map_or(0.0, |first| first.score);
         for degrees in [90.0, 270.0, 180.0] {
-            let found = self.find_at(picture, degrees)?;
+            let found = self.find_at(picture, degrees, Canvas::One)?;
             if sureness(&found) >= TURNED_SCORE_MIN.max(sureness(&best)) {
                 best = found;
             }
@@ -732,9 +739,14 @@ impl Looking<'_> {
 
     /// The faces in a picture that is turned by a multiple of 90 degrees, the surest first, in
     /// places of the picture as it is.
-    fn find_at(&self, picture: &Picture, degrees: f64) -> Result<Vec<Detection>, FaceError> {
+    pub(super) fn find_at(
+        &self,
+        picture: &Picture,
+        degrees: f64,
+        canvas: Canvas,
+    ) -> Result<Vec<Detection>, FaceError> {
         let (width, height) = (picture.width() as f64, picture.height() as f64);
-        let scale = f64::from(Canvas::One.scale(picture));
+        let scale = f64::from(canvas.scale(picture));
         let lies = degrees != 180.0;
         let (across, down) = if lies {
             (height, width)
@@ -752,7 +764,7 @@ impl Looking<'_> {
         );
         let turned = warp(picture, &there, (to_width, to_height), Outside::Nearest);
         let back = there.inverse();
-        let found = self.detect(&turned, Canvas::One, SCORE_MIN)?.into_iter();
+        let found = self.detect(&turned, canvas, SCORE_MIN)?.into_iter();
         Ok(found
             .map(|seen| back_to_picture(&seen, &back, lies))
             .collect())
@@ -770,7 +782,7 @@ impl fmt::Debug for FacePipeline {
 }
 
 /// A detection in places of the picture. `lies` if the two pictures lie across one another.
-fn back_to_picture(seen: &Detection, back: &Similarity, lies: bool) -> Detection {
+pub(super) fn back_to_picture(seen: &Detection, back: &Similarity, lies: bool) -> Detection {
     let scale = back.scale() as f32;
     let (width, height) = (seen.bounds.width * scale, seen.bounds.height * scale);
     let (width, height) = if lies {
@@ -839,15 +851,6 @@ fn comparable(first_scale: f32, second_scale: f32) -> bool {
     first_scale >= COMPARABLE_DETAIL * second_scale.min(1.0)
 }
 
-fn shift(detection: &mut Detection, by: f32) {
-    detection.bounds.x += by;
-    detection.bounds.y += by;
-    for point in &mut detection.landmarks {
-        point.x += by;
-        point.y += by;
-    }
-}
-
 fn enlarge(detection: &mut Detection, by: f32) {
     let Bounds {
         x,
@@ -872,11 +875,13 @@ fn middle_of(a: &Landmarks, b: &Landmarks) -> Landmarks {
 }
 
 fn sort_by_prominence(picture: &Picture, found: &mut [Detection]) {
-    found.sort_by(|a, b| prominence(picture, b).total_cmp(&prominence(picture, a)));
+    let of = |found: &Detection| prominence(picture, &found.bounds, found.score);
+    found.sort_by(|a, b| of(b).total_cmp(&of(a)));
 }
 
-fn prominence(picture: &Picture, detection: &Detection) -> f32 {
-    detection.bounds.area_within(picture) * detection.score
+/// By what faces in a picture are ordered.
+pub(super) fn prominence(picture: &Picture, bounds: &Bounds, score: f32) -> f32 {
+    bounds.area_within(picture) * score
 }
 
 /// Whether `other` is a second person in a picture of `first`.

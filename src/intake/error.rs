@@ -125,6 +125,11 @@ impl IntakeError {
         }
     }
 
+    /// Whether a picture shows nobody.
+    pub fn is_no_face(&self) -> bool {
+        matches!(self.cause, Cause::NoFace(_))
+    }
+
     /// The same, said of one sample.
     pub(super) fn of_sample(self, sample: usize) -> IntakeError {
         IntakeError {
@@ -162,7 +167,10 @@ impl From<Cause> for IntakeError {
 impl From<FaceError> for IntakeError {
     fn from(error: FaceError) -> IntakeError {
         let cause = match error {
-            FaceError::NoFaceFound | FaceError::TooSmall { .. } => Cause::NoFace(error),
+            FaceError::NoFaceFound
+            | FaceError::NoFaceInBox
+            | FaceError::BoxOutside { .. }
+            | FaceError::TooSmall { .. } => Cause::NoFace(error),
             FaceError::MultipleFacesFound { .. } => Cause::SeveralFaces(error),
             error if error.is_callers_fault() => Cause::Picture(error),
             error => Cause::Network(error),

@@ -6,7 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::error::{Cause, IntakeError};
 use super::policy::Policy;
 use super::room::Room;
-use crate::face::{AlignedFace, Cost, EncoderProfile, Face, FacePipeline, Patience, Picture};
+use crate::face::{
+    AlignedFace, Bounds, Cost, EncoderProfile, Everybody, Face, FaceError, FacePipeline, Patience,
+    Picture,
+};
 use crate::liveness::{
     Decision, FaceView, LivenessDetector, Observation, Thresholds, active, passive,
 };
@@ -30,6 +33,24 @@ pub enum Care {
     Close,
 }
 
+/// More faces of a picture are never looked at closely: each takes about as long as a picture.
+pub const FACES_MAX: usize = 100;
+
+/// A picture, and everybody in it.
+pub struct Crowd {
+    /// The picture, upright as its file says.
+    pub picture: Picture,
+    /// The faces.
+    pub everybody: Everybody,
+}
+
+/// They are faces of people.
+impl fmt::Debug for Crowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Crowd(hidden)")
+    }
+}
+
 /// A picture that shows one face.
 pub struct Seen {
     /// The picture.
@@ -42,6 +63,19 @@ pub struct Seen {
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seen(hidden)")
+    }
+}
+
+/// A picture of one person is one of everybody in it.
+impl From<Seen> for Crowd {
+    fn from(seen: Seen) -> Crowd {
+        Crowd {
+            picture: seen.picture,
+            everybody: Everybody {
+                faces: vec![seen.face.into()],
+                left_out: 0,
+            },
+        }
     }
 }
 
@@ -157,6 +191,50 @@ impl Intake {
         Ok(Seen { picture, face })
     }
 
+    /// All faces in a picture, at most [`FACES_MAX`] of them closely; there may be none.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no picture, a network fails, or there is no patience left.
+    pub fn look_at_all(&self, picture: &[u8], patience: &Patience) -> Result<Crowd, IntakeError> {
+        let cost = Cost::of(picture, self.faces.limits())?;
+        let _room = self.room.take(cost.bytes, &patience.without_end())?;
+        let patience = &patience.from_now();
+        let looking = self.faces.within(patience);
+        let picture = looking.decode(picture)?;
+        let everybody = looking.everybody_in(&picture, FACES_MAX)?;
+        Ok(Crowd { picture, everybody })
+    }
+
+    /// The face in a picture of many that overlaps `bounds` most.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no picture, there is no face there, a network fails, or there is no
+    /// patience left.
+    pub fn look_within_box(
+        &self,
+        picture: &[u8],
+        bounds: &Bounds,
+        patience: &Patience,
+    ) -> Result<Seen, IntakeError> {
+        let cost = Cost::of(picture, self.faces.limits())?;
+        let _room = self.room.take(cost.bytes, &patience.without_end())?;
+        let patience = &patience.from_now();
+        let looking = self.faces.within(patience);
+        let picture = looking.decode(picture)?;
+        if bounds.area_within(&picture) <= 0.0 {
+            return Err(FaceError::BoxOutside {
+                width: picture.width(),
+                height: picture.height(),
+            }
+            .into());
+        }
+        let face = looking.face_within(&picture, bounds)?;
+        let face = face.ok_or(FaceError::NoFaceInBox)?;
+        Ok(Seen { picture, face })
+    }
+
     /// The face cut out of its picture, as the encoder was shown it.
     ///
     /// # Errors
@@ -231,6 +309,12 @@ impl Intake {
     /// of this intake's encoder.
     pub fn verification_threshold(&self, partition: &PartitionId) -> f64 {
         let set = self.policy().verification.of(partition);
+        set.unwrap_or_else(|| self.profile().verification_threshold())
+    }
+
+    /// The similarity from which on two faces are one person, whoever is enrolled where.
+    pub fn comparison_threshold(&self) -> f64 {
+        let set = self.policy().verification.threshold;
         set.unwrap_or_else(|| self.profile().verification_threshold())
     }
 

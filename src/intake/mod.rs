@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! picture bytes -> Intake::look -> Seen             the only face, or why there is none
+//! picture bytes -> Intake::look_at_all -> Crowd     everybody in it
 //! Seen          -> Intake::observe -> Observation   what decides whether the person is live
 //! Announced     -> Intake::begin -> Taking          refused before anything is looked at, or begun
 //! Taking        -> Taking::finish -> Samples        all samples of a call, live if that was demanded
@@ -17,14 +18,16 @@ mod error;
 mod looking;
 mod one_person;
 mod policy;
+mod recognition;
 mod room;
 mod taking;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Cause, IntakeError};
-pub use looking::{Care, Intake, Seen};
+pub use looking::{Care, Crowd, FACES_MAX, Intake, Seen};
 pub use policy::{
     ENROLL_QUALITY_MIN, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,
 };
+pub use recognition::{IDENTIFY_QUALITY_MIN, Recognition, similarity_of};
 pub use taking::{Announced, Demand, SAMPLES_MAX, Sample, Samples, Taking};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::{Cause, IntakeError};
 use super::looking::{Care, Intake};
-use crate::face::{Patience, Warning};
+use crate::face::{Bounds, Face, Patience, Warning};
 use crate::liveness::{Decision, Observation};
 use crate::partition::NewTemplate;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EncoderId};
@@ -70,6 +70,16 @@ pub struct Sample {
 impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sample(hidden)")
+    }
+}
+
+impl From<Face> for Sample {
+    fn from(face: Face) -> Sample {
+        Sample {
+            quality: Some(face.quality.score()),
+            embedding: face.embedding,
+            warnings: face.warnings,
+        }
     }
 }
 
@@ -160,26 +170,47 @@ impl Taking<'_> {
     /// If it does not show exactly one face, a network fails, or there is no patience left.
     pub fn add_picture(&mut self, picture: &[u8], patience: &Patience) -> Result<(), IntakeError> {
         let at = self.taken();
-        self.look(picture, patience)
+        self.look(picture, None, patience)
             .map_err(|error| error.of_sample(at))
     }
 
-    fn look(&mut self, picture: &[u8], patience: &Patience) -> Result<(), IntakeError> {
+    /// As [`Taking::add_picture`], of a picture that may show others, too: takes the face that
+    /// overlaps `bounds` most.
+    ///
+    /// # Errors
+    ///
+    /// If there is no face there, a network fails, or there is no patience left.
+    pub fn add_face_within(
+        &mut self,
+        picture: &[u8],
+        bounds: &Bounds,
+        patience: &Patience,
+    ) -> Result<(), IntakeError> {
+        let at = self.taken();
+        self.look(picture, Some(bounds), patience)
+            .map_err(|error| error.of_sample(at))
+    }
+
+    fn look(
+        &mut self,
+        picture: &[u8],
+        bounds: Option<&Bounds>,
+        patience: &Patience,
+    ) -> Result<(), IntakeError> {
         self.check_room()?;
         let own = self.intake.encoder();
         if self.encoder != *own {
             let (own, named) = (own.clone(), self.encoder.clone());
             return Err(Cause::OtherEncoder { own, named }.into());
         }
-        let seen = self.intake.look_within(picture, Care::Glance, patience)?;
+        let seen = match bounds {
+            Some(bounds) => self.intake.look_within_box(picture, bounds, patience)?,
+            None => self.intake.look_within(picture, Care::Glance, patience)?,
+        };
         if self.liveness.is_some() {
             self.observations.push(self.intake.observe(&seen)?);
         }
-        self.samples.push(Sample {
-            quality: Some(seen.face.quality.score()),
-            embedding: seen.face.embedding,
-            warnings: seen.face.warnings,
-        });
+        self.samples.push(seen.face.into());
         Ok(())
     }
 

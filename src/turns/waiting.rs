@@ -121,6 +121,34 @@ impl<T> Waiting<T> {
         Some((account, piece.work))
     }
 
+    /// Work that was given out took so much more than it was thought to: that counts as spent, too.
+    pub fn spend_more(&mut self, account: &Account, cost: f64) {
+        if self.count == 0 {
+            // There is nobody to compare with.
+            return;
+        }
+        let line = self.lines.entry(account.clone()).or_insert(Line {
+            spent: self.now,
+            cost: 0.0,
+            pieces: VecDeque::new(),
+        });
+        line.spent = line.spent.max(self.now) + cost;
+    }
+
+    /// Work that still waits will probably take so much, not what was said when it came.
+    pub fn set_cost(&mut self, place: &Place, cost: f64) {
+        let Some(line) = self.lines.get_mut(&place.account) else {
+            return;
+        };
+        let Some(at) = line.at(place.number) else {
+            return;
+        };
+        let more = cost - line.pieces[at].cost;
+        line.pieces[at].cost = cost;
+        line.cost += more;
+        self.cost += more;
+    }
+
     /// Takes work out of its line, if it is still there.
     pub fn withdraw(&mut self, place: &Place) -> Option<T> {
         let line = self.lines.get_mut(&place.account)?;
@@ -368,6 +396,39 @@ mod tests {
             .filter(|name| name.starts_with("dear"))
             .count();
         assert!((3..=5).contains(&dear), "{dear} of 44");
+    }
+
+    #[test]
+    fn what_took_more_than_it_was_thought_to_is_spent() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "crowd", 20, 1.0);
+        push(&mut waiting, "single", 20, 1.0);
+        let mut first = Vec::new();
+        while let Some((account, (name, _))) = waiting.take_next() {
+            if name == "crowd" {
+                waiting.spend_more(&account, 9.0);
+            }
+            first.push(name);
+        }
+        let crowds = first[..11].iter().filter(|name| *name == "crowd").count();
+        assert!((1..=2).contains(&crowds), "{first:?}");
+        // With nobody there, there is nothing to compare with, and nothing to keep.
+        waiting.spend_more(&account("crowd"), 1e9);
+        assert!(waiting.lines.is_empty());
+    }
+
+    #[test]
+    fn what_is_said_to_cost_more_waits_for_its_share() {
+        let mut waiting = Waiting::default();
+        let place = waiting.push(&account("a"), 1.0, true, ("a".to_owned(), 0));
+        push(&mut waiting, "b", 1, 1.0);
+        waiting.set_cost(&place, 64.0);
+        assert_eq!(waiting.cost_of(&account("a")), 64.0);
+        assert_eq!(waiting.cost(), 65.0);
+        assert!(waiting.withdraw(&place).is_some());
+        assert_eq!(waiting.cost(), 1.0);
+        waiting.set_cost(&place, 5.0);
+        assert_eq!(waiting.cost(), 1.0, "it is gone");
     }
 
     #[test]

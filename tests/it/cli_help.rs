@@ -51,6 +51,10 @@ const WORKING: &[(&str, &str)] = &[
     ("key revoke", ""),
     ("enroll", "--partition bws.1 --class 1 face.jpg"),
     ("identify", "--partition bws.1 face.jpg"),
+    ("detect", "face.jpg"),
+    ("compare", "face.jpg other.jpg"),
+    ("embed", "face.jpg --output out.npy --overwrite"),
+    ("people suggest", "face.jpg"),
     (
         "gallery import",
         "--partition bws.3 --pictures people --overwrite",

@@ -13,7 +13,8 @@ use vultus::face::{
 };
 use vultus::types::Embedding;
 
-static PIPELINE: LazyLock<FacePipeline> = LazyLock::new(|| FacePipeline::new(&options()).unwrap());
+pub(crate) static PIPELINE: LazyLock<FacePipeline> =
+    LazyLock::new(|| FacePipeline::new(&options()).unwrap());
 
 /// On the runtime that is named in the environment, as by `scripts/onnxruntime.sh`, or else on the
 /// built-in one: the numbers hold for both.
@@ -24,7 +25,7 @@ fn options() -> PipelineOptions {
     }
 }
 
-fn portrait(name: &str) -> Vec<u8> {
+pub(crate) fn portrait(name: &str) -> Vec<u8> {
     std::fs::read(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("data/faces")
@@ -33,7 +34,7 @@ fn portrait(name: &str) -> Vec<u8> {
     .unwrap()
 }
 
-fn cosine(a: &Embedding, b: &Embedding) -> f64 {
+pub(crate) fn cosine(a: &Embedding, b: &Embedding) -> f64 {
     a.values()
         .iter()
         .zip(b.values())
@@ -42,10 +43,10 @@ fn cosine(a: &Embedding, b: &Embedding) -> f64 {
 }
 
 /// Score, box (x, y, width, height) and landmarks of the surest face on the canvas of 640.
-struct Golden {
-    name: &'static str,
+pub(crate) struct Golden {
+    pub(crate) name: &'static str,
     score: f32,
-    bounds: [f32; 4],
+    pub(crate) bounds: [f32; 4],
     landmarks: [(f32, f32); 5],
 }
 
@@ -84,7 +85,7 @@ fn assert_is(golden: &Golden, found: &Detection) {
 // `warpAffine`, NumPy's SVD for the alignment, and Pillow as the decoder. The picture is reduced to
 // round(side * scale) pixels, laid in the upper left corner of a black 640 canvas, and what the
 // network answers is divided by that scale.
-const PORTRAITS: [Golden; 4] = [
+pub(crate) const PORTRAITS: [Golden; 4] = [
     Golden {
         name: "biden-portrait.jpg",
         score: 0.9261,
@@ -253,7 +254,7 @@ fn image_of(name: &str) -> RgbImage {
         .into_rgb8()
 }
 
-fn picture_of(image: &RgbImage) -> Picture {
+pub(crate) fn picture_of(image: &RgbImage) -> Picture {
     Picture::from_rgb(
         image.width() as usize,
         image.height() as usize,
@@ -269,7 +270,7 @@ fn png(image: &RgbImage) -> Vec<u8> {
 
 /// Head and shoulders of a portrait whose face is at `bounds`, so scaled that the face is `height`
 /// pixels high.
-fn head(golden: &Golden, height: f32) -> RgbImage {
+pub(crate) fn head(golden: &Golden, height: f32) -> RgbImage {
     let image = image_of(golden.name);
     let [x, y, w, h] = golden.bounds;
     let left = (x - w * 0.5).max(0.0) as u32;
@@ -288,7 +289,7 @@ fn head(golden: &Golden, height: f32) -> RgbImage {
 }
 
 /// `image` turned by `degrees` about its middle and laid on `canvas` with that middle at `at`.
-fn lay(canvas: &mut RgbImage, image: &RgbImage, degrees: f32, at: (f32, f32)) {
+pub(crate) fn lay(canvas: &mut RgbImage, image: &RgbImage, degrees: f32, at: (f32, f32)) {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let middle = (image.width() as f32 / 2.0, image.height() as f32 / 2.0);
     for (x, y, pixel) in canvas.enumerate_pixels_mut() {
@@ -303,7 +304,7 @@ fn lay(canvas: &mut RgbImage, image: &RgbImage, degrees: f32, at: (f32, f32)) {
     }
 }
 
-fn backdrop(width: u32, height: u32) -> RgbImage {
+pub(crate) fn backdrop(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([
             (90 + x % 40) as u8,

@@ -27,6 +27,8 @@ mod cli_duplicates;
 #[cfg(feature = "web")]
 mod cli_exchange;
 #[cfg(feature = "web")]
+mod cli_faces;
+#[cfg(feature = "web")]
 mod cli_folders;
 #[cfg(feature = "web")]
 mod cli_help;
@@ -51,6 +53,8 @@ mod connections;
 mod damage;
 mod documents;
 mod duplicates;
+#[cfg(feature = "face")]
+mod everybody;
 mod exchange;
 #[cfg(feature = "face")]
 mod face;

@@ -8,7 +8,8 @@ const QUIET: &str = "quiet";
 const OUTPUT: &str = "Output";
 /// Flags of verbs that say what is printed or written, by their ids. The others stand under
 /// `Options`, before them, and those of settings under `Settings`, behind them.
-const OUTPUT_IDS: [&str; 11] = [
+const OUTPUT_IDS: [&str; 12] = [
+    "annotate",
     "json",
     "explain",
     "output",
@@ -140,12 +141,52 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         "identify",
         [
             (
-                "Who is this?",
-                "vultus identify --partition bws.1 visitor.jpg",
+                "Who are they? And draw the names",
+                "vultus identify --partition bws.1 --annotate named.jpg group.jpg",
             ),
             (
                 "Ready embeddings, with answers in a table",
                 "vultus identify --partition bws.1 --embeddings probes.npy --output answers.parquet",
+            ),
+        ],
+    ),
+    (
+        "detect",
+        [
+            ("Where are the faces?", "vultus detect group.jpg"),
+            ("Of a folder, for a program", "vultus detect --json photos"),
+        ],
+    ),
+    (
+        "compare",
+        [
+            ("Is it one person?", "vultus compare a.jpg b.jpg"),
+            (
+                "Only if it is quite sure",
+                "vultus compare --threshold 0.6 a.jpg b.jpg",
+            ),
+        ],
+    ),
+    (
+        "embed",
+        [
+            ("For NumPy", "vultus embed photos --output faces.npy"),
+            (
+                "As a table with the names of the pictures",
+                "vultus embed photos --output faces.parquet",
+            ),
+        ],
+    ),
+    (
+        "people suggest",
+        [
+            (
+                "Who is often in these pictures, and not enrolled?",
+                "vultus people suggest --partition bws.1 photos",
+            ),
+            (
+                "Sort them, to be named and enrolled",
+                "vultus people suggest photos --into found",
             ),
         ],
     ),

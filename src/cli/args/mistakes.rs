@@ -29,7 +29,6 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &[
             "list",
             "ls",
-            "people",
             "persons",
             "classes",
             "galleries",

@@ -7,6 +7,8 @@ mod key;
 mod load;
 mod mistakes;
 mod parse;
+mod people;
+mod pictures;
 mod settings;
 
 use std::path::PathBuf;
@@ -23,9 +25,12 @@ pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKe
 pub(in crate::cli) use self::load::{CallKind, Load, Secret, Url};
 pub(in crate::cli) use self::mistakes::explain;
 use self::parse::{cosine, rate, whole};
+pub(in crate::cli) use self::people::{People, Suggest};
+pub(in crate::cli) use self::pictures::{Compare, Detect, Embed};
 pub(in crate::cli) use self::settings::typed;
 use crate::access::AppId;
 use crate::exchange::Existing;
+use crate::face::Bounds;
 use crate::types::{ClassId, PartitionId, StorageName};
 
 /// Who is this? Enrol people, then show a new picture: Vultus lists the enrolled people it most
@@ -55,6 +60,11 @@ pub(in crate::cli) enum Verb {
     Key(Key),
     Enroll(Enroll),
     Identify(Identify),
+    Detect(Detect),
+    Compare(Compare),
+    Embed(Embed),
+    #[command(subcommand)]
+    People(People),
     #[command(subcommand)]
     Gallery(Gallery),
     Inspect(Inspect),
@@ -142,7 +152,7 @@ pub(in crate::cli) enum App {
 /// if nothing could be done.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Enroll {
-    /// Pictures, or folders of class folders
+    /// Pictures, or folders of class folders; `-` is stdin
     #[arg(required = true, value_name = "PATH")]
     pub(in crate::cli) paths: Vec<PathBuf>,
     /// The gallery, such as bws.1
@@ -151,9 +161,22 @@ pub(in crate::cli) struct Enroll {
     /// The person that all pictures show
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(in crate::cli) class: Option<ClassId>,
+    /// Which face of the picture, where it shows several: left,top,width,height in pixels, as
+    /// `vultus detect` tells them. The face that it overlaps most is enrolled
+    #[arg(
+        long = "box",
+        value_name = "BOX",
+        allow_hyphen_values = true,
+        requires = "class"
+    )]
+    pub(in crate::cli) face_box: Option<Bounds>,
     /// Replace the templates of a person instead of adding to them
     #[arg(long)]
     pub(in crate::cli) replace: bool,
+    /// Go on, and enrol each picture that comes into the folders, until Ctrl-C. One that is still
+    /// being written is waited for
+    #[arg(long, conflicts_with_all = ["face_box", "replace"])]
+    pub(in crate::cli) watch: bool,
     /// Refuse pictures that do not look like those that their class was enrolled with before,
     /// instead of only saying so
     #[arg(long)]
@@ -165,8 +188,8 @@ pub(in crate::cli) struct Enroll {
 
 /// List the enrolled people that pictures most likely show
 ///
-/// Every picture is a question of its own unless --fuse says that all show one person. Nobody is
-/// named who is less alike than the threshold of the service (0.41 for the built-in encoder, or the
+/// Every picture is a question of its own unless --fuse says that all show one person, and everybody
+/// in it is asked about. Nobody is named who is less alike than the threshold of the service (0.41 for the built-in encoder, or the
 /// setting verification-threshold): the answer is then `unknown`. --all lists such people, too.
 ///
 /// The exit code is 0 if somebody was found and no picture was refused or missed, else 1, or 2 if
@@ -185,7 +208,7 @@ pub(in crate::cli) struct Enroll {
 /// where there are fewer matches.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Identify {
-    /// Pictures, or folders of pictures
+    /// Pictures, or folders of pictures; `-` is stdin
     #[arg(
         value_name = "PATH",
         required_unless_present = "embeddings",
@@ -219,6 +242,16 @@ pub(in crate::cli) struct Identify {
     /// All pictures show one person: ask once for all
     #[arg(long, conflicts_with = "embeddings")]
     pub(in crate::cli) fuse: bool,
+    /// Whom to ask about in a picture: all, or one and refuse pictures of several [default: all,
+    /// where it shows several people, and else its only face, whoever passes by far behind]
+    #[arg(
+        long,
+        value_name = "WHOM",
+        value_enum,
+        hide_possible_values = true,
+        conflicts_with_all = ["embeddings", "fuse"]
+    )]
+    pub(in crate::cli) faces: Option<Faces>,
     /// Print JSON, one answer a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -226,10 +259,24 @@ pub(in crate::cli) struct Identify {
     /// and scored exactly, and what was read
     #[arg(long, conflicts_with = "output")]
     pub(in crate::cli) explain: bool,
+    /// Go on, and answer for each picture that comes into the folders, until Ctrl-C. One that is
+    /// still being written is waited for
+    #[arg(long, conflicts_with_all = ["embeddings", "fuse", "annotate"])]
+    pub(in crate::cli) watch: bool,
+    /// Draw boxes and names on the picture, into this file, whose name ends in .jpg or .png; of
+    /// several pictures, into this folder
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "written",
+        conflicts_with_all = ["embeddings", "fuse"]
+    )]
+    pub(in crate::cli) annotate: Option<PathBuf>,
     /// Write the answers to this file, whose name ends in .jsonl, .csv, .npz or .parquet
     #[arg(
         long,
         value_name = "FILE",
+        group = "written",
         requires = "embeddings",
         conflicts_with = "json"
     )]
@@ -247,8 +294,17 @@ pub(in crate::cli) struct ExistingOutput {
     #[arg(long, requires = "output")]
     resume: bool,
     /// Start again, and replace the file when the new one is whole
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "written")]
     overwrite: bool,
+}
+
+/// Whom to look at in a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::cli) enum Faces {
+    /// Everybody, however small.
+    All,
+    /// The only person; a picture of several is refused.
+    One,
 }
 
 /// Say what is in a file of a data directory, or in a snapshot, and whether it is whole
@@ -413,6 +469,11 @@ pub(in crate::cli) struct Man {
 }
 
 impl ExistingOutput {
+    /// Whether what is there may be replaced.
+    pub(in crate::cli) fn is_overwrite(&self) -> bool {
+        self.overwrite
+    }
+
     /// What was typed.
     pub(in crate::cli) fn existing(&self) -> Existing {
         match self {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::groups::JsonFace;
 use crate::cli::args::Identify;
 use crate::cli::output::{self, PathName, PathNames};
 use crate::engine::Identification;
@@ -24,6 +25,16 @@ pub(super) struct Answer<'a> {
     pub(super) pictures: Option<PathNames<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) matches: Option<Vec<JsonMatch>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faces: Option<Vec<JsonFace>>,
+    /// How many faces more there are, which were not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faces_left_out: Option<usize>,
+    /// Pixels of the picture as it is shown upright.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) width: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) height: Option<usize>,
     /// The similarity below which nobody is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) threshold: Option<f64>,
@@ -41,12 +52,22 @@ pub(super) struct JsonMatch {
     score: Option<f64>,
 }
 
+/// Whom a match names, for people.
+pub(super) fn person(found: &Match) -> String {
+    found.class.to_string()
+}
+
+/// Whom a match names, on a picture.
+pub(super) fn label(found: &Match) -> String {
+    format!("class {}", found.class)
+}
+
 /// How answers are printed.
 #[derive(Clone, Copy)]
 pub(super) struct Printing<'a> {
     pub(super) verb: &'a Identify,
     /// How similarities become scores, where that is known.
-    pub(super) scores: Option<&'a ScoreMap>,
+    pub(super) scores: Option<ScoreMap>,
     /// Whether nobody found means that somebody was asked for who is not enrolled.
     pub(super) has_threshold: bool,
 }
@@ -62,10 +83,18 @@ impl Printing<'_> {
         if self.verb.json {
             return self.print_json(identification, name);
         }
-        let certificate = identification.certificate;
         if self.verb.explain {
-            output::tell!("{title}: {}", explain(&certificate));
+            output::tell!("{title}: {}", explanation(&identification.certificate));
         }
+        self.print_table(title, identification)
+    }
+
+    /// Prints one answer for people: the best first, or that there is nobody.
+    pub(super) fn print_table(
+        self,
+        title: &str,
+        identification: &Identification,
+    ) -> anyhow::Result<()> {
         if identification.matches.is_empty() {
             let word = if self.has_threshold {
                 "unknown"
@@ -76,18 +105,25 @@ impl Printing<'_> {
         }
         let mut table = output::table(&[title, "class", "similarity", "score"]);
         for (rank, found) in identification.matches.iter().enumerate() {
-            let score = self.scores.map_or(String::new(), |map| {
-                format!("{:.4}", map.score(found.similarity))
-            });
+            let score = self.score_text(found.similarity);
             let similarity = format!("{:.6}", found.similarity);
-            table.add_row([
-                (rank + 1).to_string(),
-                found.class.to_string(),
-                similarity,
-                score,
-            ]);
+            table.add_row([(rank + 1).to_string(), person(found), similarity, score]);
         }
         Ok(output::line(table.to_string())?)
+    }
+
+    /// A similarity as a score, if it is known how.
+    pub(super) fn score_text(self, similarity: f64) -> String {
+        let text = |map: ScoreMap| format!("{:.4}", map.score(similarity));
+        self.scores.map_or(String::new(), text)
+    }
+
+    pub(super) fn json_match(self, found: &Match) -> JsonMatch {
+        JsonMatch {
+            class: found.class.0,
+            similarity: found.similarity,
+            score: self.scores.map(|scores| scores.score(found.similarity)),
+        }
     }
 
     fn print_json<'a>(
@@ -95,11 +131,7 @@ impl Printing<'_> {
         identification: &Identification,
         name: impl FnOnce(&mut Answer<'a>),
     ) -> anyhow::Result<()> {
-        let json = |found: &Match| JsonMatch {
-            class: found.class.0,
-            similarity: found.similarity,
-            score: self.scores.map(|scores| scores.score(found.similarity)),
-        };
+        let json = |found: &Match| self.json_match(found);
         let certificate = self.verb.explain.then_some(identification.certificate);
         let mut answer = Answer {
             matches: Some(identification.matches.iter().map(json).collect()),
@@ -111,7 +143,7 @@ impl Printing<'_> {
     }
 }
 
-fn json_certificate(certificate: &Certificate) -> serde_json::Value {
+pub(super) fn json_certificate(certificate: &Certificate) -> serde_json::Value {
     serde_json::json!({
         "plan": certificate.plan.to_string(),
         "isa": certificate.isa.to_string(),
@@ -123,7 +155,7 @@ fn json_certificate(certificate: &Certificate) -> serde_json::Value {
 }
 
 /// Why an answer is exact, in a sentence.
-fn explain(certificate: &Certificate) -> String {
+pub(super) fn explanation(certificate: &Certificate) -> String {
     let Certificate {
         plan,
         isa,

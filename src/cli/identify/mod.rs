@@ -3,7 +3,9 @@
 //! From which similarity on somebody is named is decided in one place for both, as the service
 //! decides it ([`Known`]).
 
+mod annotate;
 mod answer;
+mod groups;
 mod of_embeddings;
 mod of_pictures;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 
+use super::look::is_stdin;
 use super::names::class_of;
 use super::passed::{Passed, Why};
 use super::walk::{Listing, Walk};
@@ -26,8 +27,15 @@ pub(in crate::cli) struct Found<T> {
 /// All pictures below the paths, in order of their names. A file that is named itself is taken
 /// whatever it is, as often as it is named.
 pub(in crate::cli) fn find(paths: &[PathBuf]) -> anyhow::Result<Found<PathBuf>> {
+    let Found { pictures, passed } = find_any(paths)?;
+    check_found(pictures, passed)
+}
+
+/// As [`find`], where it is no error if there are none yet.
+pub(in crate::cli) fn find_any(paths: &[PathBuf]) -> anyhow::Result<Found<PathBuf>> {
     let mut walk = Walk::new();
     let mut pictures = Vec::new();
+    check_stdin(paths)?;
     for path in paths {
         match is_folder(path, &mut walk)? {
             Some(true) if walk.take(path, None).is_ok() => pictures.extend(walk.below(path, None)),
@@ -35,7 +43,16 @@ pub(in crate::cli) fn find(paths: &[PathBuf]) -> anyhow::Result<Found<PathBuf>> 
             _ => {}
         }
     }
-    found(pictures, walk)
+    let passed = walk.passed();
+    Ok(Found { pictures, passed })
+}
+
+/// Fails if stdin is named twice: it can be read once.
+pub(in crate::cli) fn check_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
+        bail!("`-` is there twice, and stdin can be read once");
+    }
+    Ok(())
 }
 
 /// All pictures of one person: those named, and those in the folders named.
@@ -168,6 +185,9 @@ fn classes_of<'a>(
 /// Whether a path that was named is a folder. None if it is passed over: what is not there at all
 /// is a slip of the pen, everything else must not stop the others.
 fn is_folder(path: &Path, walk: &mut Walk) -> anyhow::Result<Option<bool>> {
+    if is_stdin(path) {
+        return Ok(Some(false));
+    }
     match fs::metadata(path) {
         Ok(about) => Ok(Some(about.is_dir())),
         Err(error)
@@ -183,7 +203,10 @@ fn is_folder(path: &Path, walk: &mut Walk) -> anyhow::Result<Option<bool>> {
 }
 
 fn found<T>(pictures: Vec<T>, walk: Walk) -> anyhow::Result<Found<T>> {
-    let passed = walk.passed();
+    check_found(pictures, walk.passed())
+}
+
+fn check_found<T>(pictures: Vec<T>, passed: Passed) -> anyhow::Result<Found<T>> {
     if !pictures.is_empty() {
         return Ok(Found { pictures, passed });
     }

@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::cli::args::Faces;
 use crate::cli::{output, parallel};
-use crate::face::Face;
-use crate::intake::{Care, Intake, IntakeError, Seen};
+use crate::face::{Bounds, Face};
+use crate::intake::{Care, Cause, Crowd, Intake, IntakeError, Seen};
 use crate::types::ClassId;
 
 /// No more of a file is read: more than any picture may have, and a device has no end.
@@ -65,8 +68,85 @@ pub(in crate::cli) fn faces(
 
 /// Reads a picture, and finds the only face in it.
 pub(in crate::cli) fn look(intake: &Intake, path: &Path) -> Result<Seen, PictureError> {
+    Ok(intake.look(&read(path)?, Care::Glance)?)
+}
+
+/// Reads a picture, and finds the face in it that overlaps `bounds` most.
+pub(in crate::cli) fn look_within(
+    intake: &Intake,
+    path: &Path,
+    bounds: &Bounds,
+) -> Result<Seen, PictureError> {
+    Ok(intake.look_within_box(&read(path)?, bounds, &intake.patience())?)
+}
+
+/// Reads a picture, and finds whom it shows: all faces, or the only one. Unless somebody wants
+/// either, it is the only one where it is a picture of one person, whoever passes by behind, and
+/// else all.
+pub(in crate::cli) fn crowd(
+    intake: &Intake,
+    path: &Path,
+    wanted: Option<Faces>,
+) -> Result<Crowd, PictureError> {
+    let bytes = read(path)?;
+    if wanted != Some(Faces::All) {
+        match intake.look(&bytes, Care::Glance) {
+            Ok(seen) => return Ok(seen.into()),
+            Err(error) if wanted.is_none() && matches!(error.cause, Cause::SeveralFaces(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(intake.look_at_all(&bytes, &intake.patience())?)
+}
+
+/// The bytes of a file, or of what comes from stdin.
+fn read(path: &Path) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(intake.look(&bytes, Care::Glance)?)
+    if is_stdin(path) {
+        let stdin = std::io::stdin().lock();
+        stdin.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    } else {
+        let file = File::open(path)?;
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Whether a path that was named means stdin.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Where a face is in a picture, in whole pixels within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::cli) struct JsonBox {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
+
+impl JsonBox {
+    pub(in crate::cli) fn of(bounds: &Bounds, size: (usize, usize)) -> JsonBox {
+        let [left, top, width, height] = bounds.whole_within(size);
+        JsonBox {
+            left,
+            top,
+            width,
+            height,
+        }
+    }
+}
+
+/// As it is given with --box.
+impl std::fmt::Display for JsonBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let JsonBox {
+            left,
+            top,
+            width,
+            height,
+        } = self;
+        write!(f, "{left},{top},{width},{height}")
+    }
 }

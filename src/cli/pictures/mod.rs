@@ -11,6 +11,7 @@
 //!       -> find_classes  the pictures of class folders, with their classes
 //!       -> Walk          folder by folder, for a form of one's own
 //! path  -> look          the only face
+//!       -> crowd         everybody
 //! faces -> refuse_unfit  those to know a person by
 //! ```
 
@@ -22,9 +23,9 @@ mod names;
 mod passed;
 mod walk;
 
-pub(super) use self::find::{Found, find, find_classes, find_of_one};
+pub(super) use self::find::{Found, check_stdin, find, find_any, find_classes, find_of_one};
 pub(super) use self::fit::{of_classes, refuse_unfit};
-pub(super) use self::look::{PictureError, faces, look, only_faces};
+pub(super) use self::look::{JsonBox, PictureError, crowd, faces, look, look_within, only_faces};
 pub(super) use self::names::composed;
 pub(super) use self::passed::{Passed, Why};
 pub(super) use self::walk::Walk;

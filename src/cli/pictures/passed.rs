@@ -75,7 +75,12 @@ impl Why {
             Why::Kind("movie") => ("movie", "movies"),
             Why::Kind(kind) => {
                 let files = if count == 1 { "file" } else { "files" };
-                return format!("{count} {kind} {files} (not read: convert to JPEG)");
+                let how = match kind {
+                    "HEIC" => ", as by `heif-convert a.heic a.jpg`",
+                    "AVIF" => ", as by `magick a.avif a.jpg`",
+                    _ => "",
+                };
+                return format!("{count} {kind} {files} (not read: convert to JPEG{how})");
             }
             Why::Loose => (
                 "picture beside the folders that say whom pictures show",
@@ -186,6 +191,17 @@ impl Passed {
         self.0.iter().map(line).collect()
     }
 
+    /// Tells people on stderr what was missed and not told `before`.
+    pub(in crate::cli) fn print_new(&self, before: &mut Vec<String>) {
+        if self.is_missed() {
+            let lines = self.lines();
+            for line in lines.iter().filter(|line| !before.contains(line)) {
+                output::tell!("{line}");
+            }
+            *before = lines;
+        }
+    }
+
     /// Tells people on stderr.
     pub(in crate::cli) fn print(&self) {
         for line in self.lines() {
@@ -249,7 +265,7 @@ mod tests {
         assert_eq!(
             passed.lines(),
             [
-                "passed over 1 HEIC file (not read: convert to JPEG): `b.HEIC`",
+                "passed over 1 HEIC file (not read: convert to JPEG, as by `heif-convert a.heic a.jpg`): `b.HEIC`",
                 "passed over 7 hidden or system files or folders: `.0`, `.1`, `.2`, `.3`, `.4` and 2 more",
             ]
         );

@@ -227,8 +227,11 @@ impl<A> Queue<A> {
         answered: A,
         now: Instant,
     ) {
+        let load = Load::of(&question.gallery, question.probes());
+        // Whoever is promised an answer need not know yet for how many people.
+        self.waiting.set_cost(place, load.cost());
         if let Some(waiter) = self.waiting.get_mut(place) {
-            waiter.load.probes = question.probes();
+            waiter.load = load;
             waiter.entry = Some(Entry {
                 question,
                 answered,

@@ -1,5 +1,7 @@
 //! Galleries in files that [`super::open_source`] and other programs read.
 
+mod face_row;
+mod faces;
 mod lines;
 #[cfg(feature = "npz")]
 mod npz;
@@ -9,6 +11,8 @@ mod table;
 use std::io;
 use std::path::Path;
 
+pub use self::face_row::FaceRow;
+pub use self::faces::FaceFile;
 #[cfg(feature = "npz")]
 pub(super) use self::npz::{begin_archive, begin_array};
 use super::draft::Draft;

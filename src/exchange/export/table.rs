@@ -1,15 +1,17 @@
-//! A Parquet table with the columns `class`, `embedding` (a list of FLOAT), `time` and `quality`.
+//! Parquet tables: of a gallery, with the columns `class`, `embedding` (a list of FLOAT), `time` and
+//! `quality`, and of faces, with the names of their pictures.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
-use parquet::data_type::{DataType, FloatType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
+use super::face_row::FaceRow;
 use super::{Draft, ExchangeError, Visit};
 use crate::exchange::Record;
 use crate::exchange::table::io_error;
@@ -42,7 +44,51 @@ pub(super) fn write<E: From<ExchangeError>>(
     Ok(())
 }
 
+/// Writes a table of faces.
+pub(super) fn write_faces(draft: &Draft, rows: &[FaceRow]) -> Result<(), ExchangeError> {
+    let failed = |error| draft.error(io_error(error));
+    let mut writer = open_with(draft.file(), face_schema().map_err(failed)?).map_err(failed)?;
+    for rows in rows.chunks(ROWS_PER_GROUP / 16) {
+        write_face_group(&mut writer, rows).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)?;
+    Ok(())
+}
+
+fn write_face_group(
+    writer: &mut SerializedFileWriter<&File>,
+    rows: &[FaceRow],
+) -> Result<(), ParquetError> {
+    let texts = |of: fn(&FaceRow) -> &String| -> Vec<ByteArray> {
+        let texts = rows.iter().map(of);
+        texts.map(|text| ByteArray::from(text.as_str())).collect()
+    };
+    let numbers = |of: &dyn Fn(&FaceRow) -> i64| -> Vec<i64> { rows.iter().map(of).collect() };
+    let mut group = writer.next_row_group()?;
+    column::<ByteArrayType>(&mut group, &texts(|row| &row.id), None, None)?;
+    column::<ByteArrayType>(&mut group, &texts(|row| &row.picture), None, None)?;
+    column::<Int64Type>(&mut group, &numbers(&|row| row.face), None, None)?;
+    for side in 0..4 {
+        let sides = numbers(&|row| row.face_box[side]);
+        column::<Int64Type>(&mut group, &sides, None, None)?;
+    }
+    let qualities: Vec<f32> = rows.iter().map(|row| row.quality).collect();
+    column::<FloatType>(&mut group, &qualities, None, None)?;
+    let values = rows.iter().flat_map(|row| &row.embedding);
+    let values: Vec<f32> = values.copied().collect();
+    let continued = rows.iter().flat_map(|row| 0..row.embedding.len());
+    let continued: Vec<i16> = continued.map(|at| i16::from(at > 0)).collect();
+    let there = vec![1; values.len()];
+    column::<FloatType>(&mut group, &values, Some(&there), Some(&continued))?;
+    group.close()?;
+    Ok(())
+}
+
 fn open(file: &File) -> Result<SerializedFileWriter<&File>, ParquetError> {
+    open_with(file, schema()?)
+}
+
+fn open_with(file: &File, schema: TypePtr) -> Result<SerializedFileWriter<&File>, ParquetError> {
     let values = ColumnPath::from(["embedding", "list", "element"].map(str::to_owned).to_vec());
     let properties = WriterProperties::builder()
         .set_created_by(format!("vultus version {}", env!("CARGO_PKG_VERSION")))
@@ -52,17 +98,24 @@ fn open(file: &File) -> Result<SerializedFileWriter<&File>, ParquetError> {
         .set_column_compression(values.clone(), Compression::UNCOMPRESSED)
         .set_column_dictionary_enabled(values.clone(), false)
         .set_column_statistics_enabled(values, EnabledStatistics::None);
-    SerializedFileWriter::new(file, schema()?, Arc::new(properties.build()))
+    SerializedFileWriter::new(file, schema, Arc::new(properties.build()))
 }
 
-fn schema() -> Result<TypePtr, ParquetError> {
-    let plain = |name, physical, repetition, logical| {
-        Type::primitive_type_builder(name, physical)
-            .with_repetition(repetition)
-            .with_logical_type(logical)
-            .build()
-            .map(Arc::new)
-    };
+fn plain(
+    name: &str,
+    physical: Physical,
+    repetition: Repetition,
+    logical: Option<LogicalType>,
+) -> Result<TypePtr, ParquetError> {
+    Type::primitive_type_builder(name, physical)
+        .with_repetition(repetition)
+        .with_logical_type(logical)
+        .build()
+        .map(Arc::new)
+}
+
+/// A list of FLOAT.
+fn embedding() -> Result<TypePtr, ParquetError> {
     let element = plain("element", Physical::FLOAT, Repetition::REQUIRED, None)?;
     let list = Type::group_type_builder("list")
         .with_repetition(Repetition::REPEATED)
@@ -73,13 +126,33 @@ fn schema() -> Result<TypePtr, ParquetError> {
         .with_logical_type(Some(LogicalType::List))
         .with_fields(vec![Arc::new(list)])
         .build()?;
+    Ok(Arc::new(embedding))
+}
+
+fn schema() -> Result<TypePtr, ParquetError> {
     let moment = LogicalType::timestamp(true, TimeUnit::MILLIS);
     let fields = vec![
         plain("class", Physical::INT64, Repetition::REQUIRED, None)?,
-        Arc::new(embedding),
+        embedding()?,
         plain("time", Physical::INT64, Repetition::OPTIONAL, Some(moment))?,
         plain("quality", Physical::FLOAT, Repetition::OPTIONAL, None)?,
     ];
+    let schema = Type::group_type_builder("schema").with_fields(fields);
+    Ok(Arc::new(schema.build()?))
+}
+
+fn face_schema() -> Result<TypePtr, ParquetError> {
+    let required = |name, physical| plain(name, physical, Repetition::REQUIRED, None);
+    let text = |name| {
+        let logical = Some(LogicalType::String);
+        plain(name, Physical::BYTE_ARRAY, Repetition::REQUIRED, logical)
+    };
+    let mut fields = vec![text("id")?, text("picture")?];
+    for name in ["face", "left", "top", "width", "height"] {
+        fields.push(required(name, Physical::INT64)?);
+    }
+    fields.push(required("quality", Physical::FLOAT)?);
+    fields.push(embedding()?);
     let schema = Type::group_type_builder("schema").with_fields(fields);
     Ok(Arc::new(schema.build()?))
 }

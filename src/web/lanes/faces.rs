@@ -52,6 +52,8 @@ struct Waiter {
 struct Turn {
     /// None if it was taken back.
     faces: Option<Faces>,
+    account: Account,
+    /// What it was thought to look at, and then what it did.
     pictures: usize,
     /// None if work did not begin.
     began: Option<Instant>,
@@ -95,6 +97,18 @@ impl Faces {
         pictures: usize,
         work: impl FnOnce(Left) -> T + Send + 'static,
     ) -> Result<T, Busy> {
+        let counted = move |left| (work(left), pictures);
+        self.run_counted(account, pictures, counted).await
+    }
+
+    /// As [`Faces::run`], for work of which nobody knows before how much it is: it says afterwards
+    /// as how many pictures it counts.
+    pub(super) async fn run_counted<T: Send + 'static>(
+        &self,
+        account: &Account,
+        pictures: usize,
+        work: impl FnOnce(Left) -> (T, usize) + Send + 'static,
+    ) -> Result<T, Busy> {
         let (given, turn) = oneshot::channel();
         let given = Some(given);
         let place = self.enter(account, Waiter { pictures, given }, false)?;
@@ -122,7 +136,8 @@ impl Faces {
             }
             faces.give_turns(&mut state);
         }
-        faces.when_given(promise, turn, work).await
+        let counted = move |left| (work(left), pictures);
+        faces.when_given(promise, turn, counted).await
     }
 
     pub(super) fn check(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
@@ -138,7 +153,7 @@ impl Faces {
         &self,
         _place: Promise,
         turn: oneshot::Receiver<Turn>,
-        work: impl FnOnce(Left) -> T + Send + 'static,
+        work: impl FnOnce(Left) -> (T, usize) + Send + 'static,
     ) -> Result<T, Busy> {
         let asked = Instant::now();
         // Dropped unsent, it had to give way.
@@ -149,7 +164,8 @@ impl Faces {
         let done = on_thread(move || {
             // Given back when the work is done, not when somebody stops waiting for it.
             turn.began = Some(Instant::now());
-            let done = work(left);
+            let (done, pictures) = work(left);
+            turn.count(pictures);
             drop(turn);
             done
         });
@@ -177,11 +193,13 @@ impl Faces {
     fn give_turns(&self, state: &mut State) {
         while state.running < self.0.workers {
             let next = state.waiting.take_next_of(|waiter| waiter.given.is_some());
-            let Some((pictures, given)) = next.and_then(|(_, waiter)| waiter.ready()) else {
+            let next = next.and_then(|(account, waiter)| Some((account, waiter.ready()?)));
+            let Some((account, (pictures, given))) = next else {
                 return;
             };
             let turn = Turn {
                 faces: Some(self.clone()),
+                account,
                 pictures,
                 began: None,
             };
@@ -262,6 +280,20 @@ impl State {
         } else {
             known + NEWEST_WEIGHT * (seconds - known)
         };
+    }
+}
+
+impl Turn {
+    /// It was as much work as so many pictures. What is more than was thought is charged.
+    fn count(&mut self, pictures: usize) {
+        let more = pictures.saturating_sub(self.pictures);
+        self.pictures = pictures;
+        if let Some(faces) = &self.faces
+            && more > 0
+        {
+            let mut state = faces.state();
+            state.waiting.spend_more(&self.account, more as f64);
+        }
     }
 }
 
@@ -471,6 +503,35 @@ mod tests {
         drop((release, second_release));
         assert_eq!(first.await.unwrap(), Ok(()));
         assert_eq!(second.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn work_that_was_more_than_it_was_thought_is_charged_for_it() {
+        let faces = Faces::new(1, 100, LONG);
+        let (release, first) = held(&faces, "crowd");
+        until_running(&faces, 1).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let work = |name: &'static str, count: usize| {
+            let (faces, order) = (faces.clone(), order.clone());
+            tokio::spawn(async move {
+                let work = move |_| (order.lock().unwrap().push(name), count);
+                faces.run_counted(&account(name), 1, work).await
+            })
+        };
+        let mut waiting = Vec::new();
+        for (count, name) in (1..).zip(["crowd", "crowd", "single", "single", "single"]) {
+            let weight = if name == "crowd" { 80 } else { 1 };
+            waiting.push(work(name, weight));
+            until_waiting(&faces, count).await;
+        }
+        drop(release);
+        assert_eq!(first.await.unwrap(), Ok(()));
+        for work in waiting {
+            assert_eq!(work.await.unwrap(), Ok(()));
+        }
+        let order = order.lock().unwrap();
+        assert_eq!(order.last(), Some(&"crowd"), "{order:?}");
+        assert_eq!(order.iter().filter(|name| **name == "single").count(), 3);
     }
 
     #[tokio::test]

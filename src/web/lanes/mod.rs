@@ -38,6 +38,9 @@ const WRITES_MAX: usize = 64;
 /// How soon it is tried again to let in what waits for room.
 const AGAIN_AFTER_MIN: Duration = Duration::from_millis(20);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(1);
+/// As how many pictures one of several people counts until its faces are known, and for how many it is
+/// promised a search.
+const CROWD_PICTURES: usize = 8;
 /// As many look something up at once.
 const SMALL_MAX: usize = 32;
 
@@ -142,6 +145,16 @@ impl Lanes {
         self.faces.run(account, pictures, work).await
     }
 
+    /// As [`Lanes::see`], for a picture of nobody knows how many people: `work` says afterwards as how
+    /// many pictures it counts. Until then it counts as those of a small group.
+    pub(super) async fn see_crowd<T: Send + 'static>(
+        &self,
+        account: &Account,
+        work: impl FnOnce(Left) -> (T, usize) + Send + 'static,
+    ) -> Result<T, Busy> {
+        self.faces.run_counted(account, CROWD_PICTURES, work).await
+    }
+
     /// Whether [`Lanes::see`] would let work in now.
     pub(super) fn check_see(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
         self.faces.check(account, pictures)
@@ -192,7 +205,25 @@ impl Lanes {
         account: &Account,
         gallery: &Gallery,
     ) -> Result<IdentifyPromise, Busy> {
-        self.searches.promise(account, gallery)
+        self.searches.promise(account, gallery, 1)
+    }
+
+    /// The same for a picture of several people.
+    pub(super) fn promise_identify_crowd(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+    ) -> Result<IdentifyPromise, Busy> {
+        self.searches.promise(account, gallery, CROWD_PICTURES)
+    }
+
+    /// Identifies everybody in a picture, in one pass. It was promised a place and is never refused.
+    pub(super) async fn identify_crowd(
+        &self,
+        promise: IdentifyPromise,
+        queries: Vec<QuestionQuery>,
+    ) -> Result<Vec<Identification>, Unidentified> {
+        self.searches.identify_promised(promise, queries).await
     }
 
     /// The same for one person. What was promised a place is never refused.

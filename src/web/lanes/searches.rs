@@ -61,8 +61,13 @@ impl Searches {
         answered(asked, answer).await
     }
 
-    pub(super) fn promise(&self, account: &Account, gallery: &Gallery) -> Result<Promise, Busy> {
-        Ok(self.scheduler.promise(account, gallery, 1)?)
+    pub(super) fn promise(
+        &self,
+        account: &Account,
+        gallery: &Gallery,
+        probes: usize,
+    ) -> Result<Promise, Busy> {
+        Ok(self.scheduler.promise(account, gallery, probes)?)
     }
 
     pub(super) async fn identify_promised(

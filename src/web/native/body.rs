@@ -35,6 +35,19 @@ pub(super) const FAILURES: &[Code] = &[
     Code::NotLive,
 ];
 
+/// What can go wrong with a body and the picture in it, whomever it shows.
+pub(super) const PICTURE_FAILURES: &[Code] = &[
+    Code::MalformedBody,
+    Code::NoSamples,
+    Code::TooManySamples,
+    Code::BodyTimeout,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidBase64,
+    Code::InvalidPicture,
+    Code::NoFaceFound,
+];
+
 /// A body that samples come in.
 pub(super) trait CallBody: DeserializeOwned {
     /// All that is not a sample.

@@ -12,6 +12,7 @@ use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
 use super::failures;
+use super::given_box::GivenBox;
 use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
@@ -37,6 +38,11 @@ pub(in super::super) struct EnrollRequest {
     encoder: Option<String>,
     /// Refuse pictures that are not of a live person.
     liveness: Option<Liveness>,
+    /// Which face of the picture is meant, where it shows several: `left,top,width,height` in pixels, or an
+    /// object as in the answer of `identify-faces`. The face that it overlaps most is enrolled.
+    #[serde(rename = "box")]
+    #[schema(value_type = Option<String>, example = "412,96,180,240")]
+    face_box: Option<GivenBox>,
     /// Replace all templates of the class, instead of adding to them.
     #[schema(default = false)]
     replace: Option<bool>,
@@ -59,6 +65,8 @@ pub(in super::super) struct EnrollForm {
     encoder: Option<String>,
     /// Refuse pictures that are not of a live person.
     liveness: Option<Liveness>,
+    /// Which face of the only picture is meant, where it shows several: `left,top,width,height` in pixels.
+    r#box: Option<String>,
     /// Replace all templates of the class, instead of adding to them.
     replace: Option<bool>,
 }
@@ -96,6 +104,7 @@ impl CallBody for EnrollRequest {
             embeddings: self.embeddings.unwrap_or_default(),
             encoder: self.encoder,
             liveness: self.liveness,
+            face_box: self.face_box,
         };
         (samples, self.replace.unwrap_or(false))
     }

@@ -124,6 +124,7 @@ impl CallBody for IdentifyRequest {
             embeddings: self.embeddings.unwrap_or_default(),
             encoder: self.encoder,
             liveness: self.liveness,
+            face_box: None,
         };
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
@@ -211,7 +212,11 @@ impl IdentifiedClass {
 }
 
 /// Fails if there is no room for the search, before a body is read for nothing.
-fn check_room(state: &AppState, account: &Account, partition: &PartitionId) -> Result<(), Problem> {
+pub(super) fn check_room(
+    state: &AppState,
+    account: &Account,
+    partition: &PartitionId,
+) -> Result<(), Problem> {
     match state.engine().enrolled(partition)? {
         Some(gallery) => Ok(state.lanes().check_identify(account, &gallery, 1)?),
         None => Ok(()),

@@ -11,9 +11,15 @@ mod answer;
 mod body;
 mod class;
 mod classes;
+mod compare;
+mod detect;
+mod embed;
 mod enroll;
+mod faces;
 mod failures;
+mod given_box;
 mod identify;
+mod identify_faces;
 mod identify_many;
 mod json;
 mod key;
@@ -77,12 +83,16 @@ pub(super) fn door() -> Door {
         .with(partitions::list_endpoint())
         .with(partitions::one_endpoint())
         .with(identify::endpoint())
+        .with(identify_faces::endpoint())
         .with(identify_many::endpoint())
         .with(classes::endpoint())
         .with(class::get_endpoint())
         .with(class::delete_endpoint())
         .with(enroll::endpoint())
         .with(verify::endpoint())
+        .with(detect::endpoint())
+        .with(compare::endpoint())
+        .with(embed::endpoint())
         .with(snapshots::list_endpoint())
         .with(snapshots::create_endpoint())
         .around(|router| {

@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 use super::super::data_url::{self, DataUrl};
 use super::super::lanes::Left;
 use super::super::state::AppState;
+use super::given_box::GivenBox;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
-use crate::intake::{Announced, Demand, SAMPLES_MAX, Sample, Samples};
+use crate::intake::{Announced, Care, Demand, SAMPLES_MAX, Sample, Samples};
 use crate::turns::Account;
 use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
 
@@ -29,6 +30,8 @@ pub(super) struct GivenSamples {
     pub(super) embeddings: GivenEmbeddings,
     pub(super) encoder: Option<String>,
     pub(super) liveness: Option<Liveness>,
+    /// Which face of the only picture is meant, where that shows several.
+    pub(super) face_box: Option<GivenBox>,
 }
 
 /// What is demanded of a live person.
@@ -75,7 +78,7 @@ impl GivenPicture {
         }
     }
 
-    fn bytes(self) -> Result<Bytes, Problem> {
+    pub(super) fn bytes(self) -> Result<Bytes, Problem> {
         let text = match &self {
             GivenPicture::Bytes(bytes) => return Ok(bytes.clone()),
             GivenPicture::Text(text) => text.as_bytes(),
@@ -109,6 +112,12 @@ impl GivenSamples {
 
     /// Fails unless as many samples came as a call may have. Looks at none of them.
     pub(super) fn check(&self, state: &AppState) -> Result<(), Problem> {
+        let is_one_picture = self.pictures.count() == 1 && self.embeddings.count() == 0;
+        if self.face_box.is_some() && !is_one_picture {
+            return Err(Problem::invalid_parameter(
+                "`box` says which face of a picture is meant: it wants one picture, and no embedding",
+            ));
+        }
         Ok(state.intake().check(&self.announced())?)
     }
 
@@ -127,6 +136,28 @@ impl GivenSamples {
         state.lanes().see(account, pictures, work).await?
     }
 
+    /// Makes embeddings of pictures, of one person each, whether of the same or not.
+    pub(super) async fn take_in_each(
+        self,
+        state: &AppState,
+        account: &Account,
+    ) -> Result<Vec<Sample>, Problem> {
+        let (shared, count) = (state.clone(), self.pictures.count());
+        let work = move |left: Left| {
+            let one = |(at, picture): (usize, GivenPicture)| {
+                let intake = shared.intake();
+                let patience = intake.patience().until_left(left.clone());
+                let bytes = picture.bytes().map_err(|problem| problem.of_sample(at))?;
+                let seen = intake.look_within(&bytes, Care::Glance, &patience);
+                let seen = seen.map_err(|error| Problem::from(error).of_sample(at))?;
+                Ok(Sample::from(seen.face))
+            };
+            let pictures = self.pictures.into_kept().into_iter().enumerate();
+            pictures.map(one).collect()
+        };
+        state.lanes().see(account, count, work).await?
+    }
+
     /// Takes the processor for as long as pictures take.
     fn take_in_now(self, state: &AppState, left: &Left) -> Result<Samples, Problem> {
         let mut taking = state.intake().begin(&self.announced())?;
@@ -134,7 +165,10 @@ impl GivenSamples {
             let bytes = picture.bytes();
             let bytes = bytes.map_err(|problem| problem.of_sample(taking.taken()))?;
             let patience = state.intake().patience().until_left(left.clone());
-            taking.add_picture(&bytes, &patience)?;
+            match &self.face_box {
+                Some(GivenBox(bounds)) => taking.add_face_within(&bytes, bounds, &patience)?,
+                None => taking.add_picture(&bytes, &patience)?,
+            }
         }
         for values in self.embeddings.into_kept() {
             let found = values.count();
@@ -165,15 +199,15 @@ impl GivenSamples {
 impl SampleReport {
     /// One for each of `samples`.
     pub(super) fn of(samples: &Samples) -> Vec<SampleReport> {
-        let report = |sample: &Sample| SampleReport {
+        samples.samples.iter().map(SampleReport::of_one).collect()
+    }
+
+    pub(super) fn of_one(sample: &Sample) -> SampleReport {
+        let warnings = sample.warnings.iter();
+        SampleReport {
             quality: sample.quality,
-            warnings: sample
-                .warnings
-                .iter()
-                .map(|warning| warning.name())
-                .collect(),
-        };
-        samples.samples.iter().map(report).collect()
+            warnings: warnings.map(|warning| warning.name()).collect(),
+        }
     }
 }
 

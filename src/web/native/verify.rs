@@ -97,6 +97,7 @@ impl CallBody for VerifyRequest {
             embeddings: self.embeddings.unwrap_or_default(),
             encoder: self.encoder,
             liveness: self.liveness,
+            face_box: None,
         };
         (samples, self.threshold)
     }

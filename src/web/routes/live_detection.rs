@@ -218,9 +218,11 @@ async fn video_live_detection(
 /// Why there are no pictures of a video.
 fn no_video(error: IntakeError) -> Error {
     match &error.cause {
-        Cause::Picture(FaceError::UnsupportedFormat { .. } | FaceError::NotAPicture { .. }) => {
-            PictureFault::SampleNotOfExpectedType.into()
-        }
+        Cause::Picture(
+            FaceError::UnsupportedFormat { .. }
+            | FaceError::ConvertFirst { .. }
+            | FaceError::NotAPicture { .. },
+        ) => PictureFault::SampleNotOfExpectedType.into(),
         Cause::Picture(FaceError::Empty) => PictureFault::MissingData.into(),
         Cause::NoFace(_) => PictureFault::NoFaceFound.into(),
         _ if error.fault() == engine::Fault::Caller => PictureFault::InvalidSampleData.into(),

@@ -44,7 +44,7 @@ fn made(data: &Path, verb: &[&str]) -> Value {
 }
 
 fn create_key(data: &Path, name: &str) -> (String, String) {
-    let scopes = "enroll,identify,verify,read,delete,snapshot";
+    let scopes = "enroll,identify,verify,read,delete,snapshot,embed";
     let verb = [
         "key",
         "create",

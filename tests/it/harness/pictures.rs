@@ -97,6 +97,26 @@ fn side_by_side() -> String {
     png(&both)
 }
 
+/// Two people, of whom the first is there twice: near on the left, and small far on the right.
+pub(crate) fn group() -> Vec<u8> {
+    static MADE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut group = RgbImage::from_pixel(1000, 600, image::Rgb([120, 130, 140]));
+        for (name, (width, height), (left, top)) in [
+            ("obama-portrait", (400, 500), (30, 60)),
+            ("biden-portrait", (176, 400), (500, 150)),
+            ("obama-white-house", (196, 320), (790, 30)),
+        ] {
+            let picture = opened(name).resize_exact(width, height, FilterType::Triangle);
+            imageops::replace(&mut group, &picture.to_rgb8(), left, top);
+        }
+        let mut bytes = Cursor::new(Vec::new());
+        let group = DynamicImage::from(group);
+        group.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+        bytes.into_inner()
+    });
+    MADE.clone()
+}
+
 /// The portrait with a wall around it, as a document needs it.
 fn widened() -> String {
     let picture = opened("obama-portrait").to_rgb8();

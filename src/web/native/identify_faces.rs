@@ -1,0 +1,255 @@
+//! `POST /v1/partitions/{partition}/identify-faces`: who are all these people in one picture?
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::super::endpoint::Endpoint;
+use super::super::state::AppState;
+use super::answer;
+use super::body::{self, CallBody};
+use super::faces::{self, BoxReport, Group, warning_names};
+use super::failures;
+use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, check_room};
+use super::key::Key;
+use super::partitions;
+use super::path::{self, PartitionParameter, PartitionPath};
+use super::problem::{Code, Problem};
+use super::samples::{GivenPictures, GivenSamples, check_threshold, encoder_name};
+use crate::access::Scope;
+use crate::code::Probe;
+use crate::engine::scheduler::QuestionQuery;
+use crate::engine::{Gallery, Identification, IdentifyOptions};
+use crate::face::FoundFace;
+use crate::intake::Recognition;
+
+/// A picture of several people.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct IdentifyFacesRequest {
+    /// One picture, in base64, bare or as data-URL.
+    #[schema(value_type = Option<Vec<String>>)]
+    pictures: Option<GivenPictures>,
+    /// The most people in the list of each face.
+    #[schema(minimum = 1, maximum = 1000, default = 20)]
+    limit: Option<usize>,
+    /// People with a lower similarity are left out. Unless given, it is where this service takes two
+    /// faces for one person.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// The same as a form.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "forms are read field by field; this is their description"
+)]
+pub(in super::super) struct IdentifyFacesForm {
+    /// The picture, as it is.
+    #[schema(value_type = String, format = Binary)]
+    picture: Vec<u8>,
+    /// The most people in the list of each face.
+    #[schema(minimum = 1, maximum = 1000, default = 20)]
+    limit: Option<usize>,
+    /// People with a lower similarity are left out, as in JSON.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+}
+
+/// Everybody in a picture.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct IdentifyFacesAnswer {
+    /// The faces, the most prominent first: by their size and how sure it is that they are some. At most
+    /// 100; none if there is nobody in the picture.
+    faces: Vec<IdentifiedFace>,
+    /// How many more faces there are, all less prominent.
+    faces_left_out: usize,
+    /// Pixels from left to right of the picture as it is shown upright.
+    width: usize,
+    /// Pixels from top to bottom.
+    height: usize,
+    /// The threshold that was used.
+    threshold: Option<f64>,
+    /// How many templates each face was compared with.
+    templates_searched: usize,
+    /// What made the embeddings.
+    encoder: String,
+}
+
+/// A face, and who it is.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct IdentifiedFace {
+    /// Where it is.
+    r#box: BoxReport,
+    /// How suitable it is, from 0 to 1.
+    quality: f32,
+    /// What could be better about it.
+    warnings: Vec<&'static str>,
+    /// Whether somebody who is enrolled is alike enough.
+    decision: Decision,
+    /// The best classes, best first, as in `identify`.
+    matches: Vec<IdentifiedClass>,
+}
+
+/// What is decided about a face.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = FaceDecision)]
+pub(in super::super) enum Decision {
+    /// The first of the matches is who it is.
+    Known,
+    /// Nobody who is enrolled is alike enough.
+    Unknown,
+    /// Nobody is, and the face is too small, too blurred or too little of one to say more.
+    Unusable,
+}
+
+/// What is asked, besides of whom.
+pub(super) struct Options {
+    limit: usize,
+    threshold: Option<f64>,
+}
+
+impl CallBody for IdentifyFacesRequest {
+    type Options = Options;
+
+    fn split(self) -> (GivenSamples, Options) {
+        let samples = GivenSamples {
+            pictures: self.pictures.unwrap_or_default(),
+            ..GivenSamples::default()
+        };
+        let options = Options {
+            limit: self.limit.unwrap_or(LIMIT_DEFAULT),
+            threshold: self.threshold,
+        };
+        (samples, options)
+    }
+}
+
+impl From<Recognition> for Decision {
+    fn from(recognition: Recognition) -> Decision {
+        match recognition {
+            Recognition::Known => Decision::Known,
+            Recognition::Unknown => Decision::Unknown,
+            Recognition::Unusable => Decision::Unusable,
+        }
+    }
+}
+
+pub(super) fn endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(identify_faces),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            body::PICTURE_FAILURES,
+            &[Code::PartitionNotFound, Code::EncoderMismatch],
+            failures::OURS,
+        ],
+    )
+}
+
+/// Find everybody in a picture in a partition
+///
+/// Looks for all faces of one picture and searches for all of them at once. A picture of nobody is no error: its
+/// list of faces is empty. Needs the scope `identify`.
+#[utoipa::path(
+    post,
+    path = "/partitions/{partition}/identify-faces",
+    tag = "native",
+    operation_id = "identify_faces",
+    params(PartitionParameter),
+    request_body(content(
+        (IdentifyFacesRequest = "application/json"),
+        (IdentifyFacesForm = "multipart/form-data"),
+    )),
+    responses((status = 200, description = "The picture was looked at", body = IdentifyFacesAnswer)),
+    security(("api_key" = []))
+)]
+async fn identify_faces(
+    State(state): State<AppState>,
+    key: Key,
+    PartitionPath(partition): PartitionPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Identify, &partition)?;
+    let account = key.account();
+    check_room(&state, &account, &partition)?;
+    let (given, asked) = body::read::<IdentifyFacesRequest>(&state, request).await?;
+    let picture = faces::pictures(given, 1)?;
+    check_threshold(asked.threshold)?;
+    check_limit(asked.limit)?;
+    let intake = state.intake();
+    let encoder = intake.encoder();
+    let gallery = state.engine().gallery(&partition, encoder)?;
+    let gallery = gallery.ok_or_else(|| partitions::missing(&partition))?;
+    // Before the picture is looked at, so that nobody waits for an answer that is refused then.
+    let promise = state.lanes().promise_identify_crowd(&account, &gallery)?;
+    let group = faces::look(&state, &account, picture).await?;
+    let threshold = asked.threshold;
+    let options = IdentifyOptions {
+        limit: asked.limit,
+        threshold: threshold.or_else(|| intake.threshold(&partition, encoder)),
+    };
+    let queries = queries(&group, options);
+    let found = match queries.len() {
+        0 => Vec::new(),
+        _ => state.lanes().identify_crowd(promise, queries).await?,
+    };
+    let answer = told(&state, &gallery, &group, options, &found);
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// One for each face that has an embedding, in their order.
+fn queries(group: &Group, options: IdentifyOptions) -> Vec<QuestionQuery> {
+    let embeddings = group.everybody.faces.iter();
+    let embeddings = embeddings.filter_map(|face| face.embedding.as_ref());
+    let query = |embedding| QuestionQuery {
+        probe: Probe::new(embedding),
+        options,
+    };
+    embeddings.map(query).collect()
+}
+
+fn told(
+    state: &AppState,
+    gallery: &Gallery,
+    group: &Group,
+    options: IdentifyOptions,
+    found: &[Identification],
+) -> IdentifyFacesAnswer {
+    let (intake, encoder) = (state.intake(), gallery.encoder());
+    let templates_searched = found
+        .first()
+        .map_or_else(|| gallery.templates(), |first| first.templates);
+    let mut found = found.iter();
+    let face = |face: &FoundFace| {
+        let found = face.embedding.as_ref().and_then(|_| found.next());
+        let matches = found.map_or(&[][..], |found| &found.matches);
+        let matches = matches.iter();
+        let matches: Vec<IdentifiedClass> = matches
+            .map(|found| IdentifiedClass::new(found, intake, encoder))
+            .collect();
+        IdentifiedFace {
+            r#box: BoxReport::of(&face.bounds, (group.width, group.height)),
+            quality: face.quality,
+            warnings: warning_names(&face.warnings),
+            decision: Recognition::of(!matches.is_empty(), face.quality).into(),
+            matches,
+        }
+    };
+    IdentifyFacesAnswer {
+        faces: group.everybody.faces.iter().map(face).collect(),
+        faces_left_out: group.everybody.left_out,
+        width: group.width,
+        height: group.height,
+        threshold: options.threshold,
+        templates_searched,
+        encoder: encoder_name(encoder),
+    }
+}
