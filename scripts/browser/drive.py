@@ -93,7 +93,7 @@ class Pages(http.server.BaseHTTPRequestHandler):
 class Browser:
     """Chromium behind its driver."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, *more):
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
         for line in self.driver.stdout:
             found = re.search(r"started successfully on port (\d+)", line)
@@ -102,7 +102,7 @@ class Browser:
         self.url = f"http://127.0.0.1:{found[1]}/session"
         threading.Thread(target=self.driver.stdout.read, daemon=True).start()
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
-                     "--disable-background-networking", "--no-first-run", "--window-size=900,700", f"--user-data-dir={directory / 'browser'}"]
+                     "--disable-background-networking", "--no-first-run", "--window-size=900,700", f"--user-data-dir={directory / 'browser'}", *more]
         capabilities = {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}}
         capabilities["goog:loggingPrefs"] = {"browser": "ALL"}
         session = self.send("POST", "", {"capabilities": {"alwaysMatch": capabilities}})

@@ -7,6 +7,7 @@ mod app;
 mod args;
 mod away;
 mod bench;
+mod browser;
 mod compare;
 mod completions;
 mod config;
@@ -113,7 +114,7 @@ fn run(
     }
     match verb {
         Verb::Demo(verb) => demo::run(&verb, settings),
-        Verb::Serve(_) => serve::run(settings, reread),
+        Verb::Serve(verb) => serve::run(&verb, settings, reread),
         Verb::App(verb) => app::run(&verb, settings),
         Verb::Key(verb) => key::run(&verb, settings),
         Verb::Enroll(verb) => enroll::run(&verb, settings),

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::admin::{Administration, Context};
+use super::args::Serve;
 use super::exit::Exit;
-use super::{log, open, output, reload, signals};
+use super::{browser, log, open, output, reload, signals};
 use crate::access::ServerKey;
 use crate::config::{ListenAddress, Read, Settings};
 use crate::engine::Engine;
@@ -23,6 +24,7 @@ use crate::web::{self, AppState, Certificates};
 const SPARE_THREADS: usize = 8;
 
 pub(super) fn run(
+    verb: &Serve,
     settings: &Settings,
     reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
 ) -> anyhow::Result<Exit> {
@@ -56,6 +58,7 @@ pub(super) fn run(
         warn_of_url(settings, address, &url);
         let settings = with_certificates(settings, certificates);
         let state = state(&settings, engine, faces, address)?;
+        state.count_dropped_lines(log::dropped_lines);
         let connections = &settings.service.connections;
         let stop_wait = connections.stop_delay + connections.stop_wait;
         let (reloaded, before) = (state.clone(), settings.clone());
@@ -74,6 +77,14 @@ pub(super) fn run(
             tracing::warn!(%error, "cannot say on stdout that it listens");
         }
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
+        if verb.open
+            && let Err(error) = browser::let_in(&settings, &state, address)
+        {
+            tracing::warn!(
+                error = &*error as &dyn std::error::Error,
+                "cannot open the page"
+            );
+        }
         // Whoever listens for signals never goes before it has told.
         let stop = async { drop(stop.await) };
         let told = Metrics::tell(metrics, state.clone());
@@ -126,7 +137,7 @@ impl Metrics {
     async fn tell(metrics: Option<Metrics>, state: AppState) {
         match metrics {
             Some(Metrics { listener, .. }) => {
-                web::serve_metrics(listener, state, log::dropped_lines).await;
+                web::serve_metrics(listener, state).await;
             }
             None => std::future::pending().await,
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::decisions::Decisions;
 use super::error::{Cause, IntakeError};
 use super::policy::Policy;
 use super::room::Room;
@@ -22,6 +23,7 @@ pub struct Intake {
     liveness: Option<Arc<LivenessDetector>>,
     policy: RwLock<Arc<Policy>>,
     room: Room,
+    decisions: Decisions,
 }
 
 /// How carefully a picture is looked at.
@@ -98,6 +100,7 @@ impl Intake {
             faces,
             liveness,
             room: Room::new(policy.picture_bytes_max),
+            decisions: Decisions::default(),
             policy: RwLock::new(Arc::new(policy)),
         }
     }
@@ -123,6 +126,11 @@ impl Intake {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How often was decided what.
+    pub fn decisions(&self) -> &Decisions {
+        &self.decisions
     }
 
     /// Decides by `policy` from now on, but for the room for pictures, which stays as it was made.
@@ -292,12 +300,16 @@ impl Intake {
 
     /// Whether one picture is of a live person, by its texture.
     pub fn passive(&self, observation: &Observation) -> Decision {
-        passive(observation, &self.liveness_thresholds())
+        let decision = passive(observation, &self.liveness_thresholds());
+        self.decisions.seen(decision.live);
+        decision
     }
 
     /// Whether pictures are of a live person, by the motion between them as well.
     pub fn active(&self, observations: &[&Observation]) -> Decision {
-        active(observations, &self.liveness_thresholds())
+        let decision = active(observations, &self.liveness_thresholds());
+        self.decisions.seen(decision.live);
+        decision
     }
 
     /// What samples must reach to be those of a live person.

@@ -14,6 +14,7 @@
 //!
 //! Nothing here knows HTTP, tokens or tasks, nor what a picture was wrapped in.
 
+mod decisions;
 mod error;
 mod looking;
 mod one_person;
@@ -24,6 +25,7 @@ mod taking;
 #[cfg(test)]
 mod tests;
 
+pub use decisions::Decisions;
 pub use error::{Cause, IntakeError};
 pub use looking::{Care, Crowd, FACES_MAX, Intake, Seen};
 pub use policy::{

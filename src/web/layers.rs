@@ -86,11 +86,13 @@ pub(super) async fn refuse_faulty_heads(request: Request, next: Next) -> Respons
     response
 }
 
-/// Nothing here may be kept on the way: answers are about people, or are tokens.
+/// Nothing here may be kept on the way, unless it says that it may: answers are about people, or are
+/// tokens.
 pub(super) async fn forbid_caching(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let value = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, value);
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(value);
     response
 }
 

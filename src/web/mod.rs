@@ -15,7 +15,8 @@
 //!
 //! `probes` tells platforms whether the service lives and is ready (`readiness`), without a key.
 //!
-//! The native API, in `native`, is a second door to the same engine, under `/v1`.
+//! The native API, in `native`, is a second door to the same engine, under `/v1`. `page` has the files of
+//! the page for people, which calls that door.
 //!
 //! Only this folder knows HTTP, JSON and the words of the BWS API. `docs/http-api.md` is the
 //! description for those who call it.
@@ -35,6 +36,7 @@ mod metrics;
 mod native;
 mod notes;
 mod openapi;
+mod page;
 mod parameters;
 mod probes;
 mod proxies;
@@ -52,6 +54,7 @@ mod state;
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
 pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
 pub use metrics::serve as serve_metrics;
+pub use page::Ticket;
 pub use proxies::{ProxyError, TrustedProxies};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::readiness::Fault;
 use super::state::AppState;
 
-/// A mark on the answers to probes, which come every few seconds and say nothing new.
+/// A mark on the answers to probes and others who watch, which come every few seconds and say nothing
+/// new.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probed;
 

@@ -23,6 +23,7 @@ use super::layers;
 use super::metrics::Requests;
 use super::native;
 use super::openapi;
+use super::page;
 use super::probes;
 use super::render;
 use super::room::BodyRoom;
@@ -47,6 +48,7 @@ pub fn router(state: AppState) -> Router {
     let api = calls
         .merge(openapi::router(description))
         .merge(probes::router())
+        .merge(page::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(options.body_bytes_max))

@@ -1,19 +1,23 @@
 //! What all handlers share, and what an operator can set.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use rand::CryptoRng;
 use tokio::sync::Semaphore;
 
 use super::connections::{ConnectionCounts, ConnectionOptions};
 use super::lanes::{LaneLimits, Lanes};
 use super::logins::Gate;
 use super::metrics::Requests;
+use super::page::{Ticket, Tickets};
 use super::readiness::Readiness;
 use super::snapshot_counts::SnapshotCounts;
-use crate::access::{ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens};
+use crate::access::{
+    ApiKeySecret, ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens,
+};
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
 use crate::intake::{
@@ -34,6 +38,9 @@ struct Parts {
     faces: Arc<FacePipeline>,
     liveness: Arc<LivenessDetector>,
     gate: Gate,
+    tickets: Tickets,
+    /// How many lines of the log were dropped, if somebody counts them.
+    lines_dropped: OnceLock<fn() -> u64>,
     requests: Arc<Requests>,
     connections: Arc<ConnectionCounts>,
     apps: Arc<Apps>,
@@ -239,6 +246,8 @@ impl AppState {
             faces,
             liveness,
             gate: Gate::default(),
+            tickets: Tickets::default(),
+            lines_dropped: OnceLock::new(),
             requests: Arc::default(),
             connections: Arc::default(),
             clock,
@@ -279,6 +288,26 @@ impl AppState {
     /// Decides about people and their samples by `policy` from now on.
     pub fn follow(&self, policy: Policy) {
         self.0.intake.follow(policy);
+    }
+
+    /// Lets one browser have `key`, once, within ten minutes, by a ticket in the address of the page:
+    /// `/#ticket=` and what this returns.
+    pub fn let_in(&self, key: ApiKeySecret, rng: &mut impl CryptoRng) -> Ticket {
+        self.tickets().issue(key, self.clock().now(), rng)
+    }
+
+    /// Lets metrics tell how many lines of the log were dropped, as `read` knows it. Only the first call does
+    /// something.
+    pub fn count_dropped_lines(&self, read: fn() -> u64) {
+        let _ = self.0.lines_dropped.set(read);
+    }
+
+    pub(super) fn lines_dropped(&self) -> u64 {
+        self.0.lines_dropped.get().map_or(0, |read| read())
+    }
+
+    pub(super) fn tickets(&self) -> &Tickets {
+        &self.0.tickets
     }
 
     /// What makes samples of pictures and embeddings.

@@ -78,6 +78,8 @@ mod packaging;
 #[cfg(feature = "web")]
 mod packed;
 #[cfg(feature = "web")]
+mod page;
+#[cfg(feature = "web")]
 mod quality;
 mod search;
 #[cfg(feature = "web")]

@@ -41,7 +41,10 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
     (
         "serve",
         [
-            ("Serve this machine alone", "vultus serve --data-dir people"),
+            (
+                "Serve this machine alone, and open the page",
+                "vultus serve --open",
+            ),
             (
                 "Serve others, behind a proxy that speaks TLS",
                 "vultus serve --listen 0.0.0.0:8040 --public-url https://faces.example.org",

@@ -91,13 +91,20 @@ pub(in crate::cli) struct Demo {
     pub(in crate::cli) stay: bool,
 }
 
-/// Serve the BWS Web API, and the native API under /v1
+/// Serve the page at /, the BWS Web API, and the native API under /v1
 ///
 /// Prints one line of JSON with the address to stdout when it is ready. Stops on Ctrl-C or SIGTERM
 /// after the requests at hand are answered. The log goes to stderr; lines that it cannot take at the
 /// moment are dropped and counted, and no request waits for them.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Serve {}
+pub(in crate::cli) struct Serve {
+    /// Open the page in a browser that is signed in
+    ///
+    /// The browser gets a link that works once, within ten minutes, and a key for a day. A terminal
+    /// is told the link, too, and at the first start a key that lasts.
+    #[arg(long)]
+    pub(in crate::cli) open: bool,
+}
 
 /// Manage the client apps that may call the service
 #[derive(Debug, Subcommand)]

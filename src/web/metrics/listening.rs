@@ -21,29 +21,31 @@ const CONNECTIONS_MAX: usize = 64;
 /// Scrapers come every 15 or 60 seconds, and may keep their connection.
 const IDLE_WAIT: Duration = Duration::from_secs(90);
 
-const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// What the page says it is.
+pub(in super::super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers `GET /metrics` on `listener` for ever, with numbers of the service that `state` is of.
-/// `dropped_lines` tells how many lines of the log were dropped.
-pub async fn serve(listener: TcpListener, state: AppState, dropped_lines: fn() -> u64) {
+pub async fn serve(listener: TcpListener, state: AppState) {
     let options = ConnectionOptions {
         count_max: Some(CONNECTIONS_MAX),
         per_address_max: Some(CONNECTIONS_MAX),
         idle_wait: IDLE_WAIT,
         ..ConnectionOptions::default()
     };
-    let router = router(state, dropped_lines);
+    let router = router(state);
     connections::serve(listener, router, &options, Arc::default(), pending()).await;
 }
 
-fn router(state: AppState, dropped_lines: fn() -> u64) -> Router {
-    Router::new()
-        .route("/metrics", get(page))
-        .with_state((state, dropped_lines))
+fn router(state: AppState) -> Router {
+    Router::new().route("/metrics", get(page)).with_state(state)
 }
 
-async fn page(State((state, dropped_lines)): State<(AppState, fn() -> u64)>) -> Response {
-    let readings = Readings::take(&state, dropped_lines()).await;
+async fn page(State(state): State<AppState>) -> Response {
     let kind = [(header::CONTENT_TYPE, KIND)];
-    (StatusCode::OK, kind, table::page(&readings)).into_response()
+    (StatusCode::OK, kind, text(&state).await).into_response()
+}
+
+/// The whole page, as it is now.
+pub(in super::super) async fn text(state: &AppState) -> String {
+    table::page(&Readings::take(state).await)
 }

@@ -5,7 +5,7 @@
 //! table says (`table`), in the text format (`text`). `docs/metrics.md` is that table for people.
 //!
 //! The page has an address of its own ([`serve`]), since it says who calls how often: it is for
-//! those who run the service, and needs no key.
+//! those who run the service, and needs no key. With a key for everything it is at `/v1/metrics`, too.
 
 mod listening;
 mod process;
@@ -15,4 +15,5 @@ mod table;
 mod text;
 
 pub use listening::serve;
+pub(super) use listening::{KIND, text as page};
 pub(super) use requests::{End, Requests};

@@ -36,6 +36,8 @@ pub(super) struct Readings {
     pub(super) connections: Connections,
     pub(super) process: Process,
     pub(super) lines_dropped: u64,
+    /// By what was decided, and what came of it.
+    pub(super) decisions: [(&'static str, &'static str, u64); 6],
 }
 
 #[derive(Debug)]
@@ -62,7 +64,7 @@ pub(super) struct Connections {
 }
 
 impl Readings {
-    pub(super) async fn take(state: &AppState, lines_dropped: u64) -> Readings {
+    pub(super) async fn take(state: &AppState) -> Readings {
         let counts = state.connection_counts();
         let searches = state.lanes().search_counts();
         let faces = state.faces().stages();
@@ -102,9 +104,22 @@ impl Readings {
                 slow: counts.slow.get(),
             },
             process: Process::read(),
-            lines_dropped,
+            lines_dropped: state.lines_dropped(),
+            decisions: decisions(state),
         }
     }
+}
+
+fn decisions(state: &AppState) -> [(&'static str, &'static str, u64); 6] {
+    let made = state.intake().decisions();
+    [
+        ("identification", "known", made.known.get()),
+        ("identification", "unknown", made.unknown.get()),
+        ("verification", "accepted", made.accepted.get()),
+        ("verification", "rejected", made.rejected.get()),
+        ("liveness", "live", made.live.get()),
+        ("liveness", "not_live", made.not_live.get()),
+    ]
 }
 
 fn certificate_until(state: &AppState) -> Option<u64> {

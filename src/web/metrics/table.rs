@@ -314,6 +314,18 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| out.count(&[], all.samples_waiting),
     },
     Metric {
+        name: "vultus_decisions_total",
+        kind: Counter,
+        labels: &["decision", "outcome"],
+        help: "What was decided: `identification` with a threshold `known` or `unknown`, `verification` \
+               `accepted` or `rejected`, `liveness` `live` or `not_live`",
+        read: |all, out| {
+            for (decision, outcome, count) in &all.decisions {
+                out.count(&[decision, outcome], *count);
+            }
+        },
+    },
+    Metric {
         name: "vultus_log_lines_dropped_total",
         kind: Counter,
         labels: &[],

@@ -249,6 +249,9 @@ async fn search(
     let found = lanes
         .identify_one(account, &gallery, promise, query)
         .await?;
+    if options.threshold.is_some() {
+        intake.decisions().identified(!found.matches.is_empty());
+    }
     let matches = found.matches.iter();
     let matches = matches.map(|found| IdentifiedClass::new(found, intake, &samples.encoder));
     Ok(IdentifyAnswer {

@@ -235,11 +235,17 @@ fn told(
         let matches: Vec<IdentifiedClass> = matches
             .map(|found| IdentifiedClass::new(found, intake, encoder))
             .collect();
+        let recognition = Recognition::of(!matches.is_empty(), face.quality);
+        if recognition != Recognition::Unusable {
+            intake
+                .decisions()
+                .identified(recognition == Recognition::Known);
+        }
         IdentifiedFace {
             r#box: BoxReport::of(&face.bounds, (group.width, group.height)),
             quality: face.quality,
             warnings: warning_names(&face.warnings),
-            decision: Recognition::of(!matches.is_empty(), face.quality).into(),
+            decision: recognition.into(),
             matches,
         }
     };

@@ -24,6 +24,7 @@ mod identify_many;
 mod json;
 mod key;
 mod listed;
+mod metrics;
 mod page;
 mod partitions;
 mod path;
@@ -80,6 +81,7 @@ pub(super) fn door() -> Door {
         .guarded(query::strict)
         .with(status::endpoint())
         .with(problems::endpoint())
+        .with(metrics::endpoint())
         .with(partitions::list_endpoint())
         .with(partitions::one_endpoint())
         .with(identify::endpoint())

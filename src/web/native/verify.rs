@@ -169,8 +169,10 @@ fn compare(
     let gallery = gallery.ok_or_else(|| class::missing(bcid))?;
     let found = gallery.verify(bcid.class, &[&sample])?;
     let found = found.ok_or_else(|| class::missing(bcid))?;
+    let accepted = found.similarity >= threshold;
+    intake.decisions().verified(accepted);
     Ok(VerifyAnswer {
-        accepted: found.similarity >= threshold,
+        accepted,
         similarity: found.similarity,
         score: intake.score(found.similarity, encoder),
         threshold,

@@ -15,11 +15,12 @@ pub(super) enum Format {
 /// How much a client likes each format: the largest weight it gives one of the format's names, and
 /// `None` where it names none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Accept {
+pub(in super::super) struct Accept {
     json: Option<f32>,
     xml: Option<f32>,
     text_xml: Option<f32>,
     plain: Option<f32>,
+    html: Option<f32>,
     /// `application/*`, `text/*` and anything.
     any_application: Option<f32>,
     any_text: Option<f32>,
@@ -27,7 +28,7 @@ pub(super) struct Accept {
 }
 
 impl Accept {
-    pub(super) fn of(headers: &HeaderMap) -> Accept {
+    pub(in super::super) fn of(headers: &HeaderMap) -> Accept {
         let mut accept = Accept::default();
         for value in headers.get_all(header::ACCEPT) {
             for range in value.to_str().unwrap_or_default().split(',') {
@@ -37,6 +38,7 @@ impl Accept {
                     "application/xml" => &mut accept.xml,
                     "text/xml" => &mut accept.text_xml,
                     "text/plain" => &mut accept.plain,
+                    "text/html" | "application/xhtml+xml" => &mut accept.html,
                     "application/*" => &mut accept.any_application,
                     "text/*" => &mut accept.any_text,
                     "*/*" => &mut accept.anything,
@@ -74,6 +76,11 @@ impl Accept {
         let plain = plain.unwrap_or(0.0);
         let best = larger(self.json, larger(self.xml, self.text_xml))?;
         (best > plain).then(|| self.of_values())
+    }
+
+    /// Whether the client names HTML and likes it better than JSON, as browsers do that show pages.
+    pub(in super::super) fn prefers_html(self) -> bool {
+        self.html.unwrap_or(0.0) > self.json.unwrap_or(0.0)
     }
 
     fn json_weight(self) -> f32 {
@@ -187,6 +194,31 @@ mod tests {
             assert_eq!(accept(json).of_texts(), Some(Format::Json), "{json:?}");
         }
         assert_eq!(accept(&["application/xml"]).of_texts(), Some(Format::Xml));
+    }
+
+    #[test]
+    fn html_must_be_named_and_wanted_more_than_json() {
+        for html in [
+            &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"][..],
+            &["text/html"],
+            &["Text/HTML;q=0.5, application/json;q=0.4"],
+            &["application/json;q=0, */*", "application/xhtml+xml"],
+        ] {
+            assert!(accept(html).prefers_html(), "{html:?}");
+        }
+        for other in [
+            &[][..],
+            &["*/*"],
+            &["text/*"],
+            &["application/json"],
+            &["application/json, text/html"],
+            &["text/html;q=0, */*"],
+            // What axios and jQuery send.
+            &["application/json, text/plain, */*"],
+            &["application/json, text/javascript, */*; q=0.01"],
+        ] {
+            assert!(!accept(other).prefers_html(), "{other:?}");
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use accept::{Accept, Format};
+pub(super) use accept::Accept;
+use accept::Format;
 
 /// The namespace of XML answers. It is the one in which the vendor's SOAP interface described a
 /// class with its score; that of the Web API was never published.

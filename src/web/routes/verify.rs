@@ -83,7 +83,9 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<UploadedSample>) -> R
     let threshold = state
         .intake()
         .verification_threshold(&claims.bcid.partition);
-    if verification.similarity < threshold {
+    let is_accepted = verification.similarity >= threshold;
+    state.intake().decisions().verified(is_accepted);
+    if !is_accepted {
         return Ok(Done::default());
     }
     if claims.auto_enroll {

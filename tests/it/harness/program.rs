@@ -105,6 +105,24 @@ impl Program {
         Program::started(command, data, registered, &[], Stdio::null())
     }
 
+    /// Starts a program of nobody: whoever wants in brings what lets them.
+    pub(crate) fn started_unregistered(
+        command: Command,
+        data: &Path,
+        flags: &[&str],
+        stderr: impl Into<Stdio>,
+    ) -> Program {
+        let nobody = || Credentials {
+            id: String::new(),
+            secret: String::new(),
+        };
+        let registered = Registered {
+            apps: Who::ALL.map(|_| nobody()),
+            key: String::new(),
+        };
+        Program::started(command, data, &registered, flags, stderr)
+    }
+
     fn started(
         mut command: Command,
         data: &Path,

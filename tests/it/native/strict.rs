@@ -307,7 +307,7 @@ fn whatever_is_meant_for_this_api_is_answered_by_it() {
     }
     // The other door keeps its own form, and paths that only look alike are its own.
     for path in [
-        "/",
+        "/page",
         "/v2/status",
         "/v1x",
         "/v1.0/status",

@@ -208,12 +208,18 @@ fn use_both_doors(script: &mut Script) {
 
 /// What is no call, or a call of nobody.
 fn knock(script: &mut Script) {
-    for path in ["/", "/nowhere", "/v1", "/v1/nowhere", "/extension/a/%00/b"] {
+    for path in [
+        "/page",
+        "/nowhere",
+        "/v1",
+        "/v1/nowhere",
+        "/extension/a/%00/b",
+    ] {
         let call = Call::new("GET", path);
         script.send("none", "none", call, Some("not_found"));
     }
     script.send("none", "none", Call::new("BREW", "/pot"), Some("not_found"));
-    for path in ["/livez", "/readyz", "//readyz/"] {
+    for path in ["/", "/livez", "/readyz", "//readyz/"] {
         let route = path.trim_start_matches("//").trim_matches('/');
         let route = format!("/{route}");
         script.send(&route, "none", Call::new("GET", path), None);

@@ -107,7 +107,7 @@ fn s0_1_each_name_has_one_method(scene: &Scene) {
             }
         }
     }
-    for path in ["classlist", "", "/"] {
+    for path in ["classlist", "", "/classlist"] {
         scene.ask("GET", path).refuses(404, "");
     }
 }
