@@ -226,6 +226,10 @@ def follow_with(page, options, work, others):
     (work / "fences").mkdir()
     (work / "empty").mkdir()
     (work / "bin" / "vultus").symlink_to(options.vultus)
+    # Nobody looks at a page that is opened here.
+    for opener in ("xdg-open", "open"):
+        (work / "bin" / opener).write_text("#!/bin/sh\n")
+        (work / "bin" / opener).chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VULTUS_", "NEW_APP"))}
     environment |= {"PATH": f"{work / 'bin'}:{os.environ['PATH']}", "HOME": str(work), "FENCES": str(work / "fences"),
                     "VULTUS_LISTEN": places["127.0.0.1:8040"], "LISTEN": places["127.0.0.1:8050"], "LC_ALL": "C.UTF-8"}
