@@ -11,7 +11,7 @@ use crate::types::{ClassId, Embedding, Pair};
 impl Gallery {
     /// Lists all pairs of classes whose similarity is at least `threshold`, exactly:
     /// by falling similarity, ties by class. The similarity of two classes is that of their most
-    /// similar templates, one of each.
+    /// similar templates, one of each. Two that are said not to be the same person are left out.
     ///
     /// Asks for every template as if it were a probe, so that time grows with the square of the
     /// gallery. Memory grows with the number of pairs found, which is the square, too, if
@@ -54,6 +54,12 @@ impl Gallery {
             other,
             similarity,
         };
+        let rules = self.partition.rules()?;
+        let is_known = |class: &ClassId, other: &ClassId| {
+            let others = rules.not_same.get(class);
+            others.is_some_and(|others| others.contains(other))
+        };
+        found.retain(|(class, other), _| !is_known(class, other));
         let mut pairs: Vec<Pair> = found.into_iter().map(pair).collect();
         pairs.sort_unstable_by(Pair::rank_order);
         Ok(pairs)

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Engine, EngineError};
 use crate::kernel::Kernel;
-use crate::partition::Partition;
+use crate::partition::{Partition, Snapshot, StoreError};
 use crate::search::Pool;
-use crate::types::{ClassId, EncoderId, PartitionId};
+use crate::types::{ClassId, Clock, EncoderId, Labels, PartitionId};
 
 /// The people of one partition. Each call sees them as they are when it begins.
 ///
@@ -17,6 +17,9 @@ pub struct Gallery {
     pub(super) partition: Arc<Partition>,
     pub(super) pool: Pool,
     pub(super) kernel: Kernel,
+    pub(super) clock: Clock,
+    /// Of those who are looked for; none of all.
+    pub(super) labels: Arc<Labels>,
 }
 
 impl Engine {
@@ -50,6 +53,8 @@ impl Engine {
             partition,
             pool: self.pool.clone(),
             kernel: self.kernel,
+            clock: self.clock.clone(),
+            labels: Arc::default(),
         }))
     }
 }
@@ -65,18 +70,33 @@ impl Gallery {
         self.partition.encoder()
     }
 
+    /// The same gallery, of which those are looked for alone who have all of `labels`: as if nobody else
+    /// were enrolled. Lists and changes are of all as ever.
+    #[must_use]
+    pub fn among(&self, labels: Labels) -> Gallery {
+        Gallery {
+            labels: Arc::new(labels),
+            ..self.clone()
+        }
+    }
+
+    /// Those who are looked for now: whose time is not over, and who have the labels.
+    pub(super) fn searched(&self) -> Result<Snapshot, StoreError> {
+        self.partition.snapshot_of(self.clock.now(), &self.labels)
+    }
+
     /// How many templates there are.
     pub fn templates(&self) -> usize {
         self.partition.snapshot().templates()
     }
 
-    /// Whether a class has a template.
+    /// Whether a class has a template, and its time is not over.
     ///
     /// # Errors
     ///
     /// If a segment is damaged.
     pub fn is_enrolled(&self, class: ClassId) -> Result<bool, EngineError> {
-        Ok(self.partition.snapshot().contains(class)?)
+        Ok(self.searched()?.contains(class)?)
     }
 
     /// Removes a class. Returns whether there was one.

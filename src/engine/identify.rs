@@ -1,5 +1,6 @@
 //! Who is this?
 
+use super::rules::search_by;
 use super::{EngineError, Gallery};
 use crate::code::{Probe, length};
 use crate::search::{Answer, Certificate, Options, Query, search};
@@ -57,12 +58,25 @@ impl Gallery {
     /// Answers many queries, each for a person of its own and with limits of its own, in one pass
     /// over the gallery.
     ///
+    /// Where a query has a threshold, a class that has one of its own is measured by that, and one that is
+    /// said not to be the same person as another is left out if the other is more similar.
+    ///
     /// # Errors
     ///
     /// If a probe has the wrong dimension, or a segment is damaged.
     pub fn identify_many(&self, queries: &[Query<'_>]) -> Result<Vec<Identification>, EngineError> {
-        let (snapshot, options) = (self.partition.snapshot(), Options::with(self.kernel));
-        let answers = search(&snapshot, queries, &options, &self.pool)?;
+        let (snapshot, options) = (self.searched()?, Options::with(self.kernel));
+        let rules = self.partition.rules()?;
+        let answers = match rules.is_empty() {
+            true => search(&snapshot, queries, &options, &self.pool)?,
+            false => search_by(&rules, &snapshot, queries, &options, &self.pool)?,
+        };
+        for (query, answer) in queries.iter().zip(&answers) {
+            // Where nothing is decided nobody is recognised.
+            if let (Some(_), Some(best)) = (query.threshold, answer.matches.first()) {
+                self.note_match(best.class);
+            }
+        }
         let identification = |answer: Answer| Identification {
             matches: answer.matches,
             templates: answer.certificate.rows_scanned,

@@ -102,7 +102,10 @@ fn smallest(
     Ok(kept.into_sorted_vec())
 }
 
-fn summary(snapshot: &Snapshot, class: ClassId) -> Result<Option<ClassSummary>, EngineError> {
+pub(super) fn summary(
+    snapshot: &Snapshot,
+    class: ClassId,
+) -> Result<Option<ClassSummary>, EngineError> {
     let rows = snapshot.rows_of(class)?.into_iter();
     let infos = rows.map(Row::info).collect::<Result<Vec<_>, _>>()?;
     let times = infos.iter().map(|info| info.enrolled_unix_milliseconds);

@@ -11,7 +11,9 @@ mod gallery;
 mod identify;
 mod import;
 mod list;
+mod people;
 mod retention;
+mod rules;
 pub mod scheduler;
 mod verify;
 
@@ -23,13 +25,14 @@ pub use gallery::Gallery;
 pub use identify::{Identification, IdentifyOptions, fuse};
 pub use import::{ImportOptions, Imported, check_source, none_refused};
 pub use list::{ClassSummary, Contents};
+pub use people::{Expired, PeopleCursor, PeopleFilter, PeoplePage, Person};
 pub use retention::TEMPLATES_PER_CLASS_MAX;
 pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 
 use crate::kernel::Kernel;
 use crate::partition::{Choice, Enrolled, Health, Held, NewTemplate, Store};
 use crate::search::Pool;
-use crate::types::{Bcid, EncoderId, PartitionId, Timestamp};
+use crate::types::{Bcid, Clock, EncoderId, PartitionId, Timestamp};
 
 /// All galleries of a data directory, ready to be used.
 #[derive(Clone, Debug)]
@@ -37,6 +40,7 @@ pub struct Engine {
     store: Arc<Store>,
     pool: Pool,
     kernel: Kernel,
+    clock: Clock,
 }
 
 impl Engine {
@@ -47,7 +51,14 @@ impl Engine {
             store,
             pool,
             kernel,
+            clock: Clock::System,
         }
+    }
+
+    /// Has `clock` say whose time is over, instead of that of the machine.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Engine {
+        Engine { clock, ..self }
     }
 
     /// Scans with `kernel` instead of the fastest one. Answers are the same.
@@ -136,6 +147,13 @@ impl Engine {
         choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
         now: Timestamp,
     ) -> Result<Enrolled, EngineError> {
+        Engine::check_templates(encoder, templates)?;
+        let partition = self.store.partition_for(&bcid.partition, encoder, now)?;
+        Ok(partition.enroll_chosen(bcid.class, encoder, templates, choose, now)?)
+    }
+
+    /// Fails unless there are templates, all of which may be of an encoder.
+    fn check_templates(encoder: &EncoderId, templates: &[NewTemplate]) -> Result<(), EngineError> {
         if templates.is_empty() {
             return Err(EngineError::NoSamples);
         }
@@ -148,7 +166,6 @@ impl Engine {
                 });
             }
         }
-        let partition = self.store.partition_for(&bcid.partition, encoder, now)?;
-        Ok(partition.enroll_chosen(bcid.class, encoder, templates, choose, now)?)
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Is this the person of the class?
 
-use super::{EngineError, Gallery, fuse};
+use super::{EngineError, Gallery, fuse, rules};
 use crate::code::{Probe, length};
 use crate::partition::NewTemplate;
 use crate::types::{ClassId, Embedding, EncoderId};
@@ -16,10 +16,27 @@ pub struct Verification {
     pub similarity: f64,
     /// How many templates the class has.
     pub templates: usize,
+    /// The threshold of the class, in place of the one that holds for all, if it has one.
+    pub own_threshold: Option<f64>,
+    /// Whether somebody whom the class is said not to be is more similar.
+    pub is_rather_another: bool,
+}
+
+impl Verification {
+    /// The threshold that decides, where `threshold` holds for all.
+    pub fn threshold(&self, threshold: f64) -> f64 {
+        self.own_threshold.unwrap_or(threshold)
+    }
+
+    /// Whether it is the person of the class, where `threshold` holds for all.
+    pub fn is_accepted(&self, threshold: f64) -> bool {
+        self.similarity >= self.threshold(threshold) && !self.is_rather_another
+    }
 }
 
 impl Gallery {
-    /// Compares samples, all of one person, with the templates of a class. `None` if the class has none.
+    /// Compares samples, all of one person, with the templates of a class. `None` if the class has none, or
+    /// its time is over.
     ///
     /// Several samples are fused first, see [`fuse`]. Only the templates of the class are read, found by
     /// the order of classes in each segment.
@@ -33,18 +50,23 @@ impl Gallery {
         samples: &[&Embedding],
     ) -> Result<Option<Verification>, EngineError> {
         let probe = Probe::new(&fuse(self.encoder(), samples)?);
-        let snapshot = self.partition.snapshot();
-        let mut found: Option<Verification> = None;
-        for row in snapshot.rows_of(class)? {
-            let similarity = probe.similarity(row.values()?, row.length()?);
-            let best = found.get_or_insert(Verification {
-                similarity,
-                templates: 0,
-            });
-            best.similarity = best.similarity.max(similarity);
-            best.templates += 1;
+        let snapshot = self.searched()?;
+        let templates = snapshot.rows_of(class)?.len();
+        let Some(similarity) = rules::similarity(&snapshot, class, &probe)? else {
+            return Ok(None);
+        };
+        let decided = self.partition.rules()?;
+        let mut is_rather_another = false;
+        for &other in decided.not_same.get(&class).into_iter().flatten() {
+            let alike = rules::similarity(&snapshot, other, &probe)?;
+            is_rather_another |= alike.is_some_and(|alike| alike > similarity);
         }
-        Ok(found)
+        Ok(Some(Verification {
+            similarity,
+            templates,
+            own_threshold: decided.thresholds.get(&class).copied(),
+            is_rather_another,
+        }))
     }
 
     /// How alike samples and the templates of a class are: the highest cosine of one of each, from -1 to 1.
@@ -93,7 +115,7 @@ impl Gallery {
         let mut improving = Vec::new();
         for sample in samples {
             let alone = self.verify(class, &[&sample.embedding])?;
-            let recognised = alone.is_some_and(|alone| alone.similarity >= threshold);
+            let recognised = alone.is_some_and(|alone| alone.is_accepted(threshold));
             if recognised && sample.quality >= IMPROVING_QUALITY_MIN {
                 improving.push(sample);
             }

@@ -11,7 +11,6 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::StoreError;
-use super::catalog::{Ending, RecordEvent};
 use super::segment::{DeadRows, Segment};
 use super::snapshot::{Block, Snapshot, Source};
 use super::tail::TailBlock;
@@ -22,6 +21,21 @@ const LABELS_MAX: usize = 64;
 
 /// Of a block with fewer rows than this the classes are looked up one by one.
 const LOOKED_UP_ROWS_MAX: usize = 2048;
+
+/// What a change of a record means for searches.
+#[derive(Debug)]
+pub(super) struct RecordEvent {
+    pub(super) class: ClassId,
+    pub(super) labels_before: Labels,
+    pub(super) labels_after: Labels,
+    pub(super) expires_before: Option<Timestamp>,
+    pub(super) expires_after: Option<Timestamp>,
+    /// Whether decisions about the class, or about another one, may be others now.
+    pub(super) changes_rules: bool,
+}
+
+/// Some whose time ends, by when; and when the next one's does.
+pub(super) type Ending = (Vec<(i64, ClassId)>, Option<i64>);
 
 /// What the catalog says of the records of a partition.
 pub(super) trait Facts {

@@ -21,12 +21,14 @@
 //! ```text
 //! maintenance
 //! store      inspect
-//! upkeep     batch     archive
-//! partition  records   health    place
-//! strays
+//! upkeep     batch     archive   records
+//! partition  health    place
+//! strays     admission
 //! files
-//! catalog    shared    filter
-//! snapshot   recognised
+//! catalog
+//! shared
+//! filter     recognised
+//! snapshot
 //! tail       findings
 //! segment
 //! disk       pace      private   totals
@@ -44,6 +46,7 @@
 //! Every partition is bound to one encoder; templates of another are refused. `docs/file-format.md`
 //! describes every byte. What a probe is and how it is scored is not known here.
 
+mod admission;
 mod archive;
 mod batch;
 mod catalog;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::StoreError;
+use super::admission::{check_record, class_of_new};
 use super::catalog::{
     CATALOG_FILE, Change, Commits, Contents, Group, Halt, PartitionEntry, SegmentEntry, damage,
 };
@@ -14,7 +15,6 @@ use super::files::Files;
 use super::findings::Findings;
 use super::pace::{Alarm, Pace};
 use super::recognised::Recognised;
-use super::records::{check_record, class_of_new};
 use super::segment::{DeadRows, ENCODER_OFFSET, Segment, SegmentName, SegmentWriter, TemplateInfo};
 use super::shared::Shared;
 use super::snapshot::{Block, BlockReader, Snapshot, Source};

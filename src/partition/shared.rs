@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::StoreError;
-use super::catalog::RecordEvent;
-use super::filter::{Facts, Filter, Rules};
+use super::filter::{Facts, Filter, RecordEvent, Rules};
 use super::snapshot::Snapshot;
 use crate::types::{Labels, Timestamp};
 

@@ -437,6 +437,43 @@ impl Store {
         Ok((removed, overwritten))
     }
 
+    /// The partitions with people whose time is over at `now`, by the catalog: none is opened for it.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn partitions_with_ended(&self, now: Timestamp) -> Result<Vec<PartitionId>, StoreError> {
+        let entries = self.catalog().read(|tables| tables.partitions())?;
+        let mut found = Vec::new();
+        for id in self.partitions()? {
+            let Some(entry) = entries.get(&id.to_string()) else {
+                continue;
+            };
+            let (number, now) = (entry.partition, now.unix_milliseconds);
+            let (ended, _) = self
+                .catalog()
+                .read(|tables| tables.ending(number, None, now))?;
+            if !ended.is_empty() {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes when people of the open partitions were last recognised, as far as that is not written.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn write_matches(&self) -> Result<usize, StoreError> {
+        let partitions: Vec<Arc<Partition>> = self.opened().values().cloned().collect();
+        let mut written = 0;
+        for partition in partitions {
+            written += partition.write_matches()?;
+        }
+        Ok(written)
+    }
+
     /// Writes the catalog anew, and overwrites the old one: free pages of it may still hold templates
     /// that were removed or sealed. Returns whether it is overwritten; it is not while somebody reads
     /// it.

@@ -22,8 +22,8 @@ pub use embedding::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError};
 pub use encoder::{EncoderError, EncoderId};
 pub use matches::Match;
 pub use pair::Pair;
-pub(crate) use record::StoredRecord;
 pub use record::{
     ClassThreshold, ExternalId, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, NoteText,
     PersonName, Record, RecordChange, RecordError,
 };
+pub(crate) use record::{StoredRecord, folded};

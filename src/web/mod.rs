@@ -38,6 +38,7 @@ mod notes;
 mod openapi;
 mod page;
 mod parameters;
+mod people;
 mod probes;
 mod proxies;
 mod public_url;

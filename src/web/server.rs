@@ -24,6 +24,7 @@ use super::metrics::Requests;
 use super::native;
 use super::openapi;
 use super::page;
+use super::people;
 use super::probes;
 use super::render;
 use super::room::BodyRoom;
@@ -109,13 +110,16 @@ pub async fn serve(
     };
     let counts = state.connection_counts().clone();
     let router = router(state.clone());
-    tokio::select! {
+    let outcome = tokio::select! {
         () = connections::serve(listener, router, options, counts, stop) => Ok(()),
         never = sweep(&state) => match never {},
         never = renew(&state) => match never {},
         never = schedule::keep(&state) => match never {},
+        never = people::look_after(&state) => match never {},
         never = watch_certificate(&state) => match never {},
-    }
+    };
+    people::write_matches(&state).await;
+    outcome
 }
 
 /// Removes what is left of expired tokens, for ever: samples, tries and results.

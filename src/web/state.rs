@@ -227,6 +227,8 @@ impl AppState {
         options: ServiceOptions,
         clock: Clock,
     ) -> AppState {
+        // Whose time is over is seen by the same clock as all else.
+        let engine = Arc::new(Arc::unwrap_or_clone(engine).with_clock(clock.clone()));
         let store = engine.store().clone();
         let policy = options.policy();
         AppState(Arc::new(Parts {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vultus::code::Probe;
-use vultus::engine::{Batch, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions};
+use vultus::engine::{
+    Batch, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions, PeopleFilter,
+};
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
     Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError,
@@ -244,6 +246,38 @@ const READS: &[(&str, Read)] = &[
         )?;
         said(Ok::<_, EngineError>((enrolled.class, enrolled.enrolled)))
     }),
+    ("Engine::enroll_person", |it| {
+        let whom = (&damaged(), Whom::Class(ClassId(3)));
+        let record = RecordChange::default();
+        let enrolled =
+            it.engine
+                .enroll_person(whom, &encoder(), &[sample()], false, record, NOW)?;
+        said(Ok::<_, EngineError>(enrolled.enrolled))
+    }),
+    ("Gallery::person", |it| {
+        said(it.gallery()?.person(ClassId(3)))
+    }),
+    ("Gallery::people", |it| {
+        let filter = PeopleFilter::default();
+        said(it.gallery()?.people(&filter, None, 9))
+    }),
+    ("Gallery::change_record", |it| {
+        let record = RecordChange::default();
+        said(it.gallery()?.change_record(ClassId(3), record))
+    }),
+    ("Gallery::merge", |it| {
+        said(it.gallery()?.merge(ClassId(3), ClassId(4)))
+    }),
+    ("Gallery::move_templates", |it| {
+        let gallery = it.gallery()?;
+        it.partition()?
+            .enroll(ClassId(3), &encoder(), &[sample()], 9, NOW)?;
+        let first = gallery.templates_of(ClassId(3))?[0].template;
+        said(gallery.move_templates(ClassId(3), &[first], ClassId(4)))
+    }),
+    ("Gallery::templates_of", |it| {
+        said(it.gallery()?.templates_of(ClassId(3)))
+    }),
     ("Partition::change_record", |it| {
         let record = RecordChange::default();
         said(it.partition()?.change_record(ClassId(3), record))
@@ -339,14 +373,23 @@ const READS_NOTHING: &[&str] = &[
     "Batch::ids",
     "Batch::probes",
     "BlockReader::release",
+    "Engine::expire",
     "Engine::health",
     "Engine::kernel",
     "Engine::partitions",
     "Engine::pool",
     "Engine::store",
+    "Engine::with_clock",
     "Engine::with_kernel",
+    "Gallery::among",
+    "Gallery::class_of",
     "Gallery::encoder",
+    "Gallery::ended",
     "Gallery::id",
+    "Gallery::named",
+    "Gallery::note_match",
+    "Gallery::records",
+    "Gallery::write_matches",
     "Partition::class_of_external_id",
     "Partition::encoder",
     "Partition::ended",

@@ -1,6 +1,7 @@
 //! The questions that wait: which may come in, and which are answered next.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,8 @@ struct Waiter<A> {
 /// What a question costs.
 #[derive(Clone, Copy, Debug)]
 struct Load {
-    /// Galleries are the same if they are of the same memory, which is kept as long as one asks.
+    /// Galleries are the same if they are of the same memory, which is kept as long as one asks, and the
+    /// same labels are asked for; of those this is a hash.
     gallery: usize,
     extent: Extent,
     probes: usize,
@@ -133,10 +135,16 @@ impl Question {
     }
 }
 
+fn key_of(gallery: &Gallery) -> usize {
+    let mut hasher = DefaultHasher::new();
+    gallery.labels.hash(&mut hasher);
+    Arc::as_ptr(&gallery.partition).addr() ^ hasher.finish() as usize
+}
+
 impl Load {
     fn of(gallery: &Gallery, probes: usize) -> Load {
         Load {
-            gallery: Arc::as_ptr(&gallery.partition).addr(),
+            gallery: key_of(gallery),
             extent: Extent {
                 rows: gallery.templates(),
                 dimension: gallery.encoder().dimension(),
@@ -299,7 +307,10 @@ impl<A> Queue<A> {
         let probes_max = self.probes_per_pass(extent);
         let fits = |waiter: &Waiter<A>, probes: usize| {
             let load = waiter.load;
-            waiter.is_ready() && load.gallery == key && probes + load.probes <= probes_max
+            let entry = waiter.entry.as_ref();
+            load.gallery == key
+                && probes + load.probes <= probes_max
+                && entry.is_some_and(|entry| entry.question.gallery.labels == gallery.labels)
         };
         while let Some((_, next)) = self.waiting.take_next_of(|next| fits(next, probes)) {
             probes += next.load.probes;

@@ -16,13 +16,13 @@ use serde::Serialize;
 
 use super::failures::{damage, failure};
 use super::opened::Catalog;
-use super::records::RecordEvent;
 use super::sealed::{key_of_name, key_of_numbers, key_of_state, parse, sealed, unsealed};
 use super::tables::{
     META_CHANGES, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry,
     TAIL, TOMBSTONES, put_number,
 };
 use crate::partition::StoreError;
+use crate::partition::filter::RecordEvent;
 use crate::partition::shared::Shared;
 use crate::partition::snapshot::Snapshot;
 use crate::partition::tail::TailTemplate;

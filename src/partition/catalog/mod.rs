@@ -27,9 +27,7 @@ pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
 pub use self::opened::AcceptedCatalog;
 pub(super) use self::opened::{Catalog, copy_in_memory};
 pub(super) use self::rebuilt::{Rebuilt, create_rebuilt};
-pub(super) use self::records::{
-    Ending, RecordEvent, key_of_class, key_of_classes, key_of_id, key_of_text,
-};
+pub(super) use self::records::{key_of_class, key_of_classes, key_of_id, key_of_text};
 pub(super) use self::sealed::{key_of_name, key_of_numbers, key_of_state, unsealed};
 pub(super) use self::tables::{
     CHOSEN_CLASSES, Contents, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,

@@ -16,25 +16,11 @@ use super::tables::{
     NOT_SAME, RECORDS, THRESHOLDS, Tables, VERSION_WITH_RECORDS, put_number,
 };
 use crate::partition::StoreError;
+use crate::partition::filter::{Ending, RecordEvent};
 use crate::partition::shared::Shared;
 use crate::types::{
-    ClassId, ClassThreshold, ExternalId, Labels, NotSameAs, Record, StoredRecord, Timestamp,
+    ClassId, ClassThreshold, ExternalId, NotSameAs, Record, StoredRecord, Timestamp,
 };
-
-/// What a change of a record means for searches.
-#[derive(Debug)]
-pub(in crate::partition) struct RecordEvent {
-    pub(in crate::partition) class: ClassId,
-    pub(in crate::partition) labels_before: Labels,
-    pub(in crate::partition) labels_after: Labels,
-    pub(in crate::partition) expires_before: Option<Timestamp>,
-    pub(in crate::partition) expires_after: Option<Timestamp>,
-    /// Whether decisions about the class, or about another one, may be others now.
-    pub(in crate::partition) changes_rules: bool,
-}
-
-/// Some whose time ends, by when; and when the next one's does.
-pub(in crate::partition) type Ending = (Vec<(i64, ClassId)>, Option<i64>);
 
 /// The bytes of a key that is a partition and a class, for its checksum.
 pub(in crate::partition) fn key_of_class((partition, class): (u64, i64)) -> Vec<u8> {

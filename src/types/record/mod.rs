@@ -16,6 +16,7 @@ use std::fmt;
 pub use self::change::{LabelsChange, RecordChange};
 pub use self::label::{Label, Labels};
 pub use self::name::PersonName;
+pub(crate) use self::name::folded;
 pub(crate) use self::stored::StoredRecord;
 pub use self::text::{ExternalId, NoteText};
 use super::{ClassId, Timestamp};

@@ -14,6 +14,12 @@ use super::samples::{GivenEmbeddings, GivenPicture, GivenPictures, GivenSamples,
 
 /// Far more than any field but the samples has.
 const FIELD_BYTES_MAX: usize = 4096;
+/// More than what is known of a person has, so that whoever says too much learns how much it may be.
+const RECORD_BYTES_MAX: usize = 64 << 10;
+/// Fields that are texts, whatever they look like.
+const TEXTS: [&str; 4] = ["encoder", "external_id", "name", "note"];
+/// As often as a field may be repeated.
+const TEXTS_MAX: usize = 128;
 /// More than any call has, besides its samples.
 const SETTINGS_MAX: usize = 16;
 
@@ -101,6 +107,7 @@ async fn form<T: CallBody>(
         match name.as_str() {
             "picture" => pictures.push(GivenPicture::from_field(value)),
             "embedding" => embeddings.push(values(&value, embeddings.count())?),
+            "labels" | "not_same_as" => add_text(&mut fields, &name, &value)?,
             _ if fields.len() == SETTINGS_MAX => {
                 let detail =
                     format!("the form has more than {SETTINGS_MAX} fields besides samples");
@@ -122,6 +129,25 @@ async fn form<T: CallBody>(
     Ok((samples, options))
 }
 
+/// Adds one of several texts to a field that may be repeated.
+fn add_text(fields: &mut Map<String, Value>, name: &str, value: &[u8]) -> Result<(), Problem> {
+    let text = str::from_utf8(value).ok();
+    let text = text.filter(|text| text.len() <= FIELD_BYTES_MAX);
+    let text =
+        text.ok_or_else(|| Problem::malformed(format!("the field `{name}` must be a short text")))?;
+    let texts = fields
+        .entry(name)
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(texts) = texts {
+        if texts.len() == TEXTS_MAX {
+            let detail = format!("the form has more than {TEXTS_MAX} fields `{name}`");
+            return Err(Problem::malformed(detail));
+        }
+        texts.push(Value::from(text));
+    }
+    Ok(())
+}
+
 /// A field as it would stand in JSON: a number, `true`, `false`, `null`, or else a text.
 fn setting(name: &str, value: &[u8]) -> Result<Value, Problem> {
     // They would be refused as texts that are no lists.
@@ -133,8 +159,12 @@ fn setting(name: &str, value: &[u8]) -> Result<Value, Problem> {
             format!("`{name}` is a member of JSON: in a form it is a field `{right}` for each");
         return Err(Problem::malformed(detail));
     }
+    let most = match name {
+        "external_id" | "name" | "note" => RECORD_BYTES_MAX,
+        _ => FIELD_BYTES_MAX,
+    };
     let text = str::from_utf8(value).ok();
-    let text = text.filter(|text| text.len() <= FIELD_BYTES_MAX);
+    let text = text.filter(|text| text.len() <= most);
     let text = text.ok_or_else(|| {
         Problem::malformed(format!(
             "the field `{}` must be a short text, as all are but `picture` and `embedding`",
@@ -143,7 +173,9 @@ fn setting(name: &str, value: &[u8]) -> Result<Value, Problem> {
     })?;
     Ok(match serde_json::from_str(text.trim()) {
         // A name of digits is a name.
-        Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Null)) if name != "encoder" => value,
+        Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Null)) if !TEXTS.contains(&name) => {
+            value
+        }
         _ => Value::from(text),
     })
 }

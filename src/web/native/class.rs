@@ -1,6 +1,7 @@
 //! `/v1/partitions/{partition}/classes/{class}`: one person.
 
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -8,21 +9,30 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::endpoint::Endpoint;
+use super::super::receive;
 use super::super::state::AppState;
 use super::answer;
+use super::body;
 use super::failures;
+use super::json;
 use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
+use super::record::{GivenRecord, RecordMembers};
 use crate::access::Scope;
-use crate::engine::ClassSummary;
-use crate::types::Bcid;
+use crate::engine::{EngineError, Gallery, Person};
+use crate::types::{Bcid, RecordChange};
 
 /// What there is of a class, without its templates: nobody gets those.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct ClassAnswer {
     /// The class.
     class: String,
+    #[serde(flatten)]
+    record: RecordMembers,
+    /// When the person was last recognised, within an hour, in milliseconds since 1970 in UTC; null if never, or
+    /// if nothing is known of them but their templates.
+    last_match_unix_milliseconds: Option<i64>,
     /// How many templates it has.
     templates: usize,
     /// When the oldest was enrolled, in milliseconds since 1970 in UTC.
@@ -40,10 +50,24 @@ pub(in super::super) struct DeleteAnswer {
     was_enrolled: bool,
 }
 
+/// What can go wrong with what is to be known of a person.
+pub(super) const RECORD_FAILURES: &[Code] = &[Code::InvalidRecord, Code::RecordConflict];
+
+/// What can go wrong with a body of JSON.
+pub(super) const BODY_FAILURES: &[Code] = &[
+    Code::MalformedBody,
+    Code::BodyTimeout,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+];
+
 impl ClassAnswer {
-    pub(super) fn new(class: &ClassSummary) -> ClassAnswer {
+    pub(super) fn new(person: &Person) -> ClassAnswer {
+        let class = &person.class;
         ClassAnswer {
             class: class.class.to_string(),
+            record: RecordMembers::new(&person.record),
+            last_match_unix_milliseconds: person.last_match.map(|it| it.unix_milliseconds),
             templates: class.templates,
             first_enrolled_unix_milliseconds: class.first_enrolled.unix_milliseconds,
             last_enrolled_unix_milliseconds: class.last_enrolled.unix_milliseconds,
@@ -83,14 +107,135 @@ async fn get(
     ClassPath(bcid): ClassPath,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Read, &bcid.partition)?;
-    let (engine, class) = (state.engine().clone(), bcid.clone());
-    let work = move || match engine.enrolled(&class.partition)? {
-        Some(gallery) => gallery.class(class.class),
-        None => Ok(None),
+    let engine = state.engine().clone();
+    let work = move || {
+        let gallery = engine.enrolled(&bcid.partition)?;
+        described(&gallery.ok_or_else(|| missing(&bcid))?, &bcid)
     };
-    let summary = state.lanes().small(work).await?;
-    let summary = summary.ok_or_else(|| missing(&bcid))?;
-    Ok(answer::json(StatusCode::OK, &ClassAnswer::new(&summary)))
+    let answer = state.lanes().small(work).await?;
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// What there is of a class.
+pub(super) fn described(gallery: &Gallery, bcid: &Bcid) -> Result<ClassAnswer, Problem> {
+    let person = gallery.person(bcid.class)?;
+    Ok(ClassAnswer::new(&person.ok_or_else(|| missing(bcid))?))
+}
+
+pub(super) fn put_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(put),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            BODY_FAILURES,
+            RECORD_FAILURES,
+            &[Code::ClassNotFound],
+            failures::OURS,
+            failures::OF_CHANGES,
+        ],
+    )
+}
+
+/// Replace what is known of a class
+///
+/// What the body does not have is not known any more. Templates stay as they are. It is on disk when the answer
+/// comes. Needs the scope `enroll`.
+#[utoipa::path(
+    put,
+    path = "/partitions/{partition}/classes/{class}",
+    tag = "native",
+    operation_id = "put_class",
+    params(PartitionParameter, ClassParameter),
+    request_body(content((GivenRecord = "application/json"))),
+    responses((status = 200, description = "What there is now", body = ClassAnswer)),
+    security(("api_key" = []))
+)]
+async fn put(
+    State(state): State<AppState>,
+    key: Key,
+    ClassPath(bcid): ClassPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Enroll, &bcid.partition)?;
+    let body = json_body(&state, request, &[]).await?;
+    let record = json::object::<GivenRecord>(&body)?.record()?;
+    change(&state, bcid, RecordChange::of(record)).await
+}
+
+pub(super) fn patch_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(patch),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            BODY_FAILURES,
+            RECORD_FAILURES,
+            &[Code::ClassNotFound],
+            failures::OURS,
+            failures::OF_CHANGES,
+        ],
+    )
+}
+
+/// Change what is known of a class
+///
+/// A merge patch of JSON (RFC 7396): what the body does not have stays, and what is null goes.
+/// Needs the scope `enroll`.
+#[utoipa::path(
+    patch,
+    path = "/partitions/{partition}/classes/{class}",
+    tag = "native",
+    operation_id = "patch_class",
+    params(PartitionParameter, ClassParameter),
+    request_body(content(
+        (GivenRecord = "application/merge-patch+json"),
+        (GivenRecord = "application/json"),
+    )),
+    responses((status = 200, description = "What there is now", body = ClassAnswer)),
+    security(("api_key" = []))
+)]
+async fn patch(
+    State(state): State<AppState>,
+    key: Key,
+    ClassPath(bcid): ClassPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Enroll, &bcid.partition)?;
+    let body = json_body(&state, request, &["application/merge-patch+json"]).await?;
+    let record = json::object::<GivenRecord>(&body)?.change()?;
+    change(&state, bcid, record).await
+}
+
+async fn change(state: &AppState, bcid: Bcid, record: RecordChange) -> Result<Response, Problem> {
+    let engine = state.engine().clone();
+    let work = move || {
+        let gallery = engine.enrolled(&bcid.partition)?;
+        let gallery = gallery.ok_or_else(|| missing(&bcid))?;
+        gallery.change_record(bcid.class, record)?;
+        described(&gallery, &bcid)
+    };
+    let answer = state.lanes().write(work).await?;
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// The body of a call that takes JSON, or what is of the other types.
+pub(super) async fn json_body(
+    state: &AppState,
+    request: Request,
+    others: &[&str],
+) -> Result<Bytes, Problem> {
+    let kind = body::bare_content_type(request.headers());
+    if kind != "application/json" && !others.contains(&&*kind) {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "expected the content type `application/json`",
+        ));
+    }
+    let (_, body) = receive::whole(state, request).await?;
+    Ok(body)
 }
 
 pub(super) fn delete_endpoint() -> Endpoint {
@@ -108,7 +253,8 @@ pub(super) fn delete_endpoint() -> Endpoint {
 
 /// Delete a class
 ///
-/// No search finds it any more when the answer comes. May be repeated. Needs the scope `delete`.
+/// With all that is known of the person. No search finds it any more when the answer comes. May be repeated.
+/// Needs the scope `delete`.
 #[utoipa::path(
     delete,
     path = "/partitions/{partition}/classes/{class}",
@@ -125,9 +271,11 @@ async fn delete(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Delete, &bcid.partition)?;
     let engine = state.engine().clone();
-    let work = move || match engine.enrolled(&bcid.partition)? {
-        Some(gallery) => gallery.remove(bcid.class),
-        None => Ok(false),
+    let work = move || -> Result<bool, EngineError> {
+        match engine.enrolled(&bcid.partition)? {
+            Some(gallery) => gallery.remove(bcid.class),
+            None => Ok(false),
+        }
     };
     let was_enrolled = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &DeleteAnswer { was_enrolled }))

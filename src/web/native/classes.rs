@@ -1,7 +1,7 @@
 //! `GET /v1/partitions/{partition}/classes`: who is enrolled?
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,13 +17,33 @@ use super::page::{self, Page, PageQuery};
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
+use super::query;
+use super::record::GivenLabels;
 use crate::access::Scope;
-use crate::types::ClassId;
+use crate::engine::{PeopleCursor, PeopleFilter};
+
+/// Who is looked for. All that is given must hold.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "queries are read parameter by parameter; this is their description"
+)]
+pub(in super::super) struct PeopleQuery {
+    /// Those of this name, whatever its capitals are.
+    name: Option<String>,
+    /// Those whose name begins so, in the order of their names.
+    name_prefix: Option<String>,
+    /// The one of this external id.
+    external_id: Option<String>,
+    /// Those who have this label, such as `site:berlin`; may be repeated.
+    labels: Option<String>,
+}
 
 /// A part of the list of classes.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct ClassesPage {
-    /// In order of their numbers.
+    /// In order of their numbers; of their names, where those are looked for.
     classes: Vec<ClassAnswer>,
     /// The cursor of the next page; null on the last.
     next: Option<String>,
@@ -37,7 +57,7 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             page::FAILURES,
-            &[Code::PartitionNotFound],
+            &[Code::PartitionNotFound, Code::InvalidRecord],
             failures::OURS,
         ],
     )
@@ -45,13 +65,13 @@ pub(super) fn endpoint() -> Endpoint {
 
 /// List the classes of a partition
 ///
-/// Needs the scope `read`.
+/// All of them, or those who are looked for by name, external id or label. Needs the scope `read`.
 #[utoipa::path(
     get,
     path = "/partitions/{partition}/classes",
     tag = "native",
     operation_id = "list_classes",
-    params(PartitionParameter, PageQuery),
+    params(PartitionParameter, PeopleQuery, PageQuery),
     responses((status = 200, description = "A page of the list", body = ClassesPage)),
     security(("api_key" = []))
 )]
@@ -59,22 +79,38 @@ async fn list(
     State(state): State<AppState>,
     key: Key,
     PartitionPath(partition): PartitionPath,
-    page: Page<ClassId>,
+    uri: Uri,
+    page: Page<PeopleCursor>,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Read, &partition)?;
+    let filter = filter(&uri)?;
     let (engine, id) = (state.engine().clone(), partition.clone());
-    let (after, limit) = (page.after, page.limit + 1);
-    let work = move || {
+    let work = move || -> Result<_, Problem> {
         let gallery = engine.enrolled(&id)?;
-        let classes = gallery.map(|gallery| gallery.classes(after, limit));
-        classes.transpose()
+        let gallery = gallery.ok_or_else(|| partitions::missing(&id))?;
+        Ok(gallery.people(&filter, page.after.as_ref(), page.limit)?)
     };
-    let classes = state.lanes().small(work).await?;
-    let mut classes = classes.ok_or_else(|| partitions::missing(&partition))?;
-    let next = page.cut(&mut classes, |class| class.class.to_string());
+    let found = state.lanes().small(work).await?;
     let answer = ClassesPage {
-        classes: classes.iter().map(ClassAnswer::new).collect(),
-        next,
+        classes: found.people.iter().map(ClassAnswer::new).collect(),
+        next: found.next.map(|next| page::cursor(&next.to_string())),
     };
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+fn filter(uri: &Uri) -> Result<PeopleFilter, Problem> {
+    let external_id = query::value(uri, "external_id");
+    let external_id = external_id.map(|id| id.parse()).transpose()?;
+    let name = query::value(uri, "name");
+    let name_prefix = query::value(uri, "name_prefix");
+    if name.is_some() && name_prefix.is_some() {
+        let detail = "`name` is a whole name and `name_prefix` its beginning: give one of them";
+        return Err(Problem::invalid_parameter(detail));
+    }
+    Ok(PeopleFilter {
+        name,
+        name_prefix,
+        external_id,
+        labels: GivenLabels::of_texts(query::values(uri, "labels")).wanted()?,
+    })
 }

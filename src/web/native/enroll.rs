@@ -11,17 +11,25 @@ use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
+use super::class;
 use super::failures;
 use super::given_box::GivenBox;
 use super::key::Key;
-use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
+use super::partitions;
+use super::path::{self, ClassParameter, ClassPath, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
+use super::record::{GivenClasses, GivenLabels, GivenRecord, RecordMembers};
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
+use crate::engine::{EngineError, Gallery};
 use crate::intake::Samples;
-use crate::types::{Bcid, Embedding};
+use crate::partition::Whom;
+use crate::types::{Bcid, ClassId, Embedding, PartitionId, RecordChange};
+
+/// So many others of the same name are listed.
+const SAME_NAME_MAX: usize = 100;
 
 /// Samples of one person, to be recognised by later.
 #[derive(Deserialize, ToSchema)]
@@ -46,6 +54,24 @@ pub(in super::super) struct EnrollRequest {
     /// Replace all templates of the class, instead of adding to them.
     #[schema(default = false)]
     replace: Option<bool>,
+    /// What the person is called. This and what follows is added to what is known of them.
+    #[schema(example = "Ada Lovelace")]
+    name: Option<String>,
+    /// What another system calls the person.
+    external_id: Option<String>,
+    /// By which people are chosen, each key with a value.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    labels: Option<GivenLabels>,
+    /// What was agreed with the person, or why they are here.
+    note: Option<String>,
+    /// From this moment on the person is not found, in milliseconds since 1970 in UTC.
+    expires_unix_milliseconds: Option<i64>,
+    /// The similarity from which on it is this person, in place of any other threshold.
+    #[schema(minimum = -1, maximum = 1)]
+    threshold: Option<f64>,
+    /// Classes of other people who look like this one.
+    #[schema(value_type = Option<Vec<String>>)]
+    not_same_as: Option<GivenClasses>,
 }
 
 /// The same as a form.
@@ -69,6 +95,20 @@ pub(in super::super) struct EnrollForm {
     r#box: Option<String>,
     /// Replace all templates of the class, instead of adding to them.
     replace: Option<bool>,
+    /// What the person is called. This and what follows is added to what is known of them.
+    name: Option<String>,
+    /// What another system calls the person.
+    external_id: Option<String>,
+    /// By which people are chosen, such as `site:berlin`; may be repeated.
+    labels: Vec<String>,
+    /// What was agreed with the person, or why they are here.
+    note: Option<String>,
+    /// From this moment on the person is not found, in milliseconds since 1970 in UTC.
+    expires_unix_milliseconds: Option<i64>,
+    /// The similarity from which on it is this person, in place of any other threshold.
+    threshold: Option<f64>,
+    /// Classes of other people who look like this one; may be repeated.
+    not_same_as: Vec<String>,
 }
 
 /// What an enrolment did. It is on disk, and the next search finds it.
@@ -88,6 +128,10 @@ pub(in super::super) struct EnrollAnswer {
     /// template of it, from -1 to 1; null for a new class. Nothing is refused because of it, since people
     /// change; but where it is far below the threshold of the service, the samples may show somebody else.
     similarity_to_class: Option<f64>,
+    #[serde(flatten)]
+    record: RecordMembers,
+    /// Other classes of the same name, in order; at most 100. Nothing is refused because of them.
+    same_name: Vec<String>,
     /// What made the embeddings.
     encoder: String,
     /// One for each sample.
@@ -95,10 +139,19 @@ pub(in super::super) struct EnrollAnswer {
 }
 
 impl CallBody for EnrollRequest {
-    /// Whether to replace.
-    type Options = bool;
+    /// Whether to replace, and what is to be known of the person.
+    type Options = (bool, GivenRecord);
 
-    fn split(self) -> (GivenSamples, bool) {
+    fn split(self) -> (GivenSamples, (bool, GivenRecord)) {
+        let record = GivenRecord {
+            name: Some(self.name),
+            external_id: Some(self.external_id),
+            labels: Some(self.labels),
+            note: Some(self.note),
+            expires_unix_milliseconds: Some(self.expires_unix_milliseconds),
+            threshold: Some(self.threshold),
+            not_same_as: Some(self.not_same_as),
+        };
         let samples = GivenSamples {
             pictures: self.pictures.unwrap_or_default(),
             embeddings: self.embeddings.unwrap_or_default(),
@@ -106,7 +159,7 @@ impl CallBody for EnrollRequest {
             liveness: self.liveness,
             face_box: self.face_box,
         };
-        (samples, self.replace.unwrap_or(false))
+        (samples, (self.replace.unwrap_or(false), record))
     }
 }
 
@@ -118,7 +171,8 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             body::FAILURES,
-            &[Code::PoorQuality],
+            &[Code::PoorQuality, Code::ClassNotFound],
+            class::RECORD_FAILURES,
             failures::OURS,
             failures::OF_CHANGES,
         ],
@@ -150,44 +204,126 @@ async fn enroll(
     ClassPath(bcid): ClassPath,
     request: Request,
 ) -> Result<Response, Problem> {
-    key.may_use(Scope::Enroll, &bcid.partition)?;
-    let (given, replace) = body::read::<EnrollRequest>(&state, request).await?;
-    given.check(&state)?;
-    let samples = given.take_in(&state, &key.account()).await?;
+    let Bcid { partition, class } = bcid;
+    carry_out(&state, &key, (partition, Whom::Class(class)), request).await
+}
+
+pub(super) fn new_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(enroll_new),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            body::FAILURES,
+            &[Code::PoorQuality, Code::ClassNotFound],
+            class::RECORD_FAILURES,
+            failures::OURS,
+            failures::OF_CHANGES,
+        ],
+    )
+}
+
+/// Enrol a person whose class the service chooses
+///
+/// As `enroll` of a class. The class is a number from 1 on that nobody had before. Where the external id is known it
+/// is the class of that person, who gets more templates. Needs the scope `enroll`.
+#[utoipa::path(
+    post,
+    path = "/partitions/{partition}/enroll",
+    tag = "native",
+    operation_id = "enroll_new",
+    params(PartitionParameter),
+    request_body(content(
+        (EnrollRequest = "application/json"),
+        (EnrollForm = "multipart/form-data"),
+    )),
+    responses((status = 200, description = "The person is enrolled", body = EnrollAnswer)),
+    security(("api_key" = []))
+)]
+async fn enroll_new(
+    State(state): State<AppState>,
+    key: Key,
+    PartitionPath(partition): PartitionPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    carry_out(&state, &key, (partition, Whom::New), request).await
+}
+
+async fn carry_out(
+    state: &AppState,
+    key: &Key,
+    (partition, whom): (PartitionId, Whom),
+    request: Request,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Enroll, &partition)?;
+    let (given, (replaces, record)) = body::read::<EnrollRequest>(state, request).await?;
+    given.check(state)?;
+    let record = record.addition()?;
+    let samples = given.take_in(state, &key.account()).await?;
     let shared = state.clone();
-    let work = move || add(&shared, &bcid, &samples, replace);
+    let work = move || add(&shared, (&partition, whom), &samples, replaces, record);
     let answer = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 fn add(
     state: &AppState,
-    bcid: &Bcid,
+    (partition, whom): (&PartitionId, Whom),
     samples: &Samples,
-    replace: bool,
+    replaces: bool,
+    record: RecordChange,
 ) -> Result<EnrollAnswer, Problem> {
     state.intake().check_qualities(samples)?;
     let templates = samples.templates();
     let (engine, now) = (state.engine(), state.clock().now());
-    let gallery = engine.gallery(&bcid.partition, &samples.encoder)?;
+    let gallery = engine.gallery(partition, &samples.encoder)?;
     let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
-    let similarity_to_class = match gallery {
-        Some(gallery) => gallery.similarity_to_class(bcid.class, &embeddings)?,
+    let similarity_to_class = match &gallery {
+        Some(gallery) => match foreseen(gallery, whom, &record)? {
+            Some(class) => gallery.similarity_to_class(class, &embeddings)?,
+            None => None,
+        },
         None => None,
     };
-    let enrolled = if replace {
-        engine.replace(bcid, &samples.encoder, &templates, now)?
-    } else {
-        engine.enroll(bcid, &samples.encoder, &templates, now)?
+    let place = (partition, whom);
+    let person =
+        engine.enroll_person(place, &samples.encoder, &templates, replaces, record, now)?;
+    let gallery = match gallery {
+        Some(gallery) => gallery,
+        None => engine
+            .enrolled(partition)?
+            .ok_or_else(|| partitions::missing(partition))?,
     };
+    let same_name = match &person.record.name {
+        Some(name) => gallery.named(name.as_str(), SAME_NAME_MAX)?,
+        None => Vec::new(),
+    };
+    let others = same_name.into_iter().filter(|class| *class != person.class);
+    let enrolled = person.enrolled;
     Ok(EnrollAnswer {
-        class: bcid.class.to_string(),
+        class: person.class.to_string(),
         added: enrolled.added,
         known: enrolled.known,
         removed: enrolled.removed,
         templates: enrolled.templates,
         similarity_to_class,
+        record: RecordMembers::new(&person.record),
+        same_name: others.map(|class| class.to_string()).collect(),
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),
     })
+}
+
+/// The class that will get the templates, if there is one already.
+fn foreseen(
+    gallery: &Gallery,
+    whom: Whom,
+    record: &RecordChange,
+) -> Result<Option<ClassId>, EngineError> {
+    match (whom, &record.external_id) {
+        (Whom::Class(class), _) => Ok(Some(class)),
+        (Whom::New, Some(Some(id))) => gallery.class_of(id),
+        (Whom::New, _) => Ok(None),
+    }
 }

@@ -17,6 +17,7 @@ use super::key::Key;
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
+use super::record::GivenLabels;
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, check_threshold,
     encoder_name,
@@ -24,10 +25,10 @@ use super::samples::{
 use crate::access::Scope;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
-use crate::engine::{IdentifyOptions, fuse};
+use crate::engine::{EngineError, Gallery, IdentifyOptions, fuse};
 use crate::intake::{Intake, Samples};
 use crate::turns::Account;
-use crate::types::{EncoderId, Match, PartitionId};
+use crate::types::{ClassId, EncoderId, Labels, Match, PartitionId, Record};
 
 pub(super) const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 1000;
@@ -54,6 +55,9 @@ pub(in super::super) struct IdentifyRequest {
     /// faces for one person; for the embeddings of another encoder, nobody is left out.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// Look for those alone who have all of these labels, as if nobody else were enrolled.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    labels: Option<GivenLabels>,
 }
 
 /// The same as a form.
@@ -79,6 +83,8 @@ pub(in super::super) struct IdentifyForm {
     /// People with a lower similarity are left out, as in JSON.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// Look for those alone who have this label, such as `site:berlin`; may be repeated.
+    labels: Vec<String>,
 }
 
 /// The people that the samples most likely show.
@@ -103,6 +109,10 @@ pub(in super::super) struct IdentifyAnswer {
 pub(in super::super) struct IdentifiedClass {
     /// The class.
     class: String,
+    /// What the person is called; null if that is not known.
+    name: Option<String>,
+    /// What another system calls the person; null if that is not known.
+    external_id: Option<String>,
     /// The cosine between the samples and the most similar template, from -1 to 1.
     similarity: f64,
     /// The same as a score from 0 to 1; null for the embeddings of another encoder.
@@ -113,6 +123,7 @@ pub(in super::super) struct IdentifiedClass {
 pub(super) struct Options {
     limit: usize,
     threshold: Option<f64>,
+    labels: Option<GivenLabels>,
 }
 
 impl CallBody for IdentifyRequest {
@@ -129,6 +140,7 @@ impl CallBody for IdentifyRequest {
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
             threshold: self.threshold,
+            labels: self.labels,
         };
         (samples, options)
     }
@@ -142,7 +154,7 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             body::FAILURES,
-            &[Code::PartitionNotFound],
+            &[Code::PartitionNotFound, Code::InvalidRecord],
             failures::OURS,
         ],
     )
@@ -179,14 +191,23 @@ async fn identify(
     given.check(&state)?;
     check_threshold(options.threshold)?;
     check_limit(options.limit)?;
+    let Options {
+        limit,
+        threshold,
+        labels,
+    } = options;
+    let among = labels.unwrap_or_default().wanted()?;
+    let options = IdentifyOptions { limit, threshold };
     let promise = match state.engine().enrolled(&partition)? {
         Some(gallery) if given.has_pictures() => {
+            let gallery = gallery.among(among.clone());
             Some(state.lanes().promise_identify(&account, &gallery)?)
         }
         _ => None,
     };
     let samples = given.take_in(&state, &account).await?;
-    let answer = search(&state, &account, &partition, &samples, &options, promise).await?;
+    let place = (&partition, among);
+    let answer = search(&state, &account, place, &samples, options, promise).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -201,10 +222,17 @@ pub(super) fn check_limit(limit: usize) -> Result<(), Problem> {
 }
 
 impl IdentifiedClass {
-    /// Somebody who was found with embeddings of `encoder`.
-    pub(super) fn new(found: &Match, intake: &Intake, encoder: &EncoderId) -> IdentifiedClass {
+    /// Somebody who was found with embeddings of `encoder`, of whom `record` is known.
+    pub(super) fn new(
+        found: &Match,
+        record: &Record,
+        intake: &Intake,
+        encoder: &EncoderId,
+    ) -> IdentifiedClass {
         IdentifiedClass {
             class: found.class.to_string(),
+            name: record.name.as_ref().map(|name| name.as_str().to_owned()),
+            external_id: record.external_id.as_ref().map(|id| id.as_str().to_owned()),
             similarity: found.similarity,
             score: intake.score(found.similarity, encoder),
         }
@@ -223,24 +251,39 @@ pub(super) fn check_room(
     }
 }
 
+/// What is known of those who were found, in order.
+pub(super) async fn known_of(
+    state: &AppState,
+    gallery: &Gallery,
+    found: &[Match],
+) -> Result<Vec<Record>, EngineError> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let classes: Vec<ClassId> = found.iter().map(|found| found.class).collect();
+    let gallery = gallery.clone();
+    state.lanes().small(move || gallery.records(&classes)).await
+}
+
 async fn search(
     state: &AppState,
     account: &Account,
-    partition: &PartitionId,
+    (partition, among): (&PartitionId, Labels),
     samples: &Samples,
-    options: &Options,
+    options: IdentifyOptions,
     promise: Option<IdentifyPromise>,
 ) -> Result<IdentifyAnswer, Problem> {
     let intake = state.intake();
     let options = IdentifyOptions {
-        limit: options.limit,
         threshold: (options.threshold).or_else(|| intake.threshold(partition, &samples.encoder)),
+        ..options
     };
     let (engine, embeddings) = (state.engine(), samples.embeddings());
     // Samples that are wrong in themselves are refused whoever is enrolled.
     let sample = fuse(&samples.encoder, &embeddings)?;
     let gallery = engine.gallery(partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
+    let gallery = gallery.among(among);
     let query = QuestionQuery {
         probe: Probe::new(&sample),
         options,
@@ -252,8 +295,10 @@ async fn search(
     if options.threshold.is_some() {
         intake.decisions().identified(!found.matches.is_empty());
     }
-    let matches = found.matches.iter();
-    let matches = matches.map(|found| IdentifiedClass::new(found, intake, &samples.encoder));
+    let records = known_of(state, &gallery, &found.matches).await?;
+    let matches = found.matches.iter().zip(&records);
+    let matches = matches
+        .map(|(found, record)| IdentifiedClass::new(found, record, intake, &samples.encoder));
     Ok(IdentifyAnswer {
         matches: matches.collect(),
         threshold: options.threshold,

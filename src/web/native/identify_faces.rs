@@ -13,11 +13,12 @@ use super::answer;
 use super::body::{self, CallBody};
 use super::faces::{self, BoxReport, Group, warning_names};
 use super::failures;
-use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, check_room};
+use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, check_room, known_of};
 use super::key::Key;
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
+use super::record::GivenLabels;
 use super::samples::{GivenPictures, GivenSamples, check_threshold, encoder_name};
 use crate::access::Scope;
 use crate::code::Probe;
@@ -25,6 +26,7 @@ use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, Identification, IdentifyOptions};
 use crate::face::FoundFace;
 use crate::intake::Recognition;
+use crate::types::{Match, Record};
 
 /// A picture of several people.
 #[derive(Deserialize, ToSchema)]
@@ -40,6 +42,9 @@ pub(in super::super) struct IdentifyFacesRequest {
     /// faces for one person.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// Look for those alone who have all of these labels, as if nobody else were enrolled.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    labels: Option<GivenLabels>,
 }
 
 /// The same as a form.
@@ -58,6 +63,8 @@ pub(in super::super) struct IdentifyFacesForm {
     /// People with a lower similarity are left out, as in JSON.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// Look for those alone who have this label, such as `site:berlin`; may be repeated.
+    labels: Vec<String>,
 }
 
 /// Everybody in a picture.
@@ -112,6 +119,7 @@ pub(in super::super) enum Decision {
 pub(super) struct Options {
     limit: usize,
     threshold: Option<f64>,
+    labels: Option<GivenLabels>,
 }
 
 impl CallBody for IdentifyFacesRequest {
@@ -125,6 +133,7 @@ impl CallBody for IdentifyFacesRequest {
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
             threshold: self.threshold,
+            labels: self.labels,
         };
         (samples, options)
     }
@@ -148,7 +157,11 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             body::PICTURE_FAILURES,
-            &[Code::PartitionNotFound, Code::EncoderMismatch],
+            &[
+                Code::PartitionNotFound,
+                Code::EncoderMismatch,
+                Code::InvalidRecord,
+            ],
             failures::OURS,
         ],
     )
@@ -188,6 +201,7 @@ async fn identify_faces(
     let encoder = intake.encoder();
     let gallery = state.engine().gallery(&partition, encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(&partition))?;
+    let gallery = gallery.among(asked.labels.unwrap_or_default().wanted()?);
     // Before the picture is looked at, so that nobody waits for an answer that is refused then.
     let promise = state.lanes().promise_identify_crowd(&account, &gallery)?;
     let group = faces::look(&state, &account, picture).await?;
@@ -201,7 +215,9 @@ async fn identify_faces(
         0 => Vec::new(),
         _ => state.lanes().identify_crowd(promise, queries).await?,
     };
-    let answer = told(&state, &gallery, &group, options, &found);
+    let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
+    let known = known_of(&state, &gallery, &all).await?;
+    let answer = told(&state, &gallery, &group, options, (&found, &known));
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -221,7 +237,7 @@ fn told(
     gallery: &Gallery,
     group: &Group,
     options: IdentifyOptions,
-    found: &[Identification],
+    (found, mut known): (&[Identification], &[Record]),
 ) -> IdentifyFacesAnswer {
     let (intake, encoder) = (state.intake(), gallery.encoder());
     let templates_searched = found
@@ -231,9 +247,10 @@ fn told(
     let face = |face: &FoundFace| {
         let found = face.embedding.as_ref().and_then(|_| found.next());
         let matches = found.map_or(&[][..], |found| &found.matches);
-        let matches = matches.iter();
+        let records = known.split_off(..matches.len()).unwrap_or_default();
+        let matches = matches.iter().zip(records);
         let matches: Vec<IdentifiedClass> = matches
-            .map(|found| IdentifiedClass::new(found, intake, encoder))
+            .map(|(found, record)| IdentifiedClass::new(found, record, intake, encoder))
             .collect();
         let recognition = Recognition::of(!matches.is_empty(), face.quality);
         if recognition != Recognition::Unusable {

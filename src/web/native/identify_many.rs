@@ -18,7 +18,7 @@ use super::super::room::{Held, Place};
 use super::super::state::AppState;
 use super::body;
 use super::failures;
-use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit};
+use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, known_of};
 use super::json;
 use super::key::Key;
 use super::listed::Listed;
@@ -26,6 +26,7 @@ use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::query;
+use super::record::GivenLabels;
 use super::samples::{GivenValues, check_threshold};
 use crate::access::Scope;
 use crate::code::Probe;
@@ -33,7 +34,7 @@ use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, Identification, IdentifyOptions};
 use crate::exchange::npy_matrix;
 use crate::turns::Account;
-use crate::types::{DIMENSION_MAX, Embedding, EmbeddingError, EncoderId};
+use crate::types::{DIMENSION_MAX, Embedding, EmbeddingError, EncoderId, Labels, Match, Record};
 
 /// The most probes of a call.
 const PROBES_MAX: usize = 10_000;
@@ -65,6 +66,9 @@ pub(in super::super) struct IdentifyManyRequest {
     /// People with a lower similarity are left out, as in `identify`.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// Look for those alone who have all of these labels, as if nobody else were enrolled.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    labels: Option<GivenLabels>,
 }
 
 /// What is asked of an `.npy` file.
@@ -83,6 +87,8 @@ pub(in super::super) struct NpyQuery {
     /// People with a lower similarity are left out, for an `.npy` body.
     #[param(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// Look for those alone who have this label, such as `site:berlin`, for an `.npy` body; may be repeated.
+    labels: Option<String>,
 }
 
 /// The answer for one probe: a line.
@@ -102,6 +108,7 @@ struct Asked {
     encoder: EncoderId,
     limit: usize,
     threshold: Option<f64>,
+    labels: Labels,
 }
 
 /// What can go wrong with a body of embeddings.
@@ -135,7 +142,7 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             FAILURES,
-            &[Code::PartitionNotFound],
+            &[Code::PartitionNotFound, Code::InvalidRecord],
             failures::OURS,
         ],
     )
@@ -178,6 +185,7 @@ async fn identify_many(
     let account = key.account();
     let gallery = state.engine().gallery(&partition, &asked.encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(&partition))?;
+    let gallery = gallery.among(asked.labels);
     let probes = asked.probes.len().min(PROBES_PER_QUESTION);
     state.lanes().check_identify(&account, &gallery, probes)?;
     let threshold = asked.threshold;
@@ -236,19 +244,27 @@ impl Lines {
             drop(Problem::from(&*error));
             BrokenOff
         })?;
-        let mut text = Vec::new();
+        let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
+        let known = known_of(&self.state, &self.gallery, &all).await;
+        let known = known.map_err(|error| {
+            drop(Problem::from(error));
+            BrokenOff
+        })?;
+        let (mut text, mut known) = (Vec::new(), &known[..]);
         for (at, found) in found.iter().enumerate() {
-            let line = serde_json::to_writer(&mut text, &self.answer(first + at, found));
+            let own = known.split_off(..found.matches.len()).unwrap_or_default();
+            let line = serde_json::to_writer(&mut text, &self.answer(first + at, found, own));
             line.expect("answers have texts and numbers only");
             text.push(b'\n');
         }
         Ok(text.into())
     }
 
-    fn answer(&self, probe: usize, found: &Identification) -> ProbeAnswer {
+    fn answer(&self, probe: usize, found: &Identification, known: &[Record]) -> ProbeAnswer {
         let (intake, encoder) = (self.state.intake(), self.gallery.encoder());
-        let matches = found.matches.iter();
-        let matches = matches.map(|found| IdentifiedClass::new(found, intake, encoder));
+        let matches = found.matches.iter().zip(known);
+        let matches =
+            matches.map(|(found, record)| IdentifiedClass::new(found, record, intake, encoder));
         ProbeAnswer {
             probe,
             matches: matches.collect(),
@@ -293,7 +309,7 @@ async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
 }
 
 fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
-    if let Some(name) = ["encoder", "limit", "threshold"]
+    if let Some(name) = ["encoder", "limit", "threshold", "labels"]
         .into_iter()
         .find(|name| query::value(uri, name).is_some())
     {
@@ -320,6 +336,7 @@ fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
         probes,
         limit: call.limit.unwrap_or(LIMIT_DEFAULT),
         threshold: call.threshold,
+        labels: call.labels.unwrap_or_default().wanted()?,
     })
 }
 
@@ -349,6 +366,7 @@ fn from_npy(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
         probes,
         limit: limit.unwrap_or(LIMIT_DEFAULT),
         threshold,
+        labels: GivenLabels::of_texts(query::values(uri, "labels")).wanted()?,
     })
 }
 

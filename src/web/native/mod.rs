@@ -2,7 +2,7 @@
 //!
 //! A call proves itself with a key (`key`), names its partition and class in the path (`path`), brings
 //! samples as pictures or ready embeddings (`samples`, read from JSON or from a form by `body`, no more
-//! of them than `listed` keeps), and is answered by the same methods of the engine as the BWS door
+//! of them than `listed` keeps), says what is known of a person (`record`), and is answered by the same methods of the engine as the BWS door
 //! uses. Nothing that a call says is passed over: not in its query (`query`), nor in its body. Failures are problem details
 //! (`problem`, RFC 9457), one stable code for each cause. `docs/native-api.md` is the description for
 //! those who call it.
@@ -24,6 +24,7 @@ mod identify_many;
 mod json;
 mod key;
 mod listed;
+mod merge;
 mod metrics;
 mod page;
 mod partitions;
@@ -31,6 +32,7 @@ mod path;
 pub(super) mod problem;
 mod problems;
 mod query;
+mod record;
 mod samples;
 mod snapshots;
 mod status;
@@ -89,7 +91,13 @@ pub(super) fn door() -> Door {
         .with(identify_many::endpoint())
         .with(classes::endpoint())
         .with(class::get_endpoint())
+        .with(class::put_endpoint())
+        .with(class::patch_endpoint())
         .with(class::delete_endpoint())
+        .with(merge::merge_endpoint())
+        .with(merge::move_endpoint())
+        .with(merge::templates_endpoint())
+        .with(enroll::new_endpoint())
         .with(enroll::endpoint())
         .with(verify::endpoint())
         .with(detect::endpoint())

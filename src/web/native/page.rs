@@ -72,9 +72,13 @@ impl<T> Page<T> {
             return None;
         }
         entries.truncate(self.limit);
-        let last = entries.last()?;
-        Some(BASE64_URL_SAFE_NO_PAD.encode(name(last)))
+        entries.last().map(|last| cursor(&name(last)))
     }
+}
+
+/// What to ask for next, after an entry of this name.
+pub(super) fn cursor(name: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(name)
 }
 
 fn read<T: std::str::FromStr>(cursor: &str) -> Result<T, Problem> {

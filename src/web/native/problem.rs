@@ -53,6 +53,10 @@ pub(in super::super) enum Code {
     PoorQuality,
     NotLive,
     ThresholdUnknown,
+    /// What is to be known of a person cannot be.
+    InvalidRecord,
+    /// It contradicts what is known of others, or the time of the person is over.
+    RecordConflict,
     ShareExceeded,
     Internal,
     Busy,
@@ -61,7 +65,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 34] = [
+    pub(super) const ALL: [Code; 36] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -91,6 +95,8 @@ impl Code {
         Code::PoorQuality,
         Code::NotLive,
         Code::ThresholdUnknown,
+        Code::InvalidRecord,
+        Code::RecordConflict,
         Code::ShareExceeded,
         Code::Internal,
         Code::Busy,
@@ -173,6 +179,16 @@ impl Code {
                 "threshold_unknown",
                 422,
                 "There is no threshold for this encoder, and none was given",
+            ),
+            Code::InvalidRecord => (
+                "invalid_record",
+                422,
+                "What is to be known of a person cannot be so",
+            ),
+            Code::RecordConflict => (
+                "record_conflict",
+                409,
+                "It contradicts what is known of people",
             ),
             Code::ShareExceeded => (
                 "share_exceeded",
@@ -406,6 +422,14 @@ impl From<&EngineError> for Problem {
             EngineError::Dimension { .. } => Code::InvalidEmbedding,
             EngineError::Contradiction => Code::ContradictingSamples,
             EngineError::Store(StoreError::Encoder { .. }) => Code::EncoderMismatch,
+            EngineError::Store(StoreError::NotEnrolled { .. }) => Code::ClassNotFound,
+            EngineError::Store(StoreError::Record(_)) => Code::InvalidRecord,
+            EngineError::Store(
+                StoreError::ExternalIdTaken { .. }
+                | StoreError::SaidNotSame { .. }
+                | StoreError::TimeOver { .. }
+                | StoreError::NoNumberLeft { .. },
+            ) => Code::RecordConflict,
             error if error.fault() == Fault::Caller => Code::InvalidParameter,
             error => return Problem::internal("to read or write templates", error),
         };

@@ -1,4 +1,5 @@
-//! The parameters behind the `?` of a call: those of its description, each at most once.
+//! The parameters behind the `?` of a call: those of its description, each at most once but for
+//! labels.
 //!
 //! A parameter that is passed over is a wish that is not granted without a word: who writes
 //! `?threshold=0.6` believes in a threshold. So the door puts [`strict`] before every endpoint, and
@@ -22,6 +23,8 @@ use super::problem::Problem;
 const NAME_CHARACTERS_MAX: usize = 60;
 /// Names that are as alike as this are taken for slips of each other.
 const LIKENESS_MIN: f64 = 0.85;
+/// Parameters that may be there several times.
+const REPEATED: [&str; 1] = ["labels"];
 /// What other services call a key in a query.
 const KEY_NAMES: [&str; 5] = ["access_token", "api_key", "apikey", "authorization", "key"];
 
@@ -99,7 +102,7 @@ impl Known {
             if decoded(value).is_none() {
                 return Err(undecodable(&name));
             }
-            if seen.contains(&name) {
+            if seen.contains(&name) && !REPEATED.contains(&&*name) {
                 let detail = format!("`{name}` is in the query twice");
                 return Err(Problem::invalid_parameter(detail));
             }
@@ -197,6 +200,13 @@ pub(super) fn value(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = pairs(uri.query().unwrap_or_default());
     let (_, value) = pairs.find(|(found, _)| decoded(found).as_deref() == Some(name))?;
     decoded(value)
+}
+
+/// All values of a parameter of a query that was checked.
+pub(super) fn values(uri: &Uri, name: &str) -> Vec<String> {
+    let pairs = pairs(uri.query().unwrap_or_default());
+    let own = pairs.filter(|(found, _)| decoded(found).as_deref() == Some(name));
+    own.filter_map(|(_, value)| decoded(value)).collect()
 }
 
 #[cfg(test)]

@@ -169,13 +169,16 @@ fn compare(
     let gallery = gallery.ok_or_else(|| class::missing(bcid))?;
     let found = gallery.verify(bcid.class, &[&sample])?;
     let found = found.ok_or_else(|| class::missing(bcid))?;
-    let accepted = found.similarity >= threshold;
+    let accepted = found.is_accepted(threshold);
     intake.decisions().verified(accepted);
+    if accepted {
+        gallery.note_match(bcid.class);
+    }
     Ok(VerifyAnswer {
         accepted,
         similarity: found.similarity,
         score: intake.score(found.similarity, encoder),
-        threshold,
+        threshold: found.threshold(threshold),
         templates: found.templates,
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),

@@ -83,11 +83,12 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<UploadedSample>) -> R
     let threshold = state
         .intake()
         .verification_threshold(&claims.bcid.partition);
-    let is_accepted = verification.similarity >= threshold;
+    let is_accepted = verification.is_accepted(threshold);
     state.intake().decisions().verified(is_accepted);
     if !is_accepted {
         return Ok(Done::default());
     }
+    gallery.note_match(claims.bcid.class);
     if claims.auto_enroll {
         improve(state, claims, &gallery, &templates, threshold)?;
     }

@@ -129,7 +129,9 @@ fn a_class_is_described_and_deleted() {
     service.enroll_embedding("bws.1", 44, &axis(1));
     let class = service.get(OBAMA).json();
     let expected = json!({
-        "class": "44", "templates": 2,
+        "class": "44", "name": null, "external_id": null, "labels": {}, "note": null,
+        "expires_unix_milliseconds": null, "threshold": null, "not_same_as": [],
+        "last_match_unix_milliseconds": null, "templates": 2,
         "first_enrolled_unix_milliseconds": 1_700_000_000_000_i64,
         "last_enrolled_unix_milliseconds": 1_700_000_005_000_i64,
         "best_quality": null,

@@ -9,5 +9,6 @@ mod identify_many;
 mod keys;
 mod lists;
 mod one_person;
+mod people;
 mod snapshots;
 mod strict;
