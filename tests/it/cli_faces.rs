@@ -3,8 +3,13 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use vultus::engine::Engine;
+use vultus::partition::Store;
+use vultus::search::Pool;
+use vultus::types::{ClassId, RecordChange};
 
 use crate::cli::{failure, json_lines, success, text, vultus};
 use crate::harness::pictures;
@@ -153,6 +158,41 @@ fn a_group_as_json_has_a_box_and_a_decision_for_each() {
         "{}",
         said(&refused)
     );
+}
+
+/// Says who a class is.
+fn name(data: &Path, class: i64, name: &str) {
+    let store = Store::open(data).unwrap();
+    let engine = Engine::new(Arc::new(store), Pool::new(1));
+    let gallery = engine.enrolled(&"bws.1".parse().unwrap()).unwrap().unwrap();
+    let change = RecordChange {
+        name: Some(Some(name.parse().unwrap())),
+        external_id: Some(Some("staff-7".parse().unwrap())),
+        ..RecordChange::default()
+    };
+    gallery.change_record(ClassId(class), change).unwrap();
+}
+
+#[test]
+fn people_are_called_by_their_names() {
+    let place = Place::with_obama();
+    name(&place.data(), 44, "Zoë Ångström");
+    place.write("group.jpg", &pictures::group());
+    let out = place.at("out.png");
+    let table = success(&place.run(&["identify", "--annotate", text(&out)], &["group.jpg"]));
+    assert_eq!(table.matches("Zoë Ångström (44)").count(), 2, "{table}");
+    let one = success(&place.run(&["identify"], &["obama.jpg"]));
+    assert!(one.contains("Zoë Ångström (44)"), "{one}");
+    let answers = place.run(&["identify", "--json"], &["obama.jpg"]);
+    let answers = json_lines(&success(&answers));
+    for found in [
+        &answers[0]["matches"][0],
+        &answers[0]["faces"][0]["matches"][0],
+    ] {
+        assert_eq!(found["name"], "Zoë Ångström");
+        assert_eq!(found["external_id"], "staff-7");
+        assert_eq!(found["class"], 44);
+    }
 }
 
 #[test]
@@ -412,4 +452,58 @@ fn pictures_that_come_into_a_folder_are_answered_as_they_come() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn pictures_that_come_into_class_folders_are_enrolled_as_they_come() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.at("people")).unwrap();
+    let people = place.at("people");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args(["enroll", "--watch", "--json"])
+        .args(place.common())
+        .arg(&people)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    place.write("people/44/a.jpg", &pictures::file("obama-portrait"));
+    let first = next();
+    assert_eq!(
+        (&first["class"], &first["accepted"]),
+        (&json!(44), &json!(true))
+    );
+    place.write("people/46/a.jpg", &pictures::group());
+    let refused = next();
+    assert_eq!(
+        (&refused["class"], &refused["accepted"]),
+        (&json!(46), &json!(false))
+    );
+    place.write("people/46/b.jpg", &pictures::file("biden-portrait"));
+    let second = next();
+    assert_eq!(
+        (&second["class"], &second["accepted"]),
+        (&json!(46), &json!(true))
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let info = vultus(&[
+        "gallery",
+        "info",
+        "--json",
+        "--data-dir",
+        text(&place.data()),
+    ]);
+    assert_eq!(json_lines(&success(&info))[0]["classes"], 2);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_watched() {
+    let place = Place::with_obama();
+    for verb in ["identify", "enroll"] {
+        let output = place.run(&[verb, "--watch"], &["missing"]);
+        assert!(failure(&output).contains("missing"), "{}", said(&output));
+    }
 }

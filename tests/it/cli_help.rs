@@ -54,7 +54,7 @@ const WORKING: &[(&str, &str)] = &[
     ("detect", "face.jpg"),
     ("compare", "face.jpg other.jpg"),
     ("embed", "face.jpg --output out.npy --overwrite"),
-    ("people suggest", "face.jpg"),
+    ("people suggest", "--partition bws.1 face.jpg"),
     (
         "gallery import",
         "--partition bws.3 --pictures people --overwrite",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::answer::label;
+use super::answer::Person;
 use super::groups::{Answered, AnsweredFace};
 use crate::cli::args::Identify;
 use crate::face::{Mark, Picture, PictureKind, annotate};
@@ -59,7 +59,7 @@ fn mark((at, face): (usize, &AnsweredFace)) -> Mark {
     Mark {
         bounds: face.bounds,
         number: at + 1,
-        name: face.matches().first().map(label),
+        name: face.people.first().map(Person::label),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::groups::JsonFace;
 use crate::cli::args::Identify;
 use crate::cli::output::{self, PathName, PathNames};
-use crate::engine::Identification;
+use crate::cli::pictures::JsonBox;
+use crate::engine::{Gallery, Identification};
 use crate::exchange::ItemId;
 use crate::face::ScoreMap;
 use crate::search::{Certificate, Plan};
-use crate::types::Match;
+use crate::types::{ClassId, Match, Record};
 
 /// One answer as JSON.
 #[derive(Default, Serialize)]
@@ -44,28 +44,78 @@ pub(super) struct Answer<'a> {
     pub(super) error: Option<String>,
 }
 
+/// A face as JSON.
+#[derive(Serialize)]
+pub(super) struct JsonFace {
+    pub(super) r#box: JsonBox,
+    pub(super) quality: f32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<&'static str>,
+    pub(super) decision: &'static str,
+    pub(super) matches: Vec<JsonMatch>,
+}
+
 #[derive(Serialize)]
 pub(super) struct JsonMatch {
     class: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
     similarity: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
 }
 
-/// Whom a match names, for people.
-pub(super) fn person(found: &Match) -> String {
-    found.class.to_string()
+/// Somebody who was found.
+pub(super) struct Person {
+    found: Match,
+    record: Record,
 }
 
-/// Whom a match names, on a picture.
-pub(super) fn label(found: &Match) -> String {
-    format!("class {}", found.class)
+impl Person {
+    /// Those who were found in a gallery, and what is known of them.
+    pub(super) fn all(gallery: &Gallery, found: &[Match]) -> anyhow::Result<Vec<Person>> {
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let classes: Vec<ClassId> = found.iter().map(|found| found.class).collect();
+        let records = gallery.records(&classes)?;
+        let people = found.iter().zip(records);
+        Ok(people
+            .map(|(&found, record)| Person { found, record })
+            .collect())
+    }
+
+    pub(super) fn similarity(&self) -> f64 {
+        self.found.similarity
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.record.name.as_ref().map(|name| name.as_str())
+    }
+
+    /// The name first, and the number, which no two have, in any case.
+    pub(super) fn for_people(&self) -> String {
+        let class = self.found.class;
+        let name = self.name();
+        name.map_or(class.to_string(), |name| format!("{name} ({class})"))
+    }
+
+    /// On a picture.
+    pub(super) fn label(&self) -> String {
+        let class = self.found.class;
+        let name = self.name();
+        name.map_or(format!("class {class}"), str::to_owned)
+    }
 }
 
 /// How answers are printed.
 #[derive(Clone, Copy)]
 pub(super) struct Printing<'a> {
     pub(super) verb: &'a Identify,
+    /// Among whom it was asked.
+    pub(super) gallery: &'a Gallery,
     /// How similarities become scores, where that is known.
     pub(super) scores: Option<ScoreMap>,
     /// Whether nobody found means that somebody was asked for who is not enrolled.
@@ -86,16 +136,13 @@ impl Printing<'_> {
         if self.verb.explain {
             output::tell!("{title}: {}", explanation(&identification.certificate));
         }
-        self.print_table(title, identification)
+        let people = Person::all(self.gallery, &identification.matches)?;
+        self.print_table(title, &people)
     }
 
     /// Prints one answer for people: the best first, or that there is nobody.
-    pub(super) fn print_table(
-        self,
-        title: &str,
-        identification: &Identification,
-    ) -> anyhow::Result<()> {
-        if identification.matches.is_empty() {
+    pub(super) fn print_table(self, title: &str, people: &[Person]) -> anyhow::Result<()> {
+        if people.is_empty() {
             let word = if self.has_threshold {
                 "unknown"
             } else {
@@ -103,11 +150,12 @@ impl Printing<'_> {
             };
             return Ok(output::line(format!("{title}: {word}"))?);
         }
-        let mut table = output::table(&[title, "class", "similarity", "score"]);
-        for (rank, found) in identification.matches.iter().enumerate() {
-            let score = self.score_text(found.similarity);
-            let similarity = format!("{:.6}", found.similarity);
-            table.add_row([(rank + 1).to_string(), person(found), similarity, score]);
+        let mut table = output::table(&[title, "person", "similarity", "score"]);
+        for (rank, person) in people.iter().enumerate() {
+            let score = self.score_text(person.similarity());
+            let similarity = format!("{:.6}", person.similarity());
+            let rank = (rank + 1).to_string();
+            table.add_row([rank, person.for_people(), similarity, score]);
         }
         Ok(output::line(table.to_string())?)
     }
@@ -118,11 +166,15 @@ impl Printing<'_> {
         self.scores.map_or(String::new(), text)
     }
 
-    pub(super) fn json_match(self, found: &Match) -> JsonMatch {
+    pub(super) fn json_match(self, person: &Person) -> JsonMatch {
+        let external_id = person.record.external_id.as_ref();
+        let similarity = person.found.similarity;
         JsonMatch {
-            class: found.class.0,
-            similarity: found.similarity,
-            score: self.scores.map(|scores| scores.score(found.similarity)),
+            class: person.found.class.0,
+            name: person.name().map(str::to_owned),
+            external_id: external_id.map(|id| id.as_str().to_owned()),
+            similarity,
+            score: self.scores.map(|scores| scores.score(similarity)),
         }
     }
 
@@ -131,10 +183,11 @@ impl Printing<'_> {
         identification: &Identification,
         name: impl FnOnce(&mut Answer<'a>),
     ) -> anyhow::Result<()> {
-        let json = |found: &Match| self.json_match(found);
+        let people = Person::all(self.gallery, &identification.matches)?;
+        let json = |person: &Person| self.json_match(person);
         let certificate = self.verb.explain.then_some(identification.certificate);
         let mut answer = Answer {
-            matches: Some(identification.matches.iter().map(json).collect()),
+            matches: Some(people.iter().map(json).collect()),
             certificate: certificate.as_ref().map(json_certificate),
             ..Answer::default()
         };

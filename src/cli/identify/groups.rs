@@ -3,15 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use comfy_table::CellAlignment;
-use serde::Serialize;
 
-use super::answer::{Answer, JsonMatch, Printing, explanation, json_certificate, person};
+use super::answer::{Answer, JsonFace, JsonMatch, Person, Printing, explanation, json_certificate};
 use crate::cli::output::{self, PathName};
 use crate::cli::pictures::{JsonBox, PictureError};
 use crate::engine::Identification;
 use crate::face::{Bounds, Warning};
 use crate::intake::Recognition;
-use crate::types::Match;
 
 /// Everybody in a picture, and who they are.
 pub(super) struct Answered {
@@ -28,27 +26,13 @@ pub(super) struct AnsweredFace {
     pub(super) warnings: Vec<Warning>,
     /// None if it has too few pixels to be compared.
     pub(super) identification: Option<Identification>,
-}
-
-/// A face as JSON.
-#[derive(Serialize)]
-pub(super) struct JsonFace {
-    r#box: JsonBox,
-    quality: f32,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<&'static str>,
-    decision: &'static str,
-    matches: Vec<JsonMatch>,
+    /// Those who were found, the best first.
+    pub(super) people: Vec<Person>,
 }
 
 impl AnsweredFace {
-    pub(super) fn matches(&self) -> &[Match] {
-        let found = self.identification.as_ref();
-        found.map_or(&[], |found| &found.matches)
-    }
-
     fn recognition(&self) -> Recognition {
-        Recognition::of(!self.matches().is_empty(), self.quality)
+        Recognition::of(!self.people.is_empty(), self.quality)
     }
 
     /// In words, if nobody was found.
@@ -72,9 +56,9 @@ pub(super) fn print_json(
     path: &Path,
     answered: &Answered,
 ) -> anyhow::Result<()> {
-    let matches = |found: &[Match]| -> Vec<JsonMatch> {
-        let found = found.iter();
-        found.map(|found| printing.json_match(found)).collect()
+    let matches = |face: &AnsweredFace| -> Vec<JsonMatch> {
+        let people = face.people.iter();
+        people.map(|person| printing.json_match(person)).collect()
     };
     let size = (answered.width, answered.height);
     let face = |face: &AnsweredFace| JsonFace {
@@ -82,10 +66,10 @@ pub(super) fn print_json(
         quality: face.quality,
         warnings: face.warnings.iter().map(|warning| warning.name()).collect(),
         decision: face.recognition().name(),
-        matches: matches(face.matches()),
+        matches: matches(face),
     };
     let only = match &answered.faces[..] {
-        [only] => Some(matches(only.matches())),
+        [only] => Some(matches(only)),
         _ => None,
     };
     let certificate = answered.faces.iter().find_map(|face| {
@@ -200,17 +184,14 @@ fn face_rows(
             score,
         ]
     };
-    let matched = move |found: &Match| {
-        let similarity = format!("{:.6}", found.similarity);
-        row(
-            person(found),
-            similarity,
-            printing.score_text(found.similarity),
-        )
+    let matched = move |person: &Person| {
+        let similarity = format!("{:.6}", person.similarity());
+        let score = printing.score_text(person.similarity());
+        row(person.for_people(), similarity, score)
     };
-    let nobody = face.matches().is_empty().then(|| {
+    let nobody = face.people.is_empty().then(|| {
         let word = face.nobody(printing.has_threshold);
         row(word, String::new(), String::new())
     });
-    nobody.into_iter().chain(face.matches().iter().map(matched))
+    nobody.into_iter().chain(face.people.iter().map(matched))
 }

@@ -37,6 +37,7 @@ pub(super) fn run(
     let batch = gallery.batch(probes, options)?;
     let printing = Printing {
         verb,
+        gallery: &gallery,
         scores: None,
         has_threshold: options.threshold.is_some(),
     };

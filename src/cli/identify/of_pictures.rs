@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::annotate::Annotating;
-use super::answer::{Answer, Printing};
+use super::answer::{Answer, Person, Printing};
 use super::groups::{self, Answered, AnsweredFace};
 use super::{Known, options};
 use crate::cli::args::Identify;
@@ -17,7 +17,7 @@ use crate::cli::{parallel, watch};
 use crate::code::Probe;
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery, IdentifyOptions};
-use crate::face::FoundFace;
+use crate::face::{FoundFace, ScoreMap};
 use crate::intake::{Crowd, Intake};
 
 /// The exit code says whether anybody was found and every picture was answered.
@@ -72,7 +72,9 @@ struct Asking<'a> {
     intake: &'a Intake,
     options: IdentifyOptions,
     annotating: Option<Annotating>,
-    printing: Printing<'a>,
+    verb: &'a Identify,
+    /// How similarities become scores, where that is known.
+    scores: Option<ScoreMap>,
 }
 
 impl<'a> Asking<'a> {
@@ -90,12 +92,18 @@ impl<'a> Asking<'a> {
             intake,
             options,
             annotating: None,
-            printing: Printing {
-                verb,
-                scores: known.map(|known| known.scores),
-                has_threshold: options.threshold.is_some(),
-            },
+            verb,
+            scores: known.map(|known| known.scores),
         })
+    }
+
+    fn printing(&self) -> Printing<'_> {
+        Printing {
+            verb: self.verb,
+            gallery: &self.gallery,
+            scores: self.scores,
+            has_threshold: self.options.threshold.is_some(),
+        }
     }
 
     /// Asks once for all pictures. Returns whether anybody was found.
@@ -110,7 +118,7 @@ impl<'a> Asking<'a> {
         }
         let identified = self.gallery.identify(&samples, &self.options)?;
         let name = output::count(paths.len(), "picture", "pictures");
-        self.printing.print(&name, &identified, |answer| {
+        self.printing().print(&name, &identified, |answer| {
             answer.pictures = Some(PathNames::new("pictures", paths));
             answer.threshold = self.options.threshold;
         })?;
@@ -131,7 +139,7 @@ impl<'a> Asking<'a> {
         let is_found = |one: &Result<Answered, PictureError>| {
             one.as_ref().is_ok_and(|answered| {
                 let mut faces = answered.faces.iter();
-                faces.any(|face| !face.matches().is_empty())
+                faces.any(|face| !face.people.is_empty())
             })
         };
         let somebody = answered.iter().any(is_found);
@@ -146,7 +154,7 @@ impl<'a> Asking<'a> {
         at: usize,
         path: &Path,
     ) -> anyhow::Result<Result<Answered, PictureError>> {
-        let crowd = match pictures::crowd(self.intake, path, self.printing.verb.faces) {
+        let crowd = match pictures::crowd(self.intake, path, self.verb.faces) {
             Ok(crowd) => crowd,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -167,16 +175,21 @@ impl<'a> Asking<'a> {
             false => self.gallery.identify_many(&queries)?,
         };
         let mut found = found.into_iter();
-        let face = |face: &FoundFace| AnsweredFace {
-            bounds: face.bounds,
-            quality: face.quality,
-            warnings: face.warnings.clone(),
-            identification: face.embedding.as_ref().and_then(|_| found.next()),
+        let face = |face: &FoundFace| -> anyhow::Result<AnsweredFace> {
+            let identification = face.embedding.as_ref().and_then(|_| found.next());
+            let matches = identification.as_ref().map_or(&[][..], |it| &it.matches);
+            Ok(AnsweredFace {
+                bounds: face.bounds,
+                quality: face.quality,
+                warnings: face.warnings.clone(),
+                people: Person::all(&self.gallery, matches)?,
+                identification,
+            })
         };
         Ok(Answered {
             width: crowd.picture.width(),
             height: crowd.picture.height(),
-            faces: faces.iter().map(face).collect(),
+            faces: faces.iter().map(face).collect::<anyhow::Result<_>>()?,
             left_out: crowd.everybody.left_out,
         })
     }
@@ -186,11 +199,11 @@ impl<'a> Asking<'a> {
         paths: &[PathBuf],
         answered: &[Result<Answered, PictureError>],
     ) -> anyhow::Result<()> {
-        let verb = self.printing.verb;
+        let verb = self.verb;
         for (path, one) in paths.iter().zip(answered) {
             match one {
                 Ok(answered) if verb.json => {
-                    groups::print_json(self.printing, self.options.threshold, path, answered)?;
+                    groups::print_json(self.printing(), self.options.threshold, path, answered)?;
                 }
                 Ok(answered) if verb.explain => groups::explain(path, answered),
                 Ok(_) => {}
@@ -206,15 +219,15 @@ impl<'a> Asking<'a> {
             return Ok(());
         }
         if verb.watch {
-            return groups::print_lines(self.printing, paths, answered);
+            return groups::print_lines(self.printing(), paths, answered);
         }
         if let ([path], [Ok(one)]) = (paths, answered)
             && let [only] = &one.faces[..]
-            && let Some(identification) = &only.identification
+            && only.identification.is_some()
         {
             let title = path.display().to_string();
-            return self.printing.print_table(&title, identification);
+            return self.printing().print_table(&title, &only.people);
         }
-        groups::print_table(self.printing, paths, answered)
+        groups::print_table(self.printing(), paths, answered)
     }
 }

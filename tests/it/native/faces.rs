@@ -115,6 +115,27 @@ fn a_picture_of_nobody_is_an_answer_and_one_that_is_none_is_not() {
             service.post(path, body).problem(status, code);
         }
     }
+    // What telephones take and is not read is named with what to do, and what is too large with how
+    // large it may be: before anything is decoded.
+    let huge = [b"P6 20000 10000 255\n".as_slice(), &[9; 1000]].concat();
+    for path in [IDENTIFY, "detect", "partitions/bws.1/identify", "embed"] {
+        for (picture, words) in [
+            (
+                &b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..],
+                "HEIC is not read here: convert it",
+            ),
+            (
+                b"\0\0\0\x1cftypavif\0\0\0\0mif1avif",
+                "AVIF is not read here: convert it",
+            ),
+            (&huge, "the picture has 20000 x 10000 pixels, at most"),
+        ] {
+            let form = Body::form(&[("picture", picture)]);
+            let problem = service.post(path, form).problem(422, "invalid_picture");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(words), "{path}: {detail}");
+        }
+    }
     let body = || json!({ "pictures": [nobody], "limit": 0 });
     service
         .post(IDENTIFY, body())
