@@ -88,6 +88,11 @@ class Tab(drive.Browser):
             .some((one) => (one.textContent.trim() === arguments[0] || one.getAttribute('aria-label') === arguments[0]) && (one.click(), true))"""
         self.wait(code, label, css, what=f"the button {label!r}")
 
+    def person(self, name):
+        """Opens a person of the list."""
+        code = "[...document.querySelectorAll('.person')].some((one) => one.querySelector('strong').textContent === arguments[0] && (one.click(), true))"
+        self.wait(code, name, what=f"the person {name!r}")
+
     def tick(self, label):
         self.press(label, "label")
 

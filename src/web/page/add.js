@@ -7,8 +7,6 @@ import { fault, filesOf, jpeg, shown, warnings } from './pictures.js';
 import { number, t, tally } from './texts.js';
 
 const PICTURES_MAX = 20;
-// So far below the threshold, new pictures hardly show the person of the old ones.
-const STRANGE = 0.1;
 
 // Enrols pictures with the face in each that is meant. `number_` is null for somebody new, who gets
 // `record`. Those with one face go together, so that all of them are taken or none.
@@ -39,8 +37,9 @@ export async function enroll(context, number_, record, pictures) {
   return done;
 }
 
-// Asks for somebody new. `open` shows a person. Gives whether somebody was enrolled.
-export function addPerson(context, open) {
+// Asks for somebody new. Gives whether somebody was enrolled, or the class of somebody who is to be
+// looked at.
+export function addPerson(context) {
   return dialog(t('add.title'), (body, close, made) => {
     const name = element('input', { type: 'text', autocomplete: 'off' });
     const external = element('input', { type: 'text', autocomplete: 'off', spellcheck: 'false' });
@@ -50,7 +49,7 @@ export function addPerson(context, open) {
       fields: [field(t('person.name'), name, t('name.hint')), more],
       send: (pictures) => enroll(context, null, { name: name.value.trim(), external_id: external.value.trim(), note: note.value.trim() }, pictures),
       said: (done) => t('name.done', { name: name.value.trim() || t('people.unnamed', { class: done.class }) }),
-      open,
+      mayLook: api.may('read'),
     });
     setTimeout(() => name.focus());
   }, { wide: true });
@@ -64,12 +63,12 @@ export function addPictures(context, record) {
       fields: [],
       send: (pictures) => enroll(context, record.class, {}, pictures),
       said: (done) => tally('add.added', done.added),
-      open: null,
+      mayLook: false,
     });
   }, { wide: true });
 }
 
-function fill(body, close, made, context, { fields, send, said, open }) {
+function fill(body, close, made, context, { fields, send, said, mayLook }) {
   const answer = element('div', { class: 'answer' });
   const go = element('button', { type: 'submit', class: 'button primary', disabled: true }, icon('add'), element('span', {}, t('add.go')));
   const tray = new Tray(() => {
@@ -86,7 +85,7 @@ function fill(body, close, made, context, { fields, send, said, open }) {
       toast(said(done));
       const doubts = doubtsOf(done);
       if (doubts.length) {
-        finish(body, close, context, done, doubts, open);
+        finish(body, close, done, doubts, mayLook);
       } else {
         close(true);
       }
@@ -105,17 +104,14 @@ function doubtsOf(done) {
     doubts.push(t('add.same', { classes: done.same_name.join(', ') }));
   }
   const threshold = api.signedIn()?.threshold ?? null;
-  if (done.similarity_to_class !== null && threshold !== null && done.similarity_to_class < threshold - STRANGE) {
+  if (done.similarity_to_class !== null && threshold !== null && done.similarity_to_class < threshold) {
     doubts.push(t('add.strange', { similarity: number(done.similarity_to_class, 2) }));
   }
   return doubts;
 }
 
-function finish(body, close, context, done, doubts, open) {
-  const look = open ? button(t('add.look'), { press: async () => {
-    close(true);
-    await open(context, done.class);
-  } }) : null;
+function finish(body, close, done, doubts, mayLook) {
+  const look = mayLook ? button(t('add.look'), { press: () => close(done.class) }) : null;
   body.replaceChildren(...doubts.map((doubt) => notice('bad', doubt)), element('div', { class: 'actions' }, look ?? '', button(t('receipt.close'), { kind: 'primary', press: () => close(true) })));
   body.querySelector('.actions .primary').focus();
 }

@@ -41,8 +41,11 @@ class People {
   }
 
   async add() {
-    const added = await addPerson(this.context, openPerson);
+    const added = await addPerson(this.context);
     if (added) {
+      if (added !== true) {
+        await openPerson(this.context, added);
+      }
       await this.context.refresh();
       this.load();
     }

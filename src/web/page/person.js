@@ -8,10 +8,6 @@ import { date, number, t, tally, time } from './texts.js';
 
 const DAY_MILLISECONDS = 86_400_000;
 
-function mayMerge() {
-  return api.may('enroll') && api.may('delete');
-}
-
 // Shows all that there is of a person, to be changed. Gives whether something was.
 export async function openPerson(context, number_) {
   let isChanged = false;
@@ -136,8 +132,6 @@ class Person {
           await this.load();
         }
       } }));
-    }
-    if (mayMerge()) {
       actions.push(button(t('person.merge'), { icon: 'merge', press: () => this.merge(record) }));
     }
     if (api.may('delete')) {
