@@ -14,6 +14,8 @@ const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(2);
 /// As many of one address wait for one name at a time; more are told to come again.
 const WAITING_MAX: u32 = 16;
+/// As many of one address wait whatever names they claim: each holds a connection.
+const WAITING_OF_ADDRESS_MAX: u32 = 64;
 /// Failures are forgotten when nothing failed for so long.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// The most that is remembered of each kind. When there is more, the oldest goes.
@@ -31,7 +33,12 @@ pub struct Logins(Mutex<State>);
 struct State {
     addresses: Remembered<IpAddr, Failures>,
     names: Remembered<LoginName, Failures>,
-    pairs: Remembered<(IpAddr, Option<LoginName>), Pair>,
+    /// Who has proved at an address to be of a name, and how often that failed since. Apart from the
+    /// others, so that whoever fails with made-up names makes nobody forgotten.
+    known: Remembered<(IpAddr, Option<LoginName>), Failures>,
+    /// How many wait now.
+    waiting: HashMap<(IpAddr, Option<LoginName>), u32>,
+    waiting_of_address: HashMap<IpAddr, u32>,
     minute: Minute,
 }
 
@@ -48,7 +55,7 @@ pub struct Login {
     name: Option<LoginName>,
 }
 
-/// So many of one address wait for one name already.
+/// So many of one address wait already, for one name or for any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many tries of this kind have failed; try again in a moment")]
 pub struct TooManyFailed;
@@ -80,14 +87,6 @@ pub struct Flood {
 
 #[derive(Debug, Default)]
 struct Failures(u32);
-
-#[derive(Debug, Default)]
-struct Pair {
-    failures: u32,
-    waiting: u32,
-    /// Whether somebody has proved at this address to be of this name.
-    is_known: bool,
-}
 
 #[derive(Debug, Default)]
 struct Minute {
@@ -141,11 +140,15 @@ impl Logins {
         let mut state = self.state();
         let delay = state.delay(login, now);
         if !delay.is_zero() {
-            let pair = state.pairs.get_or_default(login.pair(), now);
-            if pair.waiting >= WAITING_MAX {
+            let of_pair = state.waiting.get(&login.pair()).copied();
+            let of_address = state.waiting_of_address.get(&login.address).copied();
+            if of_pair.unwrap_or(0) >= WAITING_MAX
+                || of_address.unwrap_or(0) >= WAITING_OF_ADDRESS_MAX
+            {
                 return Err(TooManyFailed);
             }
-            pair.waiting += 1;
+            *state.waiting.entry(login.pair()).or_default() += 1;
+            *state.waiting_of_address.entry(login.address).or_default() += 1;
         }
         drop(state);
         let logins = self;
@@ -159,11 +162,8 @@ impl Logins {
     /// Somebody has proved who they are.
     pub fn succeeded(&self, login: Login, now: Instant) {
         let mut state = self.state();
-        // As long as nobody fails nobody waits, and nothing need be remembered.
-        if !state.addresses.0.is_empty() {
-            let pair = state.pairs.get_or_default(login.pair(), now);
-            (pair.failures, pair.is_known) = (0, true);
-        }
+        // Also as long as nobody fails: whoever comes then must find who was there before.
+        state.known.get_or_default(login.pair(), now).0 = 0;
     }
 
     /// Somebody has not. Returns what is to be logged of all who have not.
@@ -174,7 +174,9 @@ impl Logins {
         if let Some(name) = login.name {
             add(&mut state.names.get_or_default(name, now).0);
         }
-        add(&mut state.pairs.get_or_default(login.pair(), now).failures);
+        if state.known.get(&login.pair(), now).is_some() {
+            add(&mut state.known.get_or_default(login.pair(), now).0);
+        }
         state.minute.add(login.address, now)
     }
 
@@ -184,7 +186,7 @@ impl Logins {
         let mut state = self.state();
         state.addresses.purge(now);
         state.names.purge(now);
-        state.pairs.purge(now);
+        state.known.purge(now);
         state.minute.end(now)
     }
 
@@ -195,8 +197,8 @@ impl Logins {
 
 impl State {
     fn delay(&self, login: Login, now: Instant) -> Duration {
-        let pair = self.pairs.get(&login.pair(), now);
-        if pair.is_some_and(|pair| pair.is_known && pair.failures < FREE) {
+        let known = self.known.get(&login.pair(), now);
+        if known.is_some_and(|Failures(count)| *count < FREE) {
             return Duration::ZERO;
         }
         let of_address = self.addresses.get(&login.address, now);
@@ -223,8 +225,17 @@ impl Drop for Admitted<'_> {
             return;
         }
         let mut state = self.logins.state();
-        if let Some((_, pair)) = state.pairs.0.get_mut(&self.login.pair()) {
-            pair.waiting = pair.waiting.saturating_sub(1);
+        one_less(&mut state.waiting, &self.login.pair());
+        one_less(&mut state.waiting_of_address, &self.login.address);
+    }
+}
+
+/// Nobody is counted who is not there.
+fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -368,8 +379,7 @@ mod tests {
     fn whoever_floods_one_name_shuts_nobody_out() {
         let (logins, now) = (Logins::default(), Instant::now());
         let good = login("10.0.0.1", "app");
-        // Somebody else must have failed for a success to be of interest.
-        fail(&logins, login("10.0.0.9", "app"), 1, now);
+        // Before anybody failed.
         logins.succeeded(good, now);
         for host in 0..200 {
             fail(&logins, login(&format!("10.0.1.{host}"), "app"), 5, now);
@@ -398,6 +408,31 @@ mod tests {
     }
 
     #[test]
+    fn made_up_names_make_nobody_forgotten_and_do_not_wait_without_end() {
+        let (logins, now) = (Logins::default(), Instant::now());
+        let good = login("10.0.0.1", "app");
+        logins.succeeded(good, now);
+        for number in 0..3 * REMEMBERED_MAX {
+            let made_up = login("10.0.0.66", &number.to_string());
+            logins.failed(made_up, now);
+            drop(logins.admit(made_up, now));
+        }
+        fail(&logins, login("10.0.0.66", "app"), 20, now);
+        assert_eq!(delay(&logins, good, now), Duration::ZERO);
+        let waiting: Vec<_> = (0..WAITING_OF_ADDRESS_MAX)
+            .map(|number| login("10.0.0.66", &number.to_string()))
+            .map(|made_up| logins.admit(made_up, now).unwrap())
+            .collect();
+        let more = logins.admit(login("10.0.0.66", "more"), now);
+        assert_eq!(more.err(), Some(TooManyFailed));
+        assert!(logins.admit(login("10.0.0.67", "app"), now).is_ok());
+        drop(waiting);
+        assert!(logins.admit(login("10.0.0.66", "more"), now).is_ok());
+        let state = logins.state();
+        assert!(state.waiting.is_empty() && state.waiting_of_address.is_empty());
+    }
+
+    #[test]
     fn memory_is_bounded_whatever_is_made_up() {
         let (logins, now) = (Logins::default(), Instant::now());
         for number in 0..20_000_u128 {
@@ -411,7 +446,7 @@ mod tests {
         let sizes = [
             state.addresses.0.len(),
             state.names.0.len(),
-            state.pairs.0.len(),
+            state.known.0.len(),
         ];
         assert!(
             sizes.iter().all(|size| (1..=REMEMBERED_MAX).contains(size)),
@@ -419,9 +454,7 @@ mod tests {
         );
         drop(state);
         logins.purge(now + 2 * MEMORY);
-        assert!(logins.state().addresses.0.is_empty() && logins.state().pairs.0.is_empty());
-        logins.succeeded(login("10.0.0.1", "app"), now + 2 * MEMORY);
-        assert!(logins.state().pairs.0.is_empty(), "nobody has failed");
+        assert!(logins.state().addresses.0.is_empty() && logins.state().known.0.is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rand::{CryptoRng, RngExt};
 use sha2::{Digest, Sha256};
 
 use super::lifetimes;
-use crate::partition::StoreError;
+use crate::partition::{StoreError, private};
 use crate::types::Timestamp;
 
 /// What the file begins with: what it is, and the version of its form.
@@ -503,6 +503,7 @@ fn write_synced(path: &Path, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    private::leave_to_owner_of_folder(path, &file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -73,6 +73,10 @@ pub fn main() -> ExitCode {
     }
     let again = matches.clone();
     let reread = move || settings(&again);
+    let unread = Unread::of(&arguments.verb);
+    if unread == Unread::GoesOn {
+        output::go_on_unread();
+    }
     let ran = match (arguments.verb, settings(&matches)) {
         // Settings that cannot be used are one of its findings.
         (Verb::Doctor(verb), Err(error)) => doctor::run(&verb, Err(&error)),
@@ -80,6 +84,13 @@ pub fn main() -> ExitCode {
     };
     let exit = match ran {
         Ok(exit) => exit,
+        Err(error) if unread == Unread::Fails && output::is_failed_stdout(&error) => {
+            output::tell!(
+                "error: {error:#}: what was made has a secret that was not shown, and cannot be shown \
+                 again: find it with `list`, remove it, and make another"
+            );
+            Exit::Error
+        }
         Err(error) if output::is_closed_stdout(&error) => Exit::Success,
         Err(error) => {
             output::tell!("error: {error:#}");
@@ -88,6 +99,36 @@ pub fn main() -> ExitCode {
     };
     log::finish();
     exit.into()
+}
+
+/// What becomes of a verb when nobody reads its stdout any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// It ends: what it still has to do is only to be read.
+    Ends,
+    /// It goes on to its end, since it changes something or its exit code says what it found.
+    GoesOn,
+    /// What it says is shown once, and was not.
+    Fails,
+}
+
+impl Unread {
+    fn of(verb: &Verb) -> Unread {
+        match verb {
+            Verb::App(args::App::Create { id: None, .. }) | Verb::Key(args::Key::Create(_)) => {
+                Unread::Fails
+            }
+            Verb::Gallery(args::Gallery::List(_) | args::Gallery::Export(_)) => Unread::Ends,
+            Verb::App(_)
+            | Verb::Key(_)
+            | Verb::Enroll(_)
+            | Verb::People(_)
+            | Verb::Gallery(_)
+            | Verb::Inspect(_)
+            | Verb::Doctor(_) => Unread::GoesOn,
+            _ => Unread::Ends,
+        }
+    }
 }
 
 fn is_mistake(error: &clap::Error) -> bool {

@@ -1,6 +1,8 @@
 //! Opening what verbs need.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -20,6 +22,32 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
     Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
 }
 
+/// How often, and how long each time, a data directory is waited for that another process is just
+/// opening or about to leave.
+pub(super) const TRIES: usize = 30;
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// As [`engine`], when a command that has it is done.
+pub(super) fn engine_patiently(settings: &Settings) -> anyhow::Result<Engine> {
+    let mut tries = 1;
+    loop {
+        match engine(settings) {
+            Err(error) if is_locked(&error) && tries < TRIES => thread::sleep(TRY_AGAIN),
+            opened => return opened,
+        }
+        tries += 1;
+    }
+}
+
+/// Whether another process has the data directory.
+pub(super) fn is_locked(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let cause = cause.downcast_ref::<StoreError>();
+        matches!(cause, Some(StoreError::Locked { .. }))
+    })
+}
+
 /// The data directory, which must exist.
 pub(super) fn existing_engine(settings: &Settings) -> anyhow::Result<Engine> {
     engine_of(settings, Store::open_existing(&settings.data_dir))
@@ -32,7 +60,7 @@ pub(super) fn reading_engine(settings: &Settings) -> anyhow::Result<Engine> {
 
 fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::Result<Engine> {
     let store = match store {
-        Err(error @ StoreError::Io { action: "open", .. }) => {
+        Err(error @ StoreError::Io { action: "open", .. }) if !settings.data_dir.is_dir() => {
             let directory = settings.data_dir.display();
             return Err(error).with_context(|| {
                 format!("there is no data directory `{directory}`: name yours with --data-dir")

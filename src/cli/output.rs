@@ -101,10 +101,16 @@ pub(super) fn pass_on(bytes: &[u8]) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Stdout(StdoutLock<'static>);
 
-/// The reader of stdout has gone, as `head` does when it has seen enough.
+/// What is wrong with stdout.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads stdout any more")]
-struct ClosedStdout;
+enum StdoutFault {
+    /// Its reader has gone, as `head` does when it has seen enough.
+    #[error("nobody reads stdout any more")]
+    Closed,
+    /// The disk that it leads to is full, for instance.
+    #[error("cannot write to stdout: {0}")]
+    Failed(io::Error),
+}
 
 impl Stdout {
     fn lock() -> Stdout {
@@ -113,29 +119,63 @@ impl Stdout {
 
     fn marked(error: io::Error) -> io::Error {
         match error.kind() {
-            ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, ClosedStdout),
-            _ => error,
+            ErrorKind::BrokenPipe => io::Error::new(error.kind(), StdoutFault::Closed),
+            ErrorKind::Interrupted => error,
+            _ => io::Error::new(error.kind(), StdoutFault::Failed(error)),
         }
     }
 }
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(Stdout::marked)
+        match self.0.write(bytes).map_err(Stdout::marked) {
+            Err(error) if is_of_stdout(&error, true) && GOES_ON_UNREAD.load(Ordering::Relaxed) => {
+                Ok(bytes.len())
+            }
+            written => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(Stdout::marked)
+        match self.0.flush().map_err(Stdout::marked) {
+            Err(error) if is_of_stdout(&error, true) && GOES_ON_UNREAD.load(Ordering::Relaxed) => {
+                Ok(())
+            }
+            flushed => flushed,
+        }
     }
 }
 
 /// Whether all that is wrong is that the reader of stdout has gone.
 pub(super) fn is_closed_stdout(error: &anyhow::Error) -> bool {
+    has_stdout_fault(error, true)
+}
+
+/// Whether it was stdout that could not be written to.
+pub(super) fn is_failed_stdout(error: &anyhow::Error) -> bool {
+    has_stdout_fault(error, false)
+}
+
+fn has_stdout_fault(error: &anyhow::Error, only_closed: bool) -> bool {
     error.chain().any(|cause| {
         let cause = cause.downcast_ref::<io::Error>();
-        let inner = cause.and_then(io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<ClosedStdout>())
+        cause.is_some_and(|cause| is_of_stdout(cause, only_closed))
     })
+}
+
+fn is_of_stdout(error: &io::Error, only_closed: bool) -> bool {
+    let fault = error
+        .get_ref()
+        .and_then(|it| it.downcast_ref::<StdoutFault>());
+    fault.is_some_and(|fault| !only_closed || matches!(fault, StdoutFault::Closed))
+}
+
+static GOES_ON_UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// From now on, what nobody reads on stdout is no reason to stop: for verbs that change something, or
+/// whose exit code says what they found.
+pub(super) fn go_on_unread() {
+    GOES_ON_UNREAD.store(true, Ordering::Relaxed);
 }
 
 static IS_QUIET: AtomicBool = AtomicBool::new(false);

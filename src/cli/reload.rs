@@ -35,7 +35,10 @@ fn renew_key(state: &AppState) {
         Ok(false) => {
             tracing::warn!("goes on with the key for tokens that it has: there is none to read");
         }
-        Err(error) => tracing::error!(%error, "goes on with the key for tokens that it has"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "goes on with the key for tokens that it has");
+        }
     }
 }
 

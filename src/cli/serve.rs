@@ -28,12 +28,14 @@ pub(super) fn run(
     settings: &Settings,
     reread: impl Fn() -> anyhow::Result<Read> + Send + 'static,
 ) -> anyhow::Result<Exit> {
-    if settings.service.snapshot_every.is_some() && settings.service.snapshot_dir.is_none() {
-        anyhow::bail!("`snapshot-every` needs `snapshot-dir`: where are snapshots to be made?");
+    if let Some(problem) = settings.problem_of_service() {
+        anyhow::bail!("{problem}");
     }
+    // It has a runtime of its own, which must not end within another one.
+    let mut hangups = Some(signals::hold_hangups()?);
     // First: an error is told before anything else is.
     let certificates = open::certificates(settings)?;
-    let engine = Arc::new(open::engine(settings)?);
+    let engine = Arc::new(open::engine_patiently(settings)?);
     raise_limit();
     open::warn_of_readers(settings);
     // The log and `/v1/status` tell of galleries that cannot be opened; the others are served.
@@ -62,7 +64,8 @@ pub(super) fn run(
         let connections = &settings.service.connections;
         let stop_wait = connections.stop_delay + connections.stop_wait;
         let (reloaded, before) = (state.clone(), settings.clone());
-        let stop = signals::watch(stop_wait, move || {
+        let hangups = hangups.take().context("signals are watched once")?;
+        let stop = signals::watch(hangups, stop_wait, move || {
             reload::reload(&reloaded, &before, &reread);
         })?;
         // Before it is told: who is told may give a command at once. Until the service has stopped.

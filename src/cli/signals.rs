@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time;
 
@@ -18,10 +19,29 @@ const END_WAIT: Duration = Duration::from_millis(500);
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    /// Ctrl-C, or SIGTERM where there is one.
+    /// Ctrl-C, or SIGTERM.
     Stop,
-    /// SIGHUP where there is one.
+    /// SIGHUP.
     Reload,
+}
+
+/// SIGHUP, which is kept from ending the process and waits to be looked at.
+pub(super) struct Hangups {
+    // Of its own, so that signals are heard whatever the service is busy with.
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+/// Keeps SIGHUP from ending the process from now on: a service may be told to read its settings again
+/// while it is still starting. What comes meanwhile is done when it [watches](watch).
+pub(super) fn hold_hangups() -> anyhow::Result<Hangups> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("preparing for signals")?;
+    let hangup = {
+        let _runtime = runtime.enter();
+        signal(SignalKind::hangup()).context("asking for signals")?
+    };
+    Ok(Hangups { runtime, hangup })
 }
 
 /// Takes signals from now on. The receiver is told of the first that asks to stop; `reload` is
@@ -32,15 +52,14 @@ enum Wish {
 /// `stop_wait` and a moment after the first: a picture that is being looked at, or a merge, must
 /// not keep it. Nothing acknowledged is lost by that.
 pub(super) fn watch(
+    hangups: Hangups,
     stop_wait: Duration,
     reload: impl Fn() + Send + 'static,
 ) -> anyhow::Result<oneshot::Receiver<()>> {
-    // Of its own, so that signals are heard whatever the service is busy with.
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("preparing for signals")?;
+    let Hangups { runtime, hangup } = hangups;
     let signals = {
         let _runtime = runtime.enter();
-        Signals::new().context("asking for signals")?
+        Signals::new(hangup).context("asking for signals")?
     };
     let (stop, stopped) = oneshot::channel();
     // It may wait for a disk, for which the signals after it do not.
@@ -91,21 +110,18 @@ fn obey(
     std::process::exit(code);
 }
 
-#[cfg(unix)]
 struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
-#[cfg(unix)]
 impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        use tokio::signal::unix::{SignalKind, signal};
+    fn new(hangup: Signal) -> std::io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup,
         })
     }
 
@@ -116,23 +132,5 @@ impl Signals {
             Some(()) = self.hangup.recv() => Wish::Reload,
             else => std::future::pending().await,
         }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        Ok(Signals)
-    }
-
-    async fn next(&mut self) -> Wish {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without a handler the default holds: the process ends at once.
-            std::future::pending::<()>().await;
-        }
-        Wish::Stop
     }
 }

@@ -112,6 +112,14 @@ impl Settings {
         }
     }
 
+    /// What keeps a service from starting with them, though each by itself is good.
+    pub fn problem_of_service(&self) -> Option<&'static str> {
+        let is_missing =
+            self.service.snapshot_every.is_some() && self.service.snapshot_dir.is_none();
+        is_missing
+            .then_some("`snapshot-every` needs `snapshot-dir`: where are snapshots to be made?")
+    }
+
     /// How many settings are given.
     pub fn given_count(&self) -> usize {
         self.given.0.len()

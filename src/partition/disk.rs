@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use rand::Rng;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+use rustix::fs::OFlags;
 
-use super::StoreError;
+use super::{StoreError, private};
 
 /// What is in a data directory is for its owner alone, whatever the umask of the process.
 pub(super) const FILE_MODE: u32 = 0o600;
@@ -71,6 +72,7 @@ impl Disk for RealDisk {
             self.create_directory(parent)?;
         }
         match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+            Ok(()) => private::leave_to_owner_of_folder(path, File::open(path)?)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_dir() => {
                 return Err(io::Error::new(
                     io::ErrorKind::NotADirectory,
@@ -92,9 +94,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut options = File::options();
-        let options = options.write(true).create_new(true).mode(FILE_MODE);
-        Ok(Box::new(options.open(path)?))
+        Ok(Box::new(private::create(path)?))
     }
 
     fn modify(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -125,6 +125,7 @@ impl Disk for RealDisk {
             .truncate(false)
             .mode(FILE_MODE)
             .open(path)?;
+        private::leave_to_owner_of_folder(path, &file)?;
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Backend(Box::new(backend)))
     }
@@ -214,7 +215,11 @@ impl StorageBackend for Backend {
 pub(super) fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).read(true).append(true).mode(FILE_MODE);
-    options.open(path)
+    // A link would lead what is written here to another file.
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let file = options.open(path)?;
+    private::leave_to_owner_of_folder(path, &file)?;
+    Ok(file)
 }
 
 /// Makes the entry of a file in its directory durable.

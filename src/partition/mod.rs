@@ -31,7 +31,8 @@
 //! snapshot
 //! tail       findings
 //! segment
-//! disk       pace      private   totals
+//! disk       pace      totals
+//! private
 //! error
 //! ```
 //!
@@ -81,7 +82,7 @@ mod upkeep;
 
 pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
 #[cfg(feature = "web")]
-pub(crate) use archive::{remove_drafts, remove_oldest, snapshot_name, snapshots_in};
+pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
 pub use catalog::AcceptedCatalog;
 pub use error::StoreError;

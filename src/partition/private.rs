@@ -6,12 +6,13 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 #[cfg(any(feature = "web", test))]
 use std::path::PathBuf;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Gid, OFlags, Uid};
 
 /// Permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
@@ -20,7 +21,30 @@ const OTHERS: u32 = 0o077;
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    leave_to_owner_of_folder(path, &file)?;
+    Ok(file)
+}
+
+/// Gives what root made in the folder of another user to that user: a service that runs as the owner of a
+/// data directory must be able to read what a command of root left in it.
+pub(crate) fn leave_to_owner_of_folder(path: &Path, made: impl AsFd) -> io::Result<()> {
+    let Some((user, group)) = served_by_root(path)? else {
+        return Ok(());
+    };
+    rustix::fs::fchown(made, Some(user), Some(group)).map_err(io::Error::from)
+}
+
+/// For whom root makes what is at `path`: the owner of the folder. `None` if this is not root, or the
+/// folder is one where everybody may write, such as that of temporary files: there a file is its maker's.
+fn served_by_root(path: &Path) -> io::Result<Option<(Uid, Gid)>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = fs::metadata(folder.unwrap_or(Path::new(".")))?;
+    let is_theirs = folder.uid() != 0 && folder.mode() & 0o002 == 0;
+    Ok(is_theirs.then(|| (Uid::from_raw(folder.uid()), Gid::from_raw(folder.gid()))))
 }
 
 /// Makes a file that only its owner can read. What another run left unfinished under the name, which only
@@ -31,7 +55,7 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 /// If anything else has the name, or the disk refuses.
 pub(crate) fn create_draft(path: &Path) -> io::Result<File> {
     match fs::symlink_metadata(path) {
-        Ok(left) if is_own(&left) && left.mode() & OTHERS == 0 => fs::remove_file(path)?,
+        Ok(left) if is_own(path, &left) && left.mode() & OTHERS == 0 => fs::remove_file(path)?,
         Ok(_) => return Err(not_ours()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -55,7 +79,7 @@ pub(crate) fn reopen(path: &Path) -> io::Result<File> {
         }
         file => file?,
     };
-    if !is_own(&file.metadata()?) {
+    if !is_own(path, &file.metadata()?) {
         return Err(not_ours());
     }
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
@@ -68,8 +92,14 @@ pub(crate) fn is_own_directory(path: &Path) -> io::Result<bool> {
     Ok(metadata.is_dir() && is_of_this_user(&metadata))
 }
 
-fn is_own(metadata: &Metadata) -> bool {
-    metadata.is_file() && metadata.nlink() == 1 && is_of_this_user(metadata)
+/// Also what root made for the owner of the folder.
+fn is_own(path: &Path, metadata: &Metadata) -> bool {
+    let is_for_another = || {
+        let served = served_by_root(path).ok().flatten();
+        served.is_some_and(|(user, _)| metadata.uid() == user.as_raw())
+    };
+    let is_ours = is_of_this_user(metadata) || is_for_another();
+    metadata.is_file() && metadata.nlink() == 1 && is_ours
 }
 
 fn is_of_this_user(metadata: &Metadata) -> bool {

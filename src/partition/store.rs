@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::archive::{self, Manifest};
+use super::archive::{self, Manifest, OwnSnapshots};
 use super::catalog::{
     AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
     remove_leftover, trace_of_lost,
@@ -653,8 +654,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If `path` exists and may not be replaced, another process is writing it, something is damaged,
-    /// or the disk fails. Nothing is left then, and what had the name keeps it.
+    /// If `path` exists and may not be replaced, another process is writing it, it is in the data
+    /// directory itself, something is damaged, or the disk fails. Nothing is left then, and what had the name keeps it.
     pub fn snapshot_to(
         &self,
         path: &Path,
@@ -662,8 +663,36 @@ impl Store {
         now: Timestamp,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Manifest, StoreError> {
+        self.refuse_inside(path)?;
         let from = (self.catalog(), self.files());
         archive::write_snapshot(from, path, overwrite, now, progress)
+    }
+
+    /// The snapshots of this data directory in a folder, where others may have theirs.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub(crate) fn own_snapshots(&self, folder: &Path) -> Result<OwnSnapshots, StoreError> {
+        let identity = self.catalog().read(|tables| tables.identity())?;
+        Ok(OwnSnapshots::of(identity, folder))
+    }
+
+    /// A snapshot beside the catalog could take the place of what it is a copy of.
+    fn refuse_inside(&self, path: &Path) -> Result<(), StoreError> {
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+        let inside = match (folder, self.directory().canonicalize()) {
+            (Ok(folder), Ok(own)) => folder == own || folder.starts_with(own.join("segments")),
+            // Whoever writes there tells what is wrong with it.
+            _ => false,
+        };
+        if !inside {
+            return Ok(());
+        }
+        let said = "it is among the files of the data directory itself";
+        let source = io::Error::new(io::ErrorKind::InvalidInput, said);
+        Err(StoreError::io("write a snapshot to", path, source))
     }
 
     /// Reads every segment of every partition again, at a pace that nobody notices.

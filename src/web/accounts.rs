@@ -59,11 +59,22 @@ pub(super) async fn account(
 fn span(request: &Request) -> Span {
     let id = request.extensions().get::<RequestId>();
     let id = id.and_then(|id| id.header_value().to_str().ok());
-    let path = request.uri().path();
-    // A path is ASCII, so it can be cut anywhere.
-    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
+    let path = logged(request.uri().path());
     // Of the level of errors, so that it is there if nothing but errors is logged.
     tracing::error_span!("request", id, method = %request.method(), path)
+}
+
+/// The beginning of a path, as the log shows it: what is no ASCII is escaped as it should have been on
+/// the way, so that it can neither steer a terminal nor turn a line around.
+fn logged(path: &str) -> String {
+    let mut shown = String::new();
+    for byte in path.bytes().take(LOGGED_PATH_BYTES_MAX) {
+        match byte {
+            b' '..=b'~' => shown.push(char::from(byte)),
+            _ => shown.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    shown
 }
 
 /// A request that has not ended.
@@ -268,5 +279,25 @@ impl HttpBody for Leaving {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_logged_short_and_steers_no_terminal() {
+        assert_eq!(logged("/v1/status"), "/v1/status");
+        let long = format!("/{}\u{e9}{}", "a".repeat(98), "S".repeat(65_000));
+        assert_eq!(logged(&long), format!("/{}%C3", "a".repeat(98)));
+        assert_eq!(
+            logged("/\u{9b}1m\u{202e}\u{85}"),
+            "/%C2%9B1m%E2%80%AE%C2%85"
+        );
+        assert_eq!(
+            logged(&"\u{1f600}".repeat(1_000)).len(),
+            3 * LOGGED_PATH_BYTES_MAX
+        );
     }
 }

@@ -49,8 +49,14 @@ impl Received {
     /// from the body; content types lie.
     pub(super) async fn named<const N: usize>(
         self,
+        state: &AppState,
         names: [&'static str; N],
     ) -> Result<Named<N>, Error> {
+        let (lanes, body_bytes) = (state.lanes(), self.body.len());
+        lanes.read_body(body_bytes, self.read_named(names)).await
+    }
+
+    async fn read_named<const N: usize>(self, names: [&'static str; N]) -> Result<Named<N>, Error> {
         let mut named = Named([const { None }; N]);
         if self.is_multipart() {
             for field in self.fields().await? {
@@ -219,7 +225,7 @@ mod tests {
         let request = Request::post("/").header(header::CONTENT_TYPE, kind);
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let body = Bytes::from(body.to_owned());
-        let found = Received { parts, body }.named(NAMES).await?;
+        let found = Received { parts, body }.read_named(NAMES).await?;
         let text = |value: Vec<u8>| String::from_utf8(value).unwrap();
         Ok(found.0.map(|value| value.map(text)))
     }

@@ -250,7 +250,20 @@ fn read_file(
         path: path.to_owned(),
         source,
     };
-    let length = fs::metadata(path).map_err(failed)?.len();
+    let metadata = fs::metadata(path).map_err(failed)?;
+    // A pipe would be waited for, and a device may have no end.
+    if !metadata.is_file() {
+        return Err(CertificateError::Wrong {
+            what,
+            path: path.to_owned(),
+            expected,
+            found: match metadata.is_dir() {
+                true => "a directory".to_owned(),
+                false => "something that is no plain file".to_owned(),
+            },
+        });
+    }
+    let length = metadata.len();
     if length > FILE_BYTES_MAX {
         return Err(CertificateError::Wrong {
             what,

@@ -89,17 +89,17 @@ impl TrustedProxies {
         if !self.contains(peer) {
             return by_peer(Told::NotTrusted);
         }
-        let usual =
-            has_usual.then(|| self.walk(peer, &hops(headers, &X_FORWARDED_FOR, address_of)));
-        let standard =
-            has_standard.then(|| self.walk(peer, &hops(headers, &header::FORWARDED, for_of)));
+        // An empty header says nothing beside one that does.
+        let walk = |hops: Vec<_>| (!hops.is_empty()).then(|| self.walk(peer, &hops));
+        let usual = walk(hops(headers, &X_FORWARDED_FOR, address_of));
+        let standard = walk(hops(headers, &header::FORWARDED, for_of));
         match (usual, standard) {
             // A proxy that writes the one may pass on the other as a client made it up.
             (Some(usual), Some(standard)) if usual.client != standard.client => {
                 by_peer(Told::Unclear)
             }
             (Some(told), _) | (None, Some(told)) => told,
-            (None, None) => by_peer(Told::Nothing),
+            (None, None) => by_peer(Told::Unclear),
         }
     }
 
@@ -129,9 +129,11 @@ fn hops(
 ) -> Vec<Option<IpAddr>> {
     let mut hops = Vec::new();
     for value in headers.get_all(name) {
-        match value.to_str() {
-            Ok(text) => hops.extend(text.split(',').map(|hop| read(hop.trim()))),
-            Err(_) => hops.push(None),
+        // What a client has written to the left must not hide what a proxy says of it to the right.
+        let read = |hop: &[u8]| str::from_utf8(hop).ok().and_then(|hop| read(hop.trim()));
+        let value = value.as_bytes();
+        if !value.trim_ascii().is_empty() {
+            hops.extend(value.split(|byte| *byte == b',').map(read));
         }
     }
     hops
@@ -278,6 +280,32 @@ mod tests {
             assert!(TrustedProxies::only([bad]).is_err(), "{bad}");
         }
         assert!(!TrustedProxies::default().contains(address("127.0.0.1")));
+    }
+
+    #[test]
+    fn what_a_client_writes_to_the_left_does_not_hide_it() {
+        let proxies = TrustedProxies::only(["10.0.0.0/8"]).unwrap();
+        for value in [
+            &b"\xe9, 1.2.3.4"[..],
+            b"\xff\xfe,\xe9,1.2.3.4",
+            b"nobody, , 1.2.3.4, 10.0.0.2",
+        ] {
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_bytes(value).unwrap();
+            headers.append("x-forwarded-for", value);
+            headers.append("forwarded", HeaderValue::from_static(""));
+            let found = proxies.origin(address("10.0.0.1"), &headers);
+            assert_eq!(found.client, address("1.2.3.4"));
+            assert_eq!(found.told, Told::Believed);
+        }
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_bytes(b"1.2.3.4, \xe9").unwrap();
+        headers.append("x-forwarded-for", value);
+        let found = proxies.origin(address("10.0.0.1"), &headers);
+        assert_eq!(
+            (found.client, found.told),
+            (address("10.0.0.1"), Told::Unclear)
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Snapshots that the service makes by itself, and which of them stay.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
@@ -9,7 +8,8 @@ use std::time::Duration;
 use tokio::time;
 
 use super::state::AppState;
-use crate::partition::{StoreError, remove_drafts, remove_oldest, snapshot_name, snapshots_in};
+use crate::access::{ServerKey, ServerKeyError};
+use crate::partition::{OwnSnapshots, StoreError, remove_drafts, snapshot_name};
 use crate::types::Timestamp;
 
 /// How long at most until somebody looks again: the clock may have been set.
@@ -20,27 +20,37 @@ const FAILURE_REST: Duration = Duration::from_secs(10 * 60);
 /// How long a snapshot that somebody else is making is left alone.
 const TAKEN_REST: Duration = Duration::from_secs(1);
 
+/// Why no snapshot was made.
+#[derive(Debug, thiserror::Error)]
+enum Missed {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] ServerKeyError),
+}
+
 /// Makes snapshots as often as the options say, for ever.
 pub(super) async fn keep(state: &AppState) -> Infallible {
     clear(state).await;
     let Some(every) = state.options().snapshot_every else {
         return std::future::pending().await;
     };
-    let mut whole = BTreeSet::new();
+    // What was read is not read again.
+    let mut own: Option<OwnSnapshots> = None;
     loop {
         let shared = state.clone();
         let work = move || {
-            let wait = make_if_due(&shared, every, &mut whole);
-            (wait, whole)
+            let wait = make_if_due(&shared, every, &mut own);
+            (wait, own)
         };
         let wait = match tokio::task::spawn_blocking(work).await {
             Ok((wait, read)) => {
-                whole = read;
+                own = read;
                 wait
             }
             // It panicked, which was told.
             Err(_) => {
-                whole = BTreeSet::new();
+                own = None;
                 FAILURE_REST
             }
         };
@@ -64,11 +74,11 @@ async fn clear(state: &AppState) {
 }
 
 /// Makes a snapshot if one is due. Returns how long to wait before it is asked again.
-fn make_if_due(state: &AppState, every: Duration, whole: &mut BTreeSet<String>) -> Duration {
+fn make_if_due(state: &AppState, every: Duration, own: &mut Option<OwnSnapshots>) -> Duration {
     let Some(folder) = state.options().snapshot_dir.as_deref() else {
         return LOOK_MAX;
     };
-    match make_and_remove(state, folder, every, whole) {
+    match make_and_remove(state, folder, every, own) {
         Ok(wait) => wait.min(LOOK_MAX),
         Err(error) => {
             state.snapshot_counts().count(false);
@@ -83,18 +93,14 @@ fn make_and_remove(
     state: &AppState,
     folder: &Path,
     every: Duration,
-    whole: &mut BTreeSet<String>,
-) -> Result<Duration, StoreError> {
-    let io = |action| {
-        move |source| StoreError::Io {
-            action,
-            path: folder.to_owned(),
-            source,
-        }
+    own: &mut Option<OwnSnapshots>,
+) -> Result<Duration, Missed> {
+    let (now, store) = (state.clock().now(), state.engine().store());
+    let own = match own {
+        Some(own) => own,
+        None => own.insert(store.own_snapshots(folder)?),
     };
-    let now = state.clock().now();
-    let found = snapshots_in(folder).map_err(io("read"))?;
-    let wait = until_due(found.first().map(|newest| newest.created), every, now);
+    let wait = until_due(own.newest(now)?, every, now);
     if wait > Duration::ZERO {
         return Ok(wait);
     }
@@ -102,16 +108,20 @@ fn make_and_remove(
     let Ok(_turn) = state.snapshot_turn().clone().try_acquire_owned() else {
         return Ok(TAKEN_REST);
     };
-    fs::create_dir_all(folder).map_err(io("create"))?;
+    // Without its key a snapshot is not whole.
+    ServerKey::good_for(store)?;
+    fs::create_dir_all(folder).map_err(|source| StoreError::Io {
+        action: "create",
+        path: folder.to_owned(),
+        source,
+    })?;
     let name = snapshot_name(now);
-    let store = state.engine().store();
     store.snapshot_to(&folder.join(&name), false, now, &mut |_, _| {})?;
     state.snapshot_counts().count(true);
     tracing::info!(name, "made a snapshot");
-    // All of it was compared with its checksums on the way.
-    whole.insert(name);
+    own.made(name);
     if let Some(keep) = state.options().snapshot_keep {
-        let removed = remove_oldest(folder, keep, whole)?;
+        let removed = own.remove_oldest(keep, now)?;
         tracing::info!(removed, keep, "removed the oldest snapshots");
     }
     Ok(every)
@@ -121,8 +131,6 @@ fn make_and_remove(
 fn until_due(newest: Option<Timestamp>, every: Duration, now: Timestamp) -> Duration {
     match newest {
         None => Duration::ZERO,
-        // The clock was set back: one for now will be the newest only when it is that late again.
-        Some(newest) if newest > now => every,
         Some(newest) => after(now, newest.after(every)),
     }
 }
@@ -149,7 +157,6 @@ mod tests {
             (Some(0), 3_599, 1),
             (Some(0), 3_600, 0),
             (Some(0), 9_999, 0),
-            (Some(5_000), 4_999, 3_600),
         ] {
             let found = until_due(newest.map(at), hour, at(now));
             assert_eq!(found, Duration::from_secs(wait), "{newest:?}, {now}");

@@ -157,7 +157,8 @@ async fn renew(state: &AppState) -> std::convert::Infallible {
         let state = state.clone();
         let renewed = tokio::task::spawn_blocking(move || state.renew_key()).await;
         if let Ok(Err(error)) = renewed {
-            tracing::error!(%error, "goes on with the key for tokens that it has");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "goes on with the key for tokens that it has");
         }
     }
 }

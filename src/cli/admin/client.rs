@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
@@ -13,17 +12,12 @@ use super::wire::{
 };
 use super::{pieces, socket};
 use crate::cli::exit::Exit;
-use crate::cli::{log, output};
+use crate::cli::{log, open, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
 use crate::exchange::{Existing, Job, Source};
-use crate::partition::{Enrolled, NewTemplate, StoreError};
+use crate::partition::{Enrolled, NewTemplate};
 use crate::types::{Bcid, EncoderId, PartitionId};
-
-/// How often, and how long each time, a data directory is waited for that another process is just
-/// opening or about to leave.
-const TRIES: usize = 30;
-const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Who has a data directory open to change it.
 pub(in crate::cli) enum Holder {
@@ -39,14 +33,14 @@ pub(in crate::cli) struct Remote {
     data: PathBuf,
 }
 
-/// Opens the data directory with `open`, or connects to the service that has it.
+/// Opens the data directory with `open_own`, or connects to the service that has it.
 ///
 /// # Errors
 ///
-/// If another process has it that is no service, the service is that of another user, or as `open`.
+/// If another process has it that is no service, the service is that of another user, or as `open_own`.
 pub(in crate::cli) fn holder(
     settings: &Settings,
-    open: impl Fn(&Settings) -> anyhow::Result<Engine>,
+    open_own: impl Fn(&Settings) -> anyhow::Result<Engine>,
 ) -> anyhow::Result<Holder> {
     let mut tries = 0;
     loop {
@@ -55,21 +49,15 @@ pub(in crate::cli) fn holder(
             let data = settings.data_dir.clone();
             return Ok(Holder::Service(Remote { data }));
         }
-        match open(settings) {
+        match open_own(settings) {
             Ok(engine) => return Ok(Holder::Own(Box::new(engine))),
             // A service that is starting, or another command that is soon done.
-            Err(error) if is_locked(&error) && tries < TRIES => thread::sleep(TRY_AGAIN),
+            Err(error) if open::is_locked(&error) && tries < open::TRIES => {
+                thread::sleep(open::TRY_AGAIN);
+            }
             Err(error) => return Err(error),
         }
     }
-}
-
-fn is_locked(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain();
-    causes.any(|cause| {
-        let cause = cause.downcast_ref::<StoreError>();
-        matches!(cause, Some(StoreError::Locked { .. }))
-    })
 }
 
 impl Remote {

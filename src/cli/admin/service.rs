@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::FromArgMatches;
+use clap::{ArgMatches, FromArgMatches};
 use serde::Serialize;
 
 use super::context::Context;
@@ -45,6 +45,8 @@ pub(in crate::cli) struct Administration {
     shared: Arc<Shared>,
     listening: Option<JoinHandle<()>>,
     path: PathBuf,
+    /// The socket at the path when it was made.
+    file: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Administration {
             Ok(Administration {
                 shared,
                 listening,
+                file: socket::file_id(&socket::path(&data)),
                 path: socket::path(&data),
             })
         });
@@ -100,16 +103,17 @@ impl Drop for Administration {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
         self.shared.pace.stop();
-        // Whoever waits for somebody to connect is woken by it.
-        let data = self.shared.context.engine.store().directory();
-        let woken = socket::connect(data);
-        // Not that of another service, should it have been replaced.
-        let removed = std::fs::remove_file(&self.path);
-        if let (Ok(Some(_)), Some(listening)) = (woken, self.listening.take()) {
-            let _panicked = listening.join();
-        }
-        if let Err(error) = removed {
-            tracing::debug!(%error, "cannot remove the socket");
+        // The data directory may have been replaced, and another service may listen in the new one.
+        if socket::file_id(&self.path).is_some_and(|found| Some(found) == self.file) {
+            // Whoever waits for somebody to connect is woken by it.
+            let woken = socket::connect(self.shared.context.engine.store().directory());
+            let removed = std::fs::remove_file(&self.path);
+            if let (Ok(Some(_)), Some(listening)) = (woken, self.listening.take()) {
+                let _panicked = listening.join();
+            }
+            if let Err(error) = removed {
+                tracing::debug!(%error, "cannot remove the socket");
+            }
         }
         let working = std::mem::take(&mut *self.shared.working());
         for thread in working {
@@ -213,12 +217,12 @@ impl Shared {
             }
             Ask::Enroll(enroll) => {
                 let class = format!("{}.{}", enroll.partition, enroll.class);
-                let enrolled = self.enroll(&enroll)?;
+                let enrolled = told(self.enroll(&enroll), user, "enroll")?;
                 tracing::info!(user, class, "enrolled for a command");
                 json(&enrolled)
             }
             Ask::Import(import) => {
-                let imported = self.import(&import, stream)?;
+                let imported = told(self.import(&import, stream), user, "gallery import")?;
                 let (partition, accepted) = (&import.partition, imported.accepted);
                 tracing::info!(user, partition, accepted, "imported for a command");
                 json(&imported)
@@ -253,7 +257,7 @@ impl Shared {
         };
         let work = || carry_out(&verb, run, &self.context, &self.pace);
         let done = away::elsewhere(away, work);
-        let what = what(&run.arguments);
+        let what = what(&matches);
         match &done {
             Ok(exit) => tracing::info!(user, command = what, ?exit, "did a command"),
             Err(error) => tracing::info!(user, command = what, "could not do a command: {error:#}"),
@@ -319,17 +323,23 @@ impl Shared {
     }
 }
 
+/// Has the log tell what could not be done.
+fn told<T>(done: anyhow::Result<T>, user: u32, command: &str) -> anyhow::Result<T> {
+    done.inspect_err(|error| tracing::info!(user, command, "could not do a command: {error:#}"))
+}
+
 fn json(value: &impl Serialize) -> anyhow::Result<(Kind, Vec<u8>)> {
     Ok((Kind::Answer, serde_json::to_vec(value)?))
 }
 
-/// The words of a command, for the log: no value of a flag.
-fn what(arguments: &[String]) -> String {
-    let words = arguments.iter().take(2);
-    let words: Vec<&str> = words
-        .map(String::as_str)
-        .take_while(|word| !word.starts_with('-'))
-        .collect();
+/// The words of a command, for the log: neither a flag nor the value of one.
+fn what(matches: &ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut matches = matches;
+    while let Some((word, inner)) = matches.subcommand() {
+        words.push(word);
+        matches = inner;
+    }
     words.join(" ")
 }
 

@@ -23,6 +23,12 @@ pub(super) fn path(data: &Path) -> PathBuf {
     data.join(NAME)
 }
 
+/// Which file is there.
+pub(super) fn file_id(path: &Path) -> Option<(u64, u64)> {
+    let found = path.symlink_metadata().ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 /// A path that an address has room for, and what must stay open while it is used.
 struct Address {
     path: PathBuf,

@@ -99,7 +99,10 @@ pub(super) fn gather(read: Result<&Read, &anyhow::Error>) -> Facts {
 fn settings_facts(read: Result<&Read, &anyhow::Error>) -> SettingsFacts {
     match read {
         Ok(read) => SettingsFacts {
-            given: Ok(read.settings.given_count()),
+            given: match read.settings.problem_of_service() {
+                Some(problem) => Err(problem.to_owned()),
+                None => Ok(read.settings.given_count()),
+            },
             unknown: read.unknown.iter().map(ToString::to_string).collect(),
         },
         Err(error) => SettingsFacts {

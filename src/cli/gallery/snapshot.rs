@@ -1,15 +1,15 @@
 //! `vultus gallery snapshot`
 
-use std::collections::BTreeSet;
-
+use anyhow::bail;
 use serde::Serialize;
 
+use crate::access::ServerKey;
 use crate::cli::args::Snapshot;
 use crate::cli::exit::Exit;
 use crate::cli::output::PathName;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::partition::{Manifest, remove_oldest, snapshot_name};
+use crate::partition::{Manifest, snapshot_name};
 use crate::types::Clock;
 
 /// What was copied where.
@@ -27,16 +27,28 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
         true => (verb.to.join(snapshot_name(now)), Some(&*verb.to)),
         false => (verb.to.clone(), None),
     };
+    let keep = settings.service.snapshot_keep;
+    let is_named_as_file = verb.to.extension().is_some();
+    if folder.is_none() && keep.is_some() && !is_named_as_file && !verb.to.exists() {
+        bail!(
+            "there is no folder `{}`, of which `snapshot-keep` speaks: make it, or name a file such as \
+             `vultus.tar.zst`",
+            verb.to.display()
+        );
+    }
     let engine = open::reading_engine(settings)?;
     let store = engine.store();
+    // Without its key a snapshot is not whole.
+    ServerKey::good_for(store)?;
     let bar = output::byte_progress("copying");
     let manifest = store.snapshot_to(&to, verb.overwrite, now, &mut output::advance(&bar));
     bar.finish_and_clear();
     let manifest = manifest?;
-    let removed = match (folder, settings.service.snapshot_keep) {
-        // All of it was compared with its checksums on the way.
+    let removed = match (folder, keep) {
         (Some(folder), Some(keep)) => {
-            remove_oldest(folder, keep, &mut BTreeSet::from([snapshot_name(now)]))?
+            let mut own = store.own_snapshots(folder)?;
+            own.made(snapshot_name(now));
+            own.remove_oldest(keep, now)?
         }
         // It may be set for the service: a snapshot elsewhere is none of its folder.
         _ => 0,

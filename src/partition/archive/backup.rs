@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use super::ahead::ReadAhead;
@@ -37,10 +38,15 @@ pub(in crate::partition) fn write_snapshot(
     let _all_files_stay = files.keep();
     // Nobody else uses that name while the draft is ours.
     let copy = CatalogCopy::create(beside(path, "new.catalog"))?;
-    let (partitions, mut listed) = catalog.read(|tables| {
+    let (directory, partitions, mut listed) = catalog.read(|tables| {
         let (directory, disk) = (files.directory(), &**files.disk());
         drop(copy_to(&tables.transaction, &copy.path, directory, disk)?);
-        list(tables, files)
+        let (partitions, listed) = list(tables, files)?;
+        Ok((
+            tables.identity()?.map(name_of_directory),
+            partitions,
+            listed,
+        ))
     })?;
     listed.insert(0, file_of(CATALOG_FILE.to_owned(), copy.path.clone())?);
     let key = files.directory().join("server.key");
@@ -48,7 +54,12 @@ pub(in crate::partition) fn write_snapshot(
     if key.exists() {
         listed.push(file_of("server.key".to_owned(), key)?);
     }
-    write_archive(draft, now, partitions, &listed, progress)
+    write_archive(draft, now, (directory, partitions), &listed, progress)
+}
+
+/// The identity of a data directory as snapshots tell it.
+pub(in crate::partition) fn name_of_directory(identity: NonZeroU64) -> String {
+    format!("{identity:016x}")
 }
 
 /// What the catalog names, for the manifest.
@@ -79,7 +90,7 @@ fn list(
 pub(in crate::partition) fn write_archive(
     draft: ArchiveDraft,
     now: Timestamp,
-    partitions: Vec<PartitionContents>,
+    (directory, partitions): (Option<String>, Vec<PartitionContents>),
     files: &[BackupFile],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, StoreError> {
@@ -87,7 +98,12 @@ pub(in crate::partition) fn write_archive(
         name: file.name.clone(),
         bytes: file.bytes,
     });
-    let manifest = Manifest::new(now.unix_milliseconds, partitions, archived.collect());
+    let manifest = Manifest::new(
+        now.unix_milliseconds,
+        directory,
+        partitions,
+        archived.collect(),
+    );
     let (mut done, total) = (0, manifest.bytes());
     let mut writer = draft.begin(manifest.clone())?;
     for file in files {
@@ -326,7 +342,7 @@ mod tests {
         let path = directory.path().join("a.tar.zst");
         let catalog = file_of("catalog.redb".to_owned(), data.join("catalog.redb")).unwrap();
         let draft = ArchiveDraft::create(&path, false).unwrap();
-        write_archive(draft, NOW, Vec::new(), &[catalog], &mut |_, _| {}).unwrap();
+        write_archive(draft, NOW, (None, Vec::new()), &[catalog], &mut |_, _| {}).unwrap();
         let target = directory.path().join("other");
         let error = restore_archive(&path, &target, &mut |_, _| {}).unwrap_err();
         assert!(

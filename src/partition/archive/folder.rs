@@ -1,11 +1,13 @@
 //! A folder of snapshots that are named after the moments that they are of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::backup::name_of_directory;
 use super::verify_archive;
 use crate::partition::StoreError;
 use crate::partition::disk::FILE_MODE;
@@ -76,39 +78,115 @@ pub(crate) fn snapshots_in(folder: &Path) -> io::Result<Vec<KeptSnapshot>> {
     Ok(found)
 }
 
-/// Removes the oldest snapshots of a folder, so that `keep` whole ones are left, but never the last
-/// one. One that is damaged or cut off counts as none, and is left alone: somebody should look at it.
-/// Those in `known` were read before, and found to be whole; all others are read, and those that are
-/// whole are added. Returns how many were removed.
-///
-/// # Errors
-///
-/// If the folder cannot be read, or a file not be removed.
-pub(crate) fn remove_oldest(
-    folder: &Path,
-    keep: usize,
-    known: &mut BTreeSet<String>,
-) -> Result<usize, StoreError> {
-    let snapshots = snapshots_in(folder).map_err(|error| StoreError::io("read", folder, error))?;
-    let (mut whole, mut removed) = (0, 0);
-    known.retain(|known| snapshots.iter().any(|snapshot| snapshot.name == *known));
-    for snapshot in snapshots {
-        let path = folder.join(&snapshot.name);
-        if !known.contains(&snapshot.name)
-            && let Err(error) = verify_archive(&path, &mut |_, _| {})
-        {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "a snapshot is not whole, and is left alone");
-            continue;
-        }
-        known.insert(snapshot.name);
-        whole += 1;
-        if whole > keep.max(1) {
-            fs::remove_file(&path).map_err(|error| StoreError::io("remove", &path, error))?;
-            removed += 1;
+/// The snapshots of one data directory in a folder.
+#[derive(Debug)]
+pub(crate) struct OwnSnapshots {
+    folder: PathBuf,
+    /// As manifests tell it; `None` for a data directory that has no identity yet.
+    directory: Option<String>,
+    /// What was read, and whether it is whole and of this data directory.
+    read: BTreeMap<String, bool>,
+}
+
+impl OwnSnapshots {
+    /// Those of the data directory that has this identity.
+    pub(in crate::partition) fn of(directory: Option<NonZeroU64>, folder: &Path) -> OwnSnapshots {
+        OwnSnapshots {
+            folder: folder.to_owned(),
+            directory: directory.map(name_of_directory),
+            read: BTreeMap::new(),
         }
     }
-    Ok(removed)
+
+    /// One was made: all of it was compared with its checksums on the way.
+    pub(crate) fn made(&mut self, name: String) {
+        self.read.insert(name, true);
+    }
+
+    /// The moment of the newest that counts.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read.
+    pub(crate) fn newest(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        for snapshot in self.listed()? {
+            if self.counts(&snapshot, now) {
+                return Ok(Some(snapshot.created));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes the oldest, so that `keep` are left that count, but never the last one. One that is
+    /// damaged or cut off, of another data directory, or later than `now`, since a clock was wrong,
+    /// counts as none, and is left alone: somebody should look at it. Each file is read once. Returns
+    /// how many were removed.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read, or a file not be removed.
+    pub(crate) fn remove_oldest(
+        &mut self,
+        keep: usize,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let (mut whole, mut removed) = (0, 0);
+        for snapshot in self.listed()? {
+            if !self.counts(&snapshot, now) {
+                continue;
+            }
+            whole += 1;
+            if whole > keep.max(1) {
+                let path = self.folder.join(&snapshot.name);
+                fs::remove_file(&path).map_err(|error| StoreError::io("remove", &path, error))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn listed(&mut self) -> Result<Vec<KeptSnapshot>, StoreError> {
+        let listed = snapshots_in(&self.folder);
+        let listed = listed.map_err(|error| StoreError::io("read", &self.folder, error))?;
+        let names: BTreeSet<&str> = listed.iter().map(|it| it.name.as_str()).collect();
+        self.read.retain(|name, _| names.contains(name.as_str()));
+        Ok(listed)
+    }
+
+    fn counts(&mut self, snapshot: &KeptSnapshot, now: Timestamp) -> bool {
+        let file = snapshot.name.as_str();
+        if let Some(counts) = self.read.get(file) {
+            return *counts && snapshot.created <= now;
+        }
+        let read = verify_archive(&self.folder.join(file), &mut |_, _| {});
+        let counts = match read {
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a snapshot is not whole, and is left alone");
+                false
+            }
+            // Those of earlier builds do not tell whose they are.
+            Ok(manifest) => {
+                let of = manifest.data_directory;
+                let is_own = of.is_none() || of == self.directory;
+                if !is_own {
+                    tracing::warn!(
+                        file,
+                        "a snapshot is of another data directory, and is left alone"
+                    );
+                }
+                is_own
+            }
+        };
+        self.read.insert(file.to_owned(), counts);
+        if counts && snapshot.created > now {
+            tracing::warn!(
+                file,
+                "a snapshot is later than now, and is left alone: was a clock wrong?"
+            );
+        }
+        counts && snapshot.created <= now
+    }
 }
 
 /// Removes what killed processes left of snapshots in a folder. Returns how many files that were.
@@ -190,23 +268,28 @@ mod tests {
         }
     }
 
+    /// Removes as a process that has just begun.
+    fn remove_oldest(store: &Store, folder: &Path, keep: usize) -> usize {
+        let mut own = store.own_snapshots(folder).unwrap();
+        own.remove_oldest(keep, at(100)).unwrap()
+    }
+
+    fn make(store: &Store, path: &Path, moment: i64) {
+        let made = store.snapshot_to(path, false, at(moment), &mut |_, _| {});
+        made.unwrap();
+    }
+
     #[test]
     fn the_oldest_whole_ones_go_and_what_is_none_of_ours_stays() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("data")).unwrap();
         let folder = directory.path().join("snapshots");
-        assert_eq!(
-            remove_oldest(&folder, 1, &mut BTreeSet::new()).unwrap(),
-            0,
-            "no folder"
-        );
+        assert_eq!(remove_oldest(&store, &folder, 1), 0, "no folder");
         fs::create_dir(&folder).unwrap();
-        for moment in [10, 20, 30, 40] {
-            let path = folder.join(snapshot_name(at(moment)));
-            let made = store.snapshot_to(&path, false, at(moment), &mut |_, _| {});
-            made.unwrap();
-        }
         let of = |moment| folder.join(snapshot_name(at(moment)));
+        for moment in [10, 20, 30, 40] {
+            make(&store, &of(moment), moment);
+        }
         // Cut off, empty, a link, a folder, and what somebody made.
         let bytes = fs::read(of(30)).unwrap();
         fs::write(of(30), &bytes[..bytes.len() / 2]).unwrap();
@@ -215,20 +298,55 @@ mod tests {
         fs::create_dir(of(2)).unwrap();
         fs::copy(of(10), folder.join("before-upgrade.tar.zst")).unwrap();
         let count = || fs::read_dir(&folder).unwrap().count();
-        assert_eq!(remove_oldest(&folder, 3, &mut BTreeSet::new()).unwrap(), 0);
+        assert_eq!(remove_oldest(&store, &folder, 3), 0);
         assert_eq!(count(), 8);
-        assert_eq!(remove_oldest(&folder, 2, &mut BTreeSet::new()).unwrap(), 1);
+        assert_eq!(remove_oldest(&store, &folder, 2), 1);
         assert!(!of(10).exists() && of(20).exists() && of(30).exists() && of(40).exists());
         assert_eq!(count(), 7);
-        // One that was read before is not read again.
-        let mut known = BTreeSet::from([snapshot_name(at(5)), "gone".to_owned()]);
-        assert_eq!(remove_oldest(&folder, 3, &mut known).unwrap(), 0);
-        assert_eq!(known.len(), 3, "{known:?}");
+        // What was read once, or made, is not read again.
+        let mut own = store.own_snapshots(&folder).unwrap();
+        own.made(snapshot_name(at(5)));
+        assert_eq!(own.remove_oldest(3, at(100)).unwrap(), 0);
+        fs::write(of(40), b"").unwrap();
+        assert_eq!(own.newest(at(100)).unwrap(), Some(at(40)));
+        fs::remove_file(of(40)).unwrap();
         // Not even for nothing does the last one go.
-        assert_eq!(remove_oldest(&folder, 0, &mut BTreeSet::new()).unwrap(), 1);
-        assert_eq!(remove_oldest(&folder, 0, &mut BTreeSet::new()).unwrap(), 0);
+        make(&store, &of(40), 40);
+        assert_eq!(remove_oldest(&store, &folder, 0), 1);
+        assert_eq!(remove_oldest(&store, &folder, 0), 0);
         assert_eq!(names(&folder), [40, 30, 5].map(|it| snapshot_name(at(it))));
         verify_archive(&of(40), &mut |_, _| {}).unwrap();
+    }
+
+    #[test]
+    fn neither_a_wrong_clock_nor_another_data_directory_costs_a_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join("snapshots");
+        fs::create_dir(&folder).unwrap();
+        let of = |moment| folder.join(snapshot_name(at(moment)));
+        let [ours, theirs] = ["ours", "theirs"].map(|name| {
+            let store = Store::open(&directory.path().join(name)).unwrap();
+            store.state_put("area", name, b"value").unwrap();
+            store
+        });
+        make(&ours, &of(10), 10);
+        make(&theirs, &of(20), 20);
+        make(&theirs, &of(30), 30);
+        make(&ours, &of(4_000), 4_000);
+        fs::write(of(50), b"").unwrap();
+        let mut own = ours.own_snapshots(&folder).unwrap();
+        assert_eq!(own.newest(at(100)).unwrap(), Some(at(10)));
+        assert_eq!(own.newest(at(4_000)).unwrap(), Some(at(4_000)));
+        assert_eq!(own.newest(at(9)).unwrap(), None);
+        make(&ours, &of(60), 60);
+        own.made(snapshot_name(at(60)));
+        assert_eq!(own.remove_oldest(1, at(100)).unwrap(), 1);
+        assert!(!of(10).exists() && of(60).exists() && of(4_000).exists());
+        assert_eq!(remove_oldest(&theirs, &folder, 1), 1);
+        assert_eq!(
+            names(&folder),
+            [4_000, 60, 50, 30].map(|it| snapshot_name(at(it)))
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ use self::write::ArchiveWriter;
 use super::StoreError;
 use super::catalog::CATALOG_FILE;
 #[cfg(feature = "web")]
-pub(crate) use folder::{remove_drafts, remove_oldest, snapshot_name, snapshots_in};
+pub(crate) use folder::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -66,6 +66,9 @@ pub struct Manifest {
     pub created_unix_milliseconds: i64,
     /// The program that wrote it, with its version.
     pub program: String,
+    /// Which data directory it is of, as 16 hexadecimal digits; `None` if that was not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_directory: Option<String>,
     /// The partitions, for people; what counts is the catalog.
     pub partitions: Vec<PartitionContents>,
     /// What follows, in order.
@@ -115,6 +118,7 @@ impl Manifest {
     /// A manifest of the version that this build writes.
     pub(super) fn new(
         created_unix_milliseconds: i64,
+        data_directory: Option<String>,
         partitions: Vec<PartitionContents>,
         files: Vec<ArchivedFile>,
     ) -> Manifest {
@@ -122,6 +126,7 @@ impl Manifest {
             version: VERSION,
             created_unix_milliseconds,
             program: format!("vultus {}", env!("CARGO_PKG_VERSION")),
+            data_directory,
             partitions,
             files,
         }

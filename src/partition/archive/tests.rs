@@ -30,7 +30,7 @@ fn manifest_of(files: &[(&str, Vec<u8>)]) -> Manifest {
         name: (*name).to_owned(),
         bytes: bytes.len() as u64,
     });
-    Manifest::new(CREATED, vec![partition], archived.collect())
+    Manifest::new(CREATED, None, vec![partition], archived.collect())
 }
 
 fn create(

@@ -224,7 +224,7 @@ fn snapshot_of(directory: &Path, damage_at: Option<usize>) -> Result<PathBuf, St
     write_archive(
         ArchiveDraft::create(&path, false)?,
         NOW,
-        Vec::new(),
+        (None, Vec::new()),
         &files,
         &mut |_, _| {},
     )?;

@@ -1,5 +1,6 @@
 //! Pictures: so many are looked at at once, the others wait for their turn.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ struct Shared {
 struct State {
     waiting: Waiting<Waiter>,
     running: usize,
+    /// Of each account that has any.
+    running_of: HashMap<Account, usize>,
     /// How long one picture took lately; zero before the first.
     seconds_per_picture: f64,
 }
@@ -197,9 +200,10 @@ impl Faces {
             let Some((account, (pictures, given))) = next else {
                 return;
             };
+            *state.running_of.entry(account.clone()).or_default() += 1;
             let turn = Turn {
                 faces: Some(self.clone()),
-                account,
+                account: account.clone(),
                 pictures,
                 began: None,
             };
@@ -207,7 +211,7 @@ impl Faces {
             if let Err(mut unwanted) = given.send(turn) {
                 // Whoever waited has left. It would wait for us to give itself back.
                 unwanted.faces = None;
-                state.running -= 1;
+                state.ended(&account);
             }
         }
     }
@@ -226,15 +230,26 @@ impl Faces {
         }
         let before = waiting.before(account, pictures as f64);
         let before = before.map(|(waiter, share)| waiter.pictures as f64 * share);
-        let cost = pictures as f64 + before.sum::<f64>();
-        count < workers.saturating_add(self.0.queue_max) && self.time(state, cost) <= self.0.wait
+        let before = before.sum::<f64>();
+        // Who has nothing here pays neither for what others have running, however long that takes, nor
+        // for what its own is thought to take because theirs did.
+        let is_new = waiting.cost_of(account) == 0.0 && !state.running_of.contains_key(account);
+        let time = match is_new {
+            true => self.time_of(state, before),
+            false => self.time(state, pictures as f64 + before),
+        };
+        count < workers.saturating_add(self.0.queue_max) && time <= self.0.wait
     }
 
     /// How long work that costs so much will take from now on.
     fn time(&self, state: &State, cost: f64) -> Duration {
         // Those that run are half done on average.
-        let ahead = cost + state.running as f64 / 2.0;
-        let seconds = ahead * state.seconds_per_picture / self.0.workers as f64;
+        self.time_of(state, cost + state.running as f64 / 2.0)
+    }
+
+    /// How long all workers together take for so much.
+    fn time_of(&self, state: &State, cost: f64) -> Duration {
+        let seconds = cost * state.seconds_per_picture / self.0.workers as f64;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
@@ -273,6 +288,17 @@ impl Waiter {
 }
 
 impl State {
+    /// Work that ran is over.
+    fn ended(&mut self, account: &Account) {
+        self.running -= 1;
+        if let Some(count) = self.running_of.get_mut(account) {
+            *count -= 1;
+            if *count == 0 {
+                self.running_of.remove(account);
+            }
+        }
+    }
+
     fn learn(&mut self, seconds: f64) {
         let known = self.seconds_per_picture;
         self.seconds_per_picture = if known == 0.0 {
@@ -306,7 +332,7 @@ impl Drop for Turn {
         if let Some(began) = self.began {
             state.learn(began.elapsed().as_secs_f64() / self.pictures.max(1) as f64);
         }
-        state.running -= 1;
+        state.ended(&self.account);
         faces.give_turns(&mut state);
     }
 }
@@ -404,6 +430,26 @@ mod tests {
         drop(running);
         drop(waiting);
         assert_eq!(promised.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_has_nothing_here_is_not_refused_for_what_others_have_running() {
+        let faces = Faces::new(2, 100, Duration::from_secs(1));
+        let slow = [held(&faces, "slow"), held(&faces, "slow")];
+        until_running(&faces, 2).await;
+        faces.state().seconds_per_picture = 3.0;
+        assert!(faces.check(&account("slow"), 1).is_err());
+        assert!(faces.check(&account("new"), 1).is_ok());
+        let new = held(&faces, "new");
+        until_waiting(&faces, 1).await;
+        assert!(
+            faces.check(&account("new"), 1).is_err(),
+            "it has something now"
+        );
+        drop((slow, new.0));
+        assert_eq!(new.1.await.unwrap(), Ok(()));
+        until_running(&faces, 0).await;
+        assert!(faces.state().running_of.is_empty());
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::time;
 
 use self::faces::Faces;
@@ -44,6 +45,12 @@ const CROWD_PICTURES: usize = 8;
 /// As many look something up at once.
 const SMALL_MAX: usize = 32;
 
+/// Long bodies that are read at once. A few kilobytes can be packed so that reading what they unpack to
+/// takes a processor for a second; all sockets must be heard meanwhile.
+const BODIES_MAX: usize = 2;
+/// Shorter ones are read where they arrive.
+const LONG_BODY_BYTES: usize = 64 << 10;
+
 /// All lanes.
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -51,6 +58,7 @@ pub(super) struct Lanes {
     searches: Searches,
     writes: Threads,
     small: Threads,
+    bodies: Threads,
 }
 
 /// How one lane is at this moment, and how long work waited on it.
@@ -97,7 +105,7 @@ pub(super) struct LaneLimits {
 impl LaneLimits {
     /// The most threads that work on all lanes, but for searches, which have their own.
     pub(super) fn threads_max(self) -> usize {
-        self.workers + WRITES_MAX + SMALL_MAX
+        self.workers + WRITES_MAX + SMALL_MAX + BODIES_MAX
     }
 }
 
@@ -112,6 +120,7 @@ impl Lanes {
             searches: Searches::new(searches, Instant::now),
             writes: Threads::new(WRITES_MAX),
             small: Threads::new(SMALL_MAX),
+            bodies: Threads::new(BODIES_MAX),
         }
     }
 
@@ -122,6 +131,7 @@ impl Lanes {
             self.searches.read("searches"),
             self.writes.read("writes"),
             self.small.read("small"),
+            self.bodies.read("bodies"),
         ]
     }
 
@@ -266,6 +276,20 @@ impl Lanes {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         self.writes.run(work).await
+    }
+
+    /// Reads a body of so many bytes, which has arrived: a long one elsewhere than where sockets are heard.
+    pub(super) async fn read_body<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        read: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        if bytes < LONG_BODY_BYTES {
+            return read.await;
+        }
+        // Nothing is waited for in it.
+        let work = || Handle::current().block_on(read);
+        self.bodies.run(work).await
     }
 
     /// Runs `work`, which looks something up.

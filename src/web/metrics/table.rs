@@ -179,7 +179,8 @@ pub(super) static METRICS: &[Metric] = &[
         kind: Gauge,
         labels: &["lane"],
         help: "Work that waits for its turn; `faces` are pictures and videos, `searches` identifications, \
-               `writes` changes, `small` what is looked up in a moment",
+               `writes` changes, `small` what is looked up in a moment, \
+               `bodies` long bodies that are read",
         read: |all, out| {
             for lane in &all.lanes {
                 out.count(&[lane.name], lane.waiting);

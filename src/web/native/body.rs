@@ -55,9 +55,9 @@ pub(super) const PICTURE_FAILURES: &[Code] = &[
 ];
 
 /// A body that samples come in.
-pub(super) trait CallBody: DeserializeOwned {
+pub(super) trait CallBody: DeserializeOwned + Send + 'static {
     /// All that is not a sample.
-    type Options;
+    type Options: Send + 'static;
 
     fn split(self) -> (GivenSamples, Self::Options);
 }
@@ -70,9 +70,19 @@ pub(super) async fn read<T: CallBody>(
     match &*bare_content_type(request.headers()) {
         "application/json" => {
             let (_, body) = receive::whole(state, request).await?;
-            Ok(json::object::<T>(&body)?.split())
+            let body_bytes = body.len();
+            let read = async move { json::object::<T>(&body).map(CallBody::split) };
+            state.lanes().read_body(body_bytes, read).await
         }
-        "multipart/form-data" => form::<T>(state, request).await,
+        "multipart/form-data" => {
+            let (parts, body) = receive::whole(state, request).await?;
+            let body_bytes = body.len();
+            let request = Request::from_parts(parts, Body::from(body));
+            state
+                .lanes()
+                .read_body(body_bytes, form::<T>(request))
+                .await
+        }
         _ => Err(Problem::new(
             Code::UnsupportedMediaType,
             "expected the content type `application/json` or `multipart/form-data`",
@@ -90,13 +100,8 @@ pub(super) fn bare_content_type(headers: &HeaderMap) -> String {
 
 /// Pictures are in fields called `picture`, embeddings in fields called `embedding`, and all else in
 /// fields that are called as they are in JSON.
-async fn form<T: CallBody>(
-    state: &AppState,
-    request: Request,
-) -> Result<(GivenSamples, T::Options), Problem> {
+async fn form<T: CallBody>(request: Request) -> Result<(GivenSamples, T::Options), Problem> {
     let broken = || Problem::malformed("the body is not well-formed multipart/form-data");
-    let (parts, body) = receive::whole(state, request).await?;
-    let request = Request::from_parts(parts, Body::from(body));
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|_rejection| broken())?;
     let (mut pictures, mut embeddings) = (GivenPictures::default(), GivenEmbeddings::default());

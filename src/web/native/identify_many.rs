@@ -40,6 +40,9 @@ use crate::types::{DIMENSION_MAX, Embedding, EmbeddingError, EncoderId, Labels, 
 const PROBES_MAX: usize = 10_000;
 /// So many are searched for at a time: by then a pass over memory is well shared.
 const PROBES_PER_QUESTION: usize = 64;
+/// Fewer probes where so many people could be in their answers, which wait in memory for whoever reads
+/// slowly.
+const MATCHES_PER_QUESTION: usize = 8 * 1024;
 /// While so many pieces are searched for, the next ones are made ready or sent.
 const QUESTIONS_AT_ONCE: usize = 2;
 /// A body that is longer is not read on the threads that serve sockets.
@@ -201,7 +204,7 @@ async fn identify_many(
         options,
         _room: asked.room,
     };
-    let pieces = pieces(asked.probes);
+    let pieces = pieces(asked.probes, options.limit);
     let lines = stream::iter(pieces)
         .map(move |(first, probes)| lines.clone().of(first, probes))
         .buffered(QUESTIONS_AT_ONCE);
@@ -209,10 +212,11 @@ async fn identify_many(
 }
 
 /// Probes some at a time, with the number of the first.
-fn pieces(probes: Vec<Embedding>) -> impl Iterator<Item = (usize, Vec<Embedding>)> {
+fn pieces(probes: Vec<Embedding>, limit: usize) -> impl Iterator<Item = (usize, Vec<Embedding>)> {
     let mut probes = probes.into_iter();
-    let firsts = (0..).step_by(PROBES_PER_QUESTION);
-    let piece = move |first| (first, probes.by_ref().take(PROBES_PER_QUESTION).collect());
+    let each = (MATCHES_PER_QUESTION / limit.max(1)).clamp(1, PROBES_PER_QUESTION);
+    let firsts = (0..).step_by(each);
+    let piece = move |first| (first, probes.by_ref().take(each).collect());
     firsts
         .map(piece)
         .take_while(|(_, piece): &(usize, Vec<Embedding>)| !piece.is_empty())

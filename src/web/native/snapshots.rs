@@ -21,6 +21,7 @@ use super::failures;
 use super::key::Key;
 use super::problem::{Code, Problem};
 use crate::access::Scope;
+use crate::access::ServerKey;
 use crate::partition::{StoreError, snapshot_name, snapshots_in};
 
 /// A snapshot in the directory of the service.
@@ -138,6 +139,8 @@ fn make(state: &AppState) -> Result<SnapshotAnswer, Problem> {
     let name = snapshot_name(created);
     let path = directory.join(&name);
     let store = state.engine().store();
+    // Without its key a snapshot is not whole.
+    ServerKey::good_for(store).map_err(|error| Problem::internal("to make a snapshot", &error))?;
     match store.snapshot_to(&path, false, created, &mut |_, _| {}) {
         // Two within a millisecond, or the clock was set back.
         Err(StoreError::Exists { .. }) => {

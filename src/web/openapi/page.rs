@@ -1,7 +1,9 @@
 //! The page that shows the description. It is part of the program, and asks nobody but the service.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -60,7 +62,7 @@ pub(super) fn without_slash() -> Response {
 
 /// One of the files of the page, or 404.
 pub(super) fn file(name: &str) -> Response {
-    let answer = |kind: &'static str, body: Vec<u8>| {
+    let answer = |kind: &'static str, body: Bytes| {
         let kind = HeaderValue::from_static(kind);
         let sniffing = HeaderName::from_static("x-content-type-options");
         let headers = [
@@ -78,8 +80,23 @@ pub(super) fn file(name: &str) -> Response {
         "favicon-32x32.png" => "image/png",
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    match utoipa_swagger_ui::serve(name, Arc::new(Config::default())) {
-        Ok(Some(file)) => answer(kind, file.bytes.into_owned()),
-        _ => StatusCode::NOT_FOUND.into_response(),
+    match UNPACKED.get(name) {
+        Some(file) => answer(kind, file.clone()),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
+
+/// The files that are packed in the program, unpacked once: whoever reads one slowly shares its memory
+/// with all others.
+static UNPACKED: LazyLock<HashMap<&'static str, Bytes>> = LazyLock::new(|| {
+    let names = [
+        "swagger-ui-bundle.js",
+        "swagger-ui.css",
+        "favicon-32x32.png",
+    ];
+    let unpacked = names.into_iter().filter_map(|name| {
+        let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default()));
+        Some((name, Bytes::from(file.ok()??.bytes.into_owned())))
+    });
+    unpacked.collect()
+});

@@ -87,7 +87,7 @@ async fn live_detection(
 ) -> Result<Response, Error> {
     let echo = parameters.echo("state");
     let received = direct::receive(&state, &client, 2, request).await?;
-    let named = received.named(["liveimage1", "liveimage2"]).await?;
+    let named = received.named(&state, ["liveimage1", "liveimage2"]).await?;
     direct::answer(&state, &client, 2, move |state| {
         let looks = named.0.map(|text| direct::look_at(state, text.as_deref()));
         let looks = looks.into_iter().collect::<Result<Vec<Look>, Error>>()?;

@@ -89,7 +89,7 @@ async fn photo_verify(
     let accuracy = accuracy(&parameters)?;
     let named = direct::receive(&state, &client, 3, request)
         .await?
-        .named(NAMES)
+        .named(&state, NAMES)
         .await?;
     direct::answer(&state, &client, 3, move |state| {
         let Named([first, second, photo]) = named;
@@ -145,7 +145,7 @@ async fn photo_verify_2(
     let echo = parameters.echo("state");
     let named = direct::receive(&state, &client, 2, request)
         .await?
-        .named(NAMES)
+        .named(&state, NAMES)
         .await?;
     // One live picture is enough, whichever of the two it is.
     let missing = |text: &Option<Vec<u8>>| text.as_deref().is_none_or(direct::is_missing);

@@ -311,6 +311,8 @@ fn what_is_no_certificate_with_its_key_is_refused_by_name() {
         (certificate.clone(), directory.join("none"), "No such file"),
         (directory.join("none"), key.clone(), "No such file"),
         (directory.to_owned(), key.clone(), "directory"),
+        ("/dev/zero".into(), key.clone(), "no plain file"),
+        (certificate.clone(), "/dev/zero".into(), "no plain file"),
         (file("empty", ""), key.clone(), "found none"),
         (certificate.clone(), file("empty", ""), "found none"),
         (key.clone(), certificate.clone(), "found none"),
