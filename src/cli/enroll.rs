@@ -12,14 +12,17 @@ use super::args::Enroll;
 use super::exit::Exit;
 use super::open;
 use super::output::{self, PathName};
-use super::pictures::{self, Found, Passed, PictureError};
+use super::pictures::{self, Found, Named, Passed, PictureError};
 use super::watch;
 use crate::config::Settings;
 use crate::engine::{Engine, TEMPLATES_PER_CLASS_MAX};
 use crate::face::Face;
 use crate::intake::Intake;
-use crate::partition::NewTemplate;
-use crate::types::{Bcid, ClassId, Clock, Embedding, EncoderId};
+use crate::partition::{NewTemplate, Whom};
+use crate::types::{ClassId, Clock, Embedding, EncoderId, PersonName, RecordChange};
+
+/// So many classes of one name are told.
+const SAME_NAME_SHOWN_MAX: usize = 10;
 
 /// What became of one picture.
 #[derive(Serialize)]
@@ -27,6 +30,9 @@ struct PictureReport<'a> {
     #[serde(flatten)]
     picture: PathName<'a>,
     class: i64,
+    /// What the person is called, where the folder says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     accepted: bool,
     /// How alike the pictures of the class and what it was enrolled with before are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,30 +60,31 @@ fn watch_folders(verb: &Enroll, settings: &Settings) -> anyhow::Result<Exit> {
     pictures::find_any(&verb.paths)?;
     let intake = open::intake(settings)?;
     output::say!("watching for pictures; Ctrl-C ends it");
-    let classes = RefCell::new(HashMap::new());
+    let classes = RefCell::new((HashMap::new(), Named::new()));
     let mut passed_before = Vec::new();
     let list = || {
         let any = pictures::find_any(&verb.paths)?;
         if any.pictures.is_empty() {
             return Ok(Vec::new());
         }
-        let Found { pictures, passed } = pictures_and_classes(verb)?;
+        let (Found { pictures, passed }, named) = pictures_and_classes(verb)?;
         passed.print_new(&mut passed_before);
         let paths = pictures.iter().map(|(path, _)| path.clone()).collect();
-        *classes.borrow_mut() = pictures.into_iter().collect();
+        *classes.borrow_mut() = (pictures.into_iter().collect(), named);
         Ok(paths)
     };
     let each = |new: &[PathBuf]| {
         let classes = classes.borrow();
         let pictures = new
             .iter()
-            .filter_map(|path| Some((path.clone(), *classes.get(path)?)));
+            .filter_map(|path| Some((path.clone(), *classes.0.get(path)?)));
         let found = Found {
             pictures: pictures.collect(),
             passed: Passed::default(),
         };
         // Only for a moment: others may want the data directory, too.
         let holder = admin::holder(settings, open::engine)?;
+        let found = (found, classes.1.clone());
         enroll_found(verb, settings, &holder, &intake, found)?;
         Ok(())
     };
@@ -89,10 +96,17 @@ fn enroll_found(
     settings: &Settings,
     holder: &Holder,
     intake: &Intake,
-    found: Found<(PathBuf, ClassId)>,
+    (found, mut named): (Found<(PathBuf, ClassId)>, Named),
 ) -> anyhow::Result<Exit> {
     let Found { pictures, passed } = found;
-    let (paths, classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
+    let (paths, mut classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
+    match holder {
+        Holder::Own(engine) => meet_known(verb, engine, &mut named, &mut classes)?,
+        Holder::Service(_) => {
+            let engine = open::reading_engine(settings)?;
+            meet_known(verb, &engine, &mut named, &mut classes)?;
+        }
+    }
     let mut found = match (&verb.face_box, &paths[..]) {
         (None, _) => pictures::only_faces(intake, settings.threads, &paths),
         (Some(bounds), [path]) => {
@@ -125,8 +139,15 @@ fn enroll_found(
             templates.entry(*class).or_default().push(template);
         }
     }
-    let kept = enroll(verb, holder, intake.encoder(), &templates)?;
-    report(verb, &paths, &classes, &found, &likeness)?;
+    let kept = enroll(
+        verb,
+        holder,
+        intake.encoder(),
+        &templates,
+        &mut named,
+        &mut classes,
+    )?;
+    report(verb, (&paths, &classes), &found, &likeness, &named)?;
     tell_passed(verb, &passed)?;
     let accepted = found.iter().filter(|face| face.is_ok()).count();
     let pictures = output::count(found.len(), "picture", "pictures");
@@ -141,6 +162,58 @@ fn enroll_found(
     } else {
         Exit::No
     })
+}
+
+/// Puts the classes of people whose name is known in the place of those that stand for them.
+///
+/// # Errors
+///
+/// If several people have such a name, or two folders are then of one class.
+fn meet_known(
+    verb: &Enroll,
+    engine: &Engine,
+    named: &mut Named,
+    classes: &mut [ClassId],
+) -> anyhow::Result<()> {
+    let Some(gallery) = engine.enrolled(&verb.partition)? else {
+        return Ok(());
+    };
+    for (place, name) in named.clone() {
+        let known = gallery.named(name.as_str(), SAME_NAME_SHOWN_MAX)?;
+        let class = match known[..] {
+            [] => continue,
+            [class] => class,
+            _ => {
+                let known: Vec<String> = known.iter().map(ClassId::to_string).collect();
+                bail!(
+                    "several people in {} are called `{}`: classes {}; name the folder by the number of one",
+                    verb.partition,
+                    name.as_str(),
+                    known.join(", ")
+                );
+            }
+        };
+        if classes.contains(&class) {
+            bail!(
+                "`{}` is class {class} of {}, and so is another folder: put the pictures of one person into \
+                 one folder",
+                name.as_str(),
+                verb.partition
+            );
+        }
+        take_place(place, class, named, classes);
+    }
+    Ok(())
+}
+
+/// Puts a class in the place of one that stands for it.
+fn take_place(place: ClassId, class: ClassId, named: &mut Named, classes: &mut [ClassId]) {
+    for of in classes.iter_mut().filter(|of| **of == place) {
+        *of = class;
+    }
+    if let Some(name) = named.remove(&place) {
+        named.insert(class, name);
+    }
 }
 
 /// How alike the new pictures of each class are to what it was enrolled with before, where it was.
@@ -230,21 +303,40 @@ fn enroll(
     holder: &Holder,
     encoder: &EncoderId,
     templates: &BTreeMap<ClassId, Vec<NewTemplate>>,
+    named: &mut Named,
+    classes: &mut [ClassId],
 ) -> anyhow::Result<Kept> {
     let (now, mut kept) = (Clock::System.now(), Kept::default());
-    for (class, templates) in templates {
-        let bcid = Bcid::new(verb.partition.clone(), *class);
-        let enrolled = match holder {
+    for (place, templates) in templates {
+        let class = (!pictures::is_stand_in(*place)).then_some(*place);
+        // Whoever is known keeps the name as it is written.
+        let name = named.get(place).filter(|_| class.is_none()).cloned();
+        let (partition, replaces) = (&verb.partition, verb.replace);
+        let (class, enrolled) = match holder {
             Holder::Service(service) => {
-                let enrolled = service.enroll(&bcid, encoder, templates, verb.replace);
-                enrolled
-                    .with_context(|| format!("enrolling {bcid}; those before it are enrolled"))?
+                let whom = (partition, class, name.as_ref());
+                let enrolled = service.enroll(whom, encoder, templates, replaces);
+                enrolled.with_context(|| match class {
+                    Some(class) => {
+                        format!("enrolling {partition}.{class}; those before it are enrolled")
+                    }
+                    None => "enrolling somebody new; those before are enrolled".to_owned(),
+                })?
             }
-            Holder::Own(engine) if verb.replace => {
-                engine.replace(&bcid, encoder, templates, now)?
+            Holder::Own(engine) => {
+                let whom = (partition, class.map_or(Whom::New, Whom::Class));
+                let record = RecordChange {
+                    name: name.map(Some),
+                    ..RecordChange::default()
+                };
+                let person =
+                    engine.enroll_person(whom, encoder, templates, replaces, record, now)?;
+                (person.class, person.enrolled)
             }
-            Holder::Own(engine) => engine.enroll(&bcid, encoder, templates, now)?,
         };
+        if class != *place {
+            take_place(*place, class, named, classes);
+        }
         kept.added += enrolled.added;
         kept.known += enrolled.known;
         // What was to be replaced does not give way.
@@ -253,16 +345,22 @@ fn enroll(
     Ok(kept)
 }
 
-fn pictures_and_classes(verb: &Enroll) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
-    let Some(class) = verb.class else {
-        return pictures::find_classes(&verb.paths);
+fn pictures_and_classes(verb: &Enroll) -> anyhow::Result<(Found<(PathBuf, ClassId)>, Named)> {
+    let (class, named) = match (verb.class, &verb.name) {
+        (Some(class), _) => (class, Named::new()),
+        (None, Some(name)) => (
+            pictures::stand_in(0),
+            Named::from([(pictures::stand_in(0), name.clone())]),
+        ),
+        (None, None) => return pictures::find_people(&verb.paths),
     };
     let Found { pictures, passed } = pictures::find_of_one(&verb.paths)?;
     let pictures = pictures.into_iter().map(|picture| (picture, class));
-    Ok(Found {
+    let found = Found {
         pictures: pictures.collect(),
         passed,
-    })
+    };
+    Ok((found, named))
 }
 
 fn tell_passed(verb: &Enroll, passed: &Passed) -> anyhow::Result<()> {
@@ -275,15 +373,18 @@ fn tell_passed(verb: &Enroll, passed: &Passed) -> anyhow::Result<()> {
 
 fn report(
     verb: &Enroll,
-    paths: &[PathBuf],
-    classes: &[ClassId],
+    (paths, classes): (&[PathBuf], &[ClassId]),
     found: &[Result<Face, PictureError>],
     likeness: &Likeness,
+    named: &Named,
 ) -> anyhow::Result<()> {
     for ((path, class), face) in paths.iter().zip(classes).zip(found) {
         if verb.json {
             let similarity = likeness.get(class).copied();
-            output::json_line(&picture_report(path, *class, similarity, face))?;
+            let name = named.get(class).map(PersonName::as_str);
+            let mut report = picture_report(path, *class, similarity, face);
+            report.name = name;
+            output::json_line(&report)?;
         } else if let Err(refusal) = face {
             output::tell!("refused `{}`: {refusal}", path.display());
         }
@@ -307,6 +408,7 @@ fn picture_report<'a>(
     PictureReport {
         picture: PathName::new("picture", path),
         class: class.0,
+        name: None,
         accepted: face.is_ok(),
         similarity_to_class,
         quality,

@@ -41,6 +41,8 @@ mod cli_load;
 #[cfg(all(feature = "web", unix))]
 mod cli_log;
 #[cfg(feature = "web")]
+mod cli_people;
+#[cfg(feature = "web")]
 mod cli_probes;
 #[cfg(feature = "web")]
 mod cli_settings;

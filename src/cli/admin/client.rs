@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
 use crate::exchange::{Existing, Job, Source};
 use crate::partition::{Enrolled, NewTemplate};
-use crate::types::{Bcid, EncoderId, PartitionId};
+use crate::types::{ClassId, EncoderId, PartitionId, PersonName};
 
 /// Who has a data directory open to change it.
 pub(in crate::cli) enum Holder {
@@ -89,18 +89,19 @@ impl Remote {
         }
     }
 
-    /// Has the service enrol a class: [`Engine::enroll`], or [`Engine::replace`].
+    /// Has the service enrol a class, or somebody new of a name: [`Engine::enroll_person`]. Returns the
+    /// class, too.
     ///
     /// # Errors
     ///
     /// As there, or if the service does not say whether it is done.
     pub(in crate::cli) fn enroll(
         &self,
-        bcid: &Bcid,
+        (partition, class, name): (&PartitionId, Option<ClassId>, Option<&PersonName>),
         encoder: &EncoderId,
         templates: &[NewTemplate],
         replace: bool,
-    ) -> anyhow::Result<Enrolled> {
+    ) -> anyhow::Result<(ClassId, Enrolled)> {
         let template = |new: &NewTemplate| Template {
             value_bits: new
                 .embedding
@@ -111,18 +112,21 @@ impl Remote {
             quality_bits: new.quality.to_bits(),
         };
         let enrolled: EnrolledClass = self.answer(&Ask::Enroll(Enroll {
-            partition: bcid.partition.to_string(),
-            class: bcid.class.0,
+            partition: partition.to_string(),
+            class: class.map(|class| class.0),
+            name: name.map(|name| name.as_str().to_owned()),
             encoder: encoder.clone(),
             replace,
             templates: templates.iter().map(template).collect(),
         }))?;
-        Ok(Enrolled {
+        let class = ClassId(enrolled.class);
+        let enrolled = Enrolled {
             added: enrolled.added,
             known: enrolled.known,
             removed: enrolled.removed,
             templates: enrolled.templates,
-        })
+        };
+        Ok((class, enrolled))
     }
 
     /// Has the service import what this process reads: [`Engine::import`], with the same meaning of

@@ -22,14 +22,14 @@ use super::socket;
 use super::wire::{
     self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, Kind, Request, Run,
 };
-use crate::cli::args::{self, Arguments, Gallery, Key, Verb};
+use crate::cli::args::{self, Arguments, Gallery, Key, People, Verb};
 use crate::cli::away::{self, Away, Channel};
 use crate::cli::exit::Exit;
-use crate::cli::{app, gallery, key};
+use crate::cli::{app, gallery, key, people};
 use crate::engine::ImportOptions;
 use crate::exchange::Existing;
-use crate::partition::{MaintenanceOptions, NewTemplate, Pace};
-use crate::types::{Bcid, ClassId, Clock, Embedding, PartitionId};
+use crate::partition::{MaintenanceOptions, NewTemplate, Pace, Whom};
+use crate::types::{ClassId, Clock, Embedding, PartitionId, RecordChange};
 
 /// The most commands at a time. There are people behind them, or a script.
 const COMMANDS_MAX: usize = 32;
@@ -216,8 +216,8 @@ impl Shared {
                 Ok((Kind::Exit, vec![exit as u8]))
             }
             Ask::Enroll(enroll) => {
-                let class = format!("{}.{}", enroll.partition, enroll.class);
                 let enrolled = told(self.enroll(&enroll), user, "enroll")?;
+                let class = format!("{}.{}", enroll.partition, enrolled.class);
                 tracing::info!(user, class, "enrolled for a command");
                 json(&enrolled)
             }
@@ -267,7 +267,14 @@ impl Shared {
 
     fn enroll(&self, ask: &Enroll) -> anyhow::Result<EnrolledClass> {
         let partition: PartitionId = ask.partition.parse()?;
-        let bcid = Bcid::new(partition, ClassId(ask.class));
+        let whom = ask
+            .class
+            .map_or(Whom::New, |class| Whom::Class(ClassId(class)));
+        let name = ask.name.as_deref().map(str::parse).transpose()?;
+        let record = RecordChange {
+            name: name.map(Some),
+            ..RecordChange::default()
+        };
         let mut templates = Vec::with_capacity(ask.templates.len());
         for template in &ask.templates {
             let values = template.value_bits.iter().copied().map(f32::from_bits);
@@ -277,11 +284,12 @@ impl Shared {
             });
         }
         let (engine, now) = (&self.context.engine, Clock::System.now());
-        let enrolled = match ask.replace {
-            true => engine.replace(&bcid, &ask.encoder, &templates, now)?,
-            false => engine.enroll(&bcid, &ask.encoder, &templates, now)?,
-        };
+        let place = (&partition, whom);
+        let person =
+            engine.enroll_person(place, &ask.encoder, &templates, ask.replace, record, now)?;
+        let enrolled = person.enrolled;
         Ok(EnrolledClass {
+            class: person.class.0,
             added: enrolled.added,
             known: enrolled.known,
             removed: enrolled.removed,
@@ -351,6 +359,8 @@ fn carry_out(verb: &Verb, run: &Run, context: &Context, pace: &Pace) -> anyhow::
         Verb::Key(Key::Revoke(verb)) => key::revoke(verb, &context.engine),
         Verb::Gallery(Gallery::Erase(verb)) => gallery::erase(verb, &context.engine, pace),
         Verb::Gallery(Gallery::Compact(verb)) => gallery::compact(verb, &context.engine, pace),
+        Verb::People(People::Expire(verb)) => people::expire(verb, &context.engine, pace),
+        Verb::People(verb) => people::change(verb, run.input.as_deref(), &context.engine, pace),
         _ => bail!("this cannot be done while the service runs: stop it first"),
     }
 }

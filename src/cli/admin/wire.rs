@@ -87,7 +87,10 @@ pub(super) struct Run {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Enroll {
     pub(super) partition: String,
-    pub(super) class: i64,
+    /// That of somebody new, which the gallery chooses, if it is missing.
+    pub(super) class: Option<i64>,
+    /// What the person is called.
+    pub(super) name: Option<String>,
     pub(super) encoder: EncoderId,
     /// Whether those of before go.
     pub(super) replace: bool,
@@ -104,6 +107,7 @@ pub(super) struct Template {
 /// What enrolling did.
 #[derive(Serialize, Deserialize)]
 pub(super) struct EnrolledClass {
+    pub(super) class: i64,
     pub(super) added: usize,
     pub(super) known: usize,
     pub(super) removed: usize,

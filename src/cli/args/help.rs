@@ -181,6 +181,104 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "people list",
+        [
+            ("Everybody", "vultus people list --partition bws.1"),
+            (
+                "Those of a site whose names begin so",
+                "vultus people list --partition bws.1 --label site:berlin --name-prefix Ad",
+            ),
+        ],
+    ),
+    (
+        "people show",
+        [
+            (
+                "By name",
+                "vultus people show --partition bws.1 'Ada Lovelace'",
+            ),
+            (
+                "By the number of the class, as JSON",
+                "vultus people show --partition bws.1 17 --json",
+            ),
+        ],
+    ),
+    (
+        "people rename",
+        [
+            (
+                "Another name",
+                "vultus people rename --partition bws.1 'Ada Byron' 'Ada Lovelace'",
+            ),
+            (
+                "A first name",
+                "vultus people rename --partition bws.1 17 'Ada Lovelace'",
+            ),
+        ],
+    ),
+    (
+        "people merge",
+        [
+            (
+                "Somebody who was enrolled twice",
+                "vultus people merge --partition bws.1 17 23",
+            ),
+            (
+                "By name",
+                "vultus people merge --partition bws.1 'Ada Lovelace' 'A. Lovelace'",
+            ),
+        ],
+    ),
+    (
+        "people remove",
+        [
+            (
+                "One person",
+                "vultus people remove --partition bws.1 'Ada Lovelace'",
+            ),
+            (
+                "Several, as JSON",
+                "vultus people remove --partition bws.1 17 23 --json",
+            ),
+        ],
+    ),
+    (
+        "people import",
+        [
+            (
+                "Names from a table",
+                "vultus people import --partition bws.1 staff.csv",
+            ),
+            (
+                "From another program",
+                "export-staff | vultus people import --partition bws.1 -",
+            ),
+        ],
+    ),
+    (
+        "people export",
+        [
+            (
+                "As a table",
+                "vultus people export --partition bws.1 staff.csv",
+            ),
+            (
+                "As lines of JSON, in the place of a file",
+                "vultus people export --partition bws.1 staff.jsonl --overwrite",
+            ),
+        ],
+    ),
+    (
+        "people expire",
+        [
+            ("Whose time is over?", "vultus people expire --dry-run"),
+            (
+                "Delete them from one gallery",
+                "vultus people expire --partition bws.1",
+            ),
+        ],
+    ),
+    (
         "people suggest",
         [
             (

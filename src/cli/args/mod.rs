@@ -25,13 +25,16 @@ pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKe
 pub(in crate::cli) use self::load::{CallKind, Load, Secret, Url};
 pub(in crate::cli) use self::mistakes::explain;
 use self::parse::{cosine, rate, whole};
-pub(in crate::cli) use self::people::{People, Suggest};
+pub(in crate::cli) use self::people::{
+    ExpirePeople, ExportPeople, ImportPeople, ListPeople, MergePeople, People, RemovePeople,
+    RenamePerson, ShowPerson, Suggest,
+};
 pub(in crate::cli) use self::pictures::{Compare, Detect, Embed};
 pub(in crate::cli) use self::settings::typed;
 use crate::access::AppId;
 use crate::exchange::Existing;
 use crate::face::Bounds;
-use crate::types::{ClassId, PartitionId, StorageName};
+use crate::types::{ClassId, Label, PartitionId, PersonName, StorageName};
 
 /// Who is this? Enrol people, then show a new picture: Vultus lists the enrolled people it most
 /// likely shows, best first.
@@ -149,10 +152,12 @@ pub(in crate::cli) enum App {
 
 /// Enrol people from pictures
 ///
-/// A folder is read as a folder of class folders: the number in the name of each (`17`, `anna17`,
-/// `id-17`) is the class, and every picture in it and below it becomes a template. Two folders of
-/// one class are an error. With --class, all pictures named are of one person, and a folder may have
-/// no folders of pictures in it. A class keeps ten templates.
+/// A folder is read as a folder of people's folders: every picture in each and below it becomes a
+/// template. A folder is named after a person (`Ada Lovelace`): whoever has that name gets the
+/// pictures, and somebody new is enrolled under it with a number that the gallery chooses. Or its
+/// name has the number of the class (`17`, `anna17`, `id-17`); beside names only a number alone is
+/// one. Two folders of one person are an error. With --class or --name, all pictures named are of
+/// one person, and a folder may have no folders of pictures in it. A class keeps ten templates.
 ///
 /// The exit code is 0 if every picture is enrolled, 1 if one was refused or something was passed
 /// over that somebody would have expected to be taken (HEIC, a picture beside the class folders), 2
@@ -165,16 +170,19 @@ pub(in crate::cli) struct Enroll {
     /// The gallery, such as bws.1
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
-    /// The person that all pictures show
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    /// The person that all pictures show, by the number of the class
+    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "whose")]
     pub(in crate::cli) class: Option<ClassId>,
+    /// The person that all pictures show, by name: somebody new if nobody has it
+    #[arg(long, value_name = "NAME", group = "whose")]
+    pub(in crate::cli) name: Option<PersonName>,
     /// Which face of the picture, where it shows several: left,top,width,height in pixels, as
     /// `vultus detect` tells them. The face that it overlaps most is enrolled
     #[arg(
         long = "box",
         value_name = "BOX",
         allow_hyphen_values = true,
-        requires = "class"
+        requires = "whose"
     )]
     pub(in crate::cli) face_box: Option<Bounds>,
     /// Replace the templates of a person instead of adding to them
@@ -243,6 +251,9 @@ pub(in crate::cli) struct Identify {
     /// is known for the encoder]
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true, value_parser = cosine)]
     pub(in crate::cli) threshold: Option<f64>,
+    /// Look for those alone who have this label, such as site:berlin; may be given more than once
+    #[arg(long, value_name = "KEY:VALUE")]
+    pub(in crate::cli) label: Vec<Label>,
     /// List the most alike, however little alike they are
     #[arg(long, conflicts_with = "threshold")]
     pub(in crate::cli) all: bool,

@@ -13,9 +13,9 @@ use super::args::Identify;
 use super::exit::Exit;
 use super::open;
 use crate::config::Settings;
-use crate::engine::IdentifyOptions;
+use crate::engine::{Gallery, IdentifyOptions};
 use crate::face::{FacePipeline, ScoreMap};
-use crate::types::{EncoderId, PartitionId};
+use crate::types::{EncoderId, Labels, PartitionId, RecordError};
 
 pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
@@ -45,6 +45,12 @@ impl Known {
             scores: profile.score_map(),
         }))
     }
+}
+
+/// Those who are looked for: all, or those with labels.
+fn among(verb: &Identify, gallery: &Gallery) -> anyhow::Result<Gallery> {
+    let labels = verb.label.iter().cloned();
+    Ok(gallery.among(labels.collect::<Result<Labels, RecordError>>()?))
 }
 
 /// What is asked: with the threshold that was typed, else with the one that is known.

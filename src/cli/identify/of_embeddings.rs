@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::answer::Printing;
-use super::{Known, options};
+use super::{Known, among, options};
 use crate::cli::args::Identify;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
@@ -19,7 +19,7 @@ pub(super) fn run(
     engine: &Engine,
     path: &Path,
 ) -> anyhow::Result<Exit> {
-    let gallery = open::gallery(engine, &verb.partition)?;
+    let gallery = among(verb, &open::gallery(engine, &verb.partition)?)?;
     let known = Known::of(gallery.encoder(), &verb.partition, settings)?;
     let options = options(verb, known.as_ref());
     let names = SourceOptions {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::annotate::Annotating;
 use super::answer::{Answer, Person, Printing};
 use super::groups::{self, Answered, AnsweredFace};
-use super::{Known, options};
+use super::{Known, among, options};
 use crate::cli::args::Identify;
 use crate::cli::exit::Exit;
 use crate::cli::open;
@@ -85,6 +85,7 @@ impl<'a> Asking<'a> {
         intake: &'a Intake,
     ) -> anyhow::Result<Asking<'a>> {
         let gallery = open::gallery_of(engine, &verb.partition, intake.encoder())?;
+        let gallery = among(verb, &gallery)?;
         let known = Known::of(intake.encoder(), &verb.partition, settings)?;
         let options = options(verb, known.as_ref());
         Ok(Asking {

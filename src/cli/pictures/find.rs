@@ -10,9 +10,10 @@ use anyhow::{Context, anyhow, bail};
 use super::look::is_stdin;
 use super::names::class_of;
 use super::passed::{Passed, Why};
+use super::stand_in::{Named, stand_in};
 use super::walk::{Listing, Walk};
 use crate::cli::output;
-use crate::types::ClassId;
+use crate::types::{ClassId, PersonName};
 
 /// What an error names of many.
 const NAMED_MAX: usize = 3;
@@ -100,6 +101,27 @@ pub(in crate::cli) fn find_of_one(paths: &[PathBuf]) -> anyhow::Result<Found<Pat
 /// If a path is no folder or has no class folders, the name of one gives no class, or two give the
 /// same: nobody knows whether these are one person.
 pub(in crate::cli) fn find_classes(paths: &[PathBuf]) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
+    find_whose(paths, None)
+}
+
+/// As [`find_classes`], of folders that are named after people, too. Those stand for a class each that
+/// nobody has ([`is_stand_in`]), with the name in what is returned beside.
+///
+/// # Errors
+///
+/// As [`find_classes`], if a name is none, or if it is not clear whether one is a number or a name.
+pub(in crate::cli) fn find_people(
+    paths: &[PathBuf],
+) -> anyhow::Result<(Found<(PathBuf, ClassId)>, Named)> {
+    let mut named = Named::new();
+    let found = find_whose(paths, Some(&mut named))?;
+    Ok((found, named))
+}
+
+fn find_whose(
+    paths: &[PathBuf],
+    named: Option<&mut Named>,
+) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
     let mut walk = Walk::new();
     let mut folders = Vec::new();
     for path in paths {
@@ -108,13 +130,21 @@ pub(in crate::cli) fn find_classes(paths: &[PathBuf]) -> anyhow::Result<Found<(P
                 folders.extend(class_folders(path, &mut walk)?);
             }
             Some(false) => bail!(
-                "whom does `{}` show? name the person with --class",
+                "whom does `{}` show? name the person with --class, or with --name of `vultus enroll`",
                 path.display()
             ),
             _ => {}
         }
     }
-    let classes = classes_of(&folders, &mut walk)?;
+    let mut none = Named::new();
+    let named = match named {
+        Some(named) => {
+            *named = names_of(&folders)?;
+            named
+        }
+        None => &mut none,
+    };
+    let classes = classes_of(&folders, named, &mut walk)?;
     let mut pictures = Vec::new();
     for (folder, class) in classes {
         let below = walk.below(folder, Some(class));
@@ -146,14 +176,24 @@ fn class_folders(path: &Path, walk: &mut Walk) -> anyhow::Result<Vec<PathBuf>> {
 /// never taken for that of another through a link.
 fn classes_of<'a>(
     folders: &'a [PathBuf],
+    named: &Named,
     walk: &mut Walk,
 ) -> anyhow::Result<Vec<(&'a PathBuf, ClassId)>> {
-    let class = |folder: &PathBuf| class_of(folder.file_name().unwrap_or_default());
+    let class = |folder: &PathBuf| {
+        let number = class_of(folder.file_name().unwrap_or_default());
+        number.or_else(|| {
+            let place = folders.iter().position(|other| other == folder)?;
+            named
+                .contains_key(&stand_in(place))
+                .then(|| stand_in(place))
+        })
+    };
     let nameless: Vec<&PathBuf> = folders.iter().filter(|it| class(it).is_none()).collect();
     if !nameless.is_empty() {
         bail!(
             "which class is {}? the name of a class folder is its number, alone (`17`) or behind letters \
-             (`anna17`, `id-17`, `s_17`); pictures of any class, a negative one, too, are enrolled with \
+             (`anna17`, `id-17`, `s_17`), and `vultus enroll` also takes names of people (`Ada Lovelace`); \
+             pictures of any class, a negative one, too, are enrolled with \
              --class",
             listed(&nameless)
         );
@@ -180,6 +220,56 @@ fn classes_of<'a>(
         all.push((folder, class));
     }
     Ok(all)
+}
+
+/// The names of the folders that give no class.
+fn names_of(folders: &[PathBuf]) -> anyhow::Result<Named> {
+    let mut named = Named::new();
+    let mut places: BTreeMap<String, &PathBuf> = BTreeMap::new();
+    for (place, folder) in folders.iter().enumerate() {
+        let text = folder.file_name().unwrap_or_default();
+        // What has no letter is a number that went wrong, such as `-2`, and nobody's name.
+        let has_letter = text.to_string_lossy().contains(char::is_alphabetic);
+        if class_of(text).is_some() || !has_letter {
+            continue;
+        }
+        let text = text.to_str().with_context(|| {
+            format!(
+                "the name of `{}` is no text, so it is nobody's",
+                folder.display()
+            )
+        })?;
+        let name: PersonName = text
+            .parse()
+            .with_context(|| format!("`{}` is not named after a person", folder.display()))?;
+        if let Some(other) = places.insert(name.folded().to_owned(), folder) {
+            bail!(
+                "`{}` and `{}` are named after the same person: are they one? put the pictures of one into \
+                 one folder, or name the folders by the numbers of their classes",
+                other.display(),
+                folder.display()
+            );
+        }
+        named.insert(stand_in(place), name);
+    }
+    // Beside names `Louis14` may be one, too, and nobody must become class 14 unasked.
+    let is_plain = |folder: &&PathBuf| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let has_class = |folder: &&PathBuf| class_of(folder.file_name().unwrap_or_default()).is_some();
+    let unclear = folders.iter().filter(has_class).filter(|it| !is_plain(it));
+    let unclear: Vec<&PathBuf> = unclear.collect();
+    if let (Some(place), false) = (named.keys().next(), unclear.is_empty()) {
+        let index = usize::try_from(place.0.wrapping_sub(i64::MIN)).unwrap_or_default();
+        bail!(
+            "is {} a name, or the number of a class, beside a name such as {}? name a class by its number \
+             alone (`14`), and a person with a blank (`Louis 14`), or enrol them by themselves",
+            listed(&unclear),
+            listed(&folders[index..=index])
+        );
+    }
+    Ok(named)
 }
 
 /// Whether a path that was named is a folder. None if it is passed over: what is not there at all

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::stand_in::is_stand_in;
 use crate::cli::args::Faces;
 use crate::cli::{output, parallel};
 use crate::face::{Bounds, Face};
@@ -23,13 +24,21 @@ pub(in crate::cli) enum PictureError {
     Unreadable(std::io::Error),
     #[error(transparent)]
     Intake(#[from] IntakeError),
-    #[error("it does not look like the person of the other pictures of class {0}")]
+    #[error("it does not look like the person of the other pictures of {}", whose(*.0))]
     OtherPerson(ClassId),
     #[error(
         "the new pictures do not look like those that class {class} was enrolled with before \
          (similarity {similarity:.2})"
     )]
     UnlikeClass { class: ClassId, similarity: f64 },
+}
+
+/// A class in a sentence.
+fn whose(class: ClassId) -> String {
+    match is_stand_in(class) {
+        true => "that name".to_owned(),
+        false => format!("class {class}"),
+    }
 }
 
 impl From<std::io::Error> for PictureError {

@@ -9,6 +9,7 @@
 //! paths -> find          all pictures below
 //!       -> find_of_one   all pictures of one person: a folder of folders is refused
 //!       -> find_classes  the pictures of class folders, with their classes
+//!       -> find_people   the same, of folders that are named after people, too
 //!       -> Walk          folder by folder, for a form of one's own
 //! path  -> look          the only face
 //!       -> crowd         everybody
@@ -21,11 +22,15 @@ mod fit;
 mod look;
 mod names;
 mod passed;
+mod stand_in;
 mod walk;
 
-pub(super) use self::find::{Found, check_stdin, find, find_any, find_classes, find_of_one};
+pub(super) use self::find::{
+    Found, check_stdin, find, find_any, find_classes, find_of_one, find_people,
+};
 pub(super) use self::fit::{of_classes, refuse_unfit};
 pub(super) use self::look::{JsonBox, PictureError, crowd, faces, look, look_within, only_faces};
 pub(super) use self::names::composed;
 pub(super) use self::passed::{Passed, Why};
+pub(super) use self::stand_in::{Named, is_stand_in, stand_in};
 pub(super) use self::walk::Walk;

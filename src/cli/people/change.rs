@@ -1,0 +1,168 @@
+//! `vultus people rename`, `merge`, `remove` and `import`: by this process, or by the service that has
+//! the data directory.
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use crate::cli::admin::{self, Holder};
+use crate::cli::args::{ImportPeople, MergePeople, People, RemovePeople, RenamePerson};
+use crate::cli::exit::Exit;
+use crate::cli::people::file;
+use crate::cli::people::whom::class_of;
+use crate::cli::{open, output};
+use crate::config::Settings;
+use crate::engine::{Engine, Gallery};
+use crate::partition::{Erased, Pace};
+use crate::types::{ClassId, RecordChange};
+
+/// So many refusals are told one by one.
+const TOLD_MAX: usize = 20;
+
+#[derive(Serialize)]
+struct RemovedPerson {
+    class: i64,
+    #[serde(flatten)]
+    erased: Erased,
+}
+
+pub(super) fn run(
+    verb: &People,
+    input: Option<String>,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
+    match admin::holder(settings, open::existing_engine)? {
+        Holder::Own(engine) => carry_out(verb, input.as_deref(), &engine, &Pace::unlimited()),
+        Holder::Service(service) => service.run(input),
+    }
+}
+
+/// Does it, at this pace.
+pub(in crate::cli) fn carry_out(
+    verb: &People,
+    input: Option<&str>,
+    engine: &Engine,
+    pace: &Pace,
+) -> anyhow::Result<Exit> {
+    match verb {
+        People::Rename(verb) => rename(verb, engine),
+        People::Merge(verb) => merge(verb, engine),
+        People::Remove(verb) => remove(verb, engine, pace),
+        People::Import(verb) => import(verb, input, engine),
+        _ => bail!("this is not done by a service"),
+    }
+}
+
+fn rename(verb: &RenamePerson, engine: &Engine) -> anyhow::Result<Exit> {
+    let gallery = open::gallery(engine, &verb.partition)?;
+    let class = class_of(&gallery, &verb.person)?;
+    let change = RecordChange {
+        name: Some(Some(verb.name.parse()?)),
+        ..RecordChange::default()
+    };
+    gallery.change_record(class, change)?;
+    let others = gallery.named(&verb.name, 100)?.len() - 1;
+    output::say!("class {class} of {} has another name now", verb.partition);
+    if others > 0 {
+        let others = output::count(others, "other person has", "other people have");
+        output::say!("{others} the same name");
+    }
+    Ok(Exit::Success)
+}
+
+fn merge(verb: &MergePeople, engine: &Engine) -> anyhow::Result<Exit> {
+    let gallery = open::gallery(engine, &verb.partition)?;
+    let (into, from) = (
+        class_of(&gallery, &verb.into)?,
+        class_of(&gallery, &verb.from)?,
+    );
+    let merged = gallery.merge(into, from)?;
+    let templates = output::count(merged.templates, "template", "templates");
+    output::say!(
+        "classes {into} and {from} of {} are class {into} now, with {templates}",
+        verb.partition
+    );
+    Ok(Exit::Success)
+}
+
+fn remove(verb: &RemovePeople, engine: &Engine, pace: &Pace) -> anyhow::Result<Exit> {
+    let gallery = open::gallery(engine, &verb.partition)?;
+    let partition = open::partition(engine, &verb.partition)?;
+    // All are found before the first goes.
+    let classes = verb.person.iter().map(|person| class_of(&gallery, person));
+    let classes: Vec<ClassId> = classes.collect::<anyhow::Result<_>>()?;
+    let mut exit = Exit::Success;
+    for class in classes {
+        let erased = engine.store().erase(&partition, class, pace);
+        let erased = erased.with_context(|| {
+            format!(
+                "removing class {class} of {}: run this again",
+                verb.partition
+            )
+        })?;
+        if !erased.was_enrolled || !erased.overwritten {
+            exit = Exit::No;
+        }
+        if verb.json {
+            let class = class.0;
+            output::json_line(&RemovedPerson { class, erased })?;
+            continue;
+        }
+        let removed = match erased {
+            Erased {
+                was_enrolled: false,
+                ..
+            } => "was not enrolled",
+            Erased {
+                overwritten: true, ..
+            } => "removed; nothing of it is left here",
+            _ => {
+                "removed; what was stored is still being read by another process: run this again when it is done"
+            }
+        };
+        output::say!("class {class} of {}: {removed}", verb.partition);
+    }
+    output::say!(
+        "copies may remain in snapshots, exports and backups, and in blocks put aside by the disk"
+    );
+    Ok(exit)
+}
+
+fn import(verb: &ImportPeople, input: Option<&str>, engine: &Engine) -> anyhow::Result<Exit> {
+    let gallery = open::gallery(engine, &verb.partition)?;
+    let (mut changed, mut refused) = (0, 0);
+    for (line, row) in file::rows(&verb.file, input.unwrap_or_default())? {
+        match row.and_then(|row| take(&gallery, &row)) {
+            Ok(()) => changed += 1,
+            Err(error) => {
+                refused += 1;
+                if refused <= TOLD_MAX {
+                    output::tell!("refused line {line}: {error:#}");
+                }
+            }
+        }
+    }
+    if refused > TOLD_MAX {
+        output::tell!("refused {} more", refused - TOLD_MAX);
+    }
+    let people = output::count(changed, "person", "people");
+    output::say!("{people} of {} are known better now", verb.partition);
+    Ok(if refused == 0 {
+        Exit::Success
+    } else {
+        Exit::No
+    })
+}
+
+fn take(gallery: &Gallery, row: &super::row::PersonRow) -> anyhow::Result<()> {
+    let record = row.record()?;
+    let class = match (row.class, &record.external_id) {
+        (Some(class), _) => ClassId(class),
+        (None, Some(id)) => match gallery.class_of(id)? {
+            Some(class) => class,
+            None => bail!("nobody has that external id, and no class is named"),
+        },
+        (None, None) => bail!("neither a class nor an external id says who it is"),
+    };
+    gallery.change_record(class, RecordChange::adding(record))?;
+    Ok(())
+}
