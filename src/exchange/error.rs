@@ -124,7 +124,7 @@ pub enum ExchangeError {
         path: PathBuf,
     },
     /// An output is there already, and nobody said what to do with it.
-    #[error("`{path}` exists: overwrite it, or name another file")]
+    #[error("`{path}` exists: replace it with --overwrite, or name another file")]
     Exists {
         /// The output.
         path: PathBuf,

@@ -277,7 +277,7 @@ pub enum StoreError {
         newest: u32,
     },
     /// A file is there already, and nobody said that it may be replaced.
-    #[error("`{path}` exists: overwrite it, or name another file")]
+    #[error("`{path}` exists: replace it with --overwrite, or name another file")]
     Exists {
         /// The file.
         path: PathBuf,

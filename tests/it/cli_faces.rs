@@ -143,6 +143,13 @@ fn a_group_as_json_has_a_box_and_a_decision_for_each() {
     let decisions: Vec<&Value> = faces.iter().map(|face| &face["decision"]).collect();
     assert_eq!(decisions, ["known", "unknown", "known"]);
     assert_eq!(faces[0]["matches"][0]["class"], 44);
+    // Who is listed only because all are is not known by that.
+    let all = place.run(&["identify", "--json", "--all"], &["group.jpg"]);
+    let all = json_lines(&success(&all));
+    for (face, decision) in all[0]["faces"].as_array().unwrap().iter().zip(decisions) {
+        assert_eq!(&face["decision"], decision);
+        assert_eq!(face["matches"][0]["class"], 44);
+    }
     assert!(faces[0]["box"]["width"].as_u64().unwrap() > 50);
     assert_eq!(answer["matches"], Value::Null, "whose would they be?");
     assert!(out.exists());
@@ -392,6 +399,11 @@ fn strangers_who_are_often_there_are_suggested_and_sorted() {
         .collect();
     assert_eq!(counts, [4, 2], "{groups:?}");
     assert_eq!(groups[0]["group"], "unknown-a");
+    // So it is in a gallery in which nobody is yet.
+    let new = ["people", "suggest", "--json", "--partition", "bws.9"];
+    let data = place.data();
+    let new = vultus(&[&new[..], &["--data-dir", text(&data), text(&photos)]].concat());
+    assert_eq!(json_lines(&success(&new)).len(), 2);
 
     // Those who are enrolled are none.
     let into = place.at("found");

@@ -20,9 +20,9 @@ pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
         output::json_line(&manifest)?;
         return Ok(Exit::Success);
     }
-    let templates = manifest.templates();
+    let templates = output::count(manifest.templates() as usize, "template", "templates");
     let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");
-    let found = format!("{templates} templates of {galleries}");
+    let found = format!("{templates} of {galleries}");
     if verb.check {
         output::say!("`{}` is whole: {found}", verb.from.display());
     } else {

@@ -59,10 +59,10 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
             file: PathName::new("file", &to),
         })?;
     } else {
-        let templates = manifest.templates();
+        let templates = output::count(manifest.templates() as usize, "template", "templates");
         let galleries = output::count(manifest.partitions.len(), "gallery", "galleries");
         let path = to.display();
-        output::say!("copied {templates} templates of {galleries} to `{path}`");
+        output::say!("copied {templates} of {galleries} to `{path}`");
         if removed > 0 {
             let removed = output::count(removed, "older one", "older ones");
             output::say!("removed {removed}");

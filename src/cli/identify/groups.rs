@@ -28,11 +28,13 @@ pub(super) struct AnsweredFace {
     pub(super) identification: Option<Identification>,
     /// Those who were found, the best first.
     pub(super) people: Vec<Person>,
+    /// Whether the first of them reaches the threshold, also where all are listed.
+    pub(super) is_known: bool,
 }
 
 impl AnsweredFace {
     fn recognition(&self) -> Recognition {
-        Recognition::of(!self.people.is_empty(), self.quality)
+        Recognition::of(self.is_known, self.quality)
     }
 
     /// In words, if nobody was found.

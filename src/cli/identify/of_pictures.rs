@@ -75,6 +75,8 @@ struct Asking<'a> {
     verb: &'a Identify,
     /// How similarities become scores, where that is known.
     scores: Option<ScoreMap>,
+    /// From which similarity on somebody is known, whoever is listed.
+    known_from: Option<f64>,
 }
 
 impl<'a> Asking<'a> {
@@ -94,6 +96,9 @@ impl<'a> Asking<'a> {
             options,
             annotating: None,
             verb,
+            known_from: options
+                .threshold
+                .or(known.as_ref().map(|known| known.threshold)),
             scores: known.map(|known| known.scores),
         })
     }
@@ -179,7 +184,11 @@ impl<'a> Asking<'a> {
         let face = |face: &FoundFace| -> anyhow::Result<AnsweredFace> {
             let identification = face.embedding.as_ref().and_then(|_| found.next());
             let matches = identification.as_ref().map_or(&[][..], |it| &it.matches);
+            let known_from = self.known_from.unwrap_or(f64::NEG_INFINITY);
             Ok(AnsweredFace {
+                is_known: matches
+                    .first()
+                    .is_some_and(|best| best.similarity >= known_from),
                 bounds: face.bounds,
                 quality: face.quality,
                 warnings: face.warnings.clone(),

@@ -73,7 +73,8 @@ pub(super) fn run(verb: &Suggest, settings: &Settings) -> anyhow::Result<Exit> {
         None => None,
         Some(id) => {
             let engine = open::reading_engine(settings)?;
-            Some(open::gallery_of(&engine, id, intake.encoder())?)
+            // Where nobody is enrolled yet everybody is a stranger.
+            engine.gallery(id, intake.encoder())?
         }
     };
     let looking = Looking {

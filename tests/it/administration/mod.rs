@@ -4,6 +4,7 @@ mod deployed;
 mod ends;
 mod meeting;
 mod random;
+mod unread;
 mod verbs;
 
 use std::collections::BTreeSet;
