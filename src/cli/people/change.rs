@@ -1,19 +1,26 @@
 //! `vultus people rename`, `merge`, `remove` and `import`: by this process, or by the service that has
 //! the data directory.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, bail};
 use serde::Serialize;
 
 use crate::cli::admin::{self, Holder};
 use crate::cli::args::{ImportPeople, MergePeople, People, RemovePeople, RenamePerson};
 use crate::cli::exit::Exit;
-use crate::cli::people::file;
+use crate::cli::people::file::{self, NumberedRow};
 use crate::cli::people::whom::class_of;
-use crate::cli::{open, output};
+use crate::cli::{open, output, parallel};
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery};
 use crate::partition::{Erased, Pace};
 use crate::types::{ClassId, RecordChange};
+
+/// So many changes share a sync of the disk.
+const TAKEN_AT_ONCE: usize = 64;
+/// The most rows whose changes are made in any order.
+const PIECE_ROWS_MAX: usize = 4096;
 
 /// So many refusals are told one by one.
 const TOLD_MAX: usize = 20;
@@ -130,13 +137,20 @@ fn remove(verb: &RemovePeople, engine: &Engine, pace: &Pace) -> anyhow::Result<E
 fn import(verb: &ImportPeople, input: Option<&str>, engine: &Engine) -> anyhow::Result<Exit> {
     let gallery = open::gallery(engine, &verb.partition)?;
     let (mut changed, mut refused) = (0, 0);
-    for (line, row) in file::rows(&verb.file, input.unwrap_or_default())? {
-        match row.and_then(|row| take(&gallery, &row)) {
-            Ok(()) => changed += 1,
-            Err(error) => {
-                refused += 1;
-                if refused <= TOLD_MAX {
-                    output::tell!("refused line {line}: {error:#}");
+    let rows = file::rows(&verb.file, input.unwrap_or_default())?;
+    for together in independent(&rows) {
+        let taken = parallel::map(together, TAKEN_AT_ONCE, |(_, row)| match row {
+            Ok(row) => take(&gallery, row).map_err(|error| format!("{error:#}")),
+            Err(error) => Err(format!("{error:#}")),
+        });
+        for ((line, _), taken) in together.iter().zip(taken) {
+            match taken {
+                Ok(()) => changed += 1,
+                Err(error) => {
+                    refused += 1;
+                    if refused <= TOLD_MAX {
+                        output::tell!("refused line {line}: {error}");
+                    }
                 }
             }
         }
@@ -153,6 +167,27 @@ fn import(verb: &ImportPeople, input: Option<&str>, engine: &Engine) -> anyhow::
     })
 }
 
+/// The rows in pieces in each of which nobody is twice, so that the order within one does not matter.
+fn independent(rows: &[NumberedRow]) -> Vec<&[NumberedRow]> {
+    let (mut pieces, mut first) = (Vec::new(), 0);
+    let (mut classes, mut ids) = (HashSet::new(), HashSet::new());
+    for (at, (_, row)) in rows.iter().enumerate() {
+        let Ok(row) = row else { continue };
+        let is_there = row.class.is_some_and(|class| classes.contains(&class))
+            || row.external_id.as_ref().is_some_and(|id| ids.contains(id));
+        if is_there || at - first >= PIECE_ROWS_MAX {
+            pieces.push(&rows[first..at]);
+            first = at;
+            classes.clear();
+            ids.clear();
+        }
+        classes.extend(row.class);
+        ids.extend(row.external_id.as_ref());
+    }
+    pieces.push(&rows[first..]);
+    pieces
+}
+
 fn take(gallery: &Gallery, row: &super::row::PersonRow) -> anyhow::Result<()> {
     let record = row.record()?;
     let class = match (row.class, &record.external_id) {
@@ -165,4 +200,38 @@ fn take(gallery: &Gallery, row: &super::row::PersonRow) -> anyhow::Result<()> {
     };
     gallery.change_record(class, RecordChange::adding(record))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::people::row::PersonRow;
+
+    #[test]
+    fn nobody_is_twice_among_rows_that_are_taken_in_any_order() {
+        let row = |class: Option<i64>, id: Option<&str>| {
+            let external_id = id.map(str::to_owned);
+            let row = PersonRow {
+                class,
+                external_id,
+                ..PersonRow::default()
+            };
+            (0, Ok(row))
+        };
+        let rows = [
+            row(Some(1), None),
+            row(Some(2), Some("a")),
+            (0, Err(anyhow::anyhow!("broken"))),
+            row(None, Some("a")),
+            row(Some(1), Some("b")),
+            row(Some(1), None),
+        ];
+        let sizes = |rows: &[NumberedRow]| -> Vec<usize> {
+            independent(rows).iter().map(|piece| piece.len()).collect()
+        };
+        assert_eq!(sizes(&rows), [3, 2, 1]);
+        let many: Vec<NumberedRow> = (0..5_000).map(|class| row(Some(class), None)).collect();
+        assert_eq!(sizes(&many), [4_096, 904]);
+        assert_eq!(sizes(&[]), [0]);
+    }
 }

@@ -30,7 +30,7 @@ const COLUMNS: [&str; 8] = [
 ];
 
 /// A line of a file, and what it says.
-type NumberedRow = (usize, anyhow::Result<PersonRow>);
+pub(super) type NumberedRow = (usize, anyhow::Result<PersonRow>);
 
 enum Format {
     Csv,
