@@ -251,7 +251,7 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
             ),
             (
                 "From another program",
-                "export-staff | vultus people import --partition bws.1 -",
+                "vultus people import --partition bws.1 - < staff.jsonl",
             ),
         ],
     ),
@@ -578,9 +578,25 @@ mod tests {
     use crate::config::SETTINGS;
 
     /// What a shell hands to the program.
-    fn words(typed: &str) -> impl Iterator<Item = &str> {
-        let words = typed.split_whitespace();
-        words.take_while(|word| !["|", ">", "<"].contains(word))
+    fn words(typed: &str) -> Vec<String> {
+        let (mut words, mut is_quoted, mut is_new) = (Vec::<String>::new(), false, true);
+        for letter in typed.chars() {
+            match letter {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted => is_new = true,
+                letter => {
+                    if std::mem::take(&mut is_new) {
+                        words.push(String::new());
+                    }
+                    words.last_mut().unwrap().push(letter);
+                }
+            }
+        }
+        let end = words
+            .iter()
+            .position(|word| ["|", ">", "<"].contains(&&**word));
+        words.truncate(end.unwrap_or(words.len()));
+        words
     }
 
     #[test]

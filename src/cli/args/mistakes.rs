@@ -19,7 +19,7 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &[
             "remove", "delete", "erase", "rm", "del", "forget", "unenroll", "drop",
         ],
-        &["gallery erase", "app remove", "key revoke"],
+        &["people remove", "gallery erase", "app remove", "key revoke"],
     ),
     (
         &["info", "status", "stats", "show", "describe", "count"],
@@ -229,13 +229,16 @@ mod tests {
         for (typed, tip) in [
             (
                 "vultus remove",
-                "perhaps `vultus gallery erase`, `vultus app remove` or `vultus key revoke`",
+                "perhaps `vultus people remove`, `vultus gallery erase` or `vultus app remove`",
             ),
-            ("vultus delete", "perhaps `vultus gallery erase`"),
+            (
+                "vultus delete",
+                "perhaps `vultus people remove`, `vultus gallery erase`",
+            ),
             ("vultus info", "perhaps `vultus gallery info`"),
             ("vultus list", "`vultus gallery list`"),
-            ("vultus import", "perhaps `vultus gallery import`"),
-            ("vultus export", "perhaps `vultus gallery export`"),
+            ("vultus import", "`vultus gallery import` was meant"),
+            ("vultus export", "`vultus gallery export`"),
             ("vultus verify", "perhaps `vultus gallery verify`"),
             (
                 "vultus create",
@@ -250,7 +253,7 @@ mod tests {
             ("vultus backup", "perhaps `vultus gallery snapshot`"),
             (
                 "vultus --data-dir d delete",
-                "perhaps `vultus gallery erase`",
+                "perhaps `vultus people remove`, `vultus gallery erase`",
             ),
             (
                 "vultus gallery remove",
