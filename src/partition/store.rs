@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::archive::{self, Manifest, OwnSnapshots};
+use super::archive::{self, Manifest};
 use super::catalog::{
     AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
     remove_leftover, trace_of_lost,
@@ -673,9 +673,10 @@ impl Store {
     /// # Errors
     ///
     /// If the catalog cannot be read.
-    pub(crate) fn own_snapshots(&self, folder: &Path) -> Result<OwnSnapshots, StoreError> {
+    #[cfg(feature = "web")]
+    pub(crate) fn own_snapshots(&self, folder: &Path) -> Result<archive::OwnSnapshots, StoreError> {
         let identity = self.catalog().read(|tables| tables.identity())?;
-        Ok(OwnSnapshots::of(identity, folder))
+        Ok(archive::OwnSnapshots::of(identity, folder))
     }
 
     /// A snapshot beside the catalog could take the place of what it is a copy of.
