@@ -2,6 +2,7 @@
 
 mod deployed;
 mod ends;
+mod foreign;
 mod meeting;
 mod random;
 mod unread;
