@@ -330,4 +330,5 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
