@@ -20,7 +20,7 @@ use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::record::{GivenRecord, RecordMembers};
 use crate::access::Scope;
-use crate::engine::{EngineError, Gallery, Person};
+use crate::engine::{Engine, EngineError, Gallery, Person};
 use crate::types::{Bcid, RecordChange};
 
 /// What there is of a class, without its templates: nobody gets those.
@@ -108,12 +108,15 @@ async fn get(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Read, &bcid.partition)?;
     let engine = state.engine().clone();
-    let work = move || {
-        let gallery = engine.enrolled(&bcid.partition)?;
-        described(&gallery.ok_or_else(|| missing(&bcid))?, &bcid)
-    };
+    let work = move || described(&gallery_of(&engine, &bcid)?, &bcid);
     let answer = state.lanes().small(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// The gallery that a class is looked for in.
+pub(super) fn gallery_of(engine: &Engine, bcid: &Bcid) -> Result<Gallery, Problem> {
+    let gallery = engine.enrolled(&bcid.partition)?;
+    gallery.ok_or_else(|| missing(bcid))
 }
 
 /// What there is of a class.

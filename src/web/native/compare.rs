@@ -69,10 +69,7 @@ impl CallBody for CompareRequest {
     type Options = Option<f64>;
 
     fn split(self) -> (GivenSamples, Option<f64>) {
-        let samples = GivenSamples {
-            pictures: self.pictures.unwrap_or_default(),
-            ..GivenSamples::default()
-        };
+        let samples = GivenSamples::of_pictures(self.pictures.unwrap_or_default());
         (samples, self.threshold)
     }
 }

@@ -87,10 +87,7 @@ impl CallBody for DetectRequest {
     type Options = ();
 
     fn split(self) -> (GivenSamples, ()) {
-        let samples = GivenSamples {
-            pictures: self.pictures.unwrap_or_default(),
-            ..GivenSamples::default()
-        };
+        let samples = GivenSamples::of_pictures(self.pictures.unwrap_or_default());
         (samples, ())
     }
 }

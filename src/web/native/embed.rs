@@ -64,10 +64,7 @@ impl CallBody for EmbedRequest {
     type Options = ();
 
     fn split(self) -> (GivenSamples, ()) {
-        let samples = GivenSamples {
-            pictures: self.pictures.unwrap_or_default(),
-            ..GivenSamples::default()
-        };
+        let samples = GivenSamples::of_pictures(self.pictures.unwrap_or_default());
         (samples, ())
     }
 }

@@ -126,10 +126,7 @@ impl CallBody for IdentifyFacesRequest {
     type Options = Options;
 
     fn split(self) -> (GivenSamples, Options) {
-        let samples = GivenSamples {
-            pictures: self.pictures.unwrap_or_default(),
-            ..GivenSamples::default()
-        };
+        let samples = GivenSamples::of_pictures(self.pictures.unwrap_or_default());
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
             threshold: self.threshold,

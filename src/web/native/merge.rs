@@ -131,8 +131,7 @@ async fn merge(
     let from = named("from", json::object::<MergeRequest>(&body)?.from)?;
     let engine = state.engine().clone();
     let work = move || -> Result<_, Problem> {
-        let gallery = engine.enrolled(&bcid.partition)?;
-        let gallery = gallery.ok_or_else(|| class::missing(&bcid))?;
+        let gallery = class::gallery_of(&engine, &bcid)?;
         let merged = gallery.merge(bcid.class, from)?;
         Ok(MergeAnswer {
             moved: merged.moved,
@@ -205,8 +204,7 @@ async fn move_templates(
     let numbers: Vec<u64> = numbers.collect::<Result<_, Problem>>()?;
     let engine = state.engine().clone();
     let work = move || -> Result<_, Problem> {
-        let gallery = engine.enrolled(&bcid.partition)?;
-        let gallery = gallery.ok_or_else(|| class::missing(&bcid))?;
+        let gallery = class::gallery_of(&engine, &bcid)?;
         let moved = gallery.move_templates(bcid.class, &numbers, to)?;
         Ok(MoveAnswer {
             moved: moved.moved,
@@ -252,8 +250,7 @@ async fn templates(
     key.may_use(Scope::Read, &bcid.partition)?;
     let engine = state.engine().clone();
     let work = move || -> Result<_, Problem> {
-        let gallery = engine.enrolled(&bcid.partition)?;
-        let gallery = gallery.ok_or_else(|| class::missing(&bcid))?;
+        let gallery = class::gallery_of(&engine, &bcid)?;
         let templates = gallery.templates_of(bcid.class)?;
         if templates.is_empty() {
             return Err(class::missing(&bcid));

@@ -105,6 +105,14 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 impl GivenSamples {
+    /// Pictures alone.
+    pub(super) fn of_pictures(pictures: GivenPictures) -> GivenSamples {
+        GivenSamples {
+            pictures,
+            ..GivenSamples::default()
+        }
+    }
+
     /// Whether it takes more than a moment to take them in.
     pub(super) fn has_pictures(&self) -> bool {
         self.pictures.count() > 0
