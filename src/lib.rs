@@ -52,6 +52,8 @@ pub mod turns;
 
 pub mod counts;
 
+pub mod rates;
+
 pub mod code;
 
 pub mod partition;

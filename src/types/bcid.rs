@@ -27,7 +27,9 @@ pub struct Bcid {
 ///
 /// 64 bits inside; the BWS door accepts the signed 32-bit numbers of that API. Classes are ordered
 /// by number, and equal similarities are listed in that order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct ClassId(pub i64);
 
 /// One gallery: a storage and a partition number. Its text form is `storage.partition`.

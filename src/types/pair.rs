@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::ClassId;
 
 /// Two classes of one gallery and how alike they are. Not ordered: the smaller number stands first.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Pair {
     /// The smaller of the two classes.
     pub class: ClassId,
