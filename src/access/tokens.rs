@@ -1,8 +1,6 @@
 //! Signed permissions for one task on one class.
 
 use std::fmt;
-use std::fmt::Write;
-use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,110 +8,19 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use rand::{CryptoRng, RngExt};
-use serde::{Deserialize, Serialize};
-use uuid::{Builder, Uuid};
+use uuid::Builder;
 
+use super::grant::{Claims, Grant, Task};
 use super::lifetimes;
+use super::payload::{ISSUER, Payload, escape};
 use super::server_key::RetiredKey;
-use super::{App, AppError, AppId, Apps, Challenge, ServerKey, token_hash};
+use super::{App, AppError, Apps, Challenge, ServerKey, token_hash};
 use crate::types::{Bcid, ClassId, PartitionId, Timestamp};
 
 /// The header of every token. Fixed, so that nothing in a token chooses how it is checked.
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
-const ISSUER: &str = "BWS";
 /// How far the clock may have been set back since a token was issued. Expiry has no such allowance.
 const CLOCK_SET_BACK_MAX: Duration = Duration::from_secs(60);
-
-/// The bits of the claim `task`.
-mod flag {
-    pub(super) const TRIES: u32 = 0x000f;
-    pub(super) const TASK: u32 = 0x00f0;
-    pub(super) const VERIFY: u32 = 0x0000;
-    pub(super) const IDENTIFY: u32 = 0x0010;
-    pub(super) const ENROLL: u32 = 0x0020;
-    pub(super) const LIVENESS: u32 = 0x0080;
-    pub(super) const LIVE: u32 = 0x0100;
-    pub(super) const CHALLENGE: u32 = 0x0200;
-    pub(super) const AUTO_ENROLL: u32 = 0x1000;
-}
-
-/// What a token may be used for, beside uploading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Task {
-    /// Is this the person of the class?
-    Verify,
-    /// Who in the partition is this?
-    Identify,
-    /// This is the person of the class.
-    Enroll,
-    /// Is this a live person?
-    LivenessDetection,
-}
-
-/// A kind of sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Trait {
-    /// A picture of a face.
-    Face,
-    /// The region of the eyes, taken from the same picture.
-    Periocular,
-    /// Speech.
-    Voice,
-}
-
-/// A set of traits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traits(u8);
-
-/// What an app asks a token for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The class the token is for. For [`Task::LivenessDetection`] it need not be there, nor be of
-    /// use.
-    pub bcid: Option<Bcid>,
-    /// What it may be used for.
-    pub task: Task,
-    /// How often, from 1 to [`Grant::TRIES_MAX`].
-    pub max_tries: u8,
-    /// Whether the person must be shown to be alive. [`Task::LivenessDetection`] always demands it.
-    pub live: bool,
-    /// How many head movements are demanded, if any. Only looked at when liveness is.
-    pub challenge_length: Option<usize>,
-    /// Whether a successful verification improves the template. Only looked at for
-    /// [`Task::Verify`].
-    pub auto_enroll: bool,
-    /// The traits that samples are for.
-    pub traits: Traits,
-}
-
-/// What a valid token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
-    /// The token, as one of a kind.
-    pub id: Uuid,
-    /// What people call the app it was issued to.
-    pub app_name: String,
-    /// The app it was issued to.
-    pub app: AppId,
-    /// The class it is for.
-    pub bcid: Bcid,
-    /// What it may be used for.
-    pub task: Task,
-    /// How often.
-    pub max_tries: u8,
-    /// Whether the person must be shown to be alive.
-    pub live: bool,
-    /// The head movements demanded, if any.
-    pub challenge: Option<Challenge>,
-    /// Whether a successful verification improves the template.
-    pub auto_enroll: bool,
-    /// The traits that samples are for.
-    pub traits: Traits,
-    /// When it was issued, in whole seconds.
-    pub not_before: Timestamp,
-    /// The first moment at which it is no longer valid.
-    pub expires: Timestamp,
-}
 
 /// A signed token. Whoever holds it may do what it says, so `Debug` shows the claims only.
 #[derive(Clone)]
@@ -180,121 +87,6 @@ pub enum TokenError {
     /// The apps could not be looked up.
     #[error(transparent)]
     Apps(#[from] AppError),
-}
-
-/// The claims as they stand in a token, in this order.
-#[derive(Serialize, Deserialize)]
-struct Payload {
-    tokenid: String,
-    clnt: String,
-    app: String,
-    bcid: String,
-    task: u32,
-    traits: u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    challenge: Option<String>,
-    iss: String,
-    aud: String,
-    nbf: i64,
-    exp: i64,
-}
-
-impl Task {
-    fn flag(self) -> u32 {
-        match self {
-            Task::Verify => flag::VERIFY,
-            Task::Identify => flag::IDENTIFY,
-            Task::Enroll => flag::ENROLL,
-            Task::LivenessDetection => flag::LIVENESS,
-        }
-    }
-
-    fn from_flags(flags: u32) -> Option<Task> {
-        match flags & flag::TASK {
-            flag::VERIFY => Some(Task::Verify),
-            flag::IDENTIFY => Some(Task::Identify),
-            flag::ENROLL => Some(Task::Enroll),
-            flag::LIVENESS => Some(Task::LivenessDetection),
-            _ => None,
-        }
-    }
-}
-
-impl FromStr for Task {
-    type Err = ();
-
-    /// Reads the name of a task in any letter case.
-    fn from_str(text: &str) -> Result<Task, ()> {
-        let all = [
-            Task::Verify,
-            Task::Identify,
-            Task::Enroll,
-            Task::LivenessDetection,
-        ];
-        let found = all
-            .into_iter()
-            .find(|task| task.to_string().eq_ignore_ascii_case(text));
-        found.ok_or(())
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Task::Verify => "verify",
-            Task::Identify => "identify",
-            Task::Enroll => "enroll",
-            Task::LivenessDetection => "livenessdetection",
-        })
-    }
-}
-
-impl Traits {
-    /// Faces alone.
-    pub const FACE: Traits = Traits(1);
-
-    /// Whether `one` is in the set.
-    pub fn contains(self, one: Trait) -> bool {
-        self.0 & Traits::bit(one) != 0
-    }
-
-    fn bit(one: Trait) -> u8 {
-        match one {
-            Trait::Face => 1,
-            Trait::Periocular => 2,
-            Trait::Voice => 4,
-        }
-    }
-}
-
-impl FromStr for Traits {
-    type Err = ();
-
-    /// Reads names separated by commas, in any letter case and with any blanks. No name at all
-    /// means faces.
-    fn from_str(text: &str) -> Result<Traits, ()> {
-        if text.trim().is_empty() {
-            return Ok(Traits::FACE);
-        }
-        let mut traits = Traits(0);
-        for name in text.split(',') {
-            let one = match name.trim().to_ascii_lowercase().as_str() {
-                "face" => Trait::Face,
-                "periocular" => Trait::Periocular,
-                "voice" => Trait::Voice,
-                _ => return Err(()),
-            };
-            traits.0 |= Traits::bit(one);
-        }
-        Ok(traits)
-    }
-}
-
-impl Grant {
-    /// The most tries that a token can carry.
-    pub const TRIES_MAX: u8 = 15;
-    /// How many tries clients expect when nobody says otherwise.
-    pub const TRIES_DEFAULT: u8 = 3;
 }
 
 impl Token {
@@ -497,61 +289,6 @@ impl fmt::Debug for Tokens {
     }
 }
 
-impl Payload {
-    fn new(claims: &Claims, audience: &str) -> Payload {
-        let mut task = u32::from(claims.max_tries) | claims.task.flag();
-        for (set, bit) in [
-            (claims.live, flag::LIVE),
-            (claims.challenge.is_some(), flag::CHALLENGE),
-            (claims.auto_enroll, flag::AUTO_ENROLL),
-        ] {
-            task |= if set { bit } else { 0 };
-        }
-        let challenge = claims.challenge.as_ref();
-        Payload {
-            tokenid: claims.id.hyphenated().to_string(),
-            clnt: claims.app_name.clone(),
-            app: claims.app.to_string(),
-            bcid: claims.bcid.with_slashes(),
-            task,
-            traits: claims.traits.0,
-            challenge: challenge.map(|challenge| {
-                serde_json::to_string(challenge).expect("words in lists become JSON")
-            }),
-            iss: ISSUER.to_owned(),
-            aud: audience.to_owned(),
-            nbf: claims.not_before.unix_seconds(),
-            exp: claims.expires.unix_seconds(),
-        }
-    }
-
-    /// `None` if a claim cannot be: then somebody else used our key.
-    fn into_claims(self) -> Option<Claims> {
-        let challenge = match &self.challenge {
-            Some(text) => Some(serde_json::from_str(text).ok()?),
-            None => None,
-        };
-        let max_tries = u8::try_from(self.task & flag::TRIES).ok()?;
-        if max_tries == 0 {
-            return None;
-        }
-        Some(Claims {
-            id: Uuid::try_parse(&self.tokenid).ok()?,
-            app_name: self.clnt,
-            app: self.app.parse().ok()?,
-            bcid: self.bcid.parse().ok()?,
-            task: Task::from_flags(self.task)?,
-            max_tries,
-            live: self.task & flag::LIVE != 0,
-            challenge,
-            auto_enroll: self.task & flag::AUTO_ENROLL != 0,
-            traits: Traits(self.traits),
-            not_before: Timestamp::from_unix_seconds(self.nbf),
-            expires: Timestamp::from_unix_seconds(self.exp),
-        })
-    }
-}
-
 /// The class that a token names: the one asked for. For liveness alone clients send anything, so
 /// that what is of no use there is replaced by class 0 of what the app may use.
 fn class_of(app: &App, grant: &Grant) -> Result<Bcid, TokenError> {
@@ -574,33 +311,14 @@ fn class_of(app: &App, grant: &Grant) -> Result<Bcid, TokenError> {
     Ok(bcid)
 }
 
-/// Writes what is not ASCII, and `~`, `?`, `>` and DEL, as `\u` and four hexadecimal digits.
-///
-/// The base64url form of what remains contains neither `-` nor `_`: their six bits are 111110 and
-/// 111111, which need either a byte of 0xf8 or more, or the low bits of `>`, `~`, `?` or DEL. Pages
-/// that decode a token with plain base64 depend on that. In JSON such characters only occur within
-/// texts, where the escape means the same.
-fn escape(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    let mut units = [0; 2];
-    for c in json.chars() {
-        if c.is_ascii() && !matches!(c, '~' | '?' | '>' | '\u{7f}') {
-            escaped.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut units) {
-                write!(escaped, "\\u{unit:04x}").expect("a text can be written to");
-            }
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use uuid::Uuid;
 
     use super::super::Retire;
+    use super::super::Traits;
     use super::super::apps::tests::store;
     use super::*;
     use crate::partition::Store;
@@ -953,18 +671,6 @@ pub(super) mod tests {
             let issued = f.tokens.issue(&f.app, &asked, NOW, &mut rand::rng());
             assert_eq!(issued.is_ok(), good, "{max_tries}");
         }
-    }
-
-    #[test]
-    fn names_of_traits_and_tasks_have_no_letter_case() {
-        assert_eq!("".parse(), Ok(Traits::FACE));
-        assert_eq!(" FACE ".parse(), Ok(Traits::FACE));
-        assert_eq!("Face, Periocular".parse(), Ok(Traits(3)));
-        assert_eq!("face,periocular,voice".parse(), Ok(Traits(7)));
-        assert_eq!("iris".parse::<Traits>(), Err(()));
-        assert_eq!("face,".parse::<Traits>(), Err(()));
-        assert_eq!("LivenessDetection".parse(), Ok(Task::LivenessDetection));
-        assert_eq!("steal".parse::<Task>(), Err(()));
     }
 
     #[test]

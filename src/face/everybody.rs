@@ -9,8 +9,10 @@ use super::align::{Outside, Similarity, to_the_middle, warp};
 use super::decode::Picture;
 use super::detect::{Bounds, Canvas, Detection, Landmarks, SCORE_MIN};
 use super::error::FaceError;
-use super::pipeline::{Face, Looking, back_to_picture, prominence};
+use super::looking::{Looking, prominence};
+use super::pipeline::Face;
 use super::quality::Warning;
+use super::upright::back_to_picture;
 use crate::types::Embedding;
 
 /// All faces in a picture.

@@ -4,9 +4,10 @@
 //! ```text
 //! bytes -> Picture            decode: limits before memory, orientation applied, RGB
 //!       -> Detection          detect: where the faces are, five landmarks each
-//!                             pipeline: a glance first, where one face is expected
+//!                             looking: a glance first, where one face is expected
 //!       -> Detection          everybody: in pieces, where many are
-//!       -> Detection          pipeline: a second look at faces that need one
+//!       -> Detection          looking: a second look at faces that need one
+//!                             upright: which way is up
 //!       -> AlignedFace        align: eyes, nose and mouth moved to where the embedder wants them
 //!       -> Embedding          embed: a unit vector
 //!       -> Quality, Warning   quality: what a caller should be told about the sample
@@ -32,12 +33,14 @@ mod everybody;
 mod fitness;
 mod frames;
 mod jpeg;
+mod looking;
 mod network;
 mod patience;
 mod pipeline;
 mod portrait;
 mod profile;
 mod quality;
+mod upright;
 
 pub use align::{AlignedFace, Similarity};
 pub use annotate::{Mark, PictureKind, annotate};
@@ -46,11 +49,12 @@ pub use decode::{DecodeLimits, PIXELS_MAX, Picture};
 pub use detect::{Bounds, Canvas, Detection, Landmarks, ParseBoundsError, Point};
 pub use error::{FaceError, FaceSetupError};
 pub use everybody::{Everybody, FoundFace};
+pub use looking::Looking;
 // For the other networks that look at a face.
 pub use network::Runtime;
 pub(crate) use network::{Inference, Lanes, Network};
 pub use patience::Patience;
-pub use pipeline::{EmbedderSource, Face, FacePipeline, FaceStages, Looking, PipelineOptions};
+pub use pipeline::{EmbedderSource, Face, FacePipeline, FaceStages, PipelineOptions};
 pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};
 pub use profile::{
     ChannelOrder, EncoderProfile, OutputLengths, PhotoThresholds, ProfileError, ScoreMap,
