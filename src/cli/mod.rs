@@ -8,6 +8,7 @@ mod args;
 mod away;
 mod bench;
 mod browser;
+mod calibrate;
 mod compare;
 mod completions;
 mod config;
@@ -124,6 +125,7 @@ impl Unread {
             | Verb::Enroll(_)
             | Verb::People(_)
             | Verb::Gallery(_)
+            | Verb::Calibrate(_)
             | Verb::Inspect(_)
             | Verb::Doctor(_) => Unread::GoesOn,
             _ => Unread::Ends,
@@ -165,6 +167,7 @@ fn run(
         Verb::Embed(verb) => embed::run(&verb, settings),
         Verb::People(verb) => people::run(&verb, settings),
         Verb::Gallery(verb) => gallery::run(&verb, settings),
+        Verb::Calibrate(verb) => calibrate::run(&verb, settings),
         Verb::Inspect(verb) => inspect::run(&verb),
         Verb::Evaluate(verb) => evaluate::run(&verb, settings),
         Verb::Bench(verb) => bench::run(&verb, settings),

@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::{browser, log, open, output, reload, signals};
 use crate::access::ServerKey;
 use crate::config::{ListenAddress, Read, Settings};
-use crate::engine::Engine;
+use crate::engine::{Calibrating, Engine};
 use crate::face::FacePipeline;
 use crate::liveness::LivenessDetector;
 use crate::partition::{Maintenance, MaintenanceOptions};
@@ -47,6 +47,12 @@ pub(super) fn run(
     // Until the service has stopped.
     let _maintenance = Maintenance::start(engine.store(), &MaintenanceOptions::default())
         .context("starting to keep galleries in order")?;
+    let calibrating = settings
+        .calibrate_background
+        .then(|| Calibrating::start(&engine));
+    let _calibrating = calibrating
+        .transpose()
+        .context("starting to calibrate galleries")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(settings.service.threads_max() + SPARE_THREADS)

@@ -33,6 +33,8 @@ pub struct Settings {
     pub embedder_profile: Option<PathBuf>,
     /// The library of ONNX Runtime.
     pub onnxruntime: Option<PathBuf>,
+    /// Whether the service measures what strangers reach in its galleries as they grow.
+    pub calibrate_background: bool,
     /// The most pixels that a picture may have.
     pub picture_pixels_max: usize,
     /// Where the service listens.
@@ -98,6 +100,7 @@ impl Settings {
             embedder: None,
             embedder_profile: None,
             onnxruntime: None,
+            calibrate_background: true,
             picture_pixels_max: PIXELS_MAX as usize,
             service: ServiceOptions {
                 workers: processors,

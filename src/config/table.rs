@@ -15,12 +15,33 @@ use crate::types::PartitionId;
 use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions, TrustedProxies};
 
 const ALL: &[&str] = &[
-    "demo", "serve", "app", "key", "enroll", "identify", "detect", "compare", "embed", "people",
-    "gallery", "inspect", "evaluate", "bench", "plan",
+    "demo",
+    "serve",
+    "app",
+    "key",
+    "enroll",
+    "identify",
+    "detect",
+    "compare",
+    "embed",
+    "people",
+    "gallery",
+    "calibrate",
+    "inspect",
+    "evaluate",
+    "bench",
+    "plan",
 ];
 /// Those that open a data directory.
 const KEEPING: &[&str] = &[
-    "serve", "app", "key", "enroll", "identify", "people", "gallery",
+    "serve",
+    "app",
+    "key",
+    "enroll",
+    "identify",
+    "people",
+    "gallery",
+    "calibrate",
 ];
 /// Those that do much at once.
 const WORKING: &[&str] = &[
@@ -33,6 +54,7 @@ const WORKING: &[&str] = &[
     "people suggest",
     "gallery import",
     "gallery duplicates",
+    "calibrate",
     "evaluate",
     "bench",
     "plan",
@@ -43,6 +65,7 @@ const SEARCHING: &[&str] = &[
     "serve",
     "identify",
     "gallery duplicates",
+    "calibrate",
     "bench",
     "plan",
 ];
@@ -607,6 +630,15 @@ pub static SETTINGS: &[Setting] = &[
         }),
         standard: Field(|settings| settings.service.liveness.movement_degrees_min.to_string()),
         verbs: DECIDING,
+    },
+    Setting {
+        name: "calibrate-background",
+        value_name: "YES",
+        text: "Whether the service measures by itself, as galleries grow, which threshold lets how many \
+               strangers through",
+        value: Switch(|settings, calibrate| settings.calibrate_background = calibrate),
+        standard: Field(|settings| settings.calibrate_background.to_string()),
+        verbs: SERVING,
     },
     Setting {
         name: "liveness.mirrored",

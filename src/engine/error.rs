@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::exchange::ExchangeError;
 use crate::partition::StoreError;
+use crate::rates::RatesError;
 use crate::search::SearchError;
 use crate::types::{EmbeddingError, EncoderId, PartitionId};
 
@@ -68,6 +69,9 @@ pub enum EngineError {
     /// A file of embeddings cannot be read.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// What strangers reach cannot be said.
+    #[error(transparent)]
+    Rates(#[from] RatesError),
     /// The search failed.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -88,7 +92,8 @@ impl EngineError {
             | EngineError::ImportRecord { .. }
             | EngineError::Exchange(_)
             | EngineError::Search(SearchError::Dimension { .. }) => true,
-            EngineError::Template { .. } => false,
+            EngineError::Template { .. } | EngineError::Rates(RatesError::Stored { .. }) => false,
+            EngineError::Rates(_) => true,
             EngineError::Search(SearchError::Store(error)) | EngineError::Store(error) => {
                 error.is_callers_fault()
             }

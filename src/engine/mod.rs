@@ -4,6 +4,8 @@
 //! clone and to share between threads.
 
 mod batch;
+mod calibrate;
+mod calibrating;
 mod duplicates;
 mod error;
 mod export;
@@ -20,6 +22,8 @@ mod verify;
 use std::sync::Arc;
 
 pub use batch::{Batch, PROBES_PER_PASS};
+pub use calibrate::CalibrationOptions;
+pub use calibrating::{Calibrating, leave_processor_to_others};
 pub use error::{EngineError, Fault};
 pub use gallery::Gallery;
 pub use identify::{Identification, IdentifyOptions, fuse};
@@ -41,6 +45,7 @@ pub struct Engine {
     pool: Pool,
     kernel: Kernel,
     clock: Clock,
+    calibrations: calibrate::Calibrations,
 }
 
 impl Engine {
@@ -52,6 +57,7 @@ impl Engine {
             pool,
             kernel,
             clock: Clock::System,
+            calibrations: calibrate::Calibrations::default(),
         }
     }
 

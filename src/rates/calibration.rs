@@ -70,6 +70,21 @@ pub struct Observations<'a> {
     pub shipped: Option<&'a Calibration>,
 }
 
+impl Observations<'_> {
+    /// Whether there are enough people for a measurement, before it is made.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than [`CLASSES_MIN`].
+    pub fn check(&self) -> Result<(), RatesError> {
+        if self.classes < CLASSES_MIN {
+            let (found, expected) = (self.classes, CLASSES_MIN);
+            return Err(RatesError::TooFewClasses { found, expected });
+        }
+        Ok(())
+    }
+}
+
 /// How often a stranger is taken for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RateEstimate {
@@ -112,10 +127,7 @@ impl Calibration {
         observed: &Observations<'_>,
         is_known: &dyn Fn(ClassId, ClassId) -> bool,
     ) -> Result<Calibration, RatesError> {
-        if observed.classes < CLASSES_MIN {
-            let (found, expected) = (observed.classes, CLASSES_MIN);
-            return Err(RatesError::TooFewClasses { found, expected });
-        }
+        observed.check()?;
         if observed
             .mated
             .iter()
@@ -134,7 +146,14 @@ impl Calibration {
         let (set_aside, others) =
             strangers::without_copies(observed.strangers, observed.classes, mated, is_known);
         let highest = strangers::highest_scores(&others, observed.classes)?;
-        let single = strangers::single_comparisons(observed.comparisons)?;
+        let is_set_aside = |it: &&Comparison| {
+            let pair = (it.probe.min(it.other), it.probe.max(it.other));
+            set_aside
+                .iter()
+                .any(|aside| (aside.class, aside.other) == pair)
+        };
+        let singles = observed.comparisons.iter().filter(|it| !is_set_aside(it));
+        let single = strangers::single_comparisons(singles.copied().collect())?;
         let evidence = match known {
             _ if is_measured => Evidence::measured(observed.mated, &highest),
             Some(known) => Evidence::with_mated_of(known, &highest),

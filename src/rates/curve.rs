@@ -22,6 +22,10 @@ const P_VALUE_MIN: f64 = 0.1;
 /// Where so many independent scores are higher they are counted; where there are fewer the tail
 /// says what is to be expected.
 const COUNTED_MIN: f64 = 10.0;
+/// Where fewer scores than this are higher, even none at all would be no surprise.
+const RARE: usize = 3;
+/// What is less than this share of a rate is none.
+const NOTHING: f64 = 1e-3;
 /// Design effects are measured on at least so many scores.
 const DESIGN_SCORES_MIN: usize = 20;
 /// The confidence of counted shares is 1 less this.
@@ -204,11 +208,10 @@ impl Curve {
         self.similarity_where(rate, |level| level.rate)
     }
 
-    /// Whether so low a rate is beyond what the scores support: less than three of them are higher,
-    /// so that even none at all would be no surprise.
+    /// Whether so low a rate is beyond what the scores support: less than three of them are higher.
     pub fn is_beyond(&self, rate: f64) -> bool {
         // A rate that was found for an asked one is a little off.
-        rate * (self.scores as f64) < 3.0 * (1.0 - 1e-6)
+        rate * (self.scores as f64) < RARE as f64 * (1.0 - 1e-6)
     }
 
     /// What is wrong with a curve that was read.
@@ -313,8 +316,15 @@ impl Counted<'_> {
                 continue;
             }
             let count = self.falling.partition_point(|score| *score >= similarity);
-            let (low, high) = match count as f64 / self.design_effect(count) >= COUNTED_MIN {
+            let independent = count as f64 / self.design_effect(count);
+            let (low, high) = match independent >= COUNTED_MIN {
                 true => self.counted_interval(count),
+                // So few are higher that there may be none: the tail alone does not rule that out.
+                false if count < RARE => {
+                    let (low, high) = fitted.interval(similarity);
+                    let low = low.min(self.counted_interval(count).0);
+                    (if low < NOTHING * rate { 0.0 } else { low }, high)
+                }
                 false => fitted.interval(similarity),
             };
             let mean = self.dependence.mean(similarity, rate);

@@ -25,6 +25,7 @@ mod error;
 mod evidence;
 mod goodness;
 mod share;
+mod shipped;
 mod strangers;
 mod tail;
 mod target;
@@ -35,6 +36,7 @@ pub use calibration::{
 pub use curve::{Curve, Level};
 pub use error::RatesError;
 pub use evidence::{Evidence, MatedSource};
+pub use shipped::shipped;
 pub use strangers::{Comparison, Stranger};
 pub use tail::Tail;
 pub use target::TargetRate;

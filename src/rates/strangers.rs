@@ -18,10 +18,10 @@ pub struct Stranger {
 /// A comparison of a probe with one other class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// The number of the probe, from 0.
-    pub probe: u32,
-    /// The number of the other class among those that were compared, from 0.
-    pub other: u32,
+    /// Whose template the probe is.
+    pub probe: ClassId,
+    /// The other class.
+    pub other: ClassId,
     /// How alike they are.
     pub similarity: f64,
 }
@@ -122,12 +122,12 @@ impl Links {
 /// # Errors
 ///
 /// If there are too few, or a similarity is not finite.
-pub(super) fn single_comparisons(comparisons: &[Comparison]) -> Result<Curve, RatesError> {
-    let mut falling = comparisons.to_vec();
+pub(super) fn single_comparisons(comparisons: Vec<Comparison>) -> Result<Curve, RatesError> {
+    let mut falling = comparisons;
     falling.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity));
     let scores = falling.iter().map(|it| it.similarity).collect();
-    let distinct = |of: fn(&Comparison) -> u32| {
-        let all: HashSet<u32> = falling.iter().map(of).collect();
+    let distinct = |of: fn(&Comparison) -> ClassId| {
+        let all: HashSet<ClassId> = falling.iter().map(of).collect();
         all.len().max(1) as f64
     };
     let (probes, others) = (distinct(|it| it.probe), distinct(|it| it.other));
@@ -158,7 +158,7 @@ impl Dependence for Crossed {
             *probes.entry(it.probe).or_insert(0_u64) += 1;
             *others.entry(it.other).or_insert(0_u64) += 1;
         }
-        let squares = |counts: &HashMap<u32, u64>| -> f64 {
+        let squares = |counts: &HashMap<ClassId, u64>| -> f64 {
             counts.values().map(|count| (count * count) as f64).sum()
         };
         let count = count.max(1) as f64;

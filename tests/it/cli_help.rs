@@ -41,6 +41,7 @@ const WORKING: &[(&str, &str)] = &[
     ("bench", ""),
     ("plan", "--rows 1000 --dim 16"),
     ("load", ""),
+    ("calibrate", ""),
     ("evaluate liveness", "faces"),
     ("app create", "--name a --storage bws"),
     ("app list", ""),

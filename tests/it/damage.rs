@@ -9,16 +9,18 @@ use std::sync::Arc;
 
 use vultus::code::Probe;
 use vultus::engine::{
-    Batch, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions, PeopleFilter,
+    Batch, CalibrationOptions, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions,
+    PeopleFilter,
 };
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
     Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError,
     TemplateBatch, Whom, inspect,
 };
+use vultus::rates::{Calibration, Comparison, Observations, Stranger};
 use vultus::search::{Pool, SearchError};
 use vultus::types::{
-    Bcid, ClassId, Embedding, EncoderId, Labels, PartitionId, RecordChange, Timestamp,
+    Bcid, ClassId, Embedding, EncoderId, Labels, Match, PartitionId, RecordChange, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp {
@@ -132,6 +134,17 @@ const READS: &[(&str, Read)] = &[
     }),
     ("Gallery::duplicates", |it| {
         said(it.gallery()?.duplicates(-1.0, |_| ()))
+    }),
+    ("Gallery::calibrate", |it| {
+        let options = CalibrationOptions::default();
+        match it.gallery()?.calibrate(&options, NOW, |_, _| Ok(())) {
+            // So few people are counted, and no more.
+            Err(EngineError::Rates(error)) => said(Ok::<_, EngineError>(error)),
+            calibrated => said(calibrated),
+        }
+    }),
+    ("Engine::calibrate_grown", |it| {
+        said(it.engine.calibrate_grown(&damaged(), None, |_| true))
     }),
     ("Gallery::export", |it| {
         let path = it.beside.join("exported.jsonl");
@@ -329,6 +342,16 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
     ("Engine::check_encoder", |it| {
         said(it.engine.check_encoder(&damaged(), &encoder(), DIMENSION))
     }),
+    ("Engine::calibration", |it| {
+        said(
+            it.engine
+                .calibration(&damaged())
+                .map(|found| found.is_some()),
+        )
+    }),
+    ("Engine::keep_calibration", |it| {
+        said(it.engine.keep_calibration(&damaged(), &calibration()))
+    }),
     ("Gallery::batch", |it| {
         said(batch(it).map(|batch| batch.probes()))
     }),
@@ -374,7 +397,9 @@ const READS_NOTHING: &[&str] = &[
     "Batch::probes",
     "BlockReader::release",
     "Engine::expire",
+    "Engine::forget_calibration",
     "Engine::health",
+    "Engine::kept_calibration",
     "Engine::kernel",
     "Engine::partitions",
     "Engine::pool",
@@ -404,6 +429,36 @@ const READS_NOTHING: &[&str] = &[
     "Partition::write_matches",
     "Snapshot::encoder",
 ];
+
+/// Of a gallery that is not there.
+fn calibration() -> Calibration {
+    let other = |class: i64, similarity: f64| Stranger {
+        class: ClassId(class),
+        best: vec![Match {
+            class: ClassId(99),
+            similarity,
+        }],
+    };
+    let strangers: Vec<Stranger> = (0..30).map(|at| other(at, at as f64 / 40.0)).collect();
+    let comparison = |it: &Stranger| Comparison {
+        probe: it.class,
+        other: ClassId(99),
+        similarity: it.best[0].similarity,
+    };
+    let comparisons: Vec<Comparison> = strangers.iter().map(comparison).collect();
+    let observed = Observations {
+        encoder: &encoder(),
+        classes: 30,
+        templates: 30,
+        seed: 1,
+        now: NOW,
+        strangers: &strangers,
+        comparisons: &comparisons,
+        mated: &[],
+        shipped: None,
+    };
+    Calibration::of(&observed, &|_, _| false).unwrap()
+}
 
 fn all_of(held: &[Held<'_>], new: &[NewTemplate]) -> Choice {
     Choice {

@@ -7,6 +7,7 @@ mod administration;
 mod bombs;
 #[cfg(feature = "web")]
 mod bws;
+mod calibration;
 mod causes;
 #[cfg(feature = "web")]
 mod cli;
@@ -18,6 +19,8 @@ mod cli_bad_files;
 mod cli_batch;
 #[cfg(feature = "web")]
 mod cli_bench;
+#[cfg(feature = "web")]
+mod cli_calibrate;
 #[cfg(feature = "web")]
 mod cli_data_directory;
 #[cfg(feature = "web")]

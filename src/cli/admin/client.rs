@@ -8,7 +8,8 @@ use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, Kind, Run, Template,
+    self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, KeepCalibration, Kind,
+    Run, Template,
 };
 use super::{pieces, socket};
 use crate::cli::exit::Exit;
@@ -17,6 +18,7 @@ use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
 use crate::exchange::{Existing, Job, Source};
 use crate::partition::{Enrolled, NewTemplate};
+use crate::rates::Calibration;
 use crate::types::{ClassId, EncoderId, PartitionId, PersonName};
 
 /// Who has a data directory open to change it.
@@ -194,6 +196,23 @@ impl Remote {
     /// If it cannot be done, or the service does not say whether it is done.
     pub(in crate::cli) fn keep_best(&self, partition: &PartitionId) -> anyhow::Result<usize> {
         self.answer(&Ask::KeepBest(partition.to_string()))
+    }
+
+    /// Has the service keep a calibration: [`Engine::keep_calibration`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or if the service does not say whether it is done.
+    pub(in crate::cli) fn keep_calibration(
+        &self,
+        partition: &PartitionId,
+        calibration: &Calibration,
+    ) -> anyhow::Result<()> {
+        let calibration = String::from_utf8(calibration.to_bytes());
+        self.answer(&Ask::KeepCalibration(KeepCalibration {
+            partition: partition.to_string(),
+            calibration: calibration.context("writing the calibration as text")?,
+        }))
     }
 
     fn answer<T: DeserializeOwned>(&self, ask: &Ask) -> anyhow::Result<T> {

@@ -20,7 +20,8 @@ use super::context::Context;
 use super::pieces::Streamed;
 use super::socket;
 use super::wire::{
-    self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, Kind, Request, Run,
+    self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, KeepCalibration, Kind,
+    Request, Run,
 };
 use crate::cli::args::{self, Arguments, Gallery, Key, People, Verb};
 use crate::cli::away::{self, Away, Channel};
@@ -29,6 +30,7 @@ use crate::cli::{app, gallery, key, people};
 use crate::engine::ImportOptions;
 use crate::exchange::Existing;
 use crate::partition::{MaintenanceOptions, NewTemplate, Pace, Whom};
+use crate::rates::Calibration;
 use crate::types::{ClassId, Clock, Embedding, PartitionId, RecordChange};
 
 /// The most commands at a time. There are people behind them, or a script.
@@ -233,6 +235,16 @@ impl Shared {
                 let removed = gallery.map_or(Ok(0), |gallery| gallery.keep_best(now))?;
                 json(&removed)
             }
+            Ask::KeepCalibration(ask) => {
+                let kept = self.keep_calibration(&ask);
+                told(kept, user, "calibrate")?;
+                tracing::info!(
+                    user,
+                    partition = ask.partition,
+                    "kept a calibration for a command"
+                );
+                json(&())
+            }
         }
     }
 
@@ -263,6 +275,15 @@ impl Shared {
             Err(error) => tracing::info!(user, command = what, "could not do a command: {error:#}"),
         }
         done
+    }
+
+    fn keep_calibration(&self, ask: &KeepCalibration) -> anyhow::Result<()> {
+        let calibration = Calibration::from_bytes(ask.calibration.as_bytes())?;
+        let partition = ask.partition.parse()?;
+        Ok(self
+            .context
+            .engine
+            .keep_calibration(&partition, &calibration)?)
     }
 
     fn enroll(&self, ask: &Enroll) -> anyhow::Result<EnrolledClass> {

@@ -37,6 +37,16 @@ pub(super) enum Ask {
     Import(Import),
     /// To leave each person of a partition the templates that an enrolment would.
     KeepBest(String),
+    /// To keep a calibration of a partition.
+    KeepCalibration(KeepCalibration),
+}
+
+/// A calibration that the command measured.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeepCalibration {
+    pub(super) partition: String,
+    /// As [`Calibration::to_bytes`](crate::rates::Calibration::to_bytes) makes it, a text.
+    pub(super) calibration: String,
 }
 
 /// An import. What [`crate::exchange::Source`] says of itself, for a source that the command reads.

@@ -424,6 +424,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "calibrate",
+        [
+            (
+                "Which threshold lets how many strangers through",
+                "vultus calibrate --partition bws.1",
+            ),
+            (
+                "With all of 100,000 people, as JSON",
+                "vultus calibrate --partition bws.1 --probes 100000 --json",
+            ),
+        ],
+    ),
+    (
         "evaluate liveness",
         [
             (

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod calibrate;
 mod evaluate;
 mod gallery;
 mod help;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
+pub(in crate::cli) use self::calibrate::Calibrate;
 pub(in crate::cli) use self::evaluate::Evaluate;
 pub(in crate::cli) use self::gallery::{
     Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
@@ -70,6 +72,7 @@ pub(in crate::cli) enum Verb {
     People(People),
     #[command(subcommand)]
     Gallery(Gallery),
+    Calibrate(Calibrate),
     Inspect(Inspect),
     #[command(subcommand)]
     Evaluate(Evaluate),
