@@ -217,10 +217,9 @@ fn compare(
     }
     let of_one = (templates as f64 / others.len().max(1) as f64).max(1.0);
     let affordable = COMPARED_TEMPLATES as f64 / (found.probes.len().max(1) as f64 * of_one);
-    let each = COMPARED_PER_PROBE
-        .min(affordable as usize)
-        .max(1)
-        .min(others.len());
+    // At most half of the way round, so that no two people are compared twice.
+    let half = others.len().saturating_sub(1) / 2;
+    let each = COMPARED_PER_PROBE.min(affordable as usize).min(half).max(1);
     let mut comparisons = Vec::with_capacity(found.probes.len() * each);
     for (at, (stranger, probe)) in found.strangers.iter().zip(&found.probes).enumerate() {
         // They were drawn in no order, so that those who follow are as good as any.

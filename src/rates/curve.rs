@@ -28,8 +28,9 @@ const RARE: usize = 3;
 const NOTHING: f64 = 1e-3;
 /// Design effects are measured on at least so many scores.
 const DESIGN_SCORES_MIN: usize = 20;
-/// The confidence of counted shares is 1 less this.
-const OUTSIDE: f64 = 0.05;
+/// The confidence of counted shares is 1 less this: more than the 95 % that are told, since which
+/// similarity is asked about depends on the same scores.
+const OUTSIDE: f64 = 0.025;
 /// The levels of counted scores, each of so many times the scores of the one before.
 const LEVEL_STEP: f64 = 0.9;
 /// How many levels the tail has for each power of ten.

@@ -29,6 +29,8 @@ mod shipped;
 mod strangers;
 mod tail;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use calibration::{
     CLASSES_MIN, Calibration, CalibrationSource, Observations, RateEstimate, RateThreshold,

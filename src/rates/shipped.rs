@@ -11,8 +11,8 @@ static SFACE: LazyLock<Option<Arc<Calibration>>> = LazyLock::new(|| {
     read.ok().map(Arc::new)
 });
 
-/// The calibration that comes with an encoder, for galleries that are empty or young. `None` for all
-/// encoders that the program does not bring along.
+/// The calibration that comes with an encoder, for galleries that are empty or young. `None` for
+/// all encoders that the program does not bring along.
 pub fn shipped(encoder: &EncoderId) -> Option<Arc<Calibration>> {
     let sface = SFACE.as_ref();
     sface

@@ -190,26 +190,32 @@ pub(super) fn without_copies(
     /// How many scores as high as that of a pair would be expected of strangers.
     const EXPECTED_MAX: f64 = 0.01;
     let alike = mated.unwrap_or(COPY);
-    let mut suspected: HashMap<(ClassId, ClassId), f64> = HashMap::new();
+    let mut suspected: Pairs = HashMap::new();
+    let mut known: Pairs = HashMap::new();
     for stranger in strangers {
         for other in stranger.best.iter().take_while(|it| it.similarity >= alike) {
-            let pair = (
-                stranger.class.min(other.class),
-                stranger.class.max(other.class),
-            );
-            if !is_known(pair.0, pair.1) {
-                let highest = suspected.entry(pair).or_insert(other.similarity);
-                *highest = highest.max(other.similarity);
-            }
+            let pair = pair_of(stranger.class, other.class);
+            let pairs = match is_known(pair.0, pair.1) {
+                true => &mut known,
+                false => &mut suspected,
+            };
+            let highest = pairs.entry(pair).or_insert(other.similarity);
+            *highest = highest.max(other.similarity);
         }
     }
     if suspected.is_empty() {
         return (Vec::new(), strangers.to_vec());
     }
-    let others = left_over(strangers, &suspected);
-    if let Ok(curve) = highest_scores(&others, classes) {
-        let probes = others.len() as f64;
-        suspected.retain(|_, similarity| curve.at(*similarity).rate * probes < EXPECTED_MAX);
+    // By the tail of those who are in no doubt.
+    known.extend(&suspected);
+    let others = left_over(strangers, &known);
+    match highest_scores(&others, classes) {
+        Ok(curve) if others.len() * 2 >= strangers.len() => {
+            let probes = others.len() as f64;
+            suspected.retain(|_, similarity| curve.at(*similarity).rate * probes < EXPECTED_MAX);
+        }
+        // Where nearly everybody is like somebody, that is what strangers are here.
+        _ => suspected.clear(),
     }
     let pair = |((class, other), similarity): (&(ClassId, ClassId), &f64)| Pair {
         class: *class,
@@ -222,18 +228,16 @@ pub(super) fn without_copies(
     (pairs, others)
 }
 
-fn left_over(
-    strangers: &[Stranger],
-    suspected: &HashMap<(ClassId, ClassId), f64>,
-) -> Vec<Stranger> {
+/// Pairs of classes, the smaller one first, and how alike they are.
+type Pairs = HashMap<(ClassId, ClassId), f64>;
+
+fn pair_of(one: ClassId, other: ClassId) -> (ClassId, ClassId) {
+    (one.min(other), one.max(other))
+}
+
+fn left_over(strangers: &[Stranger], pairs: &Pairs) -> Vec<Stranger> {
     let without = |stranger: &Stranger| {
-        let is_other = |other: &&Match| {
-            let pair = (
-                stranger.class.min(other.class),
-                stranger.class.max(other.class),
-            );
-            !suspected.contains_key(&pair)
-        };
+        let is_other = |other: &&Match| !pairs.contains_key(&pair_of(stranger.class, other.class));
         let best: Vec<Match> = stranger.best.iter().filter(is_other).copied().collect();
         Stranger {
             class: stranger.class,

@@ -23,9 +23,9 @@ const SHAPES: (f64, f64) = (-0.5, 1.0);
 /// where there are few excesses only (Coles and Dixon 1999 penalise for the same reason).
 const SHAPE_DEVIATION: f64 = 0.35;
 /// By how much twice the log-likelihood may fall short of the highest within an interval: the
-/// quantile of chi-squared with one degree of freedom at 98 %. What is more than 95 % pays for the
+/// quantile of chi-squared with one degree of freedom at 99 %. What is more than 95 % pays for the
 /// choice of the threshold, and for tails that are of this form only about.
-const DEVIANCE_MAX: f64 = 5.412;
+const DEVIANCE_MAX: f64 = 6.635;
 /// How many values of `t` an interval looks at, and in how many ways the deviance is shared.
 const STEPS: usize = 41;
 const ANGLES: usize = 13;

@@ -204,7 +204,7 @@ fn too_few_people_are_refused_with_the_number_that_is_needed() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());
     let mut random = StdRng::seed_from_u64(1);
-    let mut expect = |people: usize, engine: &Engine| {
+    let expect = |people: usize, engine: &Engine| {
         let error = calibrate(engine, &CalibrationOptions::default()).unwrap_err();
         assert_eq!(error.fault(), Fault::Caller);
         let few = RatesError::TooFewClasses {
@@ -244,6 +244,13 @@ fn people_who_are_all_alike_are_measured_all_the_same() {
     assert!((0.0..=1.0).contains(&threshold.similarity), "{threshold:?}");
 }
 
+/// As text, numbers may be off by the last digit.
+fn is_same(one: &Calibration, other: &Calibration) -> bool {
+    let facts = |it: &Calibration| (it.classes(), it.templates(), it.probes(), it.measured());
+    let threshold = |it: &Calibration| it.threshold(TargetRate::DEFAULT, 50).similarity;
+    facts(one) == facts(other) && (threshold(one) - threshold(other)).abs() < 1e-12
+}
+
 #[test]
 fn what_is_kept_is_there_again_and_travels_in_snapshots() {
     let directory = tempfile::tempdir().unwrap();
@@ -252,7 +259,10 @@ fn what_is_kept_is_there_again_and_travels_in_snapshots() {
     assert_eq!(engine.calibration(&id()).unwrap(), None);
     let calibration = standard(&engine);
     engine.keep_calibration(&id(), &calibration).unwrap();
-    assert_eq!(*engine.calibration(&id()).unwrap().unwrap(), calibration);
+    assert!(is_same(
+        &engine.calibration(&id()).unwrap().unwrap(),
+        &calibration
+    ));
     let mut progress = |_, _| ();
     let snapshot = at("snapshot.tar.zst");
     engine
@@ -263,11 +273,8 @@ fn what_is_kept_is_there_again_and_travels_in_snapshots() {
     restore_archive(&snapshot, &at("restored"), &mut progress).unwrap();
     for data in ["data", "restored"] {
         let engine = self::engine(&at(data));
-        assert_eq!(
-            *engine.kept_calibration(&id()).unwrap().unwrap(),
-            calibration,
-            "{data}"
-        );
+        let kept = engine.kept_calibration(&id()).unwrap().unwrap();
+        assert!(is_same(&kept, &calibration), "{data}");
         assert!(engine.forget_calibration(&id()).unwrap());
         assert_eq!(engine.calibration(&id()).unwrap(), None);
     }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::json;
+use vultus::partition::Store;
+use vultus::rates::Calibration;
 
 use super::{
     IMPORT, SOCKET, admin, create_app, create_key, done, import, prepared, start, status_of_app,
@@ -204,4 +206,30 @@ fn many_commands_at_once_are_each_done_once() {
             .status;
         assert_eq!(found, if class <= 6 { 404 } else { 200 }, "{class}");
     }
+}
+
+#[test]
+fn what_a_command_measures_is_kept_by_the_service() {
+    let (directory, data, registered) = prepared();
+    let _server = Program::start(&data, &registered);
+    let calibrate = ["calibrate", "--partition", "bws.7", "--json"];
+    let error = failure(&admin(&data, &calibrate));
+    assert!(
+        error.contains("nobody was ever enrolled in `bws.7`"),
+        "{error}"
+    );
+    let few: Vec<i64> = (1..=19).collect();
+    success(&import(&data, directory.path(), &few, &[]));
+    let error = failure(&admin(&data, &calibrate));
+    assert!(error.contains("19 people are enrolled"), "{error}");
+    let enough: Vec<i64> = (1..=40).collect();
+    success(&import(&data, directory.path(), &enough, &["--overwrite"]));
+    let told = json_lines(&done(&data, &calibrate)).remove(0);
+    assert_eq!(
+        (&told["classes"], &told["probes"]),
+        (&json!(40), &json!(40))
+    );
+    let store = Store::open_read_only(&data).unwrap();
+    let kept = store.state_get("calibration", "bws.7").unwrap().unwrap();
+    assert_eq!(Calibration::from_bytes(&kept).unwrap().classes(), 40);
 }
