@@ -355,8 +355,8 @@ pub static SETTINGS: &[Setting] = &[
             1_024..=ServiceOptions::BODY_BYTES_TOTAL_MAX,
             |settings, bytes| {
                 settings.service.body_bytes_max = bytes;
-                // One sender has half of the room for all.
-                let room = ServiceOptions::BODY_BYTES_TOTAL_MAX.max(2 * bytes);
+                // A sender has half of the room for all, and one of the tokens of an app three sevenths.
+                let room = ServiceOptions::BODY_BYTES_TOTAL_MAX.max(3 * bytes);
                 settings.service.body_bytes_total_max = room;
             },
         ),

@@ -100,7 +100,8 @@ impl FromRequestParts<AppState> for Caller {
             .tokens()
             .check(token, state.apps(), state.clock().now());
         let claims = judged(tried, claims).await?;
-        parts.extensions.insert(Sender::Token(claims.id));
+        let sender = Sender::Token(claims.app.clone(), claims.id);
+        parts.extensions.insert(sender);
         Notes::caller(&parts.extensions, notes::Caller::App(claims.app.clone()));
         Ok(Caller(claims))
     }

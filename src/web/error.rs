@@ -192,7 +192,24 @@ impl fmt::Display for Chain<'_> {
 
 impl From<HeadFault> for Error {
     fn from(fault: HeadFault) -> Error {
-        Error::bad_request(fault.to_string())
+        let message = fault.to_string();
+        match fault {
+            HeadFault::Slow => {
+                Error::new(StatusCode::REQUEST_TIMEOUT, message).counted("head_timeout")
+            }
+            HeadFault::LongTarget => {
+                Error::new(StatusCode::URI_TOO_LONG, message).counted("address_too_long")
+            }
+            HeadFault::TooLarge => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                Error::new(status, message).counted("head_too_large")
+            }
+            HeadFault::UnknownCoding => {
+                Error::new(StatusCode::NOT_IMPLEMENTED, message).counted("not_implemented")
+            }
+            HeadFault::NoSeat => Error::try_again(StatusCode::SERVICE_UNAVAILABLE, message),
+            _ => Error::bad_request(message),
+        }
     }
 }
 

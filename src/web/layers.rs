@@ -79,7 +79,7 @@ pub(super) async fn refuse_faulty_heads(request: Request, next: Next) -> Respons
     } else {
         Error::from(fault).into_response()
     };
-    if fault.is_about_length() {
+    if fault.is_last() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }

@@ -14,6 +14,7 @@ use super::logins::Gate;
 use super::metrics::Requests;
 use super::page::{Ticket, Tickets};
 use super::readiness::Readiness;
+use super::room::BodyRoom;
 use super::snapshot_counts::SnapshotCounts;
 use crate::access::{
     ApiKeySecret, ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens,
@@ -39,6 +40,7 @@ struct Parts {
     liveness: Arc<LivenessDetector>,
     gate: Gate,
     tickets: Tickets,
+    answer_room: BodyRoom,
     /// How many lines of the log were dropped, if somebody counts them.
     lines_dropped: OnceLock<fn() -> u64>,
     requests: Arc<Requests>,
@@ -68,8 +70,13 @@ pub struct ServiceOptions {
     /// The most bytes that the body of a request may have.
     pub body_bytes_max: usize,
     /// The most bytes that all bodies at hand may have together. One sender may have as many as are free
-    /// besides, so half if it is alone; whoever sends more is told to come again.
+    /// besides, so half if it is alone; whoever sends more is told to come again. All who hold tokens of
+    /// an app are one sender, and one of them may have three sevenths.
     pub body_bytes_total_max: usize,
+    /// The most bytes that long answers take together that are made as they are sent, as those of
+    /// `identify-many`: where slow readers leave no room, others wait for theirs. Shared out as that of
+    /// bodies.
+    pub answer_bytes_total_max: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
     /// How long a body may pause.
@@ -138,6 +145,7 @@ impl ServiceOptions {
             // As much as one picture may have.
             body_bytes_max: DecodeLimits::default().bytes_max,
             body_bytes_total_max: ServiceOptions::BODY_BYTES_TOTAL_MAX,
+            answer_bytes_total_max: 256 << 20,
             body_wait: Duration::from_secs(60),
             // As long as a phone may be without a network while somebody walks through a door.
             body_grace: Duration::from_secs(10),
@@ -249,6 +257,7 @@ impl AppState {
             liveness,
             gate: Gate::default(),
             tickets: Tickets::default(),
+            answer_room: BodyRoom::new(options.answer_bytes_total_max),
             lines_dropped: OnceLock::new(),
             requests: Arc::default(),
             connections: Arc::default(),
@@ -306,6 +315,11 @@ impl AppState {
 
     pub(super) fn lines_dropped(&self) -> u64 {
         self.0.lines_dropped.get().map_or(0, |read| read())
+    }
+
+    /// Room for answers that are made as they are sent.
+    pub(super) fn answer_room(&self) -> &BodyRoom {
+        &self.0.answer_room
     }
 
     pub(super) fn tickets(&self) -> &Tickets {

@@ -15,12 +15,14 @@ use tokio::net::TcpStream;
 use tokio::time::{self, Instant, Sleep};
 
 use super::answering::Answering;
+use super::head::HeadFault;
 use super::life::Stage;
 use super::options::ConnectionOptions;
+use super::refusal::refusal;
 use super::seats::TakenSeat;
 use super::socket::Socket;
 use super::transport::Transport;
-use super::wire::Wire;
+use super::wire::{Left, Wire};
 
 /// For how long bytes are thrown away that a client still sends when it has its last answer: closed
 /// at once, its system would throw the answer away.
@@ -36,9 +38,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Bytes that have arrived are found within this time.
 const NOTICE_WAIT: Duration = Duration::from_millis(10);
-
-const TOO_SLOW: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 type Http = http1::Connection<TokioIo<Wire>, Answering>;
 
@@ -62,7 +61,7 @@ pub(super) async fn drive(
         return;
     };
     let wire = Wire::new(transport, seat.seat().clone());
-    let answering = Answering::new(router, &seat, peer);
+    let answering = Answering::new(router.clone(), &seat, peer);
     let mut http = http1::Builder::new()
         // Heads have their time here (`life`): hyper would count idle connections in.
         .header_read_timeout(None)
@@ -70,23 +69,32 @@ pub(super) async fn drive(
         .half_close(true)
         .serve_connection(TokioIo::new(wire), answering);
     let is_done = run(&mut http, &seat, &options).await;
-    let (mut transport, has_more) = http.into_parts().io.into_inner().into_parts();
-    if is_done && has_more {
-        linger(transport.socket().stream(), &seat).await;
+    let left = http.into_parts().io.into_inner().into_left();
+    end(left, is_done, &seat, peer, &router).await;
+}
+
+/// Says what is still to be said, and lets the client read it.
+async fn end(mut left: Left, is_done: bool, seat: &TakenSeat, peer: IpAddr, router: &Router) {
+    let fault = left.refused.or_else(|| late(seat).filter(|_| !is_done));
+    if let Some(fault) = fault {
+        let beginning = seat.life().framing().beginning().to_owned();
+        let refusal = refusal(router, peer, fault, &beginning);
+        left.stream.tell(&refusal).await;
     } else if !is_done {
-        transport.tell(last_words(&seat)).await;
+        left.stream.tell(b"").await;
+    }
+    if is_done && left.has_more {
+        linger(left.stream.socket().stream(), seat).await;
     }
 }
 
-/// What a client is told whose connection is ended: most are only told that it is.
-fn last_words(seat: &TakenSeat) -> &'static [u8] {
-    match seat.life().stage() {
-        Stage::Head if !seat.is_unwanted() => {
-            seat.seats().counts().slow.one();
-            TOO_SLOW
-        }
-        _ => b"",
-    }
+/// What was wrong where a connection is ended: of most their clients are only told that it is.
+fn late(seat: &TakenSeat) -> Option<HeadFault> {
+    let is_late = seat.life().stage() == Stage::Head && !seat.is_unwanted();
+    is_late.then(|| {
+        seat.seats().counts().slow.one();
+        HeadFault::Slow
+    })
 }
 
 /// Waits for the first byte, which is left to be read: a connection without one takes next to no

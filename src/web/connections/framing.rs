@@ -100,6 +100,14 @@ impl Framing {
         }
     }
 
+    /// How the head began that is being read, or that nobody has asked for yet.
+    pub(super) fn beginning(&self) -> &[u8] {
+        match self {
+            Framing::Head(head) | Framing::Whole(head) => &head.beginning,
+            _ => b"",
+        }
+    }
+
     /// Whether everything that was passed on were whole requests.
     pub(super) fn is_between(&self) -> bool {
         matches!(self, Framing::Head(head) if !head.is_begun)
@@ -114,6 +122,9 @@ impl Framing {
 /// The longest name that is of interest.
 const NAME_BYTES_MAX: usize = b"transfer-encoding".len();
 
+/// So much of a head is kept: what it is for, and most of what clients say of themselves.
+const BEGINNING_BYTES_MAX: usize = 1 << 10;
+
 /// A head as it is read: where it ends, and which lengths of the body it gives.
 #[derive(Debug, Default)]
 pub(super) struct Head {
@@ -127,6 +138,8 @@ pub(super) struct Head {
     name_bytes: usize,
     has_content_length: bool,
     has_transfer_encoding: bool,
+    /// Its first bytes, to refuse it by if it never becomes a request.
+    beginning: Vec<u8>,
 }
 
 impl Head {
@@ -137,13 +150,16 @@ impl Head {
 
     /// Reads to the end of the head. Returns how many bytes belong to it.
     fn read(&mut self, bytes: &[u8]) -> usize {
-        for (at, byte) in bytes.iter().enumerate() {
-            self.read_byte(*byte);
-            if self.is_whole {
-                return at + 1;
-            }
+        let mut read = 0;
+        while read < bytes.len() && !self.is_whole {
+            self.read_byte(bytes[read]);
+            read += 1;
         }
-        bytes.len()
+        if self.is_begun {
+            let room = BEGINNING_BYTES_MAX.saturating_sub(self.beginning.len());
+            self.beginning.extend(&bytes[..read.min(room)]);
+        }
+        read
     }
 
     fn read_byte(&mut self, byte: u8) {
@@ -328,6 +344,26 @@ mod tests {
             assert!(is_broken, "{broken:?}: {framing:?}");
             assert_eq!(framing.pass(b"GET"), 0);
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_head_is_kept_until_it_is_a_request() {
+        let mut framing = Framing::default();
+        framing.pass(b"\r\n");
+        assert_eq!(framing.beginning(), b"");
+        framing.pass(b"GET /v1");
+        framing.pass(b" HTTP/1.1\r\n");
+        assert_eq!(framing.beginning(), b"GET /v1 HTTP/1.1\r\n");
+        framing.pass(&b"A: b\r\n".repeat(1_000));
+        assert_eq!(framing.beginning().len(), BEGINNING_BYTES_MAX);
+        framing.pass(b"\r\nnext");
+        assert!(
+            framing
+                .beginning()
+                .starts_with(b"GET /v1 HTTP/1.1\r\nA: b\r\n")
+        );
+        framing.follow(Following::Bytes(0)).unwrap();
+        assert_eq!(framing.beginning(), b"");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use axum::http::header::HOST;
-use axum::http::{HeaderMap, Version};
+use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, StatusCode, Version};
 
 /// Why a request is refused whatever it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,12 +11,30 @@ pub(in crate::web) enum HeadFault {
     /// Two who read it, such as a proxy and this service, could disagree on where it ends.
     #[error("`Content-Length` and `Transfer-Encoding` exclude each other")]
     TwoLengths,
+    /// How the body is packed on the way is not known here, so that nobody can read it.
+    #[error("of all `Transfer-Encoding` only `chunked` is understood")]
+    UnknownCoding,
+    /// Where the body ends is not known.
+    #[error("`Transfer-Encoding` must end with `chunked`, and have it once")]
+    NoEnd,
     #[error("the header `Host` is missing")]
     NoHost,
     #[error("the header `Host` is there more than once")]
     SeveralHosts,
     #[error("the header `Host` is no host with or without a port")]
     WrongHost,
+    /// It has begun, and does not come to its end.
+    #[error("the head of the request took too long to arrive")]
+    Slow,
+    #[error("the head of the request is not that of HTTP/1.1")]
+    Unreadable,
+    #[error("the address that the request is for is too long")]
+    LongTarget,
+    #[error("the head of the request is too long, or has too many headers")]
+    TooLarge,
+    /// Nobody reads it: there are as many connections as there may be.
+    #[error("as many requests are at hand as there may be connections; try again in a moment")]
+    NoSeat,
 }
 
 impl HeadFault {
@@ -29,6 +47,9 @@ impl HeadFault {
         if has_two_lengths {
             return Some(HeadFault::TwoLengths);
         }
+        if let Some(fault) = fault_of_coding(headers) {
+            return Some(fault);
+        }
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next(), hosts.next()) {
             (None, _) => (version >= Version::HTTP_11).then_some(HeadFault::NoHost),
@@ -37,9 +58,40 @@ impl HeadFault {
         }
     }
 
+    /// What is wrong where hyper refuses a head by itself, with this status.
+    pub(super) fn of_status(status: StatusCode) -> HeadFault {
+        match status {
+            StatusCode::URI_TOO_LONG => HeadFault::LongTarget,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => HeadFault::TooLarge,
+            _ => HeadFault::Unreadable,
+        }
+    }
+
     /// Whether nothing can be read behind such a request.
-    pub(in crate::web) fn is_about_length(self) -> bool {
-        self == HeadFault::TwoLengths
+    pub(in crate::web) fn is_last(self) -> bool {
+        !matches!(
+            self,
+            HeadFault::NoHost | HeadFault::SeveralHosts | HeadFault::WrongHost
+        )
+    }
+}
+
+/// What is wrong with how the body is packed on the way (RFC 9112, 6.1). Of several codings the last
+/// tells where the body ends, and all must be undone to read it.
+fn fault_of_coding(headers: &HeaderMap) -> Option<HeadFault> {
+    let values = headers.get_all(TRANSFER_ENCODING).iter();
+    let codings: Vec<&[u8]> = values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.is_empty())
+        .collect();
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let chunked = codings.iter().filter(|coding| is_chunked(coding)).count();
+    let (last, others) = codings.split_last()?;
+    match chunked {
+        1 if is_chunked(last) && others.is_empty() => None,
+        1 if is_chunked(last) => Some(HeadFault::UnknownCoding),
+        _ => Some(HeadFault::NoEnd),
     }
 }
 
@@ -110,6 +162,43 @@ mod tests {
         }
         let both = HeadFault::of(new, &HeaderMap::new(), true);
         assert_eq!(both, Some(HeadFault::TwoLengths));
+    }
+
+    #[test]
+    fn a_body_is_in_chunks_and_in_nothing_else() {
+        let (none, unknown, no_end) =
+            (None, Some(HeadFault::UnknownCoding), Some(HeadFault::NoEnd));
+        for (values, expected) in [
+            (&[][..], none),
+            (&["chunked"], none),
+            (&["Chunked"], none),
+            (&[" chunked\t"], none),
+            (&[", chunked"], none),
+            (&["chunked,"], none),
+            (&["", "chunked"], none),
+            (&["gzip, chunked"], unknown),
+            (&["gzip", "chunked"], unknown),
+            (&["identity, chunked"], unknown),
+            (&["gzip;q=1,deflate,chunked"], unknown),
+            (&["chunked, chunked"], no_end),
+            (&["chunked", "CHUNKED"], no_end),
+            (&["chunked, gzip"], no_end),
+            (&["chunked", "identity"], no_end),
+            (&["identity"], no_end),
+            (&["gzip"], no_end),
+            (&["chunked;q=1"], no_end),
+            (&["\"chunked\""], no_end),
+            (&["xchunked"], no_end),
+            (&["chunked x"], no_end),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("a"));
+            for value in values {
+                headers.append(TRANSFER_ENCODING, HeaderValue::from_static(value));
+            }
+            let found = HeadFault::of(Version::HTTP_11, &headers, false);
+            assert_eq!(found, expected, "{values:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! TLS if there is a certificate (`transport`). hyper reads and writes through `wire`, which shows it one request at a time (`framing`), sees what hyper does not tell (two lengths of one
 //! body), and notices when the client has left. `answering` hands each request to the router with
 //! what is known of its sender ([`Peer`]) and of its head ([`HeadFault`]), and makes sure that no
-//! connection closes unannounced behind an answer.
+//! connection closes unannounced behind an answer. Where no request comes of what was sent, `refusal`
+//! has the router refuse it.
 //!
 //! What is said in an answer is decided elsewhere: this folder knows no route, caller or body.
 
@@ -21,6 +22,7 @@ mod head;
 mod life;
 mod options;
 mod pace;
+mod refusal;
 mod seats;
 mod serving;
 mod socket;

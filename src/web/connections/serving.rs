@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,13 +16,13 @@ use tokio::time::{self, Instant};
 
 use super::counts::ConnectionCounts;
 use super::driving;
+use super::head::HeadFault;
 use super::options::ConnectionOptions;
+use super::refusal::refusal;
 use super::seats::Seats;
 
 /// How long nothing is accepted when the system refused to, which it does at once again.
 const REFUSED_WAIT: Duration = Duration::from_millis(100);
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-    content-length: 0\r\n\r\n";
 
 /// Answers on `listener` with `router` until `stop` completes. Then idle connections are closed,
 /// requests at hand are answered, and what is still open after [`ConnectionOptions::stop_wait`] is
@@ -88,7 +89,7 @@ impl Serving {
     }
 
     /// Serves a connection if there is room for it.
-    fn seat(&mut self, stream: TcpStream, peer: std::net::IpAddr) {
+    fn seat(&mut self, stream: TcpStream, peer: IpAddr) {
         match self.seats.take(peer, Instant::now()) {
             Some(seat) => {
                 let (router, options) = (self.router.clone(), self.options.clone());
@@ -102,7 +103,7 @@ impl Serving {
                 );
                 // Within TLS the words could not be understood.
                 if self.options.certificates.is_none() {
-                    refuse(stream);
+                    refuse(stream, peer, &self.router);
                 }
             }
         }
@@ -158,11 +159,11 @@ fn is_for_want_of_room(error: &io::Error) -> bool {
 
 /// Says that there is no room. What was received is read first: closed with it, the connection
 /// would be reset, and the answer lost.
-fn refuse(stream: TcpStream) {
+fn refuse(stream: TcpStream, peer: IpAddr, router: &Router) {
     // That of the runtime does not know yet what can be read and written. Neither of them waits.
     if let Ok(mut stream) = stream.into_std() {
         let mut piece = [0; 4 << 10];
-        let _forgotten = stream.read(&mut piece);
-        let _told = stream.write(FULL);
+        let read = stream.read(&mut piece).unwrap_or_default();
+        let _told = stream.write(&refusal(router, peer, HeadFault::NoSeat, &piece[..read]));
     }
 }

@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, ready};
 
+use axum::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::life::{Life, Look};
+use super::head::HeadFault;
+use super::life::{Life, Look, Stage};
 use super::seats::Seat;
 use super::transport::Transport;
 
@@ -30,6 +32,18 @@ pub(super) struct Wire {
     is_ended: bool,
     /// Whether hyper waits for bytes: then it notices by itself when there are no more.
     is_awaited: bool,
+    /// Why hyper has refused a head by itself. Its words are not sent: ours are.
+    refused: Option<HeadFault>,
+}
+
+/// What is left of a connection when no more requests are read from it.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) stream: Transport,
+    /// Whether something of the client was left unread.
+    pub(super) has_more: bool,
+    /// What the client is still to be told that was wrong.
+    pub(super) refused: Option<HeadFault>,
 }
 
 impl Wire {
@@ -40,13 +54,28 @@ impl Wire {
             ahead: Vec::new(),
             is_ended: false,
             is_awaited: false,
+            refused: None,
         }
     }
 
-    /// What it goes through, and whether something of the client was left unread.
-    pub(super) fn into_parts(self) -> (Transport, bool) {
+    pub(super) fn into_left(self) -> Left {
         let is_clean = self.ahead.is_empty() && self.seat.life().framing().is_between();
-        (self.stream, !self.is_ended && !is_clean)
+        Left {
+            stream: self.stream,
+            has_more: !self.is_ended && !is_clean,
+            refused: self.refused,
+        }
+    }
+
+    /// Whether hyper refuses a head of which it has made no request, by itself: its words have no body
+    /// and none of the headers that answers have here.
+    fn is_refusing(&mut self, bytes: &[u8]) -> bool {
+        let is_head = || matches!(self.seat.life().stage(), Stage::Silent | Stage::Head);
+        if self.refused.is_none() && bytes.starts_with(b"HTTP/1.") && is_head() {
+            let status = bytes.get(9..12).map(StatusCode::from_bytes);
+            self.refused = status.and_then(Result::ok).map(HeadFault::of_status);
+        }
+        self.refused.is_some()
     }
 
     /// Gives what may be read now of what was received ahead.
@@ -199,6 +228,9 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_refusing(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -207,6 +239,9 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_refusing(slices.first().map_or(&[][..], |slice| &slice[..])) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -225,6 +260,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.refused.is_some() {
+            // The last word is still to be said.
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

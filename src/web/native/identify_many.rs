@@ -3,18 +3,21 @@
 //! Many probes in one call, each of a person of its own. They are searched for some at a time, so that
 //! one such call does not keep others waiting, and answered line by line as they are found.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::endpoint::Endpoint;
 use super::super::receive::{self, BodyFault};
-use super::super::room::{Held, Place};
+use super::super::room::{Held, Place, Sender};
 use super::super::state::AppState;
 use super::body;
 use super::failures;
@@ -45,6 +48,10 @@ const PROBES_PER_QUESTION: usize = 64;
 const MATCHES_PER_QUESTION: usize = 8 * 1024;
 /// While so many pieces are searched for, the next ones are made ready or sent.
 const QUESTIONS_AT_ONCE: usize = 2;
+/// What one person in an answer takes, about: with a name, half as much again.
+const MATCH_BYTES: usize = 160;
+/// How soon it is looked again whether others have read their answers.
+const ROOM_WAIT: Duration = Duration::from_millis(20);
 /// A body that is longer is not read on the threads that serve sockets.
 const BODY_BYTES_AT_ONCE: usize = 64 << 10;
 
@@ -107,6 +114,7 @@ pub(in super::super) struct ProbeAnswer {
 struct Asked {
     /// For the probes, which stay until the last line is made.
     room: Option<Held>,
+    sender: Sender,
     probes: Vec<Embedding>,
     encoder: EncoderId,
     limit: usize,
@@ -202,11 +210,14 @@ async fn identify_many(
         account,
         gallery,
         options,
+        sender: asked.sender,
         _room: asked.room,
     };
     let pieces = pieces(asked.probes, options.limit);
+    // Room is taken in the order of the pieces: what has some can be sent, and gives it back.
     let lines = stream::iter(pieces)
-        .map(move |(first, probes)| lines.clone().of(first, probes))
+        .then(move |(first, probes)| lines.clone().begin(first, probes))
+        .map(Begun::lines)
         .buffered(QUESTIONS_AT_ONCE);
     Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response())
 }
@@ -229,13 +240,60 @@ struct Lines {
     account: Account,
     gallery: Gallery,
     options: IdentifyOptions,
+    sender: Sender,
     /// For the probes, until the last of them is answered.
     _room: Option<Held>,
 }
 
+/// Some probes for whose lines there is room.
+struct Begun {
+    lines: Lines,
+    first: usize,
+    probes: Vec<Embedding>,
+    room: Held,
+}
+
+/// Lines with the room that they take until they are sent.
+struct Sent {
+    text: Vec<u8>,
+    _room: Held,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Begun {
+    /// The lines. An error ends the answer before its end.
+    async fn lines(self) -> Result<Bytes, BrokenOff> {
+        let text = self.lines.of(self.first, self.probes).await?;
+        self.room.settle(text.capacity());
+        Ok(Bytes::from_owner(Sent {
+            text,
+            _room: self.room,
+        }))
+    }
+}
+
 impl Lines {
-    /// The lines of some probes. An error ends the answer before its end.
-    async fn of(self, first: usize, probes: Vec<Embedding>) -> Result<Bytes, BrokenOff> {
+    /// Waits until there is room for the lines of some probes.
+    async fn begin(self, first: usize, probes: Vec<Embedding>) -> Begun {
+        let room = self.state.answer_room().hold(self.sender.clone());
+        let bytes = probes.len() * self.options.limit * MATCH_BYTES;
+        while room.take(bytes).is_err() {
+            time::sleep(ROOM_WAIT).await;
+        }
+        Begun {
+            lines: self,
+            first,
+            probes,
+            room,
+        }
+    }
+
+    async fn of(&self, first: usize, probes: Vec<Embedding>) -> Result<Vec<u8>, BrokenOff> {
         let query = |probe: &Embedding| QuestionQuery {
             probe: Probe::new(probe),
             options: self.options,
@@ -261,7 +319,8 @@ impl Lines {
             line.expect("answers have texts and numbers only");
             text.push(b'\n');
         }
-        Ok(text.into())
+        text.shrink_to_fit();
+        Ok(text)
     }
 
     fn answer(&self, probe: usize, found: &Identification, known: &[Record]) -> ProbeAnswer {
@@ -291,7 +350,10 @@ async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
         ));
     }
     let (parts, body) = receive::whole(state, request).await?;
-    let room = Place::held(&parts.extensions);
+    let (room, sender) = (
+        Place::held(&parts.extensions),
+        Sender::of(&parts.extensions),
+    );
     let is_long = body.len() > BODY_BYTES_AT_ONCE;
     let read = move || {
         let mut asked = if is_npy {
@@ -299,7 +361,7 @@ async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
         } else {
             from_json(&parts.uri, &body)?
         };
-        asked.room = room;
+        (asked.room, asked.sender) = (room, sender);
         asked.take_room(body.len())?;
         check_limit(asked.limit)?;
         check_threshold(asked.threshold)?;
@@ -336,6 +398,7 @@ fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
     let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
     Ok(Asked {
         room: None,
+        sender: Sender::Unknown,
         encoder: encoder(&name, &probes)?,
         probes,
         limit: call.limit.unwrap_or(LIMIT_DEFAULT),
@@ -366,6 +429,7 @@ fn from_npy(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
     let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
     Ok(Asked {
         room: None,
+        sender: Sender::Unknown,
         encoder: encoder(&name, &probes)?,
         probes,
         limit: limit.unwrap_or(LIMIT_DEFAULT),

@@ -62,10 +62,14 @@ pub(in super::super) enum Code {
     Busy,
     StorageFull,
     TooManyFailed,
+    HeadTimeout,
+    AddressTooLong,
+    HeadTooLarge,
+    NotImplemented,
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 36] = [
+    pub(super) const ALL: [Code; 40] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -102,6 +106,10 @@ impl Code {
         Code::Busy,
         Code::StorageFull,
         Code::TooManyFailed,
+        Code::HeadTimeout,
+        Code::AddressTooLong,
+        Code::HeadTooLarge,
+        Code::NotImplemented,
     ];
 
     /// The word in answers, the status, and a title, which is the same for every occurrence.
@@ -203,6 +211,26 @@ impl Code {
                 "Too many wrong API keys were shown from this address",
             ),
             Code::StorageFull => ("storage_full", 507, "The disk of the server is full"),
+            Code::HeadTimeout => (
+                "head_timeout",
+                408,
+                "The head of the request took too long to arrive",
+            ),
+            Code::AddressTooLong => (
+                "address_too_long",
+                414,
+                "The address that the request is for is too long",
+            ),
+            Code::HeadTooLarge => (
+                "head_too_large",
+                431,
+                "The head of the request is too large",
+            ),
+            Code::NotImplemented => (
+                "not_implemented",
+                501,
+                "The body is packed on the way as nobody here can unpack it",
+            ),
         }
     }
 }
@@ -369,7 +397,19 @@ impl From<Unidentified> for Problem {
 
 impl From<HeadFault> for Problem {
     fn from(fault: HeadFault) -> Problem {
-        Problem::invalid_parameter(fault.to_string())
+        let code = match fault {
+            HeadFault::Slow => Code::HeadTimeout,
+            HeadFault::LongTarget => Code::AddressTooLong,
+            HeadFault::TooLarge => Code::HeadTooLarge,
+            HeadFault::UnknownCoding => Code::NotImplemented,
+            HeadFault::NoSeat => {
+                let again_after = HeaderValue::from(Busy::FOR_A_MOMENT.again_after_seconds());
+                return Problem::new(Code::Busy, fault.to_string())
+                    .with(header::RETRY_AFTER, again_after);
+            }
+            _ => Code::InvalidParameter,
+        };
+        Problem::new(code, fault.to_string())
     }
 }
 
@@ -484,6 +524,6 @@ mod tests {
             assert!(status.is_client_error() || status.is_server_error());
         }
         // The last one: if another is added behind it, the list must grow.
-        assert_eq!(Code::ALL.len(), Code::TooManyFailed as usize + 1);
+        assert_eq!(Code::ALL.len(), Code::NotImplemented as usize + 1);
     }
 }

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use vultus::access::{Reach, Scope};
 
 use super::client::{Client, Live, STATUS, post, until};
-use crate::harness::{Bws, pictures};
+use crate::harness::{Bws, Door, Who, pictures};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATH: &str = "/v1/partitions/bws.1/identify";
@@ -79,6 +79,37 @@ fn one_sender_leaves_room_for_others_and_gets_it_back() {
     // Where it has no more than others, it is served like them.
     drop(crowd);
     until(|| ask(&live, &greedy, 600_000) == 404);
+}
+
+#[test]
+fn the_tokens_of_one_app_leave_room_for_others_however_many_they_are() {
+    let live = Live::with(|options| options.body_bytes_total_max = 4_000_000);
+    let picture = pictures::obama();
+    let upload = |token: &str, bytes: usize| {
+        let mut client = live.connect();
+        client.send(post("/extension/upload", &format!("Bearer {token}"), bytes));
+        client
+    };
+    let mut crowd = Vec::new();
+    for number in 0..40 {
+        let token = live.service.token(&format!("bcid=bws.1.{number}"));
+        let mut client = upload(&token, 400_000);
+        client.try_send("x".repeat(200_000));
+        crowd.push(client);
+    }
+    sleep(SECOND);
+    // Some were refused; what the others hold is half of all, and not more.
+    assert_eq!(ask(&live, &bearer(&live), 600_000), 404);
+    let twin = live.service.credentials(Who::Twin).id;
+    let query = format!("token?id={twin}&bcid=bws.1.1&livedetection=false");
+    let other = live.service.ask_as(Who::Twin, "GET", &query).body;
+    upload(&other, picture.len()).ask(picture).is(200);
+    drop(crowd);
+    let token = live.service.token("bcid=bws.1.1");
+    until(|| {
+        let mut client = upload(&token, picture.len());
+        client.try_send(picture) && client.try_read().is_some_and(|seen| seen.status == 200)
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bodies;
 mod client;
 mod crowds;
 mod process;
+mod refused;
 mod signals;
 mod strict;
 mod times;

@@ -1,9 +1,17 @@
 //! Many probes in one call.
 
-use axum::http::header;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::harness::{Answer, Body, Native, Service, axis};
+use axum::body::Body as SentBody;
+use axum::http::{Request, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use vultus::access::{Reach, Scope};
+use vultus::types::EncoderId;
+use vultus::web::router;
+
+use crate::harness::{Answer, Body, Door, Native, Service, axis};
 
 const MANY: &str = "partitions/bws.1/identify-many";
 
@@ -236,4 +244,52 @@ fn a_file_that_is_no_matrix_of_embeddings_is_refused_with_its_reason() {
     );
     let text = service.post(MANY, Body::new("text/csv", b"1,2".to_vec()));
     text.problem(415, "unsupported_media_type");
+}
+
+/// A body of an answer to 64 probes and more, of which nothing was read yet.
+async fn unread(service: &Service, key: &str) -> SentBody {
+    let probes: Vec<Vec<f32>> = (0..200).map(|number| axis(number % 16)).collect();
+    let body = json!({ "embeddings": probes, "encoder": "mine", "limit": 20 });
+    let request = Request::post(format!("/v1/{MANY}"))
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(SentBody::from(body.to_string())).unwrap();
+    let answer = router(service.state.clone()).oneshot(request).await;
+    answer.unwrap().into_body()
+}
+
+/// Reads all of an answer, and keeps nothing of it. Returns how many lines there were.
+async fn lines_of(mut answer: SentBody) -> usize {
+    let mut lines = 0;
+    while let Some(frame) = answer.frame().await {
+        let bytes = frame.unwrap().into_data().unwrap();
+        lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+    }
+    lines
+}
+
+#[test]
+fn answers_that_nobody_reads_take_no_more_room_than_there_is() {
+    // Room for one piece of a caller, of which 204,800 bytes are thought and two thirds made, and for
+    // one of another.
+    let service = Service::with(|options| options.answer_bytes_total_max = 594_000);
+    let encoder = EncoderId::parse("mine@1", 16).unwrap();
+    service.enroll_crowd("bws.1", &encoder, 40);
+    let key = service.key();
+    let (_, other) = service.make_key(&Scope::ALL, Reach::Everything);
+    service.runtime.block_on(async {
+        let mut slow = unread(&service, &key).await;
+        let kept = slow.frame().await.unwrap().unwrap().into_data().unwrap();
+        let moment = Duration::from_millis(300);
+        // Neither the next piece nor another call of the same caller.
+        let mut second = unread(&service, &key).await;
+        assert!(tokio::time::timeout(moment, slow.frame()).await.is_err());
+        assert!(tokio::time::timeout(moment, second.frame()).await.is_err());
+        // Somebody else has room, and what is read makes some.
+        assert_eq!(lines_of(unread(&service, &other).await).await, 200);
+        drop(kept);
+        assert!(slow.frame().await.unwrap().is_ok());
+        drop(slow);
+        assert_eq!(lines_of(second).await, 200);
+    });
 }
