@@ -99,6 +99,11 @@ impl Default for Cost {
 /// For one pixel of one picture of an animation.
 const ANIMATED_NANOSECONDS: u64 = 30;
 
+/// How long one core probably takes to decode a picture.
+pub(super) fn decoding_time(source: &Source<'_>, decoder: &mut dyn ImageDecoder) -> Duration {
+    Head::of(source, decoder).time()
+}
+
 /// What the head of a file says.
 struct Head {
     format: ImageFormat,

@@ -11,6 +11,7 @@ use std::io;
 use image::error::{ImageError, LimitErrorKind, UnsupportedErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::cost;
 use super::error::FaceError;
 use super::jpeg::{Extent, Wholeness};
 use super::patience::{Patience, Watched};
@@ -55,6 +56,12 @@ const SCANS_MAX: (u64, u64) = (16, 100);
 /// photograph has a bit for ten pixels at least.
 const PIXELS_OF_ANY_SIZE: u64 = 32_000_000;
 const PIXELS_PER_BYTE: u64 = 64;
+
+/// Values that lie no further apart are of one colour: no decoder of ours makes more of a colour than
+/// that, and no camera less of a face.
+const ONE_COLOUR_RANGE: u8 = 3;
+/// So many bytes of a picture are read before it is asked whether they were of one colour: whole pixels.
+const ONE_COLOUR_BYTES: usize = 3 * 1024;
 
 /// What a decoder may ask for beyond pixels: tables, colour profiles, one row of input.
 const ALLOWANCE_BYTES: u64 = 16 << 20;
@@ -105,6 +112,10 @@ impl Picture {
         patience.check()?;
         let source = Source::of(bytes, limits)?;
         let mut decoder = source.open(limits, patience)?;
+        if source.extent.is_some() {
+            // Once begun it cannot be stopped.
+            patience.check_for(cost::decoding_time(&source, &mut *decoder))?;
+        }
         let size = decoder.dimensions();
         let fault = |error| fault(error, source.name, bytes.len(), Some(size), limits);
         // A picture with nonsense in its metadata is still a picture.
@@ -115,6 +126,7 @@ impl Picture {
         patience.check()?;
         if let Some(extent) = &source.extent {
             check_whole(extent, bytes, &image)?;
+            patience.check()?;
         }
         image.apply_orientation(orientation);
         patience.check()?;
@@ -150,6 +162,22 @@ impl Picture {
     /// Red, green and blue of every pixel, row by row.
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// Whether there is nothing in it to be seen, not even noise: such pictures are made of few bytes,
+    /// and looking for faces in a large one takes seconds.
+    pub(super) fn is_of_one_colour(&self) -> bool {
+        let (mut least, mut most) = ([u8::MAX; 3], [0; 3]);
+        self.rgb.chunks(ONE_COLOUR_BYTES).all(|pixels| {
+            for pixel in pixels.as_chunks::<3>().0 {
+                for (channel, value) in pixel.iter().enumerate() {
+                    least[channel] = (*value).min(least[channel]);
+                    most[channel] = (*value).max(most[channel]);
+                }
+            }
+            let mut ranges = least.iter().zip(&most);
+            ranges.all(|(least, most)| most.saturating_sub(*least) <= ONE_COLOUR_RANGE)
+        })
     }
 
     /// The same picture with its outermost pixels repeated `margin` times on every side.
@@ -690,6 +718,22 @@ mod tests {
         gif[6..8].copy_from_slice(&side.to_le_bytes());
         gif[8..10].copy_from_slice(&side.to_le_bytes());
         gif
+    }
+
+    #[test]
+    fn one_colour_is_told_from_the_faintest_picture() {
+        let of = |change: &dyn Fn(usize) -> u8| {
+            let rgb = (0..300 * 200 * 3).map(change).collect();
+            Picture::from_rgb(300, 200, rgb).is_of_one_colour()
+        };
+        // The colours themselves may lie far apart.
+        assert!(of(&|at| [0, 100, 255][at % 3]));
+        assert!(of(&|at| 100 + (at / 3 % 4) as u8));
+        assert!(!of(&|at| 100 + (at / 3 % 5) as u8));
+        for different in [0, 1, 3 * 1024, 300 * 200 * 3 - 1] {
+            assert!(!of(&|at| if at == different { 104 } else { 100 }));
+        }
+        assert!(Picture::from_rgb(1, 1, vec![0, 9, 255]).is_of_one_colour());
     }
 
     #[test]

@@ -271,9 +271,12 @@ impl Looking<'_> {
         let length = |length: f64| ((length * f64::from(scale)).round() as usize).max(1);
         let (across, down) = (length(across), length(down));
         let middle = |length: f64| (length - 1.0) / 2.0;
-        let mut all = Vec::new();
+        let (mut all, mut looks) = (Vec::new(), 0);
         for top in pieces(down) {
             for left in pieces(across) {
+                if looks == self.pieces_max() {
+                    return Ok(all);
+                }
                 let side = Canvas::Many.side();
                 let size = (across.min(side), down.min(side));
                 let there = Similarity::about(
@@ -286,6 +289,10 @@ impl Looking<'_> {
                     ),
                 );
                 let piece = warp(picture, &there, size, Outside::Nearest);
+                if piece.is_of_one_colour() {
+                    continue;
+                }
+                looks += 1;
                 let seen = self.detect(&piece, Canvas::Many, SCORE_MIN)?.into_iter();
                 let place = Place {
                     start: (left, top),

@@ -11,7 +11,7 @@ use super::error::FaceError;
 ///
 /// It is asked between the steps of a look, which are a few milliseconds apart, and while a picture is
 /// decoded. One thing cannot be stopped: decoding a JPEG once, for which its limits allow about a
-/// second.
+/// second of one core. It is not begun where that is longer than what is left.
 #[derive(Clone, Debug, Default)]
 pub struct Patience {
     ends: Option<Ends>,
@@ -81,8 +81,19 @@ impl Patience {
         {
             return Err(FaceError::CallerLeft);
         }
+        self.check_for(Duration::ZERO)
+    }
+
+    /// Fails when it will be at its end before something is done that takes so long and cannot be
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`FaceError::TooSlow`].
+    pub(super) fn check_for(&self, time: Duration) -> Result<(), FaceError> {
+        let done = Instant::now().checked_add(time);
         match self.ends {
-            Some(ends) if Instant::now() >= ends.at => Err(FaceError::TooSlow {
+            Some(ends) if done.is_none_or(|done| done >= ends.at) => Err(FaceError::TooSlow {
                 seconds_max: ends.time.as_secs_f64(),
             }),
             _ => Ok(()),
@@ -162,6 +173,16 @@ mod tests {
             error.to_string(),
             "looking at the picture took longer than 0 s"
         );
+        // What would take longer than is left is not begun.
+        let minute = Patience::of(Duration::from_secs(60));
+        assert!(minute.check_for(Duration::from_secs(1)).is_ok());
+        for long in [Duration::from_secs(61), Duration::MAX] {
+            assert!(matches!(
+                minute.check_for(long),
+                Err(FaceError::TooSlow { .. })
+            ));
+            assert!(Patience::endless().check_for(long).is_ok());
+        }
         let left = Arc::new(AtomicBool::new(false));
         let patience = Patience::of(Duration::from_secs(60)).until_left(left.clone());
         assert!(patience.check().is_ok());

@@ -208,7 +208,7 @@ impl Intake {
         let cost = Cost::of(picture, self.faces.limits())?;
         let _room = self.room.take(cost.bytes, &patience.without_end())?;
         let patience = &patience.from_now();
-        let looking = self.faces.within(patience);
+        let looking = self.faces.within(patience).of_bytes(picture.len());
         let picture = looking.decode(picture)?;
         let everybody = looking.everybody_in(&picture, FACES_MAX)?;
         Ok(Crowd { picture, everybody })
@@ -229,7 +229,7 @@ impl Intake {
         let cost = Cost::of(picture, self.faces.limits())?;
         let _room = self.room.take(cost.bytes, &patience.without_end())?;
         let patience = &patience.from_now();
-        let looking = self.faces.within(patience);
+        let looking = self.faces.within(patience).of_bytes(picture.len());
         let picture = looking.decode(picture)?;
         if bounds.area_within(&picture) <= 0.0 {
             return Err(FaceError::BoxOutside {

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use image::{RgbImage, imageops};
-use vultus::face::{Bounds, Everybody, FaceError, Patience, Picture};
+use vultus::face::{
+    Bounds, Everybody, FaceError, FacePipeline, Patience, Picture, PipelineOptions,
+};
 use vultus::types::Embedding;
 
 use crate::face::{PIPELINE, PORTRAITS, backdrop, cosine, head, lay, picture_of, portrait};
@@ -176,4 +178,30 @@ fn a_box_chooses_the_face_that_it_overlaps_most() {
         let found = found.map(|face| is_obama(&face.embedding));
         assert_eq!(found, expected, "{x}, {y}, {width} x {height}");
     }
+}
+
+#[test]
+fn a_large_picture_of_few_bytes_is_looked_at_in_few_pieces() {
+    let pipeline = FacePipeline::new(&PipelineOptions::default()).unwrap();
+    let patience = Patience::endless();
+    let looks = |image: &RgbImage, bytes: usize| {
+        let before = pipeline.stages().detect.read().count;
+        let looking = pipeline.within(&patience).of_bytes(bytes);
+        looking.everybody_in(&picture_of(image), MOST).unwrap();
+        pipeline.stages().detect.read().count - before
+    };
+    // More than 4096 pixels: four pieces or more.
+    let white = RgbImage::from_pixel(4200, 1100, image::Rgb([255; 3]));
+    let stripes = RgbImage::from_fn(4200, 1100, |x, _| image::Rgb([(x / 8 % 2 * 200) as u8; 3]));
+    let (few, many) = (looks(&stripes, 35), looks(&stripes, 100_000));
+    assert!(few + 3 <= many, "{few} and {many}");
+    let none = looks(&white, 100_000);
+    assert!(none + 4 <= many, "{none} and {many}");
+    // A scan with one photo: what is white around it does not count.
+    let mut scan = white;
+    let (photo, at) = (head(&PORTRAITS[0], 150.0), (3_900.0, 900.0));
+    lay(&mut scan, &photo, 0.0, at);
+    let looking = pipeline.within(&patience).of_bytes(3_000);
+    let found = looking.everybody_in(&picture_of(&scan), MOST).unwrap();
+    assert_eq!(found.faces.len(), 1);
 }
