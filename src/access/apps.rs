@@ -12,7 +12,7 @@ use uuid::{Builder, Uuid};
 
 use super::ServerKey;
 use crate::partition::{Store, StoreError};
-use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp};
+use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp, is_direction};
 
 /// Where apps are kept in the store.
 pub(super) const AREA: &str = "apps";
@@ -92,8 +92,11 @@ pub struct Apps {
 #[non_exhaustive]
 pub enum AppError {
     /// The name of a new app has the wrong length or a control character.
-    #[error("the name of an app has 1 to {LENGTH_MAX} characters and no control characters", LENGTH_MAX = App::NAME_LENGTH_MAX)]
+    #[error("the name of an app has 1 to {LENGTH_MAX} characters, no control characters and none that turn the direction of writing", LENGTH_MAX = App::NAME_LENGTH_MAX)]
     Name,
+    /// The id of an app that is taken over has a character that turns the direction of writing.
+    #[error("an App-ID has no characters that turn the direction of writing")]
+    Id,
     /// There is an app of this id.
     #[error("there is an app `{id}` already: remove it first, or leave it as it is")]
     Exists {
@@ -276,8 +279,13 @@ impl Apps {
     pub fn take_over(&self, app: &App, secret: &AppSecret) -> Result<(), AppError> {
         let length = app.name.chars().count();
         let allowed = 1..=App::NAME_LENGTH_MAX;
-        if !allowed.contains(&length) || app.name.chars().any(char::is_control) {
+        // A character that turns the direction makes one name look like another.
+        let is_odd = |c: char| c.is_control() || is_direction(c);
+        if !allowed.contains(&length) || app.name.chars().any(is_odd) {
             return Err(AppError::Name);
+        }
+        if app.id.0.chars().any(is_direction) {
+            return Err(AppError::Id);
         }
         let hash = self.hash(&app.id, secret.expose()).finalize().into_bytes();
         let record = StoredApp {
@@ -597,13 +605,37 @@ pub(super) mod tests {
     fn a_name_must_be_printable() {
         let (_directory, apps) = apps();
         let long = "n".repeat(101);
-        for name in ["", long.as_str(), "a\nb"] {
+        let turned = [
+            "pay\u{202e}ssap",
+            "\u{2066}a\u{2069}",
+            "a\u{202a}",
+            "\u{2067}",
+        ];
+        for name in ["", long.as_str(), "a\nb"].into_iter().chain(turned) {
             let storage = "bws".parse().unwrap();
             let now = Timestamp::from_unix_seconds(0);
             let refused = apps.create(name, storage, None, now, &mut rand::rng());
             assert!(matches!(refused, Err(AppError::Name)), "{name:?}");
         }
         create(&apps, &"ü".repeat(100), None);
+        // Names that are written from right to left need no such character.
+        create(&apps, "\u{5e9}\u{5dc}\u{5d5}\u{5dd}", None);
+    }
+
+    #[test]
+    fn an_id_that_is_taken_over_does_not_turn_the_direction_either() {
+        let (_directory, apps) = apps();
+        let app = App {
+            id: "door\u{202e}1".parse().unwrap(),
+            name: "Door".to_owned(),
+            storage: "bws".parse().unwrap(),
+            partition: None,
+            created: Timestamp::from_unix_seconds(0),
+        };
+        let secret = AppSecret::known("a long secret").unwrap();
+        let refused = apps.take_over(&app, &secret);
+        assert!(matches!(refused, Err(AppError::Id)));
+        assert!(apps.list().unwrap().is_empty());
     }
 
     #[test]

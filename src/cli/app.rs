@@ -43,7 +43,7 @@ pub(super) fn carry_out(
     input: Option<&str>,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let Context { engine, key } = context;
+    let Context { engine, key, .. } = context;
     let apps = Apps::new(engine.store().clone(), key);
     match verb {
         Verb::List { json } => list(&apps.list()?, *json)?,

@@ -152,6 +152,7 @@ fn run(
 ) -> anyhow::Result<Exit> {
     let settings = &read.settings;
     start_log(&verb, settings);
+    signals::survive_long_files();
     for variable in &read.unknown {
         tracing::warn!("{variable}");
     }

@@ -161,6 +161,7 @@ fn administered(settings: &Settings, state: &AppState) -> anyhow::Result<Context
     Ok(Context {
         engine: Engine::new(store, Pool::new(threads)).with_kernel(settings.kernel()?),
         key: state.server_key().clone(),
+        service: Some(state.clone()),
     })
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::Signal as RawSignal;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -23,6 +24,20 @@ enum Wish {
     Stop,
     /// SIGHUP.
     Reload,
+}
+
+/// Lets a write beyond the limit of the size of files (`ulimit -f`) fail, as one on a full disk does: by
+/// default the system ends the process by SIGXFSZ.
+pub(super) fn survive_long_files() {
+    let kept = Builder::new_current_thread().enable_all().build();
+    let kept = kept.and_then(|runtime| {
+        let _runtime = runtime.enter();
+        // The signal is taken from now on, and nobody asks for it.
+        signal(SignalKind::from_raw(RawSignal::XFSZ.as_raw()))
+    });
+    if let Err(error) = kept {
+        tracing::debug!(%error, "a file that becomes too long will end this process");
+    }
 }
 
 /// SIGHUP, which is kept from ending the process and waits to be looked at.

@@ -258,6 +258,34 @@ fn a_bad_value_is_refused_with_its_place_and_what_is_right() {
 }
 
 #[test]
+fn of_several_entries_the_bad_one_is_named() {
+    let row = setting("verification-thresholds");
+    for (lines, parts) in [
+        (
+            "'bws.1' = 0.5\n'bws.2' = 1.5\n'bws.3' = 2\n",
+            ["line 3", "`bws.2` = `1.5`"],
+        ),
+        ("'bws.1' = 0.5\n'bws' = 0.5\n", ["line 3", "`bws` = `0.5`"]),
+        ("'bws.1' = 'high'\n", ["line 2", "`bws.1` = \"high\""]),
+        ("bws.1 = 0.5\n", ["line 2", "`bws` = a table"]),
+    ] {
+        let (path, result) = from_file(row, &format!("[{}]\n{lines}", row.name));
+        assert_said(&result.unwrap_err(), &parts);
+        assert!(!path.is_empty());
+    }
+    let (name, good) = (row.variable(), "bws.1=0.5,".repeat(30));
+    for bad in ["bws.2=1.5", "bws=0.5", "bws.2", "bws.2=x"] {
+        let text = format!("{good}{bad},bws.3=0.5");
+        let error = read(row, &[(&name, &text)], vec![]).unwrap_err();
+        assert_said(&error, &[&name, &format!("is `{bad}`: expected")]);
+    }
+    let row = setting("trusted-proxies");
+    let text = "10.0.0.0/8, 10.0.0.0/99, ::1";
+    let error = read(row, &[(&row.variable(), text)], vec![]).unwrap_err();
+    assert_said(&error, &["is `10.0.0.0/99`"]);
+}
+
+#[test]
 fn a_setting_given_twice_is_refused() {
     for row in SETTINGS {
         let (text, toml) = good(row);

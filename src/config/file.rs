@@ -9,7 +9,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::value::Given;
 use super::variables::nearest;
-use super::{ConfigError, Place, SETTINGS, Settings};
+use super::{ConfigError, Place, SETTINGS, Setting, Settings, Value};
 
 /// No settings file is as large; a device may be without end.
 const BYTES_MAX: u64 = 1 << 20;
@@ -88,7 +88,9 @@ impl Lines<'_> {
             .iter()
             .filter(|setting| setting.is_in_file() && !key.get_ref().contains('.'));
         if let Some(setting) = known.clone().find(|setting| setting.name == name) {
-            return setting.keep(settings, Given::Toml(value.get_ref()), &place);
+            let kept = setting.keep(settings, Given::Toml(value.get_ref()), &place);
+            return kept
+                .map_err(|error| self.wrong_line(setting, value.get_ref()).unwrap_or(error));
         }
         let inner = format!("{name}.");
         if !known.any(|setting| setting.name.starts_with(&inner)) {
@@ -107,6 +109,32 @@ impl Lines<'_> {
                 expected: "a table".to_owned(),
             }),
         }
+    }
+
+    /// What is wrong with the first line of a table that cannot be kept; `None` if it is no table, or each
+    /// line is right by itself.
+    fn wrong_line(&self, setting: &Setting, value: &DeValue<'_>) -> Option<ConfigError> {
+        let (Value::Table(..), DeValue::Table(table)) = (&setting.value, value) else {
+            return None;
+        };
+        let is_wrong = |(name, value): &(&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+            !setting.value.takes_line(name.get_ref(), value.get_ref())
+        };
+        let wrong = table.iter().filter(is_wrong);
+        let (name, value) = wrong.min_by_key(|(name, _)| name.span().start)?;
+        Some(ConfigError::Wrong {
+            place: Place::File {
+                path: self.path.to_owned(),
+                line: self.position(name.span().start).0,
+                key: setting.name.to_owned(),
+            },
+            found: format!(
+                "`{}` = {}",
+                name.get_ref().escape_debug(),
+                Given::Toml(value.get_ref()).shown()
+            ),
+            expected: setting.value.expected(),
+        })
     }
 
     fn syntax(&self, error: &toml::de::Error) -> ConfigError {

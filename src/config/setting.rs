@@ -91,7 +91,7 @@ impl Setting {
         let kept = self.value.keep(settings, given);
         kept.ok_or_else(|| ConfigError::Wrong {
             place: place.clone(),
-            found: given.shown(),
+            found: self.value.wrong_entry(given).unwrap_or(given.shown()),
             expected: self.value.expected(),
         })?;
         let kept = Kept {

@@ -81,6 +81,33 @@ impl Value {
         Some(())
     }
 
+    /// The first entry of a list in one text that cannot be kept by itself, if there are several.
+    pub(super) fn wrong_entry(&self, given: Given<'_>) -> Option<String> {
+        let (Value::List(..) | Value::Table(..), Given::Text(text)) = (self, given) else {
+            return None;
+        };
+        let entries: Vec<&str> = text.to_str()?.split(',').collect();
+        let is_wrong = |entry: &&&str| {
+            let entry = Given::Text(OsStr::new(entry.trim()));
+            self.keep(&mut Settings::new(1), entry).is_none()
+        };
+        let wrong = entries
+            .iter()
+            .find(is_wrong)
+            .filter(|_| entries.len() > 1)?;
+        Some(Given::Text(OsStr::new(wrong.trim())).shown())
+    }
+
+    /// Whether a line of a table in a file can be kept.
+    pub(super) fn takes_line(&self, name: &str, value: &DeValue<'_>) -> bool {
+        match (self, toml_number(value)) {
+            (Value::Table(_, set), Some(number)) => {
+                set(&mut Settings::new(1), &[(name, number)]).is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// What is needed.
     pub fn expected(&self) -> String {
         match self {

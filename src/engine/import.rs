@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError};
 use crate::exchange::{
-    ExchangeError, Existing, Job, Piece, Record, RefusedFile, RefusedItem, Source,
+    ExchangeError, Existing, Job, Piece, Record, RefusedFile, RefusedItem, ReportBegun, Source,
 };
 use crate::partition::{Note, Store, TemplateBatch};
 use crate::search::Pool;
@@ -33,7 +33,8 @@ const PARTS_PER_THREAD: usize = 4;
 pub struct ImportOptions<'a> {
     /// What to do if an import of this source into this partition stopped early.
     pub existing: Existing,
-    /// Where refused items are reported. With `None` the first is an error.
+    /// Where refused items are reported, by the source itself if it does that
+    /// ([`Source::begin_report`]). With `None` the first is an error.
     pub refused: Option<&'a Path>,
 }
 
@@ -58,7 +59,7 @@ struct Progress {
     version: u32,
     job: Job,
     done: Imported,
-    /// The length of the report of refused items.
+    /// The length of the report of refused items, where it is written here; for earlier builds.
     report_bytes: u64,
     /// Whether nothing is left to do. The record stays, so that resuming once more is known to be
     /// nothing to do.
@@ -174,7 +175,7 @@ fn run(
             pool,
             encoder,
             source,
-            strict: ledger.report.is_none(),
+            strict: ledger.is_strict,
             now: ledger.now,
             done: ledger.progress.done,
         };
@@ -334,6 +335,9 @@ struct Ledger<'a> {
     id: &'a PartitionId,
     encoder: &'a EncoderId,
     key: String,
+    /// Whether nothing may be refused.
+    is_strict: bool,
+    /// None also where the source reports by itself.
     report: Option<RefusedFile>,
     progress: Progress,
     now: Timestamp,
@@ -344,7 +348,7 @@ impl<'a> Ledger<'a> {
         store: &'a Arc<Store>,
         id: &'a PartitionId,
         encoder: &'a EncoderId,
-        source: &dyn Source,
+        source: &mut dyn Source,
         options: ImportOptions<'_>,
         now: Timestamp,
     ) -> Result<Ledger<'a>, EngineError> {
@@ -360,6 +364,7 @@ impl<'a> Ledger<'a> {
             id,
             encoder,
             key: format!("{id} {}", absolute(source.name()).display()),
+            is_strict: report.is_none(),
             report: None,
             progress: Progress {
                 version: VERSION,
@@ -375,15 +380,15 @@ impl<'a> Ledger<'a> {
                 ledger.progress = begun;
                 ledger.progress.done.earlier = ledger.progress.done.items;
                 if !ledger.progress.finished {
-                    let bytes = ledger.progress.report_bytes;
-                    let resume = |path: PathBuf| RefusedFile::resume(&path, bytes);
-                    ledger.report = report.map(resume).transpose()?;
+                    let Imported { items, refused, .. } = ledger.progress.done;
+                    let begun = ReportBegun::Resumed { items, refused };
+                    ledger.report = open_report(report.as_deref(), begun, source)?;
                 }
             }
             None => {
                 let overwrite = options.existing == Existing::Overwrite;
-                let begin = |path: PathBuf| RefusedFile::begin(&path, overwrite);
-                ledger.report = report.map(begin).transpose()?;
+                let begun = ReportBegun::Anew { overwrite };
+                ledger.report = open_report(report.as_deref(), begun, source)?;
                 // Before anything else is written, so that whatever a crash leaves is known to be
                 // of this import.
                 let value = ledger.value(&ledger.progress)?;
@@ -475,6 +480,18 @@ impl<'a> Ledger<'a> {
             source: std::io::ErrorKind::InvalidData.into(),
         };
         serde_json::to_vec(progress).map_err(|_| EngineError::Exchange(io))
+    }
+}
+
+/// Begins the report, if there is to be one; `None` also where the source writes it.
+fn open_report(
+    path: Option<&Path>,
+    begun: ReportBegun,
+    source: &mut dyn Source,
+) -> Result<Option<RefusedFile>, ExchangeError> {
+    match path {
+        Some(path) if !source.begin_report(begun)? => RefusedFile::open(path, begun).map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -29,7 +29,7 @@ pub use job::Job;
 pub use npy::npy_matrix;
 pub use pairs::{PairFile, write_json_pair};
 pub use probes::{EmbeddingFile, IdKind};
-pub use refused::RefusedFile;
+pub use refused::{RefusedFile, ReportBegun};
 pub use source::{
     ItemId, Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, SourceOptions,
     class_of_text, file_facts, open_source, open_source_with,

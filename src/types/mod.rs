@@ -26,4 +26,4 @@ pub use record::{
     ClassThreshold, ExternalId, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, NoteText,
     PersonName, Record, RecordChange, RecordError,
 };
-pub(crate) use record::{StoredRecord, folded};
+pub(crate) use record::{StoredRecord, folded, is_direction};

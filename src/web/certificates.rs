@@ -98,8 +98,44 @@ const CERTIFICATE: &str = "TLS certificate";
 const KEY: &str = "key of the TLS certificate";
 const CERTIFICATE_EXPECTED: &str =
     "certificates in PEM, that of the service first (`-----BEGIN CERTIFICATE-----`)";
-const KEY_EXPECTED: &str =
-    "an RSA, ECDSA or Ed25519 key in PEM without a password (`-----BEGIN PRIVATE KEY-----`)";
+const KEY_EXPECTED: &str = "a key of RSA with 2048 to 4096 bits, of ECDSA with P-256 or P-384, or of \
+    Ed25519, in PEM without a password (`-----BEGIN PRIVATE KEY-----`)";
+
+/// What keys of other kinds are called, by how they say it: identifiers in ASN.1.
+const OTHER_KEYS: [(&[u8], &str); 8] = [
+    (b"\x06\x05\x2b\x81\x04\x00\x23", "one of ECDSA with P-521"),
+    (b"\x06\x05\x2b\x81\x04\x00\x21", "one of ECDSA with P-224"),
+    (
+        b"\x06\x05\x2b\x81\x04\x00\x0a",
+        "one of ECDSA with secp256k1",
+    ),
+    (
+        b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01",
+        "one of ECDSA with a Brainpool curve",
+    ),
+    (b"\x06\x03\x2b\x65\x71", "one of Ed448"),
+    (b"\x06\x07\x2a\x86\x48\xce\x38\x04\x01", "one of DSA"),
+    (
+        b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a",
+        "one for RSASSA-PSS alone",
+    ),
+    (
+        b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01",
+        "one of RSA with another number of bits",
+    ),
+];
+
+/// How the kind stands at the beginning of every key, before its secret, or within an old one.
+fn kind_of_other(key: &PrivateKeyDer<'_>) -> &'static str {
+    let bytes = key.secret_der();
+    let has = |id: &&[u8]| bytes.windows(id.len()).any(|window| window == *id);
+    let found = OTHER_KEYS.iter().find(|(id, _)| has(id));
+    match (found, key) {
+        (Some((_, kind)), _) => kind,
+        (None, PrivateKeyDer::Pkcs1(_)) => "one of RSA with another number of bits",
+        _ => "one of another kind",
+    }
+}
 
 impl Certificates {
     /// Reads the chain of certificates in the file `certificate`, that of the service first, and
@@ -113,7 +149,9 @@ impl Certificates {
         let chain = read_chain(certificate)?;
         let validity = validity(&chain[0]).map_err(|found| wrong_chain(certificate, found))?;
         let provider = ring::default_provider();
-        let certified = CertifiedKey::from_der(chain, read_key(key)?, &provider);
+        let read = read_key(key)?;
+        let other = kind_of_other(&read);
+        let certified = CertifiedKey::from_der(chain, read, &provider);
         let certified = certified.map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 CertificateError::Mismatch {
@@ -125,7 +163,7 @@ impl Certificates {
                 wrong_chain(certificate, format!("one that cannot be used ({error})"))
             }
             // It may quote the key.
-            _ => wrong_key(key, "one of another kind"),
+            _ => wrong_key(key, other),
         })?;
         let config = config(certified).map_err(|error| {
             wrong_chain(certificate, format!("one that cannot be used ({error})"))
@@ -327,5 +365,50 @@ mod tests {
                 assert_eq!(validity.standing(at(seconds)), standing, "{days} {seconds}");
             }
         }
+    }
+
+    /// Keys that were made for this test alone.
+    const OTHERS: [(&str, &str); 4] = [
+        (
+            "P-521",
+            "MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIAR8vGnEkN6ENcoViYExq6jBASZ/0XBKBN20vY700AVLVCct2O\
+             Xe+5NqyPPgI7wnKyyaFNwk+FarqYVHZRYeF3PvehgYkDgYYABAGkRxaLjYZi5N8ScFosX/cq9dh6Fl2OOXSc8pK5oNl+JiDh\
+             1Pgq59Of67KQ2VpqNJYTjrfh0Z9pbhZCbABWofFmfgEmR0/KAA8bn4u/ernBoOhjPOYupu2VKrtVUQl3aF5Ze/JKPCFDiL+v\
+             ugmmf4oEAVtSVkJmAzBjmpbXl0ktsm7pWg==",
+        ),
+        (
+            "P-224",
+            "MHgCAQAwEAYHKoZIzj0CAQYFK4EEACEEYTBfAgEBBBzY/QYxtuNjDpg1MCJ9UXRaqoFyucX806tyS00QoTwDOgAEXQGvYWsd\
+             irPVsnfpC0m3zWvNAEKGMxymNEWPVs4OOvszBOflFv531IbPSzOBFrgSkRlRZ0MThOw=",
+        ),
+        (
+            "secp256k1",
+            "MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgUJgP71ehoV64dVzCN+JEoyvcvpYV6K2sOIwRTqdIImOhRANCAAS4\
+             GQipduvJFeYqV5l7y+JvxApAEkvcrjI2nXd3cSnaIhNFEp+omYDQXEXcIy3zb4CYDY7bmPoBcUIu1RWRFANL",
+        ),
+        (
+            "Ed448",
+            "MEcCAQAwBQYDK2VxBDsEOXwigJvKPRhtWiYJMVsaPAOVbDl6fC4RKnNJfh+KgGLylzVyyC03Vxc6ahnYuda0OKTgHWuY3ZFz\
+             vw==",
+        ),
+    ];
+
+    #[test]
+    fn a_key_of_another_kind_is_named_with_those_that_are_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (chain, key) = (directory.path().join("cert"), directory.path().join("key"));
+        fs::write(&chain, made.cert.pem()).unwrap();
+        for (name, base64) in OTHERS {
+            let pem = format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n");
+            fs::write(&key, pem).unwrap();
+            let error = Certificates::read(&chain, &key).unwrap_err().to_string();
+            for part in [name, "P-256 or P-384", "Ed25519", "2048 to 4096 bits"] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+            assert!(!error.contains(&base64[20..60]), "{error}");
+        }
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        assert!(Certificates::read(&chain, &key).is_ok());
     }
 }

@@ -211,3 +211,81 @@ fn settings_ports_and_folders_that_cannot_be_used_are_told() {
     assert!(table.starts_with("warning  settings"), "{table}");
     assert_eq!(with_slip(&["--strict"]).status.code(), Some(1));
 }
+
+#[test]
+fn what_may_be_forgotten_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    Registered::create(&data);
+    let warned = |check: &str, more: &[&str], parts: &[&str]| {
+        let lines = json_lines(&success(&doctor(&data, more)));
+        let found = of(&lines, check);
+        assert_eq!(found["verdict"], "warning", "{found}");
+        let said = found.to_string();
+        assert!(found["advice"].is_string(), "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    };
+    // A service that was killed, one that others may reach, and something else.
+    let socket = data.join("admin.sock");
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    mode(&socket, 0o600);
+    warned("admin socket", &[], &["admin.sock", "killed", "next start"]);
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, b"").unwrap();
+    mode(&socket, 0o600);
+    let said = wrong(&doctor(&data, &[]), "admin socket");
+    assert!(said.contains("is no socket"), "{said}");
+    fs::remove_file(&socket).unwrap();
+    let lines = json_lines(&success(&doctor(&data, &[])));
+    assert_eq!(of(&lines, "admin socket")["verdict"], "ok");
+    // Snapshots from the future.
+    let snapshots = folder.path().join("snapshots");
+    fs::create_dir(&snapshots).unwrap();
+    let flag = ["--snapshot-dir", text(&snapshots)];
+    for name in [
+        "vultus-1700000000000",
+        "vultus-9700000000000",
+        "vultus-9800000000000",
+    ] {
+        fs::write(snapshots.join(format!("{name}.tar.zst")), b"").unwrap();
+    }
+    let parts = ["2 later than now", "vultus-9800000000000.tar.zst", "clock"];
+    warned("snapshots", &flag, &parts);
+    // A key for everybody.
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let files = ["--tls-cert", text(&cert), "--tls-key", text(&key)];
+    mode(&key, 0o644);
+    warned("tls key", &files, &["key.pem", "chmod o-rwx"]);
+    mode(&key, 0o640);
+    let lines = json_lines(&success(&doctor(&data, &files)));
+    assert_eq!(of(&lines, "tls key")["verdict"], "ok");
+    // What root left to itself in the directory of a service.
+    if rustix::process::geteuid().is_root() {
+        let chown = |path: &Path, user| std::os::unix::fs::chown(path, Some(user), None).unwrap();
+        chown(&data, 4711);
+        let said = wrong(&doctor(&data, &[]), "permissions");
+        assert!(
+            said.contains("belongs to user 0") && said.contains("chown -R 4711"),
+            "{said}"
+        );
+        for entry in fs::read_dir(&data).unwrap() {
+            chown(&entry.unwrap().path(), 4711);
+        }
+        // All of it, with what is in folders: root may look on.
+        let lines = doctor(&data, &[]);
+        let lines = json_lines(std::str::from_utf8(&lines.stdout).unwrap());
+        let found = of(&lines, "permissions");
+        assert!(found.to_string().contains("4711"), "{found}");
+    }
+}

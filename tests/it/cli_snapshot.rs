@@ -123,3 +123,95 @@ fn a_data_directory_that_is_missing_has_no_snapshot() {
     failure(&gallery(&["snapshot", "--to", text(&snapshot)], &data));
     assert_eq!(names(directory.path()), [""; 0]);
 }
+
+#[test]
+fn what_killed_commands_left_of_snapshots_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = filled(directory.path());
+    let folder = directory.path().join("backups");
+    fs::create_dir(&folder).unwrap();
+    let draft = |name: &str| {
+        let path = folder.join(name);
+        fs::write(&path, b"half").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&path, private).unwrap();
+    };
+    draft("vultus-1700000000000.tar.zst.new");
+    draft("vultus-1700000000000.tar.zst.new.catalog");
+    draft("notes.new");
+    let said = gallery(&["snapshot", "--to", text(&folder)], &data);
+    success(&said);
+    let told = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        told.contains("removed 2 files that killed snapshots left"),
+        "{told}"
+    );
+    let names = names(&folder);
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(
+        names[0] == "notes.new" && names[1].ends_with(".tar.zst"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_file_that_becomes_too_long_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = filled(directory.path());
+    let (rows, to) = (
+        directory.path().join("rows.npy"),
+        directory.path().join("s.tar.zst"),
+    );
+    embeddings(&rows, &random_rows(2_000, 32, 3));
+    let fresh = directory.path().join("fresh");
+    for verb in [
+        vec![
+            "gallery",
+            "snapshot",
+            "--to",
+            text(&to),
+            "--data-dir",
+            text(&data),
+        ],
+        vec![
+            "app",
+            "create",
+            "--name",
+            "a",
+            "--storage",
+            "bws",
+            "--data-dir",
+            text(&fresh),
+        ],
+        vec![
+            "gallery",
+            "import",
+            "--partition",
+            "bws.2",
+            "--encoder",
+            "test",
+            "--embeddings",
+            text(&rows),
+            "--data-dir",
+            text(&data),
+        ],
+    ] {
+        let output = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -f 8 && exec \"$0\" \"$@\"",
+                env!("CARGO_BIN_EXE_vultus"),
+            ])
+            .args(&verb)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{verb:?}: {:?} {told}",
+            output.status
+        );
+        assert!(told.contains("error: "), "{told}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The side of the command.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,7 +17,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{log, open, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
-use crate::exchange::{Existing, Job, Source};
+use crate::exchange::{Existing, Job, RefusedFile, Source};
 use crate::partition::{Enrolled, NewTemplate};
 use crate::rates::Calibration;
 use crate::types::{ClassId, EncoderId, PartitionId, PersonName};
@@ -47,9 +48,8 @@ pub(in crate::cli) fn holder(
     let mut tries = 0;
     loop {
         tries += 1;
-        if socket::connect(&settings.data_dir)?.is_some() {
-            let data = settings.data_dir.clone();
-            return Ok(Holder::Service(Remote { data }));
+        if let Some(service) = service(settings)? {
+            return Ok(Holder::Service(service));
         }
         match open_own(settings) {
             Ok(engine) => return Ok(Holder::Own(Box::new(engine))),
@@ -62,6 +62,17 @@ pub(in crate::cli) fn holder(
     }
 }
 
+/// The service that has the data directory, if one has it.
+///
+/// # Errors
+///
+/// If it is that of another user.
+pub(in crate::cli) fn service(settings: &Settings) -> anyhow::Result<Option<Remote>> {
+    let data = settings.data_dir.clone();
+    let found = socket::connect(&data)?;
+    Ok(found.map(|_stream| Remote { data }))
+}
+
 impl Remote {
     /// Has the service do what this process was started to do. Prints what it says, and returns how
     /// it ended. `input` is what the verb reads from stdin.
@@ -70,15 +81,17 @@ impl Remote {
     ///
     /// If it cannot be done, or the service does not say whether it is done.
     pub(in crate::cli) fn run(&self, input: Option<String>) -> anyhow::Result<Exit> {
-        let text = |argument: std::ffi::OsString| {
+        let text = |argument: OsString| {
             let argument = argument.into_string();
             argument.map_err(|it| anyhow!("`{}` is no text", it.display()))
         };
-        let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(text).collect();
+        // The service knows where its data directory is, by whatever name it was typed.
+        let arguments = without_data_dir(std::env::args_os().skip(1));
+        let arguments: Result<Vec<String>, _> = arguments.into_iter().map(text).collect();
         let directory = std::env::current_dir().context("asking where this is")?;
         let ask = Ask::Run(Run {
             arguments: arguments?,
-            directory: text(directory.into_os_string())?,
+            directory: directory.to_string_lossy().into_owned(),
             input,
         });
         match self.ask(&ask)? {
@@ -169,15 +182,32 @@ impl Remote {
             },
             report: options.refused.map(text).transpose()?,
         });
+        let (mut report, mut items) = (None, 0);
         let last = self.converse(&ask, |kind, bytes| {
-            if kind == Kind::Skip {
-                let count = bytes.try_into().map(u64::from_le_bytes);
-                source.skip(count.context("reading what the service asks")?)?;
-                return Ok(Vec::new());
+            match (kind, options.refused) {
+                (Kind::Report, Some(path)) => {
+                    let begun = serde_json::from_slice(bytes);
+                    let begun = begun.context("reading what the service asks")?;
+                    report = Some(RefusedFile::open(path, begun)?);
+                    return Ok(Vec::new());
+                }
+                (Kind::Skip, _) => {
+                    let count = bytes.try_into().map(u64::from_le_bytes);
+                    items = count.context("reading what the service asks")?;
+                    source.skip(items)?;
+                    return Ok(Vec::new());
+                }
+                _ => {}
             }
             let piece = source.next_piece()?;
             progress(source.position());
-            Ok(pieces::encode(piece.as_deref())?)
+            let (bytes, refusals) = pieces::encode(piece.as_deref(), items)?;
+            items += piece.map_or(0, |piece| piece.items() as u64);
+            if let Some(report) = &mut report {
+                // Before the service can say that it is certain what became of them.
+                report.append(&refusals)?;
+            }
+            Ok(bytes)
         })?;
         let imported: ImportedItems = answer_of(last)?;
         Ok(Imported {
@@ -240,7 +270,7 @@ impl Remote {
             match wire::next(&mut stream) {
                 Ok(Some((Kind::Out, bytes))) => output::pass_on(&bytes)?,
                 Ok(Some((Kind::Err, bytes))) => log::pass_on(&bytes),
-                Ok(Some((kind @ (Kind::Next | Kind::Skip), bytes))) => {
+                Ok(Some((kind @ (Kind::Next | Kind::Skip | Kind::Report), bytes))) => {
                     let _taken = stream.write_all(&reply(kind, &bytes)?);
                 }
                 Ok(Some(last)) => return Ok(last),
@@ -259,9 +289,55 @@ impl Remote {
     }
 }
 
+/// What was typed, but for where the data directory is, which may be no text.
+fn without_data_dir(mut typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    while let Some(argument) = typed.next() {
+        let bytes = argument.as_encoded_bytes();
+        if bytes == b"--" {
+            kept.push(argument);
+            kept.extend(typed);
+            return kept;
+        }
+        if bytes == b"--data-dir" {
+            typed.next();
+        } else if !bytes.starts_with(b"--data-dir=") {
+            kept.push(argument);
+        }
+    }
+    kept
+}
+
 fn answer_of<T: DeserializeOwned>((kind, bytes): (Kind, Vec<u8>)) -> anyhow::Result<T> {
     match kind {
         Kind::Answer => serde_json::from_slice(&bytes).context("reading what the service answered"),
         _ => bail!("{}", String::from_utf8_lossy(&bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_data_directory_is_stays_here() {
+        let of = |typed: &[&str]| {
+            let typed = typed.iter().map(OsString::from);
+            let kept = without_data_dir(typed).into_iter();
+            let kept: Vec<String> = kept.map(|it| it.into_string().unwrap()).collect();
+            kept.join(" ")
+        };
+        assert_eq!(of(&["app", "list"]), "app list");
+        assert_eq!(of(&["app", "--data-dir", "x", "list"]), "app list");
+        assert_eq!(
+            of(&["app", "list", "--data-dir=x", "--json"]),
+            "app list --json"
+        );
+        assert_eq!(
+            of(&["app", "--data-dirs=x", "--data-dir"]),
+            "app --data-dirs=x"
+        );
+        let behind = ["people", "remove", "--", "--data-dir", "x"];
+        assert_eq!(of(&behind), behind.join(" "));
     }
 }

@@ -9,7 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::wire::{self, Import, Kind};
-use crate::exchange::{ExchangeError, Job, Length, Piece, Record, Refused, Source};
+use crate::exchange::{
+    ExchangeError, Job, Length, Piece, Record, Refused, RefusedItem, ReportBegun, Source,
+};
 use crate::types::{ClassId, Embedding, Timestamp};
 
 /// The longest piece.
@@ -67,6 +69,15 @@ impl Source for Streamed<'_> {
         self.about.items_per_commit
     }
 
+    // The command writes it, with the rights of whoever gives it, and where it sees that place: what is
+    // `/tmp` to it may be another folder to the service.
+    fn begin_report(&mut self, begun: ReportBegun) -> Result<bool, ExchangeError> {
+        let told = serde_json::to_vec(&begun).map_err(io::Error::other);
+        let told = told.and_then(|how| wire::answer(&mut &*self.stream, Kind::Report, &how));
+        told.map_err(|error| self.failed(error))?;
+        Ok(true)
+    }
+
     fn skip(&mut self, items: u64) -> Result<(), ExchangeError> {
         if items == 0 {
             return Ok(());
@@ -115,13 +126,17 @@ impl Piece for Received {
     }
 }
 
-/// The bytes that a piece goes as, or that there is no other.
+/// The bytes that a piece goes as, or that there is no other, and which of its items are refused. `first`
+/// is the number of its first item.
 ///
 /// # Errors
 ///
 /// If it is too long to be sent.
-pub(super) fn encode(piece: Option<&dyn Piece>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; 4];
+pub(super) fn encode(
+    piece: Option<&dyn Piece>,
+    first: u64,
+) -> io::Result<(Vec<u8>, Vec<RefusedItem>)> {
+    let (mut bytes, mut refusals) = (vec![0; 4], Vec::new());
     let (count, mut scratch) = (piece.map_or(0, Piece::items), Vec::new());
     bytes.extend((count as u64).to_le_bytes());
     for at in 0..count {
@@ -132,13 +147,15 @@ pub(super) fn encode(piece: Option<&dyn Piece>) -> io::Result<Vec<u8>> {
                 bytes.push(1);
                 bytes.extend((text.len() as u64).to_le_bytes());
                 bytes.extend(text);
+                let item = first + at as u64;
+                refusals.push(RefusedItem { item, refused });
             }
             None => {}
         }
     }
     let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
     bytes[..4].copy_from_slice(&length.to_le_bytes());
-    Ok(bytes)
+    Ok((bytes, refusals))
 }
 
 fn put(bytes: &mut Vec<u8>, record: &Record<'_>) {
@@ -242,7 +259,9 @@ mod tests {
     #[test]
     fn pieces_come_back_bit_by_bit() {
         let piece = piece();
-        let sent = [encode(Some(&piece)).unwrap(), encode(None).unwrap()].concat();
+        let (sent, refusals) = encode(Some(&piece), 7).unwrap();
+        assert_eq!(refusals.iter().map(|it| it.item).collect::<Vec<_>>(), [8]);
+        let sent = [sent, encode(None, 10).unwrap().0].concat();
         let mut from = &sent[..];
         let back = receive(&mut from, 16).unwrap().unwrap();
         assert!(receive(&mut from, 16).unwrap().is_none());
@@ -261,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_is_no_piece_is_refused() {
-        let sent = encode(Some(&piece())).unwrap();
+        let (sent, _) = encode(Some(&piece()), 0).unwrap();
         for cut in 0..sent.len() {
             assert!(receive(&mut &sent[..cut], 16).is_err(), "{cut}");
         }

@@ -17,6 +17,7 @@ use clap::{ArgMatches, FromArgMatches};
 use serde::Serialize;
 
 use super::context::Context;
+use super::importing::Importing;
 use super::pieces::Streamed;
 use super::socket;
 use super::wire::{
@@ -60,8 +61,7 @@ struct Shared {
     /// How many commands there are.
     commands: AtomicUsize,
     working: Mutex<Vec<JoinHandle<()>>>,
-    /// One import at a time.
-    importing: Mutex<()>,
+    importing: Importing,
 }
 
 impl Administration {
@@ -76,7 +76,7 @@ impl Administration {
                 is_stopping: AtomicBool::new(false),
                 commands: AtomicUsize::new(0),
                 working: Mutex::default(),
-                importing: Mutex::default(),
+                importing: Importing::default(),
             });
             let served = shared.clone();
             let thread = thread::Builder::new().name("vultus-admin".to_owned());
@@ -224,7 +224,7 @@ impl Shared {
                 json(&enrolled)
             }
             Ask::Import(import) => {
-                let imported = told(self.import(&import, stream), user, "gallery import")?;
+                let imported = told(self.import(&import, stream, user), user, "gallery import")?;
                 let (partition, accepted) = (&import.partition, imported.accepted);
                 tracing::info!(user, partition, accepted, "imported for a command");
                 json(&imported)
@@ -320,9 +320,14 @@ impl Shared {
 }
 
 impl Shared {
-    fn import(&self, ask: &Import, stream: &UnixStream) -> anyhow::Result<ImportedItems> {
-        // Two of one source would not know of each other.
-        let _turn = self.importing.lock();
+    fn import(
+        &self,
+        ask: &Import,
+        stream: &UnixStream,
+        user: u32,
+    ) -> anyhow::Result<ImportedItems> {
+        let is_stopping = || self.is_stopping.load(Ordering::Relaxed);
+        let _turn = self.importing.turn(ask, user, stream, is_stopping)?;
         stream.set_read_timeout(Some(PIECE_PATIENCE))?;
         let report = ask.report.as_ref().map(Path::new);
         let options = ImportOptions {
@@ -378,6 +383,7 @@ fn carry_out(verb: &Verb, run: &Run, context: &Context, pace: &Pace) -> anyhow::
         Verb::App(verb) => app::carry_out(verb, run.input.as_deref(), context),
         Verb::Key(Key::Create(verb)) => key::create(verb, context),
         Verb::Key(Key::Revoke(verb)) => key::revoke(verb, &context.engine),
+        Verb::Key(Key::Rotate(verb)) => key::rotate(verb, context),
         Verb::Gallery(Gallery::Erase(verb)) => gallery::erase(verb, &context.engine, pace),
         Verb::Gallery(Gallery::Compact(verb)) => gallery::compact(verb, &context.engine, pace),
         Verb::People(People::Expire(verb)) => people::expire(verb, &context.engine, pace),

@@ -18,6 +18,58 @@ const MODE: u32 = 0o600;
 /// The most bytes of a path that an address has room for on every system.
 const ADDRESS_BYTES_MAX: usize = 103;
 
+/// What is where commands meet the service of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum SocketState {
+    /// No service was here, or it has ended.
+    Nothing,
+    /// A service takes commands.
+    Answers,
+    /// Nobody listens.
+    Stale,
+    /// It is that of another user.
+    Foreign {
+        /// Its number.
+        user: u32,
+    },
+    /// Others than its owner may connect.
+    Open {
+        /// Who may.
+        mode: u32,
+    },
+    /// It is something else.
+    NoSocket,
+}
+
+impl SocketState {
+    /// What it is called in the data directory.
+    pub(in crate::cli) const NAME: &str = NAME;
+}
+
+/// Looks at the socket of a data directory. A service that is there is not disturbed.
+pub(in crate::cli) fn socket_state(data: &Path) -> SocketState {
+    let path = path(data);
+    let Ok(found) = path.symlink_metadata() else {
+        return SocketState::Nothing;
+    };
+    if !found.file_type().is_socket() {
+        return SocketState::NoSocket;
+    }
+    let mode = found.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return SocketState::Open { mode };
+    }
+    let (own, user) = (geteuid().as_raw(), found.uid());
+    if user != own && own != 0 {
+        return SocketState::Foreign { user };
+    }
+    match connect(data) {
+        Ok(Some(_)) => SocketState::Answers,
+        Ok(None) => SocketState::Stale,
+        Err(_) => SocketState::Foreign { user },
+    }
+}
+
 /// Where it is.
 pub(super) fn path(data: &Path) -> PathBuf {
     data.join(NAME)

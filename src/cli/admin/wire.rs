@@ -60,7 +60,7 @@ pub(super) struct Import {
     pub(super) facts: Vec<(String, String)>,
     /// What to do if an import of this source was begun.
     pub(super) existing: ExistingImport,
-    /// Where refused items are reported. Without it the first is an error.
+    /// Where the command reports refused items. Without it the first is an error.
     pub(super) report: Option<String>,
 }
 
@@ -135,6 +135,8 @@ pub(super) enum Kind {
     Next,
     /// So many items of an import are to be passed over, eight bytes.
     Skip,
+    /// The report of refused items begins now, JSON says how.
+    Report,
     /// The end: one byte, the exit code.
     Exit,
     /// The end: JSON that the request asked for.
@@ -144,11 +146,12 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(u8, Kind); 7] = [
+    const ALL: [(u8, Kind); 8] = [
         (b'o', Kind::Out),
         (b'e', Kind::Err),
         (b'n', Kind::Next),
         (b's', Kind::Skip),
+        (b'r', Kind::Report),
         (b'x', Kind::Exit),
         (b'a', Kind::Answer),
         (b'f', Kind::Failed),

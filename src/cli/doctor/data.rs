@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 
 use super::facts::{Contents, DirectoryFacts, StoreFacts, There};
 use crate::access::ServerKey;
+use crate::cli::admin;
 use crate::cli::machine::{Disk, Mount, nearest_existing, sync_time};
 use crate::code::Layout;
 use crate::partition::{Partition, Store, StoreError, private};
@@ -36,8 +37,9 @@ pub(super) fn directory(path: &Path) -> (DirectoryFacts, Option<Dated>) {
         Err(_) => There::Nothing,
     };
     let user = rustix::process::geteuid().as_raw();
+    let owner = fs::metadata(path).ok().map(|found| found.uid());
     let mut walk = Walk {
-        user,
+        owner: owner.unwrap_or(user),
         bytes: 0,
         newest: None,
         foreign: None,
@@ -62,9 +64,11 @@ pub(super) fn directory(path: &Path) -> (DirectoryFacts, Option<Dated>) {
         looked_at,
         bytes: walk.bytes,
         open_to_others: is_ours.then(|| private::open_to_others(&real)).flatten(),
+        owner: owner.filter(|_| is_ours),
         foreign: walk.foreign,
         unreadable: walk.unreadable,
         user,
+        socket: admin::socket_state(path),
         key: match there {
             There::SomethingElse => Ok(false),
             _ => key.map_err(|error| format!("{:#}", anyhow::Error::from(error))),
@@ -75,7 +79,7 @@ pub(super) fn directory(path: &Path) -> (DirectoryFacts, Option<Dated>) {
 
 /// What a walk through all files finds.
 struct Walk {
-    user: u32,
+    owner: u32,
     bytes: u64,
     newest: Option<Dated>,
     foreign: Option<(PathBuf, u32)>,
@@ -110,7 +114,7 @@ impl Walk {
         if self.newest.as_ref().is_none_or(|(_, newest)| at > *newest) {
             self.newest = Some((path.to_owned(), at));
         }
-        if found.uid() != self.user {
+        if found.uid() != self.owner {
             self.foreign.get_or_insert((path.to_owned(), found.uid()));
         }
     }

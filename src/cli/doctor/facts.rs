@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::admin::SocketState;
 use crate::cli::machine::{Disk, Memory, Mount};
 use crate::kernel::Isa;
 use crate::types::Timestamp;
@@ -21,6 +22,8 @@ pub(super) struct Facts {
     pub(super) store: Option<StoreFacts>,
     /// From when to when the certificate is valid, or why it cannot be used; nothing if there is none.
     pub(super) certificate: Result<Option<Validity>, String>,
+    /// The file of its key.
+    pub(super) tls_key: Option<KeyFileFacts>,
     pub(super) ports: Vec<PortFacts>,
     pub(super) snapshots: Option<FolderFacts>,
     pub(super) trial: Result<TrialFacts, String>,
@@ -85,7 +88,9 @@ pub(super) struct DirectoryFacts {
     pub(super) bytes: u64,
     /// The first thing that others can read.
     pub(super) open_to_others: Option<PathBuf>,
-    /// The first thing that is another user's, with the number of that user.
+    /// Whose it is, if it is there.
+    pub(super) owner: Option<u32>,
+    /// The first thing in it that is another user's than it is, with the number of that user.
     pub(super) foreign: Option<(PathBuf, u32)>,
     /// The first thing that this user cannot look into.
     pub(super) unreadable: Option<(PathBuf, String)>,
@@ -93,6 +98,8 @@ pub(super) struct DirectoryFacts {
     pub(super) user: u32,
     /// The key for tokens: whether there is one, or why it cannot be used.
     pub(super) key: Result<bool, String>,
+    /// What is where commands meet a service.
+    pub(super) socket: SocketState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,12 +152,22 @@ pub(super) enum PortState {
     Unusable(String),
 }
 
+/// A file with a key.
+#[derive(Clone, Debug)]
+pub(super) struct KeyFileFacts {
+    pub(super) path: PathBuf,
+    /// What its owner, its group and others may do with it.
+    pub(super) mode: u32,
+}
+
 /// A folder that must be there and take files.
 #[derive(Clone, Debug)]
 pub(super) struct FolderFacts {
     pub(super) path: PathBuf,
     pub(super) writable: Result<(), String>,
     pub(super) free_bytes: Option<u64>,
+    /// Snapshots in it that are later than now, the latest first.
+    pub(super) later: Vec<String>,
 }
 
 /// An identification among made-up people.

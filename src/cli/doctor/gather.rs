@@ -2,6 +2,7 @@
 //! to see whether that works.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,8 +11,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::data;
 use super::facts::{
-    ClockFacts, DescriptorFacts, Facts, FolderFacts, PortFacts, PortState, ProcessorFacts,
-    SettingsFacts, TrialFacts,
+    ClockFacts, DescriptorFacts, Facts, FolderFacts, KeyFileFacts, PortFacts, PortState,
+    ProcessorFacts, SettingsFacts, TrialFacts,
 };
 use super::port;
 use crate::cli::bench::gallery::{Gallery, MadeUp};
@@ -20,6 +21,7 @@ use crate::cli::open;
 use crate::config::{Read, Settings};
 use crate::kernel::Kernel;
 use crate::liveness::LivenessDetector;
+use crate::partition::snapshots_in;
 use crate::search::{Options, Plan, Pool};
 use crate::types::Clock;
 use crate::web::Validity;
@@ -82,6 +84,7 @@ pub(super) fn gather(read: Result<&Read, &anyhow::Error>) -> Facts {
         memory: Memory::read(),
         ports: if usable { ports(settings) } else { Vec::new() },
         certificate: certificate(settings),
+        tls_key: settings.tls_key.as_deref().and_then(key_file),
         snapshots: service.snapshot_dir.as_deref().map(folder),
         trial: trial(settings).map_err(|error| format!("{error:#}")),
         networks: usable.then(|| networks(settings).map_err(|error| format!("{error:#}"))),
@@ -196,8 +199,21 @@ fn port_state(listen: &str, question: &port::Question) -> PortState {
     unusable.unwrap_or_else(|| PortState::Unusable("the host has no address".to_owned()))
 }
 
+/// Nothing if it is not there: `certificate` tells.
+fn key_file(path: &Path) -> Option<KeyFileFacts> {
+    let found = std::fs::metadata(path).ok()?;
+    Some(KeyFileFacts {
+        path: path.to_owned(),
+        mode: found.mode() & 0o777,
+    })
+}
+
 fn folder(path: &Path) -> FolderFacts {
+    let now = Clock::System.now();
+    let snapshots = snapshots_in(path).unwrap_or_default().into_iter();
+    let later = snapshots.filter(|snapshot| snapshot.created > now);
     FolderFacts {
+        later: later.map(|snapshot| snapshot.name).collect(),
         path: path.to_owned(),
         writable: sync_time(path).map(drop).map_err(|error| error.to_string()),
         free_bytes: Disk::of(path).ok().map(|disk| disk.free_bytes),

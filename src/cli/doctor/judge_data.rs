@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::facts::{Contents, DirectoryFacts, FolderFacts, StoreFacts, There};
 use super::finding::Finding;
+use crate::cli::admin::SocketState;
 use crate::cli::machine::{Disk, bytes_text};
 
 /// File systems on another machine, and those that are made by a program.
@@ -195,18 +196,31 @@ pub(super) fn permissions(facts: &DirectoryFacts) -> Finding {
             ),
         );
     }
-    if let Some((foreign, owner)) = &facts.foreign {
+    let owner = facts.owner.unwrap_or(facts.user);
+    if let Some((foreign, other)) = &facts.foreign {
         let found = format!(
-            "`{}` belongs to user {owner}, and this is user {}",
-            foreign.display(),
-            facts.user
+            "`{}` belongs to user {other}, and the data directory to user {owner}",
+            foreign.display()
         );
-        let advice = format!("run this as the user of the service, or `chown -R USER {path}`");
-        // The superuser can look at everything, and leaves files that the service cannot read.
-        return match facts.user {
+        let advice = format!("`chown -R {owner} {path}`: a service of that user may not read it");
+        // The superuser can read everything.
+        return match owner {
             0 => Finding::warning(CHECK, found, advice),
             _ => Finding::wrong(CHECK, found, advice),
         };
+    }
+    if facts.user != owner && facts.user != 0 {
+        return Finding::wrong(
+            CHECK,
+            format!(
+                "it belongs to user {owner}, and this is user {}",
+                facts.user
+            ),
+            format!(
+                "run this as the user of the service, or `chown -R {} {path}`",
+                facts.user
+            ),
+        );
     }
     if let Some(open) = &facts.open_to_others {
         return Finding::wrong(
@@ -217,10 +231,7 @@ pub(super) fn permissions(facts: &DirectoryFacts) -> Finding {
     }
     Finding::ok(
         CHECK,
-        format!(
-            "all belongs to user {}, and nobody else can read it",
-            facts.user
-        ),
+        format!("all belongs to user {owner}, and nobody else can read it"),
     )
 }
 
@@ -233,6 +244,45 @@ pub(super) fn server_key(facts: &DirectoryFacts) -> Finding {
             CHECK,
             error,
             "put the one of a snapshot back, or let this user read it",
+        ),
+    }
+}
+
+/// `is_being_written` is whether a process has the data directory open to change it.
+pub(super) fn socket(facts: &DirectoryFacts, is_being_written: Option<bool>) -> Finding {
+    const CHECK: &str = "admin socket";
+    let path = facts.path.join(SocketState::NAME);
+    let path = path.display();
+    match facts.socket {
+        SocketState::Answers => Finding::ok(CHECK, "a service takes commands"),
+        SocketState::Nothing => Finding::ok(CHECK, "none: no service takes commands"),
+        SocketState::Stale if is_being_written == Some(true) => Finding::warning(
+            CHECK,
+            format!("nobody listens at `{path}`, though a process has the data directory open"),
+            "if that is a service, restart it: its log says why commands cannot be given beside it",
+        ),
+        SocketState::Stale => Finding::warning(
+            CHECK,
+            format!("`{path}` was left by a service that was killed"),
+            "nothing: the next start replaces it, and its log tells how the last one ended",
+        ),
+        SocketState::Foreign { user } => Finding::wrong(
+            CHECK,
+            format!(
+                "`{path}` belongs to user {user}, and this is user {}",
+                facts.user
+            ),
+            "run the service and its commands as one user; if no service runs, remove it",
+        ),
+        SocketState::Open { mode } => Finding::wrong(
+            CHECK,
+            format!("others may connect to `{path}`, whose mode is {mode:o}"),
+            format!("`chmod 600 {path}`"),
+        ),
+        SocketState::NoSocket => Finding::wrong(
+            CHECK,
+            format!("`{path}` is no socket"),
+            "move it away: no command can be given beside a service before",
         ),
     }
 }
@@ -289,6 +339,17 @@ pub(super) fn snapshots(facts: &FolderFacts, data_bytes: u64) -> Finding {
             format!("make the folder for the service: `install -d -m 700 -o USER {path}`"),
         );
     }
+    if let Some(latest) = facts.later.first() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "`{path}` has {} later than now, the latest of them `{latest}`",
+                facts.later.len()
+            ),
+            "correct the clock if it is wrong; else move them away: they count as none, and are never \
+             removed by themselves",
+        );
+    }
     let free = facts.free_bytes.unwrap_or(u64::MAX);
     let found = format!("`{path}`, {} free", bytes_text(free));
     match free < data_bytes {
@@ -324,10 +385,12 @@ mod tests {
             sync: Ok(Duration::from_millis(1)),
             bytes: 5_000_000_000,
             open_to_others: None,
+            owner: Some(1000),
             foreign: None,
             unreadable: None,
             user: 1000,
             key: Ok(true),
+            socket: SocketState::Nothing,
         }
     }
 
@@ -438,13 +501,26 @@ mod tests {
             ..facts()
         };
         expect(&permissions(&unreadable), Wrong, "`chown -R 1000 /data`");
-        let foreign = |user| DirectoryFacts {
+        let foreign = |owner, user| DirectoryFacts {
+            owner: Some(owner),
             foreign: Some(("/data/server.key".into(), 7)),
             user,
             ..facts()
         };
-        expect(&permissions(&foreign(1000)), Wrong, "belongs to user 7");
-        expect(&permissions(&foreign(0)), Warning, "belongs to user 7");
+        for user in [1000, 0] {
+            let found = permissions(&foreign(1000, user));
+            expect(&found, Wrong, "`chown -R 1000 /data`");
+            expect(&found, Wrong, "belongs to user 7");
+        }
+        expect(&permissions(&foreign(0, 0)), Warning, "belongs to user 7");
+        let of_others = |user| DirectoryFacts {
+            owner: Some(7),
+            user,
+            ..facts()
+        };
+        let found = permissions(&of_others(1000));
+        expect(&found, Wrong, "belongs to user 7, and this is user 1000");
+        expect(&permissions(&of_others(0)), Good, "user 7");
         let open = DirectoryFacts {
             open_to_others: Some("/data".into()),
             ..facts()
@@ -470,6 +546,28 @@ mod tests {
                 part,
             );
         }
+    }
+
+    #[test]
+    fn a_socket_is_that_of_a_service_that_runs() {
+        let of = |state, is_being_written| {
+            let facts = DirectoryFacts {
+                socket: state,
+                ..facts()
+            };
+            socket(&facts, is_being_written)
+        };
+        expect(&of(SocketState::Answers, Some(true)), Good, "commands");
+        expect(&of(SocketState::Nothing, None), Good, "none");
+        let killed = "`/data/admin.sock` was left by a service that was killed";
+        expect(&of(SocketState::Stale, Some(false)), Warning, killed);
+        expect(&of(SocketState::Stale, None), Warning, killed);
+        expect(&of(SocketState::Stale, Some(true)), Warning, "restart it");
+        let foreign = SocketState::Foreign { user: 7 };
+        expect(&of(foreign, Some(true)), Wrong, "belongs to user 7");
+        let open = SocketState::Open { mode: 0o666 };
+        expect(&of(open, Some(true)), Wrong, "chmod 600 /data/admin.sock");
+        expect(&of(SocketState::NoSocket, None), Wrong, "move it away");
     }
 
     #[test]
@@ -507,9 +605,18 @@ mod tests {
                 path: "/backups".into(),
                 writable: writable.map_err(str::to_owned),
                 free_bytes,
+                later: Vec::new(),
             };
             snapshots(&facts, 1_000)
         };
+        let later = FolderFacts {
+            path: "/backups".into(),
+            writable: Ok(()),
+            free_bytes: Some(1_000),
+            later: vec!["vultus-9.tar.zst".to_owned(), "vultus-8.tar.zst".to_owned()],
+        };
+        expect(&snapshots(&later, 1_000), Warning, "2 later than now");
+        expect(&snapshots(&later, 1_000), Warning, "`vultus-9.tar.zst`");
         expect(&of(Ok(()), Some(1_000)), Good, "`/backups`");
         expect(&of(Ok(()), Some(999)), Warning, "1 kB");
         expect(&of(Err("missing"), None), Wrong, "missing");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::{PortFacts, PortState, SettingsFacts, TrialFacts};
+use super::facts::{KeyFileFacts, PortFacts, PortState, SettingsFacts, TrialFacts};
 use super::finding::Finding;
 use crate::cli::output::milliseconds;
 use crate::types::Timestamp;
@@ -80,6 +80,23 @@ pub(super) fn certificate(facts: &Result<Option<Validity>, String>, now: Timesta
             CHECK,
             format!("{found}, which has not begun"),
             "correct the clock, or use another certificate until then",
+        ),
+    }
+}
+
+/// The group may read it: that of those who renew certificates often does.
+pub(super) fn key_file(facts: &KeyFileFacts) -> Finding {
+    const CHECK: &str = "tls key";
+    let path = facts.path.display();
+    match facts.mode & 0o007 {
+        0 => Finding::ok(CHECK, format!("`{path}`, which others cannot read")),
+        _ => Finding::warning(
+            CHECK,
+            format!("all users of this machine can read or change `{path}`"),
+            format!(
+                "`chmod o-rwx {path}`, and get another key and certificate if somebody else was on this \
+                 machine"
+            ),
         ),
     }
 }
@@ -182,6 +199,21 @@ mod tests {
         expect(&certificate(&Ok(None), now), Good, "plain HTTP");
         let error = "the key is not that of the certificate".to_owned();
         expect(&certificate(&Err(error), now), Wrong, "`tls-key`");
+    }
+
+    #[test]
+    fn a_key_is_not_for_everybody() {
+        let of = |mode| {
+            key_file(&KeyFileFacts {
+                path: "/etc/key.pem".into(),
+                mode,
+            })
+        };
+        expect(&of(0o600), Good, "/etc/key.pem");
+        expect(&of(0o640), Good, "cannot read");
+        for open in [0o644, 0o604, 0o666, 0o602] {
+            expect(&of(open), Warning, "chmod o-rwx /etc/key.pem");
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn judge(facts: &Facts) -> Vec<Finding> {
             judge_data::disk_sync(directory),
             judge_data::permissions(directory),
             judge_data::server_key(directory),
+            judge_data::socket(directory, is_being_written),
         ]);
     }
     if let Some(store) = &facts.store {
@@ -87,6 +88,7 @@ fn judge(facts: &Facts) -> Vec<Finding> {
     if facts.directory.is_some() {
         let now = facts.clock.now;
         findings.push(judge_service::certificate(&facts.certificate, now));
+        findings.extend(facts.tls_key.as_ref().map(judge_service::key_file));
     }
     findings.extend(facts.networks.as_ref().map(judge_service::networks));
     findings.push(judge_service::trial(&facts.trial));

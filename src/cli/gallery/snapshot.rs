@@ -1,5 +1,7 @@
 //! `vultus gallery snapshot`
 
+use std::path::Path;
+
 use anyhow::bail;
 use serde::Serialize;
 
@@ -9,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::PathName;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::partition::{Manifest, snapshot_name};
+use crate::partition::{Manifest, remove_drafts, snapshot_name};
 use crate::types::Clock;
 
 /// What was copied where.
@@ -40,6 +42,9 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
     let store = engine.store();
     // Without its key a snapshot is not whole.
     ServerKey::good_for(store)?;
+    if let Some(folder) = folder {
+        remove_left(folder);
+    }
     let bar = output::byte_progress("copying");
     let manifest = store.snapshot_to(&to, verb.overwrite, now, &mut output::advance(&bar));
     bar.finish_and_clear();
@@ -69,4 +74,19 @@ pub(super) fn run(verb: &Snapshot, settings: &Settings) -> anyhow::Result<Exit> 
         }
     }
     Ok(Exit::Success)
+}
+
+/// Removes what commands that were killed left in a folder. One that cannot be removed harms nobody.
+fn remove_left(folder: &Path) {
+    match remove_drafts(folder) {
+        Ok(0) => {}
+        Ok(count) => {
+            let files = output::count(count, "file", "files");
+            output::say!("removed {files} that killed snapshots left");
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot remove what killed snapshots left");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod rotate;
 
 pub(super) use self::create::carry_out as create;
 pub(super) use self::revoke::carry_out as revoke;
+pub(super) use self::rotate::carry_out as rotate;
 use super::args::Key;
 use super::exit::Exit;
 use crate::access::{ApiKeys, ServerKey};

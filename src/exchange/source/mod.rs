@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::lines::{Line, LineReader};
 use super::npy::whole_number;
-use super::{ExchangeError, Job};
+use super::{ExchangeError, Job, ReportBegun};
 use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding, Timestamp};
 
 /// Values that are read together: the most that a piece of a file holds.
@@ -57,6 +57,16 @@ pub trait Source: Send {
 
     /// How many items should be made durable together.
     fn items_per_commit(&self) -> u64;
+
+    /// Begins the report of refused items if the source writes that by itself, as one does that another
+    /// process reads. Tells whether it does.
+    ///
+    /// # Errors
+    ///
+    /// If the report cannot be written.
+    fn begin_report(&mut self, _begun: ReportBegun) -> Result<bool, ExchangeError> {
+        Ok(false)
+    }
 
     /// Passes over `items` items.
     ///

@@ -118,7 +118,7 @@ fn check_characters(
 }
 
 /// Embeddings, overrides and isolates: with them one name can be made to look like another.
-fn is_direction(c: char) -> bool {
+pub(crate) fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

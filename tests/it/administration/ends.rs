@@ -195,3 +195,69 @@ fn a_command_that_dies_does_no_harm() {
             .is_socket()
     );
 }
+
+/// An import that has begun, and of which the service waits for the first piece.
+fn stopped_import(data: &Path, source: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(data.join(SOCKET)).unwrap();
+    let ask = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ask": { "import": {
+            "partition": "bws.7",
+            "encoder": { "name": "test", "version": "1", "dimension": 16 },
+            "name": source,
+            "dimension": 16,
+            "items_per_commit": 100,
+            "facts": [],
+            "existing": "refuse",
+            "report": null,
+        }},
+    });
+    stream.write_all(format!("{ask}\n").as_bytes()).unwrap();
+    let mut asked = [0; 5];
+    std::io::Read::read_exact(&mut stream, &mut asked).unwrap();
+    assert_eq!(&asked, b"n\0\0\0\0", "{asked:?}");
+    stream
+}
+
+#[test]
+fn an_import_that_is_stopped_keeps_no_other_waiting() {
+    let (directory, data, registered) = prepared();
+    let server = Program::start(&data, &registered);
+    let classes: Vec<i64> = (1..=20).collect();
+    let (file, labels) = import_files(directory.path(), &classes);
+    let source = file.canonicalize().unwrap();
+    let others: Vec<UnixStream> = (0..3)
+        .map(|at| stopped_import(&data, &format!("/other/{at}")))
+        .collect();
+    // Others go on beside them.
+    success(&import(&data, directory.path(), &classes, &[]));
+    // One of the same source waits, and says for whom.
+    let same = stopped_import(&data, text(&source));
+    let verb = [&IMPORT[..], &["--classes", text(&labels), text(&file)]].concat();
+    let mut waiting = start(&data, &verb);
+    let mut said = String::new();
+    let mut stderr = BufReader::new(waiting.stderr.take().unwrap());
+    stderr.read_line(&mut said).unwrap();
+    let of = format!(
+        "waiting for another import: that of `{}` into bws.7",
+        source.display()
+    );
+    assert!(said.contains(&of), "{said}");
+    assert!(waiting.try_wait().unwrap().is_none());
+    // It goes when nobody waits for it any more, and when the other has gone it is done.
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    let waiting = start(&data, &verb);
+    drop(same);
+    success(&waiting.wait_with_output().unwrap());
+    // A fourth of others is the last that finds a place.
+    let fourth = stopped_import(&data, "/other/4");
+    let mut waiting = start(&data, &verb);
+    let mut said = String::new();
+    let mut stderr = BufReader::new(waiting.stderr.take().unwrap());
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.contains("that of `/other/0` into bws.7"), "{said}");
+    drop((others, fourth));
+    assert!(waiting.wait().unwrap().success());
+    drop(server);
+}

@@ -163,6 +163,79 @@ fn an_import_reports_refuses_and_resumes_beside_a_service() {
     assert_eq!(server.get("partitions/bws.7/classes/3").status, 200);
 }
 
+/// What a path leads to may differ from process to process, as `/tmp` does where each has its own.
+#[test]
+fn the_report_of_an_import_is_where_the_command_sees_it() {
+    let (directory, data, registered) = prepared();
+    let _server = Program::start(&data, &registered);
+    let lines = directory.path().join("new.jsonl");
+    let item = |class: i64| json!({ "class": class, "embedding": axis(class as usize) });
+    let bad = json!({ "class": 2, "embedding": vec![0.0; 16] });
+    fs::write(&lines, format!("{bad}\n{}\n{bad}\n", item(1))).unwrap();
+    let here = directory.path().join("here");
+    fs::create_dir(&here).unwrap();
+    let import = |more: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_vultus"))
+            .args(
+                [
+                    &IMPORT[..],
+                    &[text(&lines), "--data-dir", text(&data)],
+                    more,
+                ]
+                .concat(),
+            )
+            .args(["--refused", "/proc/self/cwd/report"])
+            .current_dir(&here)
+            .output()
+            .unwrap()
+    };
+    let imported = import(&[]);
+    assert_eq!(imported.status.code(), Some(1), "{imported:?}");
+    let report = fs::read_to_string(here.join("report")).unwrap();
+    assert_eq!(report.lines().count(), 2, "{report}");
+    assert!(report.starts_with("{\"item\":0,\"line\":1,"), "{report}");
+    // One that is there is not replaced unasked, and then it is.
+    fs::write(here.join("report"), "mine").unwrap();
+    let refused = failure(&import(&[]));
+    assert!(refused.contains("report"), "{refused}");
+    assert_eq!(fs::read(here.join("report")).unwrap(), b"mine");
+    assert_eq!(import(&["--overwrite"]).status.code(), Some(1));
+    assert_eq!(fs::read_to_string(here.join("report")).unwrap(), report);
+    // What is done already is not reported again.
+    let again = import(&["--resume"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert_eq!(fs::read_to_string(here.join("report")).unwrap(), report);
+}
+
+#[test]
+fn a_data_directory_whose_name_is_no_text_has_a_service_too() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let (directory, data, registered) = prepared();
+    let odd = directory.path().join(OsStr::from_bytes(b"d\xffta"));
+    fs::rename(&data, &odd).unwrap();
+    // The other way to it is for the harness.
+    std::os::unix::fs::symlink(&odd, &data).unwrap();
+    let server = Program::start(&data, &registered);
+    let create = std::process::Command::new(env!("CARGO_BIN_EXE_vultus"))
+        .args([
+            "app",
+            "create",
+            "--name",
+            "odd",
+            "--storage",
+            "bws",
+            "--data-dir",
+        ])
+        .arg(&odd)
+        .current_dir(&odd)
+        .output()
+        .unwrap();
+    success(&create);
+    assert!(done(&data, &["app", "list"]).contains("odd"));
+    drop(server);
+}
+
 #[test]
 fn many_commands_at_once_are_each_done_once() {
     let (directory, data, registered) = prepared();
