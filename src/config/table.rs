@@ -42,6 +42,8 @@ const KEEPING: &[&str] = &[
     "people",
     "gallery",
     "calibrate",
+    "evaluate identification",
+    "evaluate verification",
 ];
 /// Those that do much at once.
 const WORKING: &[&str] = &[
@@ -66,6 +68,8 @@ const SEARCHING: &[&str] = &[
     "identify",
     "gallery duplicates",
     "calibrate",
+    "evaluate identification",
+    "evaluate verification",
     "bench",
     "plan",
 ];
@@ -87,13 +91,18 @@ const SERVING: &[&str] = &["serve"];
 /// Those that make snapshots.
 const SNAPSHOTS: &[&str] = &["serve", "gallery snapshot"];
 /// Those that decide whether somebody is there in person.
-const DECIDING: &[&str] = &["serve", "evaluate"];
+const DECIDING: &[&str] = &["serve", "evaluate liveness"];
 
 /// More threads than any machine of today has processors: beyond it stands a slip.
 const THREADS_MAX: usize = 1_024;
 
 /// Those that enrol people with pictures.
-const ENROLLING: &[&str] = &["serve", "enroll", "gallery import"];
+const ENROLLING: &[&str] = &[
+    "serve",
+    "enroll",
+    "gallery import",
+    "evaluate identification",
+];
 
 /// From what only tests want to an hour.
 const WAIT_SECONDS: RangeInclusive<f64> = 0.001..=3_600.0;

@@ -1,4 +1,7 @@
-//! Figures: how often decisions are wrong, in the terms of ISO/IEC 30107-3.
+//! Figures: how often decisions are wrong.
+//!
+//! [`recognition`] is about who is recognised, in the terms of ISO/IEC 19795-1. The rest is about
+//! liveness, in those of ISO/IEC 30107-3.
 //!
 //! Whoever evaluates shows the service live people and attacks (presentations) and hands what it
 //! said ([`Presentation`]) to [`LivenessReport::of`]:
@@ -13,8 +16,10 @@
 //! Nothing here looks at pictures: the decisions are those of [`crate::liveness`], made by the
 //! functions that the service calls.
 
+pub(crate) mod document;
 pub(crate) mod plot;
 mod rate;
+pub mod recognition;
 mod report;
 
 pub use plot::plot;

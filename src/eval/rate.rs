@@ -26,28 +26,38 @@ impl Rate {
     /// and for few trials. It takes trials as independent: several from one person are not, and the
     /// true range is wider then.
     pub fn of(count: usize, total: usize) -> Rate {
-        if total == 0 {
-            return Rate {
-                count,
-                total,
-                rate: 0.0,
-                low: 0.0,
-                high: 1.0,
-            };
-        }
-        let n = total as f64;
-        let rate = count as f64 / n;
-        let spread = Z * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
-        let scale = 1.0 + Z * Z / n;
-        let middle = rate + Z * Z / (2.0 * n);
+        let rate = count as f64 / total.max(1) as f64;
+        let (low, high) = wilson(rate, total as f64);
         Rate {
             count,
             total,
             rate,
-            low: ((middle - spread) / scale).max(0.0),
-            high: ((middle + spread) / scale).min(1.0),
+            low,
+            high,
         }
     }
+}
+
+/// Wilson's score interval for a share of so many trials; all that there is for none.
+pub(super) fn wilson(rate: f64, trials: f64) -> (f64, f64) {
+    if trials <= 0.0 {
+        return (0.0, 1.0);
+    }
+    let spread = Z * (rate * (1.0 - rate) / trials + Z * Z / (4.0 * trials * trials)).sqrt();
+    let scale = 1.0 + Z * Z / trials;
+    let middle = rate + Z * Z / (2.0 * trials);
+    // Where nothing or all is counted, that end is the very end, whatever rounding says.
+    let low = if rate <= 0.0 {
+        0.0
+    } else {
+        (middle - spread) / scale
+    };
+    let high = if rate >= 1.0 {
+        1.0
+    } else {
+        (middle + spread) / scale
+    };
+    (low.max(0.0), high.min(1.0))
 }
 
 #[cfg(test)]
@@ -67,7 +77,10 @@ mod tests {
             assert!((rate.low - low).abs() < 5e-5, "{rate:?}");
             assert!((rate.high - high).abs() < 5e-5, "{rate:?}");
         }
-        assert_eq!(Rate::of(20, 20).high, 1.0);
+        for total in [1, 20, 400, 2_000, 1_000_003] {
+            assert_eq!(Rate::of(total, total).high, 1.0, "{total}");
+            assert_eq!(Rate::of(0, total).low, 0.0, "{total}");
+        }
     }
 
     #[test]

@@ -388,3 +388,53 @@ fn what_cannot_be_planned_is_refused_by_name() {
         assert!(said.contains(flag), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn what_nist_measures_is_measured_in_galleries_that_grow() {
+    let nist = [
+        "bench",
+        "--nist",
+        "--dim",
+        "32",
+        "--rounds",
+        "1",
+        "--rows-max",
+        "2000",
+    ];
+    let found = report(&vultus(&[&nist[..], &["--json"]].concat()));
+    assert_eq!(found["template"]["values"], 128);
+    assert!(found["template"]["on_disk"].as_f64().unwrap() > 128.0);
+    for name in ["picture_ms", "template_ms", "bulk_template_us"] {
+        assert!(found["enrolment"][name].as_f64().unwrap() > 0.0, "{name}");
+    }
+    let searches = found["searches"].as_array().unwrap();
+    assert_eq!(searches.len(), 1);
+    assert_eq!(searches[0]["rows"], 2_000);
+    for threads in ["one_thread_ms", "all_threads_ms"] {
+        for list in ["list_1", "list_50"] {
+            assert!(searches[0][threads][list].as_f64().unwrap() > 0.0);
+        }
+    }
+    assert_eq!(found["stopped_by"], "--rows-max");
+    assert!(found["power_law"].is_null(), "one gallery has no law");
+    for more in [
+        &["--rows", "9"][..],
+        &["--probes", "1"],
+        &["--top", "3"],
+        &["--interactive"],
+    ] {
+        let said = refusal(&vultus(&[&nist[..], more].concat()));
+        assert!(said.contains("cannot be used with"), "{said}");
+    }
+    let said = refusal(&vultus(&["bench", "--rows-max", "5000"]));
+    assert!(said.contains("--nist"), "{said}");
+    let said = refusal(&vultus(&[
+        "bench",
+        "--nist",
+        "--dim",
+        "3",
+        "--rows-max",
+        "2000",
+    ]));
+    assert!(said.contains("dimension 3"), "{said}");
+}

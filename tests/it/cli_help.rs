@@ -42,6 +42,8 @@ const WORKING: &[(&str, &str)] = &[
     ("plan", "--rows 1000 --dim 16"),
     ("load", ""),
     ("calibrate", ""),
+    ("evaluate identification", ""),
+    ("evaluate verification", ""),
     ("evaluate liveness", "faces"),
     ("app create", "--name a --storage bws"),
     ("app list", ""),
@@ -167,7 +169,7 @@ fn a_verb_that_is_none_and_a_wrong_value_are_one_line_with_what_is_right() {
             "perhaps `vultus gallery erase` was meant",
         ),
         (&["app", "revoke"], "`vultus app remove`"),
-        (&["identfy", "x.jpg"], "perhaps `vultus identify` was meant"),
+        (&["identfy", "x.jpg"], "perhaps `vultus identify`"),
         (
             &[
                 "key",

@@ -8,7 +8,7 @@ const QUIET: &str = "quiet";
 const OUTPUT: &str = "Output";
 /// Flags of verbs that say what is printed or written, by their ids. The others stand under
 /// `Options`, before them, and those of settings under `Settings`, behind them.
-const OUTPUT_IDS: [&str; 12] = [
+const OUTPUT_IDS: [&str; 15] = [
     "annotate",
     "json",
     "explain",
@@ -18,6 +18,9 @@ const OUTPUT_IDS: [&str; 12] = [
     "overwrite",
     "refused",
     "plot",
+    "plots",
+    "markdown",
+    "html",
     "details",
     "answers",
     "interactive",
@@ -433,6 +436,32 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
             (
                 "With all of 100,000 people, as JSON",
                 "vultus calibrate --partition bws.1 --probes 100000 --json",
+            ),
+        ],
+    ),
+    (
+        "evaluate identification",
+        [
+            (
+                "How often would people in these folders be missed, and strangers named?",
+                "vultus evaluate identification people",
+            ),
+            (
+                "Of your own embedder, as a page to be passed on",
+                "vultus evaluate identification faces.npy --classes labels.npy --splits 20 --html report.html",
+            ),
+        ],
+    ),
+    (
+        "evaluate verification",
+        [
+            (
+                "How often would one person be taken for two, and two for one?",
+                "vultus evaluate verification people --plots figures",
+            ),
+            (
+                "Probes with labels against a gallery, by groups of people",
+                "vultus evaluate verification probes.parquet --partition bws.1 --groups groups.csv",
             ),
         ],
     ),

@@ -102,7 +102,19 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &["sizing", "capacity", "estimate", "calculate"],
         &["plan", "bench"],
     ),
-    (&["benchmark", "measure", "perf", "speed"], &["bench"]),
+    (&["benchmark", "perf", "speed", "nist"], &["bench"]),
+    (
+        &["measure", "accuracy"],
+        &["evaluate identification", "evaluate verification", "bench"],
+    ),
+    (
+        &["cmc", "fnir", "fpir", "openset", "open-set", "1:n"],
+        &["evaluate identification"],
+    ),
+    (
+        &["det", "roc", "eer", "fmr", "fnmr", "far", "frr", "1:1"],
+        &["evaluate verification", "evaluate identification"],
+    ),
     (&["example", "try", "tour", "quickstart"], &["demo"]),
     (
         &["settings", "setting", "options", "configuration", "env"],
@@ -276,6 +288,18 @@ mod tests {
             (
                 "vultus evaluate livenes",
                 "perhaps `vultus evaluate liveness` was meant",
+            ),
+            (
+                "vultus evaluate identify",
+                "perhaps `vultus evaluate identification` was meant",
+            ),
+            (
+                "vultus evaluate verify",
+                "perhaps `vultus evaluate verification` was meant",
+            ),
+            (
+                "vultus accuracy",
+                "perhaps `vultus evaluate identification`, `vultus evaluate verification`",
             ),
             ("vultus help delete", "delete"),
             ("vultus xyzzy", "`vultus --help` lists"),

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
 pub(in crate::cli) use self::calibrate::Calibrate;
-pub(in crate::cli) use self::evaluate::Evaluate;
+pub(in crate::cli) use self::evaluate::{
+    Evaluate, EvaluateIdentification, EvaluateLiveness, EvaluateVerification, LabelledSamples, Told,
+};
 pub(in crate::cli) use self::gallery::{
     Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
     Verify,
@@ -400,6 +402,17 @@ pub(in crate::cli) struct Bench {
     /// Where the gallery is made [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) directory: Option<PathBuf>,
+    /// Measure what NIST's table of identification has, in galleries of 100,000 to 12,000,000
+    /// templates, as many as there is room for: bytes of a template, times to enrol, and times of a
+    /// search with lists of 1 and of 50 people on one thread and on all
+    #[arg(
+        long,
+        conflicts_with_all = ["rows", "embeddings", "probes", "limit", "check", "all_plans", "answers", "interactive"]
+    )]
+    pub(in crate::cli) nist: bool,
+    /// The largest of these galleries
+    #[arg(long, value_name = "N", value_parser = whole(1_000_usize..), requires = "nist")]
+    pub(in crate::cli) rows_max: Option<usize>,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -42,6 +42,13 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected a number a second from 0.001 to 1000000".to_owned())
 }
 
+/// Reads a share that is neither nothing nor all.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok();
+    let share = share.filter(|share: &f64| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "expected a share between 0 and 1, such as 0.5".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +74,14 @@ mod tests {
         assert_eq!(rate("1e3"), Ok(1_000.0));
         for text in ["0", "-1", "NaN", "inf", "1e7", "", "x"] {
             assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_neither_nothing_nor_all() {
+        assert_eq!(share("0.5"), Ok(0.5));
+        for text in ["0", "1", "-0.5", "NaN", "x"] {
+            assert!(share(text).is_err(), "{text}");
         }
     }
 

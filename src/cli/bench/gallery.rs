@@ -40,7 +40,7 @@ pub(in crate::cli) struct MadeUp {
 }
 
 /// Rows that are made at once.
-const ROWS_PER_BATCH: usize = 8192;
+pub(super) const ROWS_PER_BATCH: usize = 8192;
 
 impl Gallery {
     /// Imports or makes up what was asked for, with at least `most` probes.
@@ -196,7 +196,7 @@ impl Gallery {
 }
 
 /// What all files in a folder and below it have.
-fn bytes_in(folder: &Path) -> u64 {
+pub(super) fn bytes_in(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = entries.map(|entry| match entry.metadata() {
         Ok(found) if found.is_dir() => bytes_in(&entry.path()),

@@ -3,6 +3,7 @@
 mod cases;
 pub(super) mod gallery;
 pub(super) mod machine;
+mod nist;
 
 use std::io::BufRead;
 use std::time::Instant;
@@ -40,6 +41,9 @@ struct Report {
 }
 
 pub(super) fn run(verb: &Bench, settings: &Settings) -> anyhow::Result<Exit> {
+    if verb.nist {
+        return nist::run(verb, settings);
+    }
     let most = *verb
         .probes
         .iter()

@@ -3,7 +3,9 @@
 //! Shares stand on the scale of normal deviates (`probit`), so that few errors can be told from
 //! none. What is no data is lighter than what is, and the key stands below both.
 
+mod png;
 mod probit;
+pub(crate) mod recognition;
 pub(crate) mod style;
 pub(crate) mod svg;
 

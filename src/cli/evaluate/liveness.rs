@@ -1,4 +1,4 @@
-//! `vultus evaluate`
+//! `vultus evaluate liveness`
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::args::Evaluate;
-use super::exit::Exit;
-use super::pictures::{self, Passed, PictureError, Walk, Why};
-use super::{open, output, parallel};
+use crate::cli::args::EvaluateLiveness;
+use crate::cli::exit::Exit;
+use crate::cli::pictures::{self, Passed, PictureError, Walk, Why};
+use crate::cli::{open, output, parallel};
 use crate::config::Settings;
 use crate::eval::{self, AttackKind, Curve, LivenessReport, Outcome, Presentation, Rate, Truth};
 use crate::liveness::Observation;
@@ -41,8 +41,7 @@ struct Section {
     report: LivenessReport,
 }
 
-pub(super) fn run(verb: &Evaluate, settings: &Settings) -> anyhow::Result<Exit> {
-    let Evaluate::Liveness(verb) = verb;
+pub(super) fn run(verb: &EvaluateLiveness, settings: &Settings) -> anyhow::Result<Exit> {
     let (shown, passed) = shown_in(&verb.folders)?;
     let decided = decide(&shown, settings)?;
     if let Some(path) = &verb.details {
