@@ -152,10 +152,14 @@ fn a_tail_is_that_of_the_distribution() {
             false => 0.2 + 0.05 * (rate.powf(-shape) - 1.0) / shape,
         };
         for rate in [0.5, 0.1, 0.01, 0.001] {
-            let error = curve.similarity(rate) - expected(rate);
+            let level = curve.at(expected(rate));
             assert!(
-                error.abs() < 0.06 * expected(rate),
-                "{shape} {rate}: {error}"
+                (level.low..=level.high).contains(&rate),
+                "{shape} {rate}: {level:?}"
+            );
+            assert!(
+                (0.5..2.0).contains(&(level.rate / rate)),
+                "{shape} {rate}: {level:?}"
             );
         }
     }
