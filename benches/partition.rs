@@ -300,7 +300,9 @@ fn many(small: bool) {
             for class in 0..rows {
                 batch.push(ClassId(class), &row(&mut random, 128), f32::NAN, now());
             }
-            partition.add_batch(&batch, None, now()).unwrap();
+            partition
+                .add_batch(&batch, Vec::new(), None, now())
+                .unwrap();
         }
     });
     drop(store);
@@ -414,7 +416,7 @@ fn huge(small: bool) {
     assert_eq!(find(&probe)[0].class, ClassId(class));
     let (removed, was_there) = seconds(|| gallery.remove(ClassId(class)).unwrap());
     let (buried, was_sealed) = seconds(|| gallery.remove(ClassId(expected[0].1 as i64)).unwrap());
-    assert!(was_there && was_sealed);
+    assert!(was_there.was_enrolled() && was_sealed.was_enrolled());
     assert_eq!(find(&probe)[0].class, ClassId(expected[1].1 as i64));
     println!(
         "huge: enrolled in {:.2} ms and found; removed in {:.2} ms, a sealed one in {:.2} ms, and not found any more",
@@ -532,7 +534,9 @@ fn add_batch(partition: &Partition, seed: u64, rows: usize) {
         let class = ClassId((seed as usize * rows + at) as i64);
         batch.push(class, &row(&mut random, DIMENSION), f32::NAN, now());
     }
-    partition.add_batch(&batch, None, now()).unwrap();
+    partition
+        .add_batch(&batch, Vec::new(), None, now())
+        .unwrap();
 }
 
 fn row(random: &mut StdRng, dimension: usize) -> Vec<f32> {

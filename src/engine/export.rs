@@ -4,46 +4,62 @@ use std::path::Path;
 
 use super::{EngineError, Gallery};
 use crate::exchange::{Record, write_gallery};
-use crate::partition::{Row, Snapshot, StoreError};
+use crate::partition::{RecordReader, Row, Snapshot, StoreError};
 use crate::types::Timestamp;
 
 /// Values that are read before the memory that shows them is given back: 64 MiB of them.
 const VALUES_PER_RELEASE: usize = 1 << 24;
 
+/// What an export writes, and what of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Whether a file of that name is replaced.
+    pub overwrite: bool,
+    /// Whether nothing is written of what is known of people.
+    pub templates_only: bool,
+}
+
+/// Rows of which it is asked together what is known of their people.
+const ROWS_ASKED_TOGETHER: usize = 1024;
+
 impl Gallery {
     /// Writes all templates, as they are at one moment, to a file, and returns how
     /// many there were. The end of its name decides on the format: `.jsonl`, `.npz` or `.parquet`.
     ///
-    /// Imported again, they are the same: class, values bit by bit, time and quality. `progress` is
-    /// told how many are written.
+    /// Imported again, they are the same: class, values bit by bit, time and quality; and so is what is
+    /// known of their people, but for the classes that they are not. `progress` is told how many are written.
     ///
     /// # Errors
     ///
-    /// If a segment is damaged, the name has no known end or is taken and `overwrite` is not set,
-    /// or the disk fails.
+    /// If a segment or the catalog is damaged, the name has no known end or is taken and is not to
+    /// be replaced, or the disk fails.
     pub fn export(
         &self,
         path: &Path,
-        overwrite: bool,
+        options: ExportOptions,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, EngineError> {
-        let snapshot = self.partition.snapshot();
-        let rows = snapshot.templates() as u64;
-        let dimension = snapshot.encoder().dimension();
-        let mut most = 0;
-        write_gallery(path, overwrite, rows, dimension, |visit| {
-            let mut done = 0;
-            each_template(&snapshot, &mut |record| {
-                visit(record)?;
-                done += 1;
-                if done > most && done % 1024 == 0 {
-                    most = done;
-                    progress(done);
-                }
-                Ok(())
-            })
-        })?;
-        Ok(rows)
+        self.partition
+            .with_records(|snapshot, people| -> Result<u64, EngineError> {
+                let rows = snapshot.templates() as u64;
+                let dimension = snapshot.encoder().dimension();
+                let with_people = !options.templates_only && people.are_any()?;
+                let (mut most, file) = (0, (path, options.overwrite));
+                write_gallery(file, rows, dimension, with_people, |with_people, visit| {
+                    let mut done = 0;
+                    let people = with_people.then_some(people);
+                    each_template(snapshot, people, &mut |record| {
+                        visit(record)?;
+                        done += 1;
+                        if done > most && done % 1024 == 0 {
+                            most = done;
+                            progress(done);
+                        }
+                        Ok(())
+                    })
+                })?;
+                Ok(rows)
+            })?
     }
 }
 
@@ -56,20 +72,41 @@ fn record(row: Row<'_>) -> Result<Record<'_>, StoreError> {
             unix_milliseconds: info.enrolled_unix_milliseconds,
         }),
         quality: info.quality,
+        person: None,
     })
 }
 
 fn each_template(
     snapshot: &Snapshot,
+    people: Option<&RecordReader<'_>>,
     visit: &mut dyn FnMut(&Record<'_>) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     let rows_per_release = VALUES_PER_RELEASE / snapshot.encoder().dimension();
     for block in snapshot.blocks() {
-        for (at, row) in block.live_rows().enumerate() {
-            if at % rows_per_release == 0 {
-                block.release();
+        let mut rows = block.live_rows().peekable();
+        let mut at = 0;
+        while rows.peek().is_some() {
+            let some: Vec<Row<'_>> = rows.by_ref().take(ROWS_ASKED_TOGETHER).collect();
+            let mut known = match people {
+                Some(people) => {
+                    let classes = some.iter().map(|row| row.class());
+                    people.of(&classes.collect::<Result<Vec<_>, _>>()?)?
+                }
+                None => Vec::new(),
             }
-            visit(&record(row)?)?;
+            .into_iter();
+            for row in some {
+                if at % rows_per_release == 0 {
+                    block.release();
+                }
+                at += 1;
+                let known = known.next().filter(|known| !known.is_empty());
+                let person = known.map(Box::new);
+                visit(&Record {
+                    person,
+                    ..record(row)?
+                })?;
+            }
         }
         block.release();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, EngineError};
 use crate::kernel::Kernel;
-use crate::partition::{Partition, Snapshot, StoreError};
+use crate::partition::{Partition, Removed, Snapshot, StoreError};
 use crate::search::Pool;
 use crate::types::{ClassId, Clock, EncoderId, Labels, PartitionId};
 
@@ -99,12 +99,12 @@ impl Gallery {
         Ok(self.searched()?.contains(class)?)
     }
 
-    /// Removes a class. Returns whether there was one.
+    /// Removes a class and all that is known of the person. Returns what that was.
     ///
     /// # Errors
     ///
     /// If a segment is damaged, or the disk fails.
-    pub fn remove(&self, class: ClassId) -> Result<bool, EngineError> {
+    pub fn remove(&self, class: ClassId) -> Result<Removed, EngineError> {
         Ok(self.partition.remove(class)?)
     }
 }

@@ -13,13 +13,17 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use super::incoming::Incoming;
 use super::{Engine, EngineError};
 use crate::exchange::{
-    ExchangeError, Existing, Job, Piece, Record, RefusedFile, RefusedItem, ReportBegun, Source,
+    ExchangeError, Existing, Job, Piece, Record, Refused, RefusedFile, RefusedItem, ReportBegun,
+    Source,
 };
 use crate::partition::{Note, Store, TemplateBatch};
 use crate::search::Pool;
-use crate::types::{EncoderId, PartitionId, Timestamp};
+use crate::types::{
+    ClassId, EncoderId, PartitionId, Record as PersonRecord, RecordChange, Timestamp,
+};
 
 /// Where records of imports are kept.
 const AREA: &str = "import";
@@ -27,6 +31,8 @@ const AREA: &str = "import";
 const VERSION: u32 = 1;
 /// Parts of a piece that each thread takes, so that none waits long for another.
 const PARTS_PER_THREAD: usize = 4;
+/// People of whom something becomes known together: others wait for the catalog meanwhile.
+const PEOPLE_PER_COMMIT: usize = 4096;
 
 /// What an import does besides reading.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +51,34 @@ pub struct Imported {
     pub items: u64,
     /// Those of them that are templates now.
     pub accepted: u64,
+    /// Those that were there already: the same class and the same values.
+    #[serde(default)]
+    pub known: u64,
     /// The others.
     pub refused: u64,
     /// Items that an earlier run had done.
     #[serde(skip)]
     pub earlier: u64,
+}
+
+impl Imported {
+    /// As whoever reads the source counts: which items are there already shows when they are written.
+    fn as_read(self) -> Imported {
+        Imported {
+            accepted: self.accepted + self.known,
+            known: 0,
+            ..self
+        }
+    }
+
+    /// As it is when so many of what a reader counts were there already.
+    fn without(self, known: u64) -> Imported {
+        Imported {
+            accepted: self.accepted - known,
+            known,
+            ..self
+        }
+    }
 }
 
 /// What is certain of an import. Kept as JSON in the store, and changed together with templates.
@@ -71,7 +100,9 @@ impl Engine {
     ///
     /// Items are added in pieces of some 64 MiB. Each is on disk, and seen by every later search,
     /// before the next; a run that stops early leaves whole pieces and can be resumed: nothing is
-    /// lost or added twice, whenever it stops. Items without a time get `now`. `progress` is told
+    /// lost or added twice, whenever it stops. An item whose class has a template of the same values
+    /// already adds none. What items say of people is added to what is known, together with their
+    /// templates; one that contradicts it is refused. Items without a time get `now`. `progress` is told
     /// after each piece that was read, with the position in the source.
     ///
     /// # Errors
@@ -95,11 +126,31 @@ impl Engine {
             return Ok(ledger.progress.done);
         }
         source.skip(ledger.progress.done.items)?;
-        let imported = run(self.pool(), encoder, source, &mut ledger, &mut progress);
-        if imported.is_err() {
+        let ran = run(self.pool(), encoder, source, &mut ledger, &mut progress);
+        if ran.is_err() {
             ledger.forget_beginning();
         }
-        imported
+        ran.map(|()| ledger.progress.done)
+    }
+
+    /// Chooses classes for `count` people who are to be imported and have none, as an enrolment of
+    /// somebody without a number does. The partition is made if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// If the partition belongs to another encoder, no numbers are left, or the disk fails.
+    pub fn choose_classes(
+        &self,
+        id: &PartitionId,
+        encoder: &EncoderId,
+        count: usize,
+        now: Timestamp,
+    ) -> Result<Vec<ClassId>, EngineError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let partition = self.store().partition_for(id, encoder, now)?;
+        Ok(partition.choose_classes(count)?)
     }
 
     /// Makes sure that embeddings of a dimension can be those of an encoder, and that a partition
@@ -123,24 +174,29 @@ impl Engine {
 }
 
 /// Reads and checks all items of a source as [`Engine::import`] does, and changes nothing.
-/// `refused` is told which items cannot be imported.
+/// `refused` is told which items cannot be imported, in `gallery` if it is known and there.
 ///
 /// # Errors
 ///
-/// If the source is or becomes unreadable, or `refused` fails.
+/// If the source is or becomes unreadable, the gallery is damaged, or `refused` fails.
 pub fn check_source(
     source: &mut dyn Source,
     pool: &Pool,
+    gallery: Option<(&Engine, &PartitionId)>,
+    now: Timestamp,
     mut refused: impl FnMut(&[RefusedItem]) -> Result<(), ExchangeError>,
     mut progress: impl FnMut(&Imported, u64),
 ) -> Result<Imported, EngineError> {
     let mut done = Imported::default();
+    let gallery = gallery.map(|(engine, id)| (engine.store(), id));
+    let mut incoming = Incoming::new(gallery, true, now)?;
     while let Some(piece) = source.next_piece()? {
         let parts = on_parts(pool, &*piece, done.items, || 0_u64, |count, _| *count += 1);
-        for (accepted, refusals) in parts {
-            done.accepted += accepted;
-            done.refused += refusals.len() as u64;
-            refused(&refusals)?;
+        for mut part in parts {
+            part.contradictions(&*piece, &mut incoming)?;
+            done.accepted += part.sum - part.left_out.len() as u64;
+            done.refused += part.refusals.len() as u64;
+            refused(&part.refusals)?;
         }
         done.items += piece.items() as u64;
         progress(&done, source.position());
@@ -151,7 +207,9 @@ pub fn check_source(
 /// Templates and refusals on their way to the disk, and how far the source is done with them.
 struct Commit {
     batch: TemplateBatch,
+    people: Vec<(ClassId, RecordChange)>,
     refusals: Vec<RefusedItem>,
+    /// Of those that may be accepted nobody knows yet which are there already.
     done: Imported,
     finished: bool,
 }
@@ -162,7 +220,7 @@ fn run(
     source: &mut dyn Source,
     ledger: &mut Ledger<'_>,
     progress: &mut dyn FnMut(&Imported, u64),
-) -> Result<Imported, EngineError> {
+) -> Result<(), EngineError> {
     // One batch is filled while the other is written; they go round, so that their memory stays.
     let (full, written) = sync_channel::<Commit>(0);
     let (empty, to_fill) = channel();
@@ -170,6 +228,7 @@ fn run(
         // The receiver is held by this function.
         let _ = empty.send(TemplateBatch::new(encoder));
     }
+    let incoming = Incoming::new(Some((ledger.store, ledger.id)), false, ledger.now)?;
     thread::scope(|scope| {
         let mut reading = Reading {
             pool,
@@ -177,7 +236,8 @@ fn run(
             source,
             strict: ledger.is_strict,
             now: ledger.now,
-            done: ledger.progress.done,
+            done: ledger.progress.done.as_read(),
+            incoming,
         };
         let writer = scope.spawn(move || write(ledger, &written, &empty));
         let read = reading.read_all(&full, &to_fill, progress);
@@ -212,6 +272,7 @@ struct Reading<'a> {
     strict: bool,
     now: Timestamp,
     done: Imported,
+    incoming: Incoming<'a>,
 }
 
 impl Reading<'_> {
@@ -222,12 +283,12 @@ impl Reading<'_> {
         full: &SyncSender<Commit>,
         to_fill: &Receiver<TemplateBatch>,
         progress: &mut dyn FnMut(&Imported, u64),
-    ) -> Result<Imported, EngineError> {
+    ) -> Result<(), EngineError> {
         let most = self.source.items_per_commit();
         let mut next = self.source.next_piece()?;
         loop {
             let Ok(mut batch) = to_fill.recv() else {
-                return Ok(self.done);
+                return Ok(());
             };
             let (before, mut refusals) = (self.done.items, Vec::new());
             while let Some(piece) = next.take() {
@@ -236,20 +297,22 @@ impl Reading<'_> {
                 next = self.source.next_piece()?;
                 let with_next = self.done.items - before
                     + next.as_ref().map_or(0, |piece| piece.items() as u64);
-                if with_next > most {
+                if with_next > most || self.incoming.people() >= PEOPLE_PER_COMMIT {
                     break;
                 }
             }
             let finished = next.is_none();
             let commit = Commit {
                 batch,
+                people: self.incoming.changes(),
                 refusals,
                 done: self.done,
                 finished,
             };
             if full.send(commit).is_err() || finished {
-                return Ok(self.done);
+                return Ok(());
             }
+            self.incoming.begin_round()?;
         }
     }
 
@@ -265,29 +328,64 @@ impl Reading<'_> {
             batch.push(record.class, record.values, record.quality, enrolled);
         };
         let parts = on_parts(self.pool, piece, self.done.items, begin, add);
-        for (coded, refused) in parts {
+        for mut part in parts {
+            part.contradictions(piece, &mut self.incoming)?;
             if self.strict {
-                none_refused(self.source.name(), &refused)?;
+                none_refused(self.source.name(), &part.refusals)?;
             }
-            self.done.accepted += coded.len() as u64;
-            self.done.refused += refused.len() as u64;
-            batch.append(&coded);
-            refusals.extend(refused);
+            self.done.accepted += (part.sum.len() - part.left_out.len()) as u64;
+            self.done.refused += part.refusals.len() as u64;
+            batch.append_without(&part.sum, &part.left_out);
+            refusals.extend(part.refusals);
         }
         self.done.items += piece.items() as u64;
         Ok(())
     }
 }
 
+/// What became of some items that follow each other.
+struct Part<T> {
+    /// The first of them, of its piece and of the source.
+    first: (usize, u64),
+    /// What was made of those that can be imported.
+    sum: T,
+    /// What those say of people: which of those that can be imported says it, which item of its piece
+    /// that is, its class, and what is said.
+    people: Vec<(usize, usize, ClassId, Box<PersonRecord>)>,
+    /// Which of those that can be imported cannot after all.
+    left_out: Vec<usize>,
+    refusals: Vec<RefusedItem>,
+}
+
+impl<T> Part<T> {
+    /// Refuses those that contradict what is known of people. Parts come one after the other.
+    fn contradictions(
+        &mut self,
+        piece: &dyn Piece,
+        incoming: &mut Incoming<'_>,
+    ) -> Result<(), EngineError> {
+        for (place, at, class, said) in &self.people {
+            if let Err(reason) = incoming.take(*class, said)? {
+                let item = self.first.1 + (at - self.first.0) as u64;
+                let refused = piece.located(*at, Refused::new(reason));
+                self.refusals.push(RefusedItem { item, refused });
+                self.left_out.push(*place);
+            }
+        }
+        self.refusals.sort_by_key(|refusal| refusal.item);
+        Ok(())
+    }
+}
+
 /// Reads all items of a piece side by side, and returns in order what became of some that follow
-/// each other: what `add` made of those that can be imported, and the refusals.
+/// each other, with what `add` made of those that can be imported.
 fn on_parts<T: Send>(
     pool: &Pool,
     piece: &dyn Piece,
     first_item: u64,
     begin: impl Fn() -> T + Sync,
     add: impl Fn(&mut T, Record<'_>) + Sync,
-) -> Vec<(T, Vec<RefusedItem>)> {
+) -> Vec<Part<T>> {
     let (items, next) = (piece.items(), AtomicUsize::new(0));
     let items_per_part = items.div_ceil(pool.threads() * PARTS_PER_THREAD).max(1);
     let parts = pool.on_each_thread(|| {
@@ -297,20 +395,33 @@ fn on_parts<T: Send>(
             if first >= items {
                 return parts;
             }
-            let (mut sum, mut refusals) = (begin(), Vec::new());
+            let mut part = Part {
+                first: (first, first_item + first as u64),
+                sum: begin(),
+                people: Vec::new(),
+                left_out: Vec::new(),
+                refusals: Vec::new(),
+            };
+            let mut place = 0;
             for at in first..items.min(first + items_per_part) {
                 let item = first_item + at as u64;
                 match piece.read(at, &mut scratch) {
-                    Ok(record) => add(&mut sum, record),
-                    Err(refused) => refusals.push(RefusedItem { item, refused }),
+                    Ok(mut record) => {
+                        let person = record.person.take();
+                        let person = person.map(|person| (place, at, record.class, person));
+                        part.people.extend(person);
+                        add(&mut part.sum, record);
+                        place += 1;
+                    }
+                    Err(refused) => part.refusals.push(RefusedItem { item, refused }),
                 }
             }
-            parts.push((first, (sum, refusals)));
+            parts.push(part);
         }
     });
-    let mut parts: Vec<_> = parts.into_iter().flatten().collect();
-    parts.sort_by_key(|(first, _)| *first);
-    parts.into_iter().map(|(_, part)| part).collect()
+    let mut parts: Vec<Part<T>> = parts.into_iter().flatten().collect();
+    parts.sort_by_key(|part| part.first);
+    parts
 }
 
 /// Makes sure that no item is refused, where none may be.
@@ -441,20 +552,32 @@ impl<'a> Ledger<'a> {
         if let Some(report) = &mut self.report {
             progress.report_bytes = report.append(&commit.refusals)?;
         }
-        progress.done = commit.done;
         progress.finished = commit.finished;
-        let value = self.value(&progress)?;
+        let known = progress.done.known;
+        progress.done = commit.done.without(known);
         if commit.batch.is_empty() {
+            let value = self.value(&progress)?;
             self.store.state_put(AREA, &self.key, &value)?;
-        } else {
-            let note = Note {
-                area: AREA.to_owned(),
-                key: self.key.clone(),
-                value: Some(value),
-            };
-            let partition = self.store.partition_for(self.id, self.encoder, self.now)?;
-            partition.add_batch(&commit.batch, Some(&note), self.now)?;
+            self.progress = progress;
+            return Ok(());
         }
+        let partition = self.store.partition_for(self.id, self.encoder, self.now)?;
+        let there = partition.known_rows(&commit.batch)?;
+        progress.done = commit.done.without(known + there.len() as u64);
+        let note = Note {
+            area: AREA.to_owned(),
+            key: self.key.clone(),
+            value: Some(self.value(&progress)?),
+        };
+        let mut new = TemplateBatch::new(self.encoder);
+        let batch = match there.is_empty() {
+            true => &commit.batch,
+            false => {
+                new.append_without(&commit.batch, &there);
+                &new
+            }
+        };
+        partition.add_batch(batch, commit.people.clone(), Some(&note), self.now)?;
         self.progress = progress;
         Ok(())
     }

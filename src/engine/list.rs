@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(gallery.class(ClassId(5)).unwrap(), Some(expected));
         let contents = gallery.contents().unwrap();
         assert_eq!((contents.classes, contents.templates), (2, 4));
-        assert!(gallery.remove(ClassId(5)).unwrap());
+        assert!(gallery.remove(ClassId(5)).unwrap().was_enrolled());
         assert_eq!(gallery.class(ClassId(5)).unwrap(), None);
         let left = gallery.classes(None, 9).unwrap();
         assert_eq!(left.len(), 1);

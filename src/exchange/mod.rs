@@ -32,5 +32,5 @@ pub use probes::{EmbeddingFile, IdKind};
 pub use refused::{RefusedFile, ReportBegun};
 pub use source::{
     ItemId, Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, SourceOptions,
-    class_of_text, file_facts, open_source, open_source_with,
+    Told, class_of_text, file_facts, open_source, open_source_with,
 };

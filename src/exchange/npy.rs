@@ -251,6 +251,17 @@ impl List {
         List::new(path, reader, bytes, is_plain, "whole numbers of 64 bits")
     }
 
+    /// Reads the header of a list of numbers in double precision; as [`Matrix::new`].
+    #[cfg(feature = "npz")]
+    pub(super) fn doubles(
+        path: &Path,
+        reader: Box<dyn Forward>,
+        bytes: u64,
+    ) -> Result<List, ExchangeError> {
+        let is_plain = |kind| kind == Kind::SINGLE || kind == Kind::DOUBLE;
+        List::new(path, reader, bytes, is_plain, "double precision")
+    }
+
     /// Reads the header of a list of numbers that become single precision; as [`Matrix::new`].
     #[cfg(feature = "npz")]
     pub(super) fn singles(
@@ -308,6 +319,12 @@ impl List {
         Ok(self.read(rows)?.map(Number::single).collect())
     }
 
+    /// The next numbers in double precision.
+    #[cfg(feature = "npz")]
+    pub(super) fn read_doubles(&mut self, rows: usize) -> Result<Vec<f64>, ExchangeError> {
+        Ok(self.read(rows)?.map(Number::double).collect())
+    }
+
     /// Passes over rows.
     pub(super) fn skip(&mut self, rows: u64) -> Result<(), ExchangeError> {
         let passed = self.reader.forward(rows * self.kind.size as u64);
@@ -351,7 +368,7 @@ pub(super) struct Texts {
 
 /// The longest text that is read, in bytes.
 #[cfg(feature = "npz")]
-const TEXT_BYTES_MAX: usize = 1 << 12;
+const TEXT_BYTES_MAX: usize = 1 << 16;
 
 #[cfg(feature = "npz")]
 impl Ids {
@@ -399,6 +416,17 @@ impl Ids {
             is_big_endian: start.descr.starts_with('>'),
             text_bytes,
         }))
+    }
+
+    /// Makes sure that what was read to its end was right.
+    pub(super) fn finish(&mut self) -> Result<(), ExchangeError> {
+        match self {
+            Ids::Numbers(list) => list.finish(),
+            Ids::Texts(texts) => {
+                let finished = texts.reader.finish();
+                finished.map_err(ExchangeError::io("read", &texts.path))
+            }
+        }
     }
 
     /// How many there are.
@@ -495,6 +523,8 @@ enum Number {
 impl Kind {
     const HALF: Kind = Kind::little(Form::Float, 2);
     const SINGLE: Kind = Kind::little(Form::Float, 4);
+    #[cfg(feature = "npz")]
+    const DOUBLE: Kind = Kind::little(Form::Float, 8);
     const INT: Kind = Kind::little(Form::Signed, 4);
     const LONG: Kind = Kind::little(Form::Signed, 8);
 
@@ -559,6 +589,18 @@ impl Number {
             Number::Double(number) => number as f32,
             Number::Signed(number) => number as f32,
             Number::Unsigned(number) => number as f32,
+        }
+    }
+
+    /// In double precision, to the nearest.
+    #[cfg(feature = "npz")]
+    fn double(self) -> f64 {
+        match self {
+            Number::Half(number) => number.to_f64(),
+            Number::Single(number) => number.into(),
+            Number::Double(number) => number,
+            Number::Signed(number) => number as f64,
+            Number::Unsigned(number) => number as f64,
         }
     }
 

@@ -1,15 +1,23 @@
 //! Many templates at once, past the tail, straight into a segment.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crc_fast::{CrcAlgorithm, checksum};
 
 use super::StoreError;
+use super::admission::{check_record, class_of_new};
 use super::catalog::{Change, Group, Halt};
 use super::pace::Pace;
 use super::partition::{Partition, insert_segment};
 use super::segment::{ROWS_MAX, SegmentWriter, TemplateInfo};
-use super::snapshot::Block;
+use super::shared::Shared;
+use super::snapshot::{Block, Snapshot};
 use super::tail::TailBlock;
-use crate::types::{ClassId, Embedding, EncoderId, Timestamp};
+use crate::types::{
+    ClassId, Embedding, EncoderId, ExternalId, PartitionId, Record, RecordChange, Timestamp,
+};
 
 /// Templates that are added together. They are coded as they come, so that adding them is writing.
 ///
@@ -63,6 +71,30 @@ impl TemplateBatch {
     pub fn append(&mut self, other: &TemplateBatch) {
         assert_eq!(self.encoder, other.encoder, "a batch is of one encoder");
         self.rows.append(&other.rows, 0..other.len());
+    }
+
+    /// Adds the templates of another batch but those in the places `left_out`, which rise.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they are of another encoder, or a place is past the end.
+    pub fn append_without(&mut self, other: &TemplateBatch, left_out: &[usize]) {
+        assert_eq!(self.encoder, other.encoder, "a batch is of one encoder");
+        let mut next = 0;
+        for &place in left_out {
+            self.rows.append(&other.rows, next..place);
+            next = place + 1;
+        }
+        self.rows.append(&other.rows, next..other.len());
+    }
+
+    fn classes(&self) -> &[i64] {
+        self.rows.planes.classes()
+    }
+
+    /// The values of a row, to be compared bit by bit.
+    fn bits(&self, row: usize) -> &[u32] {
+        bytemuck::cast_slice(self.rows.planes.values(row))
     }
 
     /// Forgets the templates, but keeps the memory for others.
@@ -139,7 +171,7 @@ impl Import<'_> {
             return Err(self.wrong_count(self.written));
         }
         self.partition
-            .finish_segment(self.segment, self.writer, None)
+            .finish_segment(self.segment, self.writer, Known::default(), None)
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -201,27 +233,26 @@ impl Partition {
         })
     }
 
-    /// Adds a batch of templates, straight into a segment of their own.
+    /// Adds a batch of templates, straight into a segment of their own, and changes what is known of
+    /// some people: of those who have a template then.
     ///
-    /// One transaction, which also changes `note`: when this returns, templates and note are on
+    /// One transaction, which also changes `note`: when this returns, templates, records and note are on
     /// disk and every later snapshot shows the templates; after a failure or a crash there is
-    /// neither.
+    /// none of them.
     ///
     /// # Errors
     ///
-    /// If the templates are of another encoder, or the disk fails.
+    /// If the templates are of another encoder, a record cannot be so, or the disk fails.
     pub fn add_batch(
         &self,
         batch: &TemplateBatch,
+        people: Vec<(ClassId, RecordChange)>,
         note: Option<&Note>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.check_encoder(&batch.encoder)?;
         if batch.is_empty() {
-            let note = note.cloned();
-            return self
-                .commits()
-                .commit(move |group| group.put_note(note.as_ref()));
+            return self.finish(None, Known::of(batch, people), note.cloned());
         }
         let segment = self.commits().take_numbers(1 + batch.len() as u64)?;
         let mut infos = batch.rows.infos.clone();
@@ -232,7 +263,64 @@ impl Partition {
         rows.infos = &infos;
         let mut writer = self.new_segment(segment, batch.len(), now)?;
         writer.append(&rows)?;
-        self.finish_segment(segment, writer, note.cloned())
+        self.finish_segment(segment, writer, Known::of(batch, people), note.cloned())
+    }
+
+    /// The places, rising, of those templates of a batch that add nothing: the class has a template of
+    /// the same values here, or before in the batch. Reads every class number, about eight bytes a
+    /// template, and the values of the classes of the batch.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn known_rows(&self, batch: &TemplateBatch) -> Result<Vec<usize>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut rows: HashMap<(i64, u64), Vec<usize>> = HashMap::with_capacity(batch.len());
+        let mut known = vec![false; batch.len()];
+        for (row, class) in batch.classes().iter().enumerate() {
+            let of_digest = rows.entry((*class, digest(batch.bits(row)))).or_default();
+            known[row] = of_digest
+                .iter()
+                .any(|other| batch.bits(*other) == batch.bits(row));
+            if !known[row] {
+                of_digest.push(row);
+            }
+        }
+        let classes = Few::of(batch.classes());
+        for row in self.snapshot().live_rows() {
+            let class = row.class()?.0;
+            if !classes.contains(class) {
+                continue;
+            }
+            let bits: &[u32] = bytemuck::cast_slice(row.values()?);
+            for &place in rows.get(&(class, digest(bits))).into_iter().flatten() {
+                known[place] |= batch.bits(place) == bits;
+            }
+        }
+        Ok((0..batch.len()).filter(|row| known[*row]).collect())
+    }
+
+    /// Chooses classes for `count` people who are new, as an enrolment of somebody without a number
+    /// does. Nobody else gets them.
+    ///
+    /// # Errors
+    ///
+    /// If no numbers are left, or the disk fails.
+    pub fn choose_classes(&self, count: usize) -> Result<Vec<ClassId>, StoreError> {
+        let (shared, id) = (self.shared().clone(), self.id().clone());
+        self.commits().commit(move |group| {
+            let snapshot = group.snapshot(&shared);
+            let nothing = RecordChange::default();
+            let mut chosen = Vec::with_capacity(count);
+            for _ in 0..count {
+                let class = class_of_new(group, &shared, &snapshot, &id, &nothing)?;
+                group.put_highest_chosen(shared.number(), class)?;
+                chosen.push(class);
+            }
+            Ok(chosen)
+        })
     }
 
     /// Completes a segment of new templates and shows it.
@@ -240,28 +328,145 @@ impl Partition {
         &self,
         segment: u64,
         writer: SegmentWriter,
+        people: Known,
         note: Option<Note>,
     ) -> Result<(), StoreError> {
         let (entry, reader) = self.complete(segment, writer, &Pace::unlimited())?;
         let reader = Arc::new(reader);
-        let shared = self.shared().clone();
-        self.commits().commit(move |group| {
+        let change = move |group: &mut Group<'_>, shared: &Arc<Shared>| -> Result<(), Halt> {
             let change = Change {
                 add_segment: Some((segment, &entry)),
                 ..Change::default()
             };
-            // The note may be refused, and then nothing must have been written.
-            group.put_note(note.as_ref())?;
             group.apply(shared.number(), &change)?;
-            let mut snapshot = group.snapshot(&shared);
+            let mut snapshot = group.snapshot(shared);
             let blocks = Arc::make_mut(&mut snapshot.blocks);
             insert_segment(blocks, Block::whole(segment, reader));
-            group.publish(&shared, snapshot);
+            group.publish(shared, snapshot);
             Ok(())
-        })?;
+        };
+        self.finish(Some(Box::new(change)), people, note)?;
         self.give_name(segment);
         self.alert(true);
         Ok(())
+    }
+
+    /// Adds rows, records and a note in one transaction.
+    fn finish(
+        &self,
+        rows: Option<AddRows>,
+        people: Known,
+        note: Option<Note>,
+    ) -> Result<(), StoreError> {
+        let (shared, id) = (self.shared().clone(), self.id().clone());
+        let replaces = self.commits().commit(move |group| {
+            // Whatever may be refused comes before the first that is written.
+            let records = records_after(group, &shared, &id, &people)?;
+            group.put_note(note.as_ref())?;
+            if let Some(rows) = rows {
+                rows(group, &shared)?;
+            }
+            let mut replaces = false;
+            for (class, record, has_record) in records {
+                group.put_record(&shared, class, &record)?;
+                replaces |= has_record;
+            }
+            Ok(replaces)
+        })?;
+        if replaces {
+            // What was known before is in free pages of the catalog now.
+            let is_stale = &self.common().catalog_is_stale;
+            is_stale.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// What becomes known of people together with templates.
+#[derive(Default)]
+struct Known {
+    changes: Vec<(ClassId, RecordChange)>,
+    /// The classes that get a template.
+    added: HashSet<i64>,
+}
+
+impl Known {
+    fn of(batch: &TemplateBatch, changes: Vec<(ClassId, RecordChange)>) -> Known {
+        let added = match changes.is_empty() {
+            true => HashSet::new(),
+            false => batch.classes().iter().copied().collect(),
+        };
+        Known { changes, added }
+    }
+}
+
+/// Adds rows within a transaction.
+type AddRows = Box<dyn FnOnce(&mut Group<'_>, &Arc<Shared>) -> Result<(), Halt> + Send>;
+
+/// What will be known of people, and whether something else was before; fails if one cannot be so.
+fn records_after(
+    group: &Group<'_>,
+    shared: &Arc<Shared>,
+    id: &PartitionId,
+    people: &Known,
+) -> Result<Vec<(ClassId, Record, bool)>, Halt> {
+    let (snapshot, mut records): (Snapshot, _) = (group.snapshot(shared), Vec::new());
+    let mut ids: HashMap<ExternalId, ClassId> = HashMap::new();
+    for (class, change) in &people.changes {
+        // Somebody may have been removed since it was known that they are there.
+        if !people.added.contains(&class.0) && !snapshot.contains(*class)? {
+            continue;
+        }
+        let before = group.record(shared.number(), *class)?;
+        let after = change.apply(&before)?;
+        if after == before {
+            continue;
+        }
+        check_record(group, shared, &snapshot, id, *class, &after)?;
+        if let Some(external_id) = &after.external_id
+            && let Some(taken) = ids.insert(external_id.clone(), *class)
+        {
+            let (partition, class) = (id.clone(), taken);
+            return Err(StoreError::ExternalIdTaken { partition, class }.into());
+        }
+        records.push((*class, after, !before.is_empty()));
+    }
+    Ok(records)
+}
+
+/// What tells most rows apart.
+fn digest(bits: &[u32]) -> u64 {
+    checksum(CrcAlgorithm::Crc64Nvme, bytemuck::cast_slice(bits))
+}
+
+/// Some classes, of which most others are told apart without looking into a table: a gallery may have
+/// millions of rows.
+struct Few {
+    bits: Vec<u64>,
+    classes: HashSet<i64>,
+}
+
+impl Few {
+    /// As many bits as there are classes at the most in a batch, several times.
+    const BITS: u64 = 1 << 20;
+
+    fn of(classes: &[i64]) -> Few {
+        let mut bits = vec![0_u64; (Few::BITS / 64) as usize];
+        for class in classes {
+            let at = Few::place(*class);
+            bits[(at / 64) as usize] |= 1 << (at % 64);
+        }
+        let classes = classes.iter().copied().collect();
+        Few { bits, classes }
+    }
+
+    fn place(class: i64) -> u64 {
+        (class as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44
+    }
+
+    fn contains(&self, class: i64) -> bool {
+        let at = Few::place(class);
+        self.bits[(at / 64) as usize] >> (at % 64) & 1 == 1 && self.classes.contains(&class)
     }
 }
 

@@ -95,9 +95,11 @@ pub use inspect::{
 };
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
-pub use partition::{Choice, Enrolled, EnrolledPerson, Held, NewTemplate, Partition, Whom};
+pub use partition::{
+    Choice, Enrolled, EnrolledPerson, Held, NewTemplate, Partition, Removed, Whom,
+};
 pub use place::PlaceFault;
-pub use records::{Merged, Moved};
+pub use records::{Merged, Moved, RecordReader};
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };

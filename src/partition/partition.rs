@@ -87,6 +87,22 @@ pub enum Whom {
     New,
 }
 
+/// What was removed with a class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many templates it had; 0 if it was not enrolled.
+    pub templates: usize,
+    /// Whether something was known of the person.
+    pub record: bool,
+}
+
+impl Removed {
+    /// Whether there was such a class.
+    pub fn was_enrolled(self) -> bool {
+        self.templates > 0
+    }
+}
+
 /// What an enrolment of a person did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnrolledPerson {
@@ -363,27 +379,31 @@ impl Partition {
         Ok(enrolled)
     }
 
-    /// Removes a class with all its templates and all that is known of it. Returns whether there was one. Every later search
-    /// is without it; its rows are overwritten when their segments are next written anew.
+    /// Removes a class with all its templates and all that is known of it. Returns what that was. Every
+    /// later search is without it; its rows are overwritten when their segments are next written anew.
     ///
     /// # Errors
     ///
     /// If the disk fails or a segment is damaged; as for [`Partition::enroll`].
-    pub fn remove(&self, class: ClassId) -> Result<bool, StoreError> {
+    pub fn remove(&self, class: ClassId) -> Result<Removed, StoreError> {
         if templates_of(&self.snapshot(), class)?.is_empty() {
-            return Ok(false);
+            return Ok(Removed::default());
         }
         let (shared, dimension) = (self.shared.clone(), self.encoder.dimension());
         let removed = self.common.commits.commit(move |group| {
             let snapshot = group.snapshot(&shared);
             let old = templates_of(&snapshot, class)?;
             if old.is_empty() {
-                return Ok(false);
+                return Ok(Removed::default());
             }
+            let record = group.record(shared.number(), class)?;
             let nothing = (&[][..], TailBlock::new(dimension));
             change(group, &shared, snapshot, nothing, &old)?;
             group.remove_record(&shared, class)?;
-            Ok(true)
+            Ok(Removed {
+                templates: old.len(),
+                record: !record.is_empty(),
+            })
         })?;
         self.recognised.forget(class);
         self.common.catalog_is_stale.store(true, Ordering::Relaxed);

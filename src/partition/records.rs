@@ -1,12 +1,13 @@
 //! What is known of the people of a partition, and changes that concern two classes.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::StoreError;
 use super::admission::{check_record, must_have};
-use super::catalog::{Catalog, Group, Halt};
+use super::catalog::{Catalog, Group, Halt, Tables};
 use super::filter::{Ending, Facts, Rules};
 use super::partition::{
     Choice, Held, Location, NewTemplate, Partition, change, held, templates_of,
@@ -46,6 +47,39 @@ pub struct Moved {
     pub left: usize,
 }
 
+/// What is known of the people of a partition at one moment.
+pub struct RecordReader<'a> {
+    tables: &'a Tables<'a>,
+    number: u64,
+}
+
+impl RecordReader<'_> {
+    /// What is known of some classes, in order; nothing of one that has no record.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog is damaged.
+    pub fn of(&self, classes: &[ClassId]) -> Result<Vec<Record>, StoreError> {
+        self.tables.records(self.number, classes)
+    }
+
+    /// Whether anything is known of anybody.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog is damaged.
+    pub fn are_any(&self) -> Result<bool, StoreError> {
+        self.tables.has_records_of(self.number)
+    }
+}
+
+/// It would show somebody's name.
+impl fmt::Debug for RecordReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordReader(hidden)")
+    }
+}
+
 /// Chooses what stays of the templates of a class and new ones.
 type Choose = Box<dyn Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send>;
 
@@ -78,6 +112,22 @@ impl Partition {
         let number = self.shared().number();
         self.catalog()
             .read(|tables| tables.records(number, classes))
+    }
+
+    /// Shows all templates and all that is known of people, as they are at one moment.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog is damaged.
+    pub fn with_records<T>(
+        &self,
+        look: impl FnOnce(&Snapshot, &RecordReader<'_>) -> T,
+    ) -> Result<T, StoreError> {
+        let number = self.shared().number();
+        self.catalog().read(|tables| {
+            let snapshot = self.snapshot();
+            Ok(look(&snapshot, &RecordReader { tables, number }))
+        })
     }
 
     /// When some classes were last recognised, about; `None` for one that never was or has no record.

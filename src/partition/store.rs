@@ -401,7 +401,7 @@ impl Store {
         class: ClassId,
         pace: &Pace,
     ) -> Result<Erased, StoreError> {
-        let was_enrolled = partition.remove(class)?;
+        let was_enrolled = partition.remove(class)?.was_enrolled();
         // Also if it was not: it may have been removed earlier, and not erased.
         partition.rewrite_removed(pace)?;
         let overwritten = self.renew_catalog()?;
@@ -909,8 +909,8 @@ mod tests {
             }
         );
         assert_eq!(contents(&partition.snapshot()), [(1, 5.0), (2, 3.0)]);
-        assert!(partition.remove(ClassId(2)).unwrap());
-        assert!(!partition.remove(ClassId(2)).unwrap());
+        assert!(partition.remove(ClassId(2)).unwrap().was_enrolled());
+        assert!(!partition.remove(ClassId(2)).unwrap().was_enrolled());
         assert!(!partition.snapshot().contains(ClassId(2)).unwrap());
         assert_eq!(contents(&before).len(), 4, "a snapshot stays as it was");
         drop((before, partition, store));

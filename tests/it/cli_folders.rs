@@ -326,3 +326,81 @@ fn somebody_else_in_a_class_that_is_there_is_told_or_refused() {
         "also where it is replaced"
     );
 }
+
+#[test]
+fn folders_and_lines_named_after_people_are_imported_under_their_names() {
+    let people = People::new();
+    people.put(OBAMA, "Barack Obama/a.jpg");
+    people.put(BIDEN, "Joe Biden/b.jpg");
+    let import = |more: &[&str], kind: &str, path: &Path| {
+        let verb = ["gallery", "import", "--json", "--overwrite"];
+        people.run(&[&verb, more].concat(), &[Path::new(kind), path])
+    };
+    let listed = || {
+        let data = people.at("data");
+        let list = ["people", "list", "--json", "--data-dir", text(&data)];
+        let list = [&list[..], &["--partition", "bws.1"]].concat();
+        let listed = json_lines(&success(&vultus(&list)));
+        let person = |one: &serde_json::Value| {
+            let labels = one["labels"]["site"].as_str().unwrap_or_default();
+            format!(
+                "{} {} {labels}",
+                one["class"],
+                one["name"].as_str().unwrap()
+            )
+        };
+        listed.iter().map(person).collect::<Vec<String>>()
+    };
+    let done = |output: Output| {
+        let done = json_lines(&success(&output)).remove(0);
+        (
+            done["imported"].as_u64().unwrap(),
+            done["known"].as_u64().unwrap(),
+        )
+    };
+    let dry = done(import(&["--dry-run"], "--pictures", &people.at("people")));
+    assert_eq!(dry, (2, 0));
+    assert!(!people.at("data").exists(), "nothing is begun");
+    let folders = || done(import(&[], "--pictures", &people.at("people")));
+    assert_eq!(folders(), (2, 0));
+    assert_eq!(listed(), ["1 Barack Obama ", "2 Joe Biden "]);
+    // They are known by their names, and their pictures, too.
+    assert_eq!(folders(), (0, 2));
+    assert_eq!(people.counts(), (2, 2));
+    // A manifest says who it is by the name, by the class, or by both.
+    let manifest = people.at("people/list.csv");
+    let lines = "picture,name,class,labels\n\
+        Barack Obama/a.jpg,BARACK OBAMA,,site:berlin\n\
+        Joe Biden/b.jpg,,2,site:paris\n\
+        Joe Biden/b.jpg,Somebody Else,2,\n\
+        Joe Biden/b.jpg,,,site:rome\n\
+        Joe Biden/b.jpg,Joe,,site\n";
+    fs::write(&manifest, lines).unwrap();
+    let output = import(&[], "--manifest", &manifest);
+    assert_eq!(output.status.code(), Some(1));
+    let report = people.at("people/list.csv.refused.jsonl");
+    let report = json_lines(&fs::read_to_string(report).unwrap());
+    let refused = report.iter().map(|line| {
+        let reason = line["reason"].as_str().unwrap();
+        (line["line"].as_u64().unwrap(), reason)
+    });
+    let refused: Vec<(u64, &str)> = refused.collect();
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    for (line, said) in [
+        (4, "class 2 has another name in the gallery"),
+        (5, "whom does it show?"),
+        (6, "no colon"),
+    ] {
+        let is_there = |(at, reason): &&(u64, &str)| *at == line && reason.contains(said);
+        assert!(
+            refused.iter().any(|it| is_there(&it)),
+            "{line}: {refused:?}"
+        );
+    }
+    assert_eq!(listed(), ["1 Barack Obama berlin", "2 Joe Biden paris"]);
+    assert_eq!(people.counts(), (2, 2));
+    // Two of a name, and a folder with the number of somebody who has another one.
+    people.put(BIDEN, "1/c.jpg");
+    let said = failure(&import(&[], "--pictures", &people.at("people")));
+    assert!(said.contains("class 1"), "{said}");
+}

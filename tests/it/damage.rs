@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use vultus::code::Probe;
 use vultus::engine::{
-    Batch, CalibrationOptions, Engine, EngineError, Gallery, IdentifyOptions, ImportOptions,
-    PeopleFilter,
+    Batch, CalibrationOptions, Engine, EngineError, ExportOptions, Gallery, IdentifyOptions,
+    ImportOptions, PeopleFilter,
 };
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
@@ -145,7 +145,8 @@ const READS: &[(&str, Read)] = &[
     }),
     ("Gallery::export", |it| {
         let path = it.beside.join("exported.jsonl");
-        let count = it.gallery()?.export(&path, false, |_| ())?;
+        let options = ExportOptions::default();
+        let count = it.gallery()?.export(&path, options, |_| ())?;
         said(Ok::<_, EngineError>((count, fs::read(path).unwrap())))
     }),
     ("Batch::job", |it| said(batch(it)?.job())),
@@ -317,10 +318,6 @@ const READS: &[(&str, Read)] = &[
     }),
     ("Row::length", |it| it.rows(|row| row.length())),
     ("Row::info", |it| it.rows(|row| row.info())),
-];
-
-/// Those that are right whatever is damaged in the rows, since they read none of them.
-const READS_NO_ROWS: &[(&str, Read)] = &[
     ("Engine::import", |it| {
         let mut source = open_source(&it.beside.join("source.jsonl"), None, None)?;
         let options = ImportOptions {
@@ -336,6 +333,21 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
             |_, _| (),
         ))
     }),
+    ("Partition::known_rows", |it| {
+        let mut batch = TemplateBatch::new(&encoder());
+        batch.push(ClassId(3), &values(3), 0.5, NOW);
+        said(it.partition()?.known_rows(&batch))
+    }),
+    ("Partition::choose_classes", |it| {
+        said(it.partition()?.choose_classes(2))
+    }),
+    ("Engine::choose_classes", |it| {
+        said(it.engine.choose_classes(&damaged(), &encoder(), 2, NOW))
+    }),
+];
+
+/// Those that are right whatever is damaged in the rows, since they read none of them.
+const READS_NO_ROWS: &[(&str, Read)] = &[
     ("Engine::check_encoder", |it| {
         said(it.engine.check_encoder(&damaged(), &encoder(), DIMENSION))
     }),
@@ -382,7 +394,8 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
     ("Partition::add_batch", |it| {
         let mut batch = TemplateBatch::new(&encoder());
         batch.push(ClassId(8), &values(8), 0.5, NOW);
-        said(it.partition()?.add_batch(&batch, None, NOW))
+        let people = vec![(ClassId(8), RecordChange::default())];
+        said(it.partition()?.add_batch(&batch, people, None, NOW))
     }),
     ("Snapshot::templates", |it| {
         it.snapshot(|snapshot| Ok(snapshot.templates()))
@@ -427,6 +440,7 @@ const READS_NOTHING: &[&str] = &[
     "Partition::records",
     "Partition::rules",
     "Partition::snapshot",
+    "Partition::with_records",
     "Partition::write_matches",
     "Snapshot::encoder",
 ];
@@ -500,7 +514,8 @@ fn prepare(directory: &Path) {
     let engine = Engine::new(Arc::new(store), Pool::Here);
     let source = directory.join("source.jsonl");
     let gallery = engine.enrolled(&damaged()).unwrap().unwrap();
-    gallery.export(&source, false, |_| ()).unwrap();
+    let options = ExportOptions::default();
+    gallery.export(&source, options, |_| ()).unwrap();
     // Two rows in NumPy's format.
     let dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 16), }";
     let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();

@@ -1,17 +1,21 @@
 //! Galleries that go out and come in again, and files that are none.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use vultus::engine::{Engine, EngineError, ImportOptions, Imported};
+use vultus::engine::{Engine, EngineError, ExportOptions, ImportOptions, Imported, check_source};
 use vultus::exchange::{
-    ExchangeError, Existing, Job, Length, Piece, Record, Refused, Source, open_source,
+    ExchangeError, Existing, Job, Length, Piece, Record, Refused, Source, SourceOptions,
+    open_source, open_source_with,
 };
 use vultus::partition::Store;
 use vultus::search::Pool;
-use vultus::types::{ClassId, EncoderId, PartitionId, Timestamp};
+use vultus::types::{
+    ClassId, ClassThreshold, EncoderId, Label, Labels, PartitionId, Record as Known, Timestamp,
+};
 
 const NOW: Timestamp = Timestamp {
     unix_milliseconds: 1_700_000_000_000,
@@ -64,6 +68,40 @@ fn contents(engine: &Engine, id: &PartitionId) -> Vec<Bits> {
     }
     all.sort();
     all
+}
+
+/// What is known of the people of a partition.
+fn people(engine: &Engine, id: &PartitionId) -> BTreeMap<i64, Known> {
+    let Some(partition) = engine.store().partition(id).unwrap() else {
+        return BTreeMap::new();
+    };
+    let named = partition.named("", false, None, usize::MAX).unwrap();
+    let classes: Vec<ClassId> = named.into_iter().map(|(_, class)| class).collect();
+    let records = partition.records(&classes).unwrap();
+    classes.iter().map(|class| class.0).zip(records).collect()
+}
+
+/// What a made source says of a class, if it says anything.
+fn person_of(class: i64) -> Option<Box<Known>> {
+    if class % 3 == 0 {
+        return None;
+    }
+    let labels = [
+        Label::new("class", &class.to_string()).unwrap(),
+        Label::new("odd", "a;b\\;\\").unwrap(),
+    ];
+    let is_even = class % 2 == 0;
+    Some(Box::new(Known {
+        name: Some(format!("Zoë {class} 山田").parse().unwrap()),
+        external_id: is_even.then(|| format!("id-{class}").parse().unwrap()),
+        labels: labels.into_iter().collect::<Result<Labels, _>>().unwrap(),
+        note: is_even.then(|| "agreed,\n\"on\" paper".parse().unwrap()),
+        expires: is_even.then_some(Timestamp {
+            unix_milliseconds: NOW.unix_milliseconds + 1,
+        }),
+        threshold: (!is_even).then(|| ClassThreshold::new(0.1 + 0.2).unwrap()),
+        ..Known::default()
+    }))
 }
 
 /// An item as a source gives it, or why it is refused.
@@ -137,6 +175,7 @@ impl Piece for MadePiece {
             values,
             enrolled: time.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
             quality: *quality,
+            person: person_of(*class),
         })
     }
 }
@@ -183,14 +222,22 @@ proptest! {
         }
         let before = contents(&engine, &partition(0));
         prop_assume!(!before.is_empty());
+        let known = people(&engine, &partition(0));
         for (number, format) in (1..).zip(formats()) {
             let path = directory.path().join(format!("gallery.{format}"));
             let gallery = engine.enrolled(&partition(0)).unwrap().unwrap();
-            let count = gallery.export(&path, false, |_| {}).unwrap();
+            let count = gallery.export(&path, ExportOptions::default(), |_| {}).unwrap();
             prop_assert_eq!(count, before.len() as u64);
             let mut source = open_source(&path, None, None).unwrap();
             let done = import(&engine, &partition(number), &mut *source, Existing::Refuse, None).unwrap();
             prop_assert_eq!((done.items, done.accepted, done.refused), (count, count, 0));
+            prop_assert_eq!(&contents(&engine, &partition(number)), &before, "{}", format);
+            prop_assert!(people(&engine, &partition(number)) == known, "{}", format);
+            // Once more, nothing is added.
+            let mut source = open_source(&path, None, None).unwrap();
+            let id = partition(number);
+            let again = import(&engine, &id, &mut *source, Existing::Refuse, None).unwrap();
+            prop_assert_eq!((again.accepted, again.known), (0, count), "{}", format);
             prop_assert_eq!(&contents(&engine, &partition(number)), &before, "{}", format);
         }
     }
@@ -230,7 +277,13 @@ fn an_import_that_stops_anywhere_goes_on_without_loss_or_repetition() {
             let engine = engine(directory.path());
             let mut source = Made::new(&items, fails_at);
             let done = import(&engine, &id, &mut source, existing, Some(&report));
-            (done, contents(&engine, &id))
+            let there = contents(&engine, &id);
+            let classes: BTreeSet<i64> = there.iter().map(|(class, ..)| *class).collect();
+            let said = classes
+                .into_iter()
+                .filter(|class| person_of(*class).is_some());
+            assert!(said.eq(people(&engine, &id).into_keys()), "both or neither");
+            (done, there)
         };
         let (stopped, part) = again(Some(stop), Existing::Refuse);
         assert!(matches!(stopped, Err(EngineError::Exchange(_))));
@@ -294,8 +347,9 @@ fn another_job_is_not_gone_on_with() {
     .unwrap();
     assert_eq!(contents(&engine, &partition(2)).len(), 40);
     let before = contents(&engine, &id).len();
-    import(&engine, &id, changed, Existing::Overwrite, None).unwrap();
-    assert_eq!(contents(&engine, &id).len(), before + 39);
+    let done = import(&engine, &id, changed, Existing::Overwrite, None).unwrap();
+    assert_eq!(done.known, before as u64, "what is there comes in once");
+    assert_eq!(contents(&engine, &id).len(), 39);
 }
 
 #[test]
@@ -328,6 +382,228 @@ fn nothing_is_made_for_a_source_of_which_nothing_is_accepted() {
     assert!(engine.store().state_list("import").unwrap().is_empty());
 }
 
+/// Lines of templates, each with other values, with what is said of the person.
+fn lines(said: &[&str]) -> String {
+    let line = |(at, said): (usize, &&str)| {
+        let mut values = vec![0.5; DIMENSION];
+        values[0] = at as f32;
+        format!("{{\"embedding\":{values:?},{said}}}\n")
+    };
+    said.iter().enumerate().map(line).collect()
+}
+
+/// Imports lines and returns what was done, and each refused line with its reason.
+fn import_lines(engine: &Engine, directory: &Path, text: &str) -> (Imported, Vec<(u64, String)>) {
+    let (path, report) = (directory.join("a.jsonl"), directory.join("refused.jsonl"));
+    fs::write(&path, text).unwrap();
+    let mut source = open_source(&path, None, None).unwrap();
+    let id = partition(1);
+    let done = import(
+        engine,
+        &id,
+        &mut *source,
+        Existing::Overwrite,
+        Some(&report),
+    )
+    .unwrap();
+    let report = fs::read_to_string(&report).unwrap_or_default();
+    let refused = report.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let reason = line["reason"].as_str().unwrap().to_owned();
+        (line["line"].as_u64().unwrap(), reason)
+    });
+    (done, refused.collect())
+}
+
+#[test]
+fn rows_that_contradict_what_is_known_are_refused_by_their_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let long = format!(r#""class":5,"name":"{}""#, "x".repeat(10_000));
+    let text = lines(&[
+        r#""class":1,"name":"Ada","external_id":"E-1","labels":{"site":"berlin"}"#,
+        r#""class":1,"name":"ADA","labels":"team:a""#,
+        r#""class":1,"name":"Bob""#,
+        r#""class":1,"external_id":"E-2""#,
+        r#""class":2,"name":"Ada","external_id":"E-1""#,
+        &long,
+        r#""class":5,"name":"bell\u0007""#,
+        r#""class":5,"name":"\u202eada""#,
+        r#""class":5,"labels":{"site":""}"#,
+        r#""class":5,"labels":"site""#,
+        r#""class":5,"name":17"#,
+        r#""class":5,"threshold":2"#,
+        r#""class":5,"expires":"1999-01-01T00:00:00Z""#,
+        r#""class":6,"name":null,"external_id":"","labels":null"#,
+        r#""class":7,"external_id":17"#,
+    ]);
+    let (done, refused) = import_lines(&engine, directory.path(), &text);
+    let expected = [
+        (3, "a row before gives class 1 another name"),
+        (4, "a row before gives class 1 another external id"),
+        (5, "its external id is that of class 1"),
+        (6, "the name has 10000 characters, and 200 is the most"),
+        (7, "the name has the character U+0007"),
+        (8, "turns the direction of writing"),
+        (9, "the label `site` has no value"),
+        (10, "this one has no colon"),
+        (11, "not of the kind"),
+        (12, "from -1 to 1"),
+        (13, "the time of class 5 is over"),
+    ];
+    assert_eq!(refused.len(), expected.len(), "{refused:?}");
+    for ((line, reason), (at, said)) in refused.iter().zip(expected) {
+        assert!(*line == at && reason.contains(said), "{line}: {reason}");
+        assert!(
+            !reason.contains("Ada") && !reason.contains("Bob"),
+            "{reason}"
+        );
+    }
+    assert_eq!((done.accepted, done.refused), (4, 11));
+    let known = people(&engine, &partition(1));
+    let ada = &known[&1];
+    assert_eq!(ada.name.as_ref().unwrap().as_str(), "Ada");
+    assert_eq!(ada.labels.to_text(), "site:berlin;team:a");
+    assert_eq!(known.len(), 1);
+    let id = "17".parse().unwrap();
+    let there = engine.store().partition(&partition(1)).unwrap().unwrap();
+    assert_eq!(there.class_of_external_id(&id).unwrap(), Some(ClassId(7)));
+    assert!(there.templates(ClassId(5)).unwrap().is_empty());
+
+    // The same against what the gallery knows by now.
+    let text = lines(&[
+        r#""class":8,"name":"Ada","external_id":"E-1""#,
+        r#""class":1,"name":"Carl""#,
+        r#""class":1,"external_id":"E-9""#,
+        r#""class":1,"name":"ada","labels":{"site":"paris"},"note":"agreed""#,
+        r#""class":8,"name":"Ada""#,
+    ]);
+    let (done, refused) = import_lines(&engine, directory.path(), &text);
+    let expected = [
+        (1, "its external id is that of class 1"),
+        (2, "class 1 has another name in the gallery"),
+        (3, "class 1 has another external id in the gallery"),
+    ];
+    assert_eq!(refused.len(), expected.len(), "{refused:?}");
+    for ((line, reason), (at, said)) in refused.iter().zip(expected) {
+        assert!(*line == at && reason.contains(said), "{line}: {reason}");
+    }
+    assert_eq!((done.accepted, done.refused), (2, 3));
+    let known = people(&engine, &partition(1));
+    assert_eq!(known[&1].name.as_ref().unwrap().as_str(), "Ada");
+    assert_eq!(known[&1].labels.to_text(), "site:paris;team:a");
+    assert!(known[&1].note.is_some() && known[&8].name.is_some());
+}
+
+#[test]
+fn what_is_checked_before_is_what_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let text = lines(&[
+        r#""class":1,"name":"Ada","external_id":"E-1""#,
+        r#""class":2,"external_id":"E-1""#,
+        r#""class":3,"name":"Eve""#,
+        r#""class":3,"name":"Eva""#,
+    ]);
+    let path = directory.path().join("b.jsonl");
+    fs::write(&path, &text).unwrap();
+    let check = || {
+        let mut refused = Vec::new();
+        let mut source = open_source(&path, None, None).unwrap();
+        let id = partition(1);
+        let checked = check_source(
+            &mut *source,
+            &Pool::new(2),
+            Some((&engine, &id)),
+            NOW,
+            |refusals| {
+                refused.extend(refusals.iter().map(|it| it.refused.line.unwrap()));
+                Ok(())
+            },
+            |_, _| (),
+        );
+        let checked = checked.unwrap();
+        assert_eq!(checked.accepted + checked.refused, 4);
+        refused
+    };
+    assert_eq!(check(), [2, 4]);
+    assert!(engine.store().partition(&partition(1)).unwrap().is_none());
+    let (_, refused) = import_lines(
+        &engine,
+        directory.path(),
+        &lines(&[r#""class":1,"name":"Someone else""#]),
+    );
+    assert!(refused.is_empty());
+    // Then line 2 is the first that has that id.
+    assert_eq!(check(), [1, 4]);
+}
+
+#[test]
+fn nothing_of_people_goes_out_or_comes_in_where_only_templates_are_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let items: Vec<Item> = (1..5).map(good).collect();
+    let source = &mut Made::new(&items, None);
+    import(&engine, &partition(0), source, Existing::Refuse, None).unwrap();
+    let gallery = engine.enrolled(&partition(0)).unwrap().unwrap();
+    for (number, format) in (1..).zip(formats()) {
+        let export = |name: &str, templates_only| {
+            let path = directory.path().join(format!("{name}.{format}"));
+            let options = ExportOptions {
+                templates_only,
+                ..ExportOptions::default()
+            };
+            gallery.export(&path, options, |_| {}).unwrap();
+            path
+        };
+        let bytes = fs::read(export("bare", true)).unwrap();
+        let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+        assert!(!has(b"Zo") && !has(b"id-") && !has(b"agreed"), "{format}");
+        let options = SourceOptions {
+            templates_only: true,
+            ..SourceOptions::default()
+        };
+        let mut source = open_source_with(&export("whole", false), &options).unwrap();
+        let id = partition(number);
+        let done = import(&engine, &id, &mut *source, Existing::Refuse, None).unwrap();
+        assert_eq!(done.accepted, 4);
+        assert!(people(&engine, &id).is_empty(), "{format}");
+        assert_eq!(contents(&engine, &id), contents(&engine, &partition(0)));
+    }
+}
+
+#[test]
+fn the_same_template_of_a_class_comes_in_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path());
+    let mut items: Vec<Item> = [1, 2, 1, 3, 1, 2].map(good).to_vec();
+    // The same values of another class are another template, and so are zeros of another sign.
+    items.push(good(1).map(|(_, values, time, quality)| (9, values, time, quality)));
+    for sign in [0.0, -0.0] {
+        let mut values = vec![sign; DIMENSION];
+        values[0] = 1.0;
+        items.push(Ok((4, values, None, 0.5)));
+    }
+    let source = &mut Made::new(&items, None);
+    let done = import(&engine, &partition(1), source, Existing::Refuse, None).unwrap();
+    assert_eq!((done.items, done.accepted, done.known), (9, 6, 3));
+    assert_eq!(contents(&engine, &partition(1)).len(), 6);
+    // In the tail, in a segment, and with one that was removed meanwhile.
+    engine
+        .store()
+        .partition(&partition(1))
+        .unwrap()
+        .unwrap()
+        .seal()
+        .unwrap();
+    let gallery = engine.enrolled(&partition(1)).unwrap().unwrap();
+    gallery.remove(ClassId(2)).unwrap();
+    let source = &mut Made::new(&items, None);
+    let done = import(&engine, &partition(1), source, Existing::Refuse, None).unwrap();
+    assert_eq!((done.accepted, done.known), (1, 8));
+    assert_eq!(contents(&engine, &partition(1)).len(), 6);
+}
+
 /// Reads all of a file, whatever it is: the number of items and of refusals.
 fn read_all(path: &Path) -> Result<(usize, usize), ExchangeError> {
     let mut source = open_source(path, None, None)?;
@@ -351,7 +627,9 @@ fn small_files(directory: &Path) -> Vec<PathBuf> {
     for format in formats() {
         let path = directory.join(format!("small.{format}"));
         let gallery = engine.enrolled(&partition(1)).unwrap().unwrap();
-        gallery.export(&path, false, |_| {}).unwrap();
+        gallery
+            .export(&path, ExportOptions::default(), |_| {})
+            .unwrap();
         assert_eq!(read_all(&path).unwrap(), (5, 0));
         files.push(path);
     }

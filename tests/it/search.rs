@@ -113,7 +113,7 @@ fn fill(
         }
         if random.random_ratio(1, 20) {
             let removed = rows[random.random_range(0..rows.len())].0;
-            assert!(partition.remove(ClassId(removed)).unwrap());
+            assert!(partition.remove(ClassId(removed)).unwrap().was_enrolled());
             rows.retain(|(class, _)| *class != removed);
         }
     }
@@ -236,7 +236,7 @@ fn every_plan_is_exact_in_a_large_gallery() {
         }
         import.finish().unwrap();
         for removed in [0, 7, 4_499] {
-            assert!(partition.remove(ClassId(removed)).unwrap());
+            assert!(partition.remove(ClassId(removed)).unwrap().was_enrolled());
             rows.retain(|(class, _)| *class != removed);
         }
         let probes: Vec<Vec<f32>> = (0..200).map(|_| row(kind, 32, &mut random)).collect();

@@ -9,8 +9,8 @@ use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    self, Ask, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems, KeepCalibration, Kind,
-    Run, Template,
+    self, Ask, ChooseClasses, Enroll, EnrolledClass, ExistingImport, Import, ImportedItems,
+    KeepCalibration, Kind, Run, Template,
 };
 use super::{pieces, socket};
 use crate::cli::exit::Exit;
@@ -213,9 +213,30 @@ impl Remote {
         Ok(Imported {
             items: imported.items,
             accepted: imported.accepted,
+            known: imported.known,
             refused: imported.refused,
             earlier: imported.earlier,
         })
+    }
+
+    /// Has the service choose classes for people who are to be imported: [`Engine::choose_classes`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or if the service does not answer.
+    pub(in crate::cli) fn choose_classes(
+        &self,
+        partition: &PartitionId,
+        encoder: &EncoderId,
+        count: usize,
+    ) -> anyhow::Result<Vec<ClassId>> {
+        let (partition, encoder) = (partition.to_string(), encoder.clone());
+        let chosen: Vec<i64> = self.answer(&Ask::ChooseClasses(ChooseClasses {
+            partition,
+            encoder,
+            count,
+        }))?;
+        Ok(chosen.into_iter().map(ClassId).collect())
     }
 
     /// Has the service leave each person of a partition the templates that an enrolment would.

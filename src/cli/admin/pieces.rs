@@ -8,11 +8,13 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::wire::{self, Import, Kind};
 use crate::exchange::{
     ExchangeError, Job, Length, Piece, Record, Refused, RefusedItem, ReportBegun, Source,
 };
-use crate::types::{ClassId, Embedding, Timestamp};
+use crate::types::{ClassId, Embedding, Record as PersonRecord, StoredRecord, Timestamp};
 
 /// The longest piece.
 const PIECE_BYTES_MAX: usize = 256 << 20;
@@ -108,11 +110,31 @@ struct Item {
     quality: f32,
     /// The first of its values.
     first: usize,
+    /// What is said of the person, and where the item is found.
+    person: Option<(Box<PersonRecord>, Refused)>,
+}
+
+/// What is said of a person, on its way.
+#[derive(Serialize, Deserialize)]
+struct SentPerson {
+    record: StoredRecord,
+    /// Where the item is found, without a reason.
+    place: Refused,
 }
 
 impl Piece for Received {
     fn items(&self) -> usize {
         self.items.len()
+    }
+
+    fn located(&self, at: usize, refused: Refused) -> Refused {
+        match self.items[at].as_ref().map(|item| &item.person) {
+            Ok(Some((_, place))) => Refused {
+                reason: refused.reason,
+                ..place.clone()
+            },
+            _ => refused,
+        }
     }
 
     fn read<'a>(&'a self, at: usize, _scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
@@ -122,6 +144,7 @@ impl Piece for Received {
             values: &self.values[item.first..item.first + self.dimension],
             enrolled: item.enrolled,
             quality: item.quality,
+            person: item.person.as_ref().map(|(person, _)| person.clone()),
         })
     }
 }
@@ -139,18 +162,23 @@ pub(super) fn encode(
     let (mut bytes, mut refusals) = (vec![0; 4], Vec::new());
     let (count, mut scratch) = (piece.map_or(0, Piece::items), Vec::new());
     bytes.extend((count as u64).to_le_bytes());
-    for at in 0..count {
-        match piece.map(|piece| piece.read(at, &mut scratch)) {
-            Some(Ok(record)) => put(&mut bytes, &record),
-            Some(Err(refused)) => {
-                let text = serde_json::to_vec(&refused).map_err(io::Error::other)?;
+    for (at, piece) in (0..count).zip(std::iter::repeat(piece)) {
+        let Some(piece) = piece else { break };
+        match piece.read(at, &mut scratch) {
+            Ok(record) => {
+                put(&mut bytes, &record);
+                if let Some(person) = &record.person {
+                    let record = StoredRecord::new(person);
+                    let place = piece.located(at, Refused::new(""));
+                    put_json(&mut bytes, &SentPerson { record, place })?;
+                }
+            }
+            Err(refused) => {
                 bytes.push(1);
-                bytes.extend((text.len() as u64).to_le_bytes());
-                bytes.extend(text);
+                put_json(&mut bytes, &refused)?;
                 let item = first + at as u64;
                 refusals.push(RefusedItem { item, refused });
             }
-            None => {}
         }
     }
     let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
@@ -158,8 +186,16 @@ pub(super) fn encode(
     Ok((bytes, refusals))
 }
 
+fn put_json(bytes: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_vec(value).map_err(io::Error::other)?;
+    bytes.extend((text.len() as u64).to_le_bytes());
+    bytes.extend(text);
+    Ok(())
+}
+
+/// A template: 0, or 2 if something of the person follows.
 fn put(bytes: &mut Vec<u8>, record: &Record<'_>) {
-    bytes.push(0);
+    bytes.push(if record.person.is_some() { 2 } else { 0 });
     bytes.extend(record.class.0.to_le_bytes());
     bytes.push(u8::from(record.enrolled.is_some()));
     let enrolled = record.enrolled.map_or(0, |it| it.unix_milliseconds);
@@ -194,7 +230,7 @@ fn parse(mut bytes: &[u8], dimension: usize) -> Option<Received> {
     };
     for _ in 0..count {
         let [tag] = take(from)?;
-        let item = if tag == 0 {
+        let item = if tag == 0 || tag == 2 {
             let class = ClassId(i64::from_le_bytes(take(from)?));
             let [has_time] = take(from)?;
             let unix_milliseconds = i64::from_le_bytes(take(from)?);
@@ -205,21 +241,32 @@ fn parse(mut bytes: &[u8], dimension: usize) -> Option<Received> {
             }
             Embedding::check(&received.values[first..]).ok()?;
             (quality.is_nan() || (0.0..=1.0).contains(&quality)).then_some(())?;
+            let person = if tag == 2 {
+                let SentPerson { record, place } = take_json(from)?;
+                Some((Box::new(record.into_record().ok()?), place))
+            } else {
+                None
+            };
             Ok(Item {
                 class,
                 enrolled: (has_time == 1).then_some(Timestamp { unix_milliseconds }),
                 quality,
                 first,
+                person,
             })
         } else {
-            let length = usize::try_from(u64::from_le_bytes(take(from)?)).ok()?;
-            let (text, rest) = from.split_at_checked(length)?;
-            *from = rest;
-            Err(serde_json::from_slice(text).ok()?)
+            Err(take_json(from)?)
         };
         received.items.push(item);
     }
     from.is_empty().then_some(received)
+}
+
+fn take_json<T: serde::de::DeserializeOwned>(from: &mut &[u8]) -> Option<T> {
+    let length = usize::try_from(u64::from_le_bytes(take(from)?)).ok()?;
+    let (text, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    serde_json::from_slice(text).ok()
 }
 
 fn take<const COUNT: usize>(from: &mut &[u8]) -> Option<[u8; COUNT]> {
@@ -234,22 +281,31 @@ mod tests {
 
     /// A template with a time, one without, and an item that is refused.
     fn piece() -> Received {
-        let item = |class, enrolled, quality, first| {
-            Ok(Item {
-                class: ClassId(class),
-                enrolled,
-                quality,
-                first,
-            })
+        let item = |class, enrolled, quality, first| Item {
+            class: ClassId(class),
+            enrolled,
+            quality,
+            first,
+            person: None,
+        };
+        let person = PersonRecord {
+            name: Some("Ada".parse().unwrap()),
+            expires: Some(Timestamp::from_unix_seconds(7)),
+            ..PersonRecord::default()
+        };
+        let place = Refused::new("").at_line(5);
+        let known = Item {
+            person: Some((Box::new(person), place)),
+            ..item(i64::MAX, None, f32::NAN, 16)
         };
         let time = Timestamp {
             unix_milliseconds: -7,
         };
         Received {
             items: vec![
-                item(-3, Some(time), 0.25, 0),
+                Ok(item(-3, Some(time), 0.25, 0)),
                 Err(Refused::new("it is none").at_line(4)),
-                item(i64::MAX, None, f32::NAN, 16),
+                Ok(known),
             ],
             values: (0..32_u8).map(|it| f32::from(it) + 0.1).collect(),
             dimension: 16,
@@ -267,11 +323,14 @@ mod tests {
         assert!(receive(&mut from, 16).unwrap().is_none());
         let (mut one, mut other) = (Vec::new(), Vec::new());
         for at in 0..3 {
+            let refused = |of: &Received| of.located(at, Refused::new("why"));
+            assert_eq!(refused(&piece), refused(&back));
             match (piece.read(at, &mut one), back.read(at, &mut other)) {
                 (Ok(sent), Ok(found)) => {
                     assert_eq!(sent.quality.to_bits(), found.quality.to_bits());
                     assert_eq!(sent.values, found.values);
                     assert_eq!((sent.class, sent.enrolled), (found.class, found.enrolled));
+                    assert!(sent.person == found.person);
                 }
                 (sent, found) => assert_eq!(sent.err(), found.err()),
             }

@@ -229,6 +229,12 @@ impl Shared {
                 tracing::info!(user, partition, accepted, "imported for a command");
                 json(&imported)
             }
+            Ask::ChooseClasses(ask) => {
+                let (partition, now) = (ask.partition.parse()?, Clock::System.now());
+                let engine = &self.context.engine;
+                let chosen = engine.choose_classes(&partition, &ask.encoder, ask.count, now)?;
+                json(&chosen.iter().map(|class| class.0).collect::<Vec<i64>>())
+            }
             Ask::KeepBest(partition) => {
                 let gallery = self.context.engine.enrolled(&partition.parse()?)?;
                 let now = Clock::System.now();
@@ -351,6 +357,7 @@ impl Shared {
         Ok(ImportedItems {
             items: imported.items,
             accepted: imported.accepted,
+            known: imported.known,
             refused: imported.refused,
             earlier: imported.earlier,
         })

@@ -35,6 +35,8 @@ pub(super) enum Ask {
     Enroll(Enroll),
     /// To import what the command reads.
     Import(Import),
+    /// To choose classes for people who are to be imported and have none.
+    ChooseClasses(ChooseClasses),
     /// To leave each person of a partition the templates that an enrolment would.
     KeepBest(String),
     /// To keep a calibration of a partition.
@@ -73,11 +75,20 @@ pub(super) enum ExistingImport {
     Overwrite,
 }
 
+/// Classes for so many people who are new.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ChooseClasses {
+    pub(super) partition: String,
+    pub(super) encoder: EncoderId,
+    pub(super) count: usize,
+}
+
 /// What an import did.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ImportedItems {
     pub(super) items: u64,
     pub(super) accepted: u64,
+    pub(super) known: u64,
     pub(super) refused: u64,
     pub(super) earlier: u64,
 }

@@ -27,11 +27,13 @@ pub(in crate::cli) enum Gallery {
 /// Add many templates: ready embeddings from a file, or pictures
 ///
 /// FILE is .npy (a matrix, with --classes and --times beside it), .npz, .parquet or .jsonl; the
-/// formats are described in docs/exchange.md. --pictures reads folders of class folders, --manifest
-/// a CSV file with the columns picture, class and, if there is one, time (milliseconds since 1970,
-/// or as in 2026-11-24T22:04:03Z).
+/// formats are described in docs/exchange.md. --pictures reads folders of class folders, or folders
+/// that are named after people, --manifest a CSV file with the columns picture, class or name and, if
+/// there is one, time (milliseconds since 1970, or as in 2026-11-24T22:04:03Z). What a file says of
+/// people (name, external_id, labels as site:berlin;team:a, note, expires, threshold) is kept with
+/// their templates; a row that contradicts what is known is refused.
 ///
-/// Items are added piece by piece, each durable before the next. One that is no embedding, or no
+/// What is there already, the same class with the same values, is not added twice. Items are added piece by piece, each durable before the next. One that is no embedding, or no
 /// picture of one face, is refused and the others come in: the exit code is then 1, and a report
 /// has a line of JSON for each. The code is 1, too, if a picture was passed over that somebody would
 /// have expected to be taken. An interrupted import goes on where it stopped if the same command
@@ -65,6 +67,9 @@ pub(in crate::cli) struct Import {
     /// The column, array or member of the embeddings [default: embedding, in an .npz embeddings]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["pictures", "manifest"])]
     pub(in crate::cli) embedding_column: Option<String>,
+    /// Pass over what the file says of people: names, external ids, labels
+    #[arg(long, conflicts_with_all = ["pictures", "manifest"])]
+    pub(in crate::cli) templates_only: bool,
     /// Read and check everything, say what would be done, and change nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
@@ -97,10 +102,11 @@ pub(in crate::cli) struct ImportSource {
     /// The same as FILE
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) embeddings: Option<PathBuf>,
-    /// Pictures instead: folders of class folders, as `vultus enroll` reads them
+    /// Pictures instead: folders of class folders, or of folders named after people, as `vultus
+    /// enroll` reads them
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(in crate::cli) pictures: Vec<PathBuf>,
-    /// Pictures instead: a CSV file with the header `picture,class` or `picture,class,time`; paths
+    /// Pictures instead: a CSV file with a header such as `picture,class` or `picture,name,time`; paths
     /// are relative to its folder
     #[arg(long, value_name = "CSV")]
     pub(in crate::cli) manifest: Option<PathBuf>,
@@ -109,7 +115,8 @@ pub(in crate::cli) struct ImportSource {
 /// Write all templates of a gallery to a file, as they are at this moment
 ///
 /// Each has its class, its embedding, when it was enrolled and, where it is known, the quality of
-/// its picture. Importing the file gives the same templates, bit by bit.
+/// its picture and who it is: name, external id, labels, note, end and threshold. Importing the file
+/// gives the same templates, bit by bit, of the same people.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
     /// The gallery, such as bws.1
@@ -121,6 +128,9 @@ pub(in crate::cli) struct Export {
     /// Replace the file if it exists
     #[arg(long)]
     pub(in crate::cli) overwrite: bool,
+    /// Write nothing of what is known of people: names, external ids, labels
+    #[arg(long)]
+    pub(in crate::cli) templates_only: bool,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -7,6 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::PathName;
 use crate::cli::{open, output};
 use crate::config::Settings;
+use crate::engine::ExportOptions;
 
 /// What was written where.
 #[derive(Serialize)]
@@ -23,7 +24,11 @@ pub(super) fn run(verb: &Export, settings: &Settings) -> anyhow::Result<Exit> {
     let gallery = open::gallery(&engine, &verb.partition)?;
     let (id, encoder) = (gallery.id(), gallery.encoder());
     let bar = output::progress(gallery.templates(), "exporting");
-    let exported = gallery.export(&verb.output, verb.overwrite, |done| {
+    let options = ExportOptions {
+        overwrite: verb.overwrite,
+        templates_only: verb.templates_only,
+    };
+    let exported = gallery.export(&verb.output, options, |done| {
         bar.set_position(done);
     });
     bar.finish_and_clear();

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::picture_source;
+use super::picture_source::{self, PictureSource};
 use crate::cli::admin::{self, Holder};
 use crate::cli::args::Import;
 use crate::cli::exit::Exit;
 use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::engine::{ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source, none_refused};
+use crate::engine::{
+    Engine, ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source, none_refused,
+};
 use crate::exchange::{RefusedFile, RefusedItem, Source, SourceOptions, open_source_with};
 use crate::partition::Store;
 use crate::search::Pool;
@@ -22,16 +24,16 @@ use crate::types::{Clock, DIMENSION_MIN, EncoderId};
 const REFUSED_SHOWN: usize = 10;
 
 pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
-    let (source, encoder, passed) = source(verb, settings)?;
+    let (mut source, encoder, passed) = source(verb, settings)?;
     if let Some(report) = &verb.refused
-        && report.canonicalize().ok() == Some(source.name().canonicalize()?)
+        && report.canonicalize().ok() == Some(source.items().name().canonicalize()?)
     {
         bail!(
             "`{}` is what is imported: report to another file",
             report.display()
         );
     }
-    let notes = source.notes();
+    let notes = source.items().notes();
     let Some(encoder) = encoder else {
         return refuse_all(verb, settings, source);
     };
@@ -51,11 +53,8 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
 
 /// Says of every item what is wrong with it, where none can be an embedding: nobody knows for which
 /// encoder, and so nothing is begun.
-fn refuse_all(
-    verb: &Import,
-    settings: &Settings,
-    mut source: Box<dyn Source>,
-) -> anyhow::Result<Exit> {
+fn refuse_all(verb: &Import, settings: &Settings, mut source: Opened) -> anyhow::Result<Exit> {
+    let source = source.items();
     let name = source.name().to_owned();
     let path = match &verb.refused {
         Some(path) => Some(path.clone()),
@@ -76,7 +75,8 @@ fn refuse_all(
         let append = |report: &mut RefusedFile| report.append(refusals).map(drop);
         report.as_mut().map_or(Ok(()), append)
     };
-    let checked = check_source(&mut *source, &pool, refused, |_, _| ())?;
+    let now = Clock::System.now();
+    let checked = check_source(source, &pool, None, now, refused, |_, _| ())?;
     print(verb, None, &checked, path.as_deref(), &Passed::default())
 }
 
@@ -86,14 +86,18 @@ type Done = (Imported, Option<PathBuf>);
 fn import(
     verb: &Import,
     settings: &Settings,
-    mut source: Box<dyn Source>,
+    mut opened: Opened,
     encoder: &EncoderId,
 ) -> anyhow::Result<Done> {
     let report = match &verb.refused {
         Some(path) => path.clone(),
-        None => default_report(source.name()),
+        None => default_report(opened.items().name()),
     };
     let holder = admin::holder(settings, open::engine)?;
+    if let Opened::Pictures(pictures) = &mut opened {
+        meet(verb, settings, &holder, encoder, pictures)?;
+    }
+    let source = opened.items();
     let options = ImportOptions {
         existing: verb.existing(),
         refused: (!verb.all_or_nothing).then_some(&*report),
@@ -109,7 +113,7 @@ fn import(
         begun = true;
         bar.set_position(position);
     };
-    let (id, source) = (&verb.partition, &mut *source);
+    let id = &verb.partition;
     let imported = match &holder {
         Holder::Own(engine) => {
             let (now, progress) = (Clock::System.now(), |_: &_, at| advance(at));
@@ -129,6 +133,33 @@ fn import(
         keep_best(verb, &holder)?;
     }
     Ok((imported, Some(report)))
+}
+
+/// Gives the people of pictures the classes that they have, and new ones to those who have none.
+fn meet(
+    verb: &Import,
+    settings: &Settings,
+    holder: &Holder,
+    encoder: &EncoderId,
+    pictures: &mut PictureSource,
+) -> anyhow::Result<()> {
+    let id = &verb.partition;
+    let gallery = match holder {
+        Holder::Own(engine) => engine.gallery(id, encoder)?,
+        Holder::Service(_) => open::reading_engine(settings)?.gallery(id, encoder)?,
+    };
+    if let Some(gallery) = gallery {
+        pictures.meet_known(&gallery)?;
+    }
+    let newcomers = pictures.newcomers();
+    let count = newcomers.len();
+    let chosen = match holder {
+        _ if newcomers.is_empty() => return Ok(()),
+        Holder::Own(engine) => engine.choose_classes(id, encoder, count, Clock::System.now())?,
+        Holder::Service(service) => service.choose_classes(id, encoder, count)?,
+    };
+    pictures.put_classes(&newcomers.into_iter().zip(chosen).collect());
+    Ok(())
 }
 
 /// Leaves each person the templates that an enrolment would.
@@ -153,20 +184,28 @@ fn keep_best(verb: &Import, holder: &Holder) -> anyhow::Result<()> {
 fn dry_run(
     verb: &Import,
     settings: &Settings,
-    mut source: Box<dyn Source>,
+    mut opened: Opened,
     encoder: &EncoderId,
 ) -> anyhow::Result<Done> {
-    if Store::is_in(&settings.data_dir) {
-        let engine = open::reading_engine(settings)?;
-        engine.check_encoder(&verb.partition, encoder, source.dimension())?;
+    let engine = there(settings)?;
+    if let Some(engine) = &engine {
+        engine.check_encoder(&verb.partition, encoder, opened.items().dimension())?;
+        if let Opened::Pictures(pictures) = &mut opened
+            && let Some(gallery) = engine.gallery(&verb.partition, encoder)?
+        {
+            pictures.meet_known(&gallery)?;
+        }
     }
+    let source = opened.items();
     let begin = |path: &PathBuf| RefusedFile::begin(path, verb.overwrite);
     let mut report = verb.refused.as_ref().map(begin).transpose()?;
     let bar = output::progress_of(source.length(), "checking");
     let mut shown = 0;
     let checked = check_source(
-        &mut *source,
+        source,
         &Pool::new(settings.threads),
+        engine.as_ref().map(|engine| (engine, &verb.partition)),
+        Clock::System.now(),
         |refusals| {
             if let Some(report) = &mut report {
                 report.append(refusals)?;
@@ -185,14 +224,24 @@ fn dry_run(
     Ok((checked?, verb.refused.clone()))
 }
 
+/// The data directory to be looked at, if there is one.
+fn there(settings: &Settings) -> anyhow::Result<Option<Engine>> {
+    let is_there = Store::is_in(&settings.data_dir);
+    is_there.then(|| open::reading_engine(settings)).transpose()
+}
+
 /// Makes sure that no item will be refused.
 fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
-    let (mut source, ..) = source(verb, settings)?;
+    let (mut opened, ..) = source(verb, settings)?;
+    let source = opened.items();
     let name = source.name().to_owned();
+    let engine = there(settings)?;
     let bar = output::progress_of(source.length(), "checking");
     let checked = check_source(
-        &mut *source,
+        source,
         &Pool::new(settings.threads),
+        engine.as_ref().map(|engine| (engine, &verb.partition)),
+        Clock::System.now(),
         |refusals| none_refused(&name, refusals),
         |_, position| bar.set_position(position),
     );
@@ -201,12 +250,28 @@ fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is imported.
+enum Opened {
+    File(Box<dyn Source>),
+    /// Some may be of people who have no class yet.
+    Pictures(PictureSource),
+}
+
+impl Opened {
+    fn items(&mut self) -> &mut dyn Source {
+        match self {
+            Opened::File(source) => &mut **source,
+            Opened::Pictures(source) => source,
+        }
+    }
+}
+
 /// What is imported, the encoder of its embeddings unless nothing in it can be one, and what was
 /// passed over to find it.
 fn source(
     verb: &Import,
     settings: &Settings,
-) -> anyhow::Result<(Box<dyn Source>, Option<EncoderId>, Passed)> {
+) -> anyhow::Result<(Opened, Option<EncoderId>, Passed)> {
     if let (Some(path), Some(encoder)) = (
         verb.source
             .file
@@ -219,12 +284,14 @@ fn source(
             times: verb.times.clone(),
             class_name: verb.class_column.clone(),
             embedding_name: verb.embedding_column.clone(),
+            templates_only: verb.templates_only,
             ..SourceOptions::default()
         };
         let source = open_source_with(path, &options)?;
         let dimension = source.dimension();
         let known = EncoderId::parse(encoder, dimension.max(DIMENSION_MIN))?;
-        return Ok((source, (dimension > 0).then_some(known), Passed::default()));
+        let encoder = (dimension > 0).then_some(known);
+        return Ok((Opened::File(source), encoder, Passed::default()));
     }
     let intake = Arc::new(open::intake(settings)?);
     let encoder = intake.encoder().clone();
@@ -235,7 +302,7 @@ fn source(
         ),
         None => picture_source::of_folders(&verb.source.pictures, intake, settings.threads)?,
     };
-    Ok((source, Some(encoder), passed))
+    Ok((Opened::Pictures(source), Some(encoder), passed))
 }
 
 /// The report of a source, beside it.
@@ -259,6 +326,7 @@ fn print(
     let Imported {
         items,
         accepted,
+        known,
         refused,
         earlier,
     } = imported;
@@ -268,6 +336,7 @@ fn print(
             "encoder": encoder.map(EncoderId::to_string),
             "items": items,
             "imported": accepted,
+            "known": known,
             "refused": refused,
             "earlier": earlier,
             "report": report,
@@ -290,7 +359,11 @@ fn print(
             _ => format!(", {earlier} of {items} items in an earlier run"),
         };
         let of_encoder = encoder.map_or(String::new(), |encoder| format!(" of `{encoder}`"));
-        output::say!("{done} {accepted} embeddings{of_encoder} into {id}{before}");
+        let there = match known {
+            0 => String::new(),
+            _ => format!(", {known} were there already"),
+        };
+        output::say!("{done} {accepted} embeddings{of_encoder} into {id}{there}{before}");
         if *refused > 0 {
             let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
             output::tell!("refused {refused} of {items} items{place}");

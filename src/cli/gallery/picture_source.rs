@@ -1,20 +1,21 @@
 //! Pictures as a source of templates: from folders of class folders, or from a manifest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::cli::pictures::{self, Found, Passed};
+use crate::engine::Gallery;
 use crate::exchange::{
-    ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, class_of_text,
-    file_facts,
+    ExchangeError, Job, Length, Line, LineReader, Piece, Record, Refused, Source, Told,
+    class_of_text, file_facts,
 };
 use crate::face::Face;
 use crate::intake::Intake;
-use crate::types::{ClassId, Timestamp};
+use crate::types::{ClassId, Record as PersonRecord, Timestamp};
 
 /// So many pictures at least are read together, and all of a class. Each costs tens of milliseconds.
 const PICTURES_PER_PIECE: usize = 32;
@@ -25,6 +26,8 @@ const PICTURES_PER_COMMIT: u64 = 256;
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// The longest line of a manifest.
 const LINE_BYTES_MAX: usize = 1 << 16;
+/// So many classes of one name are told.
+const SAME_NAME_SHOWN_MAX: usize = 10;
 
 /// A picture to be read, or why there is none.
 type ListedPicture = Result<Picture, Refused>;
@@ -34,18 +37,23 @@ struct Picture {
     class: ClassId,
     taken: Option<Timestamp>,
     line: Option<u64>,
+    /// What is said of the person.
+    person: Option<Box<PersonRecord>>,
 }
 
-/// The pictures in folders of class folders, and what was passed over.
+/// The pictures in folders of class folders, and of folders that are named after people, and what was
+/// passed over.
 pub(super) fn of_folders(
     paths: &[PathBuf],
     intake: Arc<Intake>,
     threads: usize,
-) -> anyhow::Result<(Box<dyn Source>, Passed)> {
+) -> anyhow::Result<(PictureSource, Passed)> {
+    let (found, named) = pictures::find_people(paths)?;
     let Found {
         pictures: found,
         passed,
-    } = pictures::find_classes(paths)?;
+    } = found;
+    let people: BTreeMap<ClassId, PersonRecord> = named.into_iter().map(of_name).collect();
     let first = paths.first().context("no folder is named")?;
     let mut names = Digest::new(CrcAlgorithm::Crc64Nvme);
     for (path, class) in &found {
@@ -63,17 +71,27 @@ pub(super) fn of_folders(
             class,
             taken: None,
             line: None,
+            person: people.get(&class).cloned().map(Box::new),
         })
     });
-    let source = Box::new(PictureSource {
+    let source = PictureSource {
         name: first.clone(),
         facts,
         intake,
         threads,
         pictures: class_by_class(listed.collect()),
         next: 0,
-    });
+        are_of_one_folder_each: true,
+    };
     Ok((source, passed))
+}
+
+fn of_name((class, name): (ClassId, crate::types::PersonName)) -> (ClassId, PersonRecord) {
+    let record = PersonRecord {
+        name: Some(name),
+        ..PersonRecord::default()
+    };
+    (class, record)
 }
 
 /// The pictures that a manifest names.
@@ -81,20 +99,66 @@ pub(super) fn of_manifest(
     path: &Path,
     intake: Arc<Intake>,
     threads: usize,
-) -> anyhow::Result<Box<dyn Source>> {
+) -> anyhow::Result<PictureSource> {
     let (facts, mut manifest) = (file_facts(path)?, Manifest::open(path)?);
     let mut listed = Vec::new();
     while let Some(entry) = manifest.next_entry()? {
         listed.push(entry);
     }
-    Ok(Box::new(PictureSource {
+    Ok(PictureSource {
         name: path.to_owned(),
         facts,
         intake,
         threads,
-        pictures: class_by_class(listed),
+        pictures: class_by_class(people_of(listed)),
         next: 0,
-    }))
+        are_of_one_folder_each: false,
+    })
+}
+
+/// The same pictures, those without a class with that of other lines about the same person, or with
+/// one that stands for the person.
+fn people_of(listed: Vec<Listed>) -> Vec<ListedPicture> {
+    let mut classes: HashMap<Who, ClassId> = HashMap::new();
+    for (class, picture) in listed.iter().flatten() {
+        if let (Some(class), Some(who)) = (class, who(picture)) {
+            classes.entry(who).or_insert(*class);
+        }
+    }
+    let mut newcomers = 0;
+    let mut of_entry = |(class, mut picture): (Option<ClassId>, Picture)| {
+        picture.class = match (class, who(&picture)) {
+            (None, Some(who)) => *classes.entry(who).or_insert_with(|| {
+                newcomers += 1;
+                pictures::stand_in(newcomers - 1)
+            }),
+            (class, _) => class.unwrap_or(picture.class),
+        };
+        picture
+    };
+    listed
+        .into_iter()
+        .map(|entry| entry.map(&mut of_entry))
+        .collect()
+}
+
+/// By what a person is known who has no number.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Who {
+    ExternalId(crate::types::ExternalId),
+    /// As names are compared.
+    Name(String),
+}
+
+fn who(picture: &Picture) -> Option<Who> {
+    let person = picture.person.as_ref()?;
+    if let Some(id) = &person.external_id {
+        return Some(Who::ExternalId(id.clone()));
+    }
+    person
+        .name
+        .as_ref()
+        .map(|name| Who::Name(name.folded().to_owned()))
 }
 
 /// The same pictures with those of each class together, at the place of the first of them: whether
@@ -114,16 +178,78 @@ fn class_by_class(pictures: Vec<ListedPicture>) -> Vec<ListedPicture> {
 }
 
 /// Pictures of classes, class by class.
-struct PictureSource {
+pub(super) struct PictureSource {
     name: PathBuf,
     facts: String,
     intake: Arc<Intake>,
     threads: usize,
     pictures: Vec<ListedPicture>,
     next: usize,
+    /// Whether two that are one person are a mistake.
+    are_of_one_folder_each: bool,
 }
 
 impl PictureSource {
+    /// Gives those whom a gallery knows by their name or external id the class that they have there.
+    ///
+    /// # Errors
+    ///
+    /// If several people have such a name, or two folders are then of one class.
+    pub(super) fn meet_known(&mut self, gallery: &Gallery) -> anyhow::Result<()> {
+        let there = || self.pictures.iter().flatten();
+        let newcomers = there().filter(|picture| pictures::is_stand_in(picture.class));
+        let newcomers: BTreeMap<ClassId, Who> = newcomers
+            .filter_map(|picture| Some((picture.class, who(picture)?)))
+            .collect();
+        let taken: BTreeSet<ClassId> = there().map(|picture| picture.class).collect();
+        let mut classes = BTreeMap::new();
+        for (place, who) in newcomers {
+            let known: Vec<ClassId> = match &who {
+                Who::ExternalId(id) => gallery.class_of(id)?.into_iter().collect(),
+                Who::Name(name) => gallery.named(name, SAME_NAME_SHOWN_MAX)?,
+            };
+            let class = match known[..] {
+                [] => continue,
+                [class] => class,
+                _ => {
+                    let known: Vec<String> = known.iter().map(ClassId::to_string).collect();
+                    bail!(
+                        "several people in {} have the same name as one to be imported: classes {}; \
+                         name the pictures by the number of one",
+                        gallery.id(),
+                        known.join(", ")
+                    );
+                }
+            };
+            if self.are_of_one_folder_each && taken.contains(&class) {
+                bail!(
+                    "one folder is named after class {class} of {}, and another has its number: put the \
+                     pictures of one person into one folder",
+                    gallery.id()
+                );
+            }
+            classes.insert(place, class);
+        }
+        self.put_classes(&classes);
+        Ok(())
+    }
+
+    /// The classes that stand for people who have none.
+    pub(super) fn newcomers(&self) -> Vec<ClassId> {
+        let classes = self.pictures.iter().flatten().map(|picture| picture.class);
+        let classes: BTreeSet<ClassId> = classes.filter(|it| pictures::is_stand_in(*it)).collect();
+        classes.into_iter().collect()
+    }
+
+    /// Puts classes in the place of those that stand for them.
+    pub(super) fn put_classes(&mut self, classes: &BTreeMap<ClassId, ClassId>) {
+        for picture in self.pictures.iter_mut().flatten() {
+            if let Some(class) = classes.get(&picture.class) {
+                picture.class = *class;
+            }
+        }
+    }
+
     /// The next classes, whole: so many pictures at least, if there are so many.
     fn next_classes(&mut self) -> &[ListedPicture] {
         let rest = &self.pictures[self.next..];
@@ -198,6 +324,9 @@ struct FaceOfClass {
     class: ClassId,
     face: Face,
     taken: Option<Timestamp>,
+    person: Option<Box<PersonRecord>>,
+    /// Where it is found, without a reason.
+    place: Refused,
 }
 
 impl PicturePiece {
@@ -215,6 +344,8 @@ impl PicturePiece {
                     class: picture.class,
                     face,
                     taken: picture.taken,
+                    person: picture.person.clone(),
+                    place: refused(picture, ""),
                 }),
                 Some(Err(refusal)) => Err(refused(picture, &refusal.to_string())),
                 None => unreachable!("every picture that is there was looked at"),
@@ -239,6 +370,16 @@ impl Piece for PicturePiece {
         self.faces.len()
     }
 
+    fn located(&self, at: usize, refused: Refused) -> Refused {
+        match &self.faces[at] {
+            Ok(face) => Refused {
+                reason: refused.reason,
+                ..face.place.clone()
+            },
+            Err(_) => refused,
+        }
+    }
+
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
         let found = self.faces[at].as_ref().map_err(Clone::clone)?;
         scratch.clear();
@@ -248,11 +389,16 @@ impl Piece for PicturePiece {
             values: scratch,
             enrolled: found.taken,
             quality: found.face.quality.score(),
+            person: found.person.clone(),
         })
     }
 }
 
-/// A CSV file with a header that has the columns `picture` and `class`, and `time` if there is one.
+/// A picture and its class, if the line names one, or why there is none.
+type Listed = Result<(Option<ClassId>, Picture), Refused>;
+
+/// A CSV file with a header that has the columns `picture` and `class`, and `time` and those of people
+/// if they are there: in place of a class, a name or an external id says who it is.
 /// Fields are separated by what separates those of the header.
 ///
 /// Every line is read for itself: a field cannot go on in the next, so that one quote that was
@@ -269,8 +415,14 @@ struct Manifest {
 #[derive(Clone, Copy)]
 struct Columns {
     picture: usize,
-    class: usize,
+    class: Option<usize>,
     time: Option<usize>,
+    name: Option<usize>,
+    external_id: Option<usize>,
+    labels: Option<usize>,
+    note: Option<usize>,
+    expires: Option<usize>,
+    threshold: Option<usize>,
 }
 
 impl Manifest {
@@ -286,8 +438,9 @@ impl Manifest {
         let (separator, columns) = separated.next().with_context(|| {
             let path = path.display();
             format!(
-                "`{path}` does not begin with the header `picture,class` or `picture,class,time`, \
-                 separated by commas, semicolons or tabs"
+                "`{path}` does not begin with a header such as `picture,class` or `picture,name`, \
+                 separated by commas, semicolons or tabs: it needs the column `picture`, and one of \
+                 `class`, `name` and `external_id`"
             )
         })?;
         Ok(Manifest {
@@ -299,7 +452,7 @@ impl Manifest {
         })
     }
 
-    fn next_entry(&mut self) -> Result<Option<ListedPicture>, ExchangeError> {
+    fn next_entry(&mut self) -> Result<Option<Listed>, ExchangeError> {
         let Some(line) = self.lines.next_line()? else {
             return Ok(None);
         };
@@ -326,11 +479,19 @@ impl Columns {
             let mut names = header.iter().map(|field| field.trim_ascii());
             names.position(|field| field == name.as_bytes())
         };
-        Some(Columns {
+        let columns = Columns {
             picture: find("picture")?,
-            class: find("class")?,
+            class: find("class"),
             time: find("time"),
-        })
+            name: find("name"),
+            external_id: find("external_id"),
+            labels: find("labels"),
+            note: find("note"),
+            expires: find("expires"),
+            threshold: find("threshold"),
+        };
+        let whose = [columns.class, columns.name, columns.external_id];
+        whose.iter().any(Option::is_some).then_some(columns)
     }
 }
 
@@ -349,39 +510,60 @@ fn entry(
     columns: Columns,
     folder: &Path,
     number: u64,
-) -> Result<Picture, String> {
-    let bytes = |column: usize, name: &str| {
+) -> Result<(Option<ClassId>, Picture), String> {
+    let bytes = |column: usize| {
         let field = fields.get(column).map(|field| field.trim_ascii());
-        let field = field.filter(|field| !field.is_empty());
-        field.ok_or_else(|| format!("the line has no `{name}`"))
+        field.filter(|field| !field.is_empty())
     };
-    let field = |column: usize, name: &str| {
-        let text = std::str::from_utf8(bytes(column, name)?);
+    let text = |column: Option<usize>, name: &str| {
+        let text = column.and_then(bytes).map(std::str::from_utf8).transpose();
         text.map_err(|_| format!("`{name}` is no text in UTF-8"))
     };
-    let class = field(columns.class, "class")?;
-    let class = class_of_text(class)
-        .ok_or_else(|| "`class` is not a whole number of 64 bits".to_owned())?;
-    let taken = match columns.time.map(|column| field(column, "time")) {
-        // A picture without a time has that of its import.
-        None => None,
-        Some(Err(error)) if error.ends_with("UTF-8") => return Err(error),
-        Some(Err(_)) => None,
-        Some(Ok(time)) => {
+    let time = |column: Option<usize>, name: &str| {
+        let time = text(column, name)?.map(|time| {
             let milliseconds = time.parse().ok();
-            let time = milliseconds
+            milliseconds
                 .map(|unix_milliseconds| Timestamp { unix_milliseconds })
-                .or_else(|| Timestamp::from_rfc3339(time));
-            let expected = "milliseconds since 1970 or a time as in 2026-11-24T22:04:03Z";
-            Some(time.ok_or_else(|| format!("`time` is not {expected}"))?)
-        }
+                .or_else(|| Timestamp::from_rfc3339(time))
+                .ok_or_else(|| {
+                    let expected = "milliseconds since 1970 or a time as in 2026-11-24T22:04:03Z";
+                    format!("`{name}` is not {expected}")
+                })
+        });
+        time.transpose()
     };
-    Ok(Picture {
-        path: folder.join(path_of(bytes(columns.picture, "picture")?)?),
-        class,
-        taken,
+    let class = text(columns.class, "class")?.map(|class| {
+        class_of_text(class).ok_or_else(|| "`class` is not a whole number of 64 bits".to_owned())
+    });
+    let class = class.transpose()?;
+    let threshold = text(columns.threshold, "threshold")?
+        .map(str::parse)
+        .transpose();
+    let told = Told {
+        name: text(columns.name, "name")?,
+        external_id: text(columns.external_id, "external_id")?,
+        labels: text(columns.labels, "labels")?,
+        note: text(columns.note, "note")?,
+        expires: time(columns.expires, "expires")?,
+        threshold: threshold.map_err(|_| "`threshold` is no number".to_owned())?,
+    };
+    let person = told.record().map_err(|refused| refused.reason)?;
+    let picture = bytes(columns.picture).ok_or("the line has no `picture`")?;
+    let picture = Picture {
+        path: folder.join(path_of(picture)?),
+        class: ClassId(0),
+        // A picture without a time has that of its import.
+        taken: time(columns.time, "time")?,
         line: Some(number),
-    })
+        person,
+    };
+    match (class, who(&picture)) {
+        (None, None) if columns.name.or(columns.external_id).is_some() => {
+            Err("the line has no `class`, `name` or `external_id`: whom does it show?".to_owned())
+        }
+        (None, None) => Err("the line has no `class`".to_owned()),
+        (class, _) => Ok((class, picture)),
+    }
 }
 
 /// The path that these bytes name, which need not be text where the system does not demand it.

@@ -13,7 +13,7 @@ use crate::cli::people::row::PersonRow;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::PeopleFilter;
-use crate::types::{Label, Timestamp};
+use crate::types::{Labels, Timestamp};
 
 /// The longest file that is read: a service gets it as one request.
 const BYTES_MAX: u64 = 32 << 20;
@@ -136,13 +136,11 @@ fn set(row: &mut PersonRow, column: &str, value: &str) -> anyhow::Result<()> {
         "name" => row.name = Some(value.to_owned()),
         "external_id" => row.external_id = Some(value.to_owned()),
         "labels" => {
-            for label in value.split(';').filter(|label| !label.trim().is_empty()) {
-                let label: Label = label.parse()?;
-                let (key, value) = (label.key().to_owned(), label.value().to_owned());
-                if row.labels.insert(key.clone(), value).is_some() {
-                    bail!("the label `{key}` is there twice");
-                }
-            }
+            let labels = Labels::from_text(value)?;
+            let labels = labels
+                .iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()));
+            row.labels = labels.collect();
         }
         "note" => row.note = Some(value.to_owned()),
         "expires" => {
@@ -188,7 +186,7 @@ pub(super) fn export(verb: &ExportPeople, settings: &Settings) -> anyhow::Result
         let row = PersonRow::new(person);
         count += 1;
         match format {
-            Format::Csv => csv.write_record(columns(&row))?,
+            Format::Csv => csv.write_record(columns(&row, &person.record.labels))?,
             Format::JsonLines => {
                 serde_json::to_writer(&mut file, &row)?;
                 file.write_all(b"\n")?;
@@ -211,12 +209,7 @@ pub(super) fn export(verb: &ExportPeople, settings: &Settings) -> anyhow::Result
     Ok(Exit::Success)
 }
 
-fn columns(row: &PersonRow) -> [String; 8] {
-    let labels = row
-        .labels
-        .iter()
-        .map(|(key, value)| format!("{key}:{value}"));
-    let labels: Vec<String> = labels.collect();
+fn columns(row: &PersonRow, labels: &Labels) -> [String; 8] {
     let others: Vec<String> = row.not_same_as.iter().map(i64::to_string).collect();
     let time = |unix_milliseconds| Timestamp { unix_milliseconds }.to_string();
     [
@@ -224,7 +217,7 @@ fn columns(row: &PersonRow) -> [String; 8] {
             .map_or_else(String::new, |class| class.to_string()),
         row.name.clone().unwrap_or_default(),
         row.external_id.clone().unwrap_or_default(),
-        labels.join(";"),
+        labels.to_text(),
         row.note.clone().unwrap_or_default(),
         row.expires_unix_milliseconds.map_or_else(String::new, time),
         row.threshold

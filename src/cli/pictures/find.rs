@@ -94,34 +94,17 @@ pub(in crate::cli) fn find_of_one(paths: &[PathBuf]) -> anyhow::Result<Found<Pat
     found(pictures, walk)
 }
 
-/// All pictures in the class folders of the paths and below those, with their class.
+/// All pictures in the class folders of the paths and below those, with their class. Folders that are
+/// named after people stand for a class each that nobody has ([`is_stand_in`]), with the name in what is
+/// returned beside.
 ///
 /// # Errors
 ///
-/// If a path is no folder or has no class folders, the name of one gives no class, or two give the
-/// same: nobody knows whether these are one person.
-pub(in crate::cli) fn find_classes(paths: &[PathBuf]) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
-    find_whose(paths, None)
-}
-
-/// As [`find_classes`], of folders that are named after people, too. Those stand for a class each that
-/// nobody has ([`is_stand_in`]), with the name in what is returned beside.
-///
-/// # Errors
-///
-/// As [`find_classes`], if a name is none, or if it is not clear whether one is a number or a name.
+/// If a path is no folder or has no class folders, the name of one gives no class and is no name, it is
+/// not clear which of them it is, or two give the same: nobody knows whether these are one person.
 pub(in crate::cli) fn find_people(
     paths: &[PathBuf],
 ) -> anyhow::Result<(Found<(PathBuf, ClassId)>, Named)> {
-    let mut named = Named::new();
-    let found = find_whose(paths, Some(&mut named))?;
-    Ok((found, named))
-}
-
-fn find_whose(
-    paths: &[PathBuf],
-    named: Option<&mut Named>,
-) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
     let mut walk = Walk::new();
     let mut folders = Vec::new();
     for path in paths {
@@ -136,15 +119,8 @@ fn find_whose(
             _ => {}
         }
     }
-    let mut none = Named::new();
-    let named = match named {
-        Some(named) => {
-            *named = names_of(&folders)?;
-            named
-        }
-        None => &mut none,
-    };
-    let classes = classes_of(&folders, named, &mut walk)?;
+    let named = names_of(&folders)?;
+    let classes = classes_of(&folders, &named, &mut walk)?;
     let mut pictures = Vec::new();
     for (folder, class) in classes {
         let below = walk.below(folder, Some(class));
@@ -153,7 +129,7 @@ fn find_whose(
         }
         pictures.extend(below.into_iter().map(|picture| (picture, class)));
     }
-    found(pictures, walk)
+    Ok((found(pictures, walk)?, named))
 }
 
 /// The folders in a folder of class folders. Pictures beside them are of nobody.
@@ -192,7 +168,7 @@ fn classes_of<'a>(
     if !nameless.is_empty() {
         bail!(
             "which class is {}? the name of a class folder is its number, alone (`17`) or behind letters \
-             (`anna17`, `id-17`, `s_17`), and `vultus enroll` also takes names of people (`Ada Lovelace`); \
+             (`anna17`, `id-17`, `s_17`), or the name of a person (`Ada Lovelace`); \
              pictures of any class, a negative one, too, are enrolled with \
              --class",
             listed(&nameless)
@@ -344,6 +320,10 @@ mod tests {
         directory
     }
 
+    fn find_classes(paths: &[PathBuf]) -> anyhow::Result<Found<(PathBuf, ClassId)>> {
+        Ok(find_people(paths)?.0)
+    }
+
     fn classes(root: &tempfile::TempDir) -> anyhow::Result<(Vec<(String, i64)>, String)> {
         let found = find_classes(&[root.path().to_owned()])?;
         let pictures = found.pictures.iter().map(|(path, class)| {
@@ -414,14 +394,12 @@ mod tests {
             let error = find_classes(&roots).unwrap_err().to_string();
             assert!(pair.iter().all(|name| error.contains(name)), "{error}");
         }
-        for name in ["anna", "-17", "17b"] {
-            let people = tree(&["1/a.jpg", &format!("{name}/b.jpg")]);
-            let error = classes(&people).unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("{name}`")) && error.contains("--class"),
-                "{error}"
-            );
-        }
+        let people = tree(&["1/a.jpg", "-17/b.jpg"]);
+        let error = classes(&people).unwrap_err().to_string();
+        assert!(
+            error.contains("-17`") && error.contains("--class"),
+            "{error}"
+        );
     }
 
     #[test]

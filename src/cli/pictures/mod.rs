@@ -8,8 +8,8 @@
 //! ```text
 //! paths -> find          all pictures below
 //!       -> find_of_one   all pictures of one person: a folder of folders is refused
-//!       -> find_classes  the pictures of class folders, with their classes
-//!       -> find_people   the same, of folders that are named after people, too
+//!       -> find_people   the pictures of class folders, with their classes, and of folders that are
+//!                        named after people
 //!       -> Walk          folder by folder, for a form of one's own
 //! path  -> look          the only face
 //!       -> crowd         everybody
@@ -25,9 +25,7 @@ mod passed;
 mod stand_in;
 mod walk;
 
-pub(super) use self::find::{
-    Found, check_stdin, find, find_any, find_classes, find_of_one, find_people,
-};
+pub(super) use self::find::{Found, check_stdin, find, find_any, find_of_one, find_people};
 pub(super) use self::fit::{of_classes, refuse_unfit};
 pub(super) use self::look::{JsonBox, PictureError, crowd, faces, look, look_within, only_faces};
 pub(super) use self::names::composed;

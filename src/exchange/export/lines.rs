@@ -1,17 +1,22 @@
 //! JSON lines, as [`crate::exchange::open_source`] reads them.
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
+
+use serde::Serialize;
 
 use super::{Draft, ExchangeError, Visit};
 use crate::exchange::Record;
+use crate::types::{ClassThreshold, ExternalId, NoteText, PersonName, Record as PersonRecord};
 
 pub(super) fn write<E: From<ExchangeError>>(
     draft: &Draft,
-    mut each: impl FnMut(Visit<'_>) -> Result<(), E>,
+    with_people: bool,
+    mut each: impl FnMut(bool, Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut file = BufWriter::with_capacity(1 << 18, draft.file());
     let mut line = Vec::new();
-    each(&mut |record| {
+    each(with_people, &mut |record| {
         line.clear();
         write_line(&mut line, record);
         file.write_all(&line).map_err(|error| draft.error(error))
@@ -36,7 +41,49 @@ fn write_line(line: &mut Vec<u8>, record: &Record<'_>) {
         line.extend_from_slice(b",\"quality\":");
         write_value(line, record.quality);
     }
+    if let Some(person) = &record.person {
+        write_person(line, person);
+    }
     line.extend_from_slice(b"}\n");
+}
+
+/// What is known of a person, in the order in which it is written.
+#[derive(Serialize)]
+struct PersonMembers<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
+}
+
+fn write_person(line: &mut Vec<u8>, person: &PersonRecord) {
+    let members = PersonMembers {
+        name: person.name.as_ref().map(PersonName::as_str),
+        external_id: person.external_id.as_ref().map(ExternalId::as_str),
+        labels: person.labels.iter().collect(),
+        note: person.note.as_ref().map(NoteText::as_str),
+        expires: person.expires.map(|time| time.unix_milliseconds),
+        threshold: person.threshold.map(ClassThreshold::get),
+    };
+    let start = line.len();
+    // Into memory, which takes everything.
+    let _ = serde_json::to_writer(&mut *line, &members);
+    match &line[start..] {
+        b"{}" => line.truncate(start),
+        _ => {
+            // Within the object of the template: a comma in the place of the brace before, none after.
+            line[start] = b',';
+            line.pop();
+        }
+    }
 }
 
 /// Writes a finite value so that it comes back exactly from whoever reads double precision, to

@@ -70,19 +70,20 @@ pub type Visit<'a> = &'a mut dyn FnMut(&Record<'_>) -> Result<(), ExchangeError>
 /// Writes a gallery to a file, which appears when it is whole.
 ///
 /// `each` shows all templates to the function that it is given: `rows` of them, with `dimension`
-/// values each. It is called more than once for a format that keeps the parts of a template in
-/// different places, and must show the same again. Nothing but a piece is kept in memory.
+/// values each, and with what is known of the person if it is told `true`. It is called more than once
+/// for a format that keeps the parts of a template in different places, and must show the same again.
+/// Nothing but a piece is kept in memory. Only `with_people` there is anything of people in the file.
 ///
 /// # Errors
 ///
 /// If the name has no known end, a file of that name is there and is not to be overwritten, the
 /// disk fails, or `each` does. Whatever had the name keeps it.
 pub fn write_gallery<E: From<ExchangeError>>(
-    path: &Path,
-    overwrite: bool,
+    (path, overwrite): (&Path, bool),
     rows: u64,
     dimension: usize,
-    each: impl FnMut(Visit<'_>) -> Result<(), E>,
+    with_people: bool,
+    each: impl FnMut(bool, Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let format = GalleryFormat::of(path)?;
     if !overwrite && path.exists() {
@@ -91,11 +92,11 @@ pub fn write_gallery<E: From<ExchangeError>>(
     }
     let draft = Draft::create(path)?;
     match format {
-        GalleryFormat::JsonLines => lines::write(&draft, each)?,
+        GalleryFormat::JsonLines => lines::write(&draft, with_people, each)?,
         #[cfg(feature = "npz")]
-        GalleryFormat::Npz => npz::write(&draft, rows, dimension, each)?,
+        GalleryFormat::Npz => npz::write(&draft, (rows, dimension), with_people, each)?,
         #[cfg(feature = "parquet")]
-        GalleryFormat::Parquet => table::write(&draft, dimension, each)?,
+        GalleryFormat::Parquet => table::write(&draft, dimension, with_people, each)?,
     }
     #[cfg(not(feature = "npz"))]
     let _ = rows;

@@ -1,6 +1,7 @@
-//! NumPy's `.npz`: the arrays `embeddings`, `classes`, `times` and `qualities`, as `numpy.load`
-//! reads them.
+//! NumPy's `.npz`: the arrays `embeddings`, `classes`, `times` and `qualities`, and those of what is
+//! known of people, as `numpy.load` reads them.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
@@ -9,44 +10,128 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::{Draft, ExchangeError, Visit};
 use crate::exchange::Record;
+use crate::exchange::source::NOT_A_TIME;
+use crate::types::{ClassThreshold, Record as PersonRecord};
 
 pub(in crate::exchange) type Archive<'a> = ZipWriter<BufWriter<&'a File>>;
 
+/// Writes what an array has of a template.
+type Part<'a> = &'a dyn Fn(&mut Archive<'_>, &Record<'_>) -> io::Result<()>;
+
 pub(super) fn write<E: From<ExchangeError>>(
     draft: &Draft,
-    rows: u64,
-    dimension: usize,
-    mut each: impl FnMut(Visit<'_>) -> Result<(), E>,
+    (rows, dimension): (u64, usize),
+    with_people: bool,
+    mut each: impl FnMut(bool, Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let failed = |error: io::Error| E::from(draft.error(error));
+    let widths = match with_people {
+        true => Widths::of(&mut each)?,
+        false => Widths::default(),
+    };
     let mut archive = begin_archive(draft.file());
-    let mut array =
-        |name: &str,
-         descr: &str,
-         shape: String,
-         part: fn(&mut Archive<'_>, &Record<'_>) -> io::Result<()>| {
-            begin_array(&mut archive, name, descr, &shape).map_err(failed)?;
-            each(&mut |record| part(&mut archive, record).map_err(|error| draft.error(error)))
-        };
     let list = format!("({rows},)");
-    array(
-        "embeddings",
-        "<f4",
-        format!("({rows}, {dimension})"),
-        |to, record| to.write_all(bytemuck::cast_slice(record.values)),
-    )?;
-    array("classes", "<i8", list.clone(), |to, record| {
+    let mut array = |name: &str, descr: &str, is_of_person: bool, part: Part<'_>| {
+        let shape = match name {
+            "embeddings" => format!("({rows}, {dimension})"),
+            _ => list.clone(),
+        };
+        begin_array(&mut archive, name, descr, &shape).map_err(failed)?;
+        each(is_of_person, &mut |record| {
+            part(&mut archive, record).map_err(|error| draft.error(error))
+        })
+    };
+    array("embeddings", "<f4", false, &|to, record| {
+        to.write_all(bytemuck::cast_slice(record.values))
+    })?;
+    array("classes", "<i8", false, &|to, record| {
         to.write_all(&record.class.0.to_le_bytes())
     })?;
-    array("times", "<i8", list.clone(), |to, record| {
+    array("times", "<i8", false, &|to, record| {
         let time = record.enrolled.map_or(0, |time| time.unix_milliseconds);
         to.write_all(&time.to_le_bytes())
     })?;
-    array("qualities", "<f4", list, |to, record| {
+    array("qualities", "<f4", false, &|to, record| {
         to.write_all(&record.quality.to_le_bytes())
     })?;
+    for ((name, text), width) in TEXTS.into_iter().zip(widths.letters) {
+        if width > 0 {
+            array(name, &format!("<U{width}"), true, &|to, record| {
+                let text = record.person.as_deref().and_then(text).unwrap_or_default();
+                write_text(to, &text, width)
+            })?;
+        }
+    }
+    if widths.has_expiry {
+        array("expires", "<i8", true, &|to, record| {
+            let time = record.person.as_deref().and_then(|person| person.expires);
+            let time = time.map_or(NOT_A_TIME, |time| time.unix_milliseconds);
+            to.write_all(&time.to_le_bytes())
+        })?;
+    }
+    if widths.has_threshold {
+        array("thresholds", "<f8", true, &|to, record| {
+            let threshold = record.person.as_deref().and_then(|person| person.threshold);
+            let threshold = threshold.map_or(f64::NAN, ClassThreshold::get);
+            to.write_all(&threshold.to_le_bytes())
+        })?;
+    }
     let mut file = archive.finish().map_err(|error| failed(error.into()))?;
     file.flush().map_err(failed)
+}
+
+/// A text of a record, where it is known.
+type Text = fn(&PersonRecord) -> Option<Cow<'_, str>>;
+
+/// The arrays of texts.
+const TEXTS: [(&str, Text); 4] = [
+    ("names", |person| {
+        Some(Cow::Borrowed(person.name.as_ref()?.as_str()))
+    }),
+    ("external_ids", |person| {
+        Some(Cow::Borrowed(person.external_id.as_ref()?.as_str()))
+    }),
+    ("labels", |person| Some(Cow::Owned(person.labels.to_text()))),
+    ("notes", |person| {
+        Some(Cow::Borrowed(person.note.as_ref()?.as_str()))
+    }),
+];
+
+/// Which arrays of people there are, and how wide their texts.
+#[derive(Default)]
+struct Widths {
+    /// The letters of the longest text of each of [`TEXTS`].
+    letters: [usize; 4],
+    has_expiry: bool,
+    has_threshold: bool,
+}
+
+impl Widths {
+    fn of<E: From<ExchangeError>>(
+        each: &mut impl FnMut(bool, Visit<'_>) -> Result<(), E>,
+    ) -> Result<Widths, E> {
+        let mut widths = Widths::default();
+        each(true, &mut |record| {
+            let Some(person) = record.person.as_deref() else {
+                return Ok(());
+            };
+            for ((_, text), width) in TEXTS.into_iter().zip(&mut widths.letters) {
+                let letters = text(person).map_or(0, |text| text.chars().count());
+                *width = letters.max(*width);
+            }
+            widths.has_expiry |= person.expires.is_some();
+            widths.has_threshold |= person.threshold.is_some();
+            Ok(())
+        })?;
+        Ok(widths)
+    }
+}
+
+/// Writes a text of NumPy's: four bytes a letter, and zeros behind it.
+fn write_text(to: &mut Archive<'_>, text: &str, width: usize) -> io::Result<()> {
+    let letters = text.chars().map(u32::from).chain(std::iter::repeat(0));
+    let bytes = letters.take(width).flat_map(u32::to_le_bytes);
+    to.write_all(&bytes.collect::<Vec<u8>>())
 }
 
 /// Begins an archive of arrays.

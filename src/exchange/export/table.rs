@@ -1,11 +1,11 @@
 //! Parquet tables: of a gallery, with the columns `class`, `embedding` (a list of FLOAT), `time` and
-//! `quality`, and of faces, with the names of their pictures.
+//! `quality`, and what is known of people; and of faces, with the names of their pictures.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -15,6 +15,7 @@ use super::face_row::FaceRow;
 use super::{Draft, ExchangeError, Visit};
 use crate::exchange::Record;
 use crate::exchange::table::io_error;
+use crate::types::{ClassThreshold, ExternalId, NoteText, PersonName, Record as PersonRecord};
 
 /// Values of a group of rows: the most that is held in memory.
 const VALUES_PER_GROUP: usize = 1 << 22;
@@ -24,13 +25,17 @@ const ROWS_PER_GROUP: usize = 1 << 16;
 pub(super) fn write<E: From<ExchangeError>>(
     draft: &Draft,
     dimension: usize,
-    mut each: impl FnMut(Visit<'_>) -> Result<(), E>,
+    with_people: bool,
+    mut each: impl FnMut(bool, Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let failed = |error| draft.error(io_error(error));
     let rows = (VALUES_PER_GROUP / dimension).clamp(1, ROWS_PER_GROUP);
-    let mut writer = open(draft.file()).map_err(failed)?;
-    let mut group = GroupColumns::default();
-    each(&mut |record| {
+    let mut writer = open(draft.file(), with_people).map_err(failed)?;
+    let mut group = GroupColumns {
+        people: with_people.then(PeopleColumns::default),
+        ..GroupColumns::default()
+    };
+    each(with_people, &mut |record| {
         group.push(record);
         if group.classes.len() == rows {
             group.write(&mut writer).map_err(failed)?;
@@ -84,8 +89,8 @@ fn write_face_group(
     Ok(())
 }
 
-fn open(file: &File) -> Result<SerializedFileWriter<&File>, ParquetError> {
-    open_with(file, schema()?)
+fn open(file: &File, with_people: bool) -> Result<SerializedFileWriter<&File>, ParquetError> {
+    open_with(file, schema(with_people)?)
 }
 
 fn open_with(file: &File, schema: TypePtr) -> Result<SerializedFileWriter<&File>, ParquetError> {
@@ -129,14 +134,23 @@ fn embedding() -> Result<TypePtr, ParquetError> {
     Ok(Arc::new(embedding))
 }
 
-fn schema() -> Result<TypePtr, ParquetError> {
+fn schema(with_people: bool) -> Result<TypePtr, ParquetError> {
     let moment = LogicalType::timestamp(true, TimeUnit::MILLIS);
-    let fields = vec![
+    let optional = Repetition::OPTIONAL;
+    let mut fields = vec![
         plain("class", Physical::INT64, Repetition::REQUIRED, None)?,
         embedding()?,
-        plain("time", Physical::INT64, Repetition::OPTIONAL, Some(moment))?,
-        plain("quality", Physical::FLOAT, Repetition::OPTIONAL, None)?,
+        plain("time", Physical::INT64, optional, Some(moment.clone()))?,
+        plain("quality", Physical::FLOAT, optional, None)?,
     ];
+    if with_people {
+        for name in ["name", "external_id", "labels", "note"] {
+            let logical = Some(LogicalType::String);
+            fields.push(plain(name, Physical::BYTE_ARRAY, optional, logical)?);
+        }
+        fields.push(plain("expires", Physical::INT64, optional, Some(moment))?);
+        fields.push(plain("threshold", Physical::DOUBLE, optional, None)?);
+    }
     let schema = Type::group_type_builder("schema").with_fields(fields);
     Ok(Arc::new(schema.build()?))
 }
@@ -168,6 +182,65 @@ struct GroupColumns {
     timed: Vec<i16>,
     qualities: Vec<f32>,
     rated: Vec<i16>,
+    people: Option<PeopleColumns>,
+}
+
+/// Values of an optional column, and where they are.
+#[derive(Default)]
+struct Optional<T> {
+    values: Vec<T>,
+    there: Vec<i16>,
+}
+
+impl<T> Optional<T> {
+    fn push(&mut self, value: Option<T>) {
+        self.there.push(i16::from(value.is_some()));
+        self.values.extend(value);
+    }
+}
+
+/// What is known of people, column by column.
+#[derive(Default)]
+struct PeopleColumns {
+    /// Name, external id, labels and note.
+    texts: [Optional<ByteArray>; 4],
+    expires: Optional<i64>,
+    thresholds: Optional<f64>,
+}
+
+impl PeopleColumns {
+    fn push(&mut self, person: Option<&PersonRecord>) {
+        let bytes = |text: &str| ByteArray::from(text.as_bytes().to_vec());
+        let labels = person.map(|person| person.labels.to_text());
+        let given = [
+            person
+                .and_then(|it| it.name.as_ref())
+                .map(PersonName::as_str),
+            person
+                .and_then(|it| it.external_id.as_ref())
+                .map(ExternalId::as_str),
+            labels.as_deref().filter(|labels| !labels.is_empty()),
+            person.and_then(|it| it.note.as_ref()).map(NoteText::as_str),
+        ];
+        for (column, text) in self.texts.iter_mut().zip(given) {
+            column.push(text.map(bytes));
+        }
+        let expires = person.and_then(|person| person.expires);
+        self.expires
+            .push(expires.map(|time| time.unix_milliseconds));
+        let threshold = person.and_then(|person| person.threshold);
+        self.thresholds.push(threshold.map(ClassThreshold::get));
+    }
+
+    fn write(&self, group: &mut SerializedRowGroupWriter<'_, &File>) -> Result<(), ParquetError> {
+        for texts in &self.texts {
+            column::<ByteArrayType>(group, &texts.values, Some(&texts.there), None)?;
+        }
+        let Optional { values, there } = &self.expires;
+        column::<Int64Type>(group, values, Some(there), None)?;
+        let Optional { values, there } = &self.thresholds;
+        column::<DoubleType>(group, values, Some(there), None)
+    }
 }
 
 impl GroupColumns {
@@ -182,6 +255,9 @@ impl GroupColumns {
         let quality = Some(record.quality).filter(|quality| !quality.is_nan());
         self.qualities.extend(quality);
         self.rated.push(i16::from(quality.is_some()));
+        if let Some(people) = &mut self.people {
+            people.push(record.person.as_deref());
+        }
     }
 
     /// Writes the rows as a group, and forgets them.
@@ -193,8 +269,14 @@ impl GroupColumns {
         column::<FloatType>(&mut group, &self.values, Some(&there), continued)?;
         column::<Int64Type>(&mut group, &self.times, Some(&self.timed), None)?;
         column::<FloatType>(&mut group, &self.qualities, Some(&self.rated), None)?;
+        if let Some(people) = &self.people {
+            people.write(&mut group)?;
+        }
         group.close()?;
-        *self = GroupColumns::default();
+        *self = GroupColumns {
+            people: self.people.is_some().then(PeopleColumns::default),
+            ..GroupColumns::default()
+        };
         Ok(())
     }
 }

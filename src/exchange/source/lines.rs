@@ -1,6 +1,8 @@
-//! JSON lines: `{"class": 7, "embedding": [0.1, -0.2], "time": 1700000000000, "quality": 0.9}`.
+//! JSON lines: `{"class": 7, "embedding": [0.1, -0.2], "time": 1700000000000, "quality": 0.9}`, and
+//! what is known of the person.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek};
@@ -15,10 +17,12 @@ use serde_json::error::Category;
 use super::utf16::Utf16;
 use super::{
     ExchangeError, ITEMS_PER_PIECE, ItemId, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
-    SourceOptions, class_of_text, file_facts, items_per_commit,
+    SourceOptions, Told, class_of_text, file_facts, items_per_commit,
 };
 use crate::exchange::npy::{self, whole_number};
-use crate::types::{ClassId, Embedding, Timestamp};
+use crate::types::{
+    ClassId, Embedding, Label, Labels, Record as PersonRecord, RecordError, Timestamp,
+};
 
 /// The longest line that is read. The largest embedding takes a fifth of it in full digits.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -333,11 +337,14 @@ impl Piece for LinePiece {
         parse(&self.bytes[line], &self.options).ok()?.id
     }
 
+    fn located(&self, at: usize, refused: Refused) -> Refused {
+        refused.at_line(self.first_line + at as u64 + 1)
+    }
+
     fn read<'a>(&'a self, at: usize, scratch: &'a mut Vec<f32>) -> Result<Record<'a>, Refused> {
-        let line = self.first_line + at as u64 + 1;
         let record = self.parse(at, scratch);
         let record = record.and_then(|record| record.check(self.dimension));
-        record.map_err(|refused| refused.at_line(line))
+        record.map_err(|refused| self.located(at, refused))
     }
 }
 
@@ -350,12 +357,14 @@ impl LinePiece {
         };
         let item = parse(&self.bytes[line.clone()], &self.options).map_err(Refused::new)?;
         let class = item.class.map_err(Refused::new)?;
+        let person = item.person.record()?;
         *scratch = item.embedding;
         Ok(Record {
             class,
             values: scratch,
             enrolled: item.time,
             quality: item.quality.unwrap_or(f32::NAN),
+            person,
         })
     }
 }
@@ -367,6 +376,74 @@ struct Item {
     time: Option<Timestamp>,
     quality: Option<f32>,
     id: Option<ItemId>,
+    person: OfPerson,
+}
+
+/// The members that say something of a person.
+#[derive(Default)]
+struct OfPerson {
+    name: Option<Option<String>>,
+    external_id: Option<Option<Scalar>>,
+    labels: Option<Option<GivenLabels>>,
+    note: Option<Option<String>>,
+    expires: Option<Time>,
+    threshold: Option<Option<f64>>,
+}
+
+/// Labels, as an object or as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum GivenLabels {
+    Text(String),
+    Object(BTreeMap<String, String>),
+}
+
+impl OfPerson {
+    /// Reads the value of a member if it is of a person; says whether it was.
+    fn take<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "name" => once(&mut self.name, name, map.next_value()?)?,
+            "external_id" => once(&mut self.external_id, name, map.next_value()?)?,
+            "labels" => once(&mut self.labels, name, map.next_value()?)?,
+            "note" => once(&mut self.note, name, map.next_value()?)?,
+            "expires" => once(&mut self.expires, name, map.next_value()?)?,
+            "threshold" => once(&mut self.threshold, name, map.next_value()?)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn record(self) -> Result<Option<Box<PersonRecord>>, Refused> {
+        let external_id = self.external_id.flatten().and_then(Scalar::id);
+        let external_id = external_id.map(|id| id.to_string());
+        let (name, note) = (self.name.flatten(), self.note.flatten());
+        let mut told = Told {
+            name: name.as_deref(),
+            external_id: external_id.as_deref(),
+            note: note.as_deref(),
+            expires: self.expires.and_then(|Time(time)| time),
+            threshold: self.threshold.flatten(),
+            ..Told::default()
+        };
+        match self.labels.flatten() {
+            None => told.record(),
+            Some(GivenLabels::Text(text)) => {
+                told.labels = Some(&text);
+                told.record()
+            }
+            Some(GivenLabels::Object(labels)) => {
+                let labels = labels.iter().map(|(key, value)| Label::new(key, value));
+                let labels = labels.collect::<Result<Vec<Label>, RecordError>>();
+                let labels = labels.and_then(|labels| labels.into_iter().collect());
+                let labels: Labels = labels.map_err(|error| Refused::new(error.to_string()))?;
+                let mut record = told.record()?;
+                if !labels.is_empty() {
+                    record.get_or_insert_default().labels = labels;
+                }
+                Ok(record)
+            }
+        }
+    }
 }
 
 /// Reads an item whose members are called so. Members of other names are passed over.
@@ -391,6 +468,7 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
         let names = self.0.names();
         let (mut class, mut embedding, mut id) = (None, None, None);
         let (mut time, mut quality) = (None, None);
+        let mut person = OfPerson::default();
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             let name = &*name;
             if name == names.class {
@@ -405,7 +483,7 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
                 once(&mut time, name, map.next_value::<Time>()?)?;
             } else if name == "quality" {
                 once(&mut quality, name, map.next_value::<Option<f32>>()?)?;
-            } else {
+            } else if !self.0.is_of_person(name) || !person.take(name, &mut map)? {
                 map.next_value::<IgnoredAny>()?;
             }
         }
@@ -425,6 +503,7 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
             time: time.and_then(|Time(time)| time),
             quality: quality.flatten(),
             id,
+            person,
         })
     }
 }
@@ -510,7 +589,7 @@ fn parse(line: &[u8], options: &SourceOptions) -> Result<Item, String> {
             Category::Data if shown.starts_with("missing field") => shown.to_owned(),
             Category::Data if shown.starts_with("duplicate field") => shown.to_owned(),
             Category::Data => format!(
-                "what ends in column {column} is not of the kind that it must be (`time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", an embedding is a list of numbers, `quality` is a number)"
+                "what ends in column {column} is not of the kind that it must be (`time` is whole milliseconds since 1970 or text as in \"2026-11-24T22:04:03Z\", an embedding is a list of numbers, `quality` and `threshold` are numbers, `name`, `external_id` and `note` are texts, `labels` are an object of texts or text as in \"site:berlin;team:a\")"
             ),
             Category::Eof if line.is_empty() => "the line is empty".to_owned(),
             Category::Eof => "the line ends too early".to_owned(),

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "npz")]
-use super::ItemId;
 use super::{
     ExchangeError, Job, Length, NO_CLASS, Piece, Record, Refused, Source, file_facts,
     items_per_commit, items_per_piece,
 };
 #[cfg(feature = "npz")]
+use super::{ItemId, Told};
+#[cfg(feature = "npz")]
 use crate::exchange::npy::Ids;
 use crate::exchange::npy::{self, List, Matrix};
+#[cfg(feature = "npz")]
+use crate::types::Record as PersonRecord;
 use crate::types::{ClassId, Timestamp};
 
 /// The arrays of a gallery.
@@ -23,6 +25,109 @@ pub(super) struct Arrays {
     /// What the items are called.
     #[cfg(feature = "npz")]
     pub(super) ids: Option<Ids>,
+    /// What is said of people.
+    #[cfg(feature = "npz")]
+    pub(super) people: PeopleArrays,
+}
+
+/// The arrays of what is known of people, each as long as the matrix.
+#[cfg(feature = "npz")]
+#[derive(Default)]
+pub(super) struct PeopleArrays {
+    pub(super) names: Option<Ids>,
+    pub(super) external_ids: Option<Ids>,
+    pub(super) labels: Option<Ids>,
+    pub(super) notes: Option<Ids>,
+    /// Milliseconds since 1970; the lowest number there is stands for none.
+    pub(super) expires: Option<List>,
+    /// NaN stands for none.
+    pub(super) thresholds: Option<List>,
+    /// What of it is not read.
+    pub(super) note: Option<String>,
+}
+
+/// The moment that stands for none, as NumPy has it.
+#[cfg(feature = "npz")]
+pub(in crate::exchange) const NOT_A_TIME: i64 = i64::MIN;
+
+#[cfg(feature = "npz")]
+impl PeopleArrays {
+    fn texts(&mut self) -> impl Iterator<Item = &mut Ids> {
+        let texts = [&mut self.names, &mut self.external_ids];
+        let others = [&mut self.labels, &mut self.notes];
+        texts.into_iter().chain(others).flatten()
+    }
+
+    fn skip(&mut self, rows: u64) -> Result<(), ExchangeError> {
+        self.texts().try_for_each(|texts| texts.skip(rows))?;
+        let numbers = [&mut self.expires, &mut self.thresholds].into_iter();
+        numbers.flatten().try_for_each(|list| list.skip(rows))
+    }
+
+    fn finish(&mut self) -> Result<(), ExchangeError> {
+        self.texts().try_for_each(Ids::finish)?;
+        let numbers = [&mut self.expires, &mut self.thresholds].into_iter();
+        numbers.flatten().try_for_each(List::finish)
+    }
+
+    fn read(&mut self, rows: usize) -> Result<PeopleColumns, ExchangeError> {
+        let texts = |ids: &mut Option<Ids>| ids.as_mut().map(|ids| ids.read(rows)).transpose();
+        let (expires, thresholds) = (self.expires.as_mut(), self.thresholds.as_mut());
+        Ok(PeopleColumns {
+            names: texts(&mut self.names)?,
+            external_ids: texts(&mut self.external_ids)?,
+            labels: texts(&mut self.labels)?,
+            notes: texts(&mut self.notes)?,
+            expires: expires.map(|list| list.read_integers(rows)).transpose()?,
+            thresholds: thresholds.map(|list| list.read_doubles(rows)).transpose()?,
+        })
+    }
+}
+
+/// Some rows of those arrays.
+#[cfg(feature = "npz")]
+#[derive(Default)]
+struct PeopleColumns {
+    names: Option<Vec<Id>>,
+    external_ids: Option<Vec<Id>>,
+    labels: Option<Vec<Id>>,
+    notes: Option<Vec<Id>>,
+    expires: Option<Vec<Option<i64>>>,
+    thresholds: Option<Vec<f64>>,
+}
+
+/// A number, or a text where it is none.
+#[cfg(feature = "npz")]
+type Id = Result<i64, String>;
+
+#[cfg(feature = "npz")]
+impl PeopleColumns {
+    fn record(&self, at: usize) -> Result<Option<Box<PersonRecord>>, Refused> {
+        let text = |texts: &Option<Vec<Id>>| {
+            let text = texts.as_ref().map(|texts| &texts[at]);
+            text.map(|text| {
+                text.clone()
+                    .map_or_else(|text| text, |number| number.to_string())
+            })
+        };
+        let (name, external_id) = (text(&self.names), text(&self.external_ids));
+        let (labels, note) = (text(&self.labels), text(&self.notes));
+        let expires = self.expires.as_ref().map(|list| {
+            let no_time = || Refused::new("`expires` is no whole number of 64 bits");
+            list[at].ok_or_else(no_time)
+        });
+        let expires = expires.transpose()?.filter(|time| *time != NOT_A_TIME);
+        let threshold = self.thresholds.as_ref().map(|list| list[at]);
+        let told = Told {
+            name: name.as_deref(),
+            external_id: external_id.as_deref(),
+            labels: labels.as_deref(),
+            note: note.as_deref(),
+            expires: expires.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
+            threshold: threshold.filter(|threshold| !threshold.is_nan()),
+        };
+        told.record()
+    }
 }
 
 /// Opens an `.npy` file of embeddings, and those of their classes and times.
@@ -49,6 +154,8 @@ pub(super) fn open_npy(
         qualities: None,
         #[cfg(feature = "npz")]
         ids: None,
+        #[cfg(feature = "npz")]
+        people: PeopleArrays::default(),
     };
     let rows = arrays.embeddings.rows;
     for (path, list, what) in [
@@ -133,6 +240,8 @@ impl Source for MatrixSource {
         let lists = [classes, times, qualities].into_iter().flatten();
         let notes = lists.map(List::note);
         let notes = [embeddings.note()].into_iter().chain(notes);
+        #[cfg(feature = "npz")]
+        let notes = notes.chain([self.arrays.people.note.as_deref()]);
         notes.flatten().map(str::to_owned).collect()
     }
 
@@ -156,6 +265,8 @@ impl Source for MatrixSource {
         if let Some(ids) = &mut self.arrays.ids {
             ids.skip(items)?;
         }
+        #[cfg(feature = "npz")]
+        self.arrays.people.skip(items)?;
         self.lists().try_for_each(|list| list.skip(items))
     }
 
@@ -163,6 +274,8 @@ impl Source for MatrixSource {
         let rows = (items_per_piece(self.dimension()) as u64).min(self.rows - self.next_row);
         if rows == 0 {
             self.arrays.embeddings.finish()?;
+            #[cfg(feature = "npz")]
+            self.arrays.people.finish()?;
             self.lists().try_for_each(List::finish)?;
             return Ok(None);
         }
@@ -184,6 +297,8 @@ impl Source for MatrixSource {
             ids: (arrays.ids.as_mut())
                 .map(|ids| ids.read(count))
                 .transpose()?,
+            #[cfg(feature = "npz")]
+            people: arrays.people.read(count)?,
         };
         self.next_row += rows;
         Ok(Some(Box::new(piece)))
@@ -200,7 +315,9 @@ struct MatrixPiece {
     qualities: Option<Vec<f32>>,
     /// Numbers, or texts where they are none.
     #[cfg(feature = "npz")]
-    ids: Option<Vec<Result<i64, String>>>,
+    ids: Option<Vec<Id>>,
+    #[cfg(feature = "npz")]
+    people: PeopleColumns,
 }
 
 impl Piece for MatrixPiece {
@@ -224,11 +341,16 @@ impl Piece for MatrixPiece {
             list[at].ok_or_else(no_time)
         });
         let time = time.transpose()?;
+        #[cfg(feature = "npz")]
+        let person = self.people.record(at)?;
+        #[cfg(not(feature = "npz"))]
+        let person = None;
         let record = Record {
             class: ClassId(class),
             values: &self.values[at * self.dimension..][..self.dimension],
             enrolled: time.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
             quality: self.qualities.as_ref().map_or(f32::NAN, |list| list[at]),
+            person,
         };
         record.check(self.dimension)
     }

@@ -10,8 +10,11 @@ mod matrix;
 mod npz;
 #[cfg(feature = "parquet")]
 mod pages;
+mod person;
 #[cfg(feature = "parquet")]
 mod table;
+#[cfg(feature = "parquet")]
+mod told_columns;
 mod utf16;
 
 use std::fmt;
@@ -22,9 +25,14 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 pub use self::lines::{Line, LineReader};
+#[cfg(feature = "npz")]
+pub(super) use self::matrix::NOT_A_TIME;
+pub use self::person::Told;
 use super::npy::whole_number;
 use super::{ExchangeError, Job, ReportBegun};
-use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding, Timestamp};
+use crate::types::{
+    ClassId, DIMENSION_MAX, DIMENSION_MIN, Embedding, Record as PersonRecord, Timestamp,
+};
 
 /// Values that are read together: the most that a piece of a file holds.
 const VALUES_PER_PIECE: usize = 1 << 20;
@@ -102,6 +110,11 @@ pub trait Piece: Send + Sync {
         None
     }
 
+    /// An item that is refused, where it can be found if its number does not say that.
+    fn located(&self, _at: usize, refused: Refused) -> Refused {
+        refused
+    }
+
     /// What an item holds, from 0; `scratch` is memory that may be used for it.
     ///
     /// # Errors
@@ -147,6 +160,8 @@ pub struct SourceOptions {
     pub id_name: Option<String>,
     /// Whether the items are asked about and not imported. Then they need no class.
     pub are_probes: bool,
+    /// Whether what a file says of people is passed over.
+    pub templates_only: bool,
 }
 
 impl SourceOptions {
@@ -157,6 +172,16 @@ impl SourceOptions {
             embedding: self.embedding_name.as_deref().unwrap_or("embedding"),
             id: self.id_name.as_deref().unwrap_or("id"),
         }
+    }
+
+    /// Whether a column or member says something of a person: it is not said to be something else.
+    fn is_of_person(&self, name: &str) -> bool {
+        let others = [&self.class_name, &self.embedding_name];
+        !self.are_probes
+            && !self.templates_only
+            && others
+                .into_iter()
+                .all(|other| other.as_deref() != Some(name))
     }
 }
 
@@ -194,7 +219,7 @@ fn no_column<'a>(
 /// An item that can be imported.
 ///
 /// `Debug` shows no value: embeddings are secrets.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Record<'a> {
     /// Whom it shows.
     pub class: ClassId,
@@ -204,6 +229,8 @@ pub struct Record<'a> {
     pub enrolled: Option<Timestamp>,
     /// The quality of its sample from 0 to 1, or NaN where it is not known.
     pub quality: f32,
+    /// What is said of the person, if anything is. Of the classes that it is not, nothing.
+    pub person: Option<Box<PersonRecord>>,
 }
 
 /// An item that cannot be imported. As JSON, a line of the report.
@@ -274,6 +301,7 @@ impl fmt::Debug for Record<'_> {
             values,
             enrolled,
             quality,
+            person: _,
         } = self;
         let values = values.len();
         write!(

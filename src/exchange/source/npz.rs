@@ -16,7 +16,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::matrix::{Arrays, MatrixSource};
+use super::matrix::{Arrays, MatrixSource, PeopleArrays};
 use super::{ExchangeError, Source, SourceOptions, file_facts, no_column};
 use crate::exchange::npy::{Forward, Ids, List, Matrix, Seekable};
 
@@ -25,7 +25,7 @@ const FORMAT: &str = ".npz";
 const BYTES_KEPT_MAX: u64 = 1 << 32;
 
 /// Opens an archive with the arrays `embeddings` and `classes`, and `times` and `qualities` if they
-/// are there; of probes, with `ids` instead of classes.
+/// are there, and what is said of people; of probes, with `ids` instead of classes.
 pub(super) fn open_npz(
     path: &Path,
     options: &SourceOptions,
@@ -85,15 +85,75 @@ pub(super) fn open_npz(
             list("qualities", List::singles)?,
         )
     };
+    let mut member = |name: &str| match options.is_of_person(name) {
+        true => open_member(path, &mut archive, name),
+        false => Ok(None),
+    };
+    let people = people_arrays(path, rows, &mut member)?;
     let arrays = Arrays {
         embeddings,
         classes,
         times,
         qualities,
         ids,
+        people,
     };
     let files = vec![("file".to_owned(), file_facts(path)?)];
     Ok(MatrixSource::boxed(path, files, arrays))
+}
+
+/// The arrays of what is known of people, if they are there.
+fn people_arrays(
+    path: &Path,
+    rows: usize,
+    member: &mut dyn FnMut(&str) -> Result<Option<Opened>, ExchangeError>,
+) -> Result<PeopleArrays, ExchangeError> {
+    let label = |name: &str| path.join(format!("{name}.npy"));
+    let mut texts = |name: &str| {
+        let Some((reader, bytes)) = member(name)? else {
+            return Ok(None);
+        };
+        let ids = Ids::new(&label(name), reader, bytes)?;
+        same_rows(&label(name), rows, ids.rows())?;
+        Ok::<_, ExchangeError>(Some(ids))
+    };
+    let no_numbers = |name: &str, ids: Option<Ids>| match ids {
+        Some(Ids::Numbers(_)) => Err(ExchangeError::Contents {
+            path: label(name),
+            expected: "a list of texts; --templates-only passes over what a file says of people"
+                .to_owned(),
+            found: "numbers".to_owned(),
+        }),
+        ids => Ok(ids),
+    };
+    let (names, notes) = (texts("names")?, texts("notes")?);
+    let external_ids = texts("external_ids")?;
+    let (labels, note) = match texts("labels")? {
+        // Many files have the classes of a training there.
+        Some(Ids::Numbers(_)) => {
+            let array = label("labels");
+            let said = "holds numbers, and no labels of people such as `site:berlin`: passed over";
+            (None, Some(format!("`{}` {said}", array.display())))
+        }
+        labels => (labels, None),
+    };
+    let mut list = |name: &str, open: OpenList| {
+        let list = member(name)?.map(|(reader, bytes)| open(&label(name), reader, bytes));
+        let list = list.transpose()?;
+        if let Some(list) = &list {
+            same_rows(&label(name), rows, list.rows)?;
+        }
+        Ok::<_, ExchangeError>(list)
+    };
+    Ok(PeopleArrays {
+        names: no_numbers("names", names)?,
+        external_ids,
+        labels,
+        notes: no_numbers("notes", notes)?,
+        expires: list("expires", List::integers)?,
+        thresholds: list("thresholds", List::doubles)?,
+        note,
+    })
 }
 
 type OpenList = fn(&Path, Box<dyn Forward>, u64) -> Result<List, ExchangeError>;
@@ -104,7 +164,7 @@ fn same_rows(path: &Path, rows: usize, found: usize) -> Result<(), ExchangeError
     }
     Err(ExchangeError::Contents {
         path: path.to_owned(),
-        expected: format!("one number for each of {rows} rows"),
+        expected: format!("one entry for each of {rows} rows"),
         found: format!("{found} of them"),
     })
 }
@@ -333,6 +393,97 @@ mod tests {
         Ok(classes)
     }
 
+    /// Texts as NumPy keeps them.
+    fn texts(name: &'static str, texts: &[&str]) -> Array {
+        let width = texts
+            .iter()
+            .map(|text| text.chars().count())
+            .max()
+            .unwrap_or(1);
+        let mut values = Vec::new();
+        for text in texts {
+            let letters = text.chars().map(u32::from).chain(std::iter::repeat(0));
+            values.extend(letters.take(width).flat_map(u32::to_le_bytes));
+        }
+        array(
+            name,
+            &format!("<U{width}"),
+            &format!("({},)", texts.len()),
+            &values,
+        )
+    }
+
+    fn numbers(name: &'static str, numbers: &[i64]) -> Array {
+        let shape = format!("({},)", numbers.len());
+        array(name, "<i8", &shape, bytemuck::cast_slice(numbers))
+    }
+
+    /// Who the rows are, or why they are refused, and what is said of the file.
+    fn who(arrays: &[Array]) -> Result<(Vec<String>, Vec<String>), ExchangeError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.npz");
+        fs::write(&path, archive(arrays)).unwrap();
+        let mut source = open_npz(&path, &SourceOptions::default())?;
+        let (mut said, mut scratch) = (Vec::new(), Vec::new());
+        while let Some(piece) = source.next_piece()? {
+            for at in 0..piece.items() {
+                said.push(
+                    match piece.read(at, &mut scratch).map(|record| record.person) {
+                        Err(refused) => format!("refused: {}", refused.reason),
+                        Ok(None) => "nobody".to_owned(),
+                        Ok(Some(person)) => {
+                            let name = person.name.as_ref().map_or("", |name| name.as_str());
+                            let id = person.external_id.as_ref().map_or("", |id| id.as_str());
+                            format!("{name}/{id}/{}", person.labels.to_text())
+                        }
+                    },
+                );
+            }
+        }
+        Ok((said, source.notes()))
+    }
+
+    #[test]
+    fn people_are_read_beside_their_templates() {
+        let mut arrays = gallery(4);
+        let long = "x".repeat(10_000);
+        arrays.push(texts("names.npy", &["Zoë 山田", "", "  ", &long]));
+        arrays.push(numbers("external_ids.npy", &[17, -1, 3, 4]));
+        arrays.push(texts("labels.npy", &["site:berlin;team:a", "", "site", ""]));
+        let (said, notes) = who(&arrays).unwrap();
+        assert_eq!(said[..2], ["Zoë 山田/17/site:berlin;team:a", "/-1/"]);
+        assert!(said[2].contains("no colon"), "{said:?}");
+        assert!(said[3].contains("10000 characters"), "{said:?}");
+        assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn arrays_of_people_of_another_length_or_kind_are_refused_by_name() {
+        for (wrong, named) in [
+            (texts("names.npy", &["a", "b", "c"]), "names.npy"),
+            (texts("labels.npy", &["a:b"; 5]), "labels.npy"),
+            (numbers("names.npy", &[1; 4]), "names.npy"),
+            (numbers("notes.npy", &[1; 4]), "notes.npy"),
+            (numbers("external_ids.npy", &[1; 3]), "external_ids.npy"),
+            (texts("expires.npy", &["2030"; 4]), "expires.npy"),
+            (array("names.npy", "|O", "(4,)", &[0; 32]), "names.npy"),
+        ] {
+            let mut arrays = gallery(4);
+            arrays.push(wrong);
+            let error = who(&arrays).unwrap_err().to_string();
+            assert!(error.contains(named), "{named}: {error}");
+        }
+    }
+
+    #[test]
+    fn labels_of_a_training_are_none_of_people() {
+        let mut arrays = gallery(4);
+        arrays.push(numbers("labels.npy", &[0, 1, 1, 0]));
+        let (said, notes) = who(&arrays).unwrap();
+        assert_eq!(said, ["nobody"; 4]);
+        assert!(notes[0].contains("labels.npy") && notes[0].contains("passed over"));
+    }
+
     #[test]
     fn arrays_are_read_side_by_side_from_any_row() {
         for deflated in [false, true] {
@@ -366,7 +517,7 @@ mod tests {
                 (|arrays| drop(arrays.remove(0))) as fn(&mut Vec<Array>),
             ),
             ("no array `classes`", |arrays| drop(arrays.pop())),
-            ("one number for each of 5 rows", |arrays| {
+            ("one entry for each of 5 rows", |arrays| {
                 arrays.push(array("times.npy", "<i8", "(4,)", &[0; 32]));
             }),
             ("texts (`<U2`)", |arrays| {

@@ -1,7 +1,7 @@
-//! Parquet tables with the columns `class`, `embedding`, and `time` and `quality` if they are
-//! there.
+//! Parquet tables with the columns `class`, `embedding`, and `time`, `quality` and those of people
+//! if they are there.
 //!
-//! By the column readers of a library, without Arrow: four columns do not need it. What a page may
+//! By the column readers of a library, without Arrow: a few columns do not need it. What a page may
 //! take is bounded by [`Pages`].
 
 use std::fs::File;
@@ -19,6 +19,7 @@ use parquet::file::reader::Length as HasLength;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::pages::{Packing, PageFile, Pages};
+use super::told_columns::{ToldColumns, ToldReaders, ToldRows};
 use super::{
     ExchangeError, ItemId, Job, Length, NO_CLASS, Piece, Record, Refused, Source, SourceOptions,
     class_of_text, file_facts, items_per_commit, items_per_piece, no_column,
@@ -81,11 +82,12 @@ struct Columns {
     id: Option<(usize, bool)>,
     time: Option<(usize, Unit)>,
     quality: Option<usize>,
+    told: ToldColumns,
 }
 
 /// What a time is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
+pub(super) enum Unit {
     Milliseconds,
     Microseconds,
     Nanoseconds,
@@ -126,6 +128,7 @@ impl Table {
             id: id.map(|(column, _)| open(column)).transpose()?,
             time: time.map(|(column, _)| open(column)).transpose()?,
             quality: self.columns.quality.map(open).transpose()?,
+            told: self.columns.told.open(open)?,
             left: u64::try_from(group.num_rows()).unwrap_or(0),
             levels,
         })
@@ -263,6 +266,13 @@ fn find_columns(
             ));
         }
     };
+    let of_person = |name: &str| match options.is_of_person(name) {
+        true => find(name),
+        false => Ok(None),
+    };
+    let told = ToldColumns::find(of_person, |expected, column| {
+        unexpected(expected, described(column))
+    })?;
     Ok(Columns {
         embedding,
         embedding_level,
@@ -271,12 +281,13 @@ fn find_columns(
         id,
         time,
         quality,
+        told,
     })
 }
 
 /// Whether the numbers of a column have no sign, if it holds what can be a class or an id: whole
 /// numbers, numbers that may be whole, or texts.
-fn scalar_sign(column: &ColumnDescriptor) -> Option<bool> {
+pub(super) fn scalar_sign(column: &ColumnDescriptor) -> Option<bool> {
     if column.max_rep_level() != 0 {
         return None;
     }
@@ -351,7 +362,7 @@ fn is_plain_integer(column: &ColumnDescriptor) -> bool {
     signed && whole && column.max_rep_level() == 0
 }
 
-fn unit_of(column: &ColumnDescriptor) -> Option<Unit> {
+pub(super) fn unit_of(column: &ColumnDescriptor) -> Option<Unit> {
     if column.physical_type() != Physical::INT64 || column.max_rep_level() != 0 {
         return None;
     }
@@ -373,7 +384,7 @@ fn unit_of(column: &ColumnDescriptor) -> Option<Unit> {
 
 impl Unit {
     /// Rounds down, before 1970 as after.
-    fn milliseconds(self, time: i64) -> i64 {
+    pub(super) fn milliseconds(self, time: i64) -> i64 {
         match self {
             Unit::Milliseconds => time,
             Unit::Microseconds => time.div_euclid(1_000),
@@ -462,14 +473,18 @@ impl Source for TableSource {
 
     fn notes(&self) -> Vec<String> {
         let path = self.path.display();
-        let note =
-            || format!("`{path}` holds lists of DOUBLE, which are converted to single precision");
-        self.table
-            .columns
-            .is_double
-            .then(note)
-            .into_iter()
-            .collect()
+        let (mut notes, columns) = (Vec::new(), self.table.columns);
+        if columns.is_double {
+            notes.push(format!(
+                "`{path}` holds lists of DOUBLE, which are converted to single precision"
+            ));
+        }
+        if columns.told.has_other_labels {
+            notes.push(format!(
+                "`labels` of `{path}` are no texts such as `site:berlin`, and passed over"
+            ));
+        }
+        notes
     }
 
     fn describe(&self, job: Job) -> Job {
@@ -525,6 +540,7 @@ struct Group {
     id: Option<ColumnReader>,
     time: Option<ColumnReader>,
     quality: Option<ColumnReader>,
+    told: ToldReaders,
     left: u64,
     /// Values that were read since this was last put back to zero.
     levels: Arc<AtomicUsize>,
@@ -541,6 +557,7 @@ impl Group {
             ids: None,
             times: None,
             qualities: None,
+            told: ToldRows::default(),
         };
         self.levels.store(0, Ordering::Relaxed);
         self.read_embeddings(rows, columns, &mut piece)?;
@@ -564,6 +581,7 @@ impl Group {
             }
             _ => None,
         };
+        piece.told = self.told.read(rows)?;
         self.left -= rows as u64;
         Ok(piece)
     }
@@ -628,7 +646,7 @@ fn not_of_its_type() -> ParquetError {
 
 /// A value of a column of classes or ids.
 #[derive(Clone, Debug)]
-enum Scalar {
+pub(super) enum Scalar {
     Null,
     Number(i64),
     /// Text, or a number that is no whole one of 64 bits.
@@ -645,7 +663,7 @@ impl Scalar {
         class.ok_or_else(|| Refused::new(NO_CLASS))
     }
 
-    fn id(&self) -> Option<ItemId> {
+    pub(super) fn id(&self) -> Option<ItemId> {
         match self {
             Scalar::Null => None,
             Scalar::Number(number) => Some(ItemId::Number(*number)),
@@ -660,7 +678,7 @@ impl Scalar {
 }
 
 /// The next classes or ids of a column.
-fn scalars(
+pub(super) fn scalars(
     reader: &mut ColumnReader,
     rows: usize,
     is_unsigned: bool,
@@ -706,7 +724,10 @@ fn scalars(
 }
 
 /// The next whole numbers of a column, `None` where there is a null.
-fn integers(reader: &mut ColumnReader, rows: usize) -> Result<Vec<Option<i64>>, ParquetError> {
+pub(super) fn integers(
+    reader: &mut ColumnReader,
+    rows: usize,
+) -> Result<Vec<Option<i64>>, ParquetError> {
     match reader {
         ColumnReader::Int64ColumnReader(reader) => flat(reader, rows),
         ColumnReader::Int32ColumnReader(reader) => {
@@ -718,7 +739,7 @@ fn integers(reader: &mut ColumnReader, rows: usize) -> Result<Vec<Option<i64>>, 
 }
 
 /// The next values of a column without lists, `None` where there is a null.
-fn flat<T: DataType>(
+pub(super) fn flat<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
 ) -> Result<Vec<Option<T::T>>, ParquetError> {
@@ -762,6 +783,7 @@ struct TablePiece {
     ids: Option<Vec<Scalar>>,
     times: Option<Vec<Option<i64>>>,
     qualities: Option<Vec<Option<f32>>>,
+    told: ToldRows,
 }
 
 impl Piece for TablePiece {
@@ -782,11 +804,13 @@ impl Piece for TablePiece {
         let class = class.transpose()?.unwrap_or(ClassId(0));
         let time = self.times.as_ref().and_then(|times| times[at]);
         let quality = self.qualities.as_ref().and_then(|list| list[at]);
+        let person = self.told.record(at)?;
         let record = Record {
             class,
             values: &self.values[start..self.ends[at]],
             enrolled: time.map(|unix_milliseconds| Timestamp { unix_milliseconds }),
             quality: quality.unwrap_or(f32::NAN),
+            person,
         };
         record.check(self.dimension)
     }
@@ -1044,6 +1068,77 @@ mod tests {
         let last = piece.read(2, &mut scratch).unwrap();
         assert_eq!(last.values[15], 6.0);
         assert!(last.quality.is_nan());
+    }
+
+    #[test]
+    fn people_are_read_beside_their_templates() {
+        let schema = format!(
+            "message a {{ {LISTS} optional int64 class; optional binary name (STRING); optional int64 external_id; optional binary labels (STRING); optional int64 expires (TIMESTAMP(MICROS,true)); optional double threshold; }}"
+        );
+        let goes_on: Vec<i16> = (0..48).map(|at| i16::from(at % 16 > 0)).collect();
+        let (_directory, path) = write(
+            &schema,
+            &[
+                Column::Float(vec![0.5; 48], vec![3; 48], goes_on),
+                Column::Int64(vec![1, 2, 3], vec![1; 3]),
+                Column::Text(vec!["Zoë", "a\u{7}"], vec![1, 0, 1]),
+                Column::Int64(vec![17], vec![1, 0, 0]),
+                Column::Text(vec!["site:berlin", " "], vec![1, 1, 0]),
+                Column::Int64(vec![2_000_500], vec![1, 0, 0]),
+                Column::Double(vec![0.25, f64::NAN], vec![1, 1, 0], vec![0; 3]),
+            ],
+        );
+        let mut source = open_table(&path, &SourceOptions::default()).unwrap();
+        let piece = source.next_piece().unwrap().unwrap();
+        let mut scratch = Vec::new();
+        let known = piece.read(0, &mut scratch).unwrap().person.unwrap();
+        assert_eq!(known.name.unwrap().as_str(), "Zoë");
+        assert_eq!(known.external_id.unwrap().as_str(), "17");
+        assert_eq!(known.labels.to_text(), "site:berlin");
+        assert_eq!(known.expires.unwrap().unix_milliseconds, 2_000);
+        assert_eq!(known.threshold.unwrap().get(), 0.25);
+        assert!(piece.read(1, &mut scratch).unwrap().person.is_none());
+        let refused = piece.read(2, &mut scratch).unwrap_err();
+        assert!(refused.reason.contains("U+0007"), "{refused:?}");
+        let options = SourceOptions {
+            templates_only: true,
+            ..SourceOptions::default()
+        };
+        let mut source = open_table(&path, &options).unwrap();
+        let piece = source.next_piece().unwrap().unwrap();
+        for row in 0..3 {
+            assert!(piece.read(row, &mut scratch).unwrap().person.is_none());
+        }
+    }
+
+    #[test]
+    fn columns_of_people_of_another_kind_are_refused_by_name() {
+        let numbers = || Column::Int64(vec![1; 6], vec![1; 6]);
+        for (column, said) in [
+            ("int64 name", "`name` of text"),
+            ("int64 note", "`note` of text"),
+            (
+                "int64 external_id (TIMESTAMP(MILLIS,true))",
+                "`external_id` of text or whole",
+            ),
+            ("int64 threshold", "`threshold` of FLOAT or DOUBLE"),
+        ] {
+            let schema =
+                format!("message a {{ {LISTS} optional int64 class; optional {column}; }}");
+            let (_directory, path) = write(&schema, &[lists(), numbers(), numbers()]);
+            let error = read(&path).unwrap_err().to_string();
+            assert!(
+                error.contains(said) && error.contains("--templates-only"),
+                "{error}"
+            );
+        }
+        // Many files have the classes of a training there.
+        let schema =
+            format!("message a {{ {LISTS} optional int64 class; optional int64 labels; }}");
+        let (_directory, path) = write(&schema, &[lists(), numbers(), numbers()]);
+        let source = open_table(&path, &SourceOptions::default()).unwrap();
+        assert!(source.notes()[0].contains("`labels`"));
+        assert_eq!(read(&path).unwrap().len(), 6);
     }
 
     #[test]

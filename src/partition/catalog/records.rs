@@ -106,6 +106,21 @@ impl Tables<'_> {
         Ok(records)
     }
 
+    /// Whether a class has a record.
+    pub(in crate::partition) fn has_records_of(&self, partition: u64) -> Result<bool, StoreError> {
+        let Some(table) = self.later_table(RECORDS)? else {
+            return Ok(false);
+        };
+        let mut records = table
+            .range(all(partition))
+            .map_err(|error| self.failed(error))?;
+        Ok(records
+            .next()
+            .transpose()
+            .map_err(|error| self.failed(error))?
+            .is_some())
+    }
+
     /// The classes that have a record or are said not to be another one.
     pub(in crate::partition) fn classes_with_records(
         &self,

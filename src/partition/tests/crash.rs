@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 
 use super::faulty::{Crash, Event, FaultyDisk, World, seed};
 use super::workload::Operation::{
-    self, AddBatch, Compact, Count, Describe, Enroll, EnrollNew, Erase, EraseEnded, Maintain,
-    Merge, Remove, Seal,
+    self, AddBatch, AddPerson, Compact, Count, Describe, Enroll, EnrollNew, Erase, EraseEnded,
+    Maintain, Merge, Remove, Seal,
 };
 use super::workload::{Model, open, run};
 use crate::partition::disk::{Disk, RealDisk};
@@ -70,6 +70,8 @@ const PEOPLE: &[Operation] = &[
     Remove(0, 3),
     EraseEnded(1),
     EnrollNew(0, 1, 9),
+    AddPerson(0, 20, 13),
+    AddPerson(0, 20, 15),
     Erase(0, 4),
     Seal(0),
     Describe(0, 2, 11),

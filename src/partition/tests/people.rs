@@ -653,7 +653,8 @@ proptest! {
                 }
                 Step::Remove(class) => {
                     let removed = partition.remove(ClassId(class)).unwrap();
-                    prop_assert_eq!(removed, people.remove(&class).is_some());
+                    let was = people.remove(&class).is_some();
+                    prop_assert_eq!(removed.was_enrolled(), was);
                 }
                 Step::Merge(into, from) => {
                     let merged = partition.merge(ClassId(into), ClassId(from), all_of);

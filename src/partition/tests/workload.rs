@@ -24,6 +24,8 @@ pub(super) enum Operation {
     Erase(usize, i64),
     /// Adds a batch of so many templates, one a class from 100, and notes how many batches there were.
     AddBatch(usize, usize),
+    /// Adds a batch of a template of a class, and says that they are person so much.
+    AddPerson(usize, i64, u16),
     /// Counts one more try of something.
     Count,
     /// Says who a class is: person so much, in the place of what was known.
@@ -143,7 +145,14 @@ impl Operation {
                     value: after.state.get("batches/done").cloned(),
                 };
                 let now = later(f32::from(first));
-                partition(store, at)?.add_batch(&batch, Some(&note), now)?;
+                partition(store, at)?.add_batch(&batch, Vec::new(), Some(&note), now)?;
+            }
+            Operation::AddPerson(at, class, number) => {
+                let mut batch = TemplateBatch::new(&encoder());
+                let value = f32::from(model.next_value);
+                batch.push(ClassId(class), &values(value), f32::NAN, later(value));
+                let people = vec![(ClassId(class), RecordChange::adding(person(number)))];
+                partition(store, at)?.add_batch(&batch, people, None, later(value))?;
             }
             Operation::Count => store.state_update("tries", "token", |value| {
                 let before = value.map_or(0, |value| value[0]);
@@ -244,6 +253,11 @@ impl Model {
                     self.templates.entry((at, class)).or_default().push(value);
                 }
                 self.count("batches/done");
+            }
+            Operation::AddPerson(at, class, number) => {
+                let value = next();
+                self.templates.entry((at, class)).or_default().push(value);
+                self.records.insert((at, class), number);
             }
             Operation::Count => self.count("tries/token"),
             Operation::Seal(_) | Operation::Compact(_) | Operation::Maintain => {}

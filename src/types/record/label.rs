@@ -119,6 +119,46 @@ impl Labels {
         wanted.all(|(key, value)| self.0.get(key).is_some_and(|it| it == value))
     }
 
+    /// All as one text, `site:berlin;team:a`. A value with a semicolon has it behind a backslash, as a
+    /// backslash before one is.
+    pub fn to_text(&self) -> String {
+        let escaped = |value: &str| value.replace('\\', "\\\\").replace(';', "\\;");
+        let labels = self
+            .iter()
+            .map(|(key, value)| format!("{key}:{}", escaped(value)));
+        labels.collect::<Vec<_>>().join(";")
+    }
+
+    /// What [`Labels::to_text`] wrote; labels that are empty are passed over.
+    ///
+    /// # Errors
+    ///
+    /// If one is no label, one is there twice, or there are too many.
+    pub fn from_text(text: &str) -> Result<Labels, RecordError> {
+        let (mut labels, mut label) = (Labels::default(), String::new());
+        let mut add = |label: &mut String| match label.trim().is_empty() {
+            true => {
+                label.clear();
+                Ok(())
+            }
+            false => labels.add(std::mem::take(label).parse()?),
+        };
+        let mut characters = text.chars().peekable();
+        while let Some(character) = characters.next() {
+            match character {
+                ';' => add(&mut label)?,
+                '\\' => label.push(
+                    characters
+                        .next_if(|c| matches!(c, ';' | '\\'))
+                        .unwrap_or('\\'),
+                ),
+                character => label.push(character),
+            }
+        }
+        add(&mut label)?;
+        Ok(labels)
+    }
+
     /// Each as one text, `key:value`. No key has a colon, so that no two are the same.
     pub(crate) fn texts(&self) -> impl Iterator<Item = String> + '_ {
         self.iter().map(|(key, value)| format!("{key}:{value}"))
@@ -192,5 +232,31 @@ mod tests {
         };
         assert!(labels.include(&wanted("k0:w")) && labels.include(&Labels::default()));
         assert!(!labels.include(&wanted("k0:v")) && !labels.include(&wanted("x:v")));
+    }
+
+    #[test]
+    fn labels_come_back_from_their_text() {
+        for all in [
+            vec![],
+            vec![("site", "berlin")],
+            vec![("a", "x;y"), ("b", "c:\\dir\\"), ("c", "\\;"), ("d", "=:")],
+        ] {
+            let labels = all
+                .iter()
+                .map(|(key, value)| Label::new(key, value).unwrap());
+            let labels = labels.collect::<Result<Labels, _>>().unwrap();
+            assert_eq!(Labels::from_text(&labels.to_text()), Ok(labels));
+        }
+        let read = Labels::from_text("; site=berlin ;;team:a;").unwrap();
+        assert_eq!(read.to_text(), "site:berlin;team:a");
+        assert_eq!(
+            Labels::from_text("a:1;a:2"),
+            Err(RecordError::LabelTwice { key: "a".into() })
+        );
+        assert_eq!(Labels::from_text("a:1;b"), Err(RecordError::NoColon));
+        assert_eq!(
+            Labels::from_text("a:"),
+            Err(RecordError::LabelValue { key: "a".into() })
+        );
     }
 }

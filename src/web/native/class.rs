@@ -21,6 +21,7 @@ use super::problem::{Code, Problem};
 use super::record::{GivenRecord, RecordMembers};
 use crate::access::Scope;
 use crate::engine::{Engine, EngineError, Gallery, Person};
+use crate::partition::Removed;
 use crate::types::{Bcid, RecordChange};
 
 /// What there is of a class, without its templates: nobody gets those.
@@ -48,6 +49,10 @@ pub(in super::super) struct ClassAnswer {
 pub(in super::super) struct DeleteAnswer {
     /// Whether there was such a class. There is none now.
     was_enrolled: bool,
+    /// How many templates it had.
+    templates: usize,
+    /// Whether something else was known of the person, such as a name. It is gone with them.
+    record: bool,
 }
 
 /// What can go wrong with what is to be known of a person.
@@ -256,7 +261,8 @@ pub(super) fn delete_endpoint() -> Endpoint {
 
 /// Delete a class
 ///
-/// With all that is known of the person. No search finds it any more when the answer comes. May be repeated.
+/// With all that is known of the person. No search finds it any more when the answer comes, which says what was
+/// removed. May be repeated.
 /// Needs the scope `delete`.
 #[utoipa::path(
     delete,
@@ -274,14 +280,19 @@ async fn delete(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Delete, &bcid.partition)?;
     let engine = state.engine().clone();
-    let work = move || -> Result<bool, EngineError> {
+    let work = move || -> Result<Removed, EngineError> {
         match engine.enrolled(&bcid.partition)? {
             Some(gallery) => gallery.remove(bcid.class),
-            None => Ok(false),
+            None => Ok(Removed::default()),
         }
     };
-    let was_enrolled = state.lanes().write(work).await?;
-    Ok(answer::json(StatusCode::OK, &DeleteAnswer { was_enrolled }))
+    let removed = state.lanes().write(work).await?;
+    let answer = DeleteAnswer {
+        was_enrolled: removed.was_enrolled(),
+        templates: removed.templates,
+        record: removed.record,
+    };
+    Ok(answer::json(StatusCode::OK, &answer))
 }
 
 /// It is not enrolled.

@@ -109,7 +109,7 @@ pub(super) fn merge_endpoint() -> Endpoint {
 ///
 /// The class of the path keeps the best ten templates of both, and gets of the record of the other what it lacks.
 /// Nothing is left of the other. Two that are said not to be the same person are refused.
-/// Needs the scope `enroll`.
+/// Needs the scope `enroll`, and `delete`, since a class goes.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/merge",
@@ -127,6 +127,7 @@ async fn merge(
     request: Request,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Enroll, &bcid.partition)?;
+    key.may(Scope::Delete)?;
     let body = json_body(&state, request, &[]).await?;
     let from = named("from", json::object::<MergeRequest>(&body)?.from)?;
     let engine = state.engine().clone();

@@ -5,7 +5,7 @@ import { Camera } from './camera.js';
 import { avatar, button, element, icon, likeness, notice, tick } from './elements.js';
 import { nameFace } from './naming.js';
 import { openPerson } from './person.js';
-import { cut, fault, filesOf, jpeg, shown, warnings } from './pictures.js';
+import { cut, fault, filesOf, jpeg, placeLabels, shown, warnings } from './pictures.js';
 import { titleOf } from './search.js';
 import { number, t, tally } from './texts.js';
 
@@ -299,6 +299,8 @@ class Identify {
     // The names stand in the results, where they are read aloud.
     this.boxes.setAttribute('aria-hidden', 'true');
     this.boxes.replaceChildren(...boxes);
+    this.putLabels = () => placeLabels(boxes, this.boxes.parentElement.getBoundingClientRect());
+    this.putLabels();
   }
 
   wordFor(face) {

@@ -85,12 +85,25 @@ class Person {
     if (!list.length) {
       return null;
     }
+    // A person keeps one picture at least: all of them are merged.
+    const mayMove = api.may('enroll') && list.length > 1;
+    const picked = new Set();
+    const go = button(t('move.open'), { icon: 'swap', kind: 'small', disabled: true, press: () => this.move([...picked]) });
     const rows = list.map((one) => {
       const at = one.enrolled_unix_milliseconds;
       const quality = one.quality === null || one.quality === undefined ? t('person.unknown') : number(one.quality, 2);
-      return element('li', {}, at ? date(at) : '', element('span', { class: 'quiet-text' }, t('person.quality.of', { quality })));
+      const words = [element('span', {}, at ? date(at) : ''), element('span', { class: 'quiet-text' }, t('person.quality.of', { quality }))];
+      if (!mayMove) {
+        return element('li', {}, ...words);
+      }
+      const tick = element('input', { type: 'checkbox', on: { change: () => {
+        picked[tick.checked ? 'add' : 'delete'](one.template);
+        go.disabled = !picked.size || picked.size === list.length;
+      } } });
+      return element('li', {}, element('label', {}, tick, ...words));
     });
-    return element('details', { class: 'more' }, element('summary', {}, tally('person.kept', list.length)), element('ul', { class: 'kept' }, ...rows));
+    const move = mayMove ? [element('p', { class: 'quiet-text' }, t('move.hint')), go] : [];
+    return element('details', { class: 'more' }, element('summary', {}, tally('person.kept', list.length)), element('ul', { class: 'kept' }, ...rows), ...move);
   }
 
   form(record) {
@@ -132,6 +145,8 @@ class Person {
           await this.load();
         }
       } }));
+    }
+    if (api.may('enroll') && api.may('delete')) {
       actions.push(button(t('person.merge'), { icon: 'merge', press: () => this.merge(record) }));
     }
     if (api.may('delete')) {
@@ -149,6 +164,13 @@ class Person {
     }
   }
 
+  async move(templates) {
+    if (await moveTemplates(this.context, this.record, templates)) {
+      this.changed();
+      await this.load();
+    }
+  }
+
   async remove(record) {
     if (await removePerson(this.context, record, this.path)) {
       this.changed();
@@ -157,37 +179,73 @@ class Person {
   }
 }
 
-// Joins a person with another one, who is searched for. Gives the class that is left, if it was done.
+// Joins a person with others, who are searched for. Gives the class that is left, if it was done.
 function mergePeople(context, record) {
   return dialog(t('merge.title', { name: titleOf(record) }), (body, close) => {
-    let other = null;
+    const others = new Map();
     let keepsOther = true;
     const answer = element('div', { class: 'answer' });
     const plan = element('div', { class: 'plan' });
+    // Several go to the one whom they are merged with.
+    const sides = () => {
+      const all = [...others.values()];
+      return keepsOther && all.length === 1 ? [all[0], [record]] : [record, all];
+    };
     const go = button(t('merge.go'), { icon: 'merge', kind: 'primary', disabled: true, press: async () => {
-      const [into, from] = keepsOther ? [other, record] : [record, other];
-      try {
-        await api.call('POST', api.within(context.partition, 'classes', into.class, 'merge'), { json: { from: from.class } });
+      const [into, all] = sides();
+      for (const from of all) {
+        try {
+          await api.call('POST', api.within(context.partition, 'classes', into.class, 'merge'), { json: { from: from.class } });
+        } catch (error) {
+          answer.replaceChildren(notice('bad', `${titleOf(from)} (${from.class}): ${error.text}`, error.message));
+          return;
+        }
+        others.delete(from.class);
         toast(t('merge.done', { from: titleOf(from), into: titleOf(into) }));
-        close(into.class);
+      }
+      close(into.class);
+    } });
+    const drawPlan = () => {
+      const [into, all] = sides();
+      go.disabled = !others.size;
+      if (!others.size) {
+        plan.replaceChildren();
+        return;
+      }
+      const swap = others.size > 1 ? '' : button(t('merge.swap'), { icon: 'swap', kind: 'small quiet', press: () => {
+        keepsOther = !keepsOther;
+        drawPlan();
+      } });
+      const said = (one) => `${titleOf(one)} (${one.class})`;
+      plan.replaceChildren(...all.map((from) => element('p', {}, t('merge.plan', { from: said(from), into: said(into) }))), swap);
+    };
+    const found = chooser(context, t('merge.with'), (picked, isPicked) => {
+      others[isPicked ? 'set' : 'delete'](picked.class, picked);
+      drawPlan();
+    }, { except: record.class, picked: others });
+    body.append(element('p', { class: 'lead' }, t('merge.lead')), found, plan, answer, element('div', { class: 'actions' }, go));
+  });
+}
+
+// Gives pictures of a person to somebody else, who is searched for. Gives whether it was done.
+function moveTemplates(context, record, templates) {
+  return dialog(t('move.title'), (body, close) => {
+    let to = null;
+    const answer = element('div', { class: 'answer' });
+    const go = button(t('move.go'), { icon: 'swap', kind: 'primary', disabled: true, press: async () => {
+      try {
+        await api.call('POST', api.within(context.partition, 'classes', record.class, 'move'), { json: { templates, to: to.class } });
+        toast(tally('move.done', templates.length, { to: titleOf(to) }));
+        close(true);
       } catch (error) {
         answer.replaceChildren(notice('bad', error.text, error.message));
       }
     } });
-    const drawPlan = () => {
-      const [into, from] = keepsOther ? [other, record] : [record, other];
-      const swap = button(t('merge.swap'), { icon: 'swap', kind: 'small quiet', press: () => {
-        keepsOther = !keepsOther;
-        drawPlan();
-      } });
-      plan.replaceChildren(element('p', {}, t('merge.plan', { from: `${titleOf(from)} (${from.class})`, into: `${titleOf(into)} (${into.class})` })), swap);
+    const found = chooser(context, t('move.to'), (picked) => {
+      to = picked;
       go.disabled = false;
-    };
-    const found = chooser(context, t('merge.with'), (picked) => {
-      other = picked;
-      drawPlan();
-    }, record.class);
-    body.append(element('p', { class: 'lead' }, t('merge.lead')), found, plan, answer, element('div', { class: 'actions' }, go));
+    }, { except: record.class });
+    body.append(element('p', { class: 'lead' }, tally('move.lead', templates.length, { name: titleOf(record) })), found, answer, element('div', { class: 'actions' }, go));
   });
 }
 

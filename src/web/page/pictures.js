@@ -80,3 +80,33 @@ export function warnings(list = []) {
     return element('p', { class: 'warning' }, icon('warn'), element('span', {}, has(known) ? t(known) : warning));
   });
 }
+
+// Puts the label of each box where it covers no other: above or below, to either side; where there is
+// no room, its number alone. `room` is where labels are seen.
+export function placeLabels(boxes, room) {
+  const placed = [];
+  for (const box of boxes) {
+    const first = ['below', 'at-right'].map((name) => box.classList.contains(name));
+    const places = [first, [!first[0], first[1]], [first[0], !first[1]], [!first[0], !first[1]]];
+    const tries = [false, true].flatMap((isShort) => places.map((place) => [isShort, ...place]));
+    let label = null;
+    for (const [isShort, isBelow, isAtRight] of tries) {
+      box.classList.toggle('short', isShort);
+      box.classList.toggle('below', isBelow);
+      box.classList.toggle('at-right', isAtRight);
+      label = box.firstChild.getBoundingClientRect();
+      if (isWithin(label, room) && !placed.some((other) => overlap(label, other))) {
+        break;
+      }
+    }
+    placed.push(label);
+  }
+}
+
+function isWithin(one, room) {
+  return one.left >= room.left - 4 && one.right <= room.right + 4 && one.top >= room.top - 4 && one.bottom <= room.bottom + 4;
+}
+
+function overlap(one, other) {
+  return one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+}

@@ -37,9 +37,10 @@ export async function search(context, text, limit, signal) {
   return { classes: [...found.values()], next: pages[0].next };
 }
 
-// A search field with radio buttons for whom it finds. `except` is not among them.
-export function chooser(context, label, picked, except) {
-  const options = element('div', { class: 'options', role: 'radiogroup', 'aria-label': label });
+// A search field with radio buttons for whom it finds, or boxes to tick if there is `picked`, those who
+// are ticked by class. `except` is not among them.
+export function chooser(context, label, choose, { except, picked } = {}) {
+  const options = element('div', { class: 'options', role: picked ? 'group' : 'radiogroup', 'aria-label': label });
   const input = element('input', { type: 'search', autocomplete: 'off', spellcheck: 'false' });
   const name = `choice-${Math.random()}`;
   let asked = 0;
@@ -52,7 +53,7 @@ export function chooser(context, label, picked, except) {
       const found = text ? await search(context, text, 2 * SUGGESTIONS) : await api.call('GET', classes, { query: { limit: 2 * SUGGESTIONS } });
       if (turn === asked) {
         const others = found.classes.filter((one) => one.class !== except).slice(0, SUGGESTIONS);
-        options.replaceChildren(...others.map((one) => option(name, one, () => picked(one))));
+        options.replaceChildren(...others.map((one) => option(name, one, (event) => choose(one, event.target.checked), picked?.has(one.class), picked ? 'checkbox' : 'radio')));
       }
     } catch (error) {
       options.replaceChildren(notice('bad', error.text ?? t('problem.internal')));
@@ -63,8 +64,8 @@ export function chooser(context, label, picked, except) {
   return element('div', {}, field(label, input, t('people.search.hint')), options);
 }
 
-export function option(name, record, picked, isChecked = false) {
-  const input = element('input', { type: 'radio', name, value: record?.class ?? '', checked: isChecked, on: { change: picked } });
+export function option(name, record, picked, isChecked = false, type = 'radio') {
+  const input = element('input', { type, name, value: record?.class ?? '', checked: isChecked, on: { change: picked } });
   const words = record ? [element('strong', {}, titleOf(record)), element('span', { class: 'quiet-text' }, `${record.class} · ${tally('people.pictures', record.templates)}`)] : [element('strong', {}, t('name.new'))];
   return element('label', { class: 'option' }, input, record ? avatar(record.name, record.class) : element('span', { class: 'avatar new', 'aria-hidden': 'true' }, icon('add')), element('span', { class: 'words' }, ...words));
 }

@@ -49,8 +49,8 @@ async fn delete_class(
     client.may_use(&bcid)?;
     let engine = state.engine().clone();
     let work = move || match engine.enrolled(&bcid.partition)? {
-        Some(gallery) => gallery.remove(bcid.class),
-        None => Ok(false),
+        Some(gallery) => gallery.remove(bcid.class).map(drop),
+        None => Ok(()),
     };
     state.lanes().write(work).await?;
     Ok(StatusCode::OK)

@@ -21,10 +21,12 @@ impl Operation {
         self.schemes.iter().any(|taken| taken == scheme)
     }
 
-    /// The scope that its description says a key needs.
-    pub(crate) fn scope(&self) -> Option<&str> {
-        let (_, rest) = self.description.split_once("Needs the scope `")?;
-        rest.split('`').next()
+    /// The scopes that its description says a key needs, in the order in which they are asked for.
+    pub(crate) fn scopes(&self) -> Vec<&str> {
+        let said = self.description.split_once("Needs the scope ");
+        let said = said.and_then(|(_, said)| said.split('.').next());
+        let words = said.unwrap_or_default().split('`');
+        words.skip(1).step_by(2).collect()
     }
 
     /// The name of a call of BWS.

@@ -138,9 +138,19 @@ fn a_class_is_described_and_deleted() {
     });
     assert_eq!(class, expected);
     let deleted = service.delete(OBAMA).json();
-    assert_eq!(deleted, json!({ "was_enrolled": true }));
+    let expected = json!({ "was_enrolled": true, "templates": 2, "record": false });
+    assert_eq!(deleted, expected);
     let deleted = service.delete(OBAMA).json();
-    assert_eq!(deleted, json!({ "was_enrolled": false }));
+    let nothing = json!({ "was_enrolled": false, "templates": 0, "record": false });
+    assert_eq!(deleted, nothing);
+    service.enroll_embedding("bws.1", 44, &axis(0));
+    let named = json!({ "name": "Barack Obama" });
+    service
+        .call_by(&service.key(), "PATCH", OBAMA, named)
+        .json();
+    let deleted = service.delete(OBAMA).json();
+    let expected = json!({ "was_enrolled": true, "templates": 1, "record": true });
+    assert_eq!(deleted, expected);
     service.get(OBAMA).problem(404, "class_not_found");
 }
 

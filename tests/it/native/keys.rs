@@ -5,22 +5,24 @@ use vultus::access::{NewApiKey, Reach, Scope};
 
 use crate::harness::{Answer, Bws, Call, Door, Native, Service, Who, axis, basic, operations};
 
-/// Every call that takes a key, with the scope that it needs, as the service describes them.
-fn calls(service: &Service) -> Vec<(Option<Scope>, String, String)> {
+/// Every call that takes a key, with the scopes that it needs, as the service describes them.
+fn calls(service: &Service) -> Vec<(Vec<Scope>, String, String)> {
     let mut operations = operations(service, "/v1/");
     operations.retain(|operation| operation.takes("api_key"));
     let calls: Vec<_> = operations
         .into_iter()
         .map(|operation| {
-            let scope = operation.scope().map(|scope| scope.parse().unwrap());
+            let scopes = operation.scopes().into_iter();
+            let scopes = scopes.map(|scope| scope.parse().unwrap());
+            let scopes: Vec<Scope> = scopes.collect();
             let path = operation.path.trim_start_matches("/v1/").to_owned();
-            (scope, operation.method, path)
+            (scopes, operation.method, path)
         })
         .collect();
     // Only what a key is may be asked without one.
     let free: Vec<_> = calls
         .iter()
-        .filter(|(scope, ..)| scope.is_none())
+        .filter(|(scopes, ..)| scopes.is_empty())
         .map(|(_, _, path)| &path[..])
         .collect();
     assert_eq!(free, ["status"]);
@@ -94,23 +96,46 @@ fn a_key_does_what_its_scopes_say_and_nothing_else() {
         for (needed, method, path) in calls(&service) {
             let answer = call(&service, &key, &method, &path);
             // Any key may ask what it is.
-            let needed = needed.unwrap_or(scope);
-            if needed == scope {
+            let Some(needed) = needed.into_iter().find(|needed| *needed != scope) else {
                 is_done(&answer, &path);
-            } else {
-                answer.problem(403, "scope_missing");
-                let words = format!(r#"error="insufficient_scope", scope="{needed}""#);
-                assert!(
-                    challenge(&answer).ends_with(&words),
-                    "{}",
-                    challenge(&answer)
-                );
-            }
+                continue;
+            };
+            answer.problem(403, "scope_missing");
+            let words = format!(r#"error="insufficient_scope", scope="{needed}""#);
+            assert!(
+                challenge(&answer).ends_with(&words),
+                "{}",
+                challenge(&answer)
+            );
         }
         let status = call(&service, &key, "GET", "status").json();
         assert_eq!(status["key"]["scopes"], json!([scope.as_str()]));
         service.enroll_embedding("bws.1", 1, &axis(0));
     }
+}
+
+#[test]
+fn whoever_makes_one_class_of_two_may_delete_too() {
+    let service = Service::new();
+    for class in [1, 2] {
+        service.enroll_embedding("bws.1", class, &axis(class as usize));
+    }
+    let merge = |scopes: &[Scope]| {
+        let (_, key) = service.make_key(scopes, Reach::Everything);
+        let path = "partitions/bws.1/classes/1/merge";
+        service.call_by(&key, "POST", path, json!({ "from": "2" }))
+    };
+    let all = Scope::ALL.into_iter();
+    let but = |left_out: Scope| -> Vec<Scope> {
+        all.clone().filter(|scope| *scope != left_out).collect()
+    };
+    merge(&but(Scope::Delete)).problem(403, "scope_missing");
+    merge(&but(Scope::Enroll)).problem(403, "scope_missing");
+    service.get("partitions/bws.1/classes/2").json();
+    assert_eq!(merge(&[Scope::Enroll, Scope::Delete]).json()["moved"], 1);
+    service
+        .get("partitions/bws.1/classes/2")
+        .problem(404, "class_not_found");
 }
 
 #[test]
