@@ -50,6 +50,8 @@ pub struct Grant {
     pub live: bool,
     /// How many head movements are demanded, if any. Only looked at when liveness is.
     pub challenge_length: Option<usize>,
+    /// Whether its pictures show people as a mirror does; as the service is set if it says nothing.
+    pub mirrored: Option<bool>,
     /// Whether a successful verification improves the template. Only looked at for
     /// [`Task::Verify`].
     pub auto_enroll: bool,
@@ -76,6 +78,8 @@ pub struct Claims {
     pub live: bool,
     /// The head movements demanded, if any.
     pub challenge: Option<Challenge>,
+    /// Whether its pictures show people as a mirror does; as the service is set if it says nothing.
+    pub mirrored: Option<bool>,
     /// Whether a successful verification improves the template.
     pub auto_enroll: bool,
     /// The traits that samples are for.

@@ -35,6 +35,8 @@ pub(super) struct Payload {
     traits: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     challenge: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mirrored: Option<bool>,
     iss: String,
     aud: String,
     nbf: i64,
@@ -62,6 +64,7 @@ impl Payload {
             challenge: challenge.map(|challenge| {
                 serde_json::to_string(challenge).expect("words in lists become JSON")
             }),
+            mirrored: claims.mirrored,
             iss: ISSUER.to_owned(),
             aud: audience.to_owned(),
             nbf: claims.not_before.unix_seconds(),
@@ -88,6 +91,7 @@ impl Payload {
             max_tries,
             live: self.task & flag::LIVE != 0,
             challenge,
+            mirrored: self.mirrored,
             auto_enroll: self.task & flag::AUTO_ENROLL != 0,
             traits: Traits(self.traits),
             not_before: Timestamp::from_unix_seconds(self.nbf),

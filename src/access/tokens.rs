@@ -170,6 +170,7 @@ impl Tokens {
             max_tries: grant.max_tries,
             live,
             challenge,
+            mirrored: grant.mirrored.filter(|_| live),
             auto_enroll: grant.auto_enroll && grant.task == Task::Verify,
             traits: grant.traits,
             not_before,
@@ -341,6 +342,7 @@ pub(super) mod tests {
             max_tries,
             live: false,
             challenge: None,
+            mirrored: None,
             auto_enroll: false,
             traits: Traits::FACE,
             not_before: now,
@@ -380,6 +382,7 @@ pub(super) mod tests {
             max_tries: 3,
             live: true,
             challenge_length: None,
+            mirrored: None,
             auto_enroll: false,
             traits: Traits::FACE,
         }

@@ -27,6 +27,9 @@ pub struct Intake {
 }
 
 /// How carefully a picture is looked at.
+///
+/// Liveness is judged by a glance, whichever way a picture came: a closer look finds the face some
+/// pixels elsewhere, and what shows it to the networks otherwise may be live one way only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Care {
     /// A glance suffices where it is sure: recognises as well.
@@ -277,6 +280,24 @@ impl Intake {
         let _room = self.room.take(cost.bytes, &patience.without_end())?;
         let patience = &patience.from_now();
         Ok(self.faces.within(patience).decode_frames(video, count)?)
+    }
+
+    /// As [`Intake::look_within_box`], but a face that is the only one is seen as by
+    /// [`Intake::look`]: for whoever judges how live it is, which must not depend on a box.
+    ///
+    /// # Errors
+    ///
+    /// As [`Intake::look_within_box`].
+    pub fn look_alike_within_box(
+        &self,
+        picture: &[u8],
+        bounds: &Bounds,
+        patience: &Patience,
+    ) -> Result<Seen, IntakeError> {
+        match self.look_within(picture, Care::Glance, patience) {
+            Ok(seen) if seen.face.bounds.overlap(bounds) > 0.0 => Ok(seen),
+            _ => self.look_within_box(picture, bounds, patience),
+        }
     }
 
     /// What the liveness decisions need of a picture. Takes about 15 ms.

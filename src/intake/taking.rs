@@ -204,6 +204,9 @@ impl Taking<'_> {
             return Err(Cause::OtherEncoder { own, named }.into());
         }
         let seen = match bounds {
+            Some(bounds) if self.liveness.is_some() => self
+                .intake
+                .look_alike_within_box(picture, bounds, patience)?,
             Some(bounds) => self.intake.look_within_box(picture, bounds, patience)?,
             None => self.intake.look_within(picture, Care::Glance, patience)?,
         };

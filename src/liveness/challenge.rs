@@ -6,10 +6,9 @@ use super::observation::Observation;
 use super::thresholds::Thresholds;
 use crate::types::Direction;
 
-/// The movement asked for must be more than this share of the one across it. A head that looked
-/// left and is then to look up comes back to the middle on its way, so that it moves to the right
-/// by as much as up.
-const DOMINANCE: f64 = 0.5;
+/// What of a movement only brings the head back counts so much. A head that looked left and is then
+/// to look up comes back to the middle on its way, so that it moves to the right by as much as up.
+const RETURN_SHARE: f64 = 0.5;
 
 /// A sample with what its client says about it.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +30,11 @@ pub struct Tagged<'a> {
 /// and words that are no direction demand nothing. The movements of `sequence` are demanded of the
 /// second sample and those that follow.
 ///
-/// A movement counts if it is at least [`Thresholds::movement_degrees_min`] and more than half of
-/// the one across it, and if the later picture is not the earlier one, cut out otherwise. This says
-/// nothing about the samples being live: ask [`super::active`] too.
+/// A movement has one direction at most, that in which the head went farther; what only brought it
+/// back to where it was in the first sample counts half. It meets a demand if that is its direction
+/// and it is at least [`Thresholds::movement_degrees_min`], and if the later picture is not the
+/// earlier one, cut out otherwise. This says nothing about the samples being live: ask
+/// [`super::active`] too.
 ///
 /// Refused with [`LivenessFailure::ChallengeResponseFailed`], also if there are fewer samples than
 /// movements; with [`LivenessFailure::NotEnoughSamples`] if there are none.
@@ -56,20 +57,21 @@ pub fn challenge(
         let (before, sample) = (pair[0], pair[1]);
         let tag = directions(samples[sample].tag);
         let token = sequence.get(step).copied();
-        let (left, up) = moved(
-            observations[before],
-            observations[sample],
-            thresholds.mirrored,
-        );
-        let reached = |direction| {
-            let (along, across) = match direction {
-                Direction::Left => (left, up),
-                Direction::Right => (-left, up),
-                Direction::Up => (up, left),
-                Direction::Down => (-up, left),
-            };
-            along >= thresholds.movement_degrees_min && along > DOMINANCE * across.abs()
+        let step = Step {
+            from: look(
+                observations[order[0]],
+                observations[before],
+                thresholds.mirrored,
+            ),
+            to: look(
+                observations[order[0]],
+                observations[sample],
+                thresholds.mirrored,
+            ),
         };
+        let (left, up) = step.moved();
+        let reached =
+            |direction| step.direction(thresholds.movement_degrees_min) == Some(direction);
         let (first, second) = (observations[before], observations[sample]);
         let demanded = !tag.is_empty() || token.is_some();
         // The network takes a picture that is cropped otherwise for one of a head that moved.
@@ -130,11 +132,61 @@ fn directions(tag: Option<&str>) -> Vec<Direction> {
     directions
 }
 
-/// Degrees to the left as the user sees it, and up.
-fn moved(before: &Observation, after: &Observation, mirrored: bool) -> (f64, f64) {
-    let left = f64::from(after.pose.yaw - before.pose.yaw);
-    let up = f64::from(after.pose.pitch - before.pose.pitch);
+/// Degrees to the left as the user sees it, and up, from one look to another.
+fn look(first: &Observation, then: &Observation, mirrored: bool) -> (f64, f64) {
+    let left = f64::from(then.pose.yaw - first.pose.yaw);
+    let up = f64::from(then.pose.pitch - first.pose.pitch);
     (if mirrored { left } else { -left }, up)
+}
+
+/// The way from one sample to the next, in degrees to the left and up of the first of all.
+struct Step {
+    from: (f64, f64),
+    to: (f64, f64),
+}
+
+impl Step {
+    /// Degrees to the left, and up.
+    fn moved(&self) -> (f64, f64) {
+        (self.to.0 - self.from.0, self.to.1 - self.from.1)
+    }
+
+    /// Where the head went, if it went at least so many degrees there: one direction only, so that
+    /// a diagonal movement does not meet two words.
+    fn direction(&self, degrees_min: f64) -> Option<Direction> {
+        let (left, up) = self.moved();
+        let (across, along) = (
+            weight(self.from.0, self.to.0),
+            weight(self.from.1, self.to.1),
+        );
+        if across > along && left.abs() >= degrees_min {
+            Some(if left > 0.0 {
+                Direction::Left
+            } else {
+                Direction::Right
+            })
+        } else if along > across && up.abs() >= degrees_min {
+            Some(if up > 0.0 {
+                Direction::Up
+            } else {
+                Direction::Down
+            })
+        } else {
+            None
+        }
+    }
+}
+
+/// How much a movement along one axis counts: in full where it leads away from 0, less where it
+/// only leads back there.
+fn weight(from: f64, to: f64) -> f64 {
+    let length = (to - from).abs();
+    let back = if from * (to - from) < 0.0 {
+        length.min(from.abs())
+    } else {
+        0.0
+    };
+    length - back + RETURN_SHARE * back
 }
 
 #[cfg(test)]
@@ -213,6 +265,51 @@ mod tests {
             ];
             assert!(!ask(&samples, None, true).live, "{left} {up}");
         }
+    }
+
+    #[test]
+    fn a_diagonal_movement_meets_one_word_at_most() {
+        for (left, up) in [(8.0, 8.0), (6.0, 8.0), (-9.0, -6.0)] {
+            for start in [(0.0, 0.0), (9.0, -3.0)] {
+                let met = |word: &&str| {
+                    let samples = [
+                        (look(0.0, 0.0), None, None),
+                        (look(start.0, start.1), None, None),
+                        (look(start.0 + left, start.1 + up), Some(*word), None),
+                    ];
+                    ask(&samples, None, true).live
+                };
+                let words = ["left", "right", "up", "down"];
+                let met: Vec<&str> = words.into_iter().filter(met).collect();
+                assert!(met.len() <= 1, "{left} {up} from {start:?}: {met:?}");
+            }
+        }
+        // The longer way is the one that is meant.
+        let samples = |word| {
+            [
+                (look(0.0, 0.0), None, None),
+                (look(7.0, 5.0), Some(word), None),
+            ]
+        };
+        assert!(ask(&samples("left"), None, true).live);
+        assert!(!ask(&samples("up"), None, true).live);
+    }
+
+    #[test]
+    fn a_head_that_comes_back_on_its_way_meets_where_it_goes() {
+        let ways = |word, to: (f64, f64)| {
+            let samples = [
+                (look(0.0, 0.0), None, None),
+                (look(9.0, 0.0), Some("left"), None),
+                (look(to.0, to.1), Some(word), None),
+            ];
+            ask(&samples, None, true).live
+        };
+        // To the middle and up, to the middle alone, and to the middle and a little up.
+        assert!(ways("up", (0.0, 8.0)) && !ways("right", (0.0, 8.0)));
+        assert!(ways("right", (0.0, 0.0)) && !ways("up", (0.0, 0.0)));
+        assert!(ways("right", (1.0, 3.0)) && !ways("up", (1.0, 3.0)));
+        assert!(ways("right", (-9.0, 3.0)));
     }
 
     #[test]

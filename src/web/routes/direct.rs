@@ -142,8 +142,18 @@ impl From<PictureFault> for Error {
 /// What came of looking at a picture: a face, or what is wrong with what it shows.
 pub(super) type Look = Result<Seen, PictureFault>;
 
-/// The only face in a picture, which is the text of a data-URL. `data:,` is one that is missing, as is none.
+/// The only face in a picture, which is the text of a data-URL, seen as that of an upload is: the same
+/// bytes are as live here as there. `data:,` is one that is missing, as is none.
 pub(super) fn look_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Error> {
+    look_with(state, text, Care::Glance)
+}
+
+/// As [`look_at`], for whoever judges the picture itself and not how live it is.
+pub(super) fn look_closely_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Error> {
+    look_with(state, text, Care::Close)
+}
+
+fn look_with(state: &AppState, text: Option<&[u8]>, care: Care) -> Result<Look, Error> {
     let text = text.ok_or(PictureFault::MissingData)?;
     let url = DataUrl::parse(text).map_err(|error| match error {
         DataUrlError::Empty | DataUrlError::NoData => PictureFault::MissingData,
@@ -153,7 +163,7 @@ pub(super) fn look_at(state: &AppState, text: Option<&[u8]>) -> Result<Look, Err
     if !url.media_type.is_empty() && !url.media_type.starts_with("image/") {
         return Err(PictureFault::SampleNotOfExpectedType.into());
     }
-    look(state.intake().look(&url.data, Care::Close))
+    look(state.intake().look(&url.data, care))
 }
 
 /// Whether a text stands for no picture: nothing, or the empty data-URL that some clients send.

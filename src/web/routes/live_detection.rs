@@ -200,7 +200,7 @@ async fn video_live_detection(
             .map_err(no_video)?;
         let looks = frames
             .into_iter()
-            .map(|frame| direct::look(intake.look_at_within(frame, Care::Close, &patience)));
+            .map(|frame| direct::look(intake.look_at_within(frame, Care::Glance, &patience)));
         let mut looks = looks.collect::<Result<Vec<Look>, Error>>()?;
         let acquired = looks.iter().any(Result::is_ok);
         // Of a video not every picture need show the face: hands and blinks pass by.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::error::Error;
 use super::super::state::AppState;
 use super::done::Failure;
-use crate::access::Claims;
+use crate::access::{Challenge, Claims};
 use crate::liveness::{self, Decision, Observation, Tagged, challenge};
 use crate::samples::{Presence, UploadedSample};
 use crate::types::Direction;
@@ -19,7 +19,8 @@ pub(super) fn failure(
     attempt: u8,
     samples: &[UploadedSample],
 ) -> Result<Option<Failure>, Error> {
-    let thresholds = state.intake().liveness_thresholds();
+    let mut thresholds = state.intake().liveness_thresholds();
+    thresholds.mirrored = claims.mirrored.unwrap_or(thresholds.mirrored);
     let mut seen = Vec::with_capacity(samples.len());
     for sample in samples {
         seen.push(match &sample.presence {
@@ -33,7 +34,7 @@ pub(super) fn failure(
     // Who it is comes first, and then what was done. So one picture is no live person, challenge or
     // not: browsers end the session when there are not enough samples, although tries are left.
     let failure = failed(&state.intake().active(&observations)).or_else(|| {
-        let demanded = claims.challenge.as_ref()?.sequences();
+        let demanded = demanded(claims.challenge.as_ref()?, attempt);
         let tagged = samples.iter().zip(&observations);
         let tagged: Vec<Tagged<'_>> = tagged
             .map(|(sample, observation)| Tagged {
@@ -42,30 +43,19 @@ pub(super) fn failure(
                 index: sample.index,
             })
             .collect();
-        failed(&moved(&tagged, demanded, attempt, &thresholds))
+        failed(&challenge(&tagged, Some(demanded), &thresholds))
     });
     Ok(failure)
 }
 
-/// Whether the head moved as one of the token's sequences demands: that of this try, or another one, since a
-/// page that was loaded again counts its tries anew.
-fn moved(
-    samples: &[Tagged<'_>],
-    sequences: &[Vec<Direction>],
-    attempt: u8,
-    thresholds: &liveness::Thresholds,
-) -> Decision {
+/// What a token demands in this try, counted from 1, and in no other: a sequence that was seen before
+/// proves nothing of the moment.
+fn demanded(challenge: &Challenge, attempt: u8) -> &[Direction] {
     let own = usize::from(attempt).saturating_sub(1);
-    let own = sequences.get(own).map(Vec::as_slice);
-    let first = challenge(samples, own, thresholds);
-    if first.live {
-        return first;
-    }
-    let others = sequences.iter().map(Vec::as_slice);
-    let other = others
-        .map(|sequence| challenge(samples, Some(sequence), thresholds))
-        .find(|decision| decision.live);
-    other.unwrap_or(first)
+    let sequences = challenge.sequences();
+    // There are as many as there are tries.
+    let sequence = sequences.get(own).or(sequences.last());
+    sequence.map_or(&[], Vec::as_slice)
 }
 
 fn failed(decision: &Decision) -> Option<Failure> {

@@ -76,7 +76,7 @@ async fn quality_check(
         .sample()
         .await?;
     direct::answer(&state, &client, 1, move |state| {
-        let mut result = match direct::look_at(state, Some(&text))? {
+        let mut result = match direct::look_closely_at(state, Some(&text))? {
             Ok(seen) => check(state, &seen, full, rules)?,
             Err(fault) => QualityCheckResult {
                 success: false,

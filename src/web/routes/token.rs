@@ -39,6 +39,7 @@ pub(super) fn endpoint() -> Endpoint {
         ("livedetection" = Option<bool>, Query, description = "Whether the person must be shown to be alive; `true` unless given"),
         ("challenge" = Option<bool>, Query, description = "Whether head movements are demanded; `false` unless given, and only with liveness"),
         ("challenges" = Option<usize>, Query, minimum = 2, maximum = 7, description = "How many; 3 unless given"),
+        ("mirrored" = Option<bool>, Query, description = "Whether the client sends pictures that show people as a mirror does, so that `left` is left in the picture; as the service is set (`liveness.mirrored`) unless given"),
         ("autoenroll" = Option<bool>, Query, description = "Only for `verify`: after a success, samples become templates; `false` unless given"),
         ("traits" = Option<String>, Query, description = "List of `face` and `periocular`; `face` unless given. `voice` is refused"),
     ),
@@ -105,6 +106,7 @@ fn grant(parameters: &Parameters) -> Result<Grant, Error> {
             .unwrap_or(Grant::TRIES_DEFAULT),
         live: parameters.boolean("livedetection")?.unwrap_or(true),
         challenge_length: challenge.then_some(length.unwrap_or(Challenge::LENGTH_DEFAULT)),
+        mirrored: parameters.boolean("mirrored")?,
         auto_enroll: parameters.boolean("autoenroll")?.unwrap_or(false),
         traits,
     })

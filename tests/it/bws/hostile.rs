@@ -214,6 +214,7 @@ fn a_token_before_its_time_is_401_and_after_it_too() {
         max_tries: 3,
         live: false,
         challenge_length: None,
+        mirrored: None,
         auto_enroll: false,
         traits: Traits::FACE,
     };
