@@ -11,6 +11,7 @@ use super::Value::{
 use super::{ListenAddress, LogFormat, Setting, Settings, log};
 use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
+use crate::rates::TargetRate;
 use crate::types::PartitionId;
 use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions, TrustedProxies};
 
@@ -104,6 +105,12 @@ const ENROLLING: &[&str] = &[
     "evaluate identification",
 ];
 
+/// Those that look for people.
+const IDENTIFYING: &[&str] = &["serve", "identify"];
+
+/// From the lowest rate that can be asked for to one at which a decision says nothing.
+const TARGET_FPIR: RangeInclusive<f64> = TargetRate::LOWEST..=0.5;
+
 /// From what only tests want to an hour.
 const WAIT_SECONDS: RangeInclusive<f64> = 0.001..=3_600.0;
 
@@ -118,6 +125,7 @@ pub const TAKEN_UP: &[&str] = &[
     "enroll-quality-min",
     "verification-threshold",
     "verification-thresholds",
+    "target-fpir",
     "liveness.passive-score-min",
     "liveness.active-score-min",
     "liveness.similarity-min",
@@ -573,6 +581,18 @@ pub static SETTINGS: &[Setting] = &[
         ),
         standard: Words("none"),
         verbs: SERVING,
+    },
+    Setting {
+        name: "target-fpir",
+        value_name: "RATE",
+        text: "How often a stranger may be taken for somebody when they are looked for: the threshold rises \
+               with the number of people so that it is kept. Where a verification threshold is set, that \
+               decides",
+        value: Number(TARGET_FPIR, |settings, rate| {
+            settings.service.target_fpir = TargetRate::new(rate).unwrap_or_default();
+        }),
+        standard: Field(|settings| settings.service.target_fpir.to_string()),
+        verbs: IDENTIFYING,
     },
     Setting {
         name: "liveness.passive-score-min",

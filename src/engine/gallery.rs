@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::population::Populations;
 use super::{Engine, EngineError};
 use crate::kernel::Kernel;
 use crate::partition::{Partition, Removed, Snapshot, StoreError};
@@ -20,6 +21,8 @@ pub struct Gallery {
     pub(super) clock: Clock,
     /// Of those who are looked for; none of all.
     pub(super) labels: Arc<Labels>,
+    /// How many people there were when they were last counted.
+    pub(super) populations: Populations,
 }
 
 impl Engine {
@@ -55,6 +58,7 @@ impl Engine {
             kernel: self.kernel,
             clock: self.clock.clone(),
             labels: Arc::default(),
+            populations: self.populations.clone(),
         }))
     }
 }

@@ -15,6 +15,7 @@ mod import;
 mod incoming;
 mod list;
 mod people;
+mod population;
 mod retention;
 mod rules;
 pub mod scheduler;
@@ -48,6 +49,7 @@ pub struct Engine {
     kernel: Kernel,
     clock: Clock,
     calibrations: calibrate::Calibrations,
+    populations: population::Populations,
 }
 
 impl Engine {
@@ -60,6 +62,7 @@ impl Engine {
             kernel,
             clock: Clock::System,
             calibrations: calibrate::Calibrations::default(),
+            populations: population::Populations::default(),
         }
     }
 

@@ -8,14 +8,15 @@
 //! Taking        -> Taking::finish -> Samples        all samples of a call, live if that was demanded
 //! ```
 //!
-//! Which similarity makes two faces one person, and with what score it is told, is decided here,
-//! too ([`Policy`]), so that every way in decides alike. [`IntakeError`] says which sample was at
+//! Which similarity makes two faces one person, with what score it is told, and how sure it is, is
+//! decided here, too ([`Policy`], [`Judge`]), so that every way in decides alike. [`IntakeError`] says which sample was at
 //! fault, why, and whose fault it is; those who call translate that into their own words.
 //!
 //! Nothing here knows HTTP, tokens or tasks, nor what a picture was wrapped in.
 
 mod decisions;
 mod error;
+mod judging;
 mod looking;
 mod one_person;
 mod policy;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use decisions::Decisions;
 pub use error::{Cause, IntakeError};
+pub use judging::{Bar, Judge, JudgeError, Usual, Verdict};
 pub use looking::{Care, Crowd, FACES_MAX, Intake, Seen};
 pub use policy::{
     ENROLL_QUALITY_MIN, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,

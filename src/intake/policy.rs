@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::liveness::Thresholds;
+use crate::rates::TargetRate;
 use crate::types::PartitionId;
 
 /// What an operator can decide.
@@ -11,6 +12,8 @@ use crate::types::PartitionId;
 pub struct Policy {
     /// How alike a person must be to be recognised.
     pub verification: VerificationThresholds,
+    /// How often a stranger may be taken for somebody who is enrolled.
+    pub target_fpir: TargetRate,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
     /// The most samples that may come together.
@@ -50,6 +53,7 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             verification: VerificationThresholds::default(),
+            target_fpir: TargetRate::DEFAULT,
             liveness: Thresholds::default(),
             samples_max: 32,
             enroll_quality_min: ENROLL_QUALITY_MIN,

@@ -25,6 +25,7 @@ use crate::intake::{
     ENROLL_QUALITY_MIN, Intake, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,
 };
 use crate::liveness::{LivenessDetector, Thresholds};
+use crate::rates::TargetRate;
 use crate::samples::{Limits, WaitingRoom};
 use crate::types::Clock;
 
@@ -106,6 +107,8 @@ pub struct ServiceOptions {
     pub snapshot_keep: Option<usize>,
     /// How alike a person must be to be recognised.
     pub verification: VerificationThresholds,
+    /// How often a stranger may be taken for somebody who is enrolled.
+    pub target_fpir: TargetRate,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
     /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
@@ -164,6 +167,7 @@ impl ServiceOptions {
             snapshot_every: None,
             snapshot_keep: None,
             verification: VerificationThresholds::default(),
+            target_fpir: TargetRate::DEFAULT,
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
             picture_bytes_max: PICTURE_BYTES_MAX,
@@ -190,6 +194,7 @@ impl ServiceOptions {
     pub fn policy(&self) -> Policy {
         Policy {
             verification: self.verification.clone(),
+            target_fpir: self.target_fpir,
             liveness: self.liveness,
             samples_max: self.samples.per_token,
             enroll_quality_min: self.enroll_quality_min,

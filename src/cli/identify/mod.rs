@@ -13,9 +13,10 @@ use super::args::Identify;
 use super::exit::Exit;
 use super::open;
 use crate::config::Settings;
-use crate::engine::{Gallery, IdentifyOptions};
+use crate::engine::{Engine, Gallery, IdentifyOptions};
 use crate::face::{FacePipeline, ScoreMap};
-use crate::types::{EncoderId, Labels, PartitionId, RecordError};
+use crate::intake::{Bar, Judge, Usual};
+use crate::types::{Labels, RecordError};
 
 pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
@@ -25,25 +26,33 @@ pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> 
     }
 }
 
-/// What is known of the encoder of a gallery.
+/// What is known of a gallery and its encoder.
 struct Known {
-    threshold: f64,
-    scores: ScoreMap,
+    judge: Judge,
+    /// How similarities become scores; nothing of encoders that are not the own.
+    scores: Option<ScoreMap>,
 }
 
 impl Known {
-    /// What the service would know: something of the encoder that it runs, nothing of others.
+    /// What the service would know, and decide by.
     fn of(
-        encoder: &EncoderId,
-        partition: &PartitionId,
+        engine: &Engine,
+        gallery: &Gallery,
         settings: &Settings,
-    ) -> anyhow::Result<Option<Known>> {
+        bar: Bar,
+    ) -> anyhow::Result<Known> {
         let profile = FacePipeline::profile_in(settings.embedder_profile.as_deref())?;
-        let set = settings.service.verification.of(partition);
-        Ok((profile.encoder() == encoder).then(|| Known {
-            threshold: set.unwrap_or_else(|| profile.verification_threshold()),
-            scores: profile.score_map(),
-        }))
+        let is_own = profile.encoder() == gallery.encoder();
+        let set = settings.service.verification.of(gallery.id());
+        let usual = Usual {
+            set: set.filter(|_| is_own),
+            own: is_own.then(|| profile.verification_threshold()),
+            target_fpir: settings.service.target_fpir,
+        };
+        Ok(Known {
+            judge: Judge::of(engine, gallery, bar, &usual)?,
+            scores: is_own.then(|| profile.score_map()),
+        })
     }
 }
 
@@ -53,12 +62,15 @@ fn among(verb: &Identify, gallery: &Gallery) -> anyhow::Result<Gallery> {
     Ok(gallery.among(labels.collect::<Result<Labels, RecordError>>()?))
 }
 
-/// What is asked: with the threshold that was typed, else with the one that is known.
-fn options(verb: &Identify, known: Option<&Known>) -> IdentifyOptions {
-    let typed = verb.threshold.filter(|_| !verb.all);
-    let known = known.map(|known| known.threshold).filter(|_| !verb.all);
+/// Who is left out: whoever is less alike than was typed, else as it is known.
+fn bar(verb: &Identify) -> Bar {
+    verb.threshold.map_or(Bar::Usual, Bar::Similarity)
+}
+
+/// What is asked.
+fn options(verb: &Identify, known: &Known) -> IdentifyOptions {
     IdentifyOptions {
         limit: verb.limit,
-        threshold: typed.or(known),
+        threshold: known.judge.threshold().filter(|_| !verb.all),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::answer::Printing;
-use super::{Known, among, options};
+use super::{Known, among, bar, options};
 use crate::cli::args::Identify;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
@@ -20,8 +20,8 @@ pub(super) fn run(
     path: &Path,
 ) -> anyhow::Result<Exit> {
     let gallery = among(verb, &open::gallery(engine, &verb.partition)?)?;
-    let known = Known::of(gallery.encoder(), &verb.partition, settings)?;
-    let options = options(verb, known.as_ref());
+    let known = Known::of(engine, &gallery, settings, bar(verb))?;
+    let options = options(verb, &known);
     let names = SourceOptions {
         embedding_name: verb.embedding_column.clone(),
         id_name: verb.id_column.clone(),

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::annotate::Annotating;
 use super::answer::{Answer, Person, Printing};
 use super::groups::{self, Answered, AnsweredFace};
-use super::{Known, among, options};
+use super::{Known, among, bar, options};
 use crate::cli::args::Identify;
 use crate::cli::exit::Exit;
 use crate::cli::open;
@@ -88,18 +88,16 @@ impl<'a> Asking<'a> {
     ) -> anyhow::Result<Asking<'a>> {
         let gallery = open::gallery_of(engine, &verb.partition, intake.encoder())?;
         let gallery = among(verb, &gallery)?;
-        let known = Known::of(intake.encoder(), &verb.partition, settings)?;
-        let options = options(verb, known.as_ref());
+        let known = Known::of(engine, &gallery, settings, bar(verb))?;
+        let options = options(verb, &known);
         Ok(Asking {
             gallery,
             intake,
             options,
             annotating: None,
             verb,
-            known_from: options
-                .threshold
-                .or(known.as_ref().map(|known| known.threshold)),
-            scores: known.map(|known| known.scores),
+            known_from: known.judge.threshold(),
+            scores: known.scores,
         })
     }
 

@@ -86,12 +86,12 @@ pub fn enroll(
             now,
         );
         if batch.len() == TEMPLATES_PER_BATCH {
-            partition.add_batch(&batch, None, now)?;
+            partition.add_batch(&batch, Vec::new(), None, now)?;
             batch.clear();
         }
     }
     if !batch.is_empty() {
-        partition.add_batch(&batch, None, now)?;
+        partition.add_batch(&batch, Vec::new(), None, now)?;
     }
     let gallery = engine.gallery(id, encoder)?;
     gallery.ok_or(EngineError::NoSamples)

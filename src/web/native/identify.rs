@@ -13,20 +13,20 @@ use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
 use super::failures;
+use super::judging::{self, Decision, RateReport};
 use super::key::Key;
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::record::GivenLabels;
 use super::samples::{
-    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, check_threshold,
-    encoder_name,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
-use crate::engine::{EngineError, Gallery, IdentifyOptions, fuse};
-use crate::intake::{Intake, Samples};
+use crate::engine::{EngineError, Gallery, fuse};
+use crate::intake::{Bar, Intake, Samples};
 use crate::turns::Account;
 use crate::types::{ClassId, EncoderId, Labels, Match, PartitionId, Record};
 
@@ -51,10 +51,15 @@ pub(in super::super) struct IdentifyRequest {
     /// The most people in the answer.
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
-    /// People with a lower similarity are left out. Unless given, it is where this service takes two
-    /// faces for one person; for the embeddings of another encoder, nobody is left out.
+    /// People with a lower similarity are left out. Unless given, it is where this service takes two faces
+    /// for one person, or higher where more strangers than set would be taken for somebody; for the
+    /// embeddings of another encoder, nobody is left out until the partition is calibrated.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for somebody who is enrolled, a rate such
+    /// as 0.001, or 30 for the same (ten times its negative decimal logarithm).
+    #[schema(example = 0.001)]
+    target_fpir: Option<f64>,
     /// Look for those alone who have all of these labels, as if nobody else were enrolled.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     labels: Option<GivenLabels>,
@@ -83,6 +88,8 @@ pub(in super::super) struct IdentifyForm {
     /// People with a lower similarity are left out, as in JSON.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for somebody, as in JSON.
+    target_fpir: Option<f64>,
     /// Look for those alone who have this label, such as `site:berlin`; may be repeated.
     labels: Vec<String>,
 }
@@ -93,8 +100,18 @@ pub(in super::super) struct IdentifyAnswer {
     /// The best classes, best first, equal ones in the order of their numbers. Nobody here means that the
     /// person is not known.
     matches: Vec<IdentifiedClass>,
+    /// Whether it is the first of the matches; null if nobody was left out.
+    decision: Option<Decision>,
+    /// The probability that the first of the matches is right, from 0 to 1, if one in two who are looked for
+    /// is enrolled; null if there is none, or nothing is known of strangers.
+    confidence: Option<f64>,
     /// The threshold that was used; null if none was.
     threshold: Option<f64>,
+    /// How often a stranger reaches it with somebody; null if there is none, or that is not known.
+    fpir: Option<RateReport>,
+    /// How many people were compared. In partitions with more than 4,096 templates it is right within a
+    /// hundredth.
+    classes_searched: usize,
     /// How many templates were compared.
     templates_searched: usize,
     /// What made the embeddings.
@@ -123,6 +140,7 @@ pub(in super::super) struct IdentifiedClass {
 pub(super) struct Options {
     limit: usize,
     threshold: Option<f64>,
+    target_fpir: Option<f64>,
     labels: Option<GivenLabels>,
 }
 
@@ -140,6 +158,7 @@ impl CallBody for IdentifyRequest {
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
             threshold: self.threshold,
+            target_fpir: self.target_fpir,
             labels: self.labels,
         };
         (samples, options)
@@ -155,6 +174,7 @@ pub(super) fn endpoint() -> Endpoint {
             path::FAILURES,
             body::FAILURES,
             &[Code::PartitionNotFound, Code::InvalidRecord],
+            judging::FAILURES,
             failures::OURS,
         ],
     )
@@ -189,15 +209,10 @@ async fn identify(
     check_room(&state, &account, &partition)?;
     let (given, options) = body::read::<IdentifyRequest>(&state, request).await?;
     given.check(&state)?;
-    check_threshold(options.threshold)?;
+    let bar = judging::bar(options.threshold, options.target_fpir)?;
     check_limit(options.limit)?;
-    let Options {
-        limit,
-        threshold,
-        labels,
-    } = options;
+    let Options { limit, labels, .. } = options;
     let among = labels.unwrap_or_default().wanted()?;
-    let options = IdentifyOptions { limit, threshold };
     let promise = match state.engine().enrolled(&partition)? {
         Some(gallery) if given.has_pictures() => {
             let gallery = gallery.among(among.clone());
@@ -207,7 +222,7 @@ async fn identify(
     };
     let samples = given.take_in(&state, &account).await?;
     let place = (&partition, among);
-    let answer = search(&state, &account, place, &samples, options, promise).await?;
+    let answer = search(&state, &account, place, &samples, (bar, limit), promise).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -270,29 +285,27 @@ async fn search(
     account: &Account,
     (partition, among): (&PartitionId, Labels),
     samples: &Samples,
-    options: IdentifyOptions,
+    (bar, limit): (Bar, usize),
     promise: Option<IdentifyPromise>,
 ) -> Result<IdentifyAnswer, Problem> {
     let intake = state.intake();
-    let options = IdentifyOptions {
-        threshold: (options.threshold).or_else(|| intake.threshold(partition, &samples.encoder)),
-        ..options
-    };
     let (engine, embeddings) = (state.engine(), samples.embeddings());
     // Samples that are wrong in themselves are refused whoever is enrolled.
     let sample = fuse(&samples.encoder, &embeddings)?;
     let gallery = engine.gallery(partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
     let gallery = gallery.among(among);
+    let judge = judging::judge(state, &gallery, bar).await?;
     let query = QuestionQuery {
         probe: Probe::new(&sample),
-        options,
+        options: judging::options(&judge, limit),
     };
     let lanes = state.lanes();
-    let found = lanes
+    let mut found = lanes
         .identify_one(account, &gallery, promise, query)
         .await?;
-    if options.threshold.is_some() {
+    let (decision, confidence) = judging::decide(&judge, &mut found.matches, limit);
+    if judge.threshold().is_some() {
         intake.decisions().identified(!found.matches.is_empty());
     }
     let records = known_of(state, &gallery, &found.matches).await?;
@@ -300,8 +313,12 @@ async fn search(
     let matches = matches
         .map(|(found, record)| IdentifiedClass::new(found, record, intake, &samples.encoder));
     Ok(IdentifyAnswer {
+        decision,
+        confidence,
         matches: matches.collect(),
-        threshold: options.threshold,
+        threshold: judge.threshold(),
+        fpir: judge.fpir().map(RateReport::from),
+        classes_searched: judge.classes(),
         templates_searched: found.templates,
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),

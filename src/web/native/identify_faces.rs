@@ -14,18 +14,19 @@ use super::body::{self, CallBody};
 use super::faces::{self, BoxReport, Group, warning_names};
 use super::failures;
 use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, check_room, known_of};
+use super::judging::{self, Decided, RateReport};
 use super::key::Key;
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::record::GivenLabels;
-use super::samples::{GivenPictures, GivenSamples, check_threshold, encoder_name};
+use super::samples::{GivenPictures, GivenSamples, encoder_name};
 use crate::access::Scope;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, Identification, IdentifyOptions};
 use crate::face::FoundFace;
-use crate::intake::Recognition;
+use crate::intake::{Judge, Recognition};
 use crate::types::{Match, Record};
 
 /// A picture of several people.
@@ -38,10 +39,11 @@ pub(in super::super) struct IdentifyFacesRequest {
     /// The most people in the list of each face.
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
-    /// People with a lower similarity are left out. Unless given, it is where this service takes two
-    /// faces for one person.
+    /// People with a lower similarity are left out. Unless given, it is as in `identify`.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for somebody, as in `identify`.
+    target_fpir: Option<f64>,
     /// Look for those alone who have all of these labels, as if nobody else were enrolled.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     labels: Option<GivenLabels>,
@@ -63,6 +65,8 @@ pub(in super::super) struct IdentifyFacesForm {
     /// People with a lower similarity are left out, as in JSON.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for somebody, as in JSON.
+    target_fpir: Option<f64>,
     /// Look for those alone who have this label, such as `site:berlin`; may be repeated.
     labels: Vec<String>,
 }
@@ -81,6 +85,10 @@ pub(in super::super) struct IdentifyFacesAnswer {
     height: usize,
     /// The threshold that was used.
     threshold: Option<f64>,
+    /// How often a stranger reaches it with somebody; null if that is not known.
+    fpir: Option<RateReport>,
+    /// How many people each face was compared with, as in `identify`.
+    classes_searched: usize,
     /// How many templates each face was compared with.
     templates_searched: usize,
     /// What made the embeddings.
@@ -98,6 +106,8 @@ pub(in super::super) struct IdentifiedFace {
     warnings: Vec<&'static str>,
     /// Whether somebody who is enrolled is alike enough.
     decision: Decision,
+    /// The probability that the first of the matches is right, as in `identify`.
+    confidence: Option<f64>,
     /// The best classes, best first, as in `identify`.
     matches: Vec<IdentifiedClass>,
 }
@@ -109,6 +119,8 @@ pub(in super::super) struct IdentifiedFace {
 pub(in super::super) enum Decision {
     /// The first of the matches is who it is.
     Known,
+    /// Several are alike enough, and it cannot be told which of them it is.
+    Ambiguous,
     /// Nobody who is enrolled is alike enough.
     Unknown,
     /// Nobody is, and the face is too small, too blurred or too little of one to say more.
@@ -119,6 +131,7 @@ pub(in super::super) enum Decision {
 pub(super) struct Options {
     limit: usize,
     threshold: Option<f64>,
+    target_fpir: Option<f64>,
     labels: Option<GivenLabels>,
 }
 
@@ -130,6 +143,7 @@ impl CallBody for IdentifyFacesRequest {
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
             threshold: self.threshold,
+            target_fpir: self.target_fpir,
             labels: self.labels,
         };
         (samples, options)
@@ -159,6 +173,7 @@ pub(super) fn endpoint() -> Endpoint {
                 Code::EncoderMismatch,
                 Code::InvalidRecord,
             ],
+            judging::FAILURES,
             failures::OURS,
         ],
     )
@@ -192,7 +207,7 @@ async fn identify_faces(
     check_room(&state, &account, &partition)?;
     let (given, asked) = body::read::<IdentifyFacesRequest>(&state, request).await?;
     let picture = faces::pictures(given, 1)?;
-    check_threshold(asked.threshold)?;
+    let bar = judging::bar(asked.threshold, asked.target_fpir)?;
     check_limit(asked.limit)?;
     let intake = state.intake();
     let encoder = intake.encoder();
@@ -202,19 +217,19 @@ async fn identify_faces(
     // Before the picture is looked at, so that nobody waits for an answer that is refused then.
     let promise = state.lanes().promise_identify_crowd(&account, &gallery)?;
     let group = faces::look(&state, &account, picture).await?;
-    let threshold = asked.threshold;
-    let options = IdentifyOptions {
-        limit: asked.limit,
-        threshold: threshold.or_else(|| intake.threshold(&partition, encoder)),
-    };
-    let queries = queries(&group, options);
-    let found = match queries.len() {
+    let judge = judging::judge(&state, &gallery, bar).await?;
+    let queries = queries(&group, judging::options(&judge, asked.limit));
+    let mut found = match queries.len() {
         0 => Vec::new(),
         _ => state.lanes().identify_crowd(promise, queries).await?,
     };
+    let decided: Vec<_> = found
+        .iter_mut()
+        .map(|found| judging::decide(&judge, &mut found.matches, asked.limit))
+        .collect();
     let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
     let known = known_of(&state, &gallery, &all).await?;
-    let answer = told(&state, &gallery, &group, options, (&found, &known));
+    let answer = told(&state, &gallery, &group, &judge, (&found, &decided, &known));
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -233,17 +248,19 @@ fn told(
     state: &AppState,
     gallery: &Gallery,
     group: &Group,
-    options: IdentifyOptions,
-    (found, mut known): (&[Identification], &[Record]),
+    judge: &Judge,
+    (found, decided, mut known): (&[Identification], &[Decided], &[Record]),
 ) -> IdentifyFacesAnswer {
     let (intake, encoder) = (state.intake(), gallery.encoder());
     let templates_searched = found
         .first()
         .map_or_else(|| gallery.templates(), |first| first.templates);
-    let mut found = found.iter();
+    let mut found = found.iter().zip(decided);
     let face = |face: &FoundFace| {
         let found = face.embedding.as_ref().and_then(|_| found.next());
-        let matches = found.map_or(&[][..], |found| &found.matches);
+        let (matches, (verdict, confidence)) = found.map_or((&[][..], (None, None)), |found| {
+            (&found.0.matches[..], *found.1)
+        });
         let records = known.split_off(..matches.len()).unwrap_or_default();
         let matches = matches.iter().zip(records);
         let matches: Vec<IdentifiedClass> = matches
@@ -259,7 +276,11 @@ fn told(
             r#box: BoxReport::of(&face.bounds, (group.width, group.height)),
             quality: face.quality,
             warnings: warning_names(&face.warnings),
-            decision: recognition.into(),
+            decision: match verdict {
+                Some(judging::Decision::Ambiguous) => Decision::Ambiguous,
+                _ => recognition.into(),
+            },
+            confidence,
             matches,
         }
     };
@@ -268,7 +289,9 @@ fn told(
         faces_left_out: group.everybody.left_out,
         width: group.width,
         height: group.height,
-        threshold: options.threshold,
+        threshold: judge.threshold(),
+        fpir: judge.fpir().map(RateReport::from),
+        classes_searched: judge.classes(),
         templates_searched,
         encoder: encoder_name(encoder),
     }

@@ -23,6 +23,7 @@ use super::body;
 use super::failures;
 use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, known_of};
 use super::json;
+use super::judging::{self, Decided, Decision};
 use super::key::Key;
 use super::listed::Listed;
 use super::partitions;
@@ -30,12 +31,13 @@ use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::query;
 use super::record::GivenLabels;
-use super::samples::{GivenValues, check_threshold};
+use super::samples::GivenValues;
 use crate::access::Scope;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
-use crate::engine::{Gallery, Identification, IdentifyOptions};
+use crate::engine::{Gallery, Identification};
 use crate::exchange::npy_matrix;
+use crate::intake::{Bar, Judge};
 use crate::turns::Account;
 use crate::types::{DIMENSION_MAX, Embedding, EmbeddingError, EncoderId, Labels, Match, Record};
 
@@ -76,6 +78,8 @@ pub(in super::super) struct IdentifyManyRequest {
     /// People with a lower similarity are left out, as in `identify`.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for somebody, as in `identify`.
+    target_fpir: Option<f64>,
     /// Look for those alone who have all of these labels, as if nobody else were enrolled.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     labels: Option<GivenLabels>,
@@ -97,6 +101,8 @@ pub(in super::super) struct NpyQuery {
     /// People with a lower similarity are left out, for an `.npy` body.
     #[param(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for somebody, for an `.npy` body.
+    target_fpir: Option<f64>,
     /// Look for those alone who have this label, such as `site:berlin`, for an `.npy` body; may be repeated.
     labels: Option<String>,
 }
@@ -108,6 +114,10 @@ pub(in super::super) struct ProbeAnswer {
     probe: usize,
     /// The best classes, best first; nobody here means that the person is not known.
     matches: Vec<IdentifiedClass>,
+    /// Whether it is the first of the matches; null if nobody was left out.
+    decision: Option<Decision>,
+    /// The probability that the first of the matches is right, as in `identify`.
+    confidence: Option<f64>,
 }
 
 /// What a call asks.
@@ -118,7 +128,7 @@ struct Asked {
     probes: Vec<Embedding>,
     encoder: EncoderId,
     limit: usize,
-    threshold: Option<f64>,
+    bar: Bar,
     labels: Labels,
 }
 
@@ -154,6 +164,7 @@ pub(super) fn endpoint() -> Endpoint {
             path::FAILURES,
             FAILURES,
             &[Code::PartitionNotFound, Code::InvalidRecord],
+            judging::FAILURES,
             failures::OURS,
         ],
     )
@@ -199,21 +210,17 @@ async fn identify_many(
     let gallery = gallery.among(asked.labels);
     let probes = asked.probes.len().min(PROBES_PER_QUESTION);
     state.lanes().check_identify(&account, &gallery, probes)?;
-    let threshold = asked.threshold;
-    let threshold = threshold.or_else(|| state.intake().threshold(&partition, &asked.encoder));
-    let options = IdentifyOptions {
-        limit: asked.limit,
-        threshold,
-    };
+    let judge = judging::judge(&state, &gallery, asked.bar).await?;
     let lines = Lines {
         state,
         account,
         gallery,
-        options,
+        judge,
+        limit: asked.limit,
         sender: asked.sender,
         _room: asked.room,
     };
-    let pieces = pieces(asked.probes, options.limit);
+    let pieces = pieces(asked.probes, asked.limit);
     // Room is taken in the order of the pieces: what has some can be sent, and gives it back.
     let lines = stream::iter(pieces)
         .then(move |(first, probes)| lines.clone().begin(first, probes))
@@ -239,7 +246,8 @@ struct Lines {
     state: AppState,
     account: Account,
     gallery: Gallery,
-    options: IdentifyOptions,
+    judge: Judge,
+    limit: usize,
     sender: Sender,
     /// For the probes, until the last of them is answered.
     _room: Option<Held>,
@@ -281,7 +289,7 @@ impl Lines {
     /// Waits until there is room for the lines of some probes.
     async fn begin(self, first: usize, probes: Vec<Embedding>) -> Begun {
         let room = self.state.answer_room().hold(self.sender.clone());
-        let bytes = probes.len() * self.options.limit * MATCH_BYTES;
+        let bytes = probes.len() * self.limit * MATCH_BYTES;
         while room.take(bytes).is_err() {
             time::sleep(ROOM_WAIT).await;
         }
@@ -296,16 +304,20 @@ impl Lines {
     async fn of(&self, first: usize, probes: Vec<Embedding>) -> Result<Vec<u8>, BrokenOff> {
         let query = |probe: &Embedding| QuestionQuery {
             probe: Probe::new(probe),
-            options: self.options,
+            options: judging::options(&self.judge, self.limit),
         };
         let queries = probes.iter().map(query).collect();
         let lanes = self.state.lanes();
         let found = lanes.identify_patiently(&self.account, &self.gallery, queries);
-        let found = found.await.map_err(|error| {
+        let mut found = found.await.map_err(|error| {
             // Logs it; who calls sees that the answer breaks off.
             drop(Problem::from(&*error));
             BrokenOff
         })?;
+        let decided: Vec<Decided> = found
+            .iter_mut()
+            .map(|found| judging::decide(&self.judge, &mut found.matches, self.limit))
+            .collect();
         let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
         let known = known_of(&self.state, &self.gallery, &all).await;
         let known = known.map_err(|error| {
@@ -313,9 +325,10 @@ impl Lines {
             BrokenOff
         })?;
         let (mut text, mut known) = (Vec::new(), &known[..]);
-        for (at, found) in found.iter().enumerate() {
+        for (at, (found, decided)) in found.iter().zip(decided).enumerate() {
             let own = known.split_off(..found.matches.len()).unwrap_or_default();
-            let line = serde_json::to_writer(&mut text, &self.answer(first + at, found, own));
+            let answer = self.answer(first + at, (found, decided), own);
+            let line = serde_json::to_writer(&mut text, &answer);
             line.expect("answers have texts and numbers only");
             text.push(b'\n');
         }
@@ -323,13 +336,20 @@ impl Lines {
         Ok(text)
     }
 
-    fn answer(&self, probe: usize, found: &Identification, known: &[Record]) -> ProbeAnswer {
+    fn answer(
+        &self,
+        probe: usize,
+        (found, (decision, confidence)): (&Identification, Decided),
+        known: &[Record],
+    ) -> ProbeAnswer {
         let (intake, encoder) = (self.state.intake(), self.gallery.encoder());
         let matches = found.matches.iter().zip(known);
         let matches =
             matches.map(|(found, record)| IdentifiedClass::new(found, record, intake, encoder));
         ProbeAnswer {
             probe,
+            decision,
+            confidence,
             matches: matches.collect(),
         }
     }
@@ -364,7 +384,6 @@ async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
         (asked.room, asked.sender) = (room, sender);
         asked.take_room(body.len())?;
         check_limit(asked.limit)?;
-        check_threshold(asked.threshold)?;
         Ok(asked)
     };
     if is_long {
@@ -375,7 +394,7 @@ async fn read(state: &AppState, request: Request) -> Result<Asked, Problem> {
 }
 
 fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
-    if let Some(name) = ["encoder", "limit", "threshold", "labels"]
+    if let Some(name) = ["encoder", "limit", "threshold", "target_fpir", "labels"]
         .into_iter()
         .find(|name| query::value(uri, name).is_some())
     {
@@ -402,7 +421,7 @@ fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
         encoder: encoder(&name, &probes)?,
         probes,
         limit: call.limit.unwrap_or(LIMIT_DEFAULT),
-        threshold: call.threshold,
+        bar: judging::bar(call.threshold, call.target_fpir)?,
         labels: call.labels.unwrap_or_default().wanted()?,
     })
 }
@@ -420,6 +439,10 @@ fn from_npy(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
     let threshold = query::value(uri, "threshold").map(|text| text.parse());
     let threshold = threshold.transpose();
     let threshold = threshold.map_err(|_| number("threshold", "a number from -1 to 1"))?;
+    let target_fpir = query::value(uri, "target_fpir").map(|text| text.parse());
+    let target_fpir = target_fpir.transpose();
+    let target_fpir = target_fpir.map_err(|_| number("target_fpir", "a rate such as 0.001"))?;
+    let bar = judging::bar(threshold, target_fpir)?;
     let matrix = npy_matrix("the body", body.to_vec());
     let matrix = matrix.map_err(|error| Problem::malformed(error.to_string()))?;
     check_count(matrix.nrows())?;
@@ -433,7 +456,7 @@ fn from_npy(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
         encoder: encoder(&name, &probes)?,
         probes,
         limit: limit.unwrap_or(LIMIT_DEFAULT),
-        threshold,
+        bar,
         labels: GivenLabels::of_texts(query::values(uri, "labels")).wanted()?,
     })
 }

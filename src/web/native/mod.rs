@@ -22,6 +22,7 @@ mod identify;
 mod identify_faces;
 mod identify_many;
 mod json;
+mod judging;
 mod key;
 mod listed;
 mod merge;

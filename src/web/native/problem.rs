@@ -53,6 +53,8 @@ pub(in super::super) enum Code {
     PoorQuality,
     NotLive,
     ThresholdUnknown,
+    /// A rate is asked for, and nothing is known of strangers.
+    NotCalibrated,
     /// What is to be known of a person cannot be.
     InvalidRecord,
     /// It contradicts what is known of others, or the time of the person is over.
@@ -69,7 +71,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 40] = [
+    pub(super) const ALL: [Code; 41] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -99,6 +101,7 @@ impl Code {
         Code::PoorQuality,
         Code::NotLive,
         Code::ThresholdUnknown,
+        Code::NotCalibrated,
         Code::InvalidRecord,
         Code::RecordConflict,
         Code::ShareExceeded,
@@ -187,6 +190,11 @@ impl Code {
                 "threshold_unknown",
                 422,
                 "There is no threshold for this encoder, and none was given",
+            ),
+            Code::NotCalibrated => (
+                "not_calibrated",
+                409,
+                "It was not measured how often strangers are taken for somebody",
             ),
             Code::InvalidRecord => (
                 "invalid_record",

@@ -210,8 +210,8 @@ class Identify {
   }
 
   showLive(found) {
-    const decision = found.matches.length ? 'known' : 'unknown';
-    const face = { decision, matches: found.matches, warnings: [], quality: null, box: null };
+    const decision = found.decision === 'match' ? 'known' : found.decision;
+    const face = { decision, confidence: found.confidence, matches: found.matches, warnings: [], quality: null, box: null };
     this.results.replaceChildren(notice('good', t('identify.alive')), this.searched(found), this.row(face, found, null));
   }
 
@@ -307,6 +307,10 @@ class Identify {
     if (face.decision === 'known') {
       return titleOf(face.matches[0]);
     }
+    if (face.decision === 'ambiguous') {
+      const [one, other] = face.matches;
+      return other ? t('identify.ambiguous', { one: titleOf(one), other: titleOf(other) }) : titleOf(one);
+    }
     return face.decision === 'unusable' ? t('identify.unusable') : t('identify.unknown');
   }
 
@@ -331,8 +335,8 @@ class Identify {
     const words = element('div', { class: 'words' });
     const many = picture && found.faces.length > 1 ? `${number(picture.at + 1)}. ` : '';
     words.append(element('h3', {}, many, this.wordFor(face)));
-    if (face.decision === 'known') {
-      words.append(...this.wordsOfMatch(best, found.threshold));
+    if (face.decision === 'known' || face.decision === 'ambiguous') {
+      words.append(...this.wordsOfMatch(best, found.threshold, face));
       words.append(...others.map((other) => element('p', { class: 'quiet-text' }, t('identify.also', { name: titleOf(other), similarity: number(other.similarity, 2) }))));
     } else {
       const why = face.decision === 'unknown' ? t('identify.unknown.why') : t('identify.unusable.why');
@@ -347,13 +351,16 @@ class Identify {
     return row;
   }
 
-  wordsOfMatch(match, threshold) {
-    const isClear = threshold === null || match.similarity - threshold >= CLEAR;
+  wordsOfMatch(match, threshold, face) {
+    const isAlone = face.decision !== 'ambiguous';
+    const isClear = isAlone && (threshold === null || match.similarity - threshold >= CLEAR);
+    const verdict = isClear ? t('identify.clear') : isAlone ? t('identify.close') : t('identify.ambiguous.why');
+    const sure = typeof face.confidence === 'number' ? [element('p', { class: 'quiet-text' }, t('identify.confidence', { percent: number(Math.floor(face.confidence * 1000) / 10, 1) }))] : [];
     const gaps = { similarity: number(match.similarity, 2), threshold: threshold === null ? '' : number(threshold, 2) };
     const text = threshold === null ? t('identify.alike', gaps) : t('identify.alike.needed', gaps);
     return [
-      element('p', { class: isClear ? 'sure' : 'unsure' }, icon(isClear ? 'check' : 'warn'), element('span', {}, isClear ? t('identify.clear') : t('identify.close'))),
-      likeness(match.similarity, threshold), element('p', { class: 'quiet-text' }, text)];
+      element('p', { class: isClear ? 'sure' : 'unsure' }, icon(isClear ? 'check' : 'warn'), element('span', {}, verdict)),
+      likeness(match.similarity, threshold), element('p', { class: 'quiet-text' }, text), ...sure];
   }
 
   actions(face, best, picture) {

@@ -1,5 +1,7 @@
 //! `GET /extension/identify`: who in the partition is this?
 
+use std::str::FromStr;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -19,7 +21,9 @@ use super::task::{self, Begun};
 use crate::access::{Task, TaskMatch};
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
-use crate::engine::{IdentifyOptions, fuse};
+use crate::engine::{Gallery, IdentifyOptions, fuse};
+use crate::intake::{Bar, JudgeError};
+use crate::rates::TargetRate;
 use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
@@ -64,6 +68,7 @@ pub(super) fn endpoint() -> Endpoint {
     summary = "Identify with the samples of a token",
     params(
         ("livedetection" = Option<bool>, Query, description = "Demand liveness even if the token does not; `false` has no effect"),
+        ("targetFPIR" = Option<String>, Query, description = "Leave out whom a stranger reaches more often than this: a rate such as `0.001`, or `30` for the same. Without it weak candidates are listed, too. Not part of the old service"),
         ("maxResults" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "The most people in the answer; 20 unless given"),
     ),
     responses(
@@ -81,7 +86,8 @@ async fn identify(
     let count = parameters
         .integer("maxResults", 1..=RESULTS_MAX)?
         .unwrap_or(RESULTS_DEFAULT);
-    let work = move |begun| async move { search(begun, count).await };
+    let target = target_fpir(&parameters)?;
+    let work = move |begun| async move { search(begun, count, target).await };
     let done = task::run(&state, caller, live, work).await?;
     let matches = done.matches.into_iter().map(ScoredClass::from).collect();
     let result = IdentifyResult {
@@ -104,7 +110,34 @@ impl From<TaskMatch> for ScoredClass {
     }
 }
 
-async fn search(begun: Begun, limit: usize) -> Result<Done, Error> {
+/// How often a stranger may be in the list.
+fn target_fpir(parameters: &Parameters) -> Result<Option<TargetRate>, Error> {
+    let target = parameters.text("targetFPIR").map(TargetRate::from_str);
+    let wrong = |error| Error::bad_request(format!("the parameter `targetFPIR`: {error}"));
+    target.transpose().map_err(wrong)
+}
+
+/// The similarity that strangers reach in `gallery` as often as `target`.
+async fn threshold(
+    state: &AppState,
+    gallery: &Gallery,
+    target: TargetRate,
+) -> Result<Option<f64>, Error> {
+    let (shared, gallery) = (state.clone(), gallery.clone());
+    let judge = move || {
+        let bar = Bar::Rate(target);
+        shared.intake().judge(shared.engine(), &gallery, bar)
+    };
+    match state.lanes().small(judge).await {
+        Ok(judge) => Ok(judge.threshold()),
+        Err(JudgeError::Engine(error)) => Err(error.into()),
+        Err(error) => Err(Error::bad_request(format!(
+            "the parameter `targetFPIR`: {error}"
+        ))),
+    }
+}
+
+async fn search(begun: Begun, limit: usize, target: Option<TargetRate>) -> Result<Done, Error> {
     let Begun {
         state,
         account,
@@ -115,19 +148,19 @@ async fn search(begun: Begun, limit: usize) -> Result<Done, Error> {
     let partition = &claims.bcid.partition;
     let profile = state.intake().profile();
     let samples: Vec<&Embedding> = samples.iter().map(|sample| &sample.embedding).collect();
-    // Clients expect weak candidates too: no threshold cuts the list.
-    let options = IdentifyOptions {
-        limit,
-        threshold: None,
-    };
     // Samples that are wrong in themselves are refused whoever is enrolled.
     let sample = fuse(profile.encoder(), &samples)?;
     let Some(gallery) = state.engine().gallery(partition, profile.encoder())? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
+    // Clients expect weak candidates too: no threshold cuts the list unless a rate is asked for.
+    let threshold = match target {
+        Some(target) => threshold(&state, &gallery, target).await?,
+        None => None,
+    };
     let query = QuestionQuery {
         probe: Probe::new(&sample),
-        options,
+        options: IdentifyOptions { limit, threshold },
     };
     let lanes = state.lanes();
     let found = match lanes.identify_one(&account, &gallery, promise, query).await {

@@ -10,5 +10,6 @@ mod keys;
 mod lists;
 mod one_person;
 mod people;
+mod rates;
 mod snapshots;
 mod strict;

@@ -1,0 +1,197 @@
+//! From which similarity on somebody is recognised, and how sure that is.
+
+use std::sync::Arc;
+
+use super::Intake;
+use crate::engine::{Engine, EngineError, Gallery};
+use crate::rates::{Calibration, RateEstimate, TargetRate};
+use crate::types::{Match, PartitionId};
+
+/// Who is left out of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Bar {
+    /// Whoever the operator, the encoder and what was measured of the gallery leave out.
+    #[default]
+    Usual,
+    /// Whoever has a lower similarity.
+    Similarity(f64),
+    /// Whoever has a similarity that strangers reach more often than this.
+    Rate(TargetRate),
+}
+
+/// What is decided of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first is who it is.
+    Match,
+    /// Nobody who is enrolled is alike enough.
+    Unknown,
+    /// Several are, and it cannot be told which of them it is.
+    Ambiguous,
+}
+
+/// Decides of those who were found in one search.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    threshold: Option<f64>,
+    classes: usize,
+    calibration: Option<Arc<Calibration>>,
+}
+
+/// There is nobody to judge.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JudgeError {
+    /// A rate is asked for where nothing is known of strangers.
+    #[error(
+        "how often a stranger is taken for somebody was not measured in `{partition}`: \
+         `vultus calibrate` measures it once at least 20 people are enrolled, and `threshold` needs no rate"
+    )]
+    NotCalibrated {
+        /// The gallery.
+        partition: PartitionId,
+    },
+    /// The gallery cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// What is known besides of what was measured of a gallery.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usual {
+    /// The threshold that the operator has set.
+    pub set: Option<f64>,
+    /// Where the encoder takes two faces for one person; `None` if nothing is known of it.
+    pub own: Option<f64>,
+    /// How often a stranger may be taken for somebody.
+    pub target_fpir: TargetRate,
+}
+
+impl Intake {
+    /// Whoever decides in `gallery`, as it is now and as the operator wants it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Judge::of`].
+    pub fn judge(&self, engine: &Engine, gallery: &Gallery, bar: Bar) -> Result<Judge, JudgeError> {
+        let policy = self.policy();
+        let is_known = gallery.encoder() == self.encoder();
+        let usual = Usual {
+            set: policy.verification.of(gallery.id()).filter(|_| is_known),
+            own: is_known.then(|| self.profile().verification_threshold()),
+            target_fpir: policy.target_fpir,
+        };
+        Judge::of(engine, gallery, bar, &usual)
+    }
+}
+
+impl Judge {
+    /// Whoever decides in `gallery`, as it is now.
+    ///
+    /// The usual threshold is the operator's, if one is set. Else it is the lowest that keeps the
+    /// rate of false positives at the present number of people, and never lower than where the
+    /// encoder takes two faces for one person: in a gallery of a few people the rate alone would let
+    /// much through. There is none for an encoder of which nothing is known, until the gallery is
+    /// calibrated.
+    ///
+    /// # Errors
+    ///
+    /// If a rate is asked for and the gallery is not calibrated, or it cannot be read.
+    pub fn of(
+        engine: &Engine,
+        gallery: &Gallery,
+        bar: Bar,
+        usual: &Usual,
+    ) -> Result<Judge, JudgeError> {
+        let calibration = engine.calibration(gallery.id())?;
+        let classes = gallery.population()?;
+        let by_rate = |target: TargetRate| {
+            let calibration = calibration.as_ref()?;
+            Some(calibration.threshold(target, classes).similarity)
+        };
+        let threshold = match bar {
+            Bar::Similarity(similarity) => Some(similarity),
+            Bar::Rate(target) => {
+                Some(by_rate(target).ok_or_else(|| JudgeError::NotCalibrated {
+                    partition: gallery.id().clone(),
+                })?)
+            }
+            Bar::Usual => usual.set.or_else(|| {
+                let rate = by_rate(usual.target_fpir);
+                match (usual.own, rate) {
+                    (Some(own), Some(rate)) => Some(own.max(rate)),
+                    (own, rate) => own.or(rate),
+                }
+            }),
+        };
+        Ok(Judge {
+            threshold,
+            classes,
+            calibration,
+        })
+    }
+
+    /// The similarity from which on somebody is recognised; `None` if nobody is left out.
+    pub fn threshold(&self) -> Option<f64> {
+        self.threshold
+    }
+
+    /// How many people are searched.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// How often a stranger reaches the threshold with one of them; `None` without a threshold, and
+    /// if that was not measured.
+    pub fn fpir(&self) -> Option<RateEstimate> {
+        let calibration = self.calibration.as_ref()?;
+        Some(calibration.fpir(self.threshold?, self.classes))
+    }
+
+    /// What is decided of a probe for which these were found, the best first; `None` if nothing is,
+    /// since nobody is left out.
+    ///
+    /// It is ambiguous if it cannot be told apart which of the first two is rarer among strangers:
+    /// if the ranges of the rates at which strangers reach their similarities have a value in common.
+    pub fn verdict(&self, found: &[Match]) -> Option<Verdict> {
+        self.threshold?;
+        Some(match found {
+            [] => Verdict::Unknown,
+            [first, second, ..] if self.are_alike(first, second) => Verdict::Ambiguous,
+            _ => Verdict::Match,
+        })
+    }
+
+    /// The probability that the first of these is right, from 0 to 1; `None` if there is nobody, and
+    /// if nothing was measured. With one alone who was looked for with a threshold it is at least
+    /// that: somebody else may be nearly alike enough.
+    pub fn confidence(&self, found: &[Match]) -> Option<f64> {
+        let calibration = self.calibration.as_ref()?;
+        let best = found.first()?.similarity;
+        let second = match found.get(1) {
+            Some(second) => Some(second.similarity),
+            None if self.classes > 1 => self.threshold.map(|threshold| threshold.min(best)),
+            None => None,
+        };
+        Some(calibration.confidence(best, second, self.classes))
+    }
+
+    fn are_alike(&self, first: &Match, second: &Match) -> bool {
+        let Some(calibration) = &self.calibration else {
+            return first.similarity == second.similarity;
+        };
+        let rate = |found: &Match| calibration.fpir(found.similarity, self.classes);
+        rate(first).high >= rate(second).low
+    }
+}
+
+impl Verdict {
+    /// In answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Match => "match",
+            Verdict::Unknown => "unknown",
+            Verdict::Ambiguous => "ambiguous",
+        }
+    }
+}

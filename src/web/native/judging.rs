@@ -1,0 +1,125 @@
+//! Who is recognised: what a call may say of it, and what an answer tells.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::state::AppState;
+use super::problem::{Code, Problem};
+use super::samples::check_threshold;
+use crate::engine::{Gallery, IdentifyOptions};
+use crate::intake::{Bar, Judge, JudgeError, Verdict};
+use crate::rates::{RateEstimate, TargetRate};
+use crate::types::Match;
+
+/// What can go wrong with a rate that is asked for.
+pub(super) const FAILURES: &[Code] = &[Code::NotCalibrated];
+
+/// What is decided about a person.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = IdentifyDecision)]
+pub(in super::super) enum Decision {
+    /// The first of the matches is who it is.
+    Match,
+    /// Nobody who is enrolled is alike enough.
+    Unknown,
+    /// Several are alike enough, and it cannot be told which of them it is.
+    Ambiguous,
+}
+
+/// How often a stranger is taken for somebody who is enrolled.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = FalsePositiveRate)]
+pub(in super::super) struct RateReport {
+    /// The rate, from 0 to 1.
+    rate: f64,
+    /// The lower end of the range in which the true rate lies with 95 % confidence.
+    low: f64,
+    /// The upper end.
+    high: f64,
+    /// Whether it rests on the form of the tail of a distribution alone, beyond what was measured.
+    extrapolated: bool,
+}
+
+impl From<RateEstimate> for RateReport {
+    fn from(estimate: RateEstimate) -> RateReport {
+        let RateEstimate {
+            rate,
+            low,
+            high,
+            extrapolated,
+        } = estimate;
+        RateReport {
+            rate,
+            low,
+            high,
+            extrapolated,
+        }
+    }
+}
+
+impl From<Verdict> for Decision {
+    fn from(verdict: Verdict) -> Decision {
+        match verdict {
+            Verdict::Match => Decision::Match,
+            Verdict::Unknown => Decision::Unknown,
+            Verdict::Ambiguous => Decision::Ambiguous,
+        }
+    }
+}
+
+/// What is decided, and how sure the first is.
+pub(super) type Decided = (Option<Decision>, Option<f64>);
+
+/// Whom a call leaves out.
+pub(super) fn bar(threshold: Option<f64>, target_fpir: Option<f64>) -> Result<Bar, Problem> {
+    check_threshold(threshold)?;
+    match (threshold, target_fpir) {
+        (Some(_), Some(_)) => Err(Problem::invalid_parameter(
+            "expected `threshold` or `target_fpir`, found both",
+        )),
+        (Some(similarity), None) => Ok(Bar::Similarity(similarity)),
+        (None, Some(rate)) => match TargetRate::new(rate) {
+            Ok(rate) => Ok(Bar::Rate(rate)),
+            Err(error) => Err(Problem::invalid_parameter(format!(
+                "wrong `target_fpir`: {error}"
+            ))),
+        },
+        (None, None) => Ok(Bar::Usual),
+    }
+}
+
+/// Whoever decides of those who are found in `gallery`.
+pub(super) async fn judge(state: &AppState, gallery: &Gallery, bar: Bar) -> Result<Judge, Problem> {
+    let (shared, gallery) = (state.clone(), gallery.clone());
+    let judge = move || shared.intake().judge(shared.engine(), &gallery, bar);
+    Ok(state.lanes().small(judge).await?)
+}
+
+/// What is searched for, so that a judge can decide: never the first alone, since how sure it is hangs on
+/// the second.
+pub(super) fn options(judge: &Judge, limit: usize) -> IdentifyOptions {
+    IdentifyOptions {
+        limit: limit.max(2),
+        threshold: judge.threshold(),
+    }
+}
+
+/// What is decided of those who were found, of whom `limit` stay, and how sure the first is.
+pub(super) fn decide(judge: &Judge, found: &mut Vec<Match>, limit: usize) -> Decided {
+    let decided = (
+        judge.verdict(found).map(Decision::from),
+        judge.confidence(found),
+    );
+    found.truncate(limit);
+    decided
+}
+
+impl From<JudgeError> for Problem {
+    fn from(error: JudgeError) -> Problem {
+        match error {
+            JudgeError::Engine(error) => error.into(),
+            error => Problem::new(Code::NotCalibrated, error.to_string()),
+        }
+    }
+}
