@@ -329,7 +329,8 @@ impl Reading<'_> {
         };
         let parts = on_parts(self.pool, piece, self.done.items, begin, add);
         for mut part in parts {
-            part.contradictions(piece, &mut self.incoming)?;
+            let contradictions = part.contradictions(piece, &mut self.incoming)?;
+            self.source.contradicted(&contradictions)?;
             if self.strict {
                 none_refused(self.source.name(), &part.refusals)?;
             }
@@ -358,22 +359,25 @@ struct Part<T> {
 }
 
 impl<T> Part<T> {
-    /// Refuses those that contradict what is known of people. Parts come one after the other.
+    /// Refuses those that contradict what is known of people, and returns them. Parts come one after the
+    /// other.
     fn contradictions(
         &mut self,
         piece: &dyn Piece,
         incoming: &mut Incoming<'_>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Vec<RefusedItem>, EngineError> {
+        let mut contradictions = Vec::new();
         for (place, at, class, said) in &self.people {
             if let Err(reason) = incoming.take(*class, said)? {
                 let item = self.first.1 + (at - self.first.0) as u64;
                 let refused = piece.located(*at, Refused::new(reason));
-                self.refusals.push(RefusedItem { item, refused });
+                contradictions.push(RefusedItem { item, refused });
                 self.left_out.push(*place);
             }
         }
+        self.refusals.extend_from_slice(&contradictions);
         self.refusals.sort_by_key(|refusal| refusal.item);
-        Ok(())
+        Ok(contradictions)
     }
 }
 

@@ -26,4 +26,7 @@ pub use record::{
     ClassThreshold, ExternalId, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, NoteText,
     PersonName, Record, RecordChange, RecordError,
 };
-pub(crate) use record::{StoredRecord, folded, is_direction};
+// Only names that come in from outside are looked at for it.
+#[cfg(feature = "web")]
+pub(crate) use record::is_direction;
+pub(crate) use record::{StoredRecord, folded};

@@ -17,7 +17,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{log, open, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
-use crate::exchange::{Existing, Job, RefusedFile, Source};
+use crate::exchange::{Existing, Job, RefusedFile, RefusedItem, Source};
 use crate::partition::{Enrolled, NewTemplate};
 use crate::rates::Calibration;
 use crate::types::{ClassId, EncoderId, PartitionId, PersonName};
@@ -191,6 +191,14 @@ impl Remote {
                     report = Some(RefusedFile::open(path, begun)?);
                     return Ok(Vec::new());
                 }
+                (Kind::Refused, _) => {
+                    let refusals: Vec<RefusedItem> =
+                        serde_json::from_slice(bytes).context("reading what the service tells")?;
+                    if let Some(report) = &mut report {
+                        report.append(&refusals)?;
+                    }
+                    return Ok(Vec::new());
+                }
                 (Kind::Skip, _) => {
                     let count = bytes.try_into().map(u64::from_le_bytes);
                     items = count.context("reading what the service asks")?;
@@ -291,7 +299,10 @@ impl Remote {
             match wire::next(&mut stream) {
                 Ok(Some((Kind::Out, bytes))) => output::pass_on(&bytes)?,
                 Ok(Some((Kind::Err, bytes))) => log::pass_on(&bytes),
-                Ok(Some((kind @ (Kind::Next | Kind::Skip | Kind::Report), bytes))) => {
+                Ok(Some((
+                    kind @ (Kind::Next | Kind::Skip | Kind::Report | Kind::Refused),
+                    bytes,
+                ))) => {
                     let _taken = stream.write_all(&reply(kind, &bytes)?);
                 }
                 Ok(Some(last)) => return Ok(last),

@@ -16,6 +16,8 @@ use crate::exchange::{
 };
 use crate::types::{ClassId, Embedding, Record as PersonRecord, StoredRecord, Timestamp};
 
+/// Refusals that are told together.
+const REFUSALS_PER_FRAME: usize = 1000;
 /// The longest piece.
 const PIECE_BYTES_MAX: usize = 256 << 20;
 
@@ -78,6 +80,15 @@ impl Source for Streamed<'_> {
         let told = told.and_then(|how| wire::answer(&mut &*self.stream, Kind::Report, &how));
         told.map_err(|error| self.failed(error))?;
         Ok(true)
+    }
+
+    fn contradicted(&mut self, refusals: &[RefusedItem]) -> Result<(), ExchangeError> {
+        for some in refusals.chunks(REFUSALS_PER_FRAME) {
+            let told = serde_json::to_vec(some).map_err(io::Error::other);
+            let told = told.and_then(|what| wire::answer(&mut &*self.stream, Kind::Refused, &what));
+            told.map_err(|error| self.failed(error))?;
+        }
+        Ok(())
     }
 
     fn skip(&mut self, items: u64) -> Result<(), ExchangeError> {

@@ -148,6 +148,8 @@ pub(super) enum Kind {
     Skip,
     /// The report of refused items begins now, JSON says how.
     Report,
+    /// Items that the service refuses though the command could read them, as JSON: for the report.
+    Refused,
     /// The end: one byte, the exit code.
     Exit,
     /// The end: JSON that the request asked for.
@@ -157,12 +159,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(u8, Kind); 8] = [
+    const ALL: [(u8, Kind); 9] = [
         (b'o', Kind::Out),
         (b'e', Kind::Err),
         (b'n', Kind::Next),
         (b's', Kind::Skip),
         (b'r', Kind::Report),
+        (b'c', Kind::Refused),
         (b'x', Kind::Exit),
         (b'a', Kind::Answer),
         (b'f', Kind::Failed),

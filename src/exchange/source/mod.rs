@@ -76,6 +76,16 @@ pub trait Source: Send {
         Ok(false)
     }
 
+    /// Is told which items of the last piece are refused though they could be read, for a report that the
+    /// source writes by itself.
+    ///
+    /// # Errors
+    ///
+    /// If the report cannot be written.
+    fn contradicted(&mut self, _refusals: &[RefusedItem]) -> Result<(), ExchangeError> {
+        Ok(())
+    }
+
     /// Passes over `items` items.
     ///
     /// # Errors
@@ -234,7 +244,7 @@ pub struct Record<'a> {
 }
 
 /// An item that cannot be imported. As JSON, a line of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedItem {
     /// Which item of its source, from 0.
     pub item: u64,

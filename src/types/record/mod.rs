@@ -18,6 +18,7 @@ pub use self::label::{Label, Labels};
 pub use self::name::PersonName;
 pub(crate) use self::name::folded;
 pub(crate) use self::stored::StoredRecord;
+#[cfg(feature = "web")]
 pub(crate) use self::text::is_direction;
 pub use self::text::{ExternalId, NoteText};
 use super::{ClassId, Timestamp};

@@ -208,6 +208,43 @@ fn the_report_of_an_import_is_where_the_command_sees_it() {
 }
 
 #[test]
+fn people_whom_a_service_refuses_are_in_the_report_of_the_command() {
+    let (directory, data, registered) = prepared();
+    let server = Program::start(&data, &registered);
+    let lines = directory.path().join("new.jsonl");
+    let item = |class: i64, name: &str, at: usize| {
+        json!({ "class": class, "embedding": axis(at), "name": name }).to_string()
+    };
+    let text_of = [
+        item(1, "Ada", 1),
+        item(1, "Eve", 2),
+        "no JSON".to_owned(),
+        item(2, "Bob", 3),
+        item(2, "Rob", 4),
+    ];
+    fs::write(&lines, text_of.join("\n")).unwrap();
+    let verb = [&IMPORT[..], &[text(&lines)]].concat();
+    assert_eq!(admin(&data, &verb).status.code(), Some(1));
+    let report = fs::read_to_string(directory.path().join("new.jsonl.refused.jsonl")).unwrap();
+    let mut refused: Vec<u64> = json_lines(&report)
+        .iter()
+        .map(|line| line["line"].as_u64().unwrap())
+        .collect();
+    refused.sort();
+    assert_eq!(refused, [2, 3, 5], "{report}");
+    assert!(
+        !report.contains("Eve") && !report.contains("Rob"),
+        "{report}"
+    );
+    let ada = server.get("partitions/bws.7/classes/1");
+    assert_eq!(ada.json()["name"], "Ada");
+    // There is nothing left to do, and the report is known to be whole.
+    let again = admin(&data, &[&verb[..], &["--resume", "--json"]].concat());
+    let said = &json_lines(std::str::from_utf8(&again.stdout).unwrap())[0];
+    assert_eq!((&said["earlier"], &said["refused"]), (&json!(5), &json!(3)));
+}
+
+#[test]
 fn a_data_directory_whose_name_is_no_text_has_a_service_too() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
