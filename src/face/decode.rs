@@ -11,8 +11,8 @@ use std::io;
 use image::error::{ImageError, LimitErrorKind, UnsupportedErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::cost;
 use super::error::FaceError;
+use super::head::Head;
 use super::jpeg::{Extent, Wholeness};
 use super::patience::{Patience, Watched};
 
@@ -112,9 +112,10 @@ impl Picture {
         patience.check()?;
         let source = Source::of(bytes, limits)?;
         let mut decoder = source.open(limits, patience)?;
-        if source.extent.is_some() {
+        if let Some(extent) = &source.extent {
             // Once begun it cannot be stopped.
-            patience.check_for(cost::decoding_time(&source, &mut *decoder))?;
+            let head = Head::of(source.format, bytes.len(), Some(extent), &mut *decoder);
+            patience.check_for(head.time())?;
         }
         let size = decoder.dimensions();
         let fault = |error| fault(error, source.name, bytes.len(), Some(size), limits);

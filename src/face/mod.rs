@@ -32,6 +32,7 @@ mod error;
 mod everybody;
 mod fitness;
 mod frames;
+mod head;
 mod jpeg;
 mod looking;
 mod network;

@@ -208,7 +208,7 @@ fn with_the_own_encoder_the_threshold_is_never_lower_than_that_of_the_encoder() 
     let probe: Vec<f32> = (0..own.dimension())
         .map(|at| (at % 7) as f32 - 3.0)
         .collect();
-    let body = json!({ "embeddings": [probe], "encoder": "sface" });
+    let body = json!({ "embeddings": [probe], "encoder": name });
     let answer = service.post(IDENTIFY, body).json();
     assert_eq!(answer["threshold"], status["threshold"]);
     assert_eq!(answer["decision"], "unknown");
@@ -216,7 +216,7 @@ fn with_the_own_encoder_the_threshold_is_never_lower_than_that_of_the_encoder() 
     // What the operator has set decides, whatever the rate.
     let service = Service::with(|settings| settings.verification.threshold = Some(0.2));
     service.enroll_crowd("bws.1", &own, 3);
-    let body = json!({ "embeddings": [probe], "encoder": "sface" });
+    let body = json!({ "embeddings": [probe], "encoder": name });
     let answer = service.post(IDENTIFY, body).json();
     assert_eq!(answer["threshold"], 0.2);
 }
