@@ -89,6 +89,20 @@ impl Gallery {
         self.partition.snapshot_of(self.clock.now(), &self.labels)
     }
 
+    /// How many people are searched, those alone who have the labels.
+    ///
+    /// Of galleries with more than 4,096 templates it is right within a hundredth as long as people
+    /// have about as many templates as those before them: everybody is counted when the gallery
+    /// has changed by that much, which reads every class number, and not in between.
+    ///
+    /// # Errors
+    ///
+    /// If a segment is damaged.
+    pub fn population(&self) -> Result<usize, EngineError> {
+        let (searched, all) = (self.searched()?, self.partition.snapshot());
+        Ok(self.populations.count(self.id(), &searched, &all)?)
+    }
+
     /// How many templates there are.
     pub fn templates(&self) -> usize {
         self.partition.snapshot().templates()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{EngineError, Gallery};
+use crate::partition::{Snapshot, StoreError};
 use crate::types::PartitionId;
 
 /// So many templates are counted whenever somebody asks.
@@ -22,39 +22,6 @@ struct Counted {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Populations(Arc<Mutex<HashMap<PartitionId, Counted>>>);
 
-impl Gallery {
-    /// How many people are searched, those alone who have the labels.
-    ///
-    /// Of galleries with more than 4,096 templates it is right within a hundredth as long as people
-    /// have about as many templates as those before them: everybody is counted when the gallery
-    /// has changed by that much, which reads every class number, and not in between.
-    ///
-    /// # Errors
-    ///
-    /// If a segment is damaged.
-    pub fn population(&self) -> Result<usize, EngineError> {
-        let searched = self.searched()?;
-        let templates = searched.templates();
-        if templates <= COUNTED_AT_ONCE {
-            return Ok(searched.count_classes()?);
-        }
-        let all = self.partition.snapshot();
-        let known = self.populations.get(self.id());
-        let counted = match known.filter(|known| known.is_near(all.templates())) {
-            Some(known) => known,
-            None => {
-                let counted = Counted {
-                    classes: all.count_classes()?,
-                    templates: all.templates(),
-                };
-                self.populations.put(self.id(), counted);
-                counted
-            }
-        };
-        Ok(counted.classes_of(templates))
-    }
-}
-
 impl Counted {
     fn is_near(&self, templates: usize) -> bool {
         let drift = self.templates.abs_diff(templates) as f64;
@@ -69,6 +36,32 @@ impl Counted {
 }
 
 impl Populations {
+    /// How many people are in `searched`, which are some or `all` of those in the gallery `id`.
+    pub(super) fn count(
+        &self,
+        id: &PartitionId,
+        searched: &Snapshot,
+        all: &Snapshot,
+    ) -> Result<usize, StoreError> {
+        let templates = searched.templates();
+        if templates <= COUNTED_AT_ONCE {
+            return searched.count_classes();
+        }
+        let known = self.get(id).filter(|known| known.is_near(all.templates()));
+        let counted = match known {
+            Some(known) => known,
+            None => {
+                let counted = Counted {
+                    classes: all.count_classes()?,
+                    templates: all.templates(),
+                };
+                self.put(id, counted);
+                counted
+            }
+        };
+        Ok(counted.classes_of(templates))
+    }
+
     fn get(&self, id: &PartitionId) -> Option<Counted> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id).copied()

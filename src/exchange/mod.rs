@@ -16,6 +16,7 @@ mod npy;
 mod pairs;
 mod probes;
 mod refused;
+mod report;
 #[cfg(any(feature = "npz", feature = "parquet"))]
 mod rows;
 mod source;
@@ -29,7 +30,8 @@ pub use job::Job;
 pub use npy::npy_matrix;
 pub use pairs::{PairFile, write_json_pair};
 pub use probes::{EmbeddingFile, IdKind};
-pub use refused::{RefusedFile, ReportBegun};
+pub use refused::RefusedFile;
+pub use report::ReportBegun;
 pub use source::{
     ItemId, Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, SourceOptions,
     Told, class_of_text, file_facts, open_source, open_source_with,

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::draft::Draft;
+use super::report::ReportBegun;
 use super::{ExchangeError, RefusedItem};
 use crate::partition::private;
 
@@ -17,24 +18,6 @@ pub struct RefusedFile {
     path: PathBuf,
     file: Option<File>,
     bytes: u64,
-}
-
-/// How the report of an import begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportBegun {
-    /// Anew, in place of another one or not: [`RefusedFile::begin`].
-    Anew {
-        /// Whether one that is there is removed.
-        overwrite: bool,
-    },
-    /// Where it was left: [`RefusedFile::resume`].
-    Resumed {
-        /// Items of which it is certain what became of them.
-        items: u64,
-        /// Those of them that were refused.
-        refused: u64,
-    },
 }
 
 impl RefusedFile {

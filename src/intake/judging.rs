@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Intake;
 use crate::engine::{Engine, EngineError, Gallery};
-use crate::rates::{Calibration, RateEstimate, TargetRate};
+use crate::rates::{Calibration, CalibrationSource, RateEstimate, TargetRate};
 use crate::types::{Match, PartitionId};
 
 /// Who is left out of an answer.
@@ -89,10 +89,11 @@ impl Judge {
     /// Whoever decides in `gallery`, as it is now.
     ///
     /// The usual threshold is the operator's, if one is set. Else it is the lowest that keeps the
-    /// rate of false positives at the present number of people, and never lower than where the
-    /// encoder takes two faces for one person: in a gallery of a few people the rate alone would let
-    /// much through. There is none for an encoder of which nothing is known, until the gallery is
-    /// calibrated.
+    /// rate of false positives at the present number of people, if strangers were measured in the
+    /// gallery itself: what comes with the encoder rests on too few people to refuse anybody by it.
+    /// It is never lower than where the encoder takes two faces for one person: in a gallery of a few
+    /// people the rate alone would let much through. There is none for an encoder of which nothing is
+    /// known, until the gallery is calibrated.
     ///
     /// # Errors
     ///
@@ -117,7 +118,10 @@ impl Judge {
                 })?)
             }
             Bar::Usual => usual.set.or_else(|| {
-                let rate = by_rate(usual.target_fpir);
+                let is_measured = calibration
+                    .as_ref()
+                    .is_some_and(|it| it.source() == CalibrationSource::Measured);
+                let rate = by_rate(usual.target_fpir).filter(|_| is_measured);
                 match (usual.own, rate) {
                     (Some(own), Some(rate)) => Some(own.max(rate)),
                     (own, rate) => own.or(rate),

@@ -124,6 +124,7 @@ const READS: &[(&str, Read)] = &[
     ("Gallery::is_enrolled", |it| {
         said(it.gallery()?.is_enrolled(ClassId(3)))
     }),
+    ("Gallery::population", |it| said(it.gallery()?.population())),
     ("Gallery::class", |it| said(it.gallery()?.class(ClassId(3)))),
     ("Gallery::classes", |it| {
         said(it.gallery()?.classes(None, 9))

@@ -4,6 +4,8 @@
 //! it must for that; what an item holds is found out side by side, by [`Piece::read`]. An item that
 //! is none is refused with a reason and the next is read; a file that is none is an error.
 
+#[cfg(feature = "parquet")]
+mod columns;
 mod lines;
 mod matrix;
 #[cfg(feature = "npz")]

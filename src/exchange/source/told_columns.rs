@@ -6,8 +6,8 @@ use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescriptor;
 
+use super::columns::{Unit, flat, integers, scalar_sign, scalars, unit_of};
 use super::person::TEXT_BYTES_MAX;
-use super::table::{Unit, flat, integers, scalar_sign, scalars, unit_of};
 use super::{ExchangeError, Refused, Told};
 use crate::types::{Record as PersonRecord, Timestamp};
 
@@ -165,7 +165,7 @@ fn texts(reader: &mut ColumnReader, rows: usize, is_unsigned: bool) -> Result<Te
         return flat(reader, rows);
     }
     let numbers = scalars(reader, rows, is_unsigned)?.into_iter();
-    let text = |number: super::table::Scalar| {
+    let text = |number: super::columns::Scalar| {
         let text = number.id()?.to_string();
         Some(ByteArray::from(text.into_bytes()))
     };
