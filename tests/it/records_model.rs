@@ -520,7 +520,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "a move followed by a merge is not as the model has it, which is not explained yet"]
+    #[ignore = "the model orders by number, the gallery by time, which moved templates keep: it must know times"]
     fn a_gallery_with_records_is_a_map(
         seed in any::<u64>(),
         maintained in any::<bool>(),
