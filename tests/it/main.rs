@@ -88,7 +88,6 @@ mod packed;
 mod page;
 #[cfg(feature = "web")]
 mod quality;
-mod records_model;
 mod search;
 #[cfg(feature = "web")]
 mod soak;
