@@ -350,6 +350,20 @@ def people(service, tab, keys):
     status, _ = service.ask("GET", f"partitions/town.1/classes/{number}", keys["all"])
     check(status == 404, f"deleted, and {status}")
     tab.says("Nobody has a name that begins with")
+    # Three are one person.
+    search("P-10", "1 person")
+    tab.js("document.querySelector('.person').click()")
+    tab.press("Merge …")
+    for other in ("P-11", "P-12"):
+        tab.type("dialog:last-of-type input[type=search]", other, is_new=True)
+        # The choice before is still there for a moment, and picked.
+        tab.wait("root.querySelectorAll('.option input').length === 1 && !root.querySelector('.option input').checked", what="one choice")
+        tab.js("[...document.querySelectorAll('dialog')].at(-1).querySelector('.option input').click()")
+    tab.wait("root.querySelectorAll('.plan p').length === 2", what="two who go")
+    tab.judge("person-merge-several")
+    tab.press("Merge")
+    tab.says("3 enrolled pictures")
+    tab.press("Close")
     tab.clean("404")
 
 
