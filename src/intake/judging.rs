@@ -167,7 +167,7 @@ impl Judge {
     }
 
     /// The probability that the first of these is right, from 0 to 1; `None` if there is nobody, and
-    /// if nothing was measured. With one alone who was looked for with a threshold it is at least
+    /// if nothing was measured. It is never higher than the people who were measured can show. With one alone who was looked for with a threshold it is at least
     /// that: somebody else may be nearly alike enough.
     pub fn confidence(&self, found: &[Match]) -> Option<f64> {
         let calibration = self.calibration.as_ref()?;
@@ -177,7 +177,8 @@ impl Judge {
             None if self.classes > 1 => self.threshold.map(|threshold| threshold.min(best)),
             None => None,
         };
-        Some(calibration.confidence(best, second, self.classes))
+        let confidence = calibration.confidence(best, second, self.classes);
+        Some(confidence.min(surest(calibration.probes())))
     }
 
     fn are_alike(&self, first: &Match, second: &Match) -> bool {
@@ -187,6 +188,13 @@ impl Judge {
         let rate = |found: &Match| calibration.fpir(found.similarity, self.classes);
         rate(first).high >= rate(second).low
     }
+}
+
+/// How sure one can be by so many probes, none of which was taken for another: the rule of succession
+/// of Laplace.
+fn surest(probes: usize) -> f64 {
+    let probes = probes as f64;
+    (probes + 1.0) / (probes + 2.0)
 }
 
 impl Verdict {
