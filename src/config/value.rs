@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use indicatif::HumanCount;
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
@@ -324,15 +325,7 @@ fn without_password(text: &str) -> String {
 
 /// `1,048,576` for 1048576.
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number as u64).to_string()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::scratch::Scratch;
 use super::telling::{self, About};
 use crate::cli::args::EvaluateIdentification;
 use crate::cli::exit::Exit;
-use crate::cli::{open, output};
+use crate::cli::output;
 use crate::config::Settings;
 use crate::engine::Gallery;
 use crate::eval::recognition::{
@@ -29,20 +29,14 @@ const RANKS_MAX: usize = 50;
 
 pub(super) fn run(verb: &EvaluateIdentification, settings: &Settings) -> anyhow::Result<Exit> {
     let places = Places::check(&verb.told)?;
-    let engine = match &verb.samples.partition {
-        Some(_) => Some(open::reading_engine(settings)?),
-        None => None,
-    };
-    let gallery = match (&engine, &verb.samples.partition) {
-        (Some(engine), Some(id)) => Some(open::gallery(engine, id)?),
-        _ => None,
-    };
-    let mut material = material::read(&verb.samples, settings, gallery.as_ref())?;
+    let opened = material::open(&verb.samples, settings)?;
+    let gallery = opened.as_ref().map(|(_engine, gallery)| gallery);
+    let mut material = material::read(&verb.samples, settings, gallery)?;
     material::tell_copies(&material.copies);
     let people = People::of(std::mem::take(&mut material.samples));
-    let groups = material::groups(&verb.samples, gallery.as_ref(), people.samples())?;
+    let groups = material::groups(&verb.samples, gallery, people.samples())?;
     let pool = Pool::new(settings.threads);
-    let (searches, facts) = match &gallery {
+    let (searches, facts) = match gallery {
         Some(gallery) => search_gallery(verb, gallery, &people, &mut material)?,
         None => search_splits(verb, settings, &pool, &people, &material)?,
     };

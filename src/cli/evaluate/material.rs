@@ -10,7 +10,7 @@ use crate::cli::args::LabelledSamples;
 use crate::cli::pictures::{self, Found, Named, Passed, PictureError};
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::engine::Gallery;
+use crate::engine::{Engine, Gallery};
 use crate::eval::Rate;
 use crate::eval::recognition::{Copies, Groups, Sample, SampleName};
 use crate::exchange::{ExchangeError, Source, SourceOptions, class_of_text, open_source_with};
@@ -51,6 +51,19 @@ pub(super) struct Failures {
     pub(super) refused_as_templates: Rate,
     /// Pictures without an embedding, by reason.
     pub(super) reasons: BTreeMap<&'static str, usize>,
+}
+
+/// The gallery that is named, if one is, and the engine that has it open.
+pub(super) fn open(
+    given: &LabelledSamples,
+    settings: &Settings,
+) -> anyhow::Result<Option<(Engine, Gallery)>> {
+    let Some(id) = &given.partition else {
+        return Ok(None);
+    };
+    let engine = open::reading_engine(settings)?;
+    let gallery = open::gallery(&engine, id)?;
+    Ok(Some((engine, gallery)))
 }
 
 /// Reads everything, as what `gallery` holds if there is one.

@@ -424,6 +424,14 @@ fn needs(needs: impl Iterator<Item = Need>, trials: &str) -> Vec<String> {
         .collect()
 }
 
+/// The row of a rate that cannot be told.
+fn lacking(table: &Table, asked: String, need: Option<Need>, trials: &str) -> Vec<String> {
+    let needed = need.map_or(0, |need| need.needed);
+    let mut cells = vec![asked, format!("needs {needed} {trials}")];
+    cells.resize(table.columns.len(), String::new());
+    cells
+}
+
 fn identification_table(report: &IdentificationReport) -> Table {
     let mut table = Table::new(&[
         "FPIR asked",
@@ -447,10 +455,7 @@ fn identification_table(report: &IdentificationReport) -> Table {
         } = row;
         let asked = target_fpir.map_or("in use".to_owned(), |rate| rate.to_string());
         let (Some(threshold), Some(fnir)) = (threshold, fnir) else {
-            let needed = row.need.map_or(0, |need| need.needed);
-            let mut cells = vec![asked, format!("needs {needed} probes")];
-            cells.resize(8, String::new());
-            table.rows.push(cells);
+            table.rows.push(lacking(&table, asked, row.need, "probes"));
             continue;
         };
         let of_splits = fnir_of_splits.map(|[low, high]| range(low, high));
@@ -487,10 +492,9 @@ fn verification_table(report: &VerificationReport) -> Table {
         } = row;
         let asked = target_fmr.map_or("in use".to_owned(), |rate| rate.to_string());
         let (Some(threshold), Some(fnmr)) = (threshold, fnmr) else {
-            let needed = need.map_or(0, |need| need.needed);
-            let mut cells = vec![asked, format!("needs {needed} comparisons")];
-            cells.resize(6, String::new());
-            table.rows.push(cells);
+            table
+                .rows
+                .push(lacking(&table, asked, *need, "comparisons"));
             continue;
         };
         table.rows.push(vec![

@@ -12,7 +12,7 @@ use super::scratch::Scratch;
 use super::telling::{self, About};
 use crate::cli::args::EvaluateVerification;
 use crate::cli::exit::Exit;
-use crate::cli::{open, output};
+use crate::cli::output;
 use crate::config::Settings;
 use crate::engine::Gallery;
 use crate::eval::recognition::{
@@ -29,28 +29,22 @@ const COMPARISONS_MAX: usize = 20_000_000;
 
 pub(super) fn run(verb: &EvaluateVerification, settings: &Settings) -> anyhow::Result<Exit> {
     let places = Places::check(&verb.told)?;
-    let engine = match &verb.samples.partition {
-        Some(_) => Some(open::reading_engine(settings)?),
-        None => None,
-    };
-    let gallery = match (&engine, &verb.samples.partition) {
-        (Some(engine), Some(id)) => Some(open::gallery(engine, id)?),
-        _ => None,
-    };
-    let mut material = material::read(&verb.samples, settings, gallery.as_ref())?;
+    let opened = material::open(&verb.samples, settings)?;
+    let gallery = opened.as_ref().map(|(_engine, gallery)| gallery);
+    let mut material = material::read(&verb.samples, settings, gallery)?;
     material::tell_copies(&material.copies);
     let all = std::mem::take(&mut material.samples);
     let samples_of = all.len();
-    let samples_max = most_samples(verb, gallery.as_ref())?;
+    let samples_max = most_samples(verb, gallery)?;
     let people = People::of(all);
     let people = People::of(drawn(&people, samples_max, verb.samples.seed));
-    let groups = material::groups(&verb.samples, gallery.as_ref(), people.samples())?;
-    let compared = match &gallery {
+    let groups = material::groups(&verb.samples, gallery, people.samples())?;
+    let compared = match gallery {
         Some(gallery) => with_gallery(gallery, &people, &mut material)?,
         None => each_with_each(settings, &people, &material)?,
     };
     let facts = ComparedFacts {
-        partition: gallery.as_ref().map(|gallery| gallery.id().to_string()),
+        partition: gallery.map(|gallery| gallery.id().to_string()),
         samples: people.samples().len(),
         samples_of,
         seed: verb.samples.seed,

@@ -1,5 +1,6 @@
 //! A share with two intervals, and how many trials one needs.
 
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::super::rate::wilson;
@@ -104,17 +105,9 @@ fn one_of(rate: f64) -> String {
     format!("{rate}")
 }
 
-/// A number with commas between thousands.
+/// `1,048,576` for 1048576.
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number as u64).to_string()
 }
 
 #[cfg(test)]
