@@ -2,8 +2,8 @@
 # What is handed out: how large the program is, whether systemd takes the unit and lets the program do what it does,
 # and whether the image works: its steps are carried out without a daemon, in a clean root of Debian's packages.
 #
-# Needs root, python3, and a built or buildable `vultus`; set VULTUS to use another binary. mmdebstrap, strace and
-# systemd are installed with apt-get when they are missing.
+# Needs root, python3, and a built or buildable `vultus`; set VULTUS to use another binary. mmdebstrap, gpgv, strace
+# and systemd are installed with apt-get when they are missing.
 #
 # Not covered: the build inside the image, which is `packaging/build.sh` (without VULTUS, the program that it makes is
 # taken if there is one and must have at most 75 MB, else that of `release`, stripped: larger by what the optimisation
@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for need in mmdebstrap:mmdebstrap strace:strace systemd-analyze:systemd strip:binutils; do
+for need in mmdebstrap:mmdebstrap gpgv:gpgv strace:strace systemd-analyze:systemd strip:binutils; do
   command -v "${need%%:*}" > /dev/null || missing="${missing:-} ${need##*:}"
 done
 if [ -n "${missing:-}" ]; then
@@ -50,9 +50,14 @@ fi
 
 echo "== the image"
 root=$work/root
-# Debian's packages from wherever this machine has them.
-mmdebstrap --quiet --variant=extract --include=libc6,libgcc-s1,bash,coreutils,grep bookworm "$root" \
-  $(ls /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2> /dev/null)
+# Debian's packages from wherever this machine has them. Where it has none, nothing is known of the image, which is not
+# the same as an image that fails.
+# shellcheck disable=SC2046
+if ! mmdebstrap --quiet --variant=extract --include=libc6,libgcc-s1,bash,coreutils,grep bookworm "$root" \
+  $(ls /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2> /dev/null); then
+  echo "NOT RUN: Debian's packages cannot be had here, so the image is not made"
+  exit
+fi
 if ! unshare --mount --net --pid --fork --kill-child true 2> /dev/null; then
   echo "NOT RUN: no namespaces here, so the image is not started"
   exit
