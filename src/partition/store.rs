@@ -606,6 +606,7 @@ impl Store {
     }
 
     /// Mends the damaged segments of one partition or of all. Those that are whole are left alone.
+    /// Others may enrol, remove and search meanwhile: who is removed stays removed.
     ///
     /// `snapshot` is an older state of the same data directory, if there is one. A segment of which
     /// templates are lost is replaced only with `accept_loss`: until then its partition gives no
@@ -630,8 +631,7 @@ impl Store {
         let repair = Repair {
             common: &self.common,
             spare: &spare,
-            // Opened again when it is next asked for.
-            changed: &|id| drop(self.opened().remove(id)),
+            opened: &|id| self.partition(id).ok().flatten(),
         };
         let repaired = repair.mend(only, accept_loss)?;
         for segment in repaired.iter().filter(|it| it.mended && it.lost > 0) {

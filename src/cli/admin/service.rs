@@ -393,6 +393,9 @@ fn carry_out(verb: &Verb, run: &Run, context: &Context, pace: &Pace) -> anyhow::
         Verb::Key(Key::Rotate(verb)) => key::rotate(verb, context),
         Verb::Gallery(Gallery::Erase(verb)) => gallery::erase(verb, &context.engine, pace),
         Verb::Gallery(Gallery::Compact(verb)) => gallery::compact(verb, &context.engine, pace),
+        Verb::Gallery(Gallery::Repair(verb)) => {
+            gallery::repair(verb, &context.engine, Path::new(&run.directory))
+        }
         Verb::People(People::Expire(verb)) => people::expire(verb, &context.engine, pace),
         Verb::People(verb) => people::change(verb, run.input.as_deref(), &context.engine, pace),
         _ => bail!("this cannot be done while the service runs: stop it first"),

@@ -173,8 +173,9 @@ pub(in crate::cli) struct Verify {
 ///
 /// Most of a damaged file is still whole, and much of the rest follows from it. What is lost comes
 /// from a snapshot, if one is given. A file of which templates are lost is left as it is, unless
-/// --accept-loss says to go on without them. Runs while no service does. The exit code is 1 if
-/// something is not mended.
+/// --accept-loss says to go on without them. Works beside a service, which then reads the snapshot;
+/// the catalog is made or accepted while no service runs. The exit code is 1 if something is not
+/// mended.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Repair {
     /// One gallery [default: all]

@@ -15,6 +15,7 @@ mod verify;
 
 pub(super) use self::compact::carry_out as compact;
 pub(super) use self::erase::carry_out as erase;
+pub(super) use self::repair::carry_out as repair;
 use super::args::Gallery;
 use super::exit::Exit;
 use crate::config::Settings;

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+use crate::cli::admin::{self, Holder};
 use crate::cli::args::Repair;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
+use crate::engine::Engine;
 use crate::partition::{RepairedSegment, Store, restore_archive};
 use crate::types::Clock;
 
@@ -22,7 +24,25 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     if verb.accept_catalog {
         return accept_catalog(verb, settings);
     }
-    let engine = open::existing_engine(settings)?;
+    match admin::holder(settings, open::existing_engine)? {
+        Holder::Own(engine) => carry_out(verb, &engine, Path::new("")),
+        Holder::Service(service) => service.run(None),
+    }
+}
+
+/// Mends segments. Where a snapshot is to be found is said as seen from `directory`, by whoever typed it.
+///
+/// # Errors
+///
+/// Also if it is asked for what needs a data directory that nobody has open.
+pub(in crate::cli) fn carry_out(
+    verb: &Repair,
+    engine: &Engine,
+    directory: &Path,
+) -> anyhow::Result<Exit> {
+    if verb.from_segments || verb.accept_catalog {
+        bail!("the catalog cannot be replaced while the service has it open: stop it first");
+    }
     let only = verb.partition.as_ref();
     if let Some(id) = only
         && !engine.partitions()?.contains(id)
@@ -30,7 +50,10 @@ pub(super) fn run(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         bail!("nobody was ever enrolled in `{id}`: `vultus gallery list` lists what there is");
     }
     let unpacked = match &verb.from {
-        Some(archive) => Some(unpack(archive, &settings.data_dir)?),
+        Some(archive) => Some(unpack(
+            &directory.join(archive),
+            engine.store().directory(),
+        )?),
         None => None,
     };
     let snapshot = unpacked.as_ref().map(|(_, store)| store);

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::workload::Operation::{AddBatch, Enroll, Remove, Seal};
-use super::workload::{Model, encoder, open};
+use super::workload::{Model, encoder, open, partition};
 use crate::code::Layout;
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::segment::{Plan, Plane};
@@ -207,4 +209,62 @@ fn templates_that_were_sealed_since_the_snapshot_are_found_by_their_number() {
     let repaired = repair(directory.path(), Some(snapshot.path()), false);
     assert_eq!((repaired[0].from_snapshot, repaired[0].lost), (2, 0));
     assert!(model.is_held_by(&contents(directory.path()).unwrap()));
+}
+
+#[test]
+fn who_is_removed_while_a_segment_is_mended_stays_removed_and_the_others_are_found_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let (mut model, path) = make(directory.path());
+    copy(directory.path(), snapshot.path());
+    damage(&path, Plane::Values, 0);
+    let store = Store::open(directory.path()).unwrap();
+    let spare = Store::open_read_only(snapshot.path()).unwrap();
+    let held = partition(&store, 0).unwrap();
+    let reader = held.snapshot();
+    assert!(Model::of(&store).is_err());
+    let is_damaged = || store.health().unwrap().partitions[0].damage.is_some();
+    assert!(is_damaged());
+    let is_mended = AtomicBool::new(false);
+    let removed = thread::scope(|scope| {
+        let removing = scope.spawn(|| {
+            let mut class = 1_000;
+            // From before it begins until after it has ended.
+            while !is_mended.load(Ordering::SeqCst) {
+                Remove(0, class).run(&store, &mut model).unwrap();
+                class += 1;
+            }
+            Remove(0, 100).run(&store, &mut model).unwrap();
+            class - 1_000
+        });
+        let repaired = store.repair(None, Some(&spare), false).unwrap();
+        is_mended.store(true, Ordering::SeqCst);
+        assert!(repaired[0].mended && repaired[0].lost == 0);
+        removing.join().unwrap()
+    });
+    assert!(removed > 0 && !is_damaged());
+    // Whoever had the partition open finds it whole, and so does whoever comes later.
+    assert!(Model::of(&store).unwrap() == model);
+    assert!(Arc::ptr_eq(&held, &partition(&store, 0).unwrap()));
+    drop(reader);
+    let verified = store.verify(None, &Pace::unlimited(), |_, _| {}).unwrap();
+    assert!(verified.damage.is_empty(), "{:?}", verified.damage);
+    held.compact(&Pace::unlimited()).unwrap();
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
+    drop((store, spare, held));
+    assert!(model.is_held_by(&contents(directory.path()).unwrap()));
+}
+
+#[test]
+fn a_partition_that_could_not_be_opened_is_open_for_all_when_it_is_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let (model, path) = make(directory.path());
+    copy(directory.path(), snapshot.path());
+    fs::remove_file(&path).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let spare = Store::open_read_only(snapshot.path()).unwrap();
+    assert!(Model::of(&store).is_err());
+    assert!(store.repair(None, Some(&spare), false).unwrap()[0].mended);
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
 }

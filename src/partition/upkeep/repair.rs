@@ -10,10 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use bytemuck::Pod;
 use serde::Serialize;
 
+use super::rewrite::{removed_by_now, replaced};
 use crate::code::Layout;
 use crate::partition::StoreError;
 use crate::partition::catalog::{Change, Contents, PartitionEntry, SegmentEntry};
@@ -22,7 +24,7 @@ use crate::partition::files::Files;
 use crate::partition::pace::Pace;
 use crate::partition::partition::{Common, Partition};
 use crate::partition::segment::{
-    BLOCK_BYTES, Plan, Plane, TemplateInfo, checksum, open_segment_file,
+    BLOCK_BYTES, DeadRows, Plan, Plane, Segment, TemplateInfo, checksum, open_segment_file,
 };
 use crate::partition::snapshot::{Block, Snapshot, Source};
 use crate::partition::tail::TailBlock;
@@ -56,8 +58,8 @@ pub(in crate::partition) struct Repair<'a> {
     pub(in crate::partition) common: &'a Common,
     /// The partition of a name in a snapshot of the same data directory, if there is one.
     pub(in crate::partition) spare: &'a dyn Fn(&str) -> Result<Option<Snapshot>, StoreError>,
-    /// Is told of each partition whose segments have changed behind its back.
-    pub(in crate::partition) changed: &'a dyn Fn(&PartitionId),
+    /// A partition, if it can be opened as it is.
+    pub(in crate::partition) opened: &'a dyn Fn(&PartitionId) -> Option<Arc<Partition>>,
 }
 
 impl Repair<'_> {
@@ -72,22 +74,51 @@ impl Repair<'_> {
         let wanted = |name: &String| only.is_none_or(|only| *name == only.to_string());
         let mut repaired = Vec::new();
         for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
-            let number = entry.partition;
-            let contents = catalog.read(|tables| tables.contents(number))?;
             let spare = Spare::of((self.spare)(&name)?)?;
-            for (&segment, described) in &contents.segments {
-                if is_whole(&self.common.files, number, segment, described)? {
-                    continue;
-                }
-                let damaged = Damaged {
-                    repair: self,
-                    name: &name,
-                    entry: &entry,
-                    segment,
-                    described,
-                };
-                repaired.push(damaged.mend(&contents, &spare, accept_loss)?);
+            repaired.extend(self.mend_partition(&name, &entry, &spare, accept_loss)?);
+        }
+        Ok(repaired)
+    }
+
+    fn mend_partition(
+        &self,
+        name: &str,
+        entry: &PartitionEntry,
+        spare: &Spare,
+        accept_loss: bool,
+    ) -> Result<Vec<RepairedSegment>, StoreError> {
+        let catalog = self.common.commits.catalog();
+        let id: PartitionId = name.parse().map_err(|error| StoreError::Catalog {
+            path: catalog.path().to_owned(),
+            what: format!("the name of a partition cannot be read: {error}"),
+        })?;
+        // One that cannot be opened is used by nobody, and stays so until its last damaged segment is
+        // replaced: then there is nobody who would have to be told.
+        let opened = (self.opened)(&id);
+        let is_open = opened.is_some();
+        let framed = || Arc::new(Partition::without_blocks(id.clone(), entry, self.common));
+        let partition = opened.unwrap_or_else(framed);
+        let rewriting = partition.rewriting.lock();
+        let _alone = rewriting.unwrap_or_else(PoisonError::into_inner);
+        // Read when segments stay as they are: nobody else replaces them from here on.
+        let contents = catalog.read(|tables| tables.contents(entry.partition))?;
+        let mut repaired = Vec::new();
+        for (&segment, described) in &contents.segments {
+            if is_whole(&self.common.files, entry.partition, segment, described)? {
+                continue;
             }
+            let damaged = Damaged {
+                common: self.common,
+                partition: &partition,
+                is_open,
+                entry,
+                segment,
+                described,
+            };
+            repaired.push(damaged.mend(&contents, spare, accept_loss)?);
+        }
+        if repaired.iter().all(|segment| segment.mended) {
+            self.common.findings.read_whole(&id);
         }
         Ok(repaired)
     }
@@ -111,8 +142,10 @@ fn is_whole(
 
 /// A segment that is not whole.
 struct Damaged<'a> {
-    repair: &'a Repair<'a>,
-    name: &'a str,
+    common: &'a Common,
+    partition: &'a Partition,
+    /// Whether there may be others who enrol, remove and search in the partition meanwhile.
+    is_open: bool,
     entry: &'a PartitionEntry,
     segment: u64,
     described: &'a SegmentEntry,
@@ -125,10 +158,10 @@ impl Damaged<'_> {
         spare: &Spare,
         accept_loss: bool,
     ) -> Result<RepairedSegment, StoreError> {
-        let files = &self.repair.common.files;
+        let files = &self.common.files;
         let path = files.path(self.entry.partition, self.segment);
         let rows = usize::try_from(self.described.rows).map_err(|_| StoreError::Catalog {
-            path: self.repair.common.commits.catalog().path().to_owned(),
+            path: self.common.commits.catalog().path().to_owned(),
             what: format!("segment {} has {} rows", self.segment, self.described.rows),
         })?;
         let left = Left::of(&**files.disk(), &path, rows, self.entry.encoder.dimension());
@@ -138,7 +171,7 @@ impl Damaged<'_> {
             .map(|(_, row)| *row)
             .collect();
         let mut report = RepairedSegment {
-            partition: self.name.to_owned(),
+            partition: self.partition.id().to_string(),
             file: path.display().to_string(),
             from_segment: 0,
             from_snapshot: 0,
@@ -146,7 +179,7 @@ impl Damaged<'_> {
             lost_classes: Vec::new(),
             mended: false,
         };
-        let mut found = Vec::new();
+        let (mut found, mut rows_found) = (Vec::new(), Vec::new());
         for row in (0..rows).filter(|row| !removed.contains(&(*row as u64))) {
             if left.has(row) {
                 report.from_segment += 1;
@@ -159,66 +192,92 @@ impl Damaged<'_> {
             } else {
                 report.lost += 1;
                 report.lost_classes.extend(left.class(row));
+                continue;
             }
+            rows_found.push(row);
         }
         report.lost_classes.sort_unstable();
         report.lost_classes.dedup();
         if report.lost == 0 || accept_loss {
-            self.replace(&left, spare, &found)?;
+            self.replace(&left, spare, &found, rows_found)?;
             report.mended = true;
         }
         Ok(report)
     }
 
-    /// Writes a new segment of what was found, and names it in place of the damaged one.
-    fn replace(&self, left: &Left, spare: &Spare, found: &[Found]) -> Result<(), StoreError> {
-        let id: PartitionId = self.name.parse().map_err(|error| StoreError::Catalog {
-            path: self.repair.common.commits.catalog().path().to_owned(),
-            what: format!("the name of a partition cannot be read: {error}"),
-        })?;
-        let partition = Partition::without_blocks(id, self.entry, self.repair.common);
-        let number = partition.commits().take_numbers(1)?;
+    /// Writes a new segment of what was found, `rows` of the damaged one, and names it in its place.
+    fn replace(
+        &self,
+        left: &Left,
+        spare: &Spare,
+        found: &[Found],
+        rows: Vec<usize>,
+    ) -> Result<(), StoreError> {
+        let number = self.partition.commits().take_numbers(1)?;
         let written = match found.len() {
             0 => None,
-            rows => {
-                let created = Timestamp {
-                    unix_milliseconds: self.entry.created_unix_milliseconds,
-                };
-                let mut writer = partition.new_segment(number, rows, created)?;
-                for run in found.chunks(RUN_ROWS) {
-                    let mut rows = TailBlock::new(self.entry.encoder.dimension());
-                    for place in run {
-                        let (class, info, values) = match place {
-                            Found::Here(row) => left.row(*row)?,
-                            Found::There(place) => spare.row(*place)?,
-                        };
-                        rows.push(class, info, &values);
-                    }
-                    writer.append(&rows.stored(0..run.len()))?;
-                }
-                Some(partition.complete(number, writer, &Pace::unlimited())?.0)
-            }
+            _ => Some(self.write(number, left, spare, found)?),
         };
         let is_written = written.is_some();
-        let (damaged, shared) = (self.segment, partition.shared().clone());
-        self.repair.common.commits.commit(move |group| {
+        let (damaged, shared) = (self.segment, self.partition.shared().clone());
+        let is_open = self.is_open;
+        self.common.commits.commit(move |group| {
+            let now = group.snapshot(&shared);
+            let dead = match is_open {
+                true => removed_among(&rows, &removed_by_now(&now, damaged)),
+                false => DeadRows::default(),
+            };
+            let bury: Vec<(u64, u64)> = dead.rows().map(|row| (number, row as u64)).collect();
             let change = Change {
-                add_segment: written.as_ref().map(|entry| (number, entry)),
+                add_segment: written.as_ref().map(|(entry, _)| (number, entry)),
                 remove_segments: &[damaged],
+                bury: &bury,
                 ..Change::default()
             };
-            group.apply(shared.number(), &change)
+            group.apply(shared.number(), &change)?;
+            if is_open {
+                let new = written.map(|(_, segment)| (number, segment));
+                let blocks = Arc::new(replaced(&now, &[damaged], &HashSet::new(), new, dead));
+                group.publish(&shared, Snapshot { blocks, ..now });
+            }
+            Ok(())
         })?;
         if is_written {
-            partition.give_name(number);
+            self.partition.give_name(number);
         }
-        (self.repair.changed)(partition.id());
         self.keep_aside()
+    }
+
+    fn write(
+        &self,
+        number: u64,
+        left: &Left,
+        spare: &Spare,
+        found: &[Found],
+    ) -> Result<(SegmentEntry, Arc<Segment>), StoreError> {
+        let created = Timestamp {
+            unix_milliseconds: self.entry.created_unix_milliseconds,
+        };
+        let mut writer = self.partition.new_segment(number, found.len(), created)?;
+        for run in found.chunks(RUN_ROWS) {
+            let mut rows = TailBlock::new(self.entry.encoder.dimension());
+            for place in run {
+                let (class, info, values) = match place {
+                    Found::Here(row) => left.row(*row)?,
+                    Found::There(place) => spare.row(*place)?,
+                };
+                rows.push(class, info, &values);
+            }
+            writer.append(&rows.stored(0..run.len()))?;
+        }
+        let pace = Pace::unlimited();
+        let (entry, segment) = self.partition.complete(number, writer, &pace)?;
+        Ok((entry, Arc::new(segment)))
     }
 
     /// The damaged file is no longer named, and is kept for whoever wants to look at it.
     fn keep_aside(&self) -> Result<(), StoreError> {
-        let files = &self.repair.common.files;
+        let files = &self.common.files;
         let path = files.path(self.entry.partition, self.segment);
         let aside = path.with_extension("vseg.damaged");
         match files.disk().rename(&path, &aside) {
@@ -229,6 +288,17 @@ impl Damaged<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Which of the `rows` that were found are removed by now, by their places in the new segment.
+fn removed_among(rows: &[usize], removed: &DeadRows) -> DeadRows {
+    let mut dead = DeadRows::default();
+    for row in removed.rows() {
+        if let Ok(place) = rows.binary_search(&row) {
+            dead.insert(place);
+        }
+    }
+    dead
 }
 
 /// Where a row is found.

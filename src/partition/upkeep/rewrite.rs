@@ -295,6 +295,7 @@ fn install(
         ..Change::default()
     };
     group.apply(shared.number(), &change)?;
+    let new = new.map(|new| (new.number, new.segment));
     let blocks = replaced(&now, &segments, &sealed, new, dead);
     let blocks = Arc::new(blocks);
     group.publish(shared, Snapshot { blocks, ..now });
@@ -303,11 +304,11 @@ fn install(
 
 /// The blocks of a snapshot without some segments and some templates of the tail, and with a new
 /// segment.
-fn replaced(
+pub(super) fn replaced(
     now: &Snapshot,
     segments: &[u64],
     sealed: &HashSet<u64>,
-    new: Option<New>,
+    new: Option<(u64, Arc<Segment>)>,
     dead: DeadRows,
 ) -> Vec<Block> {
     let mut blocks = Vec::new();
@@ -322,8 +323,8 @@ fn replaced(
             _ => blocks.push(block.clone()),
         }
     }
-    if let Some(new) = new {
-        let source = Source::Segment(new.number, new.segment);
+    if let Some((number, segment)) = new {
+        let source = Source::Segment(number, segment);
         insert_segment(&mut blocks, Block { source, dead });
     }
     blocks
@@ -350,7 +351,12 @@ fn live_in_tail(snapshot: &Snapshot) -> HashSet<u64> {
     live
 }
 
-fn removed_by_now(snapshot: &Snapshot, segment: u64) -> DeadRows {
+/// The rows of a segment that are removed in a snapshot which has it.
+///
+/// # Panics
+///
+/// Panics if the snapshot does not have it.
+pub(super) fn removed_by_now(snapshot: &Snapshot, segment: u64) -> DeadRows {
     let mut blocks = snapshot.blocks.iter();
     let found = blocks
         .find(|block| matches!(&block.source, Source::Segment(number, _) if *number == segment));

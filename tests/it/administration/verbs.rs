@@ -10,11 +10,11 @@ use vultus::partition::Store;
 use vultus::rates::Calibration;
 
 use super::{
-    IMPORT, SOCKET, admin, create_app, create_key, done, import, prepared, start, status_of_app,
-    status_of_key,
+    IMPORT, SOCKET, admin, create_app, create_key, done, enrolled, import, prepared, start,
+    status_of_app, status_of_key,
 };
 use crate::cli::{face, failure, json_lines, success, text};
-use crate::harness::{Native, Program, axis};
+use crate::harness::{Call, Door, Native, Program, axis};
 
 #[test]
 fn apps_and_keys_come_and_go_beside_a_service() {
@@ -342,4 +342,58 @@ fn what_a_command_measures_is_kept_by_the_service() {
     let store = Store::open_read_only(&data).unwrap();
     let kept = store.state_get("calibration", "bws.7").unwrap().unwrap();
     assert_eq!(Calibration::from_bytes(&kept).unwrap().classes(), 40);
+}
+
+#[test]
+fn a_damaged_gallery_is_mended_beside_the_service_that_has_it() {
+    let (directory, data, registered) = prepared();
+    let classes: Vec<i64> = (1..=40).collect();
+    success(&import(&data, directory.path(), &classes, &[]));
+    done(&data, &["gallery", "compact"]);
+    let snapshot = directory.path().join("copy.tar.zst");
+    done(&data, &["gallery", "snapshot", "--to", text(&snapshot)]);
+    let segments = fs::read_dir(data.join("segments/1")).unwrap();
+    let [segment] = &segments.map(|it| it.unwrap().path()).collect::<Vec<_>>()[..] else {
+        panic!("everything is in one file");
+    };
+    // The last plane, of values, ends a page before the table at most.
+    let mut bytes = fs::read(segment).unwrap();
+    let values = bytes.len() - 2 * 4096 - 16;
+    bytes[values] ^= 1;
+    fs::write(segment, bytes).unwrap();
+
+    let server = Program::start(&data, &registered);
+    let ready = || server.send(Call::new("GET", "/readyz")).status;
+    let probe = json!({"embeddings": [axis(3)], "encoder": "test@1"});
+    let identify = || server.post("partitions/bws.7/identify", &probe).status;
+    assert_eq!((identify(), ready()), (500, 503));
+    assert_eq!(server.delete("partitions/bws.7/classes/5").status, 200);
+    let repair = ["gallery", "repair"];
+    let refused = admin(&data, &repair);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("39 are lost"), "{said}");
+    assert_eq!((identify(), ready()), (500, 503));
+    for (more, why) in [
+        (&["--from-segments"][..], "stop it first"),
+        (&["--accept-catalog"], "stop it first"),
+        (&["--partition", "bws.99"], "nobody was ever enrolled"),
+        (&["--from", "missing.tar.zst"], "missing.tar.zst"),
+    ] {
+        let said = failure(&admin(&data, &[&repair[..], more].concat()));
+        assert!(said.contains(why), "{more:?}: {said}");
+    }
+    let mended = done(&data, &["gallery", "repair", "--from", text(&snapshot)]);
+    assert!(
+        mended.contains("39 came from the snapshot, 0 are lost"),
+        "{mended}"
+    );
+    assert_eq!((identify(), ready()), (200, 200));
+    // Who was removed stays removed, and the service goes on with what was mended.
+    assert_eq!(server.get("partitions/bws.7/classes/5").status, 404);
+    assert_eq!(server.get("partitions/bws.7/classes/6").status, 200);
+    assert_eq!(server.delete("partitions/bws.7/classes/6").status, 200);
+    drop(server);
+    let left = (1..=40).filter(|class| ![5, 6].contains(class));
+    assert_eq!(enrolled(&data), left.collect());
 }
