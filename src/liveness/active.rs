@@ -44,7 +44,8 @@ pub fn passive(observation: &Observation, thresholds: &Thresholds) -> Decision {
 /// 4. Two of the others must differ by a turn of at least [`Thresholds::turn_degrees_min`].
 /// 5. Of those that do, the pair with the best score must reach [`Thresholds::active_score_min`].
 ///    The score weighs parallax, correlation and the passive scores together, and coloured fringes
-///    against the passive scores; `docs/liveness.md` has the formula.
+///    against the passive scores, and is 0 if any one picture is surely an attack;
+///    `docs/liveness.md` has the formula.
 ///
 /// All failures but the first are [`LivenessFailure::LiveDetectionFailed`], with a [`Reason`] of their own.
 pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decision {
@@ -100,6 +101,13 @@ pub fn active(observations: &[&Observation], thresholds: &Thresholds) -> Decisio
     parts.score = Some(best.score);
     if best.score >= thresholds.active_score_min {
         return Decision::live(parts);
+    }
+    let attacks: Vec<usize> = all
+        .into_iter()
+        .filter(|&at| is_surely_an_attack(observations[at]))
+        .collect();
+    if !attacks.is_empty() {
+        return refuse(Reason::Texture, &attacks, parts);
     }
     let both = [best.first, best.second];
     let logit = pair_logit(observations, best.first, best.second);
@@ -159,8 +167,18 @@ fn motion(observations: &[&Observation], first: usize, second: usize) -> Motion 
         fringes: a.fringes.max(b.fringes),
         score: 0.0,
     };
-    motion.score = score(&motion, logit);
+    if !observations.iter().any(|seen| is_surely_an_attack(seen)) {
+        motion.score = score(&motion, logit);
+    }
     motion
+}
+
+/// Whether the passive network all but excludes that this picture shows a live person. One picture
+/// that looks live must not buy off such a one: of two photos of one print, a network that is
+/// unsure of neither may take one for live and not the other.
+fn is_surely_an_attack(observation: &Observation) -> bool {
+    // Written so that NaN is one.
+    !(f64::from(observation.passive_score) >= PICTURE_PASSIVE_MIN)
 }
 
 // Fitted by ridge logistic regression, both classes weighing the same, on other parts of the videos
@@ -185,6 +203,10 @@ const NATURAL_PASSIVE: f64 = 0.3;
 
 /// What the passive network is sure to be a print or a screen passes by no motion.
 const PASSIVE_MIN: f64 = 0.2;
+
+/// The least passive score of each picture. `docs/liveness.md` has what of live people and of
+/// attacks it refuses.
+const PICTURE_PASSIVE_MIN: f64 = 0.05;
 
 /// All measures together: the weaker of how solid what moved is, and how natural its colours are. A
 /// sum would let a replay on a screen, which moves as a head does, make up for its fringes.
@@ -380,6 +402,24 @@ mod tests {
         let all: Vec<&Observation> = more.iter().collect();
         let with = motion(&all, 0, 1).score;
         assert!(with <= alone, "{with} {alone}");
+    }
+
+    #[test]
+    fn no_picture_may_be_surely_an_attack_however_live_the_others_look() {
+        let look = |passive, yaw| sample(0, 1.0, yaw, 0.0, passive);
+        // The mean of their odds would do.
+        let unsure = decide(&[look(0.06, 0.0), look(0.99, 12.0)]);
+        assert!(unsure.live, "{unsure:?}");
+        for surely in [0.049, 0.003, 0.0, f32::NAN] {
+            let pair = decide(&[look(surely, 0.0), look(0.99, 12.0)]);
+            assert_refused(&pair, Reason::Texture);
+            assert_eq!(pair.parts.score, Some(0.0));
+            let faults: Vec<_> = pair.parts.samples.iter().map(|s| s.fault).collect();
+            assert_eq!(faults, [Some(Reason::Texture), None]);
+            // Nor does a third that makes a good pair with the second.
+            let three = decide(&[look(0.99, 0.0), look(0.99, 12.0), look(surely, -12.0)]);
+            assert_refused(&three, Reason::Texture);
+        }
     }
 
     #[test]
