@@ -29,8 +29,9 @@ def read(path):
             "person": name[-3 if live else -4],
             "kind": "live" if live else name[-2],
             "parallax": np.log(max(motion["parallax"], 0.005)),
-            "difference": np.log(np.clip(1 - motion["correlation"], 0.002, 0.15)),
+            "difference": np.log(np.clip(1 - motion["detail"], 0.005, 0.3)),
             "passive": np.mean(np.log(shares / (1 - shares))),
+            "least": np.min(np.log(shares / (1 - shares))),
             "fringes": motion["fringes"],
         })
     return rows
@@ -63,8 +64,8 @@ def errors(rows, features, weights):
 
 rows = read(sys.argv[1])
 for name, features, attacks in [
-    ("solid", ["parallax", "difference", "passive"], ["print", "waved", "same", "cropped", "mirrored", "shaded"]),
-    ("natural", ["fringes", "passive"], ["screen"]),
+    ("solid", ["parallax", "difference"], ["print", "waved", "same", "cropped", "mirrored", "shaded"]),
+    ("natural", ["fringes", "passive", "least"], ["screen"]),
 ]:
     part = [row for row in rows if row["kind"] in ["live", *attacks]]
     weights = fit(part, features)

@@ -149,6 +149,8 @@ pub struct Motion {
     pub parallax: f64,
     /// How alike the two faces are when one is laid over the other, up to 1.
     pub correlation: f64,
+    /// How alike their fine detail is there, up to 1: the edge of a shadow is none.
+    pub detail: f64,
     /// The geometric mean of the odds of the passive scores, as a score, 0 to 1: that of the two,
     /// or of all samples if that is lower.
     pub passive: f64,

@@ -13,6 +13,10 @@ const SIDE: usize = 128;
 /// The middle of it, from the brows to the chin and without the background.
 const COLUMNS: std::ops::Range<usize> = 28..100;
 const ROWS: std::ops::Range<usize> = 36..116;
+/// What is finer than this many pixels may be noise, of which sensors have as much in colour as in
+/// light.
+const NOISE_SIGMA: f64 = 1.0;
+const NOISE_RADIUS: usize = 4;
 /// What is coarser than this many pixels is no fine detail.
 const SIGMA: f64 = 2.0;
 const RADIUS: usize = 8;
@@ -34,7 +38,9 @@ pub(super) fn fringes(picture: &Picture, landmarks: &Landmarks) -> f64 {
             red.push(f64::from(rgb[0] - luma));
         }
     }
-    let [light, blue, red] = [light, blue, red].map(|plane| fine_detail(&plane, COLUMNS.len()));
+    let width = COLUMNS.len();
+    let [light, blue, red] = [light, blue, red]
+        .map(|plane| fine_detail(&blurred(&plane, width, NOISE_SIGMA, NOISE_RADIUS), width));
     // A face without any detail has none in colour either: one level of brightness is the least.
     (blue + red) / 2.0 / light.max(1.0)
 }

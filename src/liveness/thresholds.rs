@@ -15,7 +15,8 @@ pub struct Thresholds {
     pub similarity_min: f64,
     /// From this correlation on, two samples are one picture, up to 1.
     pub same_picture_correlation: f64,
-    /// The fewest degrees by which a head must have turned for there to be motion at all.
+    /// The fewest degrees by which a head must have turned for there to be motion at all. None by
+    /// default: the pose network errs by more than small movements are, and the score tells motion.
     pub turn_degrees_min: f64,
     /// The fewest degrees by which a head must have turned where a challenge wants it.
     pub movement_degrees_min: f64,
@@ -31,7 +32,7 @@ impl Default for Thresholds {
             active_score_min: 0.5,
             similarity_min: 0.45,
             same_picture_correlation: 0.98,
-            turn_degrees_min: 1.0,
+            turn_degrees_min: 0.0,
             movement_degrees_min: 3.0,
             mirrored: true,
         }

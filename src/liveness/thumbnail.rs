@@ -25,28 +25,54 @@ const LIGHT_RADIUS: usize = 12;
 /// picture.
 const CONTRAST_MIN: f64 = 6.0;
 
+/// Detail is finer than this, in pixels. The edge of a shadow on a photo is coarser.
+const DETAIL_SIGMA: f64 = 2.0;
+const DETAIL_RADIUS: usize = 6;
+/// Within this, in pixels, detail is weighed against that of its surroundings.
+const DETAIL_SPREAD_SIGMA: f64 = 4.0;
+const DETAIL_SPREAD_RADIUS: usize = 10;
+/// What is taken for no detail, in squares of the local deviations of light.
+const DETAIL_MIN: f64 = 0.02;
+/// So near to what is not seen, in pixels, light is weighed against half of its surroundings, and
+/// detail against that.
+const UNSURE_LIGHT: usize = 5;
+const UNSURE_DETAIL: usize = 8;
+/// Steps from where light fits best to where detail does.
+const DETAIL_STEPS: usize = 6;
+
 /// See the module.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Thumbnail {
-    /// Brightness over that of the surroundings, in local deviations, row by row. NaN where the
-    /// picture does not show the face.
-    pixels: Vec<f32>,
+    /// Brightness over that of the surroundings, in local deviations.
+    light: Plane,
+    /// What of it is finer than the edge of a shadow, likewise.
+    detail: Plane,
 }
 
-impl PartialEq for Thumbnail {
-    fn eq(&self, other: &Thumbnail) -> bool {
-        let bits = |thumbnail: &Thumbnail| -> Vec<u32> {
-            thumbnail.pixels.iter().map(|p| p.to_bits()).collect()
-        };
-        bits(self) == bits(other)
-    }
+/// How alike two thumbnails are when one is laid over the other, up to 1 each: the largest
+/// correlation that is found, either way round, and with one of them in a mirror. 1 if they cannot
+/// be compared: what cannot be seen is no evidence of another scene.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Likeness {
+    /// Of all light.
+    pub(super) light: f64,
+    /// Of fine detail alone, nearby where light fits best. A shadow that moves over a photo changes
+    /// light and not detail.
+    pub(super) detail: f64,
+}
+
+impl Likeness {
+    const NOT_COMPARED: Likeness = Likeness {
+        light: 1.0,
+        detail: 1.0,
+    };
 }
 
 impl Thumbnail {
     /// Of the face with these landmarks. Nothing is seen if they are all in one place.
     pub(super) fn cut(picture: &Picture, landmarks: &Landmarks) -> Thumbnail {
         let Some(face) = AlignedFace::cut(picture, landmarks, SIDE * REDUCTION) else {
-            return Thumbnail::of(&vec![f64::NAN; SIDE * SIDE]);
+            return Thumbnail::of(&[f64::NAN; SIDE * SIDE]);
         };
         let mut brightness = vec![0.0; SIDE * SIDE];
         let share = 1.0 / (REDUCTION * REDUCTION) as f64;
@@ -66,23 +92,26 @@ impl Thumbnail {
 
     /// Of brightness, 0 to 255, with NaN where nothing is seen.
     fn of(brightness: &[f64]) -> Thumbnail {
-        let blurred = |plane: &[f64]| blurred(plane, SIDE, LIGHT_SIGMA, LIGHT_RADIUS);
-        let mean = blurred(brightness);
-        let detail: Vec<f64> = brightness.iter().zip(&mean).map(|(b, m)| b - m).collect();
-        let squares: Vec<f64> = detail.iter().map(|d| d * d).collect();
-        let spread = blurred(&squares);
-        let pixels = detail.iter().zip(&spread);
-        let pixels = pixels.map(|(d, s)| (d / (s + CONTRAST_MIN * CONTRAST_MIN).sqrt()) as f32);
+        let surroundings = (LIGHT_SIGMA, LIGHT_RADIUS);
+        let contrast_min = CONTRAST_MIN * CONTRAST_MIN;
+        let light = over_surroundings(brightness, surroundings, surroundings, contrast_min);
+        let detail = over_surroundings(
+            &without_brink(&light, UNSURE_LIGHT),
+            (DETAIL_SIGMA, DETAIL_RADIUS),
+            (DETAIL_SPREAD_SIGMA, DETAIL_SPREAD_RADIUS),
+            DETAIL_MIN,
+        );
         Thumbnail {
-            pixels: pixels.collect(),
+            light: Plane::of(&light),
+            detail: Plane::of(&without_brink(&detail, UNSURE_DETAIL)),
         }
     }
 
     /// As in a mirror.
     fn mirrored(&self) -> Thumbnail {
-        let rows = self.pixels.chunks_exact(SIDE);
         Thumbnail {
-            pixels: rows.flat_map(|row| row.iter().rev().copied()).collect(),
+            light: self.light.mirrored(),
+            detail: self.detail.mirrored(),
         }
     }
 
@@ -92,34 +121,121 @@ impl Thumbnail {
         Thumbnail::of(&pixels.map(f64::from).collect::<Vec<_>>())
     }
 
-    /// How alike the two are when one is laid over the other, up to 1: the largest correlation that
-    /// [`Thumbnail::laid_over`] finds, either way round, and with one of them in a mirror. 1 if
-    /// they cannot be compared: what cannot be seen is no evidence of another scene.
+    /// [`Likeness::light`] alone.
     pub(super) fn correlation(&self, other: &Thumbnail) -> f64 {
-        let ways = [
-            self.laid_over(other),
-            other.laid_over(self),
-            self.mirrored().laid_over(other),
-        ];
-        let all = ways.into_iter().collect::<Option<Vec<f64>>>();
+        let laid_over = |first: &Thumbnail, second: &Thumbnail| {
+            let start = Perspective([0.0; 8]);
+            Some(first.light.laid_over(&second.light, start, STEPS_MAX)?.0)
+        };
+        let all = self.every_way(other, laid_over);
         all.map_or(1.0, |all| all.into_iter().fold(0.0, f64::max))
     }
 
-    /// The largest correlation between this picture and any perspective view of the other that is
-    /// near enough to be found from where they are: 1 for a picture and its copy, however it was
-    /// shifted, scaled, turned, tilted by up to about 40 degrees, brightened, shaded or encoded;
-    /// less if the scene itself has changed.
+    /// How alike the two are.
+    pub(super) fn likeness(&self, other: &Thumbnail) -> Likeness {
+        let laid_over = |first: &Thumbnail, second: &Thumbnail| {
+            let start = Perspective([0.0; 8]);
+            let (light, map) = first.light.laid_over(&second.light, start, STEPS_MAX)?;
+            let detail = first.detail.laid_over(&second.detail, map, DETAIL_STEPS);
+            let detail = detail.map_or(1.0, |(detail, _)| detail);
+            Some(Likeness { light, detail })
+        };
+        let Some(all) = self.every_way(other, laid_over) else {
+            return Likeness::NOT_COMPARED;
+        };
+        Likeness {
+            light: all.iter().fold(0.0, |most, way| way.light.max(most)),
+            detail: all.iter().fold(0.0, |most, way| way.detail.max(most)),
+        }
+    }
+
+    /// What `laid_over` says either way round, and with one in a mirror. `None` if it does not know
+    /// of any of them.
+    fn every_way<T>(
+        &self,
+        other: &Thumbnail,
+        laid_over: impl Fn(&Thumbnail, &Thumbnail) -> Option<T>,
+    ) -> Option<[T; 3]> {
+        Some([
+            laid_over(self, other)?,
+            laid_over(other, self)?,
+            laid_over(&self.mirrored(), other)?,
+        ])
+    }
+}
+
+/// Each value less the mean of its surroundings, over the root of the mean square of such
+/// differences around it and `least`. Surroundings are a Gaussian's deviation and radius in pixels.
+fn over_surroundings(
+    values: &[f64],
+    mean_of: (f64, usize),
+    spread_of: (f64, usize),
+    least: f64,
+) -> Vec<f64> {
+    let mean = blurred(values, SIDE, mean_of.0, mean_of.1);
+    let above: Vec<f64> = values.iter().zip(&mean).map(|(v, m)| v - m).collect();
+    let squares: Vec<f64> = above.iter().map(|a| a * a).collect();
+    let spread = blurred(&squares, SIDE, spread_of.0, spread_of.1);
+    let pixels = above.iter().zip(&spread);
+    pixels.map(|(a, s)| a / (s + least).sqrt()).collect()
+}
+
+/// The same, not seen within so many pixels of what is not seen, across or down.
+fn without_brink(values: &[f64], reach: usize) -> Vec<f64> {
+    let mut kept = values.to_vec();
+    for (at, _) in values.iter().enumerate().filter(|(_, v)| v.is_nan()) {
+        let (x, y) = (at % SIDE, at / SIDE);
+        for row in y.saturating_sub(reach)..(y + reach + 1).min(SIDE) {
+            kept[row * SIDE + x.saturating_sub(reach)..row * SIDE + (x + reach + 1).min(SIDE)]
+                .fill(f64::NAN);
+        }
+    }
+    kept
+}
+
+/// [`SIDE`] squared numbers, row by row. NaN where the picture does not show the face.
+#[derive(Clone)]
+struct Plane(Vec<f32>);
+
+impl PartialEq for Plane {
+    fn eq(&self, other: &Plane) -> bool {
+        let bits = |plane: &Plane| -> Vec<u32> { plane.0.iter().map(|p| p.to_bits()).collect() };
+        bits(self) == bits(other)
+    }
+}
+
+impl Plane {
+    fn of(values: &[f64]) -> Plane {
+        Plane(values.iter().map(|&value| value as f32).collect())
+    }
+
+    fn mirrored(&self) -> Plane {
+        let rows = self.0.chunks_exact(SIDE);
+        Plane(rows.flat_map(|row| row.iter().rev().copied()).collect())
+    }
+
+    /// The largest correlation between this plane and any perspective view of the other that is
+    /// near enough to be found from `start` in so many steps, and where: 1 for a picture and its
+    /// copy, however it was shifted, scaled, turned, tilted by up to about 40 degrees, brightened,
+    /// shaded or encoded; less if the scene itself has changed.
     ///
-    /// Found by Gauss and Newton's method (Lucas and Kanade 1981), both pictures at mean 0 and
+    /// Found by Gauss and Newton's method (Lucas and Kanade 1981), both planes at mean 0 and
     /// deviation 1. `None` if either is of one colour, or too little lies in both.
-    fn laid_over(&self, other: &Thumbnail) -> Option<f64> {
-        let mut map = Perspective([0.0; 8]);
-        let mut best = None;
-        for _ in 0..STEPS_MAX {
+    fn laid_over(
+        &self,
+        other: &Plane,
+        start: Perspective,
+        steps_max: usize,
+    ) -> Option<(f64, Perspective)> {
+        let mut map = start;
+        let mut best: Option<(f64, Perspective)> = None;
+        for _ in 0..steps_max {
             let Some(fit) = self.fit(other, &map) else {
                 break;
             };
-            best = Some(best.map_or(fit.correlation, |best: f64| best.max(fit.correlation)));
+            if best.is_none_or(|(most, _)| fit.correlation > most) {
+                best = Some((fit.correlation, map));
+            }
             let Some(step) = fit.step else { break };
             let moved = step.iter().fold(0.0_f64, |most, s| most.max(s.abs()));
             map.0.iter_mut().zip(step).for_each(|(p, s)| *p += s);
@@ -132,7 +248,7 @@ impl Thumbnail {
 
     /// How alike the two are under `map`, and how to change it to make them more so. `None` if
     /// hardly anything lies in both.
-    fn fit(&self, other: &Thumbnail, map: &Perspective) -> Option<Fit> {
+    fn fit(&self, other: &Plane, map: &Perspective) -> Option<Fit> {
         let middle = SIDE as f64 / 2.0;
         let mut pairs = Vec::with_capacity(SIDE * SIDE);
         for y in MARGIN..SIDE - MARGIN {
@@ -142,7 +258,7 @@ impl Thumbnail {
                 let Some(place) = map.place(u, v) else {
                     continue;
                 };
-                let ours = f64::from(self.pixels[y * SIDE + x]);
+                let ours = f64::from(self.0[y * SIDE + x]);
                 let seen = other.at(middle + middle * place.u, middle + middle * place.v);
                 if let Some(seen) = seen
                     && !ours.is_nan()
@@ -187,7 +303,7 @@ impl Thumbnail {
         }
         let (left, top) = (x as usize, y as usize);
         let (right_share, bottom_share) = (x - left as f64, y - top as f64);
-        let pixel = |dx: usize, dy: usize| f64::from(self.pixels[(top + dy) * SIDE + left + dx]);
+        let pixel = |dx: usize, dy: usize| f64::from(self.0[(top + dy) * SIDE + left + dx]);
         let [a, b, c, d] = [pixel(0, 0), pixel(1, 0), pixel(0, 1), pixel(1, 1)];
         if (a + b + c + d).is_nan() {
             return None;
@@ -205,6 +321,7 @@ impl Thumbnail {
 
 /// A view of a plane: what this picture shows at u, v the other shows at
 /// (u + p0 + p1 u + p2 v, v + p3 + p4 u + p5 v) / (1 + p6 u + p7 v).
+#[derive(Clone, Copy)]
 struct Perspective([f64; 8]);
 
 impl Perspective {
@@ -346,6 +463,39 @@ mod tests {
             let correlation = original.correlation(&cropped);
             assert!(correlation > 0.97, "{correlation} at {cut}");
         }
+    }
+
+    #[test]
+    fn the_edge_of_a_shadow_changes_light_and_not_detail() {
+        let fine = |x: f32, y: f32| {
+            scene(x, y) + 20.0 * (x * 1.7).sin() * (y * 1.3).cos() + 15.0 * (x + y).sin()
+        };
+        let original = Thumbnail::from_pixels(fine);
+        for edge in [16.0, 24.0, 31.0] {
+            let shaded = Thumbnail::from_pixels(|x, y| {
+                fine(x, y) * (0.5 + 0.5 / (1.0 + (-(x - edge) / 2.0).exp()))
+            });
+            let likeness = original.likeness(&shaded);
+            assert!(likeness.detail > likeness.light, "{likeness:?} at {edge}");
+            assert!(likeness.detail > 0.95, "{likeness:?} at {edge}");
+        }
+        // What moves changes both.
+        let near = |x: f32, y: f32| 1.0 - ((x - 24.0).hypot(y - 24.0) / 20.0).min(1.0);
+        let solid = Thumbnail::from_pixels(|x, y| fine(x + 4.0 * near(x, y), y));
+        let likeness = original.likeness(&solid);
+        assert!(likeness.detail < 0.9, "{likeness:?}");
+        assert_eq!(original.correlation(&solid), likeness.light);
+    }
+
+    #[test]
+    fn near_what_is_not_seen_nothing_is_sure() {
+        let mut values = vec![1.0; SIDE * SIDE];
+        values[10 * SIDE + 3] = f64::NAN;
+        let kept = without_brink(&values, 5);
+        let seen = |x: usize, y: usize| !kept[y * SIDE + x].is_nan();
+        assert!(!seen(3, 10) && !seen(8, 15) && !seen(0, 5));
+        assert!(seen(9, 10) && seen(3, 16) && seen(3, 4) && seen(SIDE - 1, 9));
+        assert_eq!(kept.iter().filter(|v| v.is_nan()).count(), 9 * 11);
     }
 
     #[test]
