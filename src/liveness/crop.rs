@@ -56,6 +56,45 @@ impl Window {
         }
     }
 
+    /// All of a picture.
+    pub(super) fn whole(picture: &Picture) -> Window {
+        Window {
+            left: 0,
+            top: 0,
+            right: picture.width() - 1,
+            bottom: picture.height() - 1,
+        }
+    }
+
+    /// Its middle, or all of it if it has no more than `side` pixels across and down.
+    pub(super) fn middle(&self, side: usize) -> Window {
+        let along = |first: usize, length: usize| {
+            let kept = length.min(side);
+            let first = first + (length - kept) / 2;
+            (first, first + kept - 1)
+        };
+        let (left, right) = along(self.left, self.width());
+        let (top, bottom) = along(self.top, self.height());
+        Window {
+            left,
+            top,
+            right,
+            bottom,
+        }
+    }
+
+    /// What it shows, as a picture of its own.
+    pub(super) fn cut(&self, picture: &Picture) -> Picture {
+        let mut rgb = Vec::with_capacity(self.width() * self.height() * 3);
+        for y in self.top..=self.bottom {
+            let row = y * picture.width();
+            rgb.extend_from_slice(
+                &picture.rgb()[(row + self.left) * 3..=(row + self.right) * 3 + 2],
+            );
+        }
+        Picture::from_rgb(self.width(), self.height(), rgb)
+    }
+
     fn width(&self) -> usize {
         self.right - self.left + 1
     }
@@ -194,6 +233,25 @@ mod tests {
         assert_eq!((window.left, window.top), (180, 0));
         assert_eq!((window.right, window.bottom), (199, 20));
         assert_eq!(window.place(0.5, 0.0), (190.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_cut_out_shows_the_same() {
+        let picture = ramp(200, 100);
+        let window = Window::clipped(&picture, &bounds(10.0, 20.0, 79.0, 39.0), 1.0);
+        let cut = window.cut(&picture);
+        assert_eq!((cut.width(), cut.height()), (80, 40));
+        assert_eq!(cut.rgb()[..3], [10, 20, 7]);
+        assert_eq!(cut.rgb()[80 * 40 * 3 - 3..], [89, 59, 7]);
+        let whole = Window::whole(&cut);
+        assert_eq!(whole.resized(&cut, 33), window.resized(&picture, 33));
+        let middle = window.middle(60);
+        assert_eq!((middle.left, middle.right), (20, 79));
+        assert_eq!((middle.top, middle.bottom), (20, 59));
+        assert_eq!(
+            Window::whole(&picture).middle(1).cut(&picture).rgb().len(),
+            3
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod fringes;
 mod least_squares;
 mod observation;
 mod parallax;
+mod quiet;
 mod thresholds;
 mod thumbnail;
 mod view;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::crop::{Window, luma};
 use super::fringes::fringes;
+use super::quiet;
 use super::thumbnail::Thumbnail;
 use crate::face::{Face, Picture};
 use crate::types::Embedding;
@@ -38,7 +39,8 @@ pub struct FaceView {
 }
 
 impl FaceView {
-    /// Of `face`, which was found in `picture`. Takes about a millisecond.
+    /// Of `face`, which was found in `picture`. Takes about a millisecond, and longer where there is
+    /// noise to be taken away.
     pub fn new(picture: &Picture, face: &Face) -> FaceView {
         let bounds = &face.bounds;
         let texture = Window::inside(picture, bounds, TEXTURE_FACTOR);
@@ -47,7 +49,7 @@ impl FaceView {
         let landmarks = landmark_window.resized(picture, LANDMARK_SIDE);
         FaceView {
             embedding: face.embedding.clone(),
-            texture: texture.resized(picture, TEXTURE_SIDE),
+            texture: quiet::resized(picture, &texture, &landmark_window, TEXTURE_SIDE),
             landmarks: landmarks
                 .into_iter()
                 .map(|pixel| luma(pixel.map(f32::from)).round() as u8)
