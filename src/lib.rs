@@ -54,6 +54,8 @@ pub mod counts;
 
 pub mod rates;
 
+pub mod secrets;
+
 pub mod code;
 
 pub mod partition;
