@@ -28,6 +28,7 @@ mod log;
 mod machine;
 mod made_up;
 mod man;
+mod master_key;
 mod open;
 mod output;
 mod parallel;

@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::master_key;
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery};
 use crate::face::{DecodeLimits, EmbedderSource, FacePipeline, PipelineOptions, Runtime};
 use crate::intake::Intake;
 use crate::liveness::LivenessDetector;
-use crate::partition::{Partition, Store, StoreError, private};
+use crate::partition::{Keys, Partition, Store, StoreError, private};
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId};
 use crate::web::Certificates;
 
 /// The data directory, made if there is none.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
-    let store = Store::open(&settings.data_dir)?;
+    engine_with(settings, &master_key::keys(settings)?)
+}
+
+fn engine_with(settings: &Settings, keys: &Keys) -> anyhow::Result<Engine> {
+    let store = Store::open_with(&settings.data_dir, keys)?;
     Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
 }
 
@@ -29,9 +34,11 @@ pub(super) const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// As [`engine`], when a command that has it is done.
 pub(super) fn engine_patiently(settings: &Settings) -> anyhow::Result<Engine> {
+    // Once: a program that fetches the key may ask somebody.
+    let keys = master_key::keys(settings)?;
     let mut tries = 1;
     loop {
-        match engine(settings) {
+        match engine_with(settings, &keys) {
             Err(error) if is_locked(&error) && tries < TRIES => thread::sleep(TRY_AGAIN),
             opened => return opened,
         }
@@ -50,12 +57,20 @@ pub(super) fn is_locked(error: &anyhow::Error) -> bool {
 
 /// The data directory, which must exist.
 pub(super) fn existing_engine(settings: &Settings) -> anyhow::Result<Engine> {
-    engine_of(settings, Store::open_existing(&settings.data_dir))
+    let keys = master_key::keys(settings)?;
+    engine_of(
+        settings,
+        Store::open_existing_with(&settings.data_dir, &keys),
+    )
 }
 
 /// The data directory, which must exist, to be read only: also while a service is changing it.
 pub(super) fn reading_engine(settings: &Settings) -> anyhow::Result<Engine> {
-    engine_of(settings, Store::open_read_only(&settings.data_dir))
+    let keys = master_key::keys(settings)?;
+    engine_of(
+        settings,
+        Store::open_read_only_with(&settings.data_dir, &keys),
+    )
 }
 
 fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::Result<Engine> {

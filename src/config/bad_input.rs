@@ -92,6 +92,8 @@ fn good(row: &Setting) -> (String, String) {
                 "log" => "debug",
                 "log-format" => "json",
                 "snapshot-every" => "36h",
+                "master-key" => "file:x",
+                "encryption" => "on",
                 name => panic!("the test knows no good value of `{name}`"),
             };
             (text.to_owned(), format!("'{text}'"))

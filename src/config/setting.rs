@@ -7,6 +7,9 @@ use super::{ConfigError, Place, Settings, Value};
 /// Verbs that look at all settings, and so take all flags. They are not among those of each row.
 pub(super) const LOOKING_AT_ALL: &[&str] = &["config show", "doctor"];
 
+/// Of which a wrong value is not repeated: somebody may have given the key in the place of its source.
+const NOT_SHOWN: &str = "master-key";
+
 /// One thing that can be set.
 #[derive(Debug)]
 pub struct Setting {
@@ -91,7 +94,10 @@ impl Setting {
         let kept = self.value.keep(settings, given);
         kept.ok_or_else(|| ConfigError::Wrong {
             place: place.clone(),
-            found: self.value.wrong_entry(given).unwrap_or(given.shown()),
+            found: match self.name {
+                NOT_SHOWN => "something else, not shown since it may be a key".to_owned(),
+                _ => self.value.wrong_entry(given).unwrap_or(given.shown()),
+            },
             expected: self.value.expected(),
         })?;
         let kept = Kept {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
 
-use super::{ConfigError, ListenAddress, LogFormat, Place};
+use super::{ConfigError, KeySource, ListenAddress, LogFormat, Place};
 use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
 use crate::web::{PublicUrl, ServiceOptions};
@@ -22,6 +22,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// The directory in which everything is kept.
     pub data_dir: PathBuf,
+    /// Where the key comes from that the keys of galleries are sealed with.
+    pub master_key: Option<KeySource>,
+    /// Whether a new data directory is encrypted.
+    pub encrypts_new: bool,
     /// Threads that scan the gallery and read pictures.
     pub threads: usize,
     /// The instruction set that scans; the fastest that the processor has if `None`.
@@ -95,6 +99,8 @@ impl Settings {
             log: None,
             log_format: LogFormat::Text,
             data_dir: "vultus-data".into(),
+            master_key: None,
+            encrypts_new: false,
             threads: processors,
             isa: None,
             embedder: None,

@@ -8,7 +8,7 @@ use super::Standard::{Field, Machine, Words};
 use super::Value::{
     Bytes, File, Folder, Isa, List, Number, SettingsFile, Switch, Table, Text, Whole,
 };
-use super::{ListenAddress, LogFormat, Setting, Settings, log};
+use super::{KeySource, ListenAddress, LogFormat, Setting, Settings, log};
 use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
@@ -174,6 +174,34 @@ pub static SETTINGS: &[Setting] = &[
         text: "The directory in which everything is kept",
         value: Folder(|settings, path| settings.data_dir = path),
         standard: Field(|settings| settings.data_dir.display().to_string()),
+        verbs: KEEPING,
+    },
+    Setting {
+        name: "master-key",
+        value_name: "SOURCE",
+        text: "Where the key comes from that opens an encrypted data directory, 64 hexadecimal digits \
+               or 32 bytes",
+        value: Text(KeySource::EXPECTED, |settings, text| {
+            settings.master_key = Some(text.parse().ok()?);
+            Some(())
+        }),
+        standard: Words("none"),
+        verbs: KEEPING,
+    },
+    Setting {
+        name: "encryption",
+        value_name: "ON",
+        text: "Whether a new data directory is encrypted, with `master-key`; one that is there stays as \
+               it is",
+        value: Text("`on` or `off`", |settings, text| {
+            settings.encrypts_new = match text {
+                "on" => true,
+                "off" => false,
+                _ => return None,
+            };
+            Some(())
+        }),
+        standard: Words("off"),
         verbs: KEEPING,
     },
     Setting {

@@ -211,6 +211,17 @@ impl StorageBackend for Backend {
     }
 }
 
+/// Writes zeros over a whole file.
+pub(super) fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    let length = file.length()?;
+    for start in (0..length).step_by(zeros.len()) {
+        let count = zeros.len().min((length - start) as usize);
+        file.write_at(&zeros[..count], start)?;
+    }
+    file.sync()
+}
+
 /// Opens a lock file, which is made for its owner alone if there is none.
 pub(super) fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();

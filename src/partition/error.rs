@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::secrets::KeyError;
 use crate::types::{ClassId, EncoderId, PartitionId, RecordError};
 
 /// Why a data directory could not be opened, read or written.
@@ -45,6 +46,14 @@ pub enum StoreError {
         expected: String,
         /// What does stand there.
         found: String,
+    },
+    /// What is encrypted cannot be read, or something else is wrong with keys.
+    #[error("`{path}` cannot be used")]
+    Keys {
+        /// The file, or the data directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
     },
     /// The catalog is damaged.
     #[error("catalog `{path}` is damaged: {what}")]
@@ -438,6 +447,13 @@ impl StoreError {
             cause = error.source();
         }
         text
+    }
+
+    pub(super) fn keys(path: &Path, source: KeyError) -> StoreError {
+        StoreError::Keys {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {

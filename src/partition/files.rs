@@ -22,9 +22,10 @@ use redb::Database;
 
 use super::StoreError;
 use super::catalog::{CATALOG_FILE, Contents, SegmentEntry};
-use super::disk::{Disk, DiskFile, lock_file, sync_directory_of};
+use super::disk::{Disk, DiskFile, lock_file, overwrite, sync_directory_of};
+use super::keys::KeyFile;
 use super::segment::{
-    DeadRows, Header, Segment, SegmentName, SegmentWriter, draft_of, read_header,
+    DeadRows, Header, Named, Segment, SegmentName, SegmentWriter, draft_of, read_header,
 };
 
 /// The files of all partitions.
@@ -35,6 +36,8 @@ pub(super) struct Files {
     directory: PathBuf,
     /// Which data directory it is; `None` where it is older than that and only read.
     identity: Option<NonZeroU64>,
+    /// Of an encrypted data directory.
+    keys: Option<Arc<KeyFile>>,
     /// Shared while this process only looks on; otherwise taken for a moment before files go.
     /// `None` where the directory cannot be written and so never changes.
     readers: Option<File>,
@@ -116,6 +119,12 @@ impl Files {
         self
     }
 
+    /// The same files, encrypted with these keys.
+    pub(super) fn sealed_with(mut self, keys: Option<Arc<KeyFile>>) -> Files {
+        self.keys = keys;
+        self
+    }
+
     /// The files of a data directory that this process only reads. Until this is dropped, another
     /// process that changes the directory deletes none of them.
     pub(super) fn read_only(directory: &Path, disk: Arc<dyn Disk>) -> Result<Files, StoreError> {
@@ -138,6 +147,7 @@ impl Files {
             disk,
             directory: directory.to_owned(),
             identity: None,
+            keys: None,
             readers,
             keeping: RwLock::new(()),
             obsolete: Mutex::default(),
@@ -166,6 +176,16 @@ impl Files {
         self.partition(partition).join(format!("{segment}.vseg"))
     }
 
+    /// The keys of an encrypted data directory.
+    pub(super) fn keys(&self) -> Option<&KeyFile> {
+        self.keys.as_deref()
+    }
+
+    /// The same, for whoever keeps them longer.
+    pub(super) fn shared_keys(&self) -> Option<Arc<KeyFile>> {
+        self.keys.clone()
+    }
+
     /// Opens a segment that the catalog names.
     pub(super) fn open(
         &self,
@@ -174,13 +194,18 @@ impl Files {
         entry: &SegmentEntry,
     ) -> Result<Segment, StoreError> {
         let path = self.path(partition, segment);
-        let opened = Segment::open(
-            &*self.disk,
-            &path,
+        let key = match (&self.keys, entry.seal) {
+            (Some(keys), Some(_)) => Some(keys.gallery(partition, &*self.disk)?),
+            _ => None,
+        };
+        let named = Named {
             segment,
             partition,
-            entry.header_checksum,
-        );
+            header_checksum: entry.header_checksum,
+            seal: entry.seal,
+            key: key.as_ref(),
+        };
+        let opened = Segment::open(&*self.disk, &path, named);
         let opened = opened.or_else(|error| {
             // Whose it is says more than what is wrong with it.
             let header = self.header_of(&path);
@@ -228,7 +253,12 @@ impl Files {
         if path.symlink_metadata().is_ok() {
             return Err(StoreError::Exists { path });
         }
-        SegmentWriter::create(self.disk.clone(), &draft_of(&path), name, rows)
+        let key = match &self.keys {
+            Some(keys) => Some(keys.gallery_or_new(name.partition, &*self.disk)?),
+            None => None,
+        };
+        let draft = draft_of(&path);
+        SegmentWriter::create(self.disk.clone(), &draft, name, rows, key.as_ref())
     }
 
     /// Gives a segment its name, once the catalog names it. If that fails, it is found under the name
@@ -275,6 +305,11 @@ impl Files {
             self.unless_read(|| {
                 for path in &unnamed {
                     tracing::info!(path = %path.display(), "removing a segment that is not in use");
+                    if self.keys.is_some() {
+                        // Of a time when it was not encrypted, perhaps.
+                        let overwritten = self.disk.modify(path).and_then(|file| overwrite(&*file));
+                        overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
+                    }
                     let removed = self.disk.remove(path);
                     removed.map_err(|error| StoreError::io("remove", path, error))?;
                 }
@@ -484,15 +519,20 @@ impl Files {
             Ok(_) => obsolete.path.clone(),
             Err(_) => draft_of(&obsolete.path),
         };
-        if obsolete.dead.count() > 0 {
+        // What others could read goes as a whole where nothing is to be read any more.
+        let was_plain = self.keys.is_some() && !obsolete.segment.is_encrypted();
+        if obsolete.dead.count() > 0 || was_plain {
             let file = match self.disk.modify(path) {
                 // Somebody else deleted it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 file => file,
             };
-            let overwritten = file.and_then(|file| {
-                obsolete.segment.overwrite(&obsolete.dead, &*file)?;
-                file.sync()
+            let overwritten = file.and_then(|file| match was_plain {
+                true => overwrite(&*file),
+                false => {
+                    obsolete.segment.overwrite(&obsolete.dead, &*file)?;
+                    file.sync()
+                }
             });
             overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
         }
@@ -519,17 +559,6 @@ impl Files {
         // The list is changed by one push or one removal at a time.
         self.obsolete.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Writes zeros over a whole file.
-fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
-    let zeros = vec![0; 1 << 20];
-    let length = file.length()?;
-    for start in (0..length).step_by(zeros.len()) {
-        let count = zeros.len().min((length - start) as usize);
-        file.write_at(&zeros[..count], start)?;
-    }
-    file.sync()
 }
 
 impl Drop for Files {

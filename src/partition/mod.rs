@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/catalog.redb                     the truth: partitions, the tail, tombstones, live segments
 //! DIR/segments/<partition>/<id>.vseg   sealed rows, immutable, mapped into memory
+//! DIR/gallery.keys                     of an encrypted one: the keys of both
 //! ```
 //!
 //! * A new template goes into the *tail*: a catalog transaction on disk, a small block in memory.
@@ -31,6 +32,7 @@
 //! snapshot
 //! tail       findings
 //! segment
+//! keys
 //! disk       pace      totals
 //! private
 //! error
@@ -58,6 +60,7 @@ mod filter;
 mod findings;
 mod health;
 mod inspect;
+mod keys;
 mod maintenance;
 mod pace;
 #[expect(
@@ -80,7 +83,9 @@ mod tests;
 mod totals;
 mod upkeep;
 
-pub use archive::{ArchivedFile, Entry, Manifest, PartitionContents, verify_archive};
+pub use archive::{
+    ArchivedFile, Entry, Manifest, PartitionContents, verify_archive, verify_archive_with,
+};
 #[cfg(feature = "web")]
 pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
@@ -93,6 +98,7 @@ pub use health::{Health, PartitionHealth};
 pub use inspect::{
     CatalogReport, EntryDamage, Inspection, PartitionReport, SnapshotReport, StateReport, inspect,
 };
+pub use keys::Keys;
 pub use maintenance::{Maintenance, MaintenanceOptions};
 pub use pace::Pace;
 pub use partition::{
@@ -104,7 +110,9 @@ pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };
 pub use snapshot::{BlockReader, Row, Snapshot};
-pub use store::{Erased, PartitionSummary, StateValue, Store, restore_archive};
+pub use store::{
+    Erased, PartitionSummary, StateValue, Store, restore_archive, restore_archive_with,
+};
 pub use strays::LeftAlone;
 pub use totals::Totals;
 pub use upkeep::{Compacted, Damage, RebuiltCatalog, RebuiltPartition, RepairedSegment, Verified};

@@ -15,7 +15,9 @@ use super::files::Files;
 use super::findings::Findings;
 use super::pace::{Alarm, Pace};
 use super::recognised::Recognised;
-use super::segment::{DeadRows, ENCODER_OFFSET, Segment, SegmentName, SegmentWriter, TemplateInfo};
+use super::segment::{
+    DeadRows, ENCODER_OFFSET, Finished, Segment, SegmentName, SegmentWriter, TemplateInfo,
+};
 use super::shared::Shared;
 use super::snapshot::{Block, BlockReader, Snapshot, Source};
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
@@ -476,9 +478,14 @@ impl Partition {
         pace: &Pace,
     ) -> Result<(SegmentEntry, Segment), StoreError> {
         let rows = writer.rows() as u64;
+        let Finished {
+            header_checksum,
+            seal,
+        } = writer.finish()?;
         let entry = SegmentEntry {
             rows,
-            header_checksum: writer.finish()?,
+            header_checksum,
+            seal,
         };
         let files = &self.common.files;
         let reader = files.open(self.shared.number(), segment, &entry)?;

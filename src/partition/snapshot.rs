@@ -102,6 +102,14 @@ impl Snapshot {
         })
     }
 
+    /// The number of a segment that is not encrypted, if there is one.
+    pub(super) fn plain_segment(&self) -> Option<u64> {
+        self.blocks.iter().find_map(|block| match &block.source {
+            Source::Segment(number, segment) => (!segment.is_encrypted()).then_some(*number),
+            Source::Tail(_) => None,
+        })
+    }
+
     /// The numbers of its segments.
     pub(super) fn segments(&self) -> Vec<u64> {
         let number = |block: &Block| match &block.source {

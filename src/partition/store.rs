@@ -9,19 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::{self, Manifest};
 use super::catalog::{
-    AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
+    self, AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
     remove_leftover, trace_of_lost,
 };
 use super::disk::{Disk, RealDisk};
 use super::error::StoreError;
 use super::files::Files;
 use super::health::Health;
+use super::keys::Keys;
 use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::place::{self, PlaceFault};
 use super::snapshot::Source;
 use super::totals::Totals;
 use super::upkeep::{self, RebuiltCatalog, Repair, RepairedSegment, Verified};
+use crate::secrets::{KeyError, MasterKey};
 use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
 
 /// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
@@ -102,7 +104,17 @@ impl Store {
     /// If another process has it open to change it, it cannot be written, is damaged, its catalog is
     /// missing, or it is newer than this build.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
-        Store::open_on(Arc::new(RealDisk), directory)
+        Store::open_with(directory, &Keys::default())
+    }
+
+    /// As [`Store::open`], of a data directory that is encrypted, or is to be if it is new.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`], and if the master key is missing or another one, or there is something wrong
+    /// with the keys of the data directory.
+    pub fn open_with(directory: &Path, keys: &Keys) -> Result<Store, StoreError> {
+        Store::open_on(Arc::new(RealDisk), directory, keys)
     }
 
     /// Opens a data directory that must already be one.
@@ -111,8 +123,17 @@ impl Store {
     ///
     /// As [`Store::open`], and if there is no data directory.
     pub fn open_existing(directory: &Path) -> Result<Store, StoreError> {
+        Store::open_existing_with(directory, &Keys::default())
+    }
+
+    /// As [`Store::open_existing`], of a data directory that may be encrypted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open_with`], and if there is no data directory.
+    pub fn open_existing_with(directory: &Path, keys: &Keys) -> Result<Store, StoreError> {
         must_exist(directory)?;
-        Store::open(directory)
+        Store::open_with(directory, keys)
     }
 
     /// Opens a data directory only to look at it, beside a process that may be changing it. What it
@@ -122,10 +143,19 @@ impl Store {
     ///
     /// If there is no data directory, it is damaged, or is newer than this build.
     pub fn open_read_only(directory: &Path) -> Result<Store, StoreError> {
+        Store::open_read_only_with(directory, &Keys::default())
+    }
+
+    /// As [`Store::open_read_only`], of a data directory that may be encrypted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open_read_only`], and as [`Store::open_with`] of keys.
+    pub fn open_read_only_with(directory: &Path, keys: &Keys) -> Result<Store, StoreError> {
         must_exist(directory)?;
         // Before the catalog is read: what it names must not go.
         let files = Files::read_only(directory, Arc::new(RealDisk))?;
-        let mut catalog = Catalog::open_read_only(directory)?;
+        let mut catalog = Catalog::open_read_only(directory, &RealDisk, keys)?;
         let look = |catalog: &Catalog| {
             catalog.read(|tables| Ok((tables.identity()?, tables.known_segments()?)))
         };
@@ -133,7 +163,7 @@ impl Store {
         let files = files.of(identity);
         if files.refuse_unknown(&known).is_err() {
             // Somebody may have written it since, who named it first: then it is named now.
-            catalog = Catalog::open_read_only(directory)?;
+            catalog = Catalog::open_read_only(directory, &RealDisk, keys)?;
             let (_, known) = look(&catalog)?;
             files.refuse_unknown(&known)?;
         }
@@ -157,8 +187,68 @@ impl Store {
         directory: &Path,
         names: &BTreeMap<u64, PartitionId>,
         now: Timestamp,
+        keys: &Keys,
     ) -> Result<RebuiltCatalog, StoreError> {
-        upkeep::rebuild(&RealDisk, directory, names, now)
+        upkeep::rebuild(&RealDisk, directory, names, now, keys)
+    }
+
+    /// Encrypts a data directory that nobody has open: its catalog at once, then one segment after the
+    /// other. What could be read before is overwritten. Where it was broken off it goes on; until it is
+    /// done, searches see both kinds. Returns how many segments were made anew.
+    ///
+    /// # Errors
+    ///
+    /// If there is no data directory, another process has it open, there is no master key or another
+    /// one, a segment is damaged, or the disk fails. Nothing is lost then.
+    pub fn encrypt(directory: &Path, keys: &Keys, pace: &Pace) -> Result<usize, StoreError> {
+        Store::encrypt_on(Arc::new(RealDisk), directory, keys, pace)
+    }
+
+    pub(super) fn encrypt_on(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        keys: &Keys,
+        pace: &Pace,
+    ) -> Result<usize, StoreError> {
+        must_exist(directory)?;
+        catalog::encrypt(directory, &*disk, keys)?;
+        let store = Store::open_on(disk, directory, keys)?;
+        let mut segments = 0;
+        for id in store.partitions()? {
+            if let Some(partition) = store.partition(&id)? {
+                segments += partition.encrypt(pace)?;
+            }
+        }
+        store.files().collect_patiently()?;
+        Ok(segments)
+    }
+
+    /// Seals the keys of a data directory that nobody has open with another master key. It takes no
+    /// longer for more templates: they are not written anew.
+    ///
+    /// # Errors
+    ///
+    /// If it is not encrypted, another process has it open, the master key in `keys` is missing or
+    /// another one, or the disk fails.
+    pub fn change_master_key(
+        directory: &Path,
+        keys: &Keys,
+        new: &MasterKey,
+    ) -> Result<(), StoreError> {
+        let store = Store::open_existing_with(directory, keys)?;
+        let disk = &**store.files().disk();
+        let Some(sealed) = store.files().keys() else {
+            return Err(StoreError::keys(directory, KeyError::NothingSealed));
+        };
+        sealed.seal_with(disk, new)?;
+        drop(store);
+        // So that the catalog knows of it, and the file that the old key opens is an older one.
+        let keys = Keys {
+            master: Some(new.clone()),
+            encrypt_new: false,
+        };
+        drop(Store::open_existing_with(directory, &keys)?);
+        Ok(())
     }
 
     /// Takes the catalog for the last one, though [`Store::open`] refuses it as an older one, or because
@@ -167,15 +257,19 @@ impl Store {
     /// # Errors
     ///
     /// If there is no data directory, another process has it open, it cannot be written, or is damaged.
-    pub fn accept_catalog(directory: &Path) -> Result<AcceptedCatalog, StoreError> {
+    pub fn accept_catalog(directory: &Path, keys: &Keys) -> Result<AcceptedCatalog, StoreError> {
         must_exist(directory)?;
-        Catalog::accept(directory, &RealDisk)
+        Catalog::accept(directory, &RealDisk, keys)
     }
 
-    pub(super) fn open_on(disk: Arc<dyn Disk>, directory: &Path) -> Result<Store, StoreError> {
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        keys: &Keys,
+    ) -> Result<Store, StoreError> {
         let created = disk.create_directory(directory);
         created.map_err(|error| StoreError::io("create", directory, error))?;
-        let catalog = Catalog::open(directory, &*disk)?;
+        let catalog = Catalog::open(directory, &*disk, keys)?;
         let (identity, known) =
             catalog.read(|tables| Ok((tables.identity()?, tables.known_segments()?)))?;
         let files = Files::new(directory, disk, identity)?;
@@ -187,6 +281,7 @@ impl Store {
     }
 
     fn with(directory: &Path, catalog: Catalog, files: Files) -> Result<Store, StoreError> {
+        let files = files.sealed_with(catalog.keys().cloned());
         let common = Common {
             commits: Arc::new(Commits::new(catalog)?),
             files: Arc::new(files),
@@ -201,6 +296,20 @@ impl Store {
             compacted: AtomicBool::new(false),
             open: Mutex::default(),
         })
+    }
+
+    /// Whether all that is written is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.files().keys().is_some()
+    }
+
+    /// What other copies of it are opened with, such as its snapshots.
+    #[cfg(feature = "web")]
+    pub(crate) fn keys(&self) -> Keys {
+        Keys {
+            master: self.files().keys().map(|keys| keys.master().clone()),
+            encrypt_new: false,
+        }
     }
 
     /// Where it is.
@@ -676,7 +785,7 @@ impl Store {
     #[cfg(feature = "web")]
     pub(crate) fn own_snapshots(&self, folder: &Path) -> Result<archive::OwnSnapshots, StoreError> {
         let identity = self.catalog().read(|tables| tables.identity())?;
-        Ok(archive::OwnSnapshots::of(identity, folder))
+        Ok(archive::OwnSnapshots::of(identity, folder, self.keys()))
     }
 
     /// A snapshot beside the catalog could take the place of what it is a copy of.
@@ -799,12 +908,27 @@ pub fn restore_archive(
     target: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, StoreError> {
-    archive::extract(path, target, open_everything, progress)
+    restore_archive_with(path, target, &Keys::default(), progress)
+}
+
+/// As [`restore_archive`], of an archive of a data directory that may be encrypted.
+///
+/// # Errors
+///
+/// As [`restore_archive`], and as [`Store::open_with`] of keys.
+pub fn restore_archive_with(
+    path: &Path,
+    target: &Path,
+    keys: &Keys,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, StoreError> {
+    let check = |directory: &Path| open_everything(directory, keys);
+    archive::extract(path, target, keys, check, progress)
 }
 
 /// Whether the catalog can be read and names segments that are there.
-fn open_everything(directory: &Path) -> Result<(), StoreError> {
-    let store = Store::open_existing(directory)?;
+fn open_everything(directory: &Path, keys: &Keys) -> Result<(), StoreError> {
+    let store = Store::open_existing_with(directory, keys)?;
     for id in store.partitions()? {
         if let Some(partition) = store.partition(&id)? {
             // Templates whose segments are missing must not be missed only later.

@@ -83,6 +83,8 @@ const WORKING: &[(&str, &str)] = &[
     ("gallery duplicates", "--partition bws.1 --threshold 0.9"),
     ("gallery snapshot", "--to out.tar.zst --overwrite"),
     ("gallery restore", "--from out.tar.zst"),
+    ("gallery encrypt", ""),
+    ("gallery change-master-key", "--to file:face.jpg"),
     ("inspect", "out.tar.zst"),
     ("config show", ""),
     ("doctor", ""),

@@ -1,7 +1,9 @@
 //! The real program, killed again and again while clients enrol and delete people over HTTP.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
@@ -9,7 +11,8 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use vultus::partition::{Pace, Store};
+use vultus::partition::{Keys, Pace, Store};
+use vultus::secrets::MasterKey;
 use vultus::types::ClassId;
 
 use crate::harness::{Answer, Call, Door, Program, Registered, Who, pictures};
@@ -30,16 +33,35 @@ struct Clients {
 #[test]
 #[ignore = "takes minutes; CI runs it by name"]
 fn nothing_acknowledged_is_lost_by_a_hundred_kills() {
+    kill_a_hundred_times(&Keys::default(), &[]);
+}
+
+#[test]
+#[ignore = "takes minutes; CI runs it by name"]
+fn nothing_acknowledged_is_lost_by_a_hundred_kills_of_an_encrypted_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let (master, digits) = MasterKey::random();
+    let path = directory.path().join("master.key");
+    fs::write(&path, digits.as_bytes()).unwrap();
+    let keys = Keys {
+        master: Some(master),
+        encrypt_new: true,
+    };
+    let source = format!("--master-key=file:{}", path.display());
+    kill_a_hundred_times(&keys, &[&source, "--encryption=on"]);
+}
+
+fn kill_a_hundred_times(keys: &Keys, flags: &[&str]) {
     let chosen = std::env::var("VULTUS_SEED").ok();
     let seed = chosen.map_or_else(|| rand::rng().next_u64(), |text| text.parse().unwrap());
     println!("VULTUS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let registered = Registered::create(&data);
+    let registered = Registered::create_with(&data, flags);
     let clients = Clients::default();
     for kill in 1..=KILLS {
-        let server = Program::start(&data, &registered);
+        let server = Program::start_with(&data, &registered, flags, Stdio::null());
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
@@ -55,7 +77,7 @@ fn nothing_acknowledged_is_lost_by_a_hundred_kills() {
             server.kill();
             stop.store(true, Ordering::Relaxed);
         });
-        clients.check(&data, kill);
+        clients.check(&data, keys, kill);
     }
     let told = clients.told.into_inner().unwrap();
     let enrolled = told.values().filter(|enrolled| **enrolled).count();
@@ -92,8 +114,9 @@ impl Clients {
     }
 
     /// Compares what is on disk with all that was ever told.
-    fn check(&self, data: &Path, kill: usize) {
-        let store = Store::open_existing(data).unwrap();
+    fn check(&self, data: &Path, keys: &Keys, kill: usize) {
+        let store = Store::open_existing_with(data, keys).unwrap();
+        assert_eq!(store.is_encrypted(), keys.encrypt_new);
         let verified = store.verify(None, &Pace::unlimited(), |_, _| {}).unwrap();
         let damage = verified.damage;
         assert!(damage.is_empty(), "after kill {kill}: {damage:?}");

@@ -28,6 +28,8 @@ mod cli_doctor;
 #[cfg(feature = "web")]
 mod cli_duplicates;
 #[cfg(feature = "web")]
+mod cli_encryption;
+#[cfg(feature = "web")]
 mod cli_evaluate;
 #[cfg(feature = "web")]
 mod cli_exchange;

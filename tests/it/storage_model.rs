@@ -1,6 +1,8 @@
-//! Anything that can be done with a gallery, in any order, against a plain map.
+//! Anything that can be done with a gallery, in any order, against a plain map. Of encrypted galleries
+//! nothing must show in any file after any operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,10 +11,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use vultus::engine::{Engine, IdentifyOptions, TEMPLATES_PER_CLASS_MAX};
 use vultus::partition::{
-    Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, TemplateBatch, Whom,
-    restore_archive,
+    Keys, Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Store, TemplateBatch,
+    Whom, restore_archive_with,
 };
 use vultus::search::Pool;
+use vultus::secrets::MasterKey;
 use vultus::types::{
     Bcid, ClassId, Clock, Embedding, EncoderId, Labels, PartitionId, PersonName, Record,
     RecordChange, Timestamp,
@@ -138,6 +141,8 @@ fn person(number: u16) -> Record {
 struct Gallery {
     root: tempfile::TempDir,
     data: PathBuf,
+    /// What it is opened with: a master key if it is encrypted.
+    keys: Keys,
     /// `None` only while it is opened again.
     open: Option<(Engine, Option<Maintenance>)>,
     /// Whether somebody puts it in order in the background.
@@ -151,13 +156,18 @@ struct Gallery {
 }
 
 impl Gallery {
-    fn new(seed: u64, maintained: bool) -> Gallery {
+    fn new(seed: u64, maintained: bool, encrypted: bool) -> Gallery {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("data-0");
-        let open = Some(open(&data, maintained));
+        let keys = Keys {
+            master: encrypted.then(|| MasterKey::random().0),
+            encrypt_new: encrypted,
+        };
+        let open = Some(open(&data, maintained, &keys));
         Gallery {
             root,
             data,
+            keys,
             open,
             maintained,
             model: Model::default(),
@@ -245,7 +255,7 @@ impl Gallery {
             Operation::Compact => drop(self.partition().compact(&Pace::unlimited()).unwrap()),
             Operation::RenewCatalog => drop(self.engine().store().renew_catalog().unwrap()),
             Operation::LookOn => {
-                let store = Store::open_read_only(&self.data).unwrap();
+                let store = Store::open_read_only_with(&self.data, &self.keys).unwrap();
                 assert_eq!(contents(&store), self.model);
             }
             Operation::Snapshot => {
@@ -259,13 +269,27 @@ impl Gallery {
                     self.model = saved.clone();
                     self.data = self.root.path().join(format!("data-{}", self.now));
                     let path = self.root.path().join("snapshot");
-                    restore_archive(&path, &self.data, &mut |_, _| {}).unwrap();
+                    let keys = &self.keys;
+                    restore_archive_with(&path, &self.data, keys, &mut |_, _| {}).unwrap();
                     self.reopen();
                 }
             }
             Operation::Reopen => self.reopen(),
         }
         assert_eq!(contents(self.engine().store()), self.model);
+        if self.keys.encrypt_new {
+            assert_nothing_shows(self.root.path(), &self.shown());
+        }
+    }
+
+    /// What must not stand in any file: how each template begins that ever was, and of people what all
+    /// have.
+    fn shown(&self) -> HashSet<[u8; 8]> {
+        let rows = self.enrolled.keys();
+        let start = |row: &Vec<u32>| (u64::from(row[1]) << 32 | u64::from(row[0])).to_le_bytes();
+        rows.map(start)
+            .chain([*b"\"Person ", *b"number:1"])
+            .collect()
     }
 
     fn describe(&mut self, class: i64, number: u16) {
@@ -373,7 +397,7 @@ impl Gallery {
 
     fn reopen(&mut self) {
         self.open = None;
-        self.open = Some(open(&self.data, self.maintained));
+        self.open = Some(open(&self.data, self.maintained, &self.keys));
     }
 
     fn search(&mut self) {
@@ -450,8 +474,28 @@ fn most_alike(rows: &[Vec<f32>]) -> usize {
     least
 }
 
-fn open(data: &Path, maintained: bool) -> (Engine, Option<Maintenance>) {
-    let store = Arc::new(Store::open(data).unwrap());
+/// Fails if one of these stands in a file.
+fn assert_nothing_shows(folder: &Path, shown: &HashSet<[u8; 8]>) {
+    let mut starts = vec![false; 1 << 16];
+    let start = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
+    shown.iter().for_each(|it| starts[start(it)] = true);
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_nothing_shows(&path, shown);
+            continue;
+        }
+        // One that is deleted meanwhile, in the background, shows nothing.
+        let bytes = fs::read(&path).unwrap_or_default();
+        let found = bytes
+            .windows(8)
+            .find(|window| starts[start(window)] && shown.contains(*window));
+        assert_eq!(found, None, "in `{}`", path.display());
+    }
+}
+
+fn open(data: &Path, maintained: bool, keys: &Keys) -> (Engine, Option<Maintenance>) {
+    let store = Arc::new(Store::open_with(data, keys).unwrap());
     let options = MaintenanceOptions {
         compaction_bytes_per_second: None,
         ..MaintenanceOptions::default()
@@ -545,9 +589,10 @@ proptest! {
     fn a_gallery_is_a_map(
         seed in any::<u64>(),
         maintained in any::<bool>(),
+        encrypted in any::<bool>(),
         operations in prop::collection::vec(operation(), 1..40),
     ) {
-        let mut gallery = Gallery::new(seed, maintained);
+        let mut gallery = Gallery::new(seed, maintained, encrypted);
         for operation in operations {
             gallery.run(operation);
         }

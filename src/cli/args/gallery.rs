@@ -22,6 +22,8 @@ pub(in crate::cli) enum Gallery {
     Duplicates(Duplicates),
     Snapshot(Snapshot),
     Restore(Restore),
+    Encrypt(Encrypt),
+    ChangeMasterKey(ChangeMasterKey),
 }
 
 /// Add many templates: ready embeddings from a file, or pictures
@@ -296,6 +298,29 @@ pub(in crate::cli) struct Restore {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+/// Encrypt a data directory that is not, with the key that `master-key` names
+///
+/// Only while no service runs. Every segment is written anew, and what could be read before is
+/// overwritten; copies may remain where this program has no say: in older snapshots, and in blocks that
+/// a disk or a file system has put aside. If it is broken off, it goes on when it is run again.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Encrypt {
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Open an encrypted data directory with another master key from now on
+///
+/// Only while no service runs, and at once: the keys of galleries stay what they are, and are sealed
+/// anew. Snapshots that were made before are opened by the master key of then.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ChangeMasterKey {
+    /// Where the new key comes from, as in the setting `master-key`, which says the present one
+    #[arg(long, value_name = "SOURCE")]
+    pub(in crate::cli) to: String,
 }
 
 impl Import {

@@ -368,6 +368,32 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "gallery encrypt",
+        [
+            (
+                "With a key in a file",
+                "vultus gallery encrypt --master-key file:/etc/vultus/master.key",
+            ),
+            (
+                "With what a program says",
+                "vultus gallery encrypt --master-key \"command:kms get vultus\"",
+            ),
+        ],
+    ),
+    (
+        "gallery change-master-key",
+        [
+            (
+                "From one file to another",
+                "vultus gallery change-master-key --master-key file:old.key --to file:new.key",
+            ),
+            (
+                "To a credential of systemd",
+                "vultus gallery change-master-key --master-key file:old.key --to credential:vultus-master",
+            ),
+        ],
+    ),
+    (
         "gallery erase",
         [
             (

@@ -21,8 +21,8 @@ pub(in crate::cli) use self::evaluate::{
     Evaluate, EvaluateIdentification, EvaluateLiveness, EvaluateVerification, LabelledSamples, Told,
 };
 pub(in crate::cli) use self::gallery::{
-    Compact, Duplicates, Erase, Export, Gallery, Import, Info, List, Repair, Restore, Snapshot,
-    Verify,
+    ChangeMasterKey, Compact, Duplicates, Encrypt, Erase, Export, Gallery, Import, Info, List,
+    Repair, Restore, Snapshot, Verify,
 };
 pub(in crate::cli) use self::help::is_quiet;
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};

@@ -12,7 +12,7 @@ use crate::access::ServerKey;
 use crate::cli::admin;
 use crate::cli::machine::{Disk, Mount, nearest_existing, sync_time};
 use crate::code::Layout;
-use crate::partition::{Partition, Store, StoreError, private};
+use crate::partition::{Keys, Partition, Store, StoreError, private};
 use crate::types::Timestamp;
 
 /// Something on disk with its time.
@@ -129,7 +129,7 @@ impl Walk {
 }
 
 /// What is in the data directory; nothing if there is none.
-pub(super) fn store(directory: &Path) -> Option<Seen> {
+pub(super) fn store(directory: &Path, keys: anyhow::Result<Keys>) -> Option<Seen> {
     if !Store::is_in(directory) {
         return None;
     }
@@ -141,17 +141,21 @@ pub(super) fn store(directory: &Path) -> Option<Seen> {
         key: None,
         newest: None,
     };
-    seen.facts.contents = look_into(directory, &mut seen.key, &mut seen.newest)
-        .map_err(|error| format!("{:#}", anyhow::Error::from(error)));
+    let looked = keys.and_then(|keys| {
+        let found = look_into(directory, &keys, &mut seen.key, &mut seen.newest);
+        Ok(found?)
+    });
+    seen.facts.contents = looked.map_err(|error| format!("{error:#}"));
     Some(seen)
 }
 
 fn look_into(
     directory: &Path,
+    keys: &Keys,
     key: &mut Option<Result<bool, String>>,
     newest: &mut Option<Dated>,
 ) -> Result<Contents, StoreError> {
-    let store = Store::open_read_only(directory)?;
+    let store = Store::open_read_only_with(directory, keys)?;
     let found = ServerKey::good_for(&store).map(|key| key.is_some());
     *key = Some(found.map_err(|error| format!("{:#}", anyhow::Error::from(error))));
     let mut contents = Contents::default();
@@ -252,10 +256,10 @@ mod tests {
     fn a_store_that_is_open_is_seen_to_be_and_is_not_disturbed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
-        assert!(store(&path).is_none());
+        assert!(store(&path, Ok(Keys::default())).is_none());
         assert_eq!(directory(&path).0.there, There::Nothing);
         let open = Store::open(&path).unwrap();
-        let seen = store(&path).unwrap();
+        let seen = store(&path, Ok(Keys::default())).unwrap();
         assert_ne!(seen.facts.is_being_written, Some(false));
         let before = fs::read_dir(&path).unwrap().count();
         let (facts, newest) = directory(&path);
@@ -263,7 +267,13 @@ mod tests {
         assert!(facts.foreign.is_none() && facts.unreadable.is_none() && newest.is_some());
         assert_eq!(fs::read_dir(&path).unwrap().count(), before);
         drop(open);
-        assert_ne!(store(&path).unwrap().facts.is_being_written, Some(true));
+        assert_ne!(
+            store(&path, Ok(Keys::default()))
+                .unwrap()
+                .facts
+                .is_being_written,
+            Some(true)
+        );
         let file = path.join("catalog.redb");
         assert_eq!(directory(&file).0.there, There::SomethingElse);
     }

@@ -17,7 +17,7 @@ use super::facts::{
 use super::port;
 use crate::cli::bench::gallery::{Gallery, MadeUp};
 use crate::cli::machine::{Disk, Memory, processor_limit, processor_name, sync_time};
-use crate::cli::open;
+use crate::cli::{master_key, open};
 use crate::config::{Read, Settings};
 use crate::kernel::Kernel;
 use crate::liveness::LivenessDetector;
@@ -61,7 +61,8 @@ pub(super) fn gather(read: Result<&Read, &anyhow::Error>) -> Facts {
         Err(_) => (false, &standard),
     };
     let directory = usable.then(|| data::directory(&settings.data_dir));
-    let seen = usable.then(|| data::store(&settings.data_dir)).flatten();
+    let look = || data::store(&settings.data_dir, master_key::keys(settings));
+    let seen = usable.then(look).flatten();
     let (store, key, newest_template) = match seen {
         Some(seen) => (Some(seen.facts), seen.key, seen.newest),
         None => (None, None, None),

@@ -1,7 +1,9 @@
 //! `vultus gallery`: one file for each thing that can be done with galleries.
 
+mod change_master_key;
 mod compact;
 mod duplicates;
+mod encrypt;
 mod erase;
 mod export;
 mod import;
@@ -33,5 +35,7 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
         Gallery::Snapshot(verb) => snapshot::run(verb, settings),
         Gallery::Restore(verb) => restore::run(verb, settings),
+        Gallery::Encrypt(verb) => encrypt::run(verb, settings),
+        Gallery::ChangeMasterKey(verb) => change_master_key::run(verb, settings),
     }
 }

@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use crate::cli::admin::{self, Holder};
 use crate::cli::args::Repair;
 use crate::cli::exit::Exit;
-use crate::cli::{open, output};
+use crate::cli::{master_key, open, output};
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::partition::{RepairedSegment, Store, restore_archive};
+use crate::partition::{Keys, RepairedSegment, Store, restore_archive_with};
 use crate::types::Clock;
 
 /// More classes than this are not listed for people.
@@ -53,6 +53,7 @@ pub(in crate::cli) fn carry_out(
         Some(archive) => Some(unpack(
             &directory.join(archive),
             engine.store().directory(),
+            &engine.store().keys(),
         )?),
         None => None,
     };
@@ -81,7 +82,8 @@ pub(in crate::cli) fn carry_out(
 /// Makes the catalog of what segments say.
 fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     let names = verb.names.iter().cloned().collect();
-    let rebuilt = Store::rebuild(&settings.data_dir, &names, Clock::System.now())?;
+    let keys = master_key::keys(settings)?;
+    let rebuilt = Store::rebuild(&settings.data_dir, &names, Clock::System.now(), &keys)?;
     for gallery in &rebuilt.partitions {
         if verb.json {
             output::json_line(gallery)?;
@@ -108,7 +110,8 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
 
 /// Takes the catalog for the last one.
 fn accept_catalog(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
-    let accepted = Store::accept_catalog(&settings.data_dir)?;
+    let keys = master_key::keys(settings)?;
+    let accepted = Store::accept_catalog(&settings.data_dir, &keys)?;
     if verb.json {
         output::json_line(&accepted)?;
     } else if !accepted.is_news() {
@@ -162,7 +165,7 @@ fn describe(segment: &RepairedSegment) -> String {
 }
 
 /// Unpacks a snapshot beside the data directory, where there is room for as much again.
-fn unpack(archive: &Path, data: &Path) -> anyhow::Result<(TempDir, Store)> {
+fn unpack(archive: &Path, data: &Path, keys: &Keys) -> anyhow::Result<(TempDir, Store)> {
     let parent = data
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
@@ -172,9 +175,9 @@ fn unpack(archive: &Path, data: &Path) -> anyhow::Result<(TempDir, Store)> {
         .context("cannot create a directory for the snapshot")?;
     let target = directory.path().join("data");
     let bar = output::byte_progress("reading the snapshot");
-    let restored = restore_archive(archive, &target, &mut output::advance(&bar));
+    let restored = restore_archive_with(archive, &target, keys, &mut output::advance(&bar));
     bar.finish_and_clear();
     restored.with_context(|| format!("reading the snapshot `{}`", archive.display()))?;
-    let store = Store::open_read_only(&target)?;
+    let store = Store::open_read_only_with(&target, keys)?;
     Ok((directory, store))
 }

@@ -2,17 +2,18 @@
 
 use crate::cli::args::Restore;
 use crate::cli::exit::Exit;
-use crate::cli::output;
+use crate::cli::{master_key, output};
 use crate::config::Settings;
-use crate::partition::{restore_archive, verify_archive};
+use crate::partition::{restore_archive_with, verify_archive_with};
 
 pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
+    let keys = master_key::keys(settings)?;
     let bar = output::byte_progress(if verb.check { "verifying" } else { "restoring" });
     let mut progress = output::advance(&bar);
     let manifest = if verb.check {
-        verify_archive(&verb.from, &mut progress)
+        verify_archive_with(&verb.from, &keys, &mut progress)
     } else {
-        restore_archive(&verb.from, &settings.data_dir, &mut progress)
+        restore_archive_with(&verb.from, &settings.data_dir, &keys, &mut progress)
     };
     bar.finish_and_clear();
     let manifest = manifest?;

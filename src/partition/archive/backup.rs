@@ -1,7 +1,7 @@
 //! What goes into a snapshot: the files of a data directory as they are at one moment.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::{ArchivedFile, Manifest, PartitionContents, beside};
 use crate::partition::StoreError;
 use crate::partition::catalog::{CATALOG_FILE, Catalog, Tables, copy_to};
 use crate::partition::files::Files;
+use crate::partition::keys::KEY_FILE;
 use crate::partition::private;
 use crate::partition::segment::{SegmentCheck, open_segment_file};
 use crate::types::Timestamp;
@@ -37,10 +38,17 @@ pub(in crate::partition) fn write_snapshot(
     // Before the catalog is read: what it names must not go.
     let _all_files_stay = files.keep();
     // Nobody else uses that name while the draft is ours.
-    let copy = CatalogCopy::create(beside(path, "new.catalog"))?;
+    let copy = DraftCopy::create(beside(path, "new.catalog"))?;
     let (directory, partitions, mut listed) = catalog.read(|tables| {
         let (directory, disk) = (files.directory(), &**files.disk());
-        drop(copy_to(&tables.transaction, &copy.path, directory, disk)?);
+        let keys = files.keys();
+        drop(copy_to(
+            &tables.transaction,
+            &copy.path,
+            directory,
+            disk,
+            keys,
+        )?);
         let (partitions, listed) = list(tables, files)?;
         Ok((
             tables.identity()?.map(name_of_directory),
@@ -49,11 +57,20 @@ pub(in crate::partition) fn write_snapshot(
         ))
     })?;
     listed.insert(0, file_of(CATALOG_FILE.to_owned(), copy.path.clone())?);
+    // After the catalog: all keys that this needs are there.
+    let keys = match files.keys() {
+        Some(keys) => Some(DraftCopy::of(keys.path(), beside(path, "new.keys"))?),
+        None => None,
+    };
+    if let Some(keys) = &keys {
+        listed.push(file_of(KEY_FILE.to_owned(), keys.path.clone())?);
+    }
     let key = files.directory().join("server.key");
     // A directory that was never served has none.
     if key.exists() {
         listed.push(file_of("server.key".to_owned(), key)?);
     }
+    let draft = draft.sealed_with(files.shared_keys());
     write_archive(draft, now, (directory, partitions), &listed, progress)
 }
 
@@ -126,21 +143,31 @@ fn file_of(name: String, path: PathBuf) -> Result<BackupFile, StoreError> {
     Ok(BackupFile { name, path, bytes })
 }
 
-/// A copy of the catalog, for its owner alone, that is deleted when this is dropped.
-struct CatalogCopy {
+/// A copy of a file, for its owner alone, that is deleted when this is dropped.
+struct DraftCopy {
     path: PathBuf,
 }
 
-impl CatalogCopy {
+impl DraftCopy {
     /// Makes the file, empty. What a crash left of another is replaced.
-    fn create(path: PathBuf) -> Result<CatalogCopy, StoreError> {
+    fn create(path: PathBuf) -> Result<DraftCopy, StoreError> {
         let failed = |error| StoreError::io("create", &path, error);
         private::create_draft(&path).map_err(failed)?;
-        Ok(CatalogCopy { path })
+        Ok(DraftCopy { path })
+    }
+
+    /// Copies a file that another may take the place of meanwhile.
+    fn of(source: &Path, path: PathBuf) -> Result<DraftCopy, StoreError> {
+        let bytes = fs::read(source).map_err(|error| StoreError::io("read", source, error))?;
+        let copy = DraftCopy::create(path)?;
+        let written = File::options().write(true).open(&copy.path);
+        let written = written.and_then(|mut file| file.write_all(&bytes));
+        written.map_err(|error| StoreError::io("write", &copy.path, error))?;
+        Ok(copy)
     }
 }
 
-impl Drop for CatalogCopy {
+impl Drop for DraftCopy {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }

@@ -8,15 +8,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::backup::name_of_directory;
-use super::verify_archive;
+use super::verify_archive_with;
 use crate::partition::StoreError;
 use crate::partition::disk::FILE_MODE;
+use crate::partition::keys::Keys;
 use crate::types::Timestamp;
 
 const PREFIX: &str = "vultus-";
 const ENDING: &str = ".tar.zst";
-/// What a snapshot that is not whole yet has behind its name, and its copy of the catalog.
-const DRAFTS: [&str; 2] = [".new", ".new.catalog"];
+/// What a snapshot that is not whole yet has behind its name, and its copies of the catalog and keys.
+const DRAFTS: [&str; 3] = [".new", ".new.catalog", ".new.keys"];
 
 /// A snapshot in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,16 +85,23 @@ pub(crate) struct OwnSnapshots {
     folder: PathBuf,
     /// As manifests tell it; `None` for a data directory that has no identity yet.
     directory: Option<String>,
+    /// What opens snapshots that are encrypted.
+    keys: Keys,
     /// What was read, and whether it is whole and of this data directory.
     read: BTreeMap<String, bool>,
 }
 
 impl OwnSnapshots {
-    /// Those of the data directory that has this identity.
-    pub(in crate::partition) fn of(directory: Option<NonZeroU64>, folder: &Path) -> OwnSnapshots {
+    /// Those of the data directory that has this identity, and these keys if it is encrypted.
+    pub(in crate::partition) fn of(
+        directory: Option<NonZeroU64>,
+        folder: &Path,
+        keys: Keys,
+    ) -> OwnSnapshots {
         OwnSnapshots {
             folder: folder.to_owned(),
             directory: directory.map(name_of_directory),
+            keys,
             read: BTreeMap::new(),
         }
     }
@@ -158,7 +166,7 @@ impl OwnSnapshots {
         if let Some(counts) = self.read.get(file) {
             return *counts && snapshot.created <= now;
         }
-        let read = verify_archive(&self.folder.join(file), &mut |_, _| {});
+        let read = verify_archive_with(&self.folder.join(file), &self.keys, &mut |_, _| {});
         let counts = match read {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -315,7 +323,7 @@ mod tests {
         assert_eq!(remove_oldest(&store, &folder, 0), 1);
         assert_eq!(remove_oldest(&store, &folder, 0), 0);
         assert_eq!(names(&folder), [40, 30, 5].map(|it| snapshot_name(at(it))));
-        verify_archive(&of(40), &mut |_, _| {}).unwrap();
+        verify_archive_with(&of(40), &Keys::default(), &mut |_, _| {}).unwrap();
     }
 
     #[test]

@@ -11,10 +11,12 @@
 //! The manifest has a frame of its own, which ends with a checksum, so that it is known to be whole
 //! before a word of it is believed: a damaged version is damage, and a newer one is newer.
 //! Everything after it is compared with it byte for byte, headers included, so that a hostile
-//! archive has no names, links or lengths to choose. `docs/file-format.md` has the bytes.
+//! archive has no names, links or lengths to choose. The archive of an encrypted data directory is sealed
+//! as a whole (`envelope`). `docs/file-format.md` has the bytes.
 
 mod ahead;
 mod backup;
+mod envelope;
 #[cfg(feature = "web")]
 mod folder;
 mod read;
@@ -30,8 +32,9 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::backup::write_snapshot;
 #[cfg(test)]
 pub(super) use self::backup::{BackupFile, write_archive};
+pub(super) use self::envelope::SEALED_MAGIC;
 pub(super) use self::read::{ArchiveReader, Sink};
-pub use self::read::{Entry, verify_archive};
+pub use self::read::{Entry, verify_archive, verify_archive_with};
 pub(super) use self::restore::extract;
 #[cfg(test)]
 pub(super) use self::write::ArchiveDraft;
@@ -39,6 +42,7 @@ pub(super) use self::write::ArchiveDraft;
 use self::write::ArchiveWriter;
 use super::StoreError;
 use super::catalog::CATALOG_FILE;
+use super::keys::KEY_FILE;
 #[cfg(feature = "web")]
 pub(crate) use folder::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 
@@ -211,7 +215,7 @@ fn is_allowed(name: &str) -> bool {
             .is_ok_and(|number| number.to_string() == text)
     };
     match name.split('/').collect::<Vec<_>>()[..] {
-        [CATALOG_FILE | "server.key"] => true,
+        [CATALOG_FILE | KEY_FILE | "server.key"] => true,
         ["segments", partition, file] => {
             is_number(partition) && file.strip_suffix(".vseg").is_some_and(is_number)
         }

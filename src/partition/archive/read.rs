@@ -1,6 +1,5 @@
 //! Reading an archive: nothing is believed before it was compared with the manifest.
 
-use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
@@ -9,12 +8,15 @@ use serde::Serialize;
 use zstd::stream::read::Decoder;
 
 use super::ahead::ReadAhead;
+use super::envelope;
 use super::{
     ALGORITHM, ArchivedFile, CHECKSUMS, CHUNK_BYTES, Checksums, LIST_BYTES_MAX, MANIFEST, Manifest,
     TAR_BLOCK_BYTES, ZSTD_MAGIC, damaged, header, padding,
 };
 use crate::partition::StoreError;
+use crate::partition::keys::Keys;
 use crate::partition::segment::checksum;
+use crate::secrets::MasterKey;
 
 /// Frames that need a larger window than this are none of ours, and would take memory.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -44,7 +46,21 @@ pub fn verify_archive(
     path: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, StoreError> {
-    let reader = ArchiveReader::open(path)?;
+    verify_archive_with(path, &Keys::default(), progress)
+}
+
+/// As [`verify_archive`], of an archive of a data directory that may be encrypted: then all of it is
+/// authenticated, too.
+///
+/// # Errors
+///
+/// As [`verify_archive`], and if the master key is missing or another one.
+pub fn verify_archive_with(
+    path: &Path,
+    keys: &Keys,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, StoreError> {
+    let reader = ArchiveReader::open(path, keys.master.as_ref())?;
     let manifest = reader.manifest().clone();
     reader.read_verified(&mut Nowhere, progress)?;
     Ok(manifest)
@@ -70,9 +86,11 @@ pub(in crate::partition) struct ArchiveReader<R> {
 }
 
 impl ArchiveReader<ReadAhead> {
-    pub(in crate::partition) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
-        ArchiveReader::new(path, ReadAhead::new(file))
+    pub(in crate::partition) fn open(
+        path: &Path,
+        master: Option<&MasterKey>,
+    ) -> Result<Self, StoreError> {
+        ArchiveReader::new(path, envelope::open(path, master)?)
     }
 }
 

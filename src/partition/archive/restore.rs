@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::write::SteadyFile;
 use super::{ArchiveReader, ArchivedFile, Manifest, Sink, beside, parent_of, sync_directory};
 use crate::partition::StoreError;
+use crate::partition::keys::Keys;
 use crate::partition::private;
 
 /// Makes the data directory `target` of the archive `path`.
@@ -26,12 +27,13 @@ use crate::partition::private;
 pub(in crate::partition) fn extract(
     path: &Path,
     target: &Path,
+    keys: &Keys,
     check: impl FnOnce(&Path) -> Result<(), StoreError>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, StoreError> {
     let target = resolve(target)?;
     // A damaged beginning, or a newer version, ends here.
-    let reader = ArchiveReader::open(path)?;
+    let reader = ArchiveReader::open(path, keys.master.as_ref())?;
     let manifest = reader.manifest().clone();
     let draft = DraftDirectory::create(beside(&target, "restoring"))?;
     let mut sink = IntoDirectory::new(&draft.path);

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::write::{AddError, ArchiveStream};
 use super::*;
-use crate::partition::private;
 use crate::partition::segment::Edits;
+use crate::partition::{Keys, private};
 
 const CREATED: i64 = 1_790_000_000_123;
 
@@ -57,7 +57,7 @@ fn archive(directory: &Path) -> PathBuf {
 }
 
 fn restore(path: &Path, target: &Path) -> Result<Manifest, StoreError> {
-    extract(path, target, |_| Ok(()), &mut |_, _| {})
+    extract(path, target, &Keys::default(), |_| Ok(()), &mut |_, _| {})
 }
 
 /// Every file below a directory, by name.
@@ -201,9 +201,15 @@ fn what_is_restored_is_what_was_there() {
     );
     let target = directory.path().join("data");
     let mut progress = (0, 0);
-    let manifest = extract(&path, &target, |_| Ok(()), &mut |done, total| {
-        progress = (done, total);
-    })
+    let manifest = extract(
+        &path,
+        &target,
+        &Keys::default(),
+        |_| Ok(()),
+        &mut |done, total| {
+            progress = (done, total);
+        },
+    )
     .unwrap();
     assert_eq!(manifest, manifest_of(&files()));
     assert_eq!(progress, (manifest.bytes(), manifest.bytes()));
@@ -507,7 +513,7 @@ fn a_target_that_is_taken_stays_as_it_is() {
         fs::write(late.join("notes.txt"), b"mine").unwrap();
         Ok(())
     };
-    let error = extract(&path, &late, fill, &mut |_, _| {}).unwrap_err();
+    let error = extract(&path, &late, &Keys::default(), fill, &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
     assert_eq!(names(&late), ["notes.txt"]);
     assert_eq!(names(directory.path()), ["a.tar.zst", "late", "occupied"]);
@@ -546,7 +552,7 @@ fn a_check_that_fails_and_a_parent_that_is_missing_change_nothing() {
             what: "no".to_owned(),
         })
     };
-    let error = extract(&path, &target, check, &mut |_, _| {}).unwrap_err();
+    let error = extract(&path, &target, &Keys::default(), check, &mut |_, _| {}).unwrap_err();
     assert!(matches!(error, StoreError::Catalog { .. }), "{error}");
     let error = restore(&path, &directory.path().join("a/b")).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
@@ -639,7 +645,7 @@ fn two_do_not_write_the_same_thing() {
         assert!(matches!(error, StoreError::Busy { .. }), "{error}");
         Ok(())
     };
-    extract(&path, &target, meanwhile, &mut |_, _| {}).unwrap();
+    extract(&path, &target, &Keys::default(), meanwhile, &mut |_, _| {}).unwrap();
     assert_eq!(contents(&target), expected());
 }
 

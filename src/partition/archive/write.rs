@@ -3,18 +3,21 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crc_fast::{CrcAlgorithm, Digest};
 use zstd::stream::write::Encoder;
 
+use super::envelope::SealedWriter;
 use super::stored::StoredFrame;
 use super::{
     ALGORITHM, CHECKSUMS, CHUNK_BYTES, ChecksumOf, Checksums, MANIFEST, Manifest, TAR_BLOCK_BYTES,
     beside, header, padding, parent_of, sync_directory,
 };
 use crate::partition::StoreError;
+use crate::partition::keys::KeyFile;
 use crate::partition::private;
 use crate::partition::segment::checksum;
 
@@ -32,6 +35,7 @@ pub(in crate::partition) struct ArchiveDraft {
     overwrite: bool,
     draft: Draft,
     file: File,
+    keys: Option<Arc<KeyFile>>,
 }
 
 impl ArchiveDraft {
@@ -52,7 +56,14 @@ impl ArchiveDraft {
             overwrite,
             draft,
             file,
+            keys: None,
         })
+    }
+
+    /// The same, to be sealed with these keys.
+    pub(super) fn sealed_with(mut self, keys: Option<Arc<KeyFile>>) -> ArchiveDraft {
+        self.keys = keys;
+        self
     }
 
     /// Begins the archive.
@@ -60,7 +71,12 @@ impl ArchiveDraft {
         self,
         manifest: Manifest,
     ) -> Result<ArchiveWriter, StoreError> {
-        let out = BufWriter::with_capacity(CHUNK_BYTES, SteadyFile::new(self.file));
+        let file = SteadyFile::new(self.file);
+        let out = match &self.keys {
+            Some(keys) => Out::Sealed(Box::new(SealedWriter::begin(file, keys, &self.draft.path)?)),
+            None => Out::Plain(file),
+        };
+        let out = BufWriter::with_capacity(CHUNK_BYTES, out);
         let stream = ArchiveStream::begin(out, manifest)
             .map_err(|error| StoreError::io("write", &self.draft.path, error))?;
         Ok(ArchiveWriter {
@@ -77,7 +93,39 @@ pub(in crate::partition) struct ArchiveWriter {
     path: PathBuf,
     overwrite: bool,
     draft: Draft,
-    stream: ArchiveStream<BufWriter<SteadyFile>>,
+    stream: ArchiveStream<BufWriter<Out>>,
+}
+
+/// Where the bytes of an archive go.
+enum Out {
+    Plain(SteadyFile),
+    Sealed(Box<SealedWriter<SteadyFile>>),
+}
+
+impl Out {
+    /// Completes and syncs the file.
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Out::Plain(file) => file.finish(),
+            Out::Sealed(sealed) => sealed.finish()?.finish(),
+        }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Out::Plain(file) => file.write(bytes),
+            Out::Sealed(sealed) => sealed.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Out::Plain(file) => file.flush(),
+            Out::Sealed(sealed) => sealed.flush(),
+        }
+    }
 }
 
 impl ArchiveWriter {

@@ -18,8 +18,8 @@ use super::failures::{damage, failure};
 use super::opened::Catalog;
 use super::sealed::{key_of_name, key_of_numbers, key_of_state, parse, sealed, unsealed};
 use super::tables::{
-    META_CHANGES, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS, STATE, SegmentEntry,
-    TAIL, TOMBSTONES, put_number,
+    META_CHANGES, META_KEYS_WRITTEN, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS,
+    STATE, SegmentEntry, TAIL, TOMBSTONES, put_number,
 };
 use crate::partition::StoreError;
 use crate::partition::filter::RecordEvent;
@@ -62,6 +62,8 @@ struct Lead {
     reserved: u64,
     /// How many groups the catalog has seen.
     changes: u64,
+    /// How often the key file was written, by the catalog.
+    keys_written: u64,
 }
 
 /// Why nothing is written any more. After a failed write or sync nobody knows what is on disk
@@ -126,6 +128,7 @@ impl Commits {
             next_number,
             reserved: next_number,
             changes: number(META_CHANGES)?.unwrap_or(0),
+            keys_written: number(META_KEYS_WRITTEN)?.unwrap_or(0),
         };
         Ok(Commits {
             catalog,
@@ -313,6 +316,11 @@ impl Commits {
             reserved = next_number + NUMBERS_RESERVED;
             put_number(&transaction, META_NEXT, reserved).map_err(failed)?;
         }
+        // Keys are durable before anything is sealed with them, so that this is never ahead of them.
+        let keys_written = self.catalog.keys().map_or(0, |keys| keys.written());
+        if keys_written != lead.keys_written {
+            put_number(&transaction, META_KEYS_WRITTEN, keys_written).map_err(failed)?;
+        }
         let changes = lead.changes + 1;
         put_number(&transaction, META_CHANGES, changes).map_err(failed)?;
         transaction.commit().map_err(|e| failed(e.into()))?;
@@ -320,6 +328,7 @@ impl Commits {
         self.catalog.still_there()?;
         self.catalog.bear_witness(changes)?;
         lead.changes = changes;
+        lead.keys_written = keys_written;
         lead.next_number = next_number;
         lead.reserved = reserved;
         for (shared, snapshot) in snapshots {
@@ -641,10 +650,11 @@ mod tests {
 
     use super::super::tables::META_VERSION;
     use super::*;
+    use crate::partition::Keys;
     use crate::partition::disk::RealDisk;
 
     fn open(directory: &Path) -> Result<Commits, StoreError> {
-        Commits::new(Catalog::open(directory, &RealDisk)?)
+        Commits::new(Catalog::open(directory, &RealDisk, &Keys::default())?)
     }
 
     #[test]

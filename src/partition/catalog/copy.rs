@@ -18,16 +18,19 @@ use super::tables::{
 };
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
+use crate::partition::keys::KeyFile;
 
-/// Writes all that `from` shows into an empty database at `path`, durably.
+/// Writes all that `from` shows into an empty database at `path`, durably, and encrypted where there
+/// are keys.
 pub(in crate::partition) fn copy_to(
     from: &ReadTransaction,
     path: &Path,
     directory: &Path,
     disk: &dyn Disk,
+    keys: Option<&KeyFile>,
 ) -> Result<Database, StoreError> {
     let failed = |error: redb::Error| failure("write", path, error);
-    let database = open_database(path, directory, disk)?;
+    let database = open_database(path, directory, disk, keys)?;
     let copy = || -> Result<(), redb::Error> {
         let to = database.begin_write()?;
         copy_table(from, &to, META)?;
@@ -107,9 +110,10 @@ impl Commits {
         let new_path = path.with_extension("redb.new");
         self.pause(|| {
             remove_leftover(&new_path, disk)?;
+            let keys = self.catalog().keys().map(|keys| &**keys);
             let database = self
                 .catalog()
-                .read(|tables| copy_to(&tables.transaction, &new_path, directory, disk))?;
+                .read(|tables| copy_to(&tables.transaction, &new_path, directory, disk, keys))?;
             let old_file = disk.modify(path);
             let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
             let renamed = disk.rename(&new_path, path);

@@ -2,13 +2,16 @@
 //!
 //! `opened` is that file, open, and `tables` says what is in it and reads it, each value with a
 //! checksum (`sealed`); what redb reports is sorted in `failures`. `commit` is the one way to change
-//! it, `copy` writes it anew, `fill` keeps room ahead of it, `lost` tells a new data directory from
+//! it, `copy` writes it anew, `enciphered` encrypts its pages where there are keys, `encrypt` makes one of
+//! a plain one, `fill` keeps room ahead of it, `lost` tells a new data directory from
 //! one whose catalog is missing, `records` says what is known of people, `rebuilt` makes one of what segments say, `resume` goes on after
 //! the disk was full, and `witness` tells an older one from the last.
 //! What else is in a data directory belongs to [`super::files`].
 
 mod commit;
 mod copy;
+mod enciphered;
+mod encrypt;
 mod failures;
 mod fill;
 mod lost;
@@ -22,6 +25,8 @@ mod witness;
 
 pub(super) use self::commit::{Change, Commits, Group, Halt};
 pub(super) use self::copy::{copy_to, remove_leftover};
+pub(super) use self::enciphered::ENCIPHERED_MAGIC;
+pub(super) use self::encrypt::encrypt;
 pub(super) use self::failures::{damage, failure, guarded};
 pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
 pub use self::opened::AcceptedCatalog;

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -14,16 +15,20 @@ use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend};
 use serde::Serialize;
 
+use super::enciphered::{ENCIPHERED_MAGIC, Enciphered, is_enciphered};
 use super::failures::{failure, guarded};
 use super::fill::FilledAhead;
 use super::lost::{CATALOG_FILE, refuse_if_lost};
 use super::tables::{
-    FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, RETIRED,
-    SEGMENTS, STATE, TAIL, TOMBSTONES, Tables, VERSION, check_version, put_number,
+    FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_KEYS_WRITTEN, META_NEXT, META_VERSION,
+    PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL, TOMBSTONES, Tables, VERSION, check_version,
+    put_number,
 };
 use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;
-use crate::partition::disk::{Disk, lock_file};
+use crate::partition::disk::{Backend, Disk, lock_file};
+use crate::partition::keys::{KeyFile, Keys};
+use crate::secrets::KeyError;
 
 /// How often a copy of the catalog is made again if it is torn.
 const COPY_ATTEMPTS: usize = 20;
@@ -46,6 +51,8 @@ pub(in crate::partition) struct Catalog {
     /// Which data directory it is of, and where it is said how new the catalog is. `None` until that
     /// is known, and where nothing is changed.
     witness: Option<(NonZeroU64, WitnessWriter)>,
+    /// Of an encrypted data directory.
+    keys: Option<Arc<KeyFile>>,
     /// Locked for as long as this process may change the catalog.
     _writer: Option<File>,
 }
@@ -86,8 +93,23 @@ impl Catalog {
     pub(in crate::partition) fn open(
         directory: &Path,
         disk: &dyn Disk,
+        keys: &Keys,
     ) -> Result<Catalog, StoreError> {
-        let mut catalog = Catalog::open_any(directory, disk)?;
+        Catalog::open_last(directory, disk, Some(keys))
+    }
+
+    /// As [`Catalog::open`], of a catalog that is not encrypted, whatever keys there are beside it.
+    pub(super) fn open_plain(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
+        Catalog::open_last(directory, disk, None)
+    }
+
+    /// Opens the catalog unless it is known to be an older one.
+    fn open_last(
+        directory: &Path,
+        disk: &dyn Disk,
+        keys: Option<&Keys>,
+    ) -> Result<Catalog, StoreError> {
+        let mut catalog = Catalog::open_any(directory, disk, keys)?;
         let (identity, changes) = catalog.read(|tables| tables.age())?;
         match Witness::read(directory)? {
             Some(witness) => witness.refuse_older(&catalog.path, identity, changes)?,
@@ -114,8 +136,9 @@ impl Catalog {
     pub(in crate::partition) fn accept(
         directory: &Path,
         disk: &dyn Disk,
+        keys: &Keys,
     ) -> Result<AcceptedCatalog, StoreError> {
-        let mut catalog = Catalog::open_any(directory, disk)?;
+        let mut catalog = Catalog::open_any(directory, disk, Some(keys))?;
         let (identity, found) = catalog.read(|tables| tables.age())?;
         let witness = Witness::read(directory)?;
         let of_this = |witness: &Witness| identity.is_none_or(|it| it == witness.identity);
@@ -136,15 +159,30 @@ impl Catalog {
         Ok(accepted)
     }
 
-    /// Opens the catalog, or makes one, whether it is the last or an older one.
-    fn open_any(directory: &Path, disk: &dyn Disk) -> Result<Catalog, StoreError> {
+    /// Opens the catalog, or makes one, whether it is the last or an older one. Without `keys` it is
+    /// one that is not encrypted.
+    fn open_any(
+        directory: &Path,
+        disk: &dyn Disk,
+        keys: Option<&Keys>,
+    ) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         let writer = lock_for_writing(directory)?;
+        let mut key_file = match keys {
+            Some(keys) => KeyFile::open(directory, disk, keys)?,
+            None => None,
+        };
         let database = match disk.open(&path) {
-            Ok(_) => open_database(&path, directory, disk)?,
+            Ok(_) => open_database(&path, directory, disk, key_file.as_deref())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 refuse_if_lost(directory, disk)?;
-                create_database(&path, directory, disk)?
+                let keys = keys.filter(|keys| keys.encrypt_new && key_file.is_none());
+                if let Some(keys) = keys {
+                    // First: a crash leaves keys of nothing, which the next open takes.
+                    let identity = disk.new_identity();
+                    key_file = Some(KeyFile::create(directory, disk, keys, identity)?);
+                }
+                create_database(&path, directory, disk, key_file.as_deref())?
             }
             Err(error) => return Err(StoreError::io("open", &path, error)),
         };
@@ -160,28 +198,42 @@ impl Catalog {
             file: Mutex::new(Some(file)),
             quiet: Some(created),
             witness: None,
+            keys: key_file,
             _writer: Some(writer),
         };
         catalog.check_version()?;
+        catalog.refuse_older_keys()?;
         Ok(catalog)
     }
 
     /// Reads the catalog in `directory` as it is now, beside a process that may be changing it.
     /// Takes as much memory as the file is long.
-    pub(in crate::partition) fn open_read_only(directory: &Path) -> Result<Catalog, StoreError> {
+    pub(in crate::partition) fn open_read_only(
+        directory: &Path,
+        disk: &dyn Disk,
+        keys: &Keys,
+    ) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         // First: whoever changes the catalog meanwhile makes it newer.
         let witness = Witness::read(directory)?;
-        let backing = Backing::ReadOnly(copy_in_memory(&path)?);
+        let mut key_file = KeyFile::open(directory, disk, keys)?;
+        let copy = copy_in_memory(&path, key_file.as_deref())?;
+        if key_file.is_some() {
+            // Whoever changes the catalog writes the keys before: those that it counts are there now.
+            key_file = KeyFile::open(directory, disk, keys)?;
+        }
+        let backing = Backing::ReadOnly(copy);
         let catalog = Catalog {
             path,
             backing,
             file: Mutex::default(),
             quiet: None,
             witness: None,
+            keys: key_file,
             _writer: None,
         };
         catalog.check_version()?;
+        catalog.refuse_older_keys()?;
         if let Some(witness) = witness {
             let (identity, changes) = catalog.read(|tables| tables.age())?;
             witness.refuse_older(&catalog.path, identity, changes)?;
@@ -194,6 +246,30 @@ impl Catalog {
         check_version(&self.path, found)
     }
 
+    /// Fails if the key file was written less often than the catalog has seen.
+    fn refuse_older_keys(&self) -> Result<(), StoreError> {
+        let Some(keys) = &self.keys else {
+            return Ok(());
+        };
+        let (expected, identity) = self.read(|tables| {
+            let written = tables.number(META_KEYS_WRITTEN)?.unwrap_or(0);
+            Ok((written, tables.identity()?))
+        })?;
+        let found = keys.written();
+        if found < expected {
+            let older = KeyError::Older { expected, found };
+            return Err(StoreError::keys(keys.path(), older));
+        }
+        let found = keys.identity();
+        match identity.map(NonZeroU64::get) {
+            Some(expected) if expected != found => {
+                let foreign = KeyError::Foreign { expected, found };
+                Err(StoreError::keys(keys.path(), foreign))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Gives a catalog what it lacks, if it is older than that, and counts at least so many changes.
     /// Where it has no identity it gets the one that is known, or a new one.
     fn complete(
@@ -204,7 +280,12 @@ impl Catalog {
     ) -> Result<(), StoreError> {
         let (identity, counted) = self.read(|tables| tables.age())?;
         let has_retired = self.read(|tables| Ok(tables.later_table(RETIRED)?.is_some()))?;
-        if identity.is_some() && has_retired && counted >= changes {
+        let keys_written = self.keys.as_ref().map_or(0, |keys| keys.written());
+        let keys_seen = self
+            .read(|tables| tables.number(META_KEYS_WRITTEN))?
+            .unwrap_or(0);
+        let is_complete = identity.is_some() && has_retired && keys_seen == keys_written;
+        if is_complete && counted >= changes {
             return Ok(());
         }
         let database = self.database()?;
@@ -215,6 +296,9 @@ impl Catalog {
                 put_number(&transaction, META_IDENTITY, identity)?;
             }
             put_number(&transaction, META_CHANGES, counted.max(changes))?;
+            if keys_seen != keys_written {
+                put_number(&transaction, META_KEYS_WRITTEN, keys_written)?;
+            }
             transaction.open_table(RETIRED)?;
             Ok(transaction.commit()?)
         };
@@ -264,6 +348,11 @@ impl Catalog {
 
     pub(in crate::partition) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The keys of an encrypted data directory.
+    pub(in crate::partition) fn keys(&self) -> Option<&Arc<KeyFile>> {
+        self.keys.as_ref()
     }
 
     /// The database, for whoever changes it.
@@ -341,29 +430,74 @@ impl std::fmt::Debug for Backing {
     }
 }
 
-/// Opens a database for writing, or makes one.
+/// Whether the catalog of a data directory is encrypted.
+pub(super) fn is_encrypted(directory: &Path, disk: &dyn Disk) -> Result<bool, StoreError> {
+    let path = path_in(directory);
+    let mut magic = Vec::new();
+    let opened = disk.open(&path);
+    let file = opened.map_err(|error| StoreError::io("open", &path, error))?;
+    let read = file
+        .take(ENCIPHERED_MAGIC.len() as u64)
+        .read_to_end(&mut magic);
+    read.map_err(|error| StoreError::io("read", &path, error))?;
+    Ok(magic == ENCIPHERED_MAGIC)
+}
+
+/// Opens a database for writing, or makes one, encrypted where there are keys.
 pub(super) fn open_database(
     path: &Path,
     directory: &Path,
     disk: &dyn Disk,
+    keys: Option<&KeyFile>,
 ) -> Result<Database, StoreError> {
     let backend = disk.database(path).and_then(FilledAhead::new);
     let backend = backend.map_err(|error| StoreError::io("open", path, error))?;
-    guarded(path, || {
+    let (backend, belief) = readable(Backend(Box::new(backend)), path, keys)?;
+    let opened = guarded(path, || {
         let database = builder().create_with_backend(backend);
         database.map_err(|error| open_failure(path, directory, error))
-    })
+    });
+    belief.store(opened.is_ok(), Ordering::Relaxed);
+    opened
+}
+
+/// What redb reads of a file: its pages, decrypted where there are keys. What comes with it is to be
+/// set when redb has opened it.
+fn readable(
+    backend: Backend,
+    path: &Path,
+    keys: Option<&KeyFile>,
+) -> Result<(Backend, Arc<AtomicBool>), StoreError> {
+    if let Some(keys) = keys {
+        let enciphered = Enciphered::open(backend, path, keys)?;
+        let belief = enciphered.belief();
+        return Ok((Backend(Box::new(enciphered)), belief));
+    }
+    let encrypted = is_enciphered(&backend);
+    match encrypted.map_err(|error| StoreError::io("read", path, error))? {
+        true => {
+            let directory = path.parent().unwrap_or(path);
+            let keys = KeyFile::path_in(directory);
+            Err(StoreError::keys(&keys, KeyError::Missing))
+        }
+        false => Ok((backend, Arc::default())),
+    }
 }
 
 /// Makes an empty catalog, which gets its name when it is whole: a crash leaves none, or another
 /// file that is made again.
-fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Database, StoreError> {
+fn create_database(
+    path: &Path,
+    directory: &Path,
+    disk: &dyn Disk,
+    keys: Option<&KeyFile>,
+) -> Result<Database, StoreError> {
     let draft = path.with_extension("redb.new");
-    let database = match open_database(&draft, directory, disk) {
+    let database = match open_database(&draft, directory, disk, keys) {
         Err(StoreError::Catalog { .. }) => {
             let removed = disk.remove(&draft);
             removed.map_err(|error| StoreError::io("remove", &draft, error))?;
-            open_database(&draft, directory, disk)?
+            open_database(&draft, directory, disk, keys)?
         }
         // Also if another process is making it.
         opened => opened?,
@@ -373,9 +507,10 @@ fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Dat
         drop(database);
         let removed = disk.remove(&draft);
         removed.map_err(|error| StoreError::io("remove", &draft, error))?;
-        return open_database(path, directory, disk);
+        return open_database(path, directory, disk, keys);
     }
-    initialize(&database, disk).map_err(|error| failure("write", &draft, error))?;
+    let identity = keys.map_or_else(|| disk.new_identity(), KeyFile::identity);
+    initialize(&database, identity).map_err(|error| failure("write", &draft, error))?;
     let renamed = disk.rename(&draft, path);
     renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
     let synced = disk.sync_directory(directory);
@@ -384,11 +519,11 @@ fn create_database(path: &Path, directory: &Path, disk: &dyn Disk) -> Result<Dat
 }
 
 /// Makes all tables of a new catalog.
-fn initialize(database: &Database, disk: &dyn Disk) -> Result<(), redb::Error> {
+fn initialize(database: &Database, identity: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     put_number(&transaction, META_VERSION, u64::from(VERSION))?;
     put_number(&transaction, META_NEXT, 1)?;
-    put_number(&transaction, META_IDENTITY, disk.new_identity())?;
+    put_number(&transaction, META_IDENTITY, identity)?;
     put_number(&transaction, META_CHANGES, FIRST_CHANGE)?;
     transaction.open_table(PARTITIONS)?;
     transaction.open_table(TAIL)?;
@@ -405,14 +540,19 @@ fn initialize(database: &Database, disk: &dyn Disk) -> Result<(), redb::Error> {
 /// takes two syncs instead of one. While the copy is made no commit begins, and one that is under
 /// way changes no page of the last; if a writer would not wait, the copy may be torn, does not pass
 /// the check of all pages, and is made again.
-pub(in crate::partition) fn copy_in_memory(path: &Path) -> Result<Database, StoreError> {
+///
+/// An encrypted one stays encrypted in memory, and is decrypted page by page when it is read.
+pub(in crate::partition) fn copy_in_memory(
+    path: &Path,
+    keys: Option<&KeyFile>,
+) -> Result<Database, StoreError> {
     let lock = File::open(quiet_lock(path)).ok();
     let mut attempts = 0;
     loop {
         attempts += 1;
         // Where there is no such file or lock, nobody is likely to be writing.
         let locked = lock.as_ref().map(File::lock);
-        let copy = copy_once(path);
+        let copy = copy_once(path, keys);
         if let (Some(lock), Some(Ok(()))) = (&lock, locked) {
             let _ = lock.unlock();
         }
@@ -425,15 +565,18 @@ pub(in crate::partition) fn copy_in_memory(path: &Path) -> Result<Database, Stor
     }
 }
 
-fn copy_once(path: &Path) -> Result<Database, StoreError> {
+fn copy_once(path: &Path, keys: Option<&KeyFile>) -> Result<Database, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
     let copy = InMemoryBackend::new();
     fill(&copy, &mut file).map_err(failed)?;
-    guarded(path, || {
+    let (copy, belief) = readable(Backend(Box::new(copy)), path, keys)?;
+    let opened = guarded(path, || {
         let database = builder().create_with_backend(copy);
         database.map_err(|error| failure("open", path, error))
-    })
+    });
+    belief.store(opened.is_ok(), Ordering::Relaxed);
+    opened
 }
 
 fn fill(copy: &InMemoryBackend, file: &mut File) -> io::Result<()> {

@@ -17,6 +17,8 @@ use super::tables::{
 use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;
 use crate::partition::disk::Disk;
+use crate::partition::keys::{KeyFile, Keys};
+use crate::secrets::KeyError;
 
 /// All that a catalog says which is made of segments.
 #[derive(Debug)]
@@ -41,18 +43,24 @@ pub(in crate::partition) struct Rebuilt {
 pub(in crate::partition) fn create_rebuilt<T>(
     directory: &Path,
     disk: &dyn Disk,
-    look: impl FnOnce() -> Result<(Rebuilt, T), StoreError>,
+    keys: &Keys,
+    look: impl FnOnce(Option<&KeyFile>) -> Result<(Rebuilt, T), StoreError>,
 ) -> Result<T, StoreError> {
     let path = directory.join(CATALOG_FILE);
     let _writer = lock_for_writing(directory)?;
+    let keys = KeyFile::open(directory, disk, keys)?;
+    let keys = keys.as_deref();
     if path.symlink_metadata().is_ok() {
         return Err(StoreError::CatalogPresent { path });
     }
-    let (mut rebuilt, report) = look()?;
+    let (mut rebuilt, report) = look(keys)?;
+    if let Some(keys) = keys {
+        refuse_foreign_keys(&mut rebuilt, keys)?;
+    }
     let changes = follow_witness(&mut rebuilt, directory, disk)?;
     let draft = directory.join("catalog.redb.rebuilt.new");
     remove_leftover(&draft, disk)?;
-    let database = open_database(&draft, directory, disk)?;
+    let database = open_database(&draft, directory, disk, keys)?;
     let written = write(&database, &rebuilt, changes, disk);
     written.map_err(|error| failure("write", &draft, error))?;
     drop(database);
@@ -61,6 +69,22 @@ pub(in crate::partition) fn create_rebuilt<T>(
     let synced = disk.sync_directory(directory);
     synced.map_err(|error| StoreError::io("sync", directory, error))?;
     Ok(report)
+}
+
+/// Fails if the segments belong to another data directory than the keys.
+fn refuse_foreign_keys(rebuilt: &mut Rebuilt, keys: &KeyFile) -> Result<(), StoreError> {
+    let found = keys.identity();
+    match rebuilt.identity.map(NonZeroU64::get) {
+        Some(expected) if expected != found => {
+            let foreign = KeyError::Foreign { expected, found };
+            Err(StoreError::keys(keys.path(), foreign))
+        }
+        Some(_) => Ok(()),
+        None => {
+            rebuilt.identity = NonZeroU64::new(found);
+            Ok(())
+        }
+    }
 }
 
 /// How many changes the new catalog counts: more than the lost one, so that it is the older one if it

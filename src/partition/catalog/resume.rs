@@ -43,7 +43,8 @@ impl Commits {
         self.mend(|changes| {
             let path = self.catalog().path();
             self.catalog().still_there()?;
-            let read = copy_in_memory(path)?;
+            let keys = self.catalog().keys().map(|keys| &**keys);
+            let read = copy_in_memory(path, keys)?;
             if !is_at(&read, path, self.catalog().identity(), changes)? {
                 return Ok(false);
             }
@@ -51,7 +52,7 @@ impl Commits {
             remove_leftover(&new_path, disk)?;
             let transaction = read.begin_read();
             let transaction = transaction.map_err(|error| failure("read", path, error))?;
-            let database = copy_to(&transaction, &new_path, directory, disk)?;
+            let database = copy_to(&transaction, &new_path, directory, disk, keys)?;
             let old_file = disk.modify(path);
             let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
             let renamed = disk.rename(&new_path, path);

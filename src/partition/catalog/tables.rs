@@ -16,7 +16,7 @@ use super::sealed::{
     key_of_name, key_of_numbers, key_of_state, number_of, parse, sealed, unsealed,
 };
 use crate::partition::StoreError;
-use crate::partition::segment::ROWS_MAX;
+use crate::partition::segment::{ROWS_MAX, Seal};
 use crate::partition::tail::TailTemplate;
 use crate::partition::totals::Totals;
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
@@ -96,6 +96,9 @@ pub(in crate::partition) const META_CHANGES: &str = "changes";
 /// they are next opened to be changed.
 pub(in crate::partition) const META_IDENTITY: &str = "identity";
 
+/// How often the key file was written, of an encrypted data directory: an older one is known by it.
+pub(in crate::partition) const META_KEYS_WRITTEN: &str = "keys_written";
+
 /// What the catalog says of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::partition) struct PartitionEntry {
@@ -109,6 +112,9 @@ pub(in crate::partition) struct PartitionEntry {
 pub(in crate::partition) struct SegmentEntry {
     pub(in crate::partition) rows: u64,
     pub(in crate::partition) header_checksum: u64,
+    /// Of an encrypted segment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::partition) seal: Option<Seal>,
 }
 
 /// Everything the catalog knows of one partition.

@@ -86,7 +86,7 @@ pub(super) fn inspect(path: &Path, bytes: u64) -> Result<CatalogReport, StoreErr
 }
 
 fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
-    let database = copy_in_memory(path)?;
+    let database = copy_in_memory(path, None)?;
     let transaction = database
         .begin_read()
         .map_err(|e| failure("read", path, e))?;

@@ -12,10 +12,14 @@ use serde::Serialize;
 
 pub use self::catalog::{CatalogReport, PartitionReport, StateReport};
 use super::StoreError;
-use super::archive::{ArchiveReader, ArchivedFile, Entry, Manifest, Sink, ZSTD_MAGIC};
+use super::archive::{
+    ArchiveReader, ArchivedFile, Entry, Manifest, SEALED_MAGIC, Sink, ZSTD_MAGIC,
+};
+use super::catalog::ENCIPHERED_MAGIC;
 use crate::partition::segment::{
     DamagedBytes, MAGIC as SEGMENT_MAGIC, SegmentCheck, SegmentReport,
 };
+use crate::secrets::KeyError;
 
 /// The first bytes of a redb file.
 const CATALOG_MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -89,6 +93,11 @@ pub fn inspect(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Inspec
         segment(path, bytes, progress).map(Inspection::Segment)
     } else if start.starts_with(&ZSTD_MAGIC) {
         snapshot(path, bytes, progress).map(Inspection::Snapshot)
+    } else if [ENCIPHERED_MAGIC, SEALED_MAGIC]
+        .iter()
+        .any(|it| start.starts_with(it))
+    {
+        Err(StoreError::keys(path, KeyError::Unreadable))
     } else if start == CATALOG_MAGIC {
         catalog::inspect(path, bytes).map(Inspection::Catalog)
     } else {
@@ -131,7 +140,7 @@ fn snapshot(
         entries: Vec::new(),
         damage: Vec::new(),
     };
-    let reader = match ArchiveReader::open(path) {
+    let reader = match ArchiveReader::open(path, None) {
         Ok(reader) => reader,
         Err(error) => {
             report.damage.push(entry_damage(error)?);

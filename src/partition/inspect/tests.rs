@@ -28,7 +28,7 @@ fn write_segment(path: &Path) -> Vec<u8> {
         encoder: EncoderId::new("test", "1", 128).unwrap(),
         created: NOW,
     };
-    let mut writer = SegmentWriter::create(Arc::new(RealDisk), path, name, ROWS).unwrap();
+    let mut writer = SegmentWriter::create(Arc::new(RealDisk), path, name, ROWS, None).unwrap();
     let mut rows = TailBlock::new(128);
     for row in 0..ROWS {
         let values: Vec<f32> = (0..128).map(|at| (row * 128 + at) as f32 + 0.5).collect();

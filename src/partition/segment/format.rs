@@ -11,9 +11,11 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::seal::Seal;
 use crate::code::Layout;
 use crate::kernel::Line;
 use crate::partition::StoreError;
+use crate::secrets::{Salt, TAG_BYTES, Tag};
 use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Timestamp};
 
 #[cfg(target_endian = "big")]
@@ -21,8 +23,10 @@ compile_error!("segments are mapped as they lie, in little-endian order");
 
 /// The first bytes of every segment.
 pub(in crate::partition) const MAGIC: [u8; 8] = *b"VULTSEG\x1a";
-/// The version that is written.
+/// The version that is written of a segment that anybody can read.
 pub(in crate::partition) const VERSION: u32 = 1;
+/// The version of an encrypted segment, and the newest that is read.
+pub(in crate::partition) const VERSION_SEALED: u32 = 2;
 /// The oldest version that is read.
 pub(in crate::partition) const VERSION_OLDEST: u32 = 1;
 /// The header fills one page, and every plane starts on one.
@@ -135,7 +139,13 @@ pub(super) struct RawHeader {
     pub(in crate::partition) encoder: [u8; 256],
     /// The name of the partition; empty where it is not known.
     pub(super) name: [u8; 256],
-    pub(in crate::partition) zero: [u8; 2424],
+    /// Of an encrypted segment: what makes its key differ from all others.
+    pub(super) salt: Salt,
+    /// Of an encrypted segment: what the header is authenticated by.
+    pub(super) tag: Tag,
+    /// Of an encrypted segment: the checksum of the tags of its blocks.
+    pub(super) tags_checksum: u64,
+    pub(in crate::partition) zero: [u8; 2384],
     pub(in crate::partition) header_checksum: u64,
 }
 
@@ -158,6 +168,8 @@ const _: () = {
     assert!(IDENTITY_OFFSET == 88);
     assert!(ENCODER_OFFSET == 1152);
     assert!(offset_of!(RawHeader, name) == 1408);
+    assert!(offset_of!(RawHeader, salt) == 1664);
+    assert!(offset_of!(RawHeader, tag) == 1680);
     assert!(offset_of!(RawHeader, header_checksum) == PAGE_BYTES - 8);
     assert!(size_of::<RawPlane>() == 32);
     assert!(size_of::<TemplateInfo>() == 24);
@@ -169,6 +181,36 @@ impl RawHeader {
         let bytes = self.name.get(..self.name_bytes as usize)?;
         let name = std::str::from_utf8(bytes).ok()?;
         (!name.is_empty()).then(|| name.to_owned())
+    }
+
+    /// What an encrypted segment says of its seal.
+    pub(super) fn seal(&self) -> Option<Seal> {
+        (self.version == VERSION_SEALED).then_some(Seal {
+            salt: self.salt,
+            tag: self.tag,
+        })
+    }
+
+    /// How long a file is that has this header.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let end = self.table_offset.saturating_add(self.table_bytes);
+        let tags = match self.version {
+            VERSION_SEALED => {
+                (self.table_bytes / size_of::<u64>() as u64).saturating_mul(TAG_BYTES as u64)
+            }
+            _ => 0,
+        };
+        end.saturating_add(tags)
+    }
+
+    /// What the tag of the header covers: all of it but the tag and the checksum.
+    pub(super) fn associated(&self) -> Vec<u8> {
+        let bare = RawHeader {
+            tag: [0; TAG_BYTES],
+            header_checksum: 0,
+            ..*self
+        };
+        bytemuck::bytes_of(&bare).to_vec()
     }
 }
 
@@ -203,6 +245,8 @@ pub(in crate::partition) struct PlaneEntry {
 pub(in crate::partition) struct Plan {
     pub(in crate::partition) planes: [PlaneEntry; Plane::ALL.len()],
     pub(in crate::partition) table: Range<usize>,
+    /// What the blocks of an encrypted segment are authenticated by; empty for others.
+    pub(in crate::partition) tags: Range<usize>,
 }
 
 impl Plan {
@@ -224,10 +268,36 @@ impl Plan {
             blocks += length.div_ceil(BLOCK_BYTES);
             entry
         });
+        let end = offset + blocks * size_of::<u64>();
         Plan {
             planes,
-            table: offset..offset + blocks * size_of::<u64>(),
+            table: offset..end,
+            tags: end..end,
         }
+    }
+
+    /// The same, encrypted: tags follow the checksums.
+    pub(in crate::partition) fn sealed(self) -> Plan {
+        let start = self.table.end;
+        let tags = start..start + self.blocks() * TAG_BYTES;
+        Plan { tags, ..self }
+    }
+
+    /// How many blocks there are in all planes.
+    pub(in crate::partition) fn blocks(&self) -> usize {
+        self.table.len() / size_of::<u64>()
+    }
+
+    /// Where the file ends.
+    pub(in crate::partition) fn end(&self) -> usize {
+        self.tags.end
+    }
+
+    /// Where a block of a plane lies in the file.
+    pub(in crate::partition) fn block(&self, plane: Plane, block: usize) -> Range<usize> {
+        let entry = self.plane(plane);
+        let start = entry.offset + block * BLOCK_BYTES;
+        start..(start + BLOCK_BYTES).min(entry.offset + entry.length)
     }
 
     pub(in crate::partition) fn plane(&self, plane: Plane) -> PlaneEntry {
@@ -254,7 +324,10 @@ pub(in crate::partition) struct Header {
     pub(in crate::partition) name: Option<String>,
     pub(in crate::partition) plan: Plan,
     pub(super) table_checksum: u64,
+    pub(super) tags_checksum: u64,
     pub(in crate::partition) header_checksum: u64,
+    /// Of an encrypted segment.
+    pub(in crate::partition) seal: Option<Seal>,
 }
 
 impl Unchecked {
@@ -287,12 +360,12 @@ impl Unchecked {
                 format!("{found:016x}"),
             ));
         }
-        if !(VERSION_OLDEST..=VERSION).contains(&raw.version) {
+        if !(VERSION_OLDEST..=VERSION_SEALED).contains(&raw.version) {
             return Err(StoreError::Version {
                 path: path.to_owned(),
                 found: raw.version,
                 oldest: VERSION_OLDEST,
-                newest: VERSION,
+                newest: VERSION_SEALED,
             });
         }
         let constants = [
@@ -353,6 +426,11 @@ impl Unchecked {
         Ok(Unchecked { raw })
     }
 
+    /// What the tag of an encrypted segment's header covers.
+    pub(super) fn associated(&self) -> Vec<u8> {
+        self.raw.associated()
+    }
+
     pub(in crate::partition) fn check(
         &self,
         path: &Path,
@@ -361,7 +439,9 @@ impl Unchecked {
         let raw = &*self.raw;
         let rows = usize::try_from(raw.rows).expect("parse has limited the rows");
         let layout = Layout::new(raw.dimension as usize);
+        let seal = raw.seal();
         let plan = Plan::new(layout, rows);
+        let plan = if seal.is_some() { plan.sealed() } else { plan };
         let damaged = |offset: usize, what, expected: usize, found: u64| StoreError::Damaged {
             path: path.to_owned(),
             offset: offset as u64,
@@ -402,15 +482,13 @@ impl Unchecked {
                 raw.table_bytes,
             ));
         }
-        if file_bytes != plan.table.end as u64 {
-            let at = plan
-                .table
-                .end
-                .min(usize::try_from(file_bytes).unwrap_or(usize::MAX));
+        if file_bytes != plan.end() as u64 {
+            let at = usize::try_from(file_bytes).unwrap_or(usize::MAX);
+            let at = plan.end().min(at);
             return Err(damaged(
                 at,
                 "length of the file in bytes",
-                plan.table.end,
+                plan.end(),
                 file_bytes,
             ));
         }
@@ -425,7 +503,9 @@ impl Unchecked {
             name: raw.name_of_partition(),
             plan,
             table_checksum: raw.table_checksum,
+            tags_checksum: raw.tags_checksum,
             header_checksum: raw.header_checksum,
+            seal,
         })
     }
 }

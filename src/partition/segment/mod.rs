@@ -1,7 +1,8 @@
 //! One sealed segment: what its bytes are, and how they are written, mapped and compared.
 //!
 //! A segment never changes. Everything here knows one file and no catalog: [`SegmentWriter`] makes
-//! it, [`Segment`] maps it and compares each block with its checksum when it is first read, and
+//! it, [`Segment`] maps it and compares each block with its checksum when it is first read, or
+//! decrypts it into a place of its own if it has a [`Seal`], and
 //! [`SegmentCheck`] compares all of it while it streams by, wherever its bytes come from. [`Rows`]
 //! is what is stored of some rows, and [`DeadRows`] which of them are removed.
 
@@ -12,6 +13,7 @@ mod fuzz;
 mod map;
 mod read;
 mod rows;
+mod seal;
 mod stream_check;
 mod write;
 
@@ -24,8 +26,9 @@ pub(super) use self::format::{
 };
 #[cfg(test)]
 pub(super) use self::fuzz::Edits;
-pub(super) use self::read::{Segment, draft_of, open_segment_file, read_header};
+pub(super) use self::read::{Named, Segment, draft_of, open_segment_file, read_header};
 pub(super) use self::rows::Rows;
+pub(super) use self::seal::{Owner, Seal, SegmentCipher};
 pub(super) use self::stream_check::SegmentCheck;
 pub use self::stream_check::{DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport};
-pub(super) use self::write::{SegmentName, SegmentWriter};
+pub(super) use self::write::{Finished, SegmentName, SegmentWriter};

@@ -1,4 +1,4 @@
-//! Reading a sealed segment through a memory map.
+//! Reading a sealed segment: through a memory map, or decrypted block by block into memory of its own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,12 +12,14 @@ use bytemuck::Pod;
 
 use super::dead::DeadRows;
 use super::format::{BLOCK_BYTES, Header, PAGE_BYTES, Plane, TemplateInfo, Unchecked, checksum};
-use super::map::Map;
+use super::map::{Map, Place};
 use super::rows::Rows;
+use super::seal::{Owner, Seal, SegmentCipher};
 use crate::code::{Layout, RowBlock};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
 use crate::partition::pace::Pace;
+use crate::secrets::{DataKey, KeyError, TAG_BYTES, Tag};
 use crate::types::ClassId;
 
 /// A sealed segment: rows that never change.
@@ -32,6 +34,27 @@ pub(in crate::partition) struct Segment {
     header: Header,
     /// One bit for each block: whether its checksum was right.
     verified: Vec<AtomicU64>,
+    /// Of an encrypted segment, whose blocks are not read where they are mapped.
+    decrypted: Option<Decrypted>,
+}
+
+/// Where the blocks of an encrypted segment are when they were read.
+#[derive(Debug)]
+struct Decrypted {
+    cipher: SegmentCipher,
+    place: Place,
+}
+
+/// A segment as the catalog names it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::partition) struct Named<'a> {
+    pub(in crate::partition) segment: u64,
+    pub(in crate::partition) partition: u64,
+    pub(in crate::partition) header_checksum: u64,
+    /// Of an encrypted segment; `None` also where that is not known.
+    pub(in crate::partition) seal: Option<Seal>,
+    /// The key of its gallery, if it has one.
+    pub(in crate::partition) key: Option<&'a DataKey>,
 }
 
 /// The name of a segment until the catalog names it.
@@ -75,14 +98,11 @@ pub(in crate::partition) fn read_header(path: &Path, file: &File) -> Result<Head
 }
 
 impl Segment {
-    /// Opens the segment that the catalog calls `segment`, whose header has the checksum
-    /// `header_checksum`. It may still be under the name of its draft.
+    /// Opens the segment that the catalog names. It may still be under the name of its draft.
     pub(in crate::partition) fn open(
         disk: &dyn Disk,
         path: &Path,
-        segment: u64,
-        partition: u64,
-        header_checksum: u64,
+        named: Named<'_>,
     ) -> Result<Segment, StoreError> {
         let file = open_segment_file(path, |path| disk.open(path));
         let mut file = file.map_err(|error| StoreError::io("open", path, error))?;
@@ -106,12 +126,12 @@ impl Segment {
             .map_err(|error| StoreError::io("read", path, error))?;
         let header = Unchecked::parse(path, &page)?.check(path, metadata.len())?;
         let identity = [
-            ("segment number", header.segment, segment),
-            ("partition number", header.partition, partition),
+            ("segment number", header.segment, named.segment),
+            ("partition number", header.partition, named.partition),
             (
                 "header that the catalog names",
                 header.header_checksum,
-                header_checksum,
+                named.header_checksum,
             ),
         ];
         for (what, found, expected) in identity {
@@ -124,6 +144,7 @@ impl Segment {
                 ));
             }
         }
+        let cipher = cipher_of(path, &page, &header, &named)?;
         let map = Map::new(&file).map_err(|error| StoreError::io("map", path, error))?;
         // The file may have been cut since its length was asked for.
         if map.len() as u64 != metadata.len() {
@@ -135,20 +156,29 @@ impl Segment {
                 found,
             ));
         }
-        let table = header.plan.table.clone();
-        let found = checksum(&map[table.clone()]);
-        if found != header.table_checksum {
-            let expected = format!("{:016x}", header.table_checksum);
-            let found = format!("{found:016x}");
-            return Err(damaged(
-                table.start,
-                "checksum of the checksum table",
-                expected,
-                found,
-            ));
+        let (table, tags) = (header.plan.table.clone(), header.plan.tags.clone());
+        let mut tables = vec![(
+            "checksum of the checksum table",
+            table,
+            header.table_checksum,
+        )];
+        if header.seal.is_some() {
+            tables.push(("checksum of the tags", tags, header.tags_checksum));
         }
-        let blocks = table.len() / size_of::<u64>();
-        let verified = (0..blocks.div_ceil(64))
+        for (what, range, expected) in tables {
+            let found = checksum(&map[range.clone()]);
+            if found != expected {
+                let (expected, found) = (format!("{expected:016x}"), format!("{found:016x}"));
+                return Err(damaged(range.start, what, expected, found));
+            }
+        }
+        let reserve = |cipher| {
+            let place = Place::reserve(header.plan.clone())?;
+            Ok(Decrypted { cipher, place })
+        };
+        let decrypted = cipher.map(reserve).transpose();
+        let decrypted = decrypted.map_err(|error| StoreError::io("make room for", path, error))?;
+        let verified = (0..header.plan.blocks().div_ceil(64))
             .map(|_| AtomicU64::new(0))
             .collect();
         Ok(Segment {
@@ -156,12 +186,18 @@ impl Segment {
             map,
             header,
             verified,
+            decrypted,
         })
     }
 
     /// Lets the system take back the memory in which the file is seen.
     pub(in crate::partition) fn release(&self) {
         self.map.release();
+    }
+
+    /// Whether it is encrypted.
+    pub(in crate::partition) fn is_encrypted(&self) -> bool {
+        self.decrypted.is_some()
     }
 
     /// How many rows there are, removed ones included.
@@ -298,7 +334,7 @@ impl Segment {
 
     /// How many blocks there are in all planes.
     pub(in crate::partition) fn blocks(&self) -> usize {
-        self.header.plan.table.len() / size_of::<u64>()
+        self.header.plan.blocks()
     }
 
     /// Reads one block from [`Segment::reopen`]'s file. Returns its length, and whether it is as it
@@ -328,7 +364,12 @@ impl Segment {
         let read = file.read_exact_at(bytes, range.start as u64);
         read.map_err(|error| StoreError::io("read", &self.path, error))?;
         let compared = self.compare(plane, at, bytes);
-        if compared.is_ok() {
+        let compared = match &self.decrypted {
+            // What was decrypted before is not in this buffer, and stays where it is.
+            Some(decrypted) => compared.and_then(|()| self.decrypt(decrypted, plane, at, bytes)),
+            None => compared,
+        };
+        if compared.is_ok() && self.decrypted.is_none() {
             self.mark_verified(block);
         }
         Ok((range.len(), compared))
@@ -361,7 +402,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes back that a block was found whole: it is verified again when it is next used.
+    /// Takes back that a block was found whole: it is verified again when it is next used. What was
+    /// decrypted is in memory of this process alone, and stays as good as it was.
     pub(in crate::partition) fn doubt(&self) {
         self.verified
             .iter()
@@ -398,6 +440,9 @@ impl Segment {
         let row_bytes = plane.row_bytes(self.header.layout);
         let range = rows.start * row_bytes..rows.end * row_bytes;
         self.verify_range(plane, range.clone())?;
+        if let Some(Decrypted { place, .. }) = &self.decrypted {
+            return Ok(bytemuck::cast_slice(place.bytes(plane, range)));
+        }
         let offset = self.header.plan.plane(plane).offset;
         // Planes start on pages and the map itself does, so that every row is aligned.
         Ok(bytemuck::cast_slice(
@@ -411,6 +456,10 @@ impl Segment {
         }
         let first_block = self.header.plan.plane(plane).first_block;
         for block in range.start / BLOCK_BYTES..=(range.end - 1) / BLOCK_BYTES {
+            if let Some(decrypted) = &self.decrypted {
+                self.fill(decrypted, plane, block)?;
+                continue;
+            }
             let bit = first_block + block;
             // Relaxed is enough: the bit guards nothing but the work of verifying again.
             let verified = self.verified[bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 == 1;
@@ -422,15 +471,44 @@ impl Segment {
         Ok(())
     }
 
+    /// Decrypts a block into its place, unless that was done before.
+    fn fill(&self, decrypted: &Decrypted, plane: Plane, block: usize) -> Result<(), StoreError> {
+        decrypted.place.fill(plane, block, |bytes| {
+            let range = self.block_range(plane, block);
+            bytes.copy_from_slice(&self.map[range.clone()]);
+            self.map.release_range(&range);
+            self.decrypt(decrypted, plane, block, bytes)
+        })
+    }
+
+    /// Decrypts the bytes of a block, if they are what was sealed.
+    fn decrypt(
+        &self,
+        decrypted: &Decrypted,
+        plane: Plane,
+        block: usize,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let number = self.header.plan.plane(plane).first_block + block;
+        let at = self.header.plan.tags.start + number * TAG_BYTES;
+        let tag: Tag = bytemuck::pod_read_unaligned(&self.map[at..at + TAG_BYTES]);
+        let opened = decrypted.cipher.open(plane as u32, number, &tag, bytes);
+        opened.map_err(|_| StoreError::Damaged {
+            path: self.path.clone(),
+            offset: self.block_range(plane, block).start as u64,
+            what: plane.name(),
+            expected: "what was sealed with the key of the gallery".to_owned(),
+            found: "other bytes".to_owned(),
+        })
+    }
+
     fn mark_verified(&self, block: usize) {
         self.verified[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
     }
 
     /// Where a block of a plane lies in the file.
     fn block_range(&self, plane: Plane, block: usize) -> Range<usize> {
-        let entry = self.header.plan.plane(plane);
-        let start = entry.offset + block * BLOCK_BYTES;
-        start..(start + BLOCK_BYTES).min(entry.offset + entry.length)
+        self.header.plan.block(plane, block)
     }
 
     /// Compares the bytes of a block with its checksum.
@@ -452,6 +530,37 @@ impl Segment {
     }
 }
 
+/// The cipher of an encrypted segment, once its header is authenticated; `None` for one that anybody
+/// can read, if the catalog says no more of it.
+fn cipher_of(
+    path: &Path,
+    page: &[u8; PAGE_BYTES],
+    header: &Header,
+    named: &Named<'_>,
+) -> Result<Option<SegmentCipher>, StoreError> {
+    let refused = |error| StoreError::keys(path, error);
+    let Some(seal) = header.seal else {
+        return match named.seal {
+            Some(_) => Err(refused(KeyError::NotEncrypted)),
+            None => Ok(None),
+        };
+    };
+    let key = named.key.ok_or_else(|| refused(KeyError::NoMasterKey))?;
+    let owner = Owner {
+        identity: header.identity.map_or(0, NonZeroU64::get),
+        partition: header.partition,
+        segment: header.segment,
+    };
+    let cipher = SegmentCipher::new(key, &seal.salt, owner);
+    let associated = Unchecked::parse(path, page)?.associated();
+    let is_sealed = cipher.check_header(&associated, &seal.tag).is_ok();
+    if !is_sealed || named.seal.is_some_and(|named| named != seal) {
+        let what = "the header of a segment".to_owned();
+        return Err(refused(KeyError::Forged { what }));
+    }
+    Ok(Some(cipher))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -459,11 +568,15 @@ mod tests {
 
     use super::*;
     use crate::partition::disk::RealDisk;
-    use crate::partition::segment::write::{SegmentName, SegmentWriter};
+    use crate::partition::segment::write::{Finished, SegmentName, SegmentWriter};
     use crate::partition::tail::TailBlock;
     use crate::types::{EncoderId, Timestamp};
 
     fn write(path: &Path, classes: &[i64]) -> u64 {
+        write_with(path, classes, None).header_checksum
+    }
+
+    fn write_with(path: &Path, classes: &[i64], key: Option<&DataKey>) -> Finished {
         let name = SegmentName {
             segment: 7,
             partition: 3,
@@ -475,7 +588,7 @@ mod tests {
             },
         };
         let mut writer =
-            SegmentWriter::create(Arc::new(RealDisk), path, name, classes.len()).unwrap();
+            SegmentWriter::create(Arc::new(RealDisk), path, name, classes.len(), key).unwrap();
         for (row, &class) in classes.iter().enumerate() {
             let mut rows = TailBlock::new(24);
             let values: Vec<f32> = (0..24).map(|at| (row * 24 + at) as f32 - 30.5).collect();
@@ -492,7 +605,34 @@ mod tests {
     }
 
     fn open(path: &Path, checksum: u64) -> Result<Segment, StoreError> {
-        Segment::open(&RealDisk, path, 7, 3, checksum)
+        open_as(path, 7, 3, checksum)
+    }
+
+    fn open_as(
+        path: &Path,
+        segment: u64,
+        partition: u64,
+        header_checksum: u64,
+    ) -> Result<Segment, StoreError> {
+        let named = Named {
+            segment,
+            partition,
+            header_checksum,
+            seal: None,
+            key: None,
+        };
+        Segment::open(&RealDisk, path, named)
+    }
+
+    fn open_sealed(path: &Path, named: Finished, key: &DataKey) -> Result<Segment, StoreError> {
+        let named = Named {
+            segment: 7,
+            partition: 3,
+            header_checksum: named.header_checksum,
+            seal: named.seal,
+            key: Some(key),
+        };
+        Segment::open(&RealDisk, path, named)
     }
 
     fn verify(segment: &Segment) {
@@ -578,6 +718,138 @@ mod tests {
     }
 
     #[test]
+    fn an_encrypted_segment_says_the_same_and_shows_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (plain, path) = (
+            directory.path().join("a.vseg"),
+            directory.path().join("b.vseg"),
+        );
+        let key = DataKey::random();
+        let classes: Vec<i64> = (0..2_000).map(|row| row % 700).collect();
+        let checksum = write(&plain, &classes);
+        let named = write_with(&path, &classes, Some(&key));
+        let (plain_segment, segment) = (
+            open(&plain, checksum).unwrap(),
+            open_sealed(&path, named, &key).unwrap(),
+        );
+        verify(&segment);
+        assert_eq!(
+            read_all(&segment).unwrap(),
+            read_all(&plain_segment).unwrap()
+        );
+        // Also while it is read for the first time by many at once.
+        let segment = open_sealed(&path, named, &key).unwrap();
+        let expected = read_all(&plain_segment).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| assert_eq!(read_all(&segment).unwrap(), expected));
+            }
+        });
+        // What stands in the plain file stands nowhere in this one, row by row of values.
+        let (shown, hidden) = (fs::read(&plain).unwrap(), fs::read(&path).unwrap());
+        let plan = &plain_segment.header.plan;
+        for plane in Plane::ALL {
+            let entry = plan.plane(plane);
+            let bytes = &shown[entry.offset..entry.offset + entry.length];
+            let other = &hidden[entry.offset..entry.offset + entry.length];
+            let same = bytes.iter().zip(other).filter(|(one, other)| one == other);
+            // One in 256 by chance.
+            assert!(same.count() < bytes.len() / 100, "{}", plane.name());
+        }
+        assert_eq!(segment.header.name, None);
+    }
+
+    #[test]
+    fn every_flipped_byte_of_an_encrypted_segment_is_an_error_or_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let key = DataKey::random();
+        let named = write_with(&path, &[2, 1, 2], Some(&key));
+        let expected = read_all(&open_sealed(&path, named, &key).unwrap()).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let mut harmless = 0;
+        for at in 0..bytes.len() {
+            file.write_all_at(&[bytes[at] ^ 0x41], at as u64).unwrap();
+            match open_sealed(&path, named, &key).and_then(|segment| read_all(&segment)) {
+                Ok(found) => {
+                    assert_eq!(found, expected, "byte {at}");
+                    harmless += 1;
+                }
+                Err(StoreError::Damaged { path: named, .. }) => assert_eq!(named, path),
+                Err(other) => panic!("byte {at}: {other}"),
+            }
+            file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+        }
+        let gaps = bytes.len() - PAGE_BYTES - 3 * (64 * 2 + 4 * 3 + 8 + 8 + 24 + 4 + 128) - 24 * 10;
+        assert_eq!(harmless, gaps);
+    }
+
+    /// Makes all checksums of a header right again.
+    fn with_checksums(mut bytes: Vec<u8>, header: &Header) -> (Vec<u8>, u64) {
+        for plane in Plane::ALL {
+            let entry = header.plan.plane(plane);
+            let found = checksum(&bytes[header.plan.block(plane, 0)]);
+            let at = header.plan.table.start + entry.first_block * 8;
+            bytes[at..at + 8].copy_from_slice(&found.to_le_bytes());
+        }
+        let found = checksum(&bytes[header.plan.table.clone()]);
+        bytes[80..88].copy_from_slice(&found.to_le_bytes());
+        let found = checksum(&bytes[header.plan.tags.clone()]);
+        bytes[1696..1704].copy_from_slice(&found.to_le_bytes());
+        let found = checksum(&bytes[..PAGE_BYTES - 8]);
+        bytes[PAGE_BYTES - 8..PAGE_BYTES].copy_from_slice(&found.to_le_bytes());
+        (bytes, found)
+    }
+
+    #[test]
+    fn what_was_forged_behind_right_checksums_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.vseg");
+        let key = DataKey::random();
+        let named = write_with(&path, &[2, 1, 2], Some(&key));
+        let header = open_sealed(&path, named, &key).unwrap().header;
+        let bytes = fs::read(&path).unwrap();
+        let at = |plane| header.plan.plane(plane).offset;
+        let places = [
+            88,
+            1664,
+            1680,
+            at(Plane::High),
+            at(Plane::Values) + 3,
+            header.plan.tags.start + 9,
+        ];
+        for place in places {
+            let mut forged = bytes.clone();
+            forged[place] ^= 1;
+            let (forged, header_checksum) = with_checksums(forged, &header);
+            fs::write(&path, forged).unwrap();
+            let named = Finished {
+                header_checksum,
+                ..named
+            };
+            let found = open_sealed(&path, named, &key).and_then(|segment| read_all(&segment));
+            assert!(found.is_err(), "byte {place}");
+        }
+        fs::write(&path, &bytes).unwrap();
+        open_sealed(&path, named, &key).unwrap();
+        // Another key, none, and a segment that anybody can write in its place.
+        let error = open_sealed(&path, named, &DataKey::random()).unwrap_err();
+        assert!(matches!(error, StoreError::Keys { .. }), "{error}");
+        let error = open(&path, named.header_checksum).unwrap_err();
+        assert!(matches!(error, StoreError::Keys { .. }), "{error}");
+        let header_checksum = write(&directory.path().join("b.vseg"), &[2, 1, 2]);
+        fs::rename(directory.path().join("b.vseg"), &path).unwrap();
+        let named = Finished {
+            header_checksum,
+            ..named
+        };
+        let error = open_sealed(&path, named, &key).unwrap_err();
+        let expected = KeyError::NotEncrypted;
+        assert!(matches!(error, StoreError::Keys { source, .. } if source == expected));
+    }
+
+    #[test]
     fn every_shortened_file_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.vseg");
@@ -607,7 +879,7 @@ mod tests {
             [(8, 3, checksum), (7, 4, checksum), (7, 3, !checksum)]
         {
             assert!(matches!(
-                Segment::open(&RealDisk, &path, segment, partition, checksum),
+                open_as(&path, segment, partition, checksum),
                 Err(StoreError::Damaged { .. })
             ));
         }
@@ -619,7 +891,7 @@ mod tests {
         let path = directory.path().join("a.vseg");
         let header_checksum = write(&path, &[1]);
         let mut bytes = fs::read(&path).unwrap();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let renewed = checksum(&bytes[..PAGE_BYTES - 8]);
         bytes[PAGE_BYTES - 8..PAGE_BYTES].copy_from_slice(&renewed.to_le_bytes());
         fs::write(&path, &bytes).unwrap();
@@ -628,8 +900,8 @@ mod tests {
             matches!(
                 error,
                 StoreError::Version {
-                    found: 2,
-                    newest: 1,
+                    found: 3,
+                    newest: 2,
                     ..
                 }
             ),
@@ -651,7 +923,7 @@ mod tests {
                 unix_milliseconds: 0,
             },
         };
-        drop(SegmentWriter::create(Arc::new(RealDisk), &path, name, 5).unwrap());
+        drop(SegmentWriter::create(Arc::new(RealDisk), &path, name, 5, None).unwrap());
         assert!(!path.exists());
     }
 }

@@ -122,6 +122,7 @@ pub(in crate::partition) struct SegmentCheck {
     /// Of every block that went by, as they lie in the file.
     found: Vec<u64>,
     table: Vec<u8>,
+    tags: Vec<u8>,
     damage: Vec<DamagedBytes>,
 }
 
@@ -142,6 +143,7 @@ impl DamagedBytes {
 enum Part {
     Block,
     Table,
+    Tags,
     /// Zeros between planes, or bytes behind the end.
     Nothing,
 }
@@ -159,6 +161,7 @@ impl SegmentCheck {
             digest: Digest::new(CrcAlgorithm::Crc64Nvme),
             found: Vec::new(),
             table: Vec::new(),
+            tags: Vec::new(),
             damage: Vec::new(),
         }
     }
@@ -195,6 +198,7 @@ impl SegmentCheck {
                     }
                 }
                 Part::Table => self.table.extend_from_slice(now),
+                Part::Tags => self.tags.extend_from_slice(now),
                 Part::Nothing => {}
             }
         }
@@ -207,6 +211,7 @@ impl SegmentCheck {
         let mut table = None;
         if let Some(header) = self.header.take() {
             table = Some(self.compare_table(&header));
+            self.compare_tags(&header);
             planes = Plane::ALL
                 .map(|plane| self.compare_plane(&header, plane))
                 .into();
@@ -238,7 +243,7 @@ impl SegmentCheck {
             self.fields = Some(HeaderFields::new(&raw));
         }
         // With the length that the header implies, so that a file that was cut is looked at, too.
-        let end = raw.table_offset.saturating_add(raw.table_bytes);
+        let end = raw.file_bytes();
         let checked = Unchecked::parse(&self.path, &page)
             .and_then(|unchecked| unchecked.check(&self.path, end));
         match checked {
@@ -289,6 +294,21 @@ impl SegmentCheck {
             bytes: table.len() as u64,
             checksum: expected,
             whole,
+        }
+    }
+
+    /// What encrypted blocks are authenticated by. Whether they are needs the key.
+    fn compare_tags(&mut self, header: &Header) {
+        let tags = &header.plan.tags;
+        let found = checksum(&self.tags);
+        if !tags.is_empty() && (self.tags.len() < tags.len() || found != header.tags_checksum) {
+            let expected = format!("{:016x}", header.tags_checksum);
+            self.push(
+                tags.start,
+                "tags of blocks",
+                expected,
+                format!("{found:016x}"),
+            );
         }
     }
 
@@ -384,6 +404,8 @@ fn part_at(header: &Header, position: usize) -> (Part, Range<usize>) {
         (Part::Nothing, position..plan.table.start)
     } else if position < plan.table.end {
         (Part::Table, plan.table.clone())
+    } else if position < plan.tags.end {
+        (Part::Tags, plan.tags.clone())
     } else {
         (Part::Nothing, position..usize::MAX)
     }

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use bytemuck::Zeroable;
 
 use super::format::{
-    BLOCK_BYTES, MAGIC, PAGE_BYTES, Plan, Plane, PlaneEntry, RawHeader, RawPlane, VERSION, checksum,
+    BLOCK_BYTES, MAGIC, PAGE_BYTES, Plan, Plane, PlaneEntry, RawHeader, RawPlane, VERSION,
+    VERSION_SEALED, checksum,
 };
 use super::rows::Rows;
+use super::seal::{Owner, Seal, SegmentCipher};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile, sync_directory_of};
+use crate::secrets::{DataKey, Salt, Tag, new_salt};
 use crate::types::{EncoderId, Timestamp};
 
 /// What a segment says of itself in its header.
@@ -41,25 +44,49 @@ pub(in crate::partition) struct SegmentWriter {
     plan: Plan,
     planes: Vec<PlaneWriter>,
     classes: Vec<i64>,
+    sealing: Option<Sealing>,
+}
+
+/// What encrypts a segment.
+#[derive(Debug)]
+struct Sealing {
+    salt: Salt,
+    cipher: Arc<SegmentCipher>,
+}
+
+/// What a complete segment is known by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::partition) struct Finished {
+    /// The checksum of the header, which vouches for everything else.
+    pub(in crate::partition) header_checksum: u64,
+    /// Of an encrypted segment.
+    pub(in crate::partition) seal: Option<Seal>,
 }
 
 impl SegmentWriter {
-    /// Begins a segment of exactly `rows` rows in a new file.
+    /// Begins a segment of exactly `rows` rows in a new file, encrypted if there is a key.
     pub(in crate::partition) fn create(
         disk: Arc<dyn Disk>,
         path: &Path,
         name: SegmentName,
         rows: usize,
+        key: Option<&DataKey>,
     ) -> Result<SegmentWriter, StoreError> {
         let layout = crate::code::Layout::new(name.encoder.dimension());
         let plan = Plan::new(layout, rows);
+        let sealing = key.map(|key| Sealing::new(key, &name));
+        let plan = if sealing.is_some() {
+            plan.sealed()
+        } else {
+            plan
+        };
         let file = disk.create(path);
         let file = file.map_err(|error| StoreError::io("create", path, error))?;
-        let planes = plan
-            .planes
-            .iter()
-            .map(|entry| PlaneWriter::new(*entry))
-            .collect();
+        let planes = Plane::ALL.map(|plane| {
+            let cipher = sealing.as_ref().map(|sealing| sealing.cipher.clone());
+            PlaneWriter::new(plane as u32, plan.plane(plane), cipher)
+        });
+        let planes = planes.into();
         let classes = Vec::with_capacity(rows);
         Ok(SegmentWriter {
             disk,
@@ -70,6 +97,7 @@ impl SegmentWriter {
             plan,
             planes,
             classes,
+            sealing,
         })
     }
 
@@ -111,32 +139,30 @@ impl SegmentWriter {
             .try_for_each(|(plane, bytes)| self.write(plane, bytes))
     }
 
-    /// Completes and syncs the file and its directory. Returns the checksum of the header, which
-    /// vouches for everything else.
+    /// Completes and syncs the file and its directory. Returns what it is known by.
     ///
     /// # Panics
     ///
     /// Panics if rows are missing.
-    pub(in crate::partition) fn finish(mut self) -> Result<u64, StoreError> {
+    pub(in crate::partition) fn finish(mut self) -> Result<Finished, StoreError> {
         assert_eq!(self.classes.len(), self.rows, "as many rows as announced");
         let mut order: Vec<u32> = (0..).take(self.rows).collect();
         order.sort_by_key(|&row| (self.classes[row as usize], row));
         self.write(Plane::ClassOrder, bytemuck::cast_slice(&order))?;
 
         let table = self.finish_planes();
-        let table = table.map_err(|error| StoreError::io("write", &self.path, error))?;
-        assert_eq!(
-            table.len() * size_of::<u64>(),
-            self.plan.table.len(),
-            "every plane is complete"
-        );
+        let (table, tags) = table.map_err(|error| StoreError::io("write", &self.path, error))?;
+        assert_eq!(table.len(), self.plan.blocks(), "every plane is complete");
         let table: &[u8] = bytemuck::cast_slice(&table);
-        let header = self.header(checksum(table));
-        let written = self.write_ends(table, &header);
+        let header = self.header(checksum(table), checksum(&tags));
+        let written = self.write_ends(table, &tags, &header);
         written.map_err(|error| StoreError::io("write", &self.path, error))?;
         sync_directory_of(&*self.disk, &self.path)?;
         self.file = None;
-        Ok(header.header_checksum)
+        Ok(Finished {
+            header_checksum: header.header_checksum,
+            seal: header.seal(),
+        })
     }
 
     fn write(&mut self, plane: Plane, bytes: &[u8]) -> Result<(), StoreError> {
@@ -148,31 +174,38 @@ impl SegmentWriter {
         written.map_err(|error| StoreError::io("write", &self.path, error))
     }
 
-    fn finish_planes(&mut self) -> io::Result<Vec<u64>> {
+    /// Returns the checksums of all blocks, and their tags, if the segment is encrypted.
+    fn finish_planes(&mut self) -> io::Result<(Vec<u64>, Vec<u8>)> {
         let file = self
             .file
             .as_deref()
             .expect("the file is open until `finish`");
-        let mut table = Vec::with_capacity(self.plan.table.len() / size_of::<u64>());
+        let mut table = Vec::with_capacity(self.plan.blocks());
+        let mut tags = Vec::with_capacity(self.plan.tags.len());
         for plane in &mut self.planes {
-            table.extend(plane.finish(file)?);
+            plane.finish(file)?;
+            table.append(&mut plane.checksums);
+            tags.extend(plane.tags.drain(..).flatten());
         }
-        Ok(table)
+        Ok((table, tags))
     }
 
-    fn write_ends(&self, table: &[u8], header: &RawHeader) -> io::Result<()> {
+    fn write_ends(&self, table: &[u8], tags: &[u8], header: &RawHeader) -> io::Result<()> {
         let file = self
             .file
             .as_deref()
             .expect("the file is open until `finish`");
         file.write_at(table, self.plan.table.start as u64)?;
+        if !tags.is_empty() {
+            file.write_at(tags, self.plan.tags.start as u64)?;
+        }
         // An empty table leaves the file shorter than planned.
-        file.set_length(self.plan.table.end as u64)?;
+        file.set_length(self.plan.end() as u64)?;
         file.write_at(bytemuck::bytes_of(header), 0)?;
         file.sync()
     }
 
-    fn header(&self, table_checksum: u64) -> Box<RawHeader> {
+    fn header(&self, table_checksum: u64, tags_checksum: u64) -> Box<RawHeader> {
         let layout = crate::code::Layout::new(self.name.encoder.dimension());
         let encoder = self.name.encoder.to_string();
         let mut raw = Box::new(RawHeader {
@@ -191,10 +224,14 @@ impl SegmentWriter {
             table_bytes: self.plan.table.len() as u64,
             table_checksum,
             identity: self.name.identity,
-            name_bytes: self.name.name.len() as u32,
             ..RawHeader::zeroed()
         });
-        raw.name[..self.name.name.len()].copy_from_slice(self.name.name.as_bytes());
+        // What a gallery is called may say something of the people in it.
+        if self.sealing.is_none() {
+            let name = self.name.name.as_bytes();
+            raw.name_bytes = name.len() as u32;
+            raw.name[..name.len()].copy_from_slice(name);
+        }
         raw.encoder[..encoder.len()].copy_from_slice(encoder.as_bytes());
         for (at, plane) in Plane::ALL.iter().enumerate() {
             let entry = self.plan.plane(*plane);
@@ -206,8 +243,27 @@ impl SegmentWriter {
                 first_block: entry.first_block as u64,
             };
         }
+        if let Some(Sealing { salt, cipher }) = &self.sealing {
+            raw.version = VERSION_SEALED;
+            raw.salt = *salt;
+            raw.tags_checksum = tags_checksum;
+            raw.tag = cipher.seal_header(&raw.associated());
+        }
         raw.header_checksum = checksum(&bytemuck::bytes_of(&*raw)[..PAGE_BYTES - size_of::<u64>()]);
         raw
+    }
+}
+
+impl Sealing {
+    fn new(key: &DataKey, name: &SegmentName) -> Sealing {
+        let salt = new_salt();
+        let owner = Owner {
+            identity: name.identity,
+            partition: name.partition,
+            segment: name.segment,
+        };
+        let cipher = Arc::new(SegmentCipher::new(key, &salt, owner));
+        Sealing { salt, cipher }
     }
 }
 
@@ -223,21 +279,28 @@ impl Drop for SegmentWriter {
 /// Writes one plane from front to back, in blocks, and keeps their checksums.
 #[derive(Debug)]
 struct PlaneWriter {
+    kind: u32,
     entry: PlaneEntry,
     written: usize,
     /// The beginning of the next block. Rows come in short runs where others between them are left
     /// out, and each run has a piece in every plane.
     begun: Vec<u8>,
     checksums: Vec<u64>,
+    cipher: Option<Arc<SegmentCipher>>,
+    /// One for each block, if the segment is encrypted.
+    tags: Vec<Tag>,
 }
 
 impl PlaneWriter {
-    fn new(entry: PlaneEntry) -> PlaneWriter {
+    fn new(kind: u32, entry: PlaneEntry, cipher: Option<Arc<SegmentCipher>>) -> PlaneWriter {
         PlaneWriter {
+            kind,
             entry,
             written: 0,
             begun: Vec::new(),
             checksums: Vec::new(),
+            cipher,
+            tags: Vec::new(),
         }
     }
 
@@ -258,9 +321,8 @@ impl PlaneWriter {
         Ok(())
     }
 
-    fn finish(&mut self, file: &dyn DiskFile) -> io::Result<Vec<u64>> {
-        self.write_begun(file)?;
-        Ok(std::mem::take(&mut self.checksums))
+    fn finish(&mut self, file: &dyn DiskFile) -> io::Result<()> {
+        self.write_begun(file)
     }
 
     fn write_begun(&mut self, file: &dyn DiskFile) -> io::Result<()> {
@@ -275,10 +337,29 @@ impl PlaneWriter {
         if bytes.is_empty() {
             return Ok(());
         }
+        let sealed;
+        let bytes = match self.cipher.clone() {
+            Some(cipher) => {
+                sealed = self.sealed(&cipher, bytes);
+                &sealed[..]
+            }
+            None => bytes,
+        };
         file.write_at(bytes, (self.entry.offset + self.written) as u64)?;
         self.written += bytes.len();
         self.checksums
             .extend(bytes.chunks(BLOCK_BYTES).map(checksum));
         Ok(())
+    }
+
+    /// The next blocks as they are stored. Only the last of a plane may be shorter than a block, so
+    /// that each has one number, and is sealed once.
+    fn sealed(&mut self, cipher: &SegmentCipher, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for block in bytes.chunks_mut(BLOCK_BYTES) {
+            let number = self.entry.first_block + self.tags.len();
+            self.tags.push(cipher.seal(self.kind, number, block));
+        }
+        bytes
     }
 }

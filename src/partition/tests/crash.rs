@@ -11,7 +11,7 @@ use super::workload::Operation::{
     self, AddBatch, AddPerson, Compact, Count, Describe, Enroll, EnrollNew, Erase, EraseEnded,
     Maintain, Merge, Remove, Seal,
 };
-use super::workload::{Model, open, run};
+use super::workload::{Model, assert_nothing_shows, encrypt, keys, open, run};
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::{Pace, StoreError};
 
@@ -135,6 +135,9 @@ fn check(directory: &Path, models: &[Model], acknowledged: usize) -> Result<(), 
         operation.run(&store, &mut model).map_err(failed)?;
     }
     let found = Model::of(&store).map_err(failed)?;
+    if keys().encrypt_new {
+        assert_nothing_shows(directory);
+    }
     match model.is_held_by(&found) {
         true => Ok(()),
         false => Err(format!("found {found:?} afterwards, expected {model:?}")),
@@ -184,4 +187,23 @@ fn operators_lose_nothing_if_unsynced_writes_are_kept_or_dropped() {
 #[test]
 fn operators_lose_nothing_if_unsynced_writes_are_torn_and_reordered() {
     survives_a_crash_at_every_point(OPERATORS, &[Crash::Tear]);
+}
+
+/// Some of all: what an encrypted data directory does differently is its catalog and its keys.
+#[test]
+fn encrypted_clients_lose_and_show_nothing() {
+    encrypt();
+    survives_a_crash_at_every_point(CLIENTS, &[Crash::Drop]);
+}
+
+#[test]
+fn encrypted_operators_lose_and_show_nothing() {
+    encrypt();
+    survives_a_crash_at_every_point(OPERATORS, &[Crash::Tear]);
+}
+
+#[test]
+fn encrypted_people_are_known_whole_or_not_at_all_and_not_shown() {
+    encrypt();
+    survives_a_crash_at_every_point(PEOPLE, &[Crash::Tear]);
 }

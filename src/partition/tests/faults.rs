@@ -6,7 +6,7 @@ use super::faulty::{Fault, FaultyDisk};
 use super::workload::Operation::{
     self, AddBatch, Compact, Count, Enroll, Erase, Maintain, Remove, Seal,
 };
-use super::workload::{Model, open, run};
+use super::workload::{Model, encrypt, open, run};
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::{Pace, PlaceFault, StoreError};
 
@@ -74,6 +74,18 @@ fn survives_a_failure_of_every_call(fault: Fault) {
 #[test]
 fn an_error_of_any_call_loses_nothing() {
     survives_a_failure_of_every_call(Fault::Once);
+}
+
+#[test]
+fn an_error_of_any_call_loses_nothing_that_is_encrypted() {
+    encrypt();
+    survives_a_failure_of_every_call(Fault::Once);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_is_encrypted() {
+    encrypt();
+    survives_a_failure_of_every_call(Fault::FromThenOn);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::workload::Model;
 use super::workload::Operation::{AddBatch, Compact, Count, Enroll, Seal};
-use crate::partition::{Pace, PlaceFault, Store, StoreError};
+use crate::partition::{Keys, Pace, PlaceFault, Store, StoreError};
 use crate::types::Timestamp;
 
 const ALL: usize = usize::MAX;
@@ -214,7 +214,7 @@ fn a_catalog_is_made_again_of_segments_alone() {
     drop(store);
     let catalog = directory.path().join("catalog.redb");
     let names = BTreeMap::new();
-    let error = Store::rebuild(directory.path(), &names, NOW).unwrap_err();
+    let error = Store::rebuild(directory.path(), &names, NOW, &Keys::default()).unwrap_err();
     assert!(
         matches!(error, StoreError::CatalogPresent { .. }),
         "{error}"
@@ -225,7 +225,7 @@ fn a_catalog_is_made_again_of_segments_alone() {
     let segment = segments(directory.path()).remove(0);
     let stray = segment.with_file_name("99999.vseg");
     fs::copy(&segment, &stray).unwrap();
-    let rebuilt = Store::rebuild(directory.path(), &names, NOW).unwrap();
+    let rebuilt = Store::rebuild(directory.path(), &names, NOW, &Keys::default()).unwrap();
     assert_eq!(rebuilt.left_alone, [stray.display().to_string()]);
     let found: Vec<&str> = rebuilt.partitions.iter().map(|it| &*it.partition).collect();
     assert_eq!(found, ["bws.0", "bws.1"]);
@@ -260,7 +260,8 @@ fn a_template_in_two_segments_comes_back_once() {
         fs::rename(before.join(at.to_string()), old).unwrap();
     }
     fs::remove_file(directory.path().join("catalog.redb")).unwrap();
-    let rebuilt = Store::rebuild(directory.path(), &BTreeMap::new(), NOW).unwrap();
+    let rebuilt =
+        Store::rebuild(directory.path(), &BTreeMap::new(), NOW, &Keys::default()).unwrap();
     assert!(rebuilt.partitions[0].duplicates > 0);
     let store = Store::open(directory.path()).unwrap();
     assert!(same_templates(&model, &Model::of(&store).unwrap()));

@@ -4,6 +4,7 @@
 //! crash or failure the data directory is opened again and compared with what was acknowledged.
 
 mod crash;
+mod encrypted;
 mod faults;
 mod faulty;
 mod lost;

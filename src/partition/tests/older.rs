@@ -8,7 +8,7 @@ use super::lost::{contents, filled, refusals, segments};
 use super::workload::Model;
 use super::workload::Operation::{self, AddBatch, Compact, Count, Enroll, Remove, Seal};
 use crate::partition::catalog::{META, META_CHANGES, META_IDENTITY};
-use crate::partition::{Pace, Store, StoreError};
+use crate::partition::{Keys, Pace, Store, StoreError};
 use crate::types::Timestamp;
 
 const ALL: usize = usize::MAX;
@@ -150,7 +150,8 @@ fn an_older_catalog_is_refused_whatever_was_done_since() {
             assert_eq!(*witness, aged.witness());
             assert!(expected > found, "{later:?}: {error}");
         }
-        let error = Store::rebuild(aged.path(), &BTreeMap::new(), NOW).unwrap_err();
+        let error =
+            Store::rebuild(aged.path(), &BTreeMap::new(), NOW, &Keys::default()).unwrap_err();
         assert!(
             matches!(error, StoreError::CatalogPresent { .. }),
             "{error}"
@@ -233,7 +234,7 @@ fn a_catalog_beside_the_witness_of_another_data_directory_is_refused() {
     assert!(one.holds(&one.model));
     // Whoever knows that the catalog is the right one can say so.
     fs::copy(other.witness(), one.witness()).unwrap();
-    let accepted = Store::accept_catalog(one.path()).unwrap();
+    let accepted = Store::accept_catalog(one.path(), &Keys::default()).unwrap();
     assert!(accepted.was_of_another && accepted.is_news());
     assert_eq!(accepted.changes_expected, None);
     assert!(one.holds(&one.model));
@@ -243,10 +244,10 @@ fn a_catalog_beside_the_witness_of_another_data_directory_is_refused() {
 fn an_older_catalog_that_is_accepted_takes_the_place_of_the_newer_one() {
     let aged = Aged::new(&[Enroll(0, 9, 1, ALL), Remove(0, 2), Count]);
     let mut model = Aged::new(&[]).model;
-    let nothing_new = Store::accept_catalog(aged.path()).unwrap();
+    let nothing_new = Store::accept_catalog(aged.path(), &Keys::default()).unwrap();
     assert!(!nothing_new.is_news());
     aged.put(&aged.older);
-    let accepted = Store::accept_catalog(aged.path()).unwrap();
+    let accepted = Store::accept_catalog(aged.path(), &Keys::default()).unwrap();
     assert_eq!(accepted.changes_expected, Some(accepted.changes + 3));
     assert!(aged.holds(&model));
     let store = Store::open(aged.path()).unwrap();
@@ -276,7 +277,7 @@ fn a_catalog_of_an_older_build_that_is_put_back_is_refused_and_can_be_accepted()
     drop(database);
     let older = fs::read(aged.path().join("catalog.redb")).unwrap();
     assert!(all_say_older(aged.path()));
-    let accepted = Store::accept_catalog(aged.path()).unwrap();
+    let accepted = Store::accept_catalog(aged.path(), &Keys::default()).unwrap();
     assert_eq!(accepted.changes, 0);
     // Its segments are still its own.
     assert!(aged.holds(&aged.model));
@@ -299,7 +300,7 @@ fn a_lost_catalog_that_turns_up_beside_one_made_of_segments_is_the_older_one() {
             let other = Aged::new(&[Count]);
             fs::copy(other.witness(), aged.witness()).unwrap();
         }
-        Store::rebuild(aged.path(), &BTreeMap::new(), NOW).unwrap();
+        Store::rebuild(aged.path(), &BTreeMap::new(), NOW, &Keys::default()).unwrap();
         let store = Store::open(aged.path()).unwrap();
         let held = Model::of(&store).unwrap();
         assert_eq!(held.templates, aged.model.templates);

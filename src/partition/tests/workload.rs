@@ -1,14 +1,17 @@
 //! What is done to a data directory in these tests, and what it should hold afterwards.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::faulty::FaultyDisk;
 use crate::partition::disk::Disk;
 use crate::partition::{
-    Choice, Held, NewTemplate, Note, Pace, Partition, Store, StoreError, TemplateBatch, Whom,
+    Choice, Held, Keys, NewTemplate, Note, Pace, Partition, Store, StoreError, TemplateBatch, Whom,
 };
+use crate::secrets::MasterKey;
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Record, RecordChange, Timestamp};
 
 /// One operation of a client.
@@ -101,8 +104,47 @@ fn later(value: f32) -> Timestamp {
     Timestamp { unix_milliseconds }
 }
 
+thread_local! {
+    /// What this test opens data directories with.
+    static KEYS: RefCell<Keys> = RefCell::default();
+}
+
+/// Has the data directories of this test encrypted from now on.
+pub(super) fn encrypt() {
+    let keys = Keys {
+        master: Some(MasterKey::random().0),
+        encrypt_new: true,
+    };
+    KEYS.set(keys);
+}
+
+pub(super) fn keys() -> Keys {
+    KEYS.with_borrow(Keys::clone)
+}
+
 pub(super) fn open(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Store, StoreError> {
-    Store::open_on(disk.clone(), directory)
+    Store::open_on(disk.clone(), directory, &keys())
+}
+
+/// Fails if anything of a template or of a person can be read in a file of an encrypted data directory.
+pub(super) fn assert_nothing_shows(directory: &Path) {
+    let ones = [1.0_f32.to_le_bytes(); 4].concat();
+    let shown: [&[u8]; 4] = [&ones, b"Person ", b"person ", b"number:"];
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_nothing_shows(&path);
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        for part in shown {
+            let found = bytes[..end]
+                .windows(part.len())
+                .position(|window| window == part);
+            assert_eq!(found, None, "{part:?} in `{}`", path.display());
+        }
+    }
 }
 
 pub(super) fn partition(store: &Store, number: usize) -> Result<Arc<Partition>, StoreError> {

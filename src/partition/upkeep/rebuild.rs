@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::partition::StoreError;
 use crate::partition::catalog::{PartitionEntry, Rebuilt, SegmentEntry, create_rebuilt};
 use crate::partition::disk::Disk;
-use crate::partition::segment::{Header, Segment, read_header};
+use crate::partition::keys::{KeyFile, Keys};
+use crate::partition::segment::{Header, Named, Segment, read_header};
 use crate::types::{EncoderId, PartitionId, Timestamp};
 
 /// What was found in the segments of a data directory.
@@ -51,8 +52,9 @@ pub(in crate::partition) fn rebuild(
     directory: &Path,
     names: &BTreeMap<u64, PartitionId>,
     now: Timestamp,
+    keys: &Keys,
 ) -> Result<RebuiltCatalog, StoreError> {
-    create_rebuilt(directory, disk, || {
+    create_rebuilt(directory, disk, keys, |keys| {
         let mut report = RebuiltCatalog::default();
         let found = find(disk, &directory.join("segments"), &mut report.left_alone)?;
         if found.is_empty() {
@@ -76,7 +78,7 @@ pub(in crate::partition) fn rebuild(
             };
             report
                 .partitions
-                .push(add(disk, &mut rebuilt, (name, entry), &segments)?);
+                .push(add((disk, keys), &mut rebuilt, (name, entry), &segments)?);
         }
         Ok((rebuilt, report))
     })
@@ -214,7 +216,7 @@ fn encoder_of(segments: &[Found]) -> Result<EncoderId, StoreError> {
 /// Adds a partition. Of a template that is in several segments the latest counts: a segment that
 /// was made of others may stand beside them.
 fn add(
-    disk: &dyn Disk,
+    (disk, keys): (&dyn Disk, Option<&KeyFile>),
     rebuilt: &mut Rebuilt,
     (name, entry): (String, PartitionEntry),
     segments: &[Found],
@@ -233,7 +235,18 @@ fn add(
     for Found { path, header } in segments {
         let named = path.with_file_name(format!("{}.vseg", header.segment));
         let checksum = header.header_checksum;
-        let segment = Segment::open(disk, &named, header.segment, number, checksum)?;
+        let key = match (keys, header.seal) {
+            (Some(keys), Some(_)) => Some(keys.gallery(number, disk)?),
+            _ => None,
+        };
+        let wanted = Named {
+            segment: header.segment,
+            partition: number,
+            header_checksum: checksum,
+            seal: header.seal,
+            key: key.as_ref(),
+        };
+        let segment = Segment::open(disk, &named, wanted)?;
         // Where they are damaged, the repair of the segment sees to them.
         let infos = segment.infos(0..segment.rows()).unwrap_or_default();
         for (row, info) in infos.iter().enumerate() {
@@ -250,6 +263,7 @@ fn add(
         let described = SegmentEntry {
             rows: header.rows as u64,
             header_checksum: checksum,
+            seal: header.seal,
         };
         rebuilt.segments.push(((number, header.segment), described));
     }

@@ -6,6 +6,7 @@
 //! not even the header is needed. What is lost is taken from a snapshot, by segment and row or by
 //! template number.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -24,10 +25,12 @@ use crate::partition::files::Files;
 use crate::partition::pace::Pace;
 use crate::partition::partition::{Common, Partition};
 use crate::partition::segment::{
-    BLOCK_BYTES, DeadRows, Plan, Plane, Segment, TemplateInfo, checksum, open_segment_file,
+    BLOCK_BYTES, DeadRows, Owner, Plan, Plane, Segment, SegmentCipher, TemplateInfo, checksum,
+    open_segment_file,
 };
 use crate::partition::snapshot::{Block, Snapshot, Source};
 use crate::partition::tail::TailBlock;
+use crate::secrets::{TAG_BYTES, Tag};
 use crate::types::{ClassId, PartitionId, Timestamp};
 
 /// Rows that are written at once.
@@ -164,7 +167,8 @@ impl Damaged<'_> {
             path: self.common.commits.catalog().path().to_owned(),
             what: format!("segment {} has {} rows", self.segment, self.described.rows),
         })?;
-        let left = Left::of(&**files.disk(), &path, rows, self.entry.encoder.dimension());
+        let dimension = self.entry.encoder.dimension();
+        let left = Left::of(&**files.disk(), &path, (rows, dimension), self.cipher()?);
         let tombstones = contents.tombstones.iter();
         let removed: HashSet<u64> = tombstones
             .filter(|(segment, _)| *segment == self.segment)
@@ -203,6 +207,22 @@ impl Damaged<'_> {
             report.mended = true;
         }
         Ok(report)
+    }
+
+    /// The cipher of an encrypted segment. The catalog knows all that it takes, so that the header need
+    /// not be whole.
+    fn cipher(&self) -> Result<Option<SegmentCipher>, StoreError> {
+        let files = &self.common.files;
+        let (Some(seal), Some(keys)) = (self.described.seal, files.keys()) else {
+            return Ok(None);
+        };
+        let key = keys.gallery(self.entry.partition, &**files.disk())?;
+        let owner = Owner {
+            identity: keys.identity(),
+            partition: self.entry.partition,
+            segment: self.segment,
+        };
+        Ok(Some(SegmentCipher::new(&key, &seal.salt, owner)))
     }
 
     /// Writes a new segment of what was found, `rows` of the damaged one, and names it in its place.
@@ -318,27 +338,42 @@ struct Left {
     rows: usize,
     /// Of each plane that is needed, which blocks are as they were written.
     whole: [(Plane, Vec<bool>); 3],
+    cipher: Option<SegmentCipher>,
+    /// The block of each plane that was read last.
+    read: RefCell<HashMap<u32, (usize, Vec<u8>)>>,
 }
 
 impl Left {
-    fn of(disk: &dyn Disk, path: &Path, rows: usize, dimension: usize) -> Left {
+    fn of(
+        disk: &dyn Disk,
+        path: &Path,
+        (rows, dimension): (usize, usize),
+        cipher: Option<SegmentCipher>,
+    ) -> Left {
         let layout = Layout::new(dimension);
         let plan = Plan::new(layout, rows);
-        let file = open_segment_file(path, |path| disk.open(path)).ok();
-        let whole = [Plane::Classes, Plane::Infos, Plane::Values].map(|plane| {
-            let entry = plan.plane(plane);
-            let blocks = 0..entry.length.div_ceil(BLOCK_BYTES);
-            let is_whole = |block| block_is_whole(file.as_ref(), &plan, plane, block);
-            (plane, blocks.map(is_whole).collect())
-        });
-        Left {
+        let plan = if cipher.is_some() {
+            plan.sealed()
+        } else {
+            plan
+        };
+        let planes = [Plane::Classes, Plane::Infos, Plane::Values];
+        let mut left = Left {
             path: path.to_owned(),
-            file,
+            file: open_segment_file(path, |path| disk.open(path)).ok(),
             layout,
             plan,
             rows,
-            whole,
-        }
+            whole: planes.map(|plane| (plane, Vec::new())),
+            cipher,
+            read: RefCell::default(),
+        };
+        left.whole = planes.map(|plane| {
+            let blocks = 0..left.plan.plane(plane).length.div_ceil(BLOCK_BYTES);
+            let whole = blocks.map(|block| left.block(plane, block).is_some());
+            (plane, whole.collect())
+        });
+        left
     }
 
     fn has(&self, row: usize) -> bool {
@@ -379,31 +414,54 @@ impl Left {
     }
 
     fn read<T: Pod>(&self, plane: Plane, row: usize) -> Result<Vec<T>, StoreError> {
-        let bytes = plane.row_bytes(self.layout);
-        let offset = self.plan.plane(plane).offset + row * bytes;
-        let mut read = vec![0; bytes];
-        let file = self.file.as_ref().expect("only a file has whole blocks");
-        let done = file.read_exact_at(&mut read, offset as u64);
-        done.map_err(|error| StoreError::io("read", &self.path, error))?;
-        Ok(bytemuck::pod_collect_to_vec(&read))
+        let row_bytes = plane.row_bytes(self.layout);
+        let (mut at, end) = (row * row_bytes, (row + 1) * row_bytes);
+        let mut bytes = Vec::with_capacity(row_bytes);
+        while at < end {
+            let (block, start) = (at / BLOCK_BYTES, at % BLOCK_BYTES);
+            let count = (end - at).min(BLOCK_BYTES - start);
+            let mut read = self.read.borrow_mut();
+            let known = read.entry(plane as u32).or_insert((usize::MAX, Vec::new()));
+            if known.0 != block {
+                let found = self.block(plane, block).ok_or_else(|| self.changed())?;
+                *known = (block, found);
+            }
+            bytes.extend_from_slice(&known.1[start..start + count]);
+            at += count;
+        }
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
-}
 
-/// Whether a block and its checksum agree. That the table as a whole may be damaged does not matter: a
-/// block agrees with 64 wrong bits about never.
-fn block_is_whole(file: Option<&File>, plan: &Plan, plane: Plane, block: usize) -> bool {
-    let Some(file) = file else {
-        return false;
-    };
-    let entry = plan.plane(plane);
-    let start = block * BLOCK_BYTES;
-    let mut bytes = vec![0; BLOCK_BYTES.min(entry.length - start)];
-    let mut expected = [0; 8];
-    let at = plan.table.start + (entry.first_block + block) * expected.len();
-    file.read_exact_at(&mut bytes, (entry.offset + start) as u64)
-        .is_ok()
-        && file.read_exact_at(&mut expected, at as u64).is_ok()
-        && checksum(&bytes) == u64::from_le_bytes(expected)
+    /// What to say of a block that was whole a moment ago.
+    fn changed(&self) -> StoreError {
+        let source = std::io::Error::other("it changed while it was read");
+        StoreError::io("read", &self.path, source)
+    }
+
+    /// A block, if it and its checksum agree, and it is what was sealed, if the segment is encrypted.
+    /// That the table as a whole may be damaged does not matter: a block agrees with 64 wrong bits
+    /// about never.
+    fn block(&self, plane: Plane, block: usize) -> Option<Vec<u8>> {
+        let file = self.file.as_ref()?;
+        let range = self.plan.block(plane, block);
+        let number = self.plan.plane(plane).first_block + block;
+        let mut bytes = vec![0; range.len()];
+        let mut expected = [0; 8];
+        let at = self.plan.table.start + number * expected.len();
+        file.read_exact_at(&mut bytes, range.start as u64).ok()?;
+        file.read_exact_at(&mut expected, at as u64).ok()?;
+        if checksum(&bytes) != u64::from_le_bytes(expected) {
+            return None;
+        }
+        if let Some(cipher) = &self.cipher {
+            let mut tag: Tag = [0; TAG_BYTES];
+            let at = self.plan.tags.start + number * tag.len();
+            file.read_exact_at(&mut tag, at as u64).ok()?;
+            let opened = cipher.open(plane as u32, number, &tag, &mut bytes);
+            opened.ok()?;
+        }
+        Some(bytes)
+    }
 }
 
 /// The same partition in a snapshot.

@@ -109,6 +109,19 @@ impl Partition {
         Ok(())
     }
 
+    /// Makes every segment anew that is not encrypted, one after the other. Returns how many there were.
+    pub(in crate::partition) fn encrypt(&self, pace: &Pace) -> Result<usize, StoreError> {
+        let mut done = 0;
+        loop {
+            let plain = self.snapshot().plain_segment();
+            let Some(plain) = plain else {
+                return Ok(done);
+            };
+            self.compact_by(|_, _| Choice::Merge(vec![plain]), pace)?;
+            done += 1;
+        }
+    }
+
     fn compact_by(
         &self,
         choose: impl FnOnce(usize, &[SegmentStats]) -> Choice,

@@ -23,13 +23,18 @@ pub(crate) struct Registered {
 impl Registered {
     /// Creates the apps and a key in a data directory, which nobody may be using.
     pub(crate) fn create(data: &Path) -> Registered {
+        Registered::create_with(data, &[])
+    }
+
+    /// As [`Registered::create`], with more flags.
+    pub(crate) fn create_with(data: &Path, flags: &[&str]) -> Registered {
         let key = ["key", "create", "--name", "all", "--everything", "--scopes"];
         let scopes = vultus::access::Scope::ALL
             .map(|scope| scope.as_str())
             .join(",");
-        let made = made(&[&key[..], &[&scopes]].concat(), data);
+        let made = made(&[&key[..], &[&scopes], flags].concat(), data);
         Registered {
-            apps: Who::ALL.map(|who| create_app(who, data)),
+            apps: Who::ALL.map(|who| create_app(who, data, flags)),
             key: made["key"].as_str().unwrap().to_owned(),
         }
     }
@@ -39,13 +44,14 @@ impl Registered {
     }
 }
 
-fn create_app(who: Who, data: &Path) -> Credentials {
+fn create_app(who: Who, data: &Path, flags: &[&str]) -> Credentials {
     let storage = who.storage();
     let number = who
         .partition()
         .map(|number| format!("--partition={number}"));
     let verb = ["app", "create", "--name", who.name(), "--storage", storage];
-    let verb: Vec<&str> = verb.into_iter().chain(number.as_deref()).collect();
+    let verb = verb.into_iter().chain(number.as_deref());
+    let verb: Vec<&str> = verb.chain(flags.iter().copied()).collect();
     let app = made(&verb, data);
     let found = (&app["storage"], &app["partition"]);
     assert_eq!(found, (&storage.into(), &who.partition().into()));

@@ -1,0 +1,243 @@
+//! The key file of a data directory: what opens it, and how it is written.
+//!
+//! ```text
+//! DIR/gallery.keys       the keys of the data directory and of each gallery, sealed with the master key
+//! DIR/gallery.keys.new   the same, before it has its name
+//! ```
+//!
+//! A key is durable before anything is sealed with it. A new file is written and synced beside the old
+//! one, and takes its name; then the old one is overwritten, so that a key that was destroyed is gone
+//! from the file system, too. A crash leaves the old file or the new one.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::StoreError;
+use super::disk::{Disk, overwrite, sync_directory_of};
+use crate::secrets::{DataKey, KeyError, KeyRing, MasterKey, PageCipher, Salt};
+
+/// The name of the key file in the data directory.
+pub(super) const KEY_FILE: &str = "gallery.keys";
+/// What the key of a catalog is made for.
+const CATALOG_PURPOSE: &str = "vultus catalog";
+
+/// What a data directory is opened with, beside its place.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// The key that its keys are sealed with; none for a data directory that is not encrypted.
+    pub master: Option<MasterKey>,
+    /// Whether a new data directory is encrypted. One that is there stays what it is.
+    pub encrypt_new: bool,
+}
+
+/// The keys of a data directory that is open.
+pub(super) struct KeyFile {
+    path: PathBuf,
+    master: MasterKey,
+    ring: Mutex<KeyRing>,
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyFile({})", self.path.display())
+    }
+}
+
+impl KeyFile {
+    /// Where the key file of a data directory is.
+    pub(super) fn path_in(directory: &Path) -> PathBuf {
+        directory.join(KEY_FILE)
+    }
+
+    /// Opens the key file of a data directory; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// If there is no master key, it is another one, or the file cannot be read or is damaged.
+    pub(super) fn open(
+        directory: &Path,
+        disk: &dyn Disk,
+        keys: &Keys,
+    ) -> Result<Option<Arc<KeyFile>>, StoreError> {
+        let path = KeyFile::path_in(directory);
+        let Some(bytes) = read(&path, disk)? else {
+            return Ok(None);
+        };
+        let refused = |error| StoreError::keys(&path, error);
+        let master = keys.master.clone();
+        let master = master.ok_or_else(|| refused(KeyError::NoMasterKey))?;
+        let ring = KeyRing::open(&bytes, &master).map_err(refused)?;
+        let ring = Mutex::new(ring);
+        Ok(Some(Arc::new(KeyFile { path, master, ring })))
+    }
+
+    /// Makes the key file of a new data directory, durably.
+    pub(super) fn create(
+        directory: &Path,
+        disk: &dyn Disk,
+        keys: &Keys,
+        identity: u64,
+    ) -> Result<Arc<KeyFile>, StoreError> {
+        let path = KeyFile::path_in(directory);
+        let master = keys.master.clone();
+        let master =
+            master.ok_or_else(|| StoreError::keys(&path, KeyError::NothingToEncryptWith))?;
+        let file = KeyFile {
+            path,
+            master,
+            ring: Mutex::new(KeyRing::new(identity)),
+        };
+        file.change(disk, |_| ())?;
+        Ok(Arc::new(file))
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which data directory it is of.
+    pub(super) fn identity(&self) -> u64 {
+        self.ring().identity()
+    }
+
+    /// How often it was written.
+    pub(super) fn written(&self) -> u64 {
+        self.ring().written()
+    }
+
+    /// The key that the keys are sealed with.
+    #[cfg(feature = "web")]
+    pub(super) fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// The bytes of the file, sealed as they are.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub(super) fn sealed_bytes(&self) -> Result<Vec<u8>, StoreError> {
+        let read = std::fs::read(&self.path);
+        read.map_err(|error| StoreError::io("read", &self.path, error))
+    }
+
+    /// The key of what belongs to no gallery alone.
+    pub(super) fn directory_key(&self) -> DataKey {
+        self.ring().directory().clone()
+    }
+
+    /// The cipher of the catalog with this salt.
+    pub(super) fn catalog_cipher(&self, salt: &Salt) -> PageCipher {
+        self.ring().directory().page_cipher(salt, CATALOG_PURPOSE)
+    }
+
+    /// The key of a gallery, by its number. It may have been made since by the process that changes the
+    /// data directory.
+    ///
+    /// # Errors
+    ///
+    /// If it has none, or the file cannot be read.
+    pub(super) fn gallery(&self, number: u64, disk: &dyn Disk) -> Result<DataKey, StoreError> {
+        let mut ring = self.ring();
+        if ring.gallery(number).is_none()
+            && let Some(bytes) = read(&self.path, disk)?
+        {
+            let found = KeyRing::open(&bytes, &self.master);
+            let found = found.map_err(|error| StoreError::keys(&self.path, error))?;
+            if found.identity() == ring.identity() && found.written() > ring.written() {
+                *ring = found;
+            }
+        }
+        let missing = KeyError::NoKeyOfGallery { gallery: number };
+        let key = ring.gallery(number).cloned();
+        key.ok_or_else(|| StoreError::keys(&self.path, missing))
+    }
+
+    /// The key of a gallery, which is made, durably, if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. No key is made then.
+    pub(super) fn gallery_or_new(
+        &self,
+        number: u64,
+        disk: &dyn Disk,
+    ) -> Result<DataKey, StoreError> {
+        if self.ring().gallery(number).is_none() {
+            self.change(disk, |ring| ring.add(number))?;
+        }
+        self.gallery(number, disk)
+    }
+
+    /// Seals the keys with another master key, durably. None of them changes, so that nothing else has
+    /// to be written.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails: then either master key may be the one that opens the file.
+    pub(super) fn seal_with(&self, disk: &dyn Disk, master: &MasterKey) -> Result<(), StoreError> {
+        let mut ring = self.ring();
+        let mut changed = ring.clone();
+        let bytes = changed.seal(master);
+        write(&self.path, disk, &bytes)?;
+        *ring = changed;
+        Ok(())
+    }
+
+    /// Changes the keys, durably: all of it or nothing.
+    fn change(&self, disk: &dyn Disk, change: impl FnOnce(&mut KeyRing)) -> Result<(), StoreError> {
+        let mut ring = self.ring();
+        let mut changed = ring.clone();
+        change(&mut changed);
+        let bytes = changed.seal(&self.master);
+        write(&self.path, disk, &bytes)?;
+        *ring = changed;
+        Ok(())
+    }
+
+    fn ring(&self) -> MutexGuard<'_, KeyRing> {
+        // It is replaced as a whole.
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(path: &Path, disk: &dyn Disk) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut file = match disk.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("open", path, error)),
+    };
+    let mut bytes = Vec::new();
+    let read = file.read_to_end(&mut bytes);
+    read.map_err(|error| StoreError::io("read", path, error))?;
+    Ok(Some(bytes))
+}
+
+/// Puts a new file in the place of the old one, which is overwritten.
+fn write(path: &Path, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
+    let draft = path.with_extension("keys.new");
+    let failed = |error| StoreError::io("write", &draft, error);
+    match disk.remove(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let file = disk.create(&draft).map_err(failed)?;
+    let written = file.write_at(bytes, 0).and_then(|()| file.sync());
+    written.map_err(failed)?;
+    let old = match disk.modify(path) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(StoreError::io("open", path, error)),
+    };
+    let renamed = disk.rename(&draft, path);
+    renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
+    sync_directory_of(disk, path)?;
+    // The new file is there, and counts. What is left of the old one opens with its master key alone.
+    if let Some(Err(error)) = old.map(|old| overwrite(&*old)) {
+        tracing::warn!(%error, "cannot overwrite the old key file");
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! `--encryption`, `--master-key`, `vultus gallery encrypt` and `vultus gallery change-master-key`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use vultus::secrets::MasterKey;
+
+use super::cli::{embeddings, failure, json_lines, random_rows, success, text, vultus};
+
+/// A folder with a data directory to be, a master key, and some rows.
+struct Place {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+    rows: PathBuf,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, rows) = (folder.path().join("data"), folder.path().join("rows.npy"));
+        embeddings(&rows, &random_rows(50, 32, 3));
+        Place { folder, data, rows }
+    }
+
+    /// Where a new key is.
+    fn key(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, MasterKey::random().1.as_bytes()).unwrap();
+        format!("file:{}", text(&path))
+    }
+
+    fn gallery(&self, verb: &[&str]) -> Output {
+        vultus(&[&["gallery"], verb, &["--data-dir", text(&self.data)]].concat())
+    }
+
+    fn import(&self, more: &[&str]) {
+        let rows = text(&self.rows);
+        let import = ["import", rows, "--partition", "bws.1", "--encoder", "test"];
+        success(&self.gallery(&[&import[..], more].concat()));
+    }
+
+    /// How many templates there are, by a command with these flags.
+    fn templates(&self, more: &[&str]) -> usize {
+        let said = success(&self.gallery(&[&["info", "--json"], more].concat()));
+        json_lines(&said)[0]["templates"].as_u64().unwrap() as usize
+    }
+}
+
+/// Whether a row stands in a file of a folder.
+fn shows(folder: &Path) -> bool {
+    let row = &random_rows(50, 32, 3)[0];
+    let row: Vec<u8> = row.iter().take(4).flat_map(|it| it.to_le_bytes()).collect();
+    let mut files = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+    files.any(|path| match path.is_dir() {
+        true => shows(&path),
+        false => fs::read(path).unwrap().windows(16).any(|it| it == row),
+    })
+}
+
+#[test]
+fn a_new_data_directory_is_encrypted_and_every_command_needs_the_key() {
+    let place = Place::new();
+    let key = place.key("master.key");
+    let keyed = ["--master-key", &*key];
+    place.import(&[&keyed[..], &["--encryption", "on"]].concat());
+    assert!(!shows(&place.data));
+    assert_eq!(place.templates(&keyed), 50);
+    let said = failure(&place.gallery(&["info"]));
+    assert!(said.contains("no master key is given"), "{said}");
+    let other = place.key("other.key");
+    let said = failure(&place.gallery(&["info", "--master-key", &other]));
+    assert!(said.contains("another one"), "{said}");
+    // The key in the place of where it is: it is not repeated.
+    let digits = fs::read_to_string(place.folder.path().join("master.key")).unwrap();
+    let said = failure(&place.gallery(&["info", "--master-key", &digits]));
+    assert!(
+        said.contains("not shown") && !said.contains(&digits[..8]),
+        "{said}"
+    );
+    let snapshot = place.folder.path().join("a.sealed");
+    success(&place.gallery(&[&["snapshot", "--to", text(&snapshot)], &keyed[..]].concat()));
+    let check = ["restore", "--check", "--from", text(&snapshot)];
+    failure(&place.gallery(&check));
+    success(&place.gallery(&[&check[..], &keyed].concat()));
+}
+
+#[test]
+fn one_that_is_there_is_encrypted_and_gets_another_key() {
+    let place = Place::new();
+    place.import(&[]);
+    assert!(shows(&place.data));
+    let key = place.key("master.key");
+    let keyed = ["--master-key", &*key];
+    failure(&place.gallery(&["encrypt"]));
+    assert_eq!(place.templates(&[]), 50);
+    success(&place.gallery(&[&["encrypt"], &keyed[..]].concat()));
+    assert!(!shows(&place.data));
+    assert_eq!(place.templates(&keyed), 50);
+    let new = place.key("new.key");
+    success(&place.gallery(&[&["change-master-key", "--to", &*new], &keyed[..]].concat()));
+    failure(&place.gallery(&[&["info"], &keyed[..]].concat()));
+    assert_eq!(place.templates(&["--master-key", &*new]), 50);
+}
