@@ -62,3 +62,29 @@ print(f"similarity of the right person: lowest {min(mated):.3f}, mean {sum(mated
 print(f"similarity of the best stranger: highest {max(other):.3f}")
 sys.exit(right != len(answers))
 PYTHON
+
+# More pictures never make a person harder to find: all five together are at least as like the person
+# as they are on the mean.
+for person in "$work"/probe/*; do
+  "$vultus" identify --data-dir "$work/data" --partition bws.1 --top 40 --all --json --fuse "$person"
+done > "$work/together.jsonl"
+python3 - "$work/answers.jsonl" "$work/together.jsonl" <<'PYTHON'
+import json, pathlib, sys
+def own(answer, picture):
+    person = int(pathlib.Path(picture).parent.name[1:])
+    return person, next(match["similarity"] for match in answer["matches"] if match["class"] == person)
+singles = {}
+for line in open(sys.argv[1]):
+    answer = json.loads(line)
+    person, similarity = own(answer, answer["picture"])
+    singles.setdefault(person, []).append(similarity)
+harder, first, people = 0, 0, 0
+for line in open(sys.argv[2]):
+    answer = json.loads(line)
+    person, similarity = own(answer, answer["pictures"][0])
+    people += 1
+    harder += similarity < sum(singles[person]) / len(singles[person]) - 1e-6
+    first += answer["matches"][0]["class"] == person
+print(f"five pictures together: {first} of {people} people are first, {harder} are less alike than on the mean")
+sys.exit(people != 40 or first != 40 or harder != 0)
+PYTHON

@@ -24,6 +24,9 @@ const P_VALUE_MIN: f64 = 0.1;
 const COUNTED_MIN: f64 = 10.0;
 /// Where fewer scores than this are higher, even none at all would be no surprise.
 const RARE: usize = 3;
+/// What is at most this share too rare is not: a rate is a little off where scores of a few people
+/// were set aside, or were of all people but oneself.
+const RARE_TOLERANCE: f64 = 1e-2;
 /// What is less than this share of a rate is none.
 const NOTHING: f64 = 1e-3;
 /// Design effects are measured on at least so many scores.
@@ -211,8 +214,7 @@ impl Curve {
 
     /// Whether so low a rate is beyond what the scores support: less than three of them are higher.
     pub fn is_beyond(&self, rate: f64) -> bool {
-        // A rate that was found for an asked one is a little off.
-        rate * (self.scores as f64) < RARE as f64 * (1.0 - 1e-6)
+        rate * (self.scores as f64) < RARE as f64 * (1.0 - RARE_TOLERANCE)
     }
 
     /// What is wrong with a curve that was read.

@@ -106,6 +106,44 @@ fn rates_lie_within_what_was_said_nearly_always() {
 }
 
 #[test]
+fn three_thousand_people_show_one_stranger_in_a_thousand() {
+    let mut random = StdRng::seed_from_u64(2);
+    let mut told = |people: usize| {
+        let strangers: Vec<Stranger> = (0..people)
+            .map(|class| Stranger {
+                class: ClassId(class as i64),
+                best: vec![Match {
+                    class: ClassId((class as i64 + 1) % people as i64),
+                    similarity: exponential(&mut random),
+                }],
+            })
+            .collect();
+        let comparisons: Vec<Comparison> = (0..20 * people)
+            .map(|at| Comparison {
+                probe: ClassId((at % people) as i64),
+                other: ClassId(((at % people + 1 + at / people) % people) as i64),
+                similarity: exponential(&mut random),
+            })
+            .collect();
+        let observed = Observations {
+            encoder: &EncoderId::new("test", "1", 16).unwrap(),
+            classes: people,
+            templates: people,
+            seed: 1,
+            now: Timestamp::from_unix_seconds(1),
+            strangers: &strangers,
+            comparisons: &comparisons,
+            mated: &[],
+            shipped: None,
+        };
+        let calibration = Calibration::of(&observed, &|_, _| false).unwrap();
+        calibration.threshold(target(0.001), people).extrapolated
+    };
+    assert!(!told(3_000), "which is the number that is asked for");
+    assert!(told(2_900));
+}
+
+#[test]
 fn families_are_not_taken_for_chance() {
     // Every tenth person has a brother among the next ten.
     let brothers = |one: usize, other: usize| {

@@ -225,10 +225,26 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     assert_eq!(answers[0]["matches"][0]["class"], 1);
     assert_eq!(answers[0]["matches"].as_array().unwrap().len(), 1);
     assert_eq!(answers[0]["threshold"], 0.41);
+    assert_eq!(answers[0]["decision"], "match");
+    assert!(answers[0]["confidence"].as_f64().unwrap() > 0.9, "{answers:?}");
+    assert_eq!(answers[0]["fpir"]["extrapolated"], true);
+    assert_eq!(
+        answers[0]["faces"][0]["confidence"],
+        answers[0]["confidence"]
+    );
     let all = vultus(&[&["identify", "--all"], &common[..], &[text(&new)]].concat());
     let answers = json_lines(&success(&all));
     assert!(answers[0]["matches"][0]["score"].as_f64().unwrap() > 0.5);
     assert!(answers[0]["matches"][1]["score"].as_f64().unwrap() < 0.5);
+    // What is decided does not depend on who is listed.
+    assert_eq!(answers[0]["decision"], "match");
+    let one = vultus(&[&["identify", "--top", "1"], &common[..], &[text(&new)]].concat());
+    let one = json_lines(&success(&one));
+    assert_eq!(one[0]["matches"].as_array().unwrap().len(), 1);
+    let fused = vultus(&[&["identify", "--fuse"], &common[..], &[text(&new), text(&new)]].concat());
+    let fused = json_lines(&success(&fused));
+    assert_eq!(fused[0]["decision"], "match");
+    assert_eq!(fused[0]["threshold"], 0.41);
     let strict = [
         &["identify", "--threshold", "0.99"],
         &common[..],
@@ -237,6 +253,10 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     .concat();
     let nobody = vultus(&strict);
     assert_eq!(nobody.status.code(), Some(1), "nobody is that similar");
+    let nobody = json_lines(&String::from_utf8(nobody.stdout).unwrap());
+    assert_eq!(nobody[0]["decision"], "unknown");
+    assert_eq!(nobody[0]["confidence"], serde_json::Value::Null);
+    assert!(nobody[0]["fpir"]["rate"].as_f64().unwrap() < 1e-3);
 }
 
 /// Pictures, their embeddings, and those of an encoder that nothing is known of.
@@ -297,6 +317,14 @@ fn a_stranger_is_unknown() {
     let said = String::from_utf8(strangers.stdout).unwrap();
     assert_eq!(said.matches(": unknown\n").count(), 4, "{said}");
     success(&run(&ask, "bws.2", &["--all"]));
+    for (more, listed) in [(&["--json"][..], 0), (&["--json", "--all", "--top", "1"], 1)] {
+        let strangers = run(&ask, "bws.2", more);
+        for answer in json_lines(&String::from_utf8(strangers.stdout).unwrap()) {
+            assert_eq!(answer["decision"], "unknown", "{answer}");
+            assert_eq!(answer["matches"].as_array().unwrap().len(), listed);
+            assert_eq!(answer["threshold"], 0.41);
+        }
+    }
     let listed = run(&ask, "bws.3", &["--json"]);
     let said = String::from_utf8(listed.stderr.clone()).unwrap();
     assert_eq!(json_lines(&success(&listed)).len(), 4);
@@ -310,6 +338,22 @@ fn a_stranger_is_unknown() {
         &["a.jpg"],
     );
     failure(&both);
+}
+
+#[test]
+fn the_demonstration_knows_a_person_and_not_a_stranger() {
+    let told = success(&vultus(&["demo"]));
+    let row = |picture: &str| {
+        let row = told.lines().find(|line| line.contains(picture));
+        row.unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    for known in ["obama-speech.jpg", "obama-white-house.jpg"] {
+        let row = row(known);
+        assert!(row.contains("match") && row.contains("0.9"), "{row}");
+    }
+    let stranger = row("biden-portrait.jpg");
+    assert!(stranger.contains("unknown") && stranger.contains("not alike"), "{stranger}");
+    assert!(told.contains("the stranger is unknown"), "{told}");
 }
 
 #[test]

@@ -77,6 +77,7 @@ mod kills;
 mod layers;
 #[cfg(feature = "face")]
 mod liveness;
+mod more_pictures;
 mod naive;
 #[cfg(feature = "web")]
 mod native;

@@ -7,13 +7,13 @@ use anyhow::{bail, ensure};
 use super::facts::GalleryFacts;
 use super::material::{self, Material};
 use super::places::Places;
-use super::scratch::Scratch;
+use super::scratch::{self, Scratch};
 use super::telling::{self, About};
 use crate::cli::args::EvaluateIdentification;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::config::Settings;
-use crate::engine::Gallery;
+use crate::engine::{Engine, Gallery};
 use crate::eval::recognition::{
     Copy, Enrolled, IdentificationReport, Judging, People, Protocol, SampleName, Searched,
     search_probes, search_split,
@@ -36,8 +36,10 @@ pub(super) fn run(verb: &EvaluateIdentification, settings: &Settings) -> anyhow:
     let people = People::of(std::mem::take(&mut material.samples));
     let groups = material::groups(&verb.samples, gallery, people.samples())?;
     let pool = Pool::new(settings.threads);
-    let (searches, facts) = match gallery {
-        Some(gallery) => search_gallery(verb, gallery, &people, &mut material)?,
+    let (searches, facts) = match &opened {
+        Some((engine, gallery)) => {
+            search_gallery(verb, (engine, gallery), &people, &mut material)?
+        }
         None => search_splits(verb, settings, &pool, &people, &material)?,
     };
     let judging = Judging {
@@ -148,12 +150,13 @@ fn search_splits(
         templates = templates.max(split.templates.len());
         let scratch = Scratch::of(settings, pool, &material.encoder, people, enrolled)?;
         let limit = RANKS_MAX.max(verb.rank);
+        let judge = scratch.judge()?;
         let done = |probes: usize| bar.inc(probes as u64);
         searches.extend(search_split(
             &scratch.gallery,
             people,
             (split, number),
-            limit,
+            (limit, &|found| judge.confidence(found)),
             done,
         )?);
     }
@@ -177,10 +180,11 @@ fn search_splits(
 /// Looks for all samples in a gallery.
 fn search_gallery(
     verb: &EvaluateIdentification,
-    gallery: &Gallery,
+    (engine, gallery): (&Engine, &Gallery),
     people: &People,
     material: &mut Material,
 ) -> anyhow::Result<(Vec<Searched>, GalleryFacts)> {
+    let judge = scratch::judge(engine, gallery)?;
     let mut probes = Vec::new();
     for (class, samples) in people.classes() {
         let enrolled = match gallery.is_enrolled(*class)? {
@@ -194,7 +198,13 @@ fn search_gallery(
     let bar = output::progress(probes.len(), "searching");
     let limit = RANKS_MAX.max(verb.rank);
     let done = |probes: usize| bar.inc(probes as u64);
-    let searches = search_probes(gallery, people, (&probes, 0), limit, done)?;
+    let searches = search_probes(
+        gallery,
+        people,
+        (&probes, 0),
+        (limit, &|found| judge.confidence(found)),
+        done,
+    )?;
     bar.finish_and_clear();
     let searches = leave_out_templates(searches, gallery, people, material);
     let is_mated = |search: &Searched| search.mate.is_some();

@@ -6,8 +6,9 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::config::Settings;
-use crate::engine::{Engine, Gallery};
+use crate::engine::{CalibrationOptions, Engine, EngineError, Fault, Gallery};
 use crate::eval::recognition::{People, enroll};
+use crate::intake::{Bar, Judge, Usual};
 use crate::partition::Store;
 use crate::search::Pool;
 use crate::types::{ClassId, Clock, EncoderId, PartitionId};
@@ -15,6 +16,7 @@ use crate::types::{ClassId, Clock, EncoderId, PartitionId};
 /// A gallery in a folder of its own, which nobody else can read, and which goes with it.
 pub(super) struct Scratch {
     pub(super) gallery: Gallery,
+    engine: Engine,
     /// Last, so that nothing in it is open any more when it goes.
     _folder: TempDir,
 }
@@ -45,7 +47,31 @@ impl Scratch {
         let gallery = enroll(&engine, &id, encoder, templates, people, now)?;
         Ok(Scratch {
             gallery,
+            engine,
             _folder: folder,
         })
     }
+
+    /// Measures strangers in the gallery, as a service would. Returns who then decides in it: by what
+    /// comes with the encoder where there are too few people.
+    pub(super) fn judge(&self) -> anyhow::Result<Judge> {
+        let options = CalibrationOptions::default();
+        let now = Clock::System.now();
+        let measured = self
+            .gallery
+            .calibrate(&options, now, |_, _| Ok::<_, EngineError>(()));
+        match measured {
+            Ok(measured) => self
+                .engine
+                .keep_calibration(self.gallery.id(), &measured)?,
+            Err(error) if error.fault() == Fault::Caller => {}
+            Err(error) => return Err(error.into()),
+        }
+        judge(&self.engine, &self.gallery)
+    }
+}
+
+/// Whoever says how sure answers in a gallery are. All who are found are listed.
+pub(super) fn judge(engine: &Engine, gallery: &Gallery) -> anyhow::Result<Judge> {
+    Ok(Judge::of(engine, gallery, Bar::Usual, &Usual::default())?)
 }

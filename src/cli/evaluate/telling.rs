@@ -14,7 +14,7 @@ use crate::eval::document::{Document, Figure, Section, Table};
 use crate::eval::plot::recognition::{self as draw, ErrorNames};
 use crate::eval::recognition::{
     AtThreshold, Copies, DetPoint, Differential, Estimate, GroupReport, IdentificationReport, Need,
-    People, TakenFor, VerificationAt, VerificationReport, WorstPerson,
+    People, Reliability, ReliabilityBin, TakenFor, VerificationAt, VerificationReport, WorstPerson,
 };
 use crate::types::ClassId;
 
@@ -227,9 +227,11 @@ pub(super) fn identification(
     if let Some(reliability) = &report.reliability {
         let mut section = Section::new("Reliability of the confidence");
         section.words.push(format!(
-            "Expected calibration error {:.4}, Brier score {:.4}, of {} answers.",
+            "Expected calibration error {:.4}, Brier score {:.4}, of {} answers, those for people and those for \
+             strangers weighing alike. Whoever is first is judged, however little alike.",
             reliability.expected_calibration_error, reliability.brier, reliability.answers
         ));
+        section.table = Some(reliability_table(reliability));
         section.figures = vec![Figure {
             name: "reliability",
             caption: "What was said of being right, and how often it was.".to_owned(),
@@ -248,6 +250,20 @@ pub(super) fn identification(
         title: format!("Identification, evaluated with {}", about.source),
         sections,
     }
+}
+
+fn reliability_table(reliability: &Reliability) -> Table {
+    let mut table = Table::new(&["confidence", "answers", "in the mean", "right"]);
+    let row = |bin: &ReliabilityBin| {
+        vec![
+            format!("{:.1} to {:.1}", bin.from, bin.to),
+            bin.answers.to_string(),
+            format!("{:.3}", bin.confidence),
+            format!("{:.3}", bin.right),
+        ]
+    };
+    table.rows = reliability.bins.iter().map(row).collect();
+    table
 }
 
 /// What is told of a verification.

@@ -8,6 +8,8 @@ use crate::cli::pictures::JsonBox;
 use crate::engine::{Gallery, Identification};
 use crate::exchange::ItemId;
 use crate::face::ScoreMap;
+use crate::intake::{Judge, Verdict};
+use crate::rates::RateEstimate;
 use crate::search::{Certificate, Plan};
 use crate::types::{ClassId, Match, Record};
 
@@ -25,6 +27,12 @@ pub(super) struct Answer<'a> {
     pub(super) pictures: Option<PathNames<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) matches: Option<Vec<JsonMatch>>,
+    /// `match`, `unknown` or `ambiguous`, of one who was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decision: Option<&'static str>,
+    /// How sure it is that the first of the matches is right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confidence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faces: Option<Vec<JsonFace>>,
     /// How many faces more there are, which were not looked at.
@@ -38,6 +46,9 @@ pub(super) struct Answer<'a> {
     /// The similarity below which nobody is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) threshold: Option<f64>,
+    /// How often a stranger reaches it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fpir: Option<RateEstimate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) certificate: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +63,8 @@ pub(super) struct JsonFace {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<&'static str>,
     pub(super) decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confidence: Option<f64>,
     pub(super) matches: Vec<JsonMatch>,
 }
 
@@ -65,6 +78,35 @@ pub(super) struct JsonMatch {
     similarity: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
+}
+
+/// What is decided of one who was looked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Decided {
+    /// Whether anybody reaches the threshold.
+    pub(super) is_known: bool,
+    pub(super) verdict: Option<Verdict>,
+    /// How sure it is that the first is right.
+    pub(super) confidence: Option<f64>,
+}
+
+impl Decided {
+    pub(super) fn name(self) -> Option<&'static str> {
+        self.verdict.map(Verdict::name)
+    }
+}
+
+impl JsonMatch {
+    /// Of somebody of whom no more is looked up.
+    pub(super) fn bare(found: &Match) -> JsonMatch {
+        JsonMatch {
+            class: found.class.0,
+            name: None,
+            external_id: None,
+            similarity: found.similarity,
+            score: None,
+        }
+    }
 }
 
 /// Somebody who was found.
@@ -116,6 +158,8 @@ pub(super) struct Printing<'a> {
     pub(super) verb: &'a Identify,
     /// Among whom it was asked.
     pub(super) gallery: &'a Gallery,
+    /// Who decides of those who are found.
+    pub(super) judge: &'a Judge,
     /// How similarities become scores, where that is known.
     pub(super) scores: Option<ScoreMap>,
     /// Whether nobody found means that somebody was asked for who is not enrolled.
@@ -136,12 +180,41 @@ impl Printing<'_> {
         if self.verb.explain {
             output::tell!("{title}: {}", explanation(&identification.certificate));
         }
-        let people = Person::all(self.gallery, &identification.matches)?;
-        self.print_table(title, &people)
+        let found = &identification.matches;
+        let people = Person::all(self.gallery, self.listed(found))?;
+        self.print_table(title, &people, self.decide(found))
+    }
+
+    /// Decides of those who were found, also where everybody is listed.
+    pub(super) fn decide(self, found: &[Match]) -> Decided {
+        let reaching = self.reaching(found);
+        Decided {
+            is_known: !reaching.is_empty(),
+            verdict: self.judge.verdict(&reaching),
+            confidence: self.judge.confidence(&reaching),
+        }
+    }
+
+    /// Those who would have been found with the threshold that is not kept where all are listed.
+    fn reaching(self, found: &[Match]) -> Vec<Match> {
+        let threshold = self.judge.threshold().filter(|_| !self.has_threshold);
+        let is_reaching =
+            |found: &&Match| threshold.is_none_or(|least| found.similarity >= least);
+        found.iter().filter(is_reaching).copied().collect()
+    }
+
+    /// Those who are listed of all who were found: to decide takes two.
+    pub(super) fn listed(self, found: &[Match]) -> &[Match] {
+        &found[..found.len().min(self.verb.limit)]
     }
 
     /// Prints one answer for people: the best first, or that there is nobody.
-    pub(super) fn print_table(self, title: &str, people: &[Person]) -> anyhow::Result<()> {
+    pub(super) fn print_table(
+        self,
+        title: &str,
+        people: &[Person],
+        decided: Decided,
+    ) -> anyhow::Result<()> {
         if people.is_empty() {
             let word = if self.has_threshold {
                 "unknown"
@@ -157,7 +230,11 @@ impl Printing<'_> {
             let rank = (rank + 1).to_string();
             table.add_row([rank, person.for_people(), similarity, score]);
         }
-        Ok(output::line(table.to_string())?)
+        output::line(table.to_string())?;
+        if decided.verdict == Some(Verdict::Ambiguous) {
+            output::tell!("{title}: ambiguous: it cannot be told which of the first two it is");
+        }
+        Ok(())
     }
 
     /// A similarity as a score, if it is known how.
@@ -183,16 +260,28 @@ impl Printing<'_> {
         identification: &Identification,
         name: impl FnOnce(&mut Answer<'a>),
     ) -> anyhow::Result<()> {
-        let people = Person::all(self.gallery, &identification.matches)?;
+        let found = &identification.matches;
+        let people = Person::all(self.gallery, self.listed(found))?;
         let json = |person: &Person| self.json_match(person);
         let certificate = self.verb.explain.then_some(identification.certificate);
         let mut answer = Answer {
             matches: Some(people.iter().map(json).collect()),
             certificate: certificate.as_ref().map(json_certificate),
-            ..Answer::default()
+            ..self.decided(self.decide(found))
         };
         name(&mut answer);
         Ok(output::json_line(&answer)?)
+    }
+
+    /// An answer that has no more than what was decided, and by what.
+    pub(super) fn decided<'a>(self, decided: Decided) -> Answer<'a> {
+        Answer {
+            decision: decided.name(),
+            confidence: decided.confidence,
+            threshold: self.judge.threshold(),
+            fpir: self.judge.fpir(),
+            ..Answer::default()
+        }
     }
 }
 

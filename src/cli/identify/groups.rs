@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::CellAlignment;
 
-use super::answer::{Answer, JsonFace, JsonMatch, Person, Printing, explanation, json_certificate};
+use super::answer::{
+    Answer, Decided, JsonFace, JsonMatch, Person, Printing, explanation, json_certificate,
+};
 use crate::cli::output::{self, PathName};
 use crate::cli::pictures::{JsonBox, PictureError};
 use crate::engine::Identification;
 use crate::face::{Bounds, Warning};
-use crate::intake::Recognition;
+use crate::intake::{Recognition, Verdict};
 
 /// Everybody in a picture, and who they are.
 pub(super) struct Answered {
@@ -28,13 +30,21 @@ pub(super) struct AnsweredFace {
     pub(super) identification: Option<Identification>,
     /// Those who were found, the best first.
     pub(super) people: Vec<Person>,
-    /// Whether the first of them reaches the threshold, also where all are listed.
-    pub(super) is_known: bool,
+    /// What is decided, also where all are listed; nothing of one that cannot be compared.
+    pub(super) decided: Decided,
 }
 
 impl AnsweredFace {
     fn recognition(&self) -> Recognition {
-        Recognition::of(self.is_known, self.quality)
+        Recognition::of(self.decided.is_known, self.quality)
+    }
+
+    /// In answers.
+    fn decision(&self) -> &'static str {
+        match self.decided.verdict {
+            Some(ambiguous @ Verdict::Ambiguous) => ambiguous.name(),
+            _ => self.recognition().name(),
+        }
     }
 
     /// In words, if nobody was found.
@@ -54,7 +64,6 @@ impl AnsweredFace {
 /// A line for a picture. One of a single person has `matches` of its own, too, as it always had.
 pub(super) fn print_json(
     printing: Printing<'_>,
-    threshold: Option<f64>,
     path: &Path,
     answered: &Answered,
 ) -> anyhow::Result<()> {
@@ -67,13 +76,15 @@ pub(super) fn print_json(
         r#box: JsonBox::of(&face.bounds, size),
         quality: face.quality,
         warnings: face.warnings.iter().map(|warning| warning.name()).collect(),
-        decision: face.recognition().name(),
+        decision: face.decision(),
+        confidence: face.decided.confidence,
         matches: matches(face),
     };
     let only = match &answered.faces[..] {
-        [only] => Some(matches(only)),
+        [only] => Some(only),
         _ => None,
     };
+    let decided = only.map_or_else(Decided::default, |only| only.decided);
     let certificate = answered.faces.iter().find_map(|face| {
         let found = face.identification.as_ref()?;
         let wanted = printing.verb.explain;
@@ -81,14 +92,13 @@ pub(super) fn print_json(
     });
     Ok(output::json_line(&Answer {
         picture: Some(PathName::new("picture", path)),
-        matches: only,
+        matches: only.map(&matches),
         faces: Some(answered.faces.iter().map(face).collect()),
         faces_left_out: (answered.left_out > 0).then_some(answered.left_out),
         width: Some(answered.width),
         height: Some(answered.height),
-        threshold,
         certificate,
-        ..Answer::default()
+        ..printing.decided(decided)
     })?)
 }
 

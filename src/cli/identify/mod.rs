@@ -67,10 +67,10 @@ fn bar(verb: &Identify) -> Bar {
     verb.threshold.map_or(Bar::Usual, Bar::Similarity)
 }
 
-/// What is asked.
+/// What is asked. Two are looked for at least, since how sure the first is hangs on the second.
 fn options(verb: &Identify, known: &Known) -> IdentifyOptions {
     IdentifyOptions {
-        limit: verb.limit,
+        limit: verb.limit.max(2),
         threshold: known.judge.threshold().filter(|_| !verb.all),
     }
 }

@@ -1,17 +1,19 @@
 //! Whose are these embeddings?
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
 
-use super::answer::Printing;
+use super::answer::{Answer, JsonMatch, Printing};
 use super::{Known, among, bar, options};
 use crate::cli::args::Identify;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::engine::{Batch, Engine};
-use crate::exchange::{AnswerFile, EmbeddingFile, SourceOptions, write_json_answer_of};
+use crate::engine::{Batch, Engine, IdentifyOptions};
+use crate::exchange::{AnswerFile, EmbeddingFile, ItemId, SourceOptions};
+use crate::types::Match;
 
 pub(super) fn run(
     verb: &Identify,
@@ -21,7 +23,11 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let gallery = among(verb, &open::gallery(engine, &verb.partition)?)?;
     let known = Known::of(engine, &gallery, settings, bar(verb))?;
-    let options = options(verb, &known);
+    let mut options: IdentifyOptions = options(verb, &known);
+    if verb.output.is_some() {
+        // A file lists who was found, and decides nothing.
+        options.limit = verb.limit;
+    }
     let names = SourceOptions {
         embedding_name: verb.embedding_column.clone(),
         id_name: verb.id_column.clone(),
@@ -38,6 +44,7 @@ pub(super) fn run(
     let printing = Printing {
         verb,
         gallery: &gallery,
+        judge: &known.judge,
         scores: None,
         has_threshold: options.threshold.is_some(),
     };
@@ -67,7 +74,9 @@ fn to_stdout(printing: Printing<'_>, mut batch: Batch) -> anyhow::Result<Exit> {
             if printing.verb.json && !printing.verb.explain {
                 return Ok(output::buffered(|stdout| {
                     numbered().try_for_each(|(probe, (id, answer))| {
-                        write_json_answer_of(stdout, probe, id.as_ref(), &answer.matches)
+                        let line = json_answer(printing, probe, id.as_ref(), &answer.matches);
+                        serde_json::to_writer(&mut *stdout, &line)?;
+                        writeln!(stdout)
                     })
                 })?);
             }
@@ -90,6 +99,22 @@ fn to_stdout(printing: Printing<'_>, mut batch: Batch) -> anyhow::Result<Exit> {
     })?;
     bar.finish_and_clear();
     Ok(exit)
+}
+
+/// An answer of which nothing more is looked up: there may be a million of them.
+fn json_answer<'a>(
+    printing: Printing<'_>,
+    probe: usize,
+    id: Option<&'a ItemId>,
+    found: &[Match],
+) -> Answer<'a> {
+    let listed = printing.listed(found).iter();
+    Answer {
+        probe: Some(probe),
+        id,
+        matches: Some(listed.map(JsonMatch::bare).collect()),
+        ..printing.decided(printing.decide(found))
+    }
 }
 
 /// Writes the answers to ready embeddings to a file, and goes on with one if asked to.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::annotate::Annotating;
-use super::answer::{Answer, Person, Printing};
+use super::answer::{Answer, Decided, Person, Printing};
 use super::groups::{self, Answered, AnsweredFace};
 use super::{Known, among, bar, options};
 use crate::cli::args::Identify;
@@ -18,7 +18,7 @@ use crate::code::Probe;
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery, IdentifyOptions};
 use crate::face::{FoundFace, ScoreMap};
-use crate::intake::{Crowd, Intake};
+use crate::intake::{Crowd, Intake, Judge};
 
 /// The exit code says whether anybody was found and every picture was answered.
 pub(super) fn run(verb: &Identify, settings: &Settings, engine: &Engine) -> anyhow::Result<Exit> {
@@ -75,8 +75,8 @@ struct Asking<'a> {
     verb: &'a Identify,
     /// How similarities become scores, where that is known.
     scores: Option<ScoreMap>,
-    /// From which similarity on somebody is known, whoever is listed.
-    known_from: Option<f64>,
+    /// Who decides of those who are found, whoever is listed.
+    judge: Judge,
 }
 
 impl<'a> Asking<'a> {
@@ -96,8 +96,8 @@ impl<'a> Asking<'a> {
             options,
             annotating: None,
             verb,
-            known_from: known.judge.threshold(),
             scores: known.scores,
+            judge: known.judge,
         })
     }
 
@@ -105,6 +105,7 @@ impl<'a> Asking<'a> {
         Printing {
             verb: self.verb,
             gallery: &self.gallery,
+            judge: &self.judge,
             scores: self.scores,
             has_threshold: self.options.threshold.is_some(),
         }
@@ -124,7 +125,6 @@ impl<'a> Asking<'a> {
         let name = output::count(paths.len(), "picture", "pictures");
         self.printing().print(&name, &identified, |answer| {
             answer.pictures = Some(PathNames::new("pictures", paths));
-            answer.threshold = self.options.threshold;
         })?;
         Ok(!identified.matches.is_empty())
     }
@@ -182,15 +182,15 @@ impl<'a> Asking<'a> {
         let face = |face: &FoundFace| -> anyhow::Result<AnsweredFace> {
             let identification = face.embedding.as_ref().and_then(|_| found.next());
             let matches = identification.as_ref().map_or(&[][..], |it| &it.matches);
-            let known_from = self.known_from.unwrap_or(f64::NEG_INFINITY);
+            let printing = self.printing();
             Ok(AnsweredFace {
-                is_known: matches
-                    .first()
-                    .is_some_and(|best| best.similarity >= known_from),
                 bounds: face.bounds,
                 quality: face.quality,
                 warnings: face.warnings.clone(),
-                people: Person::all(&self.gallery, matches)?,
+                people: Person::all(&self.gallery, printing.listed(matches))?,
+                decided: identification
+                    .as_ref()
+                    .map_or_else(Decided::default, |_| printing.decide(matches)),
                 identification,
             })
         };
@@ -211,7 +211,7 @@ impl<'a> Asking<'a> {
         for (path, one) in paths.iter().zip(answered) {
             match one {
                 Ok(answered) if verb.json => {
-                    groups::print_json(self.printing(), self.options.threshold, path, answered)?;
+                    groups::print_json(self.printing(), path, answered)?;
                 }
                 Ok(answered) if verb.explain => groups::explain(path, answered),
                 Ok(_) => {}
@@ -234,7 +234,7 @@ impl<'a> Asking<'a> {
             && only.identification.is_some()
         {
             let title = path.display().to_string();
-            return self.printing().print_table(&title, &only.people);
+            return self.printing().print_table(&title, &only.people, only.decided);
         }
         groups::print_table(self.printing(), paths, answered)
     }

@@ -1,8 +1,9 @@
 //! Whether errors differ between groups of people.
 //!
-//! Two figures say how much, as NIST has them on its pages about demographics: the worst group over
-//! the geometric mean of all (Grother 2022, NISTIR 8429), and the Gini coefficient of their rates
-//! (Howard and others 2022, arXiv 2203.05051).
+//! Two figures say how much. The worst group over the geometric mean of all is what NIST settled on
+//! as Max/GeoMean, 1 where all are alike (Grother 2022, NISTIR 8429, "FRVT Part 8: Summarizing
+//! Demographic Differentials"). The Gini coefficient of their rates, with n / (n - 1) for few groups,
+//! is what GARBE weighs of both errors (Howard and others 2022, arXiv 2203.05051).
 
 use std::collections::BTreeMap;
 
@@ -144,6 +145,12 @@ mod tests {
         assert_eq!(differential.worst, "c");
         // Distances 1, 3 and 2, each twice: 12 / (2 * 9 * 7 / 3) * 3 / 2.
         assert!((differential.gini.unwrap() - 12.0 / 42.0 * 1.5).abs() < 1e-12);
+        // Rates of 0.001, 0.002, 0.004 and 0.008: the geometric mean is 0.001 64^(1/4), the mean
+        // 0.00375. Distances 1, 3, 7, 2, 6 and 4, each twice: 46 / (2 * 16 * 3.75) * 4 / 3.
+        let four = report(&[("a", 1, 1000), ("b", 4, 2000), ("c", 4, 1000), ("d", 8, 1000)]);
+        let four = four.false_negative.unwrap();
+        assert!((four.mxog.unwrap() - 8.0_f64.sqrt()).abs() < 1e-12);
+        assert!((four.gini.unwrap() - 23.0 / 45.0).abs() < 1e-12);
         let alike = report(&[("a", 2, 100), ("b", 4, 200)])
             .false_negative
             .unwrap();

@@ -11,7 +11,7 @@ use super::figures::{
     weighted_threshold,
 };
 use super::groups::{Counts, GroupReport, Groups};
-use super::reliability::Reliability;
+use super::reliability::{Answered, Reliability};
 use super::sample::People;
 use super::search::Searched;
 
@@ -239,10 +239,14 @@ impl IdentificationReport {
         let ranks = ranks(searches, judging.ranks_max);
         let first = |search: &&Searched| search.mate.is_some_and(|mate| mate.rank == Some(1));
         let is_first = searches.iter().filter(first).count();
-        let answers = searches
-            .iter()
-            .filter_map(|search| Some((search.confidence?, first(&search))));
-        let answers: Vec<(f64, bool)> = answers.collect();
+        let answered = |search: &Searched| {
+            Some(Answered {
+                confidence: search.confidence?,
+                is_right: first(&search),
+                is_mated: search.mate.is_some(),
+            })
+        };
+        let answers: Vec<Answered> = searches.iter().filter_map(answered).collect();
         IdentificationReport {
             mated_searches: trials.mated.len(),
             mated_probes: trials.mated_probes,

@@ -34,10 +34,10 @@ pub use groups::{Differential, Group, GroupReport, Groups};
 pub use identification::{
     AtThreshold, IdentificationReport, Judging, RankShare, TakenFor, WorstPerson,
 };
-pub use reliability::{Reliability, ReliabilityBin};
+pub use reliability::{Answered, Reliability, ReliabilityBin};
 pub use sample::{People, Sample, SampleName};
 pub use search::{
-    Compared, Enrolled, Mate, Searched, compare_all, compare_with, enroll, search_probes,
+    Compared, Enrolled, Mate, Searched, Sure, compare_all, compare_with, enroll, search_probes,
     search_split,
 };
 pub use split::{Protocol, ProtocolError, Split, draw_people};

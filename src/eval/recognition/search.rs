@@ -12,6 +12,10 @@ const TEMPLATES_PER_BATCH: usize = 65_536;
 /// Probes of one pass whose answers list everybody: so that they need no more memory than others.
 const PROBES_PER_LONG_PASS: usize = 128;
 
+/// How sure it is that the first of those who were found is right, from 0 to 1; none where nothing
+/// is known of strangers.
+pub type Sure<'a> = &'a dyn Fn(&[Match]) -> Option<f64>;
+
 /// What came of looking for the person of a probe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Searched {
@@ -98,7 +102,7 @@ pub fn enroll(
 }
 
 /// Looks for everybody of a split, whose templates are enrolled in `gallery`. Answers list `limit`
-/// people. `done` is told after so many.
+/// people; `sure` says how sure they are. `done` is told after so many.
 ///
 /// # Errors
 ///
@@ -107,7 +111,7 @@ pub fn search_split(
     gallery: &Gallery,
     people: &People,
     (split, number): (&Split, usize),
-    limit: usize,
+    (limit, sure): (usize, Sure<'_>),
     done: impl FnMut(usize),
 ) -> Result<Vec<Searched>, EngineError> {
     let mated = split.mated.iter().map(|&probe| (probe, Enrolled::Mated));
@@ -116,11 +120,11 @@ pub fn search_split(
         .iter()
         .map(|&probe| (probe, Enrolled::Stranger));
     let probes: Vec<_> = mated.chain(strangers).collect();
-    search_probes(gallery, people, (&probes, number), limit, done)
+    search_probes(gallery, people, (&probes, number), (limit, sure), done)
 }
 
 /// Looks for the people of samples in a gallery, each of whom is enrolled or is not. Answers list
-/// `limit` people, two at least. `done` is told after so many.
+/// `limit` people, two at least; `sure` says how sure they are. `done` is told after so many.
 ///
 /// # Errors
 ///
@@ -129,7 +133,7 @@ pub fn search_probes(
     gallery: &Gallery,
     people: &People,
     (probes, split): (&[(usize, Enrolled)], usize),
-    limit: usize,
+    (limit, sure): (usize, Sure<'_>),
     mut done: impl FnMut(usize),
 ) -> Result<Vec<Searched>, EngineError> {
     let options = IdentifyOptions {
@@ -170,7 +174,7 @@ pub fn search_probes(
                 second: matches.get(1).map(|second| second.similarity),
                 other: matches.iter().find(|found| !is_own(found)).copied(),
                 mate,
-                confidence: None,
+                confidence: sure(matches),
             });
         }
         done(pass.len());

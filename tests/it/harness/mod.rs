@@ -22,6 +22,7 @@ pub(crate) use bws::Bws;
 pub(crate) use call::{Body, Call};
 pub(crate) use door::{Credentials, Door, NARROW_NAME, Who, basic};
 pub(crate) use native::{Native, axis, bytes_of};
+pub(crate) use networks::faces;
 pub(crate) use operations::{Operation, operations};
 pub(crate) use program::{Program, Registered};
 pub(crate) use scene::Scene;
