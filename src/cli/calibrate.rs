@@ -1,15 +1,17 @@
 //! `vultus calibrate`
 
+use anyhow::bail;
 use serde::Serialize;
 
 use super::admin::{self, Holder};
 use super::args::Calibrate;
+use super::evaluate::make_encoder_profile;
 use super::exit::Exit;
 use super::{open, output};
 use crate::config::Settings;
 use crate::engine::{CalibrationOptions, Engine, EngineError, Gallery, leave_processor_to_others};
 use crate::rates::{Calibration, MatedSource, RateThreshold, Tail, TargetRate};
-use crate::types::{Clock, Pair};
+use crate::types::{Clock, Pair, PartitionId};
 
 /// The rates that are told.
 const RATES: [f64; 5] = [0.1, 0.03, 0.01, 0.003, 0.001];
@@ -17,31 +19,47 @@ const RATES: [f64; 5] = [0.1, 0.03, 0.01, 0.003, 0.001];
 const PAIRS_SHOWN: usize = 10;
 
 pub(super) fn run(verb: &Calibrate, settings: &Settings) -> anyhow::Result<Exit> {
-    let (calibration, classes) = match admin::holder(settings, open::existing_engine)? {
-        Holder::Own(engine) => {
-            let calibration = measure(verb, &engine)?;
-            engine.keep_calibration(&verb.partition, &calibration)?;
-            let classes = calibration.classes();
-            (calibration, classes)
-        }
-        Holder::Service(service) => {
-            // Whoever asks the service is not to wait for this.
-            leave_processor_to_others();
-            let calibration = measure(verb, &open::reading_engine(settings)?)?;
-            service.keep_calibration(&verb.partition, &calibration)?;
-            let classes = calibration.classes();
-            (calibration, classes)
-        }
+    let calibration = match (&verb.encoder_profile, &verb.partition) {
+        (Some(file), _) => make_encoder_profile(verb, settings, file)?,
+        (None, Some(partition)) => calibrate(verb, settings, partition)?,
+        (None, None) => bail!("which gallery? name it with --partition"),
     };
+    let classes = calibration.classes();
     match verb.json {
-        true => output::json_line(&Told::of(verb, &calibration, classes))?,
+        true => output::json_line(&Told::of(verb, &calibration))?,
         false => show(verb, &calibration, classes)?,
     }
     Ok(Exit::Success)
 }
 
-fn measure(verb: &Calibrate, engine: &Engine) -> anyhow::Result<Calibration> {
-    let gallery: Gallery = open::gallery(engine, &verb.partition)?;
+/// Measures a gallery, and keeps what was found in it.
+fn calibrate(
+    verb: &Calibrate,
+    settings: &Settings,
+    partition: &PartitionId,
+) -> anyhow::Result<Calibration> {
+    match admin::holder(settings, open::existing_engine)? {
+        Holder::Own(engine) => {
+            let calibration = measure(verb, &engine, partition)?;
+            engine.keep_calibration(partition, &calibration)?;
+            Ok(calibration)
+        }
+        Holder::Service(service) => {
+            // Whoever asks the service is not to wait for this.
+            leave_processor_to_others();
+            let calibration = measure(verb, &open::reading_engine(settings)?, partition)?;
+            service.keep_calibration(partition, &calibration)?;
+            Ok(calibration)
+        }
+    }
+}
+
+fn measure(
+    verb: &Calibrate,
+    engine: &Engine,
+    partition: &PartitionId,
+) -> anyhow::Result<Calibration> {
+    let gallery: Gallery = open::gallery(engine, partition)?;
     let options = CalibrationOptions {
         probes: verb.probes,
         seed: verb.seed,
@@ -60,7 +78,8 @@ fn measure(verb: &Calibrate, engine: &Engine) -> anyhow::Result<Calibration> {
 /// What is printed as JSON.
 #[derive(Serialize)]
 struct Told<'a> {
-    partition: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<String>,
     encoder: String,
     classes: usize,
     templates: usize,
@@ -97,7 +116,8 @@ struct TargetFmr {
 }
 
 impl Told<'_> {
-    fn of<'a>(verb: &Calibrate, calibration: &'a Calibration, classes: usize) -> Told<'a> {
+    fn of<'a>(verb: &Calibrate, calibration: &'a Calibration) -> Told<'a> {
+        let classes = calibration.classes();
         let identification = targets().map(|target| {
             let found = calibration.threshold(target, classes);
             TargetFpir {
@@ -121,7 +141,7 @@ impl Told<'_> {
             }
         });
         Told {
-            partition: verb.partition.to_string(),
+            partition: verb.partition.as_ref().map(PartitionId::to_string),
             encoder: calibration.encoder().to_string(),
             classes: calibration.classes(),
             templates: calibration.templates(),
@@ -169,9 +189,12 @@ fn show(verb: &Calibrate, calibration: &Calibration, classes: usize) -> anyhow::
         ]);
     }
     output::line(table.to_string())?;
+    let place = match &verb.partition {
+        Some(partition) => format!("{partition}: "),
+        None => String::new(),
+    };
     output::say!(
-        "{}: {} were searched among {} of encoder {}; one to one is against a single person",
-        verb.partition,
+        "{place}{} were searched among {} of encoder {}; one to one is against a single person",
         output::count(probes, "person", "people"),
         output::count(classes, "person", "people"),
         calibration.encoder()

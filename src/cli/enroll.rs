@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::admin::{self, Holder};
 use super::args::Enroll;
+use super::enrolled_already::{self, Others};
 use super::exit::Exit;
 use super::open;
 use super::output::{self, PathName};
@@ -37,6 +38,9 @@ struct PictureReport<'a> {
     /// How alike the pictures of the class and what it was enrolled with before are.
     #[serde(skip_serializing_if = "Option::is_none")]
     similarity_to_class: Option<f64>,
+    /// Another class that the pictures of the class look like, if that was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<f32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -116,15 +120,17 @@ fn enroll_found(
         (Some(_), _) => bail!("--box says which face of one picture is meant: name one"),
     };
     pictures::refuse_unfit(intake, &classes, &mut found);
-    let likeness = match holder {
-        Holder::Own(engine) => likeness(verb, engine, intake.encoder(), &classes, &found)?,
+    let known = match holder {
+        Holder::Own(engine) => known(verb, engine, intake, &classes, &found)?,
         Holder::Service(_) => {
             let engine = open::reading_engine(settings)?;
-            likeness(verb, &engine, intake.encoder(), &classes, &found)?
+            known(verb, &engine, intake, &classes, &found)?
         }
     };
     let threshold = intake.profile().one_person_threshold();
-    tell_unlike(verb, threshold, &likeness, &classes, &mut found);
+    tell_unlike(verb, threshold, &known.likeness, &classes, &mut found);
+    let action = intake.policy().duplicates.action;
+    enrolled_already::tell(action, &known.others, &classes, &mut found);
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {
@@ -147,7 +153,7 @@ fn enroll_found(
         &mut named,
         &mut classes,
     )?;
-    report(verb, (&paths, &classes), &found, &likeness, &named)?;
+    report(verb, (&paths, &classes), &found, &known, &named)?;
     tell_passed(verb, &passed)?;
     let accepted = found.iter().filter(|face| face.is_ok()).count();
     let pictures = output::count(found.len(), "picture", "pictures");
@@ -214,6 +220,31 @@ fn take_place(place: ClassId, class: ClassId, named: &mut Named, classes: &mut [
     if let Some(name) = named.remove(&place) {
         named.insert(class, name);
     }
+}
+
+/// What is known of the new pictures of each class.
+struct Known {
+    likeness: Likeness,
+    others: Others,
+    /// For each picture another class that those of its class look like. Classes of new people get their
+    /// numbers later.
+    duplicate_of: Vec<Option<i64>>,
+}
+
+fn known(
+    verb: &Enroll,
+    engine: &Engine,
+    intake: &Intake,
+    classes: &[ClassId],
+    found: &[Result<Face, PictureError>],
+) -> anyhow::Result<Known> {
+    let others = enrolled_already::find(intake, engine, &verb.partition, classes, found)?;
+    let other = |class: &ClassId| others.get(class).map(|other| other.class.0);
+    Ok(Known {
+        likeness: likeness(verb, engine, intake.encoder(), classes, found)?,
+        duplicate_of: classes.iter().map(other).collect(),
+        others,
+    })
 }
 
 /// How alike the new pictures of each class are to what it was enrolled with before, where it was.
@@ -375,15 +406,17 @@ fn report(
     verb: &Enroll,
     (paths, classes): (&[PathBuf], &[ClassId]),
     found: &[Result<Face, PictureError>],
-    likeness: &Likeness,
+    known: &Known,
     named: &Named,
 ) -> anyhow::Result<()> {
-    for ((path, class), face) in paths.iter().zip(classes).zip(found) {
+    let pictures = paths.iter().zip(classes).zip(found);
+    for (((path, class), face), duplicate_of) in pictures.zip(&known.duplicate_of) {
         if verb.json {
-            let similarity = likeness.get(class).copied();
+            let similarity = known.likeness.get(class).copied();
             let name = named.get(class).map(PersonName::as_str);
             let mut report = picture_report(path, *class, similarity, face);
             report.name = name;
+            report.duplicate_of = *duplicate_of;
             output::json_line(&report)?;
         } else if let Err(refusal) = face {
             output::tell!("refused `{}`: {refusal}", path.display());
@@ -411,6 +444,7 @@ fn picture_report<'a>(
         name: None,
         accepted: face.is_ok(),
         similarity_to_class,
+        duplicate_of: None,
         quality,
         warnings,
         error,

@@ -17,6 +17,7 @@ mod detect;
 mod doctor;
 mod embed;
 mod enroll;
+mod enrolled_already;
 mod evaluate;
 mod exit;
 mod gallery;

@@ -1,10 +1,11 @@
 //! Opening what verbs need.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::master_key;
 use crate::config::Settings;
@@ -13,6 +14,7 @@ use crate::face::{DecodeLimits, EmbedderSource, FacePipeline, PipelineOptions, R
 use crate::intake::Intake;
 use crate::liveness::LivenessDetector;
 use crate::partition::{Keys, Partition, Store, StoreError, private};
+use crate::rates::KnownEncoder;
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId};
 use crate::web::Certificates;
@@ -23,8 +25,33 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
 }
 
 fn engine_with(settings: &Settings, keys: &Keys) -> anyhow::Result<Engine> {
-    let store = Store::open_with(&settings.data_dir, keys)?;
-    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
+    over(settings, Store::open_with(&settings.data_dir, keys)?)
+}
+
+/// What asks a data directory.
+fn over(settings: &Settings, store: Store) -> anyhow::Result<Engine> {
+    let encoders = known_encoders(&settings.encoder_profiles)?;
+    let engine = Engine::new(Arc::new(store), Pool::new(settings.threads));
+    Ok(engine
+        .with_kernel(settings.kernel()?)
+        .with_encoders(encoders))
+}
+
+/// What was measured of encoders.
+fn known_encoders(files: &[PathBuf]) -> anyhow::Result<Vec<KnownEncoder>> {
+    let mut known: Vec<KnownEncoder> = Vec::new();
+    for file in files {
+        let name = file.display();
+        let read = || format!("reading the encoder profile `{name}`");
+        let bytes = std::fs::read(file).with_context(read)?;
+        let one = KnownEncoder::from_bytes(&bytes).with_context(read)?;
+        if known.iter().any(|other| other.encoder() == one.encoder()) {
+            let encoder = one.encoder();
+            bail!("`{name}` is a second profile of `{encoder}`: name one in `encoder-profiles`");
+        }
+        known.push(one);
+    }
+    Ok(known)
 }
 
 /// How often, and how long each time, a data directory is waited for that another process is just
@@ -83,7 +110,7 @@ fn engine_of(settings: &Settings, store: Result<Store, StoreError>) -> anyhow::R
         }
         store => store?,
     };
-    Ok(Engine::new(Arc::new(store), Pool::new(settings.threads)).with_kernel(settings.kernel()?))
+    over(settings, store)
 }
 
 /// Warns of templates and keys that other users of the machine can read.

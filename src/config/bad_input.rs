@@ -77,9 +77,16 @@ fn good(row: &Setting) -> (String, String) {
         Value::List(..) if row.name == "trusted-proxies" => {
             ("10.0.0.0/8, ::1".into(), "['10.0.0.0/8', '::1']".into())
         }
+        Value::List(..) if row.name == "bws-lists-cut" => {
+            ("bws.1, bws.-2".into(), "['bws.1', 'bws.-2']".into())
+        }
         Value::List(..) => (
             "https://a.org, https://b.org".into(),
             "['https://a.org', 'https://b.org']".into(),
+        ),
+        Value::Table(..) if row.name == "target-fpirs" => (
+            "bws.1=0.5,bws.-2 = 1e-6".into(),
+            "{ 'bws.1' = 0.5, 'bws.-2' = 1e-6 }".into(),
         ),
         Value::Table(..) => (
             "bws.1=0.5,bws.-2 = -1".into(),
@@ -94,6 +101,7 @@ fn good(row: &Setting) -> (String, String) {
                 "snapshot-every" => "36h",
                 "master-key" => "file:x",
                 "encryption" => "on",
+                "enroll-duplicates" => "refuse",
                 name => panic!("the test knows no good value of `{name}`"),
             };
             (text.to_owned(), format!("'{text}'"))
@@ -136,6 +144,7 @@ fn bad_texts(row: &Setting) -> Vec<String> {
         }
         Value::Switch(_) => texts(&["yes", "1", "TRUE", "x"]),
         Value::Isa(_) => texts(&["mmx", "AVX2", "avx2 ", "1"]),
+        Value::List(..) if row.name == "encoder-profiles" => texts(&[",", "a.json,"]),
         Value::List(..) => texts(&[
             "x",
             ",",
@@ -189,6 +198,9 @@ fn bad_tomls(row: &Setting) -> Vec<String> {
         }
         Value::Switch(_) => texts(&["1", "'true'", "''"]),
         Value::Isa(_) => texts(&["1", "'mmx'", "''", "true"]),
+        Value::List(..) if row.name == "encoder-profiles" => {
+            texts(&["'a.json'", "[1]", "1", "['']", "[\"a\\u0000b\"]"])
+        }
         Value::List(..) => texts(&["'https://a.org'", "['x']", "[1]", "1", "['']"]),
         Value::Table(..) => texts(&[
             "1",

@@ -35,6 +35,8 @@ pub struct Settings {
     pub embedder: Option<PathBuf>,
     /// What that network expects and gives, a TOML file.
     pub embedder_profile: Option<PathBuf>,
+    /// What was measured of encoders whose embeddings come ready, files of `vultus calibrate`.
+    pub encoder_profiles: Vec<PathBuf>,
     /// The library of ONNX Runtime.
     pub onnxruntime: Option<PathBuf>,
     /// Whether the service measures what strangers reach in its galleries as they grow.
@@ -105,6 +107,7 @@ impl Settings {
             isa: None,
             embedder: None,
             embedder_profile: None,
+            encoder_profiles: Vec::new(),
             onnxruntime: None,
             calibrate_background: true,
             picture_pixels_max: PIXELS_MAX as usize,

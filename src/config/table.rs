@@ -1,7 +1,8 @@
 //! The table: everything that can be set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Standard::{Field, Machine, Words};
@@ -9,6 +10,7 @@ use super::Value::{
     Bytes, File, Folder, Isa, List, Number, SettingsFile, Switch, Table, Text, Whole,
 };
 use super::{KeySource, ListenAddress, LogFormat, Setting, Settings, log};
+use crate::intake::{OnDuplicate, Partitions};
 use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
@@ -105,6 +107,9 @@ const ENROLLING: &[&str] = &[
     "evaluate identification",
 ];
 
+/// Those that enrol people one by one.
+const ADDING: &[&str] = &["serve", "enroll"];
+
 /// Those that look for people.
 const IDENTIFYING: &[&str] = &["serve", "identify"];
 
@@ -126,6 +131,12 @@ pub const TAKEN_UP: &[&str] = &[
     "verification-threshold",
     "verification-thresholds",
     "target-fpir",
+    "target-fpirs",
+    "verification-target-fmr",
+    "bws-lists-cut",
+    "enroll-duplicates",
+    "enroll-duplicates-fpir",
+    "enroll-duplicates-threshold",
     "liveness.passive-score-min",
     "liveness.active-score-min",
     "liveness.similarity-min",
@@ -240,6 +251,18 @@ pub static SETTINGS: &[Setting] = &[
         value: File(|settings, path| settings.embedder_profile = Some(path)),
         standard: Words("none"),
         verbs: SEEING,
+    },
+    Setting {
+        name: "encoder-profiles",
+        value_name: "FILE,...",
+        text: "What was measured of encoders whose embeddings come ready: files that \
+               `vultus calibrate --encoder-profile` makes",
+        value: List("paths of files", |settings, list| {
+            settings.encoder_profiles = files(list)?;
+            Some(())
+        }),
+        standard: Words("none"),
+        verbs: IDENTIFYING,
     },
     Setting {
         name: "onnxruntime",
@@ -617,10 +640,87 @@ pub static SETTINGS: &[Setting] = &[
                with the number of people so that it is kept. Where a verification threshold is set, that \
                decides",
         value: Number(TARGET_FPIR, |settings, rate| {
-            settings.service.target_fpir = TargetRate::new(rate).unwrap_or_default();
+            settings.service.target_fpir.all = TargetRate::new(rate).unwrap_or_default();
         }),
-        standard: Field(|settings| settings.service.target_fpir.to_string()),
+        standard: Field(|settings| settings.service.target_fpir.all.to_string()),
         verbs: IDENTIFYING,
+    },
+    Setting {
+        name: "target-fpirs",
+        value_name: "PARTITION=RATE,...",
+        text: "The same for single partitions. There it decides also where a verification threshold is set \
+               for all",
+        value: Table(
+            "a rate from 0.0000000001 to 0.5 for each of some partitions: in a file a table with lines such \
+             as `\"bws.112\" = 0.0001`, else a list such as `bws.112=0.0001,bws.113=0.01`",
+            |settings, entries| {
+                settings.service.target_fpir.partitions = target_rates(entries)?;
+                Some(())
+            },
+        ),
+        standard: Words("none"),
+        verbs: IDENTIFYING,
+    },
+    Setting {
+        name: "verification-target-fmr",
+        value_name: "RATE",
+        text: "How often a stranger may be taken for the one person whom they say they are: the threshold of \
+               verifications is as high as that demands by what was measured, and at least that of the \
+               encoder. Where a verification threshold is set, that decides",
+        value: Number(TARGET_FPIR, |settings, rate| {
+            settings.service.verification_target_fmr = TargetRate::new(rate).ok();
+        }),
+        standard: Words("none, the encoder decides"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "bws-lists-cut",
+        value_name: "PARTITION,...",
+        text: "The partitions in which `identify` of the BWS Web API lists nobody below the threshold, or \
+               `all`; elsewhere weak candidates are listed, too, as the old service did",
+        value: List(
+            "partitions such as `bws.112`, or `all` alone",
+            |settings, list| {
+                settings.service.bws_lists_cut = partitions(list)?;
+                Some(())
+            },
+        ),
+        standard: Words("none"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "enroll-duplicates",
+        value_name: "WHAT",
+        text: "What is done at an enrolment about somebody who seems to be enrolled under another class: \
+               nothing, it is said, or the enrolment is refused. Imports are not looked at: \
+               `vultus gallery duplicates` finds whom they bring in twice",
+        value: Text(OnDuplicate::EXPECTED, |settings, text| {
+            settings.service.duplicates.action = text.parse().ok()?;
+            Some(())
+        }),
+        standard: Field(|settings| settings.service.duplicates.action.to_string()),
+        verbs: ADDING,
+    },
+    Setting {
+        name: "enroll-duplicates-fpir",
+        value_name: "RATE",
+        text: "How often somebody new may be taken for somebody who is enrolled there, by what was measured \
+               in the gallery; two who are less alike than the encoder demands of one person never are",
+        value: Number(TARGET_FPIR, |settings, rate| {
+            settings.service.duplicates.target_fpir = TargetRate::new(rate).unwrap_or_default();
+        }),
+        standard: Field(|settings| settings.service.duplicates.target_fpir.to_string()),
+        verbs: ADDING,
+    },
+    Setting {
+        name: "enroll-duplicates-threshold",
+        value_name: "COSINE",
+        text: "From which similarity on two are one there, in place of the rate",
+        value: Number(-1.0..=1.0, |settings, cosine| {
+            settings.service.duplicates.threshold = Some(cosine);
+        }),
+        standard: Words("what the rate demands"),
+        verbs: ADDING,
     },
     Setting {
         name: "liveness.passive-score-min",
@@ -734,6 +834,36 @@ fn connections(settings: &mut Settings) -> &mut ConnectionOptions {
 
 fn liveness(settings: &mut Settings) -> &mut Thresholds {
     &mut settings.service.liveness
+}
+
+/// The rate of each partition; `None` if one is no rate, or a partition comes twice.
+fn target_rates(entries: &[(&str, f64)]) -> Option<BTreeMap<PartitionId, TargetRate>> {
+    let mut rates = BTreeMap::new();
+    for (partition, rate) in entries {
+        let is_rate = TARGET_FPIR.contains(rate);
+        let rate = TargetRate::new(*rate).ok()?;
+        let before = rates.insert(partition.parse().ok()?, rate);
+        if !is_rate || before.is_some() {
+            return None;
+        }
+    }
+    Some(rates)
+}
+
+/// Paths of files, of which none is empty.
+fn files(list: &[&str]) -> Option<Vec<PathBuf>> {
+    let is_path = |text: &&str| !text.is_empty() && !text.contains('\0');
+    let is_all = list.iter().all(is_path);
+    is_all.then(|| list.iter().map(PathBuf::from).collect())
+}
+
+/// Some partitions, or `all` alone.
+fn partitions(list: &[&str]) -> Option<Partitions> {
+    if list == ["all"] {
+        return Some(Partitions::All);
+    }
+    let some: Option<BTreeSet<PartitionId>> = list.iter().map(|id| id.parse().ok()).collect();
+    some.map(Partitions::Only)
 }
 
 /// The similarity of each partition; `None` if one is no similarity, or a partition comes twice.

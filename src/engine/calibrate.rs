@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Engine, EngineError, Gallery, PROBES_PER_PASS};
 use crate::code::Probe;
 use crate::partition::{Row, Snapshot, StoreError};
-use crate::rates::{Calibration, Comparison, Observations, Stranger, shipped};
+use crate::rates::{Calibration, Comparison, Observations, Stranger};
 use crate::search::{Options, Query, search};
 use crate::types::{ClassId, Embedding, PartitionId, Timestamp};
 
@@ -71,7 +71,7 @@ impl Gallery {
         let snapshot = self.searched()?;
         let everybody = classes(&snapshot)?;
         let encoder = self.encoder();
-        let shipped = shipped(encoder);
+        let shipped = self.encoders.calibration(encoder);
         let observed = Observations {
             encoder,
             classes: everybody.len(),
@@ -255,7 +255,7 @@ pub(super) struct Calibrations(Arc<Mutex<Read>>);
 
 impl Engine {
     /// What is known of a gallery: the calibration that was last kept, if it is of the encoder of the
-    /// gallery; else the one that comes with the encoder. `None` if there is neither, or nobody was ever
+    /// gallery; else the one that is known of the encoder. `None` if there is neither, or nobody was ever
     /// enrolled. What was kept and cannot be read is as none, and the log tells of it.
     ///
     /// # Errors
@@ -271,7 +271,7 @@ impl Engine {
             None
         });
         let kept = kept.filter(|kept| kept.encoder() == gallery.encoder());
-        Ok(kept.or_else(|| shipped(gallery.encoder())))
+        Ok(kept.or_else(|| self.encoders.calibration(gallery.encoder())))
     }
 
     /// The calibration that was last kept of a gallery, whatever its encoder.

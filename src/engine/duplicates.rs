@@ -66,6 +66,18 @@ impl Gallery {
     }
 }
 
+impl Gallery {
+    /// The classes that a class is said not to be, by its own record or by theirs.
+    ///
+    /// # Errors
+    ///
+    /// If the records cannot be read.
+    pub fn not_same_as(&self, class: ClassId) -> Result<Vec<ClassId>, EngineError> {
+        let rules = self.partition.rules()?;
+        Ok(rules.not_same.get(&class).cloned().unwrap_or_default())
+    }
+}
+
 /// Templates of the gallery as probes, and their classes.
 fn probes(rows: &[Row<'_>]) -> Result<(Vec<ClassId>, Vec<Probe>), EngineError> {
     let probe = |row: &Row<'_>| {

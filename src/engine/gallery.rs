@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::encoders::KnownEncoders;
 use super::population::Populations;
 use super::{Engine, EngineError};
 use crate::kernel::Kernel;
@@ -23,6 +24,8 @@ pub struct Gallery {
     pub(super) labels: Arc<Labels>,
     /// How many people there were when they were last counted.
     pub(super) populations: Populations,
+    /// What is known of encoders.
+    pub(super) encoders: KnownEncoders,
 }
 
 impl Engine {
@@ -59,6 +62,7 @@ impl Engine {
             clock: self.clock.clone(),
             labels: Arc::default(),
             populations: self.populations.clone(),
+            encoders: self.encoders.clone(),
         }))
     }
 }

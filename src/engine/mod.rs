@@ -7,6 +7,7 @@ mod batch;
 mod calibrate;
 mod calibrating;
 mod duplicates;
+mod encoders;
 mod error;
 mod export;
 mod gallery;
@@ -50,6 +51,7 @@ pub struct Engine {
     clock: Clock,
     calibrations: calibrate::Calibrations,
     populations: population::Populations,
+    encoders: encoders::KnownEncoders,
 }
 
 impl Engine {
@@ -63,6 +65,7 @@ impl Engine {
             clock: Clock::System,
             calibrations: calibrate::Calibrations::default(),
             populations: population::Populations::default(),
+            encoders: encoders::KnownEncoders::default(),
         }
     }
 

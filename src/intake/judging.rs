@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Intake;
+use super::{Intake, Policy};
 use crate::engine::{Engine, EngineError, Gallery};
-use crate::rates::{Calibration, CalibrationSource, RateEstimate, TargetRate};
+use crate::rates::{Calibration, CalibrationSource, KnownEncoder, RateEstimate, TargetRate};
 use crate::types::{Match, PartitionId};
 
 /// Who is left out of an answer.
@@ -51,6 +51,19 @@ pub enum JudgeError {
         /// The gallery.
         partition: PartitionId,
     },
+    /// A rate is asked for that no similarity is known to keep.
+    #[error(
+        "in `{partition}` no similarity is known that so few strangers reach as {target}: what was measured \
+         ends at {lowest:.1e}; `vultus calibrate` measures more once more people are enrolled"
+    )]
+    RateTooLow {
+        /// The gallery.
+        partition: PartitionId,
+        /// What was asked for.
+        target: TargetRate,
+        /// The lowest rate that is known.
+        lowest: f64,
+    },
     /// The gallery cannot be read.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -59,12 +72,38 @@ pub enum JudgeError {
 /// What is known besides of what was measured of a gallery.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usual {
-    /// The threshold that the operator has set.
+    /// The threshold that the operator has set for whoever is looked for.
     pub set: Option<f64>,
+    /// The threshold that the operator has set for whoever says who they are.
+    pub set_verification: Option<f64>,
     /// Where the encoder takes two faces for one person; `None` if nothing is known of it.
     pub own: Option<f64>,
     /// How often a stranger may be taken for somebody.
     pub target_fpir: TargetRate,
+    /// How often a stranger may be taken for the one person whom they say they are, if the operator
+    /// has said so.
+    pub target_fmr: Option<TargetRate>,
+}
+
+impl Policy {
+    /// What holds in a partition, where the encoder of its templates takes two faces for one person
+    /// from the similarity `own` on; `None` if nothing is known of it. What is set for the partition
+    /// counts more than what is set for all, and a similarity more than a rate. A similarity for all
+    /// is meant for the encoder of the service (`is_service`).
+    pub fn usual(&self, partition: &PartitionId, own: Option<f64>, is_service: bool) -> Usual {
+        let verification = &self.verification;
+        let of_partition = verification.partitions.get(partition).copied();
+        let has_rate = self.target_fpir.partitions.contains_key(partition);
+        let of_partition = of_partition.filter(|_| own.is_some());
+        let of_all = verification.threshold.filter(|_| is_service);
+        Usual {
+            set: of_partition.or(of_all.filter(|_| !has_rate)),
+            set_verification: of_partition.or(of_all),
+            own,
+            target_fpir: self.target_fpir.of(partition),
+            target_fmr: self.verification_target_fmr,
+        }
+    }
 }
 
 impl Intake {
@@ -74,14 +113,107 @@ impl Intake {
     ///
     /// As [`Judge::of`].
     pub fn judge(&self, engine: &Engine, gallery: &Gallery, bar: Bar) -> Result<Judge, JudgeError> {
-        let policy = self.policy();
-        let is_known = gallery.encoder() == self.encoder();
-        let usual = Usual {
-            set: policy.verification.of(gallery.id()).filter(|_| is_known),
-            own: is_known.then(|| self.profile().verification_threshold()),
-            target_fpir: policy.target_fpir,
+        Judge::of(engine, gallery, bar, &self.usual(engine, gallery))
+    }
+
+    /// From which similarity on somebody is who they say, in `gallery` as the operator wants it.
+    ///
+    /// # Errors
+    ///
+    /// As [`VerificationBar::of`].
+    pub fn verification(
+        &self,
+        engine: &Engine,
+        gallery: &Gallery,
+        bar: Bar,
+    ) -> Result<VerificationBar, JudgeError> {
+        VerificationBar::of(engine, gallery, bar, &self.usual(engine, gallery))
+    }
+
+    pub(super) fn usual(&self, engine: &Engine, gallery: &Gallery) -> Usual {
+        let encoder = gallery.encoder();
+        let is_service = encoder == self.encoder();
+        let own = match is_service {
+            true => Some(self.profile().verification_threshold()),
+            false => engine
+                .known_encoder(encoder)
+                .map(KnownEncoder::verification_threshold),
         };
-        Judge::of(engine, gallery, bar, &usual)
+        self.policy().usual(gallery.id(), own, is_service)
+    }
+}
+
+/// From which similarity on somebody is who they say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VerificationBar {
+    /// The similarity; `None` for an encoder of which nothing is known.
+    pub threshold: Option<f64>,
+    /// How often a stranger reaches it with one person: FMR. `None` without a threshold, and if
+    /// nothing was measured.
+    pub fmr: Option<RateEstimate>,
+}
+
+impl VerificationBar {
+    /// The similarity that decides in `gallery`.
+    ///
+    /// The usual one is the operator's, if one is set. Else it is where the encoder takes two faces for
+    /// one person, or higher where the operator wants a rate that demands more.
+    ///
+    /// # Errors
+    ///
+    /// If a rate is asked for and the gallery is not calibrated or no similarity is known to keep it,
+    /// or the gallery cannot be read.
+    pub fn of(
+        engine: &Engine,
+        gallery: &Gallery,
+        bar: Bar,
+        usual: &Usual,
+    ) -> Result<VerificationBar, JudgeError> {
+        let calibration = engine.calibration(gallery.id())?;
+        let known = calibration.as_deref();
+        let threshold = match bar {
+            Bar::Similarity(similarity) => Some(similarity),
+            Bar::Rate(target) => Some(similarity_of_fmr(known, target, gallery.id())?),
+            Bar::Usual => usual.set_verification.or_else(|| {
+                let rate = usual.target_fmr;
+                // What cannot be kept is not a reason to let nobody in.
+                let rate = rate.and_then(|it| similarity_of_fmr(known, it, gallery.id()).ok());
+                higher(usual.own, rate)
+            }),
+        };
+        let fmr = known.zip(threshold);
+        let fmr = fmr.map(|(known, threshold)| known.fmr(threshold));
+        Ok(VerificationBar { threshold, fmr })
+    }
+}
+
+/// The similarity that a stranger reaches with one person as often as `target`.
+fn similarity_of_fmr(
+    calibration: Option<&Calibration>,
+    target: TargetRate,
+    partition: &PartitionId,
+) -> Result<f64, JudgeError> {
+    /// A rate that was found for an asked one is a little off.
+    const TOLERANCE: f64 = 1e-6;
+    let partition = partition.clone();
+    let Some(calibration) = calibration else {
+        return Err(JudgeError::NotCalibrated { partition });
+    };
+    let found = calibration.verification_threshold(target);
+    if found.fpir > target.get() * (1.0 + TOLERANCE) {
+        return Err(JudgeError::RateTooLow {
+            partition,
+            target,
+            lowest: found.fpir,
+        });
+    }
+    Ok(found.similarity)
+}
+
+fn higher(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -122,10 +254,7 @@ impl Judge {
                     .as_ref()
                     .is_some_and(|it| it.source() == CalibrationSource::Measured);
                 let rate = by_rate(usual.target_fpir).filter(|_| is_measured);
-                match (usual.own, rate) {
-                    (Some(own), Some(rate)) => Some(own.max(rate)),
-                    (own, rate) => own.or(rate),
-                }
+                higher(usual.own, rate)
             }),
         };
         Ok(Judge {
@@ -167,8 +296,9 @@ impl Judge {
     }
 
     /// The probability that the first of these is right, from 0 to 1; `None` if there is nobody, and
-    /// if nothing was measured. It is never higher than the people who were measured can show. With one alone who was looked for with a threshold it is at least
-    /// that: somebody else may be nearly alike enough.
+    /// if nothing was measured. It is never higher than the people who were measured can show. With one
+    /// alone who was looked for with a threshold it is at least that: somebody else may be nearly alike
+    /// enough.
     pub fn confidence(&self, found: &[Match]) -> Option<f64> {
         let calibration = self.calibration.as_ref()?;
         let best = found.first()?.similarity;

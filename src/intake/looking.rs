@@ -351,13 +351,6 @@ impl Intake {
         set.unwrap_or_else(|| self.profile().verification_threshold())
     }
 
-    /// The similarity from which on two embeddings of `encoder` are one person in `partition`; none
-    /// for an encoder that nothing is known of.
-    pub fn threshold(&self, partition: &PartitionId, encoder: &EncoderId) -> Option<f64> {
-        let known = encoder == self.encoder();
-        known.then(|| self.verification_threshold(partition))
-    }
-
     /// The similarity of two embeddings of `encoder` as a score from 0 to 1; none for an encoder
     /// that nothing is known of.
     pub fn score(&self, similarity: f64, encoder: &EncoderId) -> Option<f64> {

@@ -9,15 +9,18 @@
 //! ```
 //!
 //! Which similarity makes two faces one person, with what score it is told, and how sure it is, is
-//! decided here, too ([`Policy`], [`Judge`]), so that every way in decides alike. [`IntakeError`] says which sample was at
-//! fault, why, and whose fault it is; those who call translate that into their own words.
+//! decided here, too ([`Policy`], [`Judge`], [`VerificationBar`]), so that every way in decides alike.
+//! [`IntakeError`] says which sample was at fault, why, and whose fault it is; those who call translate
+//! that into their own words.
 //!
 //! Nothing here knows HTTP, tokens or tasks, nor what a picture was wrapped in.
 
 mod decisions;
+mod duplicates;
 mod error;
 mod judging;
 mod looking;
+mod on_duplicate;
 mod one_person;
 mod policy;
 mod recognition;
@@ -28,10 +31,12 @@ mod tests;
 
 pub use decisions::Decisions;
 pub use error::{Cause, IntakeError};
-pub use judging::{Bar, Judge, JudgeError, Usual, Verdict};
+pub use judging::{Bar, Judge, JudgeError, Usual, Verdict, VerificationBar};
 pub use looking::{Care, Crowd, FACES_MAX, Intake, Seen};
+pub use on_duplicate::{DuplicateCheck, OnDuplicate, OnDuplicateError};
 pub use policy::{
-    ENROLL_QUALITY_MIN, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,
+    ENROLL_QUALITY_MIN, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Partitions, Policy, TargetRates,
+    VerificationThresholds,
 };
 pub use recognition::{IDENTIFY_QUALITY_MIN, Recognition, similarity_of};
 pub use taking::{Announced, Demand, SAMPLES_MAX, Sample, Samples, Taking};

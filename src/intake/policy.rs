@@ -1,8 +1,9 @@
 //! What an operator decides about people and their samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::on_duplicate::DuplicateCheck;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
 use crate::types::PartitionId;
@@ -13,7 +14,14 @@ pub struct Policy {
     /// How alike a person must be to be recognised.
     pub verification: VerificationThresholds,
     /// How often a stranger may be taken for somebody who is enrolled.
-    pub target_fpir: TargetRate,
+    pub target_fpir: TargetRates,
+    /// How often a stranger may be taken for the one person whom they say they are; where nothing is
+    /// set the encoder decides.
+    pub verification_target_fmr: Option<TargetRate>,
+    /// Where the lists of the BWS door end at the threshold.
+    pub bws_lists_cut: Partitions,
+    /// What is done about people who seem to be enrolled under another class.
+    pub duplicates: DuplicateCheck,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
     /// The most samples that may come together.
@@ -49,11 +57,32 @@ pub struct VerificationThresholds {
     pub partitions: BTreeMap<PartitionId, f64>,
 }
 
+/// How often a stranger may be taken for somebody.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TargetRates {
+    /// In all partitions.
+    pub all: TargetRate,
+    /// In these partitions instead.
+    pub partitions: BTreeMap<PartitionId, TargetRate>,
+}
+
+/// Some partitions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Partitions {
+    /// Every one.
+    All,
+    /// These.
+    Only(BTreeSet<PartitionId>),
+}
+
 impl Default for Policy {
     fn default() -> Policy {
         Policy {
             verification: VerificationThresholds::default(),
-            target_fpir: TargetRate::DEFAULT,
+            target_fpir: TargetRates::default(),
+            verification_target_fmr: None,
+            bws_lists_cut: Partitions::default(),
+            duplicates: DuplicateCheck::default(),
             liveness: Thresholds::default(),
             samples_max: 32,
             enroll_quality_min: ENROLL_QUALITY_MIN,
@@ -67,5 +96,29 @@ impl VerificationThresholds {
     /// The threshold that is set for `partition`, if one is.
     pub fn of(&self, partition: &PartitionId) -> Option<f64> {
         self.partitions.get(partition).copied().or(self.threshold)
+    }
+}
+
+impl TargetRates {
+    /// The rate that holds in `partition`.
+    pub fn of(&self, partition: &PartitionId) -> TargetRate {
+        self.partitions.get(partition).copied().unwrap_or(self.all)
+    }
+}
+
+impl Default for Partitions {
+    /// None.
+    fn default() -> Partitions {
+        Partitions::Only(BTreeSet::new())
+    }
+}
+
+impl Partitions {
+    /// Whether `partition` is one of them.
+    pub fn contains(&self, partition: &PartitionId) -> bool {
+        match self {
+            Partitions::All => true,
+            Partitions::Only(some) => some.contains(partition),
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::engine::Fault;
 use crate::face::{FaceError, FacePipeline, Patience, PipelineOptions, Warning};
 use crate::liveness::{LivenessDetector, Reason, Thresholds};
+use crate::rates::TargetRate;
 use crate::types::{Embedding, EmbeddingError, EncoderId, PartitionId};
 
 const PORTRAIT: &[u8] = include_bytes!("../../data/faces/obama-portrait.jpg");
@@ -380,7 +381,6 @@ fn without_its_networks_liveness_is_not_waived() {
 #[test]
 fn a_partition_has_its_own_threshold_that_of_all_or_that_of_the_encoder() {
     let own = FACES.profile().verification_threshold();
-    let other = EncoderId::new("other", "2", 16).unwrap();
     let threshold = |threshold, partitions: &[(&str, f64)]| {
         let partitions = partitions.iter().map(|(name, at)| (partition(name), *at));
         let verification = VerificationThresholds {
@@ -391,12 +391,7 @@ fn a_partition_has_its_own_threshold_that_of_all_or_that_of_the_encoder() {
             verification,
             ..Policy::default()
         });
-        let partition = partition("bws.1");
-        assert_eq!(intake.threshold(&partition, &other), None);
-        let threshold = intake.verification_threshold(&partition);
-        let of_own = intake.threshold(&partition, intake.encoder());
-        assert_eq!(of_own, Some(threshold));
-        threshold
+        intake.verification_threshold(&partition("bws.1"))
     };
     assert_eq!(threshold(None, &[]), own);
     assert_eq!(threshold(Some(0.4), &[]), 0.4);
@@ -404,6 +399,35 @@ fn a_partition_has_its_own_threshold_that_of_all_or_that_of_the_encoder() {
     assert_eq!(threshold(Some(0.4), &[("bws.1", 0.6)]), 0.6);
     assert_eq!(threshold(None, &[("bws.1", 0.6)]), 0.6);
     assert_eq!(threshold(None, &[("bws.2", 0.6)]), own);
+}
+
+#[test]
+fn what_is_set_for_a_partition_counts_more_than_what_is_set_for_all() {
+    let (id, rate) = (partition("bws.1"), |rate| TargetRate::new(rate).unwrap());
+    let mut policy = Policy::default();
+    let usual = |policy: &Policy| policy.usual(&id, Some(0.41), true);
+    assert_eq!(usual(&policy).set, None);
+    assert_eq!(usual(&policy).target_fpir, TargetRate::DEFAULT);
+    policy.verification.threshold = Some(0.5);
+    policy.target_fpir.partitions = BTreeMap::from([(partition("bws.2"), rate(0.1))]);
+    assert_eq!(usual(&policy).set, Some(0.5));
+    // A rate for the partition, and a similarity for all.
+    policy.target_fpir.partitions.insert(id.clone(), rate(0.01));
+    assert_eq!(usual(&policy).set, None);
+    assert_eq!(usual(&policy).target_fpir, rate(0.01));
+    assert_eq!(usual(&policy).set_verification, Some(0.5));
+    policy.verification.partitions = BTreeMap::from([(id.clone(), 0.6)]);
+    assert_eq!(usual(&policy).set, Some(0.6));
+    assert_eq!(usual(&policy).set_verification, Some(0.6));
+    // Of another encoder a similarity means something else.
+    let foreign = policy.usual(&id, None, false);
+    assert_eq!((foreign.set, foreign.set_verification), (None, None));
+    // One that was measured has what is set for the partition, and not what is set for all.
+    let known = policy.usual(&id, Some(0.3), false);
+    assert_eq!(known.set_verification, Some(0.6));
+    policy.verification.partitions.clear();
+    assert_eq!(policy.usual(&id, Some(0.3), false).set_verification, None);
+    assert!(Partitions::All.contains(&id) && !Partitions::default().contains(&id));
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod curve;
 mod error;
 mod evidence;
 mod goodness;
+mod known_encoder;
 mod share;
 mod shipped;
 mod strangers;
@@ -38,6 +39,7 @@ pub use calibration::{
 pub use curve::{Curve, Level};
 pub use error::RatesError;
 pub use evidence::{Evidence, MatedSource};
+pub use known_encoder::KnownEncoder;
 pub use shipped::shipped;
 pub use strangers::{Comparison, Stranger};
 pub use tail::Tail;

@@ -29,6 +29,9 @@ impl TargetRate {
     /// One stranger in a thousand.
     pub const DEFAULT: TargetRate = TargetRate(0.001);
 
+    /// One stranger in ten thousand.
+    pub const ONE_IN_TEN_THOUSAND: TargetRate = TargetRate(0.0001);
+
     /// The lowest rate that can be asked for.
     pub const LOWEST: f64 = 1e-10;
 

@@ -22,7 +22,8 @@ use crate::access::{
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
 use crate::intake::{
-    ENROLL_QUALITY_MIN, Intake, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Policy, VerificationThresholds,
+    DuplicateCheck, ENROLL_QUALITY_MIN, Intake, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Partitions,
+    Policy, TargetRates, VerificationThresholds,
 };
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::rates::TargetRate;
@@ -108,7 +109,13 @@ pub struct ServiceOptions {
     /// How alike a person must be to be recognised.
     pub verification: VerificationThresholds,
     /// How often a stranger may be taken for somebody who is enrolled.
-    pub target_fpir: TargetRate,
+    pub target_fpir: TargetRates,
+    /// How often a stranger may be taken for the one person whom they say they are, if that is set.
+    pub verification_target_fmr: Option<TargetRate>,
+    /// Where the lists of the BWS door end at the threshold.
+    pub bws_lists_cut: Partitions,
+    /// What is done about people who seem to be enrolled under another class.
+    pub duplicates: DuplicateCheck,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
     /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
@@ -167,7 +174,10 @@ impl ServiceOptions {
             snapshot_every: None,
             snapshot_keep: None,
             verification: VerificationThresholds::default(),
-            target_fpir: TargetRate::DEFAULT,
+            target_fpir: TargetRates::default(),
+            verification_target_fmr: None,
+            bws_lists_cut: Partitions::default(),
+            duplicates: DuplicateCheck::default(),
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
             picture_bytes_max: PICTURE_BYTES_MAX,
@@ -194,7 +204,10 @@ impl ServiceOptions {
     pub fn policy(&self) -> Policy {
         Policy {
             verification: self.verification.clone(),
-            target_fpir: self.target_fpir,
+            target_fpir: self.target_fpir.clone(),
+            verification_target_fmr: self.verification_target_fmr,
+            bws_lists_cut: self.bws_lists_cut.clone(),
+            duplicates: self.duplicates,
             liveness: self.liveness,
             samples_max: self.samples.per_token,
             enroll_quality_min: self.enroll_quality_min,

@@ -226,7 +226,10 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     assert_eq!(answers[0]["matches"].as_array().unwrap().len(), 1);
     assert_eq!(answers[0]["threshold"], 0.41);
     assert_eq!(answers[0]["decision"], "match");
-    assert!(answers[0]["confidence"].as_f64().unwrap() > 0.9, "{answers:?}");
+    assert!(
+        answers[0]["confidence"].as_f64().unwrap() > 0.9,
+        "{answers:?}"
+    );
     assert_eq!(answers[0]["fpir"]["extrapolated"], true);
     assert_eq!(
         answers[0]["faces"][0]["confidence"],
@@ -241,7 +244,14 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     let one = vultus(&[&["identify", "--top", "1"], &common[..], &[text(&new)]].concat());
     let one = json_lines(&success(&one));
     assert_eq!(one[0]["matches"].as_array().unwrap().len(), 1);
-    let fused = vultus(&[&["identify", "--fuse"], &common[..], &[text(&new), text(&new)]].concat());
+    let fused = vultus(
+        &[
+            &["identify", "--fuse"],
+            &common[..],
+            &[text(&new), text(&new)],
+        ]
+        .concat(),
+    );
     let fused = json_lines(&success(&fused));
     assert_eq!(fused[0]["decision"], "match");
     assert_eq!(fused[0]["threshold"], 0.41);
@@ -255,7 +265,7 @@ fn pictures_are_enrolled_by_folder_and_identified() {
     assert_eq!(nobody.status.code(), Some(1), "nobody is that similar");
     let nobody = json_lines(&String::from_utf8(nobody.stdout).unwrap());
     assert_eq!(nobody[0]["decision"], "unknown");
-    assert_eq!(nobody[0]["confidence"], serde_json::Value::Null);
+    assert_eq!(nobody[0]["confidence"], Value::Null);
     assert!(nobody[0]["fpir"]["rate"].as_f64().unwrap() < 1e-3);
 }
 
@@ -317,7 +327,10 @@ fn a_stranger_is_unknown() {
     let said = String::from_utf8(strangers.stdout).unwrap();
     assert_eq!(said.matches(": unknown\n").count(), 4, "{said}");
     success(&run(&ask, "bws.2", &["--all"]));
-    for (more, listed) in [(&["--json"][..], 0), (&["--json", "--all", "--top", "1"], 1)] {
+    for (more, listed) in [
+        (&["--json"][..], 0),
+        (&["--json", "--all", "--top", "1"], 1),
+    ] {
         let strangers = run(&ask, "bws.2", more);
         for answer in json_lines(&String::from_utf8(strangers.stdout).unwrap()) {
             assert_eq!(answer["decision"], "unknown", "{answer}");
@@ -341,6 +354,64 @@ fn a_stranger_is_unknown() {
 }
 
 #[test]
+fn whoever_is_enrolled_as_somebody_else_is_told_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let enroll = |class: &str, picture: &str, more: &[&str]| {
+        let common = ["enroll", "--data-dir", text(&data), "--partition", "bws.1"];
+        let of = ["--class", class, "--json", text(&face(picture))].map(str::to_owned);
+        let of: Vec<&str> = of.iter().map(String::as_str).collect();
+        vultus(&[&common, more, &of].concat())
+    };
+    success(&enroll("1", "obama-portrait.jpg", &[]));
+    let refuse = ["--enroll-duplicates", "refuse"];
+    let refused = enroll("2", "obama-speech.jpg", &refuse);
+    assert_eq!(refused.status.code(), Some(1));
+    let line = json_lines(&String::from_utf8(refused.stdout).unwrap()).remove(0);
+    assert_eq!(
+        (&line["accepted"], &line["duplicate_of"]),
+        (&false.into(), &1.into())
+    );
+    assert!(
+        line["error"]
+            .as_str()
+            .unwrap()
+            .contains("enrolled as class 1"),
+        "{line}"
+    );
+    success(&enroll("1", "obama-speech.jpg", &refuse));
+    success(&enroll("3", "biden-portrait.jpg", &refuse));
+    let warned = enroll(
+        "4",
+        "obama-white-house.jpg",
+        &["--enroll-duplicates", "warn"],
+    );
+    let said = String::from_utf8(warned.stderr.clone()).unwrap();
+    assert!(said.contains("class 4 look like class 1"), "{said}");
+    let line = json_lines(&success(&warned)).remove(0);
+    assert_eq!(
+        (&line["accepted"], &line["duplicate_of"]),
+        (&true.into(), &1.into())
+    );
+    let quiet = enroll("5", "obama-white-house.jpg", &[]);
+    assert_eq!(json_lines(&success(&quiet))[0]["duplicate_of"], Value::Null);
+    for bad in [
+        ["--enroll-duplicates", "maybe"],
+        ["--enroll-duplicates-fpir", "0"],
+        ["--enroll-duplicates-fpir", "1"],
+        ["--enroll-duplicates-fpir", "-3"],
+        ["--enroll-duplicates-fpir", "NaN"],
+        ["--enroll-duplicates-threshold", "2"],
+    ] {
+        let error = failure(&enroll("6", "obama-speech.jpg", &bad));
+        assert!(
+            error.contains(bad[0]) && error.contains("expected"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_demonstration_knows_a_person_and_not_a_stranger() {
     let told = success(&vultus(&["demo"]));
     let row = |picture: &str| {
@@ -352,7 +423,10 @@ fn the_demonstration_knows_a_person_and_not_a_stranger() {
         assert!(row.contains("match") && row.contains("0.9"), "{row}");
     }
     let stranger = row("biden-portrait.jpg");
-    assert!(stranger.contains("unknown") && stranger.contains("not alike"), "{stranger}");
+    assert!(
+        stranger.contains("unknown") && stranger.contains("not alike"),
+        "{stranger}"
+    );
     assert!(told.contains("the stranger is unknown"), "{told}");
 }
 

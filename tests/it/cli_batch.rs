@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 #[cfg(feature = "parquet")]
 use super::cli::json_lines;
 use super::cli::{embeddings, failure, random_rows, success, text, vultus};
@@ -78,15 +80,30 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Who was found for each probe, without what is decided.
+fn listed(lines: &str) -> Vec<(Value, Value)> {
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        (line["probe"].clone(), line["matches"].clone())
+    };
+    lines.lines().map(line).collect()
+}
+
 #[test]
 fn a_file_has_the_answers_of_stdout_and_is_never_replaced_unasked() {
     let batch = Batch::new();
     let path = batch.at("answers.jsonl");
     let to_file = [SOME, &["--output", text(&path)]].concat();
     assert_eq!(success(&batch.identify(&to_file)), "");
-    let lines = batch.lines(SOME);
-    assert!(lines.contains("\"matches\":[]}") && lines.contains("\"matches\":[{"));
-    assert_eq!(read(&path), lines);
+    let (lines, file) = (batch.lines(SOME), read(&path));
+    assert!(file.contains("\"matches\":[]}") && file.contains("\"matches\":[{"));
+    assert_eq!(listed(&file), listed(&lines));
+    // A file lists who was found, and decides nothing.
+    assert!(!file.contains("decision"), "{file}");
+    assert_eq!(
+        lines.matches("\"decision\":\"unknown\"").count(),
+        lines.matches("\"matches\":[],").count()
+    );
 
     let again = failure(&batch.identify(&to_file));
     assert!(again.contains("answers.jsonl` exists"), "{again}");
@@ -96,12 +113,10 @@ fn a_file_has_the_answers_of_stdout_and_is_never_replaced_unasked() {
     let fewer = [&to_file[..], &["--top", "1"]].concat();
     let other = failure(&batch.identify(&[&fewer[..], &["--resume"]].concat()));
     assert!(other.contains("another `top`: then 20, now 1"), "{other}");
-    assert_eq!(read(&path), lines);
+    assert_eq!(read(&path), file);
     success(&batch.identify(&[&fewer[..], &["--overwrite"]].concat()));
-    assert_eq!(
-        read(&path),
-        batch.lines(&["--threshold", "0.5", "--top", "1"])
-    );
+    let first = batch.lines(&["--threshold", "0.5", "--top", "1"]);
+    assert_eq!(listed(&read(&path)), listed(&first));
 }
 
 #[test]
@@ -173,7 +188,7 @@ fn a_run_that_a_full_disk_stops_is_resumed_from_its_last_pass() {
         assert!(stopped.contains(&format!("{name}.partial")), "{stopped}");
         assert!(!path.exists(), "an unfinished file has its name");
         let partial = fs::read(batch.at(&format!("{name}.partial"))).unwrap();
-        let record: serde_json::Value =
+        let record: Value =
             serde_json::from_str(&read(&batch.at(&format!("{name}.progress")))).unwrap();
         assert!(
             partial.len() as u64 > record["bytes"].as_u64().unwrap(),
@@ -293,8 +308,8 @@ fn explain_says_what_was_done() {
     let explained = batch.identify(&["--json", "--explain", "--isa", "scalar"]);
     let plain = batch.lines(&["--isa", "scalar"]);
     for (line, plain) in success(&explained).lines().zip(plain.lines()) {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let plain: serde_json::Value = serde_json::from_str(plain).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        let plain: Value = serde_json::from_str(plain).unwrap();
         assert_eq!(
             (&line["probe"], &line["matches"]),
             (&plain["probe"], &plain["matches"])

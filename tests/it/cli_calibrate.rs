@@ -116,3 +116,160 @@ fn what_cannot_be_measured_is_refused() {
         );
     }
 }
+
+/// Labelled embeddings of so many people, three of each.
+fn labelled(directory: &Path, people: usize) -> Vec<Vec<f32>> {
+    let middles = random_rows(people, 24, 5);
+    let offsets = random_rows(3 * people, 24, 6);
+    let near = |(at, offset): (usize, &Vec<f32>)| -> Vec<f32> {
+        let middle = middles[at / 3].iter();
+        middle.zip(offset).map(|(a, b)| a + 0.3 * b).collect()
+    };
+    let rows: Vec<Vec<f32>> = offsets.iter().enumerate().map(near).collect();
+    let classes: Vec<i64> = (0..rows.len()).map(|at| at as i64 / 3).collect();
+    embeddings(&directory.join("faces.npy"), &rows);
+    let shape = format!("({},)", classes.len());
+    let labels = directory.join("labels.npy");
+    npy(&labels, "<i8", &shape, bytemuck::cast_slice(&classes));
+    rows
+}
+
+fn profile(directory: &Path, file: &str, more: &[&str]) -> std::process::Output {
+    let at = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let (file, labels, faces) = (at(file), at("labels.npy"), at("faces.npy"));
+    let verb = [
+        "calibrate",
+        "--encoder-profile",
+        &file,
+        "--classes",
+        &labels,
+    ];
+    vultus(&[&verb[..], more, &[&faces]].concat())
+}
+
+#[test]
+fn an_embedder_of_ones_own_gets_a_threshold() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let rows = labelled(directory.path(), 80);
+    let own = ["--encoder", "mine@2"];
+    let told = profile(
+        directory.path(),
+        "mine.json",
+        &[&own[..], &["--json"]].concat(),
+    );
+    let told = json_lines(&success(&told)).remove(0);
+    assert_eq!(
+        (&told["classes"], &told["mated"]),
+        (&80.into(), &"measured".into())
+    );
+    assert_eq!(told["partition"], serde_json::Value::Null);
+
+    // A gallery of two people, and a probe of one of them and of a stranger.
+    embeddings(
+        &directory.path().join("two.npy"),
+        &[rows[0].clone(), rows[3].clone()],
+    );
+    embeddings(
+        &directory.path().join("probes.npy"),
+        &[rows[1].clone(), rows[60].clone()],
+    );
+    let data = at("data");
+    let gallery = ["--data-dir", &data, "--partition", "bws.1"];
+    let two = at("two.npy");
+    success(&vultus(
+        &[&["gallery", "import", &two], &gallery[..], &own].concat(),
+    ));
+    let probes = at("probes.npy");
+    let ask = |more: &[&str]| {
+        vultus(
+            &[
+                &["identify", "--json", "--embeddings", &probes],
+                &gallery[..],
+                more,
+            ]
+            .concat(),
+        )
+    };
+    let without = json_lines(&success(&ask(&[])));
+    assert_eq!(without[0]["decision"], serde_json::Value::Null);
+    assert_eq!(without[0]["matches"].as_array().unwrap().len(), 2);
+    let profile_file = at("mine.json");
+    let with = json_lines(&success(&ask(&["--encoder-profiles", &profile_file])));
+    let threshold = with[0]["threshold"].as_f64().unwrap();
+    assert!((0.2..0.95).contains(&threshold), "{with:?}");
+    assert_eq!(
+        (&with[0]["decision"], &with[1]["decision"]),
+        (&"match".into(), &"unknown".into())
+    );
+    assert!(with[0]["confidence"].as_f64().unwrap() > 0.9, "{with:?}");
+
+    // What is there is not replaced without a word, and what is no profile is not used.
+    let again = failure(&profile(directory.path(), "mine.json", &own));
+    assert!(again.contains("--overwrite"), "{again}");
+    success(&profile(
+        directory.path(),
+        "mine.json",
+        &["--encoder", "mine@2", "--overwrite"],
+    ));
+    let twice = format!("{profile_file},{profile_file}");
+    let error = failure(&ask(&["--encoder-profiles", &twice]));
+    assert!(error.contains("a second profile of `mine@2/24`"), "{error}");
+    let missing = at("missing.json");
+    let error = failure(&ask(&["--encoder-profiles", &missing]));
+    assert!(error.contains("missing.json"), "{error}");
+    let whole = std::fs::read_to_string(&profile_file).unwrap();
+    for (from, to) in [
+        ("\"version\": 1", "\"version\": 2"),
+        (
+            "\"verification_threshold\": ",
+            "\"verification_threshold\": 7",
+        ),
+        ("\"mine\"", "\"other\""),
+        ("{", "["),
+    ] {
+        std::fs::write(at("bad.json"), whole.replacen(from, to, 1)).unwrap();
+        let error = failure(&ask(&["--encoder-profiles", &at("bad.json")]));
+        assert!(error.contains("bad.json"), "{from}: {error}");
+    }
+}
+
+#[test]
+fn an_encoder_that_cannot_be_measured_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    labelled(directory.path(), 19);
+    let own = ["--encoder", "mine@2"];
+    let case = |more: &[&str], words: &str| {
+        let error = failure(&profile(directory.path(), "mine.json", more));
+        assert!(error.contains(words), "{words}: {error}");
+        assert!(!directory.path().join("mine.json").exists());
+    };
+    case(&own, "19 people are enrolled, and at least 20 are needed");
+    case(&[], "which encoder made the embeddings?");
+    case(&["--encoder", "a b c"], "encoder");
+    case(
+        &["--encoder", "mine", "--partition", "bws.1"],
+        "--partition",
+    );
+    let error = failure(&profile(directory.path(), "missing/mine.json", &own));
+    assert!(error.contains("there is no folder"), "{error}");
+    let mut rows = labelled(directory.path(), 30);
+    rows[4][2] = f32::NAN;
+    embeddings(&directory.path().join("faces.npy"), &rows);
+    case(&own, "value 2 is not a finite number");
+    let error = failure(&vultus(&["calibrate"]));
+    assert!(error.contains("--partition"), "{error}");
+    // What is only for a profile is not passed over for a gallery, and the other way round.
+    for more in [
+        &["faces.npy"][..],
+        &["--encoder", "mine"],
+        &["--classes", "labels.npy"],
+        &["--overwrite"],
+    ] {
+        let gallery = ["calibrate", "--partition", "bws.1"];
+        let error = failure(&vultus(&[&gallery, more].concat()));
+        assert!(error.contains("cannot be used with"), "{error}");
+    }
+    let error = failure(&vultus(&["calibrate", "faces.npy"]));
+    assert!(error.contains("--encoder-profile"), "{error}");
+}

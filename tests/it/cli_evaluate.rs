@@ -612,7 +612,11 @@ fn how_reliable_the_confidence_is_is_told_everywhere() {
     let searches: u64 = searches.into_iter().flatten().sum();
     assert_eq!(reliability["answers"], searches);
     let bins = reliability["bins"].as_array().unwrap();
-    let sum = |name: &str| bins.iter().map(|bin| bin[name].as_f64().unwrap()).sum::<f64>();
+    let sum = |name: &str| {
+        bins.iter()
+            .map(|bin| bin[name].as_f64().unwrap())
+            .sum::<f64>()
+    };
     assert_eq!(sum("answers") as u64, searches);
     assert!((sum("weight") - 1.0).abs() < 1e-9, "{reliability}");
     // As many people as strangers, by weight, and all people are found.
@@ -621,7 +625,10 @@ fn how_reliable_the_confidence_is_is_told_everywhere() {
         number("weight") * number("right")
     });
     let rank_1 = report["rank_1"]["rate"].as_f64().unwrap();
-    assert!((right.sum::<f64>() - 0.5 * rank_1).abs() < 1e-9, "{reliability}");
+    assert!(
+        (right.sum::<f64>() - 0.5 * rank_1).abs() < 1e-9,
+        "{reliability}"
+    );
     let error = reliability["expected_calibration_error"].as_f64().unwrap();
     assert!(error < 0.1, "{reliability}");
     assert!(plots.join("reliability.svg").exists() && plots.join("reliability.png").exists());
@@ -629,7 +636,10 @@ fn how_reliable_the_confidence_is_is_told_everywhere() {
     assert!(page.contains("Reliability of the confidence"), "{page}");
     for more in [&["--markdown"][..], &[]] {
         let told = success(&faces.evaluate("identification", more));
-        assert!(told.contains("Expected calibration error") && told.contains("0.9 to 1.0"), "{told}");
+        assert!(
+            told.contains("Expected calibration error") && told.contains("0.9 to 1.0"),
+            "{told}"
+        );
     }
     // Of so few people, and an encoder that nothing is known of, nobody can say.
     let few = Faces::of(&[4; 12], 0.5, 31).report("identification", &[]);

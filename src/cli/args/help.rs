@@ -460,8 +460,8 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
                 "vultus calibrate --partition bws.1",
             ),
             (
-                "With all of 100,000 people, as JSON",
-                "vultus calibrate --partition bws.1 --probes 100000 --json",
+                "What embeddings of your own embedder say of it",
+                "vultus calibrate --encoder-profile mine.json --encoder mine@2 --classes labels.npy faces.npy",
             ),
         ],
     ),

@@ -20,7 +20,7 @@ use crate::eval::recognition::{
 };
 use crate::rates::TargetRate;
 use crate::search::Pool;
-use crate::types::ClassId;
+use crate::types::{ClassId, Match};
 
 /// Without others, as NIST's table of identification has them, and two in between.
 const RATES: [f64; 5] = [0.1, 0.03, 0.01, 0.003, 0.001];
@@ -37,9 +37,7 @@ pub(super) fn run(verb: &EvaluateIdentification, settings: &Settings) -> anyhow:
     let groups = material::groups(&verb.samples, gallery, people.samples())?;
     let pool = Pool::new(settings.threads);
     let (searches, facts) = match &opened {
-        Some((engine, gallery)) => {
-            search_gallery(verb, (engine, gallery), &people, &mut material)?
-        }
+        Some((engine, gallery)) => search_gallery(verb, (engine, gallery), &people, &mut material)?,
         None => search_splits(verb, settings, &pool, &people, &material)?,
     };
     let judging = Judging {
@@ -151,12 +149,13 @@ fn search_splits(
         let scratch = Scratch::of(settings, pool, &material.encoder, people, enrolled)?;
         let limit = RANKS_MAX.max(verb.rank);
         let judge = scratch.judge()?;
+        let sure = |found: &[Match]| judge.confidence(found);
         let done = |probes: usize| bar.inc(probes as u64);
         searches.extend(search_split(
             &scratch.gallery,
             people,
             (split, number),
-            (limit, &|found| judge.confidence(found)),
+            (limit, &sure),
             done,
         )?);
     }
@@ -185,6 +184,7 @@ fn search_gallery(
     material: &mut Material,
 ) -> anyhow::Result<(Vec<Searched>, GalleryFacts)> {
     let judge = scratch::judge(engine, gallery)?;
+    let sure = |found: &[Match]| judge.confidence(found);
     let mut probes = Vec::new();
     for (class, samples) in people.classes() {
         let enrolled = match gallery.is_enrolled(*class)? {
@@ -198,13 +198,7 @@ fn search_gallery(
     let bar = output::progress(probes.len(), "searching");
     let limit = RANKS_MAX.max(verb.rank);
     let done = |probes: usize| bar.inc(probes as u64);
-    let searches = search_probes(
-        gallery,
-        people,
-        (&probes, 0),
-        (limit, &|found| judge.confidence(found)),
-        done,
-    )?;
+    let searches = search_probes(gallery, people, (&probes, 0), (limit, &sure), done)?;
     bar.finish_and_clear();
     let searches = leave_out_templates(searches, gallery, people, material);
     let is_mated = |search: &Searched| search.mate.is_some();

@@ -1,5 +1,6 @@
 //! `vultus evaluate`
 
+mod encoder_profile;
 mod facts;
 mod identification;
 mod liveness;
@@ -8,6 +9,8 @@ mod places;
 mod scratch;
 mod telling;
 mod verification;
+
+pub(super) use encoder_profile::make as make_encoder_profile;
 
 use super::args::Evaluate;
 use super::exit::Exit;

@@ -61,9 +61,7 @@ impl Scratch {
             .gallery
             .calibrate(&options, now, |_, _| Ok::<_, EngineError>(()));
         match measured {
-            Ok(measured) => self
-                .engine
-                .keep_calibration(self.gallery.id(), &measured)?,
+            Ok(measured) => self.engine.keep_calibration(self.gallery.id(), &measured)?,
             Err(error) if error.fault() == Fault::Caller => {}
             Err(error) => return Err(error.into()),
         }

@@ -198,8 +198,7 @@ impl Printing<'_> {
     /// Those who would have been found with the threshold that is not kept where all are listed.
     fn reaching(self, found: &[Match]) -> Vec<Match> {
         let threshold = self.judge.threshold().filter(|_| !self.has_threshold);
-        let is_reaching =
-            |found: &&Match| threshold.is_none_or(|least| found.similarity >= least);
+        let is_reaching = |found: &&Match| threshold.is_none_or(|least| found.similarity >= least);
         found.iter().filter(is_reaching).copied().collect()
     }
 

@@ -15,7 +15,8 @@ use super::open;
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery, IdentifyOptions};
 use crate::face::{FacePipeline, ScoreMap};
-use crate::intake::{Bar, Judge, Usual};
+use crate::intake::{Bar, Judge};
+use crate::rates::KnownEncoder;
 use crate::types::{Labels, RecordError};
 
 pub(super) fn run(verb: &Identify, settings: &Settings) -> anyhow::Result<Exit> {
@@ -43,12 +44,14 @@ impl Known {
     ) -> anyhow::Result<Known> {
         let profile = FacePipeline::profile_in(settings.embedder_profile.as_deref())?;
         let is_own = profile.encoder() == gallery.encoder();
-        let set = settings.service.verification.of(gallery.id());
-        let usual = Usual {
-            set: set.filter(|_| is_own),
-            own: is_own.then(|| profile.verification_threshold()),
-            target_fpir: settings.service.target_fpir,
+        let own = match is_own {
+            true => Some(profile.verification_threshold()),
+            false => engine
+                .known_encoder(gallery.encoder())
+                .map(KnownEncoder::verification_threshold),
         };
+        let policy = settings.service.policy();
+        let usual = policy.usual(gallery.id(), own, is_own);
         Ok(Known {
             judge: Judge::of(engine, gallery, bar, &usual)?,
             scores: is_own.then(|| profile.score_map()),

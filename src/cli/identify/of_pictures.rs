@@ -234,7 +234,9 @@ impl<'a> Asking<'a> {
             && only.identification.is_some()
         {
             let title = path.display().to_string();
-            return self.printing().print_table(&title, &only.people, only.decided);
+            return self
+                .printing()
+                .print_table(&title, &only.people, only.decided);
         }
         groups::print_table(self.printing(), paths, answered)
     }

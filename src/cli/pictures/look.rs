@@ -31,6 +31,11 @@ pub(in crate::cli) enum PictureError {
          (similarity {similarity:.2})"
     )]
     UnlikeClass { class: ClassId, similarity: f64 },
+    #[error(
+        "it shows somebody who seems to be enrolled as class {other} already (similarity {similarity:.2}): enrol \
+         them there"
+    )]
+    AlreadyEnrolled { other: ClassId, similarity: f64 },
 }
 
 /// A class in a sentence.

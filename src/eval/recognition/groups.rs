@@ -147,7 +147,12 @@ mod tests {
         assert!((differential.gini.unwrap() - 12.0 / 42.0 * 1.5).abs() < 1e-12);
         // Rates of 0.001, 0.002, 0.004 and 0.008: the geometric mean is 0.001 64^(1/4), the mean
         // 0.00375. Distances 1, 3, 7, 2, 6 and 4, each twice: 46 / (2 * 16 * 3.75) * 4 / 3.
-        let four = report(&[("a", 1, 1000), ("b", 4, 2000), ("c", 4, 1000), ("d", 8, 1000)]);
+        let four = report(&[
+            ("a", 1, 1000),
+            ("b", 4, 2000),
+            ("c", 4, 1000),
+            ("d", 8, 1000),
+        ]);
         let four = four.false_negative.unwrap();
         assert!((four.mxog.unwrap() - 8.0_f64.sqrt()).abs() < 1e-12);
         assert!((four.gini.unwrap() - 23.0 / 45.0).abs() < 1e-12);

@@ -24,9 +24,9 @@ use super::samples::{
 };
 use crate::access::Scope;
 use crate::engine::{EngineError, Gallery};
-use crate::intake::Samples;
+use crate::intake::{OnDuplicate, Samples};
 use crate::partition::Whom;
-use crate::types::{Bcid, ClassId, Embedding, PartitionId, RecordChange};
+use crate::types::{Bcid, ClassId, Embedding, Match, PartitionId, RecordChange};
 
 /// So many others of the same name are listed.
 const SAME_NAME_MAX: usize = 100;
@@ -128,6 +128,9 @@ pub(in super::super) struct EnrollAnswer {
     /// template of it, from -1 to 1; null for a new class. Nothing is refused because of it, since people
     /// change; but where it is far below the threshold of the service, the samples may show somebody else.
     similarity_to_class: Option<f64>,
+    /// Somebody else who is enrolled and seems to be the same person, as long as the operator has such people
+    /// looked for (`enroll-duplicates`); null if there is nobody.
+    duplicate: Option<DuplicateReport>,
     #[serde(flatten)]
     record: RecordMembers,
     /// Other classes of the same name, in order; at most 100. Nothing is refused because of them.
@@ -136,6 +139,39 @@ pub(in super::super) struct EnrollAnswer {
     encoder: String,
     /// One for each sample.
     samples: Vec<SampleReport>,
+}
+
+/// Somebody else who seems to be the same person. Who that is is told to keys that may identify.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Duplicate)]
+pub(in super::super) struct DuplicateReport {
+    /// The class; null for a key that may not identify.
+    class: Option<String>,
+    /// How alike the samples and the most similar template of that class are; null likewise.
+    similarity: Option<f64>,
+}
+
+impl DuplicateReport {
+    fn of(found: &Match, may_know: bool) -> DuplicateReport {
+        DuplicateReport {
+            class: may_know.then(|| found.class.to_string()),
+            similarity: may_know.then_some(found.similarity),
+        }
+    }
+
+    /// Why the person is not enrolled.
+    fn refusal(&self) -> Problem {
+        let detail = match (&self.class, self.similarity) {
+            (Some(class), Some(similarity)) => format!(
+                "the samples look like class {class} (similarity {similarity:.4}): enrol them there, or say by \
+                 `not_same_as` that these are two people"
+            ),
+            _ => "the samples look like somebody who is enrolled under another class; a key with the scope \
+                  `identify` is told which"
+                .to_owned(),
+        };
+        Problem::new(Code::AlreadyEnrolled, detail)
+    }
 }
 
 impl CallBody for EnrollRequest {
@@ -171,7 +207,11 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             body::FAILURES,
-            &[Code::PoorQuality, Code::ClassNotFound],
+            &[
+                Code::PoorQuality,
+                Code::ClassNotFound,
+                Code::AlreadyEnrolled,
+            ],
             class::RECORD_FAILURES,
             failures::OURS,
             failures::OF_CHANGES,
@@ -216,7 +256,11 @@ pub(super) fn new_endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             body::FAILURES,
-            &[Code::PoorQuality, Code::ClassNotFound],
+            &[
+                Code::PoorQuality,
+                Code::ClassNotFound,
+                Code::AlreadyEnrolled,
+            ],
             class::RECORD_FAILURES,
             failures::OURS,
             failures::OF_CHANGES,
@@ -262,7 +306,11 @@ async fn carry_out(
     let record = record.addition()?;
     let samples = given.take_in(state, &key.account()).await?;
     let shared = state.clone();
-    let work = move || add(&shared, (&partition, whom), &samples, replaces, record);
+    let may_know = key.may(Scope::Identify).is_ok();
+    let work = move || {
+        let place = (&partition, whom);
+        add(&shared, place, &samples, (replaces, may_know), record)
+    };
     let answer = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
@@ -271,7 +319,7 @@ fn add(
     state: &AppState,
     (partition, whom): (&PartitionId, Whom),
     samples: &Samples,
-    replaces: bool,
+    (replaces, may_know): (bool, bool),
     record: RecordChange,
 ) -> Result<EnrollAnswer, Problem> {
     state.intake().check_qualities(samples)?;
@@ -279,13 +327,15 @@ fn add(
     let (engine, now) = (state.engine(), state.clock().now());
     let gallery = engine.gallery(partition, &samples.encoder)?;
     let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
-    let similarity_to_class = match &gallery {
-        Some(gallery) => match foreseen(gallery, whom, &record)? {
-            Some(class) => gallery.similarity_to_class(class, &embeddings)?,
-            None => None,
-        },
-        None => None,
-    };
+    let mut similarity_to_class = None;
+    let mut duplicate = None;
+    if let Some(gallery) = &gallery {
+        let class = foreseen(gallery, whom, &record)?;
+        if let Some(class) = class {
+            similarity_to_class = gallery.similarity_to_class(class, &embeddings)?;
+        }
+        duplicate = find_duplicate(state, gallery, (class, &record), &embeddings, may_know)?;
+    }
     let place = (partition, whom);
     let person =
         engine.enroll_person(place, &samples.encoder, &templates, replaces, record, now)?;
@@ -308,11 +358,32 @@ fn add(
         removed: enrolled.removed,
         templates: enrolled.templates,
         similarity_to_class,
+        duplicate,
         record: RecordMembers::new(&person.record),
         same_name: others.map(|class| class.to_string()).collect(),
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),
     })
+}
+
+/// Somebody else whom the samples show, too, if the operator has it looked for.
+fn find_duplicate(
+    state: &AppState,
+    gallery: &Gallery,
+    (class, record): (Option<ClassId>, &RecordChange),
+    embeddings: &[&Embedding],
+    may_know: bool,
+) -> Result<Option<DuplicateReport>, Problem> {
+    let intake = state.intake();
+    let whom = (class, record.not_same_as.as_ref());
+    let Some(found) = intake.duplicate(state.engine(), gallery, whom, embeddings)? else {
+        return Ok(None);
+    };
+    let report = DuplicateReport::of(&found, may_know);
+    match intake.policy().duplicates.action {
+        OnDuplicate::Refuse => Err(report.refusal()),
+        _ => Ok(Some(report)),
+    }
 }
 
 /// The class that will get the templates, if there is one already.

@@ -7,7 +7,7 @@ use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use super::samples::check_threshold;
 use crate::engine::{Gallery, IdentifyOptions};
-use crate::intake::{Bar, Judge, JudgeError, Verdict};
+use crate::intake::{Bar, Judge, JudgeError, Verdict, VerificationBar};
 use crate::rates::{RateEstimate, TargetRate};
 use crate::types::Match;
 
@@ -73,16 +73,28 @@ pub(super) type Decided = (Option<Decision>, Option<f64>);
 
 /// Whom a call leaves out.
 pub(super) fn bar(threshold: Option<f64>, target_fpir: Option<f64>) -> Result<Bar, Problem> {
+    bar_of(threshold, ("target_fpir", target_fpir))
+}
+
+/// From which similarity on a call takes somebody for the person of a class.
+pub(super) fn verification_bar(
+    threshold: Option<f64>,
+    target_fmr: Option<f64>,
+) -> Result<Bar, Problem> {
+    bar_of(threshold, ("target_fmr", target_fmr))
+}
+
+fn bar_of(threshold: Option<f64>, (name, target): (&str, Option<f64>)) -> Result<Bar, Problem> {
     check_threshold(threshold)?;
-    match (threshold, target_fpir) {
-        (Some(_), Some(_)) => Err(Problem::invalid_parameter(
-            "expected `threshold` or `target_fpir`, found both",
-        )),
+    match (threshold, target) {
+        (Some(_), Some(_)) => Err(Problem::invalid_parameter(format!(
+            "expected `threshold` or `{name}`, found both",
+        ))),
         (Some(similarity), None) => Ok(Bar::Similarity(similarity)),
         (None, Some(rate)) => match TargetRate::new(rate) {
             Ok(rate) => Ok(Bar::Rate(rate)),
             Err(error) => Err(Problem::invalid_parameter(format!(
-                "wrong `target_fpir`: {error}"
+                "wrong `{name}`: {error}"
             ))),
         },
         (None, None) => Ok(Bar::Usual),
@@ -94,6 +106,11 @@ pub(super) async fn judge(state: &AppState, gallery: &Gallery, bar: Bar) -> Resu
     let (shared, gallery) = (state.clone(), gallery.clone());
     let judge = move || shared.intake().judge(shared.engine(), &gallery, bar);
     Ok(state.lanes().small(judge).await?)
+}
+
+/// How often a stranger is taken for one person, as an answer tells it; null if that is not known.
+pub(super) fn fmr(bar: &VerificationBar) -> Option<RateReport> {
+    bar.fmr.map(RateReport::from)
 }
 
 /// What is searched for, so that a judge can decide: never the first alone, since how sure it is hangs on

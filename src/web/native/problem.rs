@@ -59,6 +59,8 @@ pub(in super::super) enum Code {
     InvalidRecord,
     /// It contradicts what is known of others, or the time of the person is over.
     RecordConflict,
+    /// The person seems to be enrolled under another class.
+    AlreadyEnrolled,
     ShareExceeded,
     Internal,
     Busy,
@@ -71,7 +73,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 41] = [
+    pub(super) const ALL: [Code; 42] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -104,6 +106,7 @@ impl Code {
         Code::NotCalibrated,
         Code::InvalidRecord,
         Code::RecordConflict,
+        Code::AlreadyEnrolled,
         Code::ShareExceeded,
         Code::Internal,
         Code::Busy,
@@ -195,6 +198,11 @@ impl Code {
                 "not_calibrated",
                 409,
                 "It was not measured how often strangers are taken for somebody",
+            ),
+            Code::AlreadyEnrolled => (
+                "already_enrolled",
+                409,
+                "The person is enrolled under another class already",
             ),
             Code::InvalidRecord => (
                 "invalid_record",

@@ -13,16 +13,16 @@ use super::answer;
 use super::body::{self, CallBody};
 use super::class;
 use super::failures;
+use super::judging::{self, RateReport};
 use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::samples::{
-    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, check_threshold,
-    encoder_name,
+    GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
 use crate::engine::fuse;
-use crate::intake::Samples;
+use crate::intake::{Bar, Samples};
 use crate::types::Bcid;
 
 /// Samples of one person, to be compared with a class.
@@ -44,6 +44,10 @@ pub(in super::super) struct VerifyRequest {
     /// two faces for one person; for the embeddings of another encoder it must be given.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for this one person, a rate such as 0.001,
+    /// or 30 for the same (ten times its negative decimal logarithm).
+    #[schema(example = 0.001)]
+    target_fmr: Option<f64>,
 }
 
 /// The same as a form.
@@ -66,6 +70,8 @@ pub(in super::super) struct VerifyForm {
     /// The similarity from which on it is the same person, as in JSON.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
+    /// In place of a threshold: how often a stranger may be taken for this one person, as in JSON.
+    target_fmr: Option<f64>,
 }
 
 /// Whether the samples are of the person of the class.
@@ -79,6 +85,8 @@ pub(in super::super) struct VerifyAnswer {
     score: Option<f64>,
     /// The threshold that was used.
     threshold: f64,
+    /// How often a stranger reaches it with one person; null if that is not known.
+    fmr: Option<RateReport>,
     /// How many templates the class has.
     templates: usize,
     /// What made the embeddings.
@@ -88,10 +96,10 @@ pub(in super::super) struct VerifyAnswer {
 }
 
 impl CallBody for VerifyRequest {
-    /// The threshold.
-    type Options = Option<f64>;
+    /// The threshold, and the rate in place of one.
+    type Options = (Option<f64>, Option<f64>);
 
-    fn split(self) -> (GivenSamples, Option<f64>) {
+    fn split(self) -> (GivenSamples, Self::Options) {
         let samples = GivenSamples {
             pictures: self.pictures.unwrap_or_default(),
             embeddings: self.embeddings.unwrap_or_default(),
@@ -99,7 +107,7 @@ impl CallBody for VerifyRequest {
             liveness: self.liveness,
             face_box: None,
         };
-        (samples, self.threshold)
+        (samples, (self.threshold, self.target_fmr))
     }
 }
 
@@ -111,6 +119,7 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             &[Code::ThresholdUnknown, Code::ClassNotFound],
+            judging::FAILURES,
             body::FAILURES,
             failures::OURS,
         ],
@@ -140,12 +149,12 @@ async fn verify(
     request: Request,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Verify, &bcid.partition)?;
-    let (given, threshold) = body::read::<VerifyRequest>(&state, request).await?;
+    let (given, (threshold, target_fmr)) = body::read::<VerifyRequest>(&state, request).await?;
     given.check(&state)?;
-    check_threshold(threshold)?;
+    let bar = judging::verification_bar(threshold, target_fmr)?;
     let samples = given.take_in(&state, &key.account()).await?;
     let shared = state.clone();
-    let work = move || compare(&shared, &bcid, &samples, threshold);
+    let work = move || compare(&shared, &bcid, &samples, bar);
     let answer = state.lanes().small(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
@@ -154,19 +163,19 @@ fn compare(
     state: &AppState,
     bcid: &Bcid,
     samples: &Samples,
-    threshold: Option<f64>,
+    bar: Bar,
 ) -> Result<VerifyAnswer, Problem> {
     let (intake, encoder) = (state.intake(), &samples.encoder);
-    let threshold = threshold.or_else(|| intake.threshold(&bcid.partition, encoder));
-    let threshold = threshold.ok_or_else(|| {
-        let detail = format!("there is no threshold for `{encoder}`: give one");
-        Problem::new(Code::ThresholdUnknown, detail)
-    })?;
     let (engine, embeddings) = (state.engine(), samples.embeddings());
     // Samples that are wrong in themselves are refused whoever is enrolled.
     let sample = fuse(&samples.encoder, &embeddings)?;
     let gallery = engine.gallery(&bcid.partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| class::missing(bcid))?;
+    let bar = intake.verification(engine, &gallery, bar)?;
+    let threshold = bar.threshold.ok_or_else(|| {
+        let detail = format!("there is no threshold for `{encoder}`: give one");
+        Problem::new(Code::ThresholdUnknown, detail)
+    })?;
     let found = gallery.verify(bcid.class, &[&sample])?;
     let found = found.ok_or_else(|| class::missing(bcid))?;
     let accepted = found.is_accepted(threshold);
@@ -174,11 +183,14 @@ fn compare(
     if accepted {
         gallery.note_match(bcid.class);
     }
+    let decided = found.threshold(threshold);
+    let bar = intake.verification(engine, &gallery, Bar::Similarity(decided))?;
     Ok(VerifyAnswer {
         accepted,
         similarity: found.similarity,
         score: intake.score(found.similarity, encoder),
-        threshold: found.threshold(threshold),
+        threshold: decided,
+        fmr: judging::fmr(&bar),
         templates: found.templates,
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),

@@ -16,7 +16,10 @@ use super::super::state::AppState;
 use super::done::{Done, Failure};
 use super::task;
 use crate::access::{Claims, Task};
+use crate::intake::{JudgeError, OnDuplicate};
+use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
+use crate::types::Embedding;
 
 /// Whether the person is enrolled now.
 #[derive(Serialize, ToSchema)]
@@ -73,10 +76,42 @@ fn add_templates(
     if templates.is_empty() {
         return Ok(Done::failed(Failure::LiveDetectionFailed));
     }
+    if is_refused(state, claims, &templates)? {
+        return Ok(Done::failed(Failure::LiveDetectionFailed));
+    }
     let encoder = state.intake().encoder();
     let now = state.clock().now();
     state
         .engine()
         .enroll(&claims.bcid, encoder, &templates, now)?;
     Ok(Done::succeeded())
+}
+
+/// Whether the person seems to be enrolled under another class, and is not to be. The API has no word for
+/// it: the log says who it is.
+fn is_refused(state: &AppState, claims: &Claims, templates: &[NewTemplate]) -> Result<bool, Error> {
+    let (intake, engine, bcid) = (state.intake(), state.engine(), &claims.bcid);
+    let Some(gallery) = engine.gallery(&bcid.partition, intake.encoder())? else {
+        return Ok(false);
+    };
+    let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
+    let whom = (Some(bcid.class), None);
+    let found = intake.duplicate(engine, &gallery, whom, &embeddings);
+    let found = found.map_err(|error| match error {
+        JudgeError::Engine(error) => error.into(),
+        error => Error::bad_request(error.to_string()),
+    })?;
+    let Some(found) = found else {
+        return Ok(false);
+    };
+    let is_refused = intake.policy().duplicates.action == OnDuplicate::Refuse;
+    tracing::warn!(
+        partition = %bcid.partition,
+        class = %bcid.class,
+        other = %found.class,
+        similarity = found.similarity,
+        is_refused,
+        "somebody seems to be enrolled under another class"
+    );
+    Ok(is_refused)
 }

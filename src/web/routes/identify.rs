@@ -1,7 +1,5 @@
 //! `GET /extension/identify`: who in the partition is this?
 
-use std::str::FromStr;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -17,17 +15,18 @@ use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::done::{Done, Failure};
+use super::judging;
 use super::task::{self, Begun};
 use crate::access::{Task, TaskMatch};
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, IdentifyOptions, fuse};
-use crate::intake::{Bar, JudgeError};
-use crate::rates::TargetRate;
+use crate::intake::Bar;
 use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
 const RESULTS_MAX: usize = 1000;
+const TARGET: &str = "targetFPIR";
 
 /// Whether the search could be carried out, not whether somebody was found.
 #[derive(Serialize, ToSchema)]
@@ -68,7 +67,7 @@ pub(super) fn endpoint() -> Endpoint {
     summary = "Identify with the samples of a token",
     params(
         ("livedetection" = Option<bool>, Query, description = "Demand liveness even if the token does not; `false` has no effect"),
-        ("targetFPIR" = Option<String>, Query, description = "Leave out whom a stranger reaches more often than this: a rate such as `0.001`, or `30` for the same. Without it weak candidates are listed, too. Not part of the old service"),
+        ("targetFPIR" = Option<String>, Query, description = "Leave out whom a stranger reaches more often than this: a rate such as `0.001`, or `30` for the same. Without it weak candidates are listed, too, unless the operator has them cut (`bws-lists-cut`). Not part of the old service"),
         ("maxResults" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "The most people in the answer; 20 unless given"),
     ),
     responses(
@@ -86,8 +85,9 @@ async fn identify(
     let count = parameters
         .integer("maxResults", 1..=RESULTS_MAX)?
         .unwrap_or(RESULTS_DEFAULT);
-    let target = target_fpir(&parameters)?;
-    let work = move |begun| async move { search(begun, count, target).await };
+    let target = judging::target(&parameters, TARGET)?;
+    let bar = target.map(Bar::Rate);
+    let work = move |begun| async move { search(begun, count, bar).await };
     let done = task::run(&state, caller, live, work).await?;
     let matches = done.matches.into_iter().map(ScoredClass::from).collect();
     let result = IdentifyResult {
@@ -110,34 +110,16 @@ impl From<TaskMatch> for ScoredClass {
     }
 }
 
-/// How often a stranger may be in the list.
-fn target_fpir(parameters: &Parameters) -> Result<Option<TargetRate>, Error> {
-    let target = parameters.text("targetFPIR").map(TargetRate::from_str);
-    let wrong = |error| Error::bad_request(format!("the parameter `targetFPIR`: {error}"));
-    target.transpose().map_err(wrong)
-}
-
-/// The similarity that strangers reach in `gallery` as often as `target`.
-async fn threshold(
-    state: &AppState,
-    gallery: &Gallery,
-    target: TargetRate,
-) -> Result<Option<f64>, Error> {
+/// The similarity that whoever is listed reaches.
+async fn threshold(state: &AppState, gallery: &Gallery, bar: Bar) -> Result<Option<f64>, Error> {
     let (shared, gallery) = (state.clone(), gallery.clone());
-    let judge = move || {
-        let bar = Bar::Rate(target);
-        shared.intake().judge(shared.engine(), &gallery, bar)
-    };
-    match state.lanes().small(judge).await {
-        Ok(judge) => Ok(judge.threshold()),
-        Err(JudgeError::Engine(error)) => Err(error.into()),
-        Err(error) => Err(Error::bad_request(format!(
-            "the parameter `targetFPIR`: {error}"
-        ))),
-    }
+    let judge = move || shared.intake().judge(shared.engine(), &gallery, bar);
+    let judge = state.lanes().small(judge).await;
+    let judge = judge.map_err(|error| judging::undecided(TARGET, error))?;
+    Ok(judge.threshold())
 }
 
-async fn search(begun: Begun, limit: usize, target: Option<TargetRate>) -> Result<Done, Error> {
+async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Error> {
     let Begun {
         state,
         account,
@@ -153,9 +135,11 @@ async fn search(begun: Begun, limit: usize, target: Option<TargetRate>) -> Resul
     let Some(gallery) = state.engine().gallery(partition, profile.encoder())? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
-    // Clients expect weak candidates too: no threshold cuts the list unless a rate is asked for.
-    let threshold = match target {
-        Some(target) => threshold(&state, &gallery, target).await?,
+    // Clients expect weak candidates too: no threshold cuts the list unless a rate is asked for, or the
+    // operator wants it.
+    let is_cut = || state.intake().policy().bws_lists_cut.contains(partition);
+    let threshold = match bar.or_else(|| is_cut().then_some(Bar::Usual)) {
+        Some(bar) => threshold(&state, &gallery, bar).await?,
         None => None,
     };
     let query = QuestionQuery {
@@ -171,6 +155,10 @@ async fn search(begun: Begun, limit: usize, target: Option<TargetRate>) -> Resul
     };
     if found.templates == 0 {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
+    }
+    if threshold.is_some() {
+        let is_known = !found.matches.is_empty();
+        state.intake().decisions().identified(is_known);
     }
     let candidates = found.matches.iter().map(|found| TaskMatch {
         bcid: Bcid::new(partition.clone(), found.class),

@@ -8,6 +8,7 @@ mod enroll;
 mod failures;
 mod identify;
 mod is_enrolled;
+mod judging;
 mod live_detection;
 mod liveness;
 mod liveness_detection;

@@ -14,12 +14,16 @@ use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::done::{Done, Failure};
+use super::judging;
 use super::task;
 use crate::access::{Claims, Task};
 use crate::engine::{Gallery, fuse};
+use crate::intake::Bar;
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
 use crate::types::Embedding;
+
+const TARGET: &str = "targetFMR";
 
 /// Whether the person was recognised.
 #[derive(Serialize, ToSchema)]
@@ -44,6 +48,7 @@ pub(super) fn endpoint() -> Endpoint {
     summary = "Verify with the samples of a token",
     params(
         ("livedetection" = Option<bool>, Query, description = "Demand liveness even if the token does not; `false` has no effect"),
+        ("targetFMR" = Option<String>, Query, description = "Recognise from the similarity on that a stranger reaches with one person as often as this: a rate such as `0.001`, or `30` for the same. Not part of the old service"),
     ),
     responses(
         (status = 200, description = "What became of the task", body = VerifyResult),
@@ -57,6 +62,11 @@ async fn verify(
 ) -> Result<Response, Error> {
     caller.may(Task::Verify)?;
     let live = task::live(&caller, &parameters)?;
+    let target = judging::target(&parameters, TARGET)?;
+    let bar = target.map_or(Bar::Usual, Bar::Rate);
+    let compare = move |state: &AppState, claims: &Claims, samples: Vec<UploadedSample>| {
+        compare(state, (claims, bar), samples)
+    };
     let done = task::run_here(&state, caller, live, compare).await?;
     let result = VerifyResult {
         success: done.success,
@@ -65,7 +75,11 @@ async fn verify(
     Ok(render::answer(StatusCode::OK, result))
 }
 
-fn compare(state: &AppState, claims: &Claims, samples: Vec<UploadedSample>) -> Result<Done, Error> {
+fn compare(
+    state: &AppState,
+    (claims, bar): (&Claims, Bar),
+    samples: Vec<UploadedSample>,
+) -> Result<Done, Error> {
     let encoder = state.intake().encoder();
     let templates = task::templates(samples);
     let faces: Vec<&Embedding> = templates
@@ -80,11 +94,14 @@ fn compare(state: &AppState, claims: &Claims, samples: Vec<UploadedSample>) -> R
     let Some(verification) = gallery.verify(claims.bcid.class, &[&sample])? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
-    let threshold = state
-        .intake()
-        .verification_threshold(&claims.bcid.partition);
+    let intake = state.intake();
+    let bar = intake.verification(state.engine(), &gallery, bar);
+    let bar = bar.map_err(|error| judging::undecided(TARGET, error))?;
+    // The gallery is of the encoder of the service, of which something is known.
+    let own = || intake.profile().verification_threshold();
+    let threshold = bar.threshold.unwrap_or_else(own);
     let is_accepted = verification.is_accepted(threshold);
-    state.intake().decisions().verified(is_accepted);
+    intake.decisions().verified(is_accepted);
     if !is_accepted {
         return Ok(Done::default());
     }

@@ -4,6 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use vultus::engine::CalibrationOptions;
+use vultus::rates::TargetRate;
 use vultus::types::EncoderId;
 
 use crate::harness::{Native, Service};
@@ -219,4 +220,142 @@ fn with_the_own_encoder_the_threshold_is_never_lower_than_that_of_the_encoder() 
     let body = json!({ "embeddings": [probe], "encoder": name });
     let answer = service.post(IDENTIFY, body).json();
     assert_eq!(answer["threshold"], 0.2);
+}
+
+const VERIFY: &str = "partitions/bws.1/classes/7/verify";
+
+fn compare(service: &Service, probe: &[f32], more: &Value) -> Value {
+    let mut body = json!({ "embeddings": [probe], "encoder": "mine" });
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    service.post(VERIFY, body).json()
+}
+
+#[test]
+fn a_verification_by_rate_has_the_threshold_that_keeps_it() {
+    let (service, people, mut random) = crowd();
+    let asked = json!({ "embeddings": [people[7]], "encoder": "mine", "target_fmr": 0.01 });
+    service.post(VERIFY, asked).problem(409, "not_calibrated");
+    calibrate(&service);
+    let rates = [0.3, 0.1, 0.03, 0.01, 0.001];
+    let answers = rates.map(|rate| compare(&service, &people[7], &json!({ "target_fmr": rate })));
+    let thresholds: Vec<f64> = answers
+        .iter()
+        .map(|answer| number(&answer["threshold"]))
+        .collect();
+    assert!(
+        thresholds.is_sorted() && thresholds[0] < thresholds[4],
+        "{thresholds:?}"
+    );
+    for (rate, answer) in rates.iter().zip(&answers) {
+        assert_eq!(answer["accepted"], true, "{answer}");
+        let fmr = &answer["fmr"];
+        let [low, found, high] = ["low", "rate", "high"].map(|end| number(&fmr[end]));
+        assert!(
+            low <= found && found <= high && found <= rate + 1e-9,
+            "{answer}"
+        );
+        assert!(found > 0.9 * rate, "{answer}");
+    }
+    let mosip = compare(&service, &people[7], &json!({ "target_fmr": 30 }));
+    assert_eq!(mosip["threshold"], answers[4]["threshold"]);
+    // As many strangers as was said are taken for the person of the class.
+    let (mut accepted, strangers) = (0, 400);
+    for _ in 0..strangers {
+        let answer = compare(&service, &drawn(&mut random), &json!({ "target_fmr": 0.1 }));
+        accepted += usize::from(answer["accepted"] == true);
+    }
+    // Of one class and not of all: it may have more or fewer who are like it.
+    assert!((4..=120).contains(&accepted), "{accepted}");
+    // What is typed as a similarity is told as a rate.
+    let typed = compare(&service, &people[7], &json!({ "threshold": thresholds[1] }));
+    assert_eq!(typed["fmr"], answers[1]["fmr"]);
+}
+
+#[test]
+fn what_is_no_rate_of_a_verification_is_refused_by_name() {
+    let (service, people, _) = crowd();
+    calibrate(&service);
+    for rate in [
+        json!(0),
+        json!(1),
+        json!(-3),
+        json!(1.5),
+        json!(101),
+        json!(1e-11),
+    ] {
+        let body = json!({ "embeddings": [people[7]], "encoder": "mine", "target_fmr": rate });
+        let problem = service.post(VERIFY, body);
+        let problem = problem.problem(400, "invalid_parameter");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("`target_fmr`"), "{rate}: {detail}");
+    }
+    let both = json!({ "embeddings": [people[7]], "encoder": "mine", "target_fmr": 0.1, "threshold": 0.4 });
+    let problem = service.post(VERIFY, both);
+    let problem = problem.problem(400, "invalid_parameter");
+    assert!(problem["detail"].as_str().unwrap().contains("found both"));
+    let body = json!({ "embeddings": [people[7]], "encoder": "mine", "target_fmr": "NaN" });
+    service.post(VERIFY, body).problem(400, "malformed_body");
+    let body = json!({ "embeddings": [people[7]], "encoder": "mine", "target_fmr": 0.1 });
+    let path = "partitions/bws.1/classes/7000/verify";
+    service
+        .post(path, body.clone())
+        .problem(404, "class_not_found");
+    let path = "partitions/bws.9/classes/7/verify";
+    service.post(path, body).problem(404, "class_not_found");
+    let foreign = json!({ "embeddings": [people[7]], "encoder": "other", "target_fmr": 0.1 });
+    service
+        .post(VERIFY, foreign)
+        .problem(409, "encoder_mismatch");
+}
+
+#[test]
+fn the_operator_sets_rates_for_all_partitions_and_for_one() {
+    let rate = |rate| TargetRate::new(rate).unwrap();
+    let service = Service::with(|settings| {
+        let partitions = [("bws.2".parse().unwrap(), rate(1e-6))];
+        settings.target_fpir.all = rate(0.1);
+        settings.target_fpir.partitions = partitions.into();
+        settings.verification_target_fmr = Some(rate(1e-7));
+    });
+    let status = service.get("status").json();
+    let name = status["encoder"].as_str().unwrap();
+    let own = EncoderId::parse(name, 128).unwrap();
+    let mut random = StdRng::seed_from_u64(5);
+    let mut thresholds = Vec::new();
+    for partition in ["bws.1", "bws.2"] {
+        for class in 0..60 {
+            let values: Vec<f32> = (0..own.dimension())
+                .map(|_| 1.0 + random.random_range(-1.0..1.0_f32))
+                .collect();
+            let path = format!("partitions/{partition}/classes/{class}/enroll");
+            let body = json!({ "embeddings": [values], "encoder": name });
+            assert_eq!(service.post(&path, body).status, 200);
+        }
+        let engine = service.state.engine();
+        let id = partition.parse().unwrap();
+        let gallery = engine.enrolled(&id).unwrap().unwrap();
+        let now = service.clock.now();
+        let measured = gallery.calibrate(&CalibrationOptions::default(), now, |_, _| Ok(()));
+        engine.keep_calibration(&id, &measured.unwrap()).unwrap();
+        let probe = vec![1.0_f32; own.dimension()];
+        let body = json!({ "embeddings": [probe], "encoder": name });
+        let path = format!("partitions/{partition}/identify");
+        thresholds.push(number(
+            &service.post(&path, body.clone()).json()["threshold"],
+        ));
+        let path = format!("partitions/{partition}/classes/3/verify");
+        let verified = service.post(&path, body).json();
+        // People who are all alike: the rate demands more than the encoder.
+        assert!(
+            number(&verified["threshold"]) > number(&status["threshold"]),
+            "{verified}"
+        );
+        assert!(
+            number(&verified["fmr"]["rate"]) <= 1e-7 * 1.001,
+            "{verified}"
+        );
+    }
+    assert!(thresholds[1] > thresholds[0], "{thresholds:?}");
 }

@@ -1,9 +1,10 @@
 //! Section 1.3, `enroll`, and what section 1.7 says of all task calls.
 
 use serde_json::json;
+use vultus::intake::OnDuplicate;
 
 use super::facts;
-use crate::harness::{Bws, Scene, pictures};
+use crate::harness::{Bws, Scene, Service, pictures};
 
 facts! {
     Both s1_3_one_sample_is_enough_without_liveness,
@@ -125,5 +126,28 @@ fn s1_7_a_boolean_must_be_one(scene: &Scene) {
             .refuses(400, "livedetection");
         // Neither the sample nor the try is lost.
         assert_eq!(scene.task(&token, task).status, 200, "{task}");
+    }
+}
+
+/// Not of the old service, which has no word for it.
+#[test]
+fn a_person_who_is_here_as_somebody_else_is_refused_if_the_operator_wants_it() {
+    for (action, success) in [
+        (OnDuplicate::Off, true),
+        (OnDuplicate::Warn, true),
+        (OnDuplicate::Refuse, false),
+    ] {
+        let service = Service::with(|settings| settings.duplicates.action = action);
+        service.enroll("bws.1.1", pictures::obama());
+        let token = service.token("bcid=bws.1.2&task=enroll");
+        service.accepted(&token, pictures::obama_again());
+        let answer = service.task(&token, "enroll").result();
+        assert_eq!(answer["Success"], success, "{action}: {answer}");
+        assert_eq!(service.is_enrolled("bws.1.2"), success, "{action}");
+        if !success {
+            assert_eq!(answer["Error"], "LiveDetectionFailed");
+        }
+        service.enroll("bws.1.1", pictures::obama_again());
+        service.enroll("bws.1.3", pictures::biden());
     }
 }

@@ -1,6 +1,7 @@
 //! Section 1.5, `identify`, and section 6, what it finds.
 
 use serde_json::json;
+use vultus::intake::Partitions;
 use vultus::types::EncoderId;
 
 use super::facts;
@@ -189,4 +190,45 @@ fn s1_5_a_thousand_are_listed_if_there_are_more() {
         let found = service.task(&token, path).result();
         assert_eq!(found["Matches"].as_array().unwrap().len(), count, "{path}");
     }
+}
+
+/// Not of the old service: who is asked for by rate, or cut by the operator.
+#[test]
+fn lists_are_cut_where_the_operator_or_the_call_wants_it() {
+    let service = Service::with(|settings| {
+        let cut = ["bws.2".parse().unwrap()];
+        settings.bws_lists_cut = Partitions::Only(cut.into());
+    });
+    for partition in [1, 2] {
+        service.enroll(&format!("bws.{partition}.1"), pictures::obama());
+        service.enroll(&format!("bws.{partition}.2"), pictures::biden());
+    }
+    let listed = |partition: i32, path: &str| {
+        let token = service.ready(&format!("bcid=bws.{partition}.0&task=identify"));
+        let found = service.task(&token, path).result();
+        assert_eq!(found["Success"], true);
+        found["Matches"].as_array().unwrap().len()
+    };
+    for (partition, path, count) in [
+        (1, "identify", 2),
+        (2, "identify", 1),
+        (1, "identify?targetFPIR=0.001", 1),
+        (1, "identify?targetfpir=30", 1),
+    ] {
+        assert_eq!(listed(partition, path), count, "{partition} {path}");
+    }
+    // A stranger is nobody there: a success without matches.
+    service.enroll("bws.3.1", pictures::biden());
+    let token = service.ready("bcid=bws.3.0&task=identify&maxtries=3");
+    for bad in ["0", "1", "-3", "NaN", "often", "101"] {
+        let answer = service.task(&token, &format!("identify?targetFPIR={bad}"));
+        answer.refuses(400, "targetFPIR");
+    }
+    let found = service.task(&token, "identify?targetFPIR=0.001").result();
+    assert_eq!(found, json!({"Success": true, "Matches": []}));
+    let all = Service::with(|settings| settings.bws_lists_cut = Partitions::All);
+    all.enroll("bws.7.1", pictures::biden());
+    let token = all.ready("bcid=bws.7.0&task=identify");
+    let found = all.task(&token, "identify").result();
+    assert_eq!(found, json!({"Success": true, "Matches": []}));
 }

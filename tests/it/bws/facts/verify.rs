@@ -183,3 +183,21 @@ fn s1_4_thresholds_are_those_of_the_partition_or_else_of_the_service() {
         answer.gives(&json!({ "Success": success }));
     }
 }
+
+/// Not of the old service.
+#[test]
+fn a_rate_may_be_asked_for() {
+    let service = Service::new();
+    service.enroll("bws.1.1", pictures::obama());
+    let token = service.token("bcid=bws.1.1&maxtries=9");
+    for (rate, success) in [("0.1", true), ("30", true), ("1e-3", true)] {
+        service.accepted(&token, pictures::obama_again());
+        let answer = service.task(&token, &format!("verify?targetFMR={rate}"));
+        answer.gives(&json!({"Success": success}));
+    }
+    service.accepted(&token, pictures::obama_again());
+    for bad in ["0", "1", "-3", "NaN", "often", "101"] {
+        let answer = service.task(&token, &format!("verify?targetfmr={bad}"));
+        answer.refuses(400, "targetFMR");
+    }
+}
