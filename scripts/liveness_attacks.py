@@ -2,14 +2,15 @@
 """Makes presentations for `vultus evaluate liveness` out of videos of people: pairs of frames in which
 a head turned, and simulated attacks on the same faces.
 
-usage: liveness_attacks.py [--pairs N] [--seed N] [--half first|second] MODEL OUTPUT PERSON=VIDEO...
+usage: liveness_attacks.py [--pairs N] [--seed N] [--half first|second] [--more] MODEL OUTPUT PERSON=VIDEO...
 
 MODEL is YuNet as an ONNX file: only frames with one face are taken. Where a head turned is told by the 468
 points in space of MediaPipe's face mesh, which takes no part in the decision that is to be measured. PERSON names who
 the video shows. OUTPUT gets one folder for each person, with live/ and attack/KIND/ inside, and the
 folder `strangers` with pairs of two people. Everything is seeded: the same input gives the same
 pictures. `--pairs` is how many there are of each kind for each person, 32 unless given; `--half` takes one half of each
-video only.
+video only. `--more` makes more kinds beside: small/live, in which the head turned by 3.5 to 6 degrees, and the attacks
+coarse, bent, finescreen and videoprint.
 """
 import argparse
 import pathlib
@@ -178,15 +179,16 @@ def photographed_print(sheet, rng, size):
     return jpeg(noise(picture, rng, rng.uniform(1.5, 4)), rng.uniform(75, 93))
 
 
-def displayed(frame, rng, style):
-    """The screen: its stripes of red, green and blue, gaps between rows, tone curve and bezel."""
+def displayed(frame, rng, style, stripe=(0.35, 1.7)):
+    """The screen: its stripes of red, green and blue, gaps between rows, tone curve and bezel. A stripe lets so much of
+    the other colours through, and so much of its own."""
     gamma, tint, gap = style
     screen = 255 * (frame / 255.0) ** gamma * np.array([1.0 + tint, 1.0, 1.0 - tint])
     screen = np.repeat(np.repeat(screen, 4, axis=0), 3, axis=1)
     height, width = screen.shape[:2]
-    stripes = np.full((height, width, 3), 0.35)
+    stripes = np.full((height, width, 3), stripe[0])
     for channel in range(3):
-        stripes[:, channel::3, 2 - channel] = 1.7
+        stripes[:, channel::3, 2 - channel] = stripe[1]
     stripes[3::4] *= gap
     screen = np.clip(screen * stripes * 0.95, 0, 255)
     # Square again.
@@ -258,6 +260,63 @@ def shaded(frame, rng, size):
     return noise(picture * (0.5 + 0.5 * shadow)[None, :, None], rng, 2)
 
 
+def coarse(frame, rng):
+    """As `printed`, with dots of up to twice the size and more, as strong as in a newspaper."""
+    sheet = cv2.resize(frame, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC).astype(np.float64)
+    sheet = cv2.GaussianBlur(sheet, (0, 0), rng.uniform(1, 3))
+    grey = sheet.mean(axis=2, keepdims=True)
+    sheet = 25 + 0.8 * (grey + rng.uniform(0.7, 0.95) * (sheet - grey))
+    height, width = sheet.shape[:2]
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    period, strength = rng.uniform(5, 14), rng.uniform(15, 60)
+    for channel, angle in enumerate(np.radians([0, 75, 15])):
+        u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        sheet[..., channel] += strength * np.cos(2 * np.pi * u / period) * np.cos(2 * np.pi * v / period)
+    border = int(rng.uniform(0.02, 0.1) * width)
+    return cv2.copyMakeBorder(np.clip(sheet, 0, 255), border, border, border, border, cv2.BORDER_CONSTANT, value=(240,) * 3)
+
+
+def bent(sheet, rng):
+    """The sheet about a cylinder, upright or lying, towards the camera or away from it."""
+    height, width = sheet.shape[:2]
+    x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+    bend, side = rng.uniform(0.3, 1.0), rng.choice([-1, 1])
+    upright = rng.uniform() < 0.7
+    across = x if upright else y
+    along = np.arcsin(np.clip(across * np.sin(bend), -1, 1)) / bend
+    depth = 1 + 0.25 * side * (np.cos(bend * along) - 1)
+    u, v = (along, y * depth) if upright else (x * depth, along)
+    u, v = (u + 1) / 2 * (width - 1), (v + 1) / 2 * (height - 1)
+    return cv2.remap(sheet.astype(np.float32), u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE).astype(np.float64)
+
+
+def photographed_sheet(sheet, rng, size, share, tilt, turn):
+    picture = uneven_light(hold(sheet, rng, size, share, tilt, turn), rng, rng.uniform(0.05, 0.2))
+    return jpeg(noise(picture, rng, rng.uniform(1, 3)), rng.uniform(75, 93))
+
+
+def more(video, rng, count, size, pairs):
+    """Kind and pictures of further attacks."""
+    for i in range(count):
+        frame = video.frames[rng.integers(len(video.frames))]
+        sheet, share = coarse(frame, rng), rng.uniform(0.75, 1.05)
+        yield "coarse", i, [photographed_sheet(sheet, rng, size, share, 8, 4) for _ in range(2)]
+        flawless = cv2.resize(frame, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC).astype(np.float64)
+        sheet = printed(frame, rng) if i % 2 else np.clip(flawless, 0, 255)
+        # Half of them are bent otherwise in the second picture.
+        sheets = [bent(sheet, rng)] * 2 if i % 4 < 2 else [bent(sheet, rng) for _ in range(2)]
+        yield "bent", i, [photographed_sheet(sheet, rng, size, 1.08, 12, 5) for sheet in sheets]
+    for i, pair in enumerate(pairs):
+        frames = [video.frames[at] for at in pair]
+        gamma, tint, gap, fine = (rng.uniform(*range) for range in [(0.9, 1.25), (0, 0.06), (0.3, 0.8), (0.1, 0.4)])
+        # Stripes and gaps that a camera hardly resolves have less contrast.
+        style, stripe = (gamma, tint, 1 - (1 - gap) * fine / 0.65), (1 - fine, 1 + 2 * fine)
+        yield "finescreen", i, [photographed_screen(displayed(f, rng, style, stripe), rng, size) for f in frames]
+        make = printed if i % 2 else coarse
+        yield "videoprint", i, [photographed_print(make(f, rng), rng, size) for f in frames]
+
+
 def write(folder, number, pictures):
     place = folder / f"{number:03}"
     place.mkdir(parents=True, exist_ok=True)
@@ -270,6 +329,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--half", choices=["first", "second"])
+    parser.add_argument("--more", action="store_true")
     parser.add_argument("model")
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("videos", nargs="+")
@@ -312,6 +372,13 @@ def main():
                 style = rng.uniform(0.9, 1.25), rng.uniform(0, 0.06), rng.uniform(0.3, 0.8)
                 screens = [displayed(video.frames[at], rng, style) for at in (a, b)]
                 write(folder / "attack" / "screen", at + i, [photographed_screen(s, rng, size) for s in screens])
+            if given.more:
+                rng = np.random.default_rng(5000 + given.seed + number)
+                small = turned_pairs(video, rng, share, 3.5, 6)
+                for i, (a, b) in enumerate(small):
+                    write(output / "small" / person / "live", at + i, [video.frames[a], video.frames[b]])
+                for kind, i, pictures in more(video, rng, share, size, (pairs + small)[:share]):
+                    write(folder / "attack" / kind, at + i, pictures)
     rng = np.random.default_rng(2000 + given.seed)
     everybody = [(person, video) for person, shown in people.items() for _, video in shown]
     for number in range(given.pairs * 2):
