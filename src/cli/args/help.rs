@@ -376,7 +376,7 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
             ),
             (
                 "With what a program says",
-                "vultus gallery encrypt --master-key \"command:kms get vultus\"",
+                "vultus gallery encrypt --master-key 'command:kms get vultus'",
             ),
         ],
     ),

@@ -149,12 +149,12 @@ fn a_damaged_table_and_a_damaged_header_are_named() {
     assert!(report.planes.is_empty());
 
     let mut bytes = whole;
-    bytes[8] = 2;
+    bytes[8] = 3;
     let renewed = checksum(&bytes[..PAGE_BYTES - 8]);
     bytes[PAGE_BYTES - 8..PAGE_BYTES].copy_from_slice(&renewed.to_le_bytes());
     let error = inspect_bytes(&bytes).unwrap_err();
     assert!(
-        matches!(error, StoreError::Version { found: 2, .. }),
+        matches!(error, StoreError::Version { found: 3, .. }),
         "{error}"
     );
 }
