@@ -31,7 +31,7 @@ trap cleanup EXIT
 export VULTUS_DATA_DIR=$work/data
 "$vultus" app create --name schemathesis --storage bws --json > "$work/app.json"
 "$vultus" key create --name schemathesis --everything --json \
-  --scopes enroll,identify,verify,read,delete,snapshot > "$work/key.json"
+  --scopes enroll,identify,verify,read,delete,snapshot,embeddings,scores > "$work/key.json"
 VULTUS_LOG=error "$vultus" serve --listen 127.0.0.1:0 --snapshot-dir "$work/snapshots" > "$work/listening.json" &
 server=$!
 for _ in $(seq 300); do

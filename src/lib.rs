@@ -76,6 +76,9 @@ pub mod engine;
 pub mod eval;
 
 #[cfg(feature = "web")]
+pub mod audit;
+
+#[cfg(feature = "web")]
 pub mod access;
 
 #[cfg(feature = "web")]

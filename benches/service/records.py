@@ -61,7 +61,7 @@ def measure(options, directory):
     began = time.monotonic()
     command("people", "import", "--quiet", "--partition", WITH, people)
     print(f"{options.rows} records came in within {time.monotonic() - began:.0f} s")
-    key = command("key", "create", "--name", "bench", "--scopes", "identify", "--everything", "--json")
+    key = command("key", "create", "--name", "bench", "--scopes", "identify,embeddings,scores", "--everything", "--json")
     with Service(options.program, data):
         ask = asker(json.loads(key)["key"], options.dim)
         for partition in (WITHOUT, WITH, WITHOUT, WITH):

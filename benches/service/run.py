@@ -101,7 +101,7 @@ class Bench:
         self.command("gallery", "import", "--partition", FACES, "--encoder", "sface@2021dec",
                      "--data-dir", str(self.data), "--quiet", str(self.rows_of_faces))
         key = self.command("key", "create", "--data-dir", str(self.data), "--name", "load",
-                           "--scopes", "identify,read", "--everything", "--json")
+                           "--scopes", "identify,read,embeddings,scores", "--everything", "--json")
         self.key = json.loads(key)["key"]
 
     def command(self, *arguments):

@@ -52,12 +52,17 @@ pub enum Scope {
     Snapshot,
     /// Take the embeddings of one's own pictures.
     Embed,
+    /// Look for people with ready embeddings, of whatever numbers.
+    Embeddings,
+    /// Be told exactly how alike people are, and take people for alike below the usual threshold.
+    Scores,
 }
 
 /// A text is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{found}` is no scope: expected enroll, identify, verify, read, delete, snapshot or embed"
+    "`{found}` is no scope: expected enroll, identify, verify, read, delete, snapshot, embed, \
+     embeddings or scores"
 )]
 pub struct ParseScopeError {
     /// The first characters of the text.
@@ -66,7 +71,7 @@ pub struct ParseScopeError {
 
 /// A set of scopes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(u8);
+pub struct Scopes(u16);
 
 /// What a key can be used on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +222,7 @@ impl fmt::Debug for ApiKeySecret {
 
 impl Scope {
     /// All, in the order in which they are listed.
-    pub const ALL: [Scope; 7] = [
+    pub const ALL: [Scope; 9] = [
         Scope::Enroll,
         Scope::Identify,
         Scope::Verify,
@@ -225,6 +230,8 @@ impl Scope {
         Scope::Delete,
         Scope::Snapshot,
         Scope::Embed,
+        Scope::Embeddings,
+        Scope::Scores,
     ];
 
     /// The word for it.
@@ -237,11 +244,13 @@ impl Scope {
             Scope::Delete => "delete",
             Scope::Snapshot => "snapshot",
             Scope::Embed => "embed",
+            Scope::Embeddings => "embeddings",
+            Scope::Scores => "scores",
         }
     }
 
-    fn bit(self) -> u8 {
-        1 << self as u8
+    fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 

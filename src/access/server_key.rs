@@ -308,6 +308,18 @@ impl ServerKey {
         hex(&digest[..8])
     }
 
+    /// A keyed digest of `bytes` for another purpose than those of the keys themselves: 32 bytes that nobody can
+    /// compute or turn back who has not this key. Replacing the key for tokens does not change it.
+    pub fn digest(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
+        let parts = [b"digest", purpose.as_bytes(), bytes];
+        self.hash(&parts).finalize().into_bytes().into()
+    }
+
+    /// The seed of the key that signs the audit log.
+    pub fn audit_seed(&self) -> [u8; 32] {
+        self.digest("audit signing", b"")
+    }
+
     /// The signing key of tokens.
     pub(super) fn for_tokens(&self) -> &[u8] {
         &self.tokens

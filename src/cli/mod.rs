@@ -5,6 +5,7 @@
 mod admin;
 mod app;
 mod args;
+mod audit;
 mod away;
 mod bench;
 mod browser;
@@ -124,6 +125,7 @@ impl Unread {
             Verb::Gallery(args::Gallery::List(_) | args::Gallery::Export(_)) => Unread::Ends,
             Verb::App(_)
             | Verb::Key(_)
+            | Verb::Audit(args::Audit::Verify(_))
             | Verb::Enroll(_)
             | Verb::People(_)
             | Verb::Gallery(_)
@@ -163,6 +165,7 @@ fn run(
         Verb::Serve(verb) => serve::run(&verb, settings, reread),
         Verb::App(verb) => app::run(&verb, settings),
         Verb::Key(verb) => key::run(&verb, settings),
+        Verb::Audit(verb) => audit::run(&verb, settings),
         Verb::Enroll(verb) => enroll::run(&verb, settings),
         Verb::Identify(verb) => identify::run(&verb, settings),
         Verb::Detect(verb) => detect::run(&verb, settings),

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, lookup_host};
 use super::admin::{Administration, Context};
 use super::args::Serve;
 use super::exit::Exit;
-use super::{browser, log, open, output, reload, signals};
+use super::{audit, browser, log, open, output, reload, signals};
 use crate::access::ServerKey;
 use crate::config::{ListenAddress, Read, Settings};
 use crate::engine::{Calibrating, Engine};
@@ -67,6 +67,8 @@ pub(super) fn run(
         let settings = with_certificates(settings, certificates);
         let state = state(&settings, engine, faces, address)?;
         state.count_dropped_lines(log::dropped_lines);
+        audit::begin(&settings, &state)?;
+        let audited = state.clone();
         let connections = &settings.service.connections;
         let stop_wait = connections.stop_delay + connections.stop_wait;
         let (reloaded, before) = (state.clone(), settings.clone());
@@ -101,6 +103,7 @@ pub(super) fn run(
             served = web::serve(listener, state, stop) => served.context("serving")?,
             () = told => {}
         }
+        audited.end_audit();
         tracing::info!("stopped");
         Ok(Exit::Success)
     })

@@ -68,7 +68,7 @@ fn good(row: &Setting) -> (String, String) {
         Value::SettingsFile(_) => (file("").path, String::new()),
         Value::File(_) | Value::Folder(_) => ("x".into(), "'x'".into()),
         Value::Whole(range, _) | Value::Bytes(range, _) => {
-            let number = range.start() + 7;
+            let number = (range.start() + 7).min(*range.end());
             (number.to_string(), number.to_string())
         }
         Value::Number(range, _) => number(*range.start() + 0.25),
@@ -98,6 +98,7 @@ fn good(row: &Setting) -> (String, String) {
                 "public-url" => "https://a.org",
                 "log" => "debug",
                 "log-format" => "json",
+                "audit" => "strict",
                 "snapshot-every" => "36h",
                 "master-key" => "file:x",
                 "encryption" => "on",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tracing_subscriber::filter::Targets;
 
 use super::{ConfigError, KeySource, ListenAddress, LogFormat, Place};
+use crate::audit::AuditMode;
 use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
 use crate::web::{PublicUrl, ServiceOptions};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub master_key: Option<KeySource>,
     /// Whether a new data directory is encrypted.
     pub encrypts_new: bool,
+    /// Whether a service accounts for what is done.
+    pub audit: AuditMode,
     /// Threads that scan the gallery and read pictures.
     pub threads: usize,
     /// The instruction set that scans; the fastest that the processor has if `None`.
@@ -103,6 +106,7 @@ impl Settings {
             data_dir: "vultus-data".into(),
             master_key: None,
             encrypts_new: false,
+            audit: AuditMode::Off,
             threads: processors,
             isa: None,
             embedder: None,

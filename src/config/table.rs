@@ -10,7 +10,8 @@ use super::Value::{
     Bytes, File, Folder, Isa, List, Number, SettingsFile, Switch, Table, Text, Whole,
 };
 use super::{KeySource, ListenAddress, LogFormat, Setting, Settings, log};
-use crate::intake::{OnDuplicate, Partitions};
+use crate::audit::AuditMode;
+use crate::intake::{OnDuplicate, Partitions, SCORE_DIGITS_MAX};
 use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
@@ -22,6 +23,7 @@ const ALL: &[&str] = &[
     "serve",
     "app",
     "key",
+    "audit",
     "enroll",
     "identify",
     "detect",
@@ -40,6 +42,7 @@ const KEEPING: &[&str] = &[
     "serve",
     "app",
     "key",
+    "audit",
     "enroll",
     "identify",
     "people",
@@ -137,6 +140,7 @@ pub const TAKEN_UP: &[&str] = &[
     "enroll-duplicates",
     "enroll-duplicates-fpir",
     "enroll-duplicates-threshold",
+    "score-digits",
     "liveness.passive-score-min",
     "liveness.active-score-min",
     "liveness.similarity-min",
@@ -214,6 +218,18 @@ pub static SETTINGS: &[Setting] = &[
         }),
         standard: Words("off"),
         verbs: KEEPING,
+    },
+    Setting {
+        name: "audit",
+        value_name: "MODE",
+        text: "Whether a service writes down who did what with whom, in the folder `audit` of the data directory: \
+               `on` within a second, `strict` before it answers",
+        value: Text(AuditMode::EXPECTED, |settings, text| {
+            settings.audit = text.parse().ok()?;
+            Some(())
+        }),
+        standard: Field(|settings| settings.audit.to_string()),
+        verbs: SERVING,
     },
     Setting {
         name: "threads",
@@ -721,6 +737,17 @@ pub static SETTINGS: &[Setting] = &[
         }),
         standard: Words("what the rate demands"),
         verbs: ADDING,
+    },
+    Setting {
+        name: "score-digits",
+        value_name: "N",
+        text: "The decimal digits of similarities and scores that keys without the scope `scores` are \
+               told, and of the thresholds that they may ask for; more of them give more of a template away",
+        value: Whole(1..=SCORE_DIGITS_MAX as usize, |settings, count| {
+            settings.service.score_digits = count as u8;
+        }),
+        standard: Field(|settings| settings.service.score_digits.to_string()),
+        verbs: SERVING,
     },
     Setting {
         name: "liveness.passive-score-min",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::disclosure::{Disclosure, Undisclosed};
 use super::{Intake, Policy};
 use crate::engine::{Engine, EngineError, Gallery};
 use crate::rates::{Calibration, CalibrationSource, KnownEncoder, RateEstimate, TargetRate};
@@ -36,6 +37,7 @@ pub struct Judge {
     threshold: Option<f64>,
     classes: usize,
     calibration: Option<Arc<Calibration>>,
+    disclosure: Disclosure,
 }
 
 /// There is nobody to judge.
@@ -64,6 +66,9 @@ pub enum JudgeError {
         /// The lowest rate that is known.
         lowest: f64,
     },
+    /// More is asked for than the caller may be told.
+    #[error(transparent)]
+    Undisclosed(#[from] Undisclosed),
     /// The gallery cannot be read.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -261,7 +266,22 @@ impl Judge {
             threshold,
             classes,
             calibration,
+            disclosure: Disclosure::Exact,
         })
+    }
+
+    /// The same with this threshold, for a caller who is told no more than this.
+    pub(super) fn telling(self, threshold: Option<f64>, disclosure: Disclosure) -> Judge {
+        Judge {
+            threshold,
+            disclosure,
+            ..self
+        }
+    }
+
+    /// How exactly the caller is told similarities.
+    pub fn disclosure(&self) -> Disclosure {
+        self.disclosure
     }
 
     /// The similarity from which on somebody is recognised; `None` if nobody is left out.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::decisions::Decisions;
+use super::disclosure::Disclosure;
 use super::error::{Cause, IntakeError};
 use super::policy::Policy;
 use super::room::Room;
@@ -356,5 +357,16 @@ impl Intake {
     pub fn score(&self, similarity: f64, encoder: &EncoderId) -> Option<f64> {
         let known = encoder == self.encoder();
         known.then(|| self.profile().score_map().score(similarity))
+    }
+
+    /// The score of a similarity as a caller is told it, as such a caller is told it; none where none is
+    /// told.
+    pub fn score_for(
+        &self,
+        disclosure: Disclosure,
+        told: Option<f64>,
+        encoder: &EncoderId,
+    ) -> Option<f64> {
+        Some(disclosure.score(self.score(told?, encoder)?))
     }
 }

@@ -9,13 +9,14 @@
 //! ```
 //!
 //! Which similarity makes two faces one person, with what score it is told, and how sure it is, is
-//! decided here, too ([`Policy`], [`Judge`], [`VerificationBar`]), so that every way in decides alike.
-//! [`IntakeError`] says which sample was at fault, why, and whose fault it is; those who call translate
-//! that into their own words.
+//! decided here, too ([`Policy`], [`Judge`], [`VerificationBar`]), so that every way in decides alike;
+//! and how exactly a caller may know it ([`Disclosure`]). [`IntakeError`] says which sample was at fault,
+//! why, and whose fault it is; those who call translate that into their own words.
 //!
 //! Nothing here knows HTTP, tokens or tasks, nor what a picture was wrapped in.
 
 mod decisions;
+mod disclosure;
 mod duplicates;
 mod error;
 mod judging;
@@ -26,10 +27,12 @@ mod policy;
 mod recognition;
 mod room;
 mod taking;
+mod telling;
 #[cfg(test)]
 mod tests;
 
 pub use decisions::Decisions;
+pub use disclosure::{Disclosure, SCORE_DIGITS, SCORE_DIGITS_MAX, Undisclosed, step_down};
 pub use error::{Cause, IntakeError};
 pub use judging::{Bar, Judge, JudgeError, Usual, Verdict, VerificationBar};
 pub use looking::{Care, Crowd, FACES_MAX, Intake, Seen};

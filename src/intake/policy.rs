@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::disclosure::SCORE_DIGITS;
 use super::on_duplicate::DuplicateCheck;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
@@ -26,6 +27,8 @@ pub struct Policy {
     pub liveness: Thresholds,
     /// The most samples that may come together.
     pub samples_max: usize,
+    /// The decimal digits of what is told of similarities to whoever may not have them exactly.
+    pub score_digits: u8,
     /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
     pub enroll_quality_min: f32,
     /// How long it may take to look at a picture.
@@ -85,6 +88,7 @@ impl Default for Policy {
             duplicates: DuplicateCheck::default(),
             liveness: Thresholds::default(),
             samples_max: 32,
+            score_digits: SCORE_DIGITS,
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
             picture_bytes_max: PICTURE_BYTES_MAX,

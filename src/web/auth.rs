@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use uuid::Uuid;
 
+use super::audited;
 use super::error::Error;
 use super::logins::{Shown, Try};
 use super::notes::{self, Notes};
@@ -14,14 +15,15 @@ use super::parameters::Parameters;
 use super::room::Sender;
 use super::state::AppState;
 use crate::access::{App, AppId, Claims, Task, TokenError};
+use crate::audit::Actor;
 use crate::turns::Account;
 use crate::types::Bcid;
 
 /// An app that has proved itself with its secret.
-pub(super) struct Client(pub(super) App);
+pub(super) struct Client(pub(super) App, pub(super) Actor);
 
 /// A device that has shown a valid token.
-pub(super) struct Caller(pub(super) Claims);
+pub(super) struct Caller(pub(super) Claims, pub(super) Actor);
 
 /// Somebody who may read the result of a token: the app that it was issued to, or who holds it.
 pub(super) struct Reader(pub(super) Uuid);
@@ -81,8 +83,10 @@ impl FromRequestParts<AppState> for Client {
         };
         tried.succeeded();
         parts.extensions.insert(Sender::App(app.id.clone()));
-        Notes::caller(&parts.extensions, notes::Caller::App(app.id.clone()));
-        Ok(Client(app))
+        let caller = notes::Caller::App(app.id.clone());
+        let actor = audited::actor(&parts.extensions, &caller);
+        Notes::caller(&parts.extensions, caller);
+        Ok(Client(app, actor))
     }
 }
 
@@ -102,8 +106,10 @@ impl FromRequestParts<AppState> for Caller {
         let claims = judged(tried, claims).await?;
         let sender = Sender::Token(claims.app.clone(), claims.id);
         parts.extensions.insert(sender);
-        Notes::caller(&parts.extensions, notes::Caller::App(claims.app.clone()));
-        Ok(Caller(claims))
+        let caller = notes::Caller::App(claims.app.clone());
+        let actor = audited::actor(&parts.extensions, &caller);
+        Notes::caller(&parts.extensions, caller);
+        Ok(Caller(claims, actor))
     }
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::audited::Unaccounted;
 use super::connections::HeadFault;
 use super::lanes::{Busy, Unidentified};
 use super::notes::RefusedFor;
@@ -187,6 +188,12 @@ impl fmt::Display for Chain<'_> {
             next = cause.source();
         }
         Ok(())
+    }
+}
+
+impl From<Unaccounted> for Error {
+    fn from(error: Unaccounted) -> Error {
+        Error::internal("to account for a call", &error)
     }
 }
 

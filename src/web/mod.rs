@@ -22,6 +22,7 @@
 //! description for those who call it.
 
 mod accounts;
+mod audited;
 mod auth;
 mod body;
 mod certificates;
@@ -52,6 +53,7 @@ mod server;
 mod snapshot_counts;
 mod state;
 
+pub use audited::remembered_audit;
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
 pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
 pub use metrics::serve as serve_metrics;

@@ -136,13 +136,14 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
         let purge = move || {
             let now = state.clock().now();
             state.attempts().purge(now)?;
-            state.results().purge(now)
+            state.results().purge(now)?;
+            state.remember_audit()
         };
         // What cannot be removed now can the next time.
         if let Ok(Err(error)) = tokio::task::spawn_blocking(purge).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "cannot remove what is left of expired tokens"
+                "cannot remove what is left of expired tokens, or remember how far the audit log is"
             );
         }
     }

@@ -19,11 +19,12 @@ use super::snapshot_counts::SnapshotCounts;
 use crate::access::{
     ApiKeySecret, ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens,
 };
+use crate::audit::AuditLog;
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
 use crate::intake::{
     DuplicateCheck, ENROLL_QUALITY_MIN, Intake, PICTURE_BYTES_MAX, PICTURE_TIME_MAX, Partitions,
-    Policy, TargetRates, VerificationThresholds,
+    Policy, SCORE_DIGITS, TargetRates, VerificationThresholds,
 };
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::rates::TargetRate;
@@ -43,6 +44,8 @@ struct Parts {
     gate: Gate,
     tickets: Tickets,
     answer_room: BodyRoom,
+    /// Of what is done, if one is kept.
+    audit: OnceLock<AuditLog>,
     /// How many lines of the log were dropped, if somebody counts them.
     lines_dropped: OnceLock<fn() -> u64>,
     requests: Arc<Requests>,
@@ -116,6 +119,8 @@ pub struct ServiceOptions {
     pub bws_lists_cut: Partitions,
     /// What is done about people who seem to be enrolled under another class.
     pub duplicates: DuplicateCheck,
+    /// The decimal digits of similarities and scores for keys without the scope `scores`.
+    pub score_digits: u8,
     /// What samples must reach to be those of a live person.
     pub liveness: Thresholds,
     /// The least quality, from 0 to 1, of a picture that somebody is enrolled with.
@@ -178,6 +183,7 @@ impl ServiceOptions {
             verification_target_fmr: None,
             bws_lists_cut: Partitions::default(),
             duplicates: DuplicateCheck::default(),
+            score_digits: SCORE_DIGITS,
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
             picture_bytes_max: PICTURE_BYTES_MAX,
@@ -208,6 +214,7 @@ impl ServiceOptions {
             verification_target_fmr: self.verification_target_fmr,
             bws_lists_cut: self.bws_lists_cut.clone(),
             duplicates: self.duplicates,
+            score_digits: self.score_digits,
             liveness: self.liveness,
             samples_max: self.samples.per_token,
             enroll_quality_min: self.enroll_quality_min,
@@ -276,6 +283,7 @@ impl AppState {
             gate: Gate::default(),
             tickets: Tickets::default(),
             answer_room: BodyRoom::new(options.answer_bytes_total_max),
+            audit: OnceLock::new(),
             lines_dropped: OnceLock::new(),
             requests: Arc::default(),
             connections: Arc::default(),
@@ -329,6 +337,16 @@ impl AppState {
     /// something.
     pub fn count_dropped_lines(&self, read: fn() -> u64) {
         let _ = self.0.lines_dropped.set(read);
+    }
+
+    /// Accounts for what is done from now on in `log`. Only the first call does something.
+    pub fn keep_audit(&self, log: AuditLog) {
+        let _ = self.0.audit.set(log);
+    }
+
+    /// Where it is accounted for what is done, if it is.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.0.audit.get()
     }
 
     pub(super) fn lines_dropped(&self) -> u64 {

@@ -220,12 +220,14 @@ impl Shared {
             Ask::Enroll(enroll) => {
                 let enrolled = told(self.enroll(&enroll), user, "enroll")?;
                 let class = format!("{}.{}", enroll.partition, enrolled.class);
+                self.account(user, &format!("enroll {class}"));
                 tracing::info!(user, class, "enrolled for a command");
                 json(&enrolled)
             }
             Ask::Import(import) => {
                 let imported = told(self.import(&import, stream, user), user, "gallery import")?;
                 let (partition, accepted) = (&import.partition, imported.accepted);
+                self.account(user, &format!("gallery import {partition}: {accepted}"));
                 tracing::info!(user, partition, accepted, "imported for a command");
                 json(&imported)
             }
@@ -276,11 +278,19 @@ impl Shared {
         let work = || carry_out(&verb, run, &self.context, &self.pace);
         let done = away::elsewhere(away, work);
         let what = what(&matches);
+        self.account(user, &what);
         match &done {
             Ok(exit) => tracing::info!(user, command = what, ?exit, "did a command"),
             Err(error) => tracing::info!(user, command = what, "could not do a command: {error:#}"),
         }
         done
+    }
+
+    /// Has the audit log tell what was done, however it ended.
+    fn account(&self, user: u32, command: &str) {
+        if let Some(service) = &self.context.service {
+            service.commanded(user, command);
+        }
     }
 
     fn keep_calibration(&self, ask: &KeepCalibration) -> anyhow::Result<()> {

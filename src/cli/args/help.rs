@@ -131,6 +131,42 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "audit verify",
+        [
+            (
+                "Whether the log is as it was written",
+                "vultus audit verify",
+            ),
+            (
+                "Whether it still has what was its end once",
+                "vultus audit verify --head 4711:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            ),
+        ],
+    ),
+    (
+        "audit list",
+        [
+            (
+                "The last ten records of one gallery",
+                "vultus audit list --last 10 --partition bws.1",
+            ),
+            (
+                "All about one person, as JSON",
+                "vultus audit list --class 4711 --last 1000000 --json",
+            ),
+        ],
+    ),
+    (
+        "audit export",
+        [
+            ("As JSON, one record a line", "vultus audit export"),
+            (
+                "As a table for spreadsheets",
+                "vultus audit export --format csv",
+            ),
+        ],
+    ),
+    (
         "enroll",
         [
             (

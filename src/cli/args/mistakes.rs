@@ -251,7 +251,7 @@ mod tests {
             ("vultus list", "`vultus gallery list`"),
             ("vultus import", "`vultus gallery import` was meant"),
             ("vultus export", "`vultus gallery export`"),
-            ("vultus verify", "perhaps `vultus gallery verify`"),
+            ("vultus verify", "`vultus gallery verify`"),
             (
                 "vultus create",
                 "`vultus app create` or `vultus key create`",

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod audit;
 mod calibrate;
 mod evaluate;
 mod gallery;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
+pub(in crate::cli) use self::audit::{Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit};
 pub(in crate::cli) use self::calibrate::Calibrate;
 pub(in crate::cli) use self::evaluate::{
     Evaluate, EvaluateIdentification, EvaluateLiveness, EvaluateVerification, LabelledSamples, Told,
@@ -65,6 +67,8 @@ pub(in crate::cli) enum Verb {
     App(App),
     #[command(subcommand)]
     Key(Key),
+    #[command(subcommand)]
+    Audit(Audit),
     Enroll(Enroll),
     Identify(Identify),
     Detect(Detect),

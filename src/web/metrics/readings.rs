@@ -8,6 +8,7 @@ use super::super::lanes::LaneRead;
 use super::super::state::AppState;
 use super::process::Process;
 use super::requests::RequestsRead;
+use crate::audit::{AuditCounts, AuditLog};
 use crate::counts::HistogramRead;
 use crate::partition::Totals;
 
@@ -36,6 +37,8 @@ pub(super) struct Readings {
     pub(super) connections: Connections,
     pub(super) process: Process,
     pub(super) lines_dropped: u64,
+    /// Records of the audit log.
+    pub(super) audit: AuditCounts,
     /// By what was decided, and what came of it.
     pub(super) decisions: [(&'static str, &'static str, u64); 6],
 }
@@ -105,6 +108,7 @@ impl Readings {
             },
             process: Process::read(),
             lines_dropped: state.lines_dropped(),
+            audit: state.audit().map(AuditLog::counts).unwrap_or_default(),
             decisions: decisions(state),
         }
     }

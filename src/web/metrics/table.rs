@@ -334,6 +334,16 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| out.count(&[], all.lines_dropped),
     },
     Metric {
+        name: "vultus_audit_records_total",
+        kind: Counter,
+        labels: &["outcome"],
+        help: "Records of the audit log, which are `written` or `lost`, since they could not be",
+        read: |all, out| {
+            out.count(&["written"], all.audit.written);
+            out.count(&["lost"], all.audit.lost);
+        },
+    },
+    Metric {
         name: "process_resident_memory_bytes",
         kind: Gauge,
         labels: &[],

@@ -18,9 +18,10 @@ use super::json;
 use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
-use super::record::{GivenRecord, RecordMembers};
+use super::record::{GivenRecord, RecordMembers, permitted};
 use crate::access::Scope;
-use crate::engine::{Engine, EngineError, Gallery, Person};
+use crate::audit::Event;
+use crate::engine::{Engine, Gallery, Person};
 use crate::partition::Removed;
 use crate::types::{Bcid, RecordChange};
 
@@ -149,7 +150,7 @@ pub(super) fn put_endpoint() -> Endpoint {
 /// Replace what is known of a class
 ///
 /// What the body does not have is not known any more. Templates stay as they are. It is on disk when the answer
-/// comes. Needs the scope `enroll`.
+/// comes. Needs the scope `enroll`. A threshold of its own is taken as in `identify`.
 #[utoipa::path(
     put,
     path = "/partitions/{partition}/classes/{class}",
@@ -169,7 +170,7 @@ async fn put(
     key.may_use(Scope::Enroll, &bcid.partition)?;
     let body = json_body(&state, request, &[]).await?;
     let record = json::object::<GivenRecord>(&body)?.record()?;
-    change(&state, bcid, RecordChange::of(record)).await
+    change(&state, &key, bcid, RecordChange::of(record)).await
 }
 
 pub(super) fn patch_endpoint() -> Endpoint {
@@ -191,7 +192,7 @@ pub(super) fn patch_endpoint() -> Endpoint {
 /// Change what is known of a class
 ///
 /// A merge patch of JSON (RFC 7396): what the body does not have stays, and what is null goes.
-/// Needs the scope `enroll`.
+/// Needs the scope `enroll`. A threshold of its own is taken as in `identify`.
 #[utoipa::path(
     patch,
     path = "/partitions/{partition}/classes/{class}",
@@ -214,15 +215,32 @@ async fn patch(
     key.may_use(Scope::Enroll, &bcid.partition)?;
     let body = json_body(&state, request, &["application/merge-patch+json"]).await?;
     let record = json::object::<GivenRecord>(&body)?.change()?;
-    change(&state, bcid, record).await
+    change(&state, &key, bcid, record).await
 }
 
-async fn change(state: &AppState, bcid: Bcid, record: RecordChange) -> Result<Response, Problem> {
-    let engine = state.engine().clone();
+async fn change(
+    state: &AppState,
+    key: &Key,
+    bcid: Bcid,
+    record: RecordChange,
+) -> Result<Response, Problem> {
+    let (shared, disclosure) = (state.clone(), key.disclosure(state.intake()));
+    let actor = key.1.clone();
     let work = move || {
-        let gallery = engine.enrolled(&bcid.partition)?;
+        let gallery = shared.engine().enrolled(&bcid.partition)?;
         let gallery = gallery.ok_or_else(|| missing(&bcid))?;
+        let known = gallery.records(&[bcid.class])?;
+        // Who writes back what was read sets nothing.
+        let is_new = known.first().map(|known| known.threshold) != record.threshold;
+        let usual = shared
+            .intake()
+            .usual_verification(shared.engine(), &gallery)?;
+        let record = match is_new {
+            true => permitted(record, disclosure, usual)?,
+            false => record,
+        };
         gallery.change_record(bcid.class, record)?;
+        shared.changed((&actor, Event::Changed), &bcid, None, None)?;
         described(&gallery, &bcid)
     };
     let answer = state.lanes().write(work).await?;
@@ -279,12 +297,15 @@ async fn delete(
     ClassPath(bcid): ClassPath,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Delete, &bcid.partition)?;
-    let engine = state.engine().clone();
-    let work = move || -> Result<Removed, EngineError> {
-        match engine.enrolled(&bcid.partition)? {
-            Some(gallery) => gallery.remove(bcid.class),
-            None => Ok(Removed::default()),
-        }
+    let shared = state.clone();
+    let work = move || -> Result<Removed, Problem> {
+        let removed = match shared.engine().enrolled(&bcid.partition)? {
+            Some(gallery) => gallery.remove(bcid.class)?,
+            None => Removed::default(),
+        };
+        let event = (&key.1, Event::Deleted);
+        shared.changed(event, &bcid, Some(removed.templates), None)?;
+        Ok(removed)
     };
     let removed = state.lanes().write(work).await?;
     let answer = DeleteAnswer {

@@ -26,7 +26,8 @@ pub(in super::super) struct CompareRequest {
     /// Two pictures, in base64, bare or as data-URLs.
     #[schema(value_type = Option<Vec<String>>)]
     pictures: Option<GivenPictures>,
-    /// The similarity from which on it is the same person. Unless given, it is where this service takes
+    /// The similarity from which on it is the same person; for keys without the scope `scores` as in
+    /// `identify`. Unless given, it is where this service takes
     /// two faces for one person.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
@@ -52,9 +53,10 @@ pub(in super::super) struct CompareForm {
 pub(in super::super) struct CompareAnswer {
     /// Whether the similarity reaches the threshold.
     accepted: bool,
-    /// The cosine between the two faces, from -1 to 1.
-    similarity: f64,
-    /// The same as a score from 0 to 1.
+    /// The cosine between the two faces, from -1 to 1; for keys without the scope `scores` rounded down,
+    /// and null below the threshold.
+    similarity: Option<f64>,
+    /// The same as a score from 0 to 1; null where the similarity is.
     score: Option<f64>,
     /// The threshold that was used.
     threshold: f64,
@@ -90,6 +92,7 @@ pub(super) fn endpoint() -> Endpoint {
 /// Compare two pictures
 ///
 /// Each shows one person. Nobody who is enrolled has to do with it, and nothing is kept. Needs the scope `verify`.
+/// Similarities are told as in `identify`.
 #[utoipa::path(
     post,
     path = "/compare",
@@ -117,11 +120,15 @@ async fn compare(
     let samples = given.take_in_each(&state, &key.account()).await?;
     let intake = state.intake();
     let compared = similarity_of(&samples[0].embedding, &samples[1].embedding);
-    let threshold = threshold.unwrap_or_else(|| intake.comparison_threshold());
+    let usual = intake.comparison_threshold();
+    let disclosure = key.disclosure(intake);
+    let threshold = disclosure.threshold(threshold, Some(usual))?;
+    let threshold = threshold.unwrap_or(usual);
+    let similarity = disclosure.similarity(compared, threshold);
     let answer = CompareAnswer {
         accepted: compared >= threshold,
-        similarity: compared,
-        score: intake.score(compared, intake.encoder()),
+        similarity,
+        score: intake.score_for(disclosure, similarity, intake.encoder()),
         threshold,
         encoder: encoder_name(intake.encoder()),
         samples: samples.iter().map(SampleReport::of_one).collect(),

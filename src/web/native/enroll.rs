@@ -18,13 +18,14 @@ use super::key::Key;
 use super::partitions;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
-use super::record::{GivenClasses, GivenLabels, GivenRecord, RecordMembers};
+use super::record::{GivenClasses, GivenLabels, GivenRecord, RecordMembers, permitted};
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
+use crate::audit::Actor;
 use crate::engine::{EngineError, Gallery};
-use crate::intake::{OnDuplicate, Samples};
+use crate::intake::{Disclosure, OnDuplicate, Samples};
 use crate::partition::Whom;
 use crate::types::{Bcid, ClassId, Embedding, Match, PartitionId, RecordChange};
 
@@ -125,9 +126,12 @@ pub(in super::super) struct EnrollAnswer {
     /// How many templates the class has now.
     templates: usize,
     /// How alike the samples are to the class as it was before: the highest similarity of a sample to a
-    /// template of it, from -1 to 1; null for a new class. Nothing is refused because of it, since people
-    /// change; but where it is far below the threshold of the service, the samples may show somebody else.
+    /// template of it, from -1 to 1; null for a new class. For keys without the scope `scores` it is rounded
+    /// down, and null below the threshold.
     similarity_to_class: Option<f64>,
+    /// Whether that reaches the threshold; null for a new class, and where no threshold is known. Nothing is
+    /// refused because of it, since people change; but where it is false the samples may show somebody else.
+    looks_like_class: Option<bool>,
     /// Somebody else who is enrolled and seems to be the same person, as long as the operator has such people
     /// looked for (`enroll-duplicates`); null if there is nobody.
     duplicate: Option<DuplicateReport>,
@@ -149,6 +153,14 @@ pub(in super::super) struct DuplicateReport {
     class: Option<String>,
     /// How alike the samples and the most similar template of that class are; null likewise.
     similarity: Option<f64>,
+}
+
+/// Who enrols, and what they may be told.
+struct Teller {
+    actor: Actor,
+    disclosure: Disclosure,
+    /// Whether they may know who is enrolled already.
+    may_know: bool,
 }
 
 impl DuplicateReport {
@@ -304,41 +316,55 @@ async fn carry_out(
     let (given, (replaces, record)) = body::read::<EnrollRequest>(state, request).await?;
     given.check(state)?;
     let record = record.addition()?;
+    let disclosure = key.disclosure(state.intake());
     let samples = given.take_in(state, &key.account()).await?;
     let shared = state.clone();
-    let may_know = key.may(Scope::Identify).is_ok();
-    let work = move || {
-        let place = (&partition, whom);
-        add(&shared, place, &samples, (replaces, may_know), record)
+    let place = (partition, whom);
+    let told = Teller {
+        actor: key.1.clone(),
+        disclosure,
+        may_know: key.may(Scope::Identify).is_ok(),
     };
+    let work = move || add(&shared, &place, &samples, (replaces, record), &told);
     let answer = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 fn add(
     state: &AppState,
-    (partition, whom): (&PartitionId, Whom),
+    (partition, whom): &(PartitionId, Whom),
     samples: &Samples,
-    (replaces, may_know): (bool, bool),
-    record: RecordChange,
+    (replaces, record): (bool, RecordChange),
+    teller: &Teller,
 ) -> Result<EnrollAnswer, Problem> {
-    state.intake().check_qualities(samples)?;
+    let (whom, intake) = (*whom, state.intake());
+    intake.check_qualities(samples)?;
     let templates = samples.templates();
     let (engine, now) = (state.engine(), state.clock().now());
     let gallery = engine.gallery(partition, &samples.encoder)?;
+    let usual = match &gallery {
+        Some(gallery) => intake.usual_verification(engine, gallery)?,
+        // Nobody is there yet.
+        None => {
+            (samples.encoder == *intake.encoder()).then(|| intake.verification_threshold(partition))
+        }
+    };
+    let record = permitted(record, teller.disclosure, usual)?;
     let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
-    let mut similarity_to_class = None;
-    let mut duplicate = None;
+    let (mut similarity, mut duplicate) = (None, None);
     if let Some(gallery) = &gallery {
         let class = foreseen(gallery, whom, &record)?;
         if let Some(class) = class {
-            similarity_to_class = gallery.similarity_to_class(class, &embeddings)?;
+            similarity = gallery.similarity_to_class(class, &embeddings)?;
         }
-        duplicate = find_duplicate(state, gallery, (class, &record), &embeddings, may_know)?;
+        duplicate = find_duplicate(state, gallery, (class, &record), &embeddings, teller)?;
     }
     let place = (partition, whom);
     let person =
         engine.enroll_person(place, &samples.encoder, &templates, replaces, record, now)?;
+    let bcid = Bcid::new(partition.clone(), person.class);
+    let from = (&samples.encoder, &embeddings[..]);
+    state.enrolled(&teller.actor, &bcid, from, person.enrolled.added)?;
     let gallery = match gallery {
         Some(gallery) => gallery,
         None => engine
@@ -357,7 +383,8 @@ fn add(
         known: enrolled.known,
         removed: enrolled.removed,
         templates: enrolled.templates,
-        similarity_to_class,
+        looks_like_class: similarity.zip(usual).map(|(it, usual)| it >= usual),
+        similarity_to_class: similarity.and_then(|it| told(teller.disclosure, it, usual)),
         duplicate,
         record: RecordMembers::new(&person.record),
         same_name: others.map(|class| class.to_string()).collect(),
@@ -372,17 +399,29 @@ fn find_duplicate(
     gallery: &Gallery,
     (class, record): (Option<ClassId>, &RecordChange),
     embeddings: &[&Embedding],
-    may_know: bool,
+    teller: &Teller,
 ) -> Result<Option<DuplicateReport>, Problem> {
     let intake = state.intake();
     let whom = (class, record.not_same_as.as_ref());
     let Some(found) = intake.duplicate(state.engine(), gallery, whom, embeddings)? else {
         return Ok(None);
     };
-    let report = DuplicateReport::of(&found, may_know);
+    let found = Match {
+        similarity: teller.disclosure.score(found.similarity),
+        ..found
+    };
+    let report = DuplicateReport::of(&found, teller.may_know);
     match intake.policy().duplicates.action {
         OnDuplicate::Refuse => Err(report.refusal()),
         _ => Ok(Some(report)),
+    }
+}
+
+/// What is told of a similarity to a class. Where no threshold is known it could not end anywhere.
+fn told(disclosure: Disclosure, similarity: f64, usual: Option<f64>) -> Option<f64> {
+    match (disclosure, usual) {
+        (Disclosure::Exact, _) => Some(similarity),
+        (_, usual) => disclosure.similarity(similarity, usual?),
     }
 }
 

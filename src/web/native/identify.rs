@@ -13,7 +13,7 @@ use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
 use super::failures;
-use super::judging::{self, Decision, RateReport};
+use super::judging::{self, Audited, Decision, RateReport};
 use super::key::Key;
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
@@ -23,12 +23,13 @@ use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
+use crate::audit::Actor;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{EngineError, Gallery, fuse};
-use crate::intake::{Bar, Intake, Samples};
+use crate::intake::{Bar, Disclosure, Samples};
 use crate::turns::Account;
-use crate::types::{ClassId, EncoderId, Labels, Match, PartitionId, Record};
+use crate::types::{ClassId, Labels, Match, PartitionId, Record};
 
 pub(super) const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 1000;
@@ -51,7 +52,8 @@ pub(in super::super) struct IdentifyRequest {
     /// The most people in the answer.
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
-    /// People with a lower similarity are left out. Unless given, it is where this service takes two faces
+    /// People with a lower similarity are left out. For keys without the scope `scores` it is rounded up, and
+    /// must not be lower than the usual one. Unless given, it is where this service takes two faces
     /// for one person, or higher where more strangers than set would be taken for somebody; for the
     /// embeddings of another encoder, nobody is left out until the partition is calibrated.
     #[schema(minimum = -1, maximum = 1)]
@@ -130,7 +132,8 @@ pub(in super::super) struct IdentifiedClass {
     name: Option<String>,
     /// What another system calls the person; null if that is not known.
     external_id: Option<String>,
-    /// The cosine between the samples and the most similar template, from -1 to 1.
+    /// The cosine between the samples and the most similar template, from -1 to 1; rounded down for keys
+    /// without the scope `scores`.
     similarity: f64,
     /// The same as a score from 0 to 1; null for the embeddings of another encoder.
     score: Option<f64>,
@@ -165,6 +168,15 @@ impl CallBody for IdentifyRequest {
     }
 }
 
+/// For whom is looked, and how exactly whoever asks is told.
+struct Asked {
+    among: Labels,
+    bar: Bar,
+    limit: usize,
+    disclosure: Disclosure,
+    actor: Actor,
+}
+
 pub(super) fn endpoint() -> Endpoint {
     failures::endpoint(
         routes!(identify),
@@ -184,7 +196,8 @@ pub(super) fn endpoint() -> Endpoint {
 ///
 /// All samples are of one person and are searched for together. The answer lists the people most like them,
 /// best first, one entry for each however many templates they have. An empty list means that the person is not
-/// known. Needs the scope `identify`.
+/// known. Needs the scope `identify`, with embeddings also `embeddings`. Without the scope `scores`,
+/// similarities are told in steps, and a threshold below that in use is refused.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify",
@@ -208,6 +221,7 @@ async fn identify(
     let account = key.account();
     check_room(&state, &account, &partition)?;
     let (given, options) = body::read::<IdentifyRequest>(&state, request).await?;
+    given.check_probe(&key)?;
     given.check(&state)?;
     let bar = judging::bar(options.threshold, options.target_fpir)?;
     check_limit(options.limit)?;
@@ -221,8 +235,14 @@ async fn identify(
         _ => None,
     };
     let samples = given.take_in(&state, &account).await?;
-    let place = (&partition, among);
-    let answer = search(&state, &account, place, &samples, (bar, limit), promise).await?;
+    let asked = Asked {
+        among,
+        bar,
+        limit,
+        disclosure: key.disclosure(state.intake()),
+        actor: key.1,
+    };
+    let answer = search(&state, &account, (&partition, asked), &samples, promise).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -237,19 +257,14 @@ pub(super) fn check_limit(limit: usize) -> Result<(), Problem> {
 }
 
 impl IdentifiedClass {
-    /// Somebody who was found with embeddings of `encoder`, of whom `record` is known.
-    pub(super) fn new(
-        found: &Match,
-        record: &Record,
-        intake: &Intake,
-        encoder: &EncoderId,
-    ) -> IdentifiedClass {
+    /// Somebody who was found, of whom `record` is known.
+    pub(super) fn new(found: &Match, record: &Record, score: Option<f64>) -> IdentifiedClass {
         IdentifiedClass {
             class: found.class.to_string(),
             name: record.name.as_ref().map(|name| name.as_str().to_owned()),
             external_id: record.external_id.as_ref().map(|id| id.as_str().to_owned()),
             similarity: found.similarity,
-            score: intake.score(found.similarity, encoder),
+            score,
         }
     }
 }
@@ -283,9 +298,8 @@ pub(super) async fn known_of(
 async fn search(
     state: &AppState,
     account: &Account,
-    (partition, among): (&PartitionId, Labels),
+    (partition, asked): (&PartitionId, Asked),
     samples: &Samples,
-    (bar, limit): (Bar, usize),
     promise: Option<IdentifyPromise>,
 ) -> Result<IdentifyAnswer, Problem> {
     let intake = state.intake();
@@ -294,8 +308,9 @@ async fn search(
     let sample = fuse(&samples.encoder, &embeddings)?;
     let gallery = engine.gallery(partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
-    let gallery = gallery.among(among);
-    let judge = judging::judge(state, &gallery, bar).await?;
+    let Asked { limit, bar, .. } = asked;
+    let gallery = gallery.among(asked.among);
+    let judge = judging::judge(state, &gallery, bar, asked.disclosure).await?;
     let query = QuestionQuery {
         probe: Probe::new(&sample),
         options: judging::options(&judge, limit),
@@ -308,10 +323,20 @@ async fn search(
     if judge.threshold().is_some() {
         intake.decisions().identified(!found.matches.is_empty());
     }
+    let audited = Audited {
+        state,
+        actor: &asked.actor,
+        gallery: &gallery,
+        judge: &judge,
+    };
+    let record = audited.record(&embeddings, decision.map(Decision::name), &found.matches);
+    state.account(record.into_iter().collect()).await?;
     let records = known_of(state, &gallery, &found.matches).await?;
     let matches = found.matches.iter().zip(&records);
-    let matches = matches
-        .map(|(found, record)| IdentifiedClass::new(found, record, intake, &samples.encoder));
+    let score =
+        |similarity| intake.score_for(judge.disclosure(), Some(similarity), &samples.encoder);
+    let matches =
+        matches.map(|(found, record)| IdentifiedClass::new(found, record, score(found.similarity)));
     Ok(IdentifyAnswer {
         decision,
         confidence,

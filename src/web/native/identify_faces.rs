@@ -14,7 +14,7 @@ use super::body::{self, CallBody};
 use super::faces::{self, BoxReport, Group, warning_names};
 use super::failures;
 use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, check_room, known_of};
-use super::judging::{self, Decided, RateReport};
+use super::judging::{self, Audited, Decided, RateReport};
 use super::key::Key;
 use super::partitions;
 use super::path::{self, PartitionParameter, PartitionPath};
@@ -182,7 +182,8 @@ pub(super) fn endpoint() -> Endpoint {
 /// Find everybody in a picture in a partition
 ///
 /// Looks for all faces of one picture and searches for all of them at once. A picture of nobody is no error: its
-/// list of faces is empty. Needs the scope `identify`.
+/// list of faces is empty. Needs the scope `identify`. Similarities are
+/// told as in `identify`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify-faces",
@@ -217,7 +218,8 @@ async fn identify_faces(
     // Before the picture is looked at, so that nobody waits for an answer that is refused then.
     let promise = state.lanes().promise_identify_crowd(&account, &gallery)?;
     let group = faces::look(&state, &account, picture).await?;
-    let judge = judging::judge(&state, &gallery, bar).await?;
+    let disclosure = key.disclosure(intake);
+    let judge = judging::judge(&state, &gallery, bar, disclosure).await?;
     let queries = queries(&group, judging::options(&judge, asked.limit));
     let mut found = match queries.len() {
         0 => Vec::new(),
@@ -227,6 +229,26 @@ async fn identify_faces(
         .iter_mut()
         .map(|found| judging::decide(&judge, &mut found.matches, asked.limit))
         .collect();
+    let audited = Audited {
+        state: &state,
+        actor: &key.1,
+        gallery: &gallery,
+        judge: &judge,
+    };
+    let embeddings = group
+        .everybody
+        .faces
+        .iter()
+        .filter_map(|it| it.embedding.as_ref());
+    let records = embeddings.zip(&found).zip(&decided);
+    let records = records.filter_map(|((probe, found), (decision, _))| {
+        audited.record(
+            &[probe],
+            decision.map(judging::Decision::name),
+            &found.matches,
+        )
+    });
+    state.account(records.collect()).await?;
     let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
     let known = known_of(&state, &gallery, &all).await?;
     let answer = told(&state, &gallery, &group, &judge, (&found, &decided, &known));
@@ -264,7 +286,10 @@ fn told(
         let records = known.split_off(..matches.len()).unwrap_or_default();
         let matches = matches.iter().zip(records);
         let matches: Vec<IdentifiedClass> = matches
-            .map(|(found, record)| IdentifiedClass::new(found, record, intake, encoder))
+            .map(|(found, record)| {
+                let score = intake.score_for(judge.disclosure(), Some(found.similarity), encoder);
+                IdentifiedClass::new(found, record, score)
+            })
             .collect();
         let recognition = Recognition::of(!matches.is_empty(), face.quality);
         if recognition != Recognition::Unusable {

@@ -23,7 +23,7 @@ use super::body;
 use super::failures;
 use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, known_of};
 use super::json;
-use super::judging::{self, Decided, Decision};
+use super::judging::{self, Audited, Decided, Decision};
 use super::key::Key;
 use super::listed::Listed;
 use super::partitions;
@@ -33,6 +33,7 @@ use super::query;
 use super::record::GivenLabels;
 use super::samples::GivenValues;
 use crate::access::Scope;
+use crate::audit::Actor;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, Identification};
@@ -174,7 +175,8 @@ pub(super) fn endpoint() -> Endpoint {
 ///
 /// Each embedding is of a person of its own. The answer has a line of JSON for each, in their order, and is sent
 /// while the others are searched for: an answer that breaks off has fewer lines, and ends without the end that
-/// HTTP demands. All probes are checked before the first line. Needs the scope `identify`.
+/// HTTP demands. All probes are checked before the first line. Needs the scope `identify`, and
+/// `embeddings`. Similarities are told as in `identify`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify-many",
@@ -203,6 +205,7 @@ async fn identify_many(
     request: Request,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Identify, &partition)?;
+    key.may(Scope::Embeddings)?;
     let asked = read(&state, request).await?;
     let account = key.account();
     let gallery = state.engine().gallery(&partition, &asked.encoder)?;
@@ -210,7 +213,8 @@ async fn identify_many(
     let gallery = gallery.among(asked.labels);
     let probes = asked.probes.len().min(PROBES_PER_QUESTION);
     state.lanes().check_identify(&account, &gallery, probes)?;
-    let judge = judging::judge(&state, &gallery, asked.bar).await?;
+    let disclosure = key.disclosure(state.intake());
+    let judge = judging::judge(&state, &gallery, asked.bar, disclosure).await?;
     let lines = Lines {
         state,
         account,
@@ -218,6 +222,7 @@ async fn identify_many(
         judge,
         limit: asked.limit,
         sender: asked.sender,
+        actor: key.1,
         _room: asked.room,
     };
     let pieces = pieces(asked.probes, asked.limit);
@@ -249,6 +254,7 @@ struct Lines {
     judge: Judge,
     limit: usize,
     sender: Sender,
+    actor: Actor,
     /// For the probes, until the last of them is answered.
     _room: Option<Held>,
 }
@@ -318,6 +324,21 @@ impl Lines {
             .iter_mut()
             .map(|found| judging::decide(&self.judge, &mut found.matches, self.limit))
             .collect();
+        let audited = Audited {
+            state: &self.state,
+            actor: &self.actor,
+            gallery: &self.gallery,
+            judge: &self.judge,
+        };
+        let records = probes.iter().zip(&found).zip(&decided);
+        let records = records.filter_map(|((probe, found), (decision, _))| {
+            audited.record(&[probe], decision.map(Decision::name), &found.matches)
+        });
+        let accounted = self.state.account(records.collect()).await;
+        accounted.map_err(|error| {
+            drop(Problem::from(error));
+            BrokenOff
+        })?;
         let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
         let known = known_of(&self.state, &self.gallery, &all).await;
         let known = known.map_err(|error| {
@@ -344,8 +365,10 @@ impl Lines {
     ) -> ProbeAnswer {
         let (intake, encoder) = (self.state.intake(), self.gallery.encoder());
         let matches = found.matches.iter().zip(known);
-        let matches =
-            matches.map(|(found, record)| IdentifiedClass::new(found, record, intake, encoder));
+        let matches = matches.map(|(found, record)| {
+            let score = intake.score_for(self.judge.disclosure(), Some(found.similarity), encoder);
+            IdentifiedClass::new(found, record, score)
+        });
         ProbeAnswer {
             probe,
             decision,

@@ -3,13 +3,16 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::audited;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use super::samples::check_threshold;
+use crate::access::Scope;
+use crate::audit::{Actor, Event, Record};
 use crate::engine::{Gallery, IdentifyOptions};
-use crate::intake::{Bar, Judge, JudgeError, Verdict, VerificationBar};
+use crate::intake::{Bar, Disclosure, Judge, JudgeError, Undisclosed, Verdict, VerificationBar};
 use crate::rates::{RateEstimate, TargetRate};
-use crate::types::Match;
+use crate::types::{Embedding, Match};
 
 /// What can go wrong with a rate that is asked for.
 pub(super) const FAILURES: &[Code] = &[Code::NotCalibrated];
@@ -68,6 +71,48 @@ impl From<Verdict> for Decision {
     }
 }
 
+impl Decision {
+    /// In the audit log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Decision::Match => "match",
+            Decision::Unknown => "unknown",
+            Decision::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// What the audit log is told of searches.
+#[derive(Clone, Copy)]
+pub(super) struct Audited<'a> {
+    pub(super) state: &'a AppState,
+    pub(super) actor: &'a Actor,
+    pub(super) gallery: &'a Gallery,
+    pub(super) judge: &'a Judge,
+}
+
+impl Audited<'_> {
+    /// That this was decided of a probe, and whom the answer has; nothing if no log is kept.
+    pub(super) fn record(
+        self,
+        probe: &[&Embedding],
+        decision: Option<&'static str>,
+        found: &[Match],
+    ) -> Option<Record> {
+        let record = self.state.to_account(self.actor, Event::Identified)?;
+        Some(Record {
+            partition: Some(self.gallery.id().clone()),
+            people: Some(self.judge.classes()),
+            encoder: Some(audited::encoder_name(self.gallery.encoder())),
+            threshold: self.judge.threshold(),
+            decision,
+            candidates: found.iter().map(|found| found.class).collect(),
+            probe: Some(self.state.digest_of(probe)),
+            ..record
+        })
+    }
+}
+
 /// What is decided, and how sure the first is.
 pub(super) type Decided = (Option<Decision>, Option<f64>);
 
@@ -101,10 +146,18 @@ fn bar_of(threshold: Option<f64>, (name, target): (&str, Option<f64>)) -> Result
     }
 }
 
-/// Whoever decides of those who are found in `gallery`.
-pub(super) async fn judge(state: &AppState, gallery: &Gallery, bar: Bar) -> Result<Judge, Problem> {
+/// Whoever decides of those who are found in `gallery`, for a caller who is told no more than `disclosure`.
+pub(super) async fn judge(
+    state: &AppState,
+    gallery: &Gallery,
+    bar: Bar,
+    disclosure: Disclosure,
+) -> Result<Judge, Problem> {
     let (shared, gallery) = (state.clone(), gallery.clone());
-    let judge = move || shared.intake().judge(shared.engine(), &gallery, bar);
+    let judge = move || {
+        let intake = shared.intake();
+        intake.judge_for(shared.engine(), &gallery, bar, disclosure)
+    };
     Ok(state.lanes().small(judge).await?)
 }
 
@@ -122,21 +175,35 @@ pub(super) fn options(judge: &Judge, limit: usize) -> IdentifyOptions {
     }
 }
 
-/// What is decided of those who were found, of whom `limit` stay, and how sure the first is.
+/// What is decided of those who were found, of whom `limit` stay, and how sure the first is. How alike they
+/// are is then as the caller is told it, and so is all that follows from it.
 pub(super) fn decide(judge: &Judge, found: &mut Vec<Match>, limit: usize) -> Decided {
-    let decided = (
-        judge.verdict(found).map(Decision::from),
-        judge.confidence(found),
-    );
+    let verdict = judge.verdict(found).map(Decision::from);
+    judge.tell(found);
+    let confidence = judge.confidence(found);
+    let confidence = confidence.map(|confidence| judge.disclosure().score(confidence));
     found.truncate(limit);
-    decided
+    (verdict, confidence)
 }
 
 impl From<JudgeError> for Problem {
     fn from(error: JudgeError) -> Problem {
         match error {
             JudgeError::Engine(error) => error.into(),
+            JudgeError::Undisclosed(error) => error.into(),
             error => Problem::new(Code::NotCalibrated, error.to_string()),
         }
+    }
+}
+
+impl From<Undisclosed> for Problem {
+    fn from(error: Undisclosed) -> Problem {
+        let remedy = match error {
+            Undisclosed::NoThreshold => {
+                "`vultus calibrate` measures one, or use a key that has the scope"
+            }
+            _ => "ask for a higher one or for none, or use a key that has the scope",
+        };
+        Problem::scope_missing_for(Scope::Scores, &format!("{error}; {remedy}"))
     }
 }

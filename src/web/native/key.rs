@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use super::super::audited;
 use super::super::auth::credentials;
 use super::super::logins::Shown;
 use super::super::notes::{Caller, Notes};
@@ -10,11 +11,13 @@ use super::super::room::Sender;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use crate::access::{ApiKey, ApiKeyProof, Scope};
+use crate::audit::Actor;
+use crate::intake::{Disclosure, Intake};
 use crate::turns::Account;
 use crate::types::PartitionId;
 
-/// A key that is valid now.
-pub(super) struct Key(pub(super) ApiKey);
+/// A key that is valid now, and who sent it from where.
+pub(super) struct Key(pub(super) ApiKey, pub(super) Actor);
 
 impl Key {
     /// What can go wrong with the key itself.
@@ -32,6 +35,16 @@ impl Key {
     /// What its work is charged to.
     pub(super) fn account(&self) -> Account {
         Account::new(format_args!("key {}", self.0.id))
+    }
+
+    /// How exactly its holder is told how alike people are.
+    pub(super) fn disclosure(&self, intake: &Intake) -> Disclosure {
+        if self.0.scopes.contains(Scope::Scores) {
+            return Disclosure::Exact;
+        }
+        Disclosure::Coarse {
+            digits: intake.policy().score_digits,
+        }
     }
 
     /// Fails unless the key has `scope`.
@@ -71,8 +84,10 @@ impl FromRequestParts<AppState> for Key {
             ApiKeyProof::Valid(key) => {
                 tried.succeeded();
                 parts.extensions.insert(Sender::Key(key.id));
-                Notes::caller(&parts.extensions, Caller::Key(key.id));
-                Ok(Key(key))
+                let caller = Caller::Key(key.id);
+                let actor = audited::actor(&parts.extensions, &caller);
+                Notes::caller(&parts.extensions, caller);
+                Ok(Key(key, actor))
             }
             ApiKeyProof::Expired(_) => {
                 let detail = "the time of the API key is over";

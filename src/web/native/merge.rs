@@ -20,6 +20,7 @@ use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::record::{GivenClass, class_of};
 use crate::access::Scope;
+use crate::audit::Event;
 use crate::partition::TemplateInfo;
 use crate::types::ClassId;
 
@@ -130,10 +131,12 @@ async fn merge(
     key.may(Scope::Delete)?;
     let body = json_body(&state, request, &[]).await?;
     let from = named("from", json::object::<MergeRequest>(&body)?.from)?;
-    let engine = state.engine().clone();
+    let shared = state.clone();
     let work = move || -> Result<_, Problem> {
-        let gallery = class::gallery_of(&engine, &bcid)?;
+        let gallery = class::gallery_of(shared.engine(), &bcid)?;
         let merged = gallery.merge(bcid.class, from)?;
+        let event = (&key.1, Event::Merged);
+        shared.changed(event, &bcid, Some(merged.moved), Some(from.to_string()))?;
         Ok(MergeAnswer {
             moved: merged.moved,
             removed: merged.removed,
@@ -203,10 +206,12 @@ async fn move_templates(
         })
     });
     let numbers: Vec<u64> = numbers.collect::<Result<_, Problem>>()?;
-    let engine = state.engine().clone();
+    let shared = state.clone();
     let work = move || -> Result<_, Problem> {
-        let gallery = class::gallery_of(&engine, &bcid)?;
+        let gallery = class::gallery_of(shared.engine(), &bcid)?;
         let moved = gallery.move_templates(bcid.class, &numbers, to)?;
+        let event = (&key.1, Event::Moved);
+        shared.changed(event, &bcid, Some(moved.moved), Some(to.to_string()))?;
         Ok(MoveAnswer {
             moved: moved.moved,
             removed: moved.removed,

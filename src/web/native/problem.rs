@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::audited::Unaccounted;
 use super::super::connections::HeadFault;
 use super::super::error::{Chain, NO_ROOM_TEXT};
 use super::super::lanes::{Busy, Unidentified};
@@ -328,10 +329,21 @@ impl Problem {
 
     /// The key is right, and does not have this scope.
     pub(super) fn scope_missing(scope: Scope) -> Problem {
+        Problem::lacking(scope, format!("the key does not have the scope `{scope}`"))
+    }
+
+    /// The same of a scope that not every such call needs, with why this one does.
+    pub(super) fn scope_missing_for(scope: Scope, why: &str) -> Problem {
+        Problem::lacking(
+            scope,
+            format!("the key does not have the scope `{scope}`: {why}"),
+        )
+    }
+
+    fn lacking(scope: Scope, detail: String) -> Problem {
         let challenge =
             format!(r#"Bearer realm="Vultus", error="insufficient_scope", scope="{scope}""#);
         let value = HeaderValue::try_from(challenge).expect("scopes are words of ASCII");
-        let detail = format!("the key does not have the scope `{scope}`");
         Problem::new(Code::ScopeMissing, detail).with(header::WWW_AUTHENTICATE, value)
     }
 
@@ -523,6 +535,12 @@ fn code_of(cause: &Cause) -> Code {
         | Cause::EncoderMissing
         | Cause::EncoderName(_) => Code::InvalidParameter,
         Cause::Network(_) | Cause::NoDetector => Code::Internal,
+    }
+}
+
+impl From<Unaccounted> for Problem {
+    fn from(error: Unaccounted) -> Problem {
+        Problem::internal("to account for a call", &error)
     }
 }
 

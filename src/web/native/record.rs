@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
+use crate::intake::Disclosure;
 use crate::types::{
     ClassId, ClassThreshold, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, Record,
     RecordChange, RecordError, Timestamp,
@@ -106,6 +107,23 @@ impl GivenRecord {
     pub(super) fn addition(self) -> Result<RecordChange, Problem> {
         Ok(RecordChange::adding(self.record()?))
     }
+}
+
+/// The same with a threshold that the caller may set, where `usual` is in use: whoever sets thresholds at
+/// will and verifies learns similarities.
+pub(super) fn permitted(
+    change: RecordChange,
+    disclosure: Disclosure,
+    usual: Option<f64>,
+) -> Result<RecordChange, Problem> {
+    let Some(Some(own)) = change.threshold else {
+        return Ok(change);
+    };
+    let own = disclosure.threshold(Some(own.get()), usual)?;
+    Ok(RecordChange {
+        threshold: Some(own.map(ClassThreshold::new).transpose()?),
+        ..change
+    })
 }
 
 fn parsed<T: std::str::FromStr<Err = RecordError>>(

@@ -22,6 +22,7 @@ use super::key::Key;
 use super::problem::{Code, Problem};
 use crate::access::Scope;
 use crate::access::ServerKey;
+use crate::audit::{Event, Record};
 use crate::partition::{StoreError, snapshot_name, snapshots_in};
 
 /// A snapshot in the directory of the service.
@@ -83,7 +84,13 @@ async fn create(State(state): State<AppState>, key: Key) -> Result<Response, Pro
     let made = tokio::task::spawn_blocking(move || {
         // Given back when the snapshot is made, not when the caller leaves.
         let _turn = turn;
-        make(&shared)
+        let made = make(&shared)?;
+        let record = shared.to_account(&key.1, Event::Copied);
+        shared.account_here(record.map(|record| Record {
+            object: Some(made.name.clone()),
+            ..record
+        }))?;
+        Ok::<_, Problem>(made)
     });
     let made = match made.await {
         Ok(made) => made?,

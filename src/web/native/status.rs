@@ -102,7 +102,7 @@ pub(super) fn endpoint() -> Endpoint {
     responses((status = 200, description = "The service and the key", body = StatusAnswer)),
     security(("api_key" = []))
 )]
-async fn status(State(state): State<AppState>, Key(key): Key) -> Result<Response, Problem> {
+async fn status(State(state): State<AppState>, Key(key, _): Key) -> Result<Response, Problem> {
     let engine = state.engine().clone();
     let health = state.lanes().small(move || engine.health()).await?;
     let profile = state.intake().profile();

@@ -21,8 +21,9 @@ use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
+use crate::audit::Actor;
 use crate::engine::fuse;
-use crate::intake::{Bar, Samples};
+use crate::intake::{Bar, Disclosure, Samples};
 use crate::types::Bcid;
 
 /// Samples of one person, to be compared with a class.
@@ -40,8 +41,8 @@ pub(in super::super) struct VerifyRequest {
     encoder: Option<String>,
     /// Refuse pictures that are not of a live person.
     liveness: Option<Liveness>,
-    /// The similarity from which on it is the same person. Unless given, it is where this service takes
-    /// two faces for one person; for the embeddings of another encoder it must be given.
+    /// The similarity from which on it is the same person; for keys without the scope `scores` as in
+    /// `identify`. Unless given, it is where this service takes two faces for one person; for the embeddings of another encoder it must be given.
     #[schema(minimum = -1, maximum = 1)]
     threshold: Option<f64>,
     /// In place of a threshold: how often a stranger may be taken for this one person, a rate such as 0.001,
@@ -79,9 +80,10 @@ pub(in super::super) struct VerifyForm {
 pub(in super::super) struct VerifyAnswer {
     /// Whether the similarity reaches the threshold.
     accepted: bool,
-    /// The cosine between the samples and the most similar template of the class, from -1 to 1.
-    similarity: f64,
-    /// The same as a score from 0 to 1; null for the embeddings of another encoder.
+    /// The cosine between the samples and the most similar template of the class, from -1 to 1; for keys
+    /// without the scope `scores` rounded down, and null below the threshold.
+    similarity: Option<f64>,
+    /// The same as a score from 0 to 1; null for the embeddings of another encoder, too.
     score: Option<f64>,
     /// The threshold that was used.
     threshold: f64,
@@ -128,7 +130,8 @@ pub(super) fn endpoint() -> Endpoint {
 
 /// Compare samples with a class
 ///
-/// All samples are of one person and are compared together. Needs the scope `verify`.
+/// All samples are of one person and are compared together. Needs the scope `verify`, with embeddings also
+/// `embeddings`. Similarities are told as in `identify`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/verify",
@@ -150,20 +153,23 @@ async fn verify(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Verify, &bcid.partition)?;
     let (given, (threshold, target_fmr)) = body::read::<VerifyRequest>(&state, request).await?;
+    given.check_probe(&key)?;
     given.check(&state)?;
     let bar = judging::verification_bar(threshold, target_fmr)?;
     let samples = given.take_in(&state, &key.account()).await?;
     let shared = state.clone();
-    let work = move || compare(&shared, &bcid, &samples, bar);
+    let asked = (bar, key.disclosure(state.intake()));
+    let work = move || compare(&shared, &key.1, &bcid, &samples, asked);
     let answer = state.lanes().small(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 fn compare(
     state: &AppState,
+    actor: &Actor,
     bcid: &Bcid,
     samples: &Samples,
-    bar: Bar,
+    (bar, disclosure): (Bar, Disclosure),
 ) -> Result<VerifyAnswer, Problem> {
     let (intake, encoder) = (state.intake(), &samples.encoder);
     let (engine, embeddings) = (state.engine(), samples.embeddings());
@@ -171,7 +177,7 @@ fn compare(
     let sample = fuse(&samples.encoder, &embeddings)?;
     let gallery = engine.gallery(&bcid.partition, &samples.encoder)?;
     let gallery = gallery.ok_or_else(|| class::missing(bcid))?;
-    let bar = intake.verification(engine, &gallery, bar)?;
+    let bar = intake.verification_for(engine, &gallery, bar, disclosure)?;
     let threshold = bar.threshold.ok_or_else(|| {
         let detail = format!("there is no threshold for `{encoder}`: give one");
         Problem::new(Code::ThresholdUnknown, detail)
@@ -185,10 +191,12 @@ fn compare(
     }
     let decided = found.threshold(threshold);
     let bar = intake.verification(engine, &gallery, Bar::Similarity(decided))?;
+    state.verified(actor, bcid, (encoder, &embeddings), (decided, accepted))?;
+    let similarity = disclosure.similarity(found.similarity, decided);
     Ok(VerifyAnswer {
         accepted,
-        similarity: found.similarity,
-        score: intake.score(found.similarity, encoder),
+        similarity,
+        score: intake.score_for(disclosure, similarity, encoder),
         threshold: decided,
         fmr: judging::fmr(&bar),
         templates: found.templates,

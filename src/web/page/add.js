@@ -14,7 +14,7 @@ export async function enroll(context, number_, record, pictures) {
   const alone = pictures.filter((picture) => !picture.box);
   const boxed = pictures.filter((picture) => picture.box);
   const groups = [...(alone.length ? [alone] : []), ...boxed.map((picture) => [picture])];
-  let done = { class: number_, added: 0, known: 0, same_name: [], similarity_to_class: null };
+  let done = { class: number_, added: 0, known: 0, same_name: [], similarity_to_class: null, looks_like_class: null };
   for (const group of groups) {
     const form = new FormData();
     if (done.class === null) {
@@ -32,9 +32,14 @@ export async function enroll(context, number_, record, pictures) {
     const path = done.class === null ? api.within(context.partition, 'enroll') : api.within(context.partition, 'classes', done.class, 'enroll');
     const answer = await api.call('POST', path, { form });
     done = { ...answer, added: done.added + answer.added, known: done.known + answer.known, same_name: [...done.same_name, ...(answer.same_name ?? [])],
-      similarity_to_class: done.similarity_to_class ?? (number_ === null ? null : answer.similarity_to_class) };
+      ...(number_ === null || done.looks_like_class !== null ? likenessOf(done) : likenessOf(answer)) };
   }
   return done;
+}
+
+// How alike the pictures that were sent first are to those from before.
+function likenessOf({ similarity_to_class, looks_like_class }) {
+  return { similarity_to_class, looks_like_class };
 }
 
 // Asks for somebody new. Gives whether somebody was enrolled, or the class of somebody who is to be
@@ -103,9 +108,9 @@ function doubtsOf(done) {
   if (done.same_name.length) {
     doubts.push(t('add.same', { classes: done.same_name.join(', ') }));
   }
-  const threshold = api.signedIn()?.threshold ?? null;
-  if (done.similarity_to_class !== null && threshold !== null && done.similarity_to_class < threshold) {
-    doubts.push(t('add.strange', { similarity: number(done.similarity_to_class, 2) }));
+  if (done.looks_like_class === false) {
+    const similarity = done.similarity_to_class;
+    doubts.push(similarity === null ? t('add.strange.untold') : t('add.strange', { similarity: number(similarity, 2) }));
   }
   return doubts;
 }

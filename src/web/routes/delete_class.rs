@@ -10,6 +10,7 @@ use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
+use crate::audit::Event;
 
 const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::BadRequest,
@@ -47,10 +48,14 @@ async fn delete_class(
 ) -> Result<StatusCode, Error> {
     let bcid = parameters.bcid()?;
     client.may_use(&bcid)?;
-    let engine = state.engine().clone();
-    let work = move || match engine.enrolled(&bcid.partition)? {
-        Some(gallery) => gallery.remove(bcid.class).map(drop),
-        None => Ok(()),
+    let shared = state.clone();
+    let work = move || -> Result<(), Error> {
+        let removed = match shared.engine().enrolled(&bcid.partition)? {
+            Some(gallery) => gallery.remove(bcid.class)?.templates,
+            None => 0,
+        };
+        let event = (&client.1, Event::Deleted);
+        Ok(shared.changed(event, &bcid, Some(removed), None)?)
     };
     state.lanes().write(work).await?;
     Ok(StatusCode::OK)

@@ -16,6 +16,7 @@ use super::super::state::AppState;
 use super::done::{Done, Failure};
 use super::task;
 use crate::access::{Claims, Task};
+use crate::audit::Actor;
 use crate::intake::{JudgeError, OnDuplicate};
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
@@ -67,7 +68,7 @@ async fn enroll(
 
 fn add_templates(
     state: &AppState,
-    claims: &Claims,
+    (claims, actor): (&Claims, &Actor),
     samples: Vec<UploadedSample>,
 ) -> Result<Done, Error> {
     let quality_min = state.intake().policy().enroll_quality_min;
@@ -81,9 +82,12 @@ fn add_templates(
     }
     let encoder = state.intake().encoder();
     let now = state.clock().now();
-    state
+    let added = state
         .engine()
-        .enroll(&claims.bcid, encoder, &templates, now)?;
+        .enroll(&claims.bcid, encoder, &templates, now)?
+        .added;
+    let faces: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
+    state.enrolled(actor, &claims.bcid, (encoder, &faces), added)?;
     Ok(Done::succeeded())
 }
 

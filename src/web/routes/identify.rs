@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::super::audited;
 use super::super::auth::Caller;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
@@ -18,10 +19,11 @@ use super::done::{Done, Failure};
 use super::judging;
 use super::task::{self, Begun};
 use crate::access::{Task, TaskMatch};
+use crate::audit::{Event, Record};
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, IdentifyOptions, fuse};
-use crate::intake::Bar;
+use crate::intake::{Bar, Disclosure, SCORE_DIGITS_MAX, step_down};
 use crate::types::{Bcid, Embedding};
 
 const RESULTS_DEFAULT: usize = 20;
@@ -44,6 +46,7 @@ pub(in super::super) struct IdentifyResult {
 /// One person, with the fields in the order that clients have seen.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct ScoredClass {
+    /// From 0 to 1, with four decimal digits.
     #[serde(rename = "Score")]
     score: f64,
     #[serde(rename = "Storage")]
@@ -110,10 +113,17 @@ impl From<TaskMatch> for ScoredClass {
     }
 }
 
-/// The similarity that whoever is listed reaches.
+/// The similarity that whoever is listed reaches: at least the usual one, and in steps, since a rate of the
+/// caller's choice would tell more digits than the scores do.
 async fn threshold(state: &AppState, gallery: &Gallery, bar: Bar) -> Result<Option<f64>, Error> {
     let (shared, gallery) = (state.clone(), gallery.clone());
-    let judge = move || shared.intake().judge(shared.engine(), &gallery, bar);
+    let judge = move || {
+        let intake = shared.intake();
+        let disclosure = Disclosure::Coarse {
+            digits: intake.policy().score_digits,
+        };
+        intake.judge_for(shared.engine(), &gallery, bar, disclosure)
+    };
     let judge = state.lanes().small(judge).await;
     let judge = judge.map_err(|error| judging::undecided(TARGET, error))?;
     Ok(judge.threshold())
@@ -123,6 +133,7 @@ async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Er
     let Begun {
         state,
         account,
+        actor,
         claims,
         samples,
         promise,
@@ -160,9 +171,30 @@ async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Er
         let is_known = !found.matches.is_empty();
         state.intake().decisions().identified(is_known);
     }
+    let people = match state.audit() {
+        Some(_) => {
+            let gallery = gallery.clone();
+            Some(lanes.small(move || gallery.population()).await?)
+        }
+        None => None,
+    };
+    let record = state.to_account(&actor, Event::Identified);
+    let record = record.map(|record| Record {
+        partition: Some(partition.clone()),
+        people,
+        encoder: Some(audited::encoder_name(gallery.encoder())),
+        threshold,
+        candidates: found.matches.iter().map(|found| found.class).collect(),
+        probe: Some(state.digest_of(&samples)),
+        ..record
+    });
+    state.account(record.into_iter().collect()).await?;
     let candidates = found.matches.iter().map(|found| TaskMatch {
         bcid: Bcid::new(partition.clone(), found.class),
-        score: profile.score_map().score(found.similarity),
+        score: step_down(
+            profile.score_map().score(found.similarity),
+            SCORE_DIGITS_MAX,
+        ),
     });
     Ok(Done {
         matches: candidates.collect(),

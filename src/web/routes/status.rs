@@ -66,7 +66,7 @@ pub(super) fn endpoint() -> Endpoint {
     ),
     security(("app" = []))
 )]
-async fn status(Client(app): Client) -> Result<Response, Error> {
+async fn status(Client(app, _): Client) -> Result<Response, Error> {
     let partitions = app.partition.map(|number| number.to_string());
     let features = FEATURES.map(|(name, of_people)| Feature {
         name,

@@ -17,6 +17,7 @@ use super::done::{Done, Failure};
 use super::failures::{self, ErrorStatus};
 use super::liveness;
 use crate::access::{Claims, Task};
+use crate::audit::Actor;
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
 use crate::turns::Account;
@@ -52,6 +53,7 @@ pub(super) fn live(caller: &Caller, parameters: &Parameters) -> Result<bool, Err
 pub(super) struct Begun {
     pub(super) state: AppState,
     pub(super) account: Account,
+    pub(super) actor: Actor,
     pub(super) claims: Arc<Claims>,
     pub(super) samples: Vec<UploadedSample>,
     /// The place of an identification, if somebody was enrolled when it was asked for.
@@ -80,13 +82,14 @@ where
     F: Future<Output = Result<Done, Error>> + Send + 'static,
 {
     let account = caller.account();
-    let claims = Arc::new(caller.0);
+    let (claims, actor) = (Arc::new(caller.0), caller.1);
     let shared = state.clone();
     let Ok(promised) = Promised::to(state, &account, &claims, live)? else {
         let late = move || attempt::end_unbegun(&shared, &claims);
         return state.lanes().write(late).await;
     };
-    let begun = carry_out(shared, account, claims, promised, work).in_current_span();
+    let callers = (account, actor, claims);
+    let begun = carry_out(shared, callers, promised, work).in_current_span();
     match tokio::spawn(begun).await {
         Ok(done) => done,
         Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
@@ -100,11 +103,13 @@ pub(super) async fn run_here(
     state: &AppState,
     caller: Caller,
     live: bool,
-    work: impl FnOnce(&AppState, &Claims, Vec<UploadedSample>) -> Result<Done, Error> + Send + 'static,
+    work: impl FnOnce(&AppState, (&Claims, &Actor), Vec<UploadedSample>) -> Result<Done, Error>
+    + Send
+    + 'static,
 ) -> Result<Done, Error> {
     run(state, caller, live, move |begun: Begun| async move {
         let shared = begun.state.clone();
-        let work = move || work(&shared, &begun.claims, begun.samples);
+        let work = move || work(&shared, (&begun.claims, &begun.actor), begun.samples);
         begun.state.lanes().write(work).await
     })
     .await
@@ -137,8 +142,7 @@ impl Promised {
 
 async fn carry_out<F>(
     state: AppState,
-    account: Account,
-    claims: Arc<Claims>,
+    (account, actor, claims): (Account, Actor, Arc<Claims>),
     promised: Promised,
     work: impl FnOnce(Begun) -> F,
 ) -> Result<Done, Error>
@@ -192,6 +196,7 @@ where
     let work = work(Begun {
         state: state.clone(),
         account,
+        actor,
         claims,
         samples,
         promise: promised.identify,

@@ -103,7 +103,7 @@ async fn upload(
     request: Request,
 ) -> Result<Response, Error> {
     let account = caller.account();
-    let Caller(claims) = caller;
+    let Caller(claims, _) = caller;
     let labels = Labels::new(&parameters, state.samples().arrival())?;
     let now = state.clock().now();
     state.samples().check(claims.id, claims.expires, now)?;

@@ -17,8 +17,9 @@ use super::done::{Done, Failure};
 use super::judging;
 use super::task;
 use crate::access::{Claims, Task};
+use crate::audit::Actor;
 use crate::engine::{Gallery, fuse};
-use crate::intake::Bar;
+use crate::intake::{Bar, Disclosure};
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
 use crate::types::Embedding;
@@ -64,8 +65,10 @@ async fn verify(
     let live = task::live(&caller, &parameters)?;
     let target = judging::target(&parameters, TARGET)?;
     let bar = target.map_or(Bar::Usual, Bar::Rate);
-    let compare = move |state: &AppState, claims: &Claims, samples: Vec<UploadedSample>| {
-        compare(state, (claims, bar), samples)
+    let compare = move |state: &AppState,
+                        (claims, actor): (&Claims, &Actor),
+                        samples: Vec<UploadedSample>| {
+        compare(state, (claims, actor, bar), samples)
     };
     let done = task::run_here(&state, caller, live, compare).await?;
     let result = VerifyResult {
@@ -77,7 +80,7 @@ async fn verify(
 
 fn compare(
     state: &AppState,
-    (claims, bar): (&Claims, Bar),
+    (claims, actor, bar): (&Claims, &Actor, Bar),
     samples: Vec<UploadedSample>,
 ) -> Result<Done, Error> {
     let encoder = state.intake().encoder();
@@ -95,19 +98,25 @@ fn compare(
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
     let intake = state.intake();
-    let bar = intake.verification(state.engine(), &gallery, bar);
+    // In steps, as whoever is told no similarities at `/v1`.
+    let disclosure = Disclosure::Coarse {
+        digits: intake.policy().score_digits,
+    };
+    let bar = intake.verification_for(state.engine(), &gallery, bar, disclosure);
     let bar = bar.map_err(|error| judging::undecided(TARGET, error))?;
     // The gallery is of the encoder of the service, of which something is known.
     let own = || intake.profile().verification_threshold();
     let threshold = bar.threshold.unwrap_or_else(own);
     let is_accepted = verification.is_accepted(threshold);
     intake.decisions().verified(is_accepted);
+    let decided = (verification.threshold(threshold), is_accepted);
+    state.verified(actor, &claims.bcid, (encoder, &faces), decided)?;
     if !is_accepted {
         return Ok(Done::default());
     }
     gallery.note_match(claims.bcid.class);
     if claims.auto_enroll {
-        improve(state, claims, &gallery, &templates, threshold)?;
+        improve(state, (claims, actor), &gallery, &templates, threshold)?;
     }
     Ok(Done::succeeded())
 }
@@ -115,7 +124,7 @@ fn compare(
 /// Makes templates of the samples of a recognised person that are good enough.
 fn improve(
     state: &AppState,
-    claims: &Claims,
+    (claims, actor): (&Claims, &Actor),
     gallery: &Gallery,
     samples: &[NewTemplate],
     threshold: f64,
@@ -126,6 +135,8 @@ fn improve(
     }
     let good: Vec<NewTemplate> = good.into_iter().cloned().collect();
     let (engine, now) = (state.engine(), state.clock().now());
-    engine.enroll(&claims.bcid, gallery.encoder(), &good, now)?;
-    Ok(())
+    let enrolled = engine.enroll(&claims.bcid, gallery.encoder(), &good, now)?;
+    let faces: Vec<&Embedding> = good.iter().map(|it| &it.embedding).collect();
+    let from = (gallery.encoder(), &faces[..]);
+    Ok(state.enrolled(actor, &claims.bcid, from, enrolled.added)?)
 }

@@ -46,7 +46,7 @@ fn made(data: &Path, verb: &[&str]) -> Value {
 }
 
 fn create_key(data: &Path, name: &str) -> (String, String) {
-    let scopes = "enroll,identify,verify,read,delete,snapshot,embed";
+    let scopes = "enroll,identify,verify,read,delete,snapshot,embed,embeddings,scores";
     let verb = [
         "key",
         "create",

@@ -4,6 +4,7 @@
 mod bodies;
 mod calls;
 mod description;
+mod disclosure;
 mod duplicates;
 mod faces;
 mod identify_many;

@@ -1,5 +1,6 @@
 //! What those see who run the service: probes, metrics, the log and failed log-ins.
 
+mod audit;
 mod logins;
 mod logs;
 mod metrics;

@@ -1,0 +1,208 @@
+//! The log that is being written: one thread, which writes all records that wait together, with a head
+//! behind them, and syncs once.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::error::AuditError;
+use super::folder;
+use super::head::Head;
+use super::mending::{self, End};
+use super::queue::{AuditCounts, Done, Queue, Waiting};
+use super::record::Record;
+use super::signing::AuditKey;
+use crate::types::Timestamp;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditOptions {
+    /// Whether somebody waits for records: then they are written at once, else some together.
+    pub is_strict: bool,
+    /// A file that has as many bytes is followed by another.
+    pub file_bytes_max: u64,
+}
+
+impl Default for AuditOptions {
+    fn default() -> AuditOptions {
+        AuditOptions {
+            is_strict: false,
+            file_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// How long records wait for others where nobody waits for them: one sync for all of them.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// An audit log that is open to be written. When it is dropped, all that waits is written first.
+#[derive(Debug)]
+pub struct AuditLog {
+    queue: Arc<Queue>,
+    written: Arc<Mutex<Head>>,
+    is_strict: bool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread works on.
+struct Writing {
+    folder: PathBuf,
+    key: AuditKey,
+    options: AuditOptions,
+    head: Head,
+    /// The last file and its length.
+    file: Option<(File, u64)>,
+    /// Whether the file has something at its end that could not be cut off.
+    is_broken: bool,
+}
+
+impl AuditLog {
+    /// Opens the log in `folder`, which is made if it is missing, and mends what a crash left of its end.
+    /// Nobody else may have it open: whoever holds the data directory.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read or written, or something is damaged that a head stands behind.
+    pub fn open(
+        folder: &Path,
+        key: AuditKey,
+        options: AuditOptions,
+        now: Timestamp,
+    ) -> Result<AuditLog, AuditError> {
+        folder::make(folder)?;
+        let End {
+            head,
+            file,
+            dropped,
+        } = mending::mend(folder)?;
+        let mut writing = Writing {
+            folder: folder.to_owned(),
+            key,
+            options,
+            head,
+            file,
+            is_broken: false,
+        };
+        if let Some(bytes) = dropped {
+            let push = |head: &mut Head, text: &mut Vec<u8>| head.push_recovered(bytes, now, text);
+            let mended = writing.write(push, now);
+            mended.map_err(AuditError::io("writing the audit log", folder))?;
+        }
+        let queue = Arc::new(Queue::default());
+        let written = Arc::new(Mutex::new(writing.head.clone()));
+        let (theirs, known) = (queue.clone(), written.clone());
+        let thread = thread::Builder::new()
+            .name("vultus-audit".to_owned())
+            .spawn(move || writing.run(&theirs, &known))
+            .map_err(AuditError::io("starting a thread for", folder))?;
+        Ok(AuditLog {
+            queue,
+            written,
+            is_strict: options.is_strict,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Whether records are waited for.
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// Writes a record. `done` is called when it is on disk, or is known not to come there.
+    pub fn record(&self, record: Record, done: Option<Done>) {
+        self.queue.push(Waiting { record, done });
+    }
+
+    /// What is on disk: all that comes before this place.
+    pub fn head(&self) -> Head {
+        let head = self.written.lock();
+        head.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the log when all that waits is written. What comes later is lost.
+    pub fn close(&self) {
+        self.queue.close();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+
+    /// What became of records.
+    pub fn counts(&self) -> AuditCounts {
+        self.queue.counts()
+    }
+}
+
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Writing {
+    fn run(mut self, queue: &Queue, written: &Mutex<Head>) {
+        let patience = match self.options.is_strict {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        loop {
+            let batch = queue.take(patience);
+            let Some(last) = batch.last() else {
+                return;
+            };
+            let now = last.record.time;
+            let push = |head: &mut Head, text: &mut Vec<u8>| {
+                for one in &batch {
+                    head.push_record(&one.record, text);
+                }
+            };
+            let result = self.write(push, now);
+            if let Err(error) = &result {
+                let records = batch.len();
+                tracing::error!(%error, records, "cannot write the audit log: records are lost");
+            }
+            let mut known = written.lock().unwrap_or_else(PoisonError::into_inner);
+            known.clone_from(&self.head);
+            drop(known);
+            queue.end(batch, result.is_ok());
+        }
+    }
+
+    /// Writes lines with a head behind them, all or nothing, and syncs them.
+    fn write(
+        &mut self,
+        push: impl FnOnce(&mut Head, &mut Vec<u8>),
+        now: Timestamp,
+    ) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("its end could not be mended before"));
+        }
+        let (mut head, mut text) = (self.head.clone(), Vec::new());
+        push(&mut head, &mut text);
+        head.push_head(&self.key, now, &mut text);
+        let is_full = |(_, length): &(File, u64)| {
+            *length > 0 && length + text.len() as u64 > self.options.file_bytes_max
+        };
+        if self.file.as_ref().is_none_or(is_full) {
+            let made = folder::create(&self.folder, self.head.sequence);
+            let (file, _) = made.map_err(io::Error::other)?;
+            self.file = Some((file, 0));
+        }
+        let Some((file, length)) = &mut self.file else {
+            return Err(io::Error::other("there is no file"));
+        };
+        let written = file.write_all(&text).and_then(|()| file.sync_data());
+        if let Err(error) = written {
+            // Half a batch must not stand before the next one.
+            self.is_broken = file.set_len(*length).is_err();
+            return Err(error);
+        }
+        *length += text.len() as u64;
+        self.head = head;
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! `vultus audit`, and the log of a service that is started.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+
+use super::args::{Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit};
+use super::exit::Exit;
+use super::{open, output};
+use crate::access::ServerKey;
+use crate::audit::{
+    self, AUDIT_FOLDER, Actor, AuditKey, AuditLog, AuditMode, AuditOptions, Entry, Event, Finding,
+    Head, PublicKey, Record,
+};
+use crate::config::Settings;
+use crate::types::Clock;
+use crate::web::{AppState, remembered_audit};
+
+/// What prints a record.
+type Print<'a> = Box<dyn FnMut(&Entry) -> io::Result<()> + 'a>;
+
+/// The columns of a table.
+const COLUMNS: [&str; 15] = [
+    "sequence",
+    "time",
+    "event",
+    "caller",
+    "address",
+    "request",
+    "partition",
+    "class",
+    "people",
+    "encoder",
+    "threshold",
+    "decision",
+    "candidates",
+    "probe",
+    "object",
+];
+
+/// Begins to account for what a service does, if that is wanted.
+pub(super) fn begin(settings: &Settings, state: &AppState) -> anyhow::Result<()> {
+    if settings.audit == AuditMode::Off {
+        return Ok(());
+    }
+    let options = AuditOptions {
+        is_strict: settings.audit == AuditMode::Strict,
+        ..AuditOptions::default()
+    };
+    let folder = settings.data_dir.join(AUDIT_FOLDER);
+    let key = AuditKey::from_seed(&state.server_key().audit_seed());
+    let (now, public) = (Clock::System.now(), key.public());
+    let log = AuditLog::open(&folder, key, options, now).context("opening the audit log")?;
+    tracing::info!(folder = %folder.display(), mode = %settings.audit, key = %public, "accounting");
+    log.record(Record::new(now, Event::Started, Actor::default()), None);
+    state.keep_audit(log);
+    Ok(())
+}
+
+pub(super) fn run(verb: &Audit, settings: &Settings) -> anyhow::Result<Exit> {
+    let folder = settings.data_dir.join(AUDIT_FOLDER);
+    ensure!(
+        folder.is_dir(),
+        "there is no audit log `{}`: a service writes one if the setting audit is on or strict",
+        folder.display()
+    );
+    match verb {
+        Audit::Verify(verb) => verify(verb, settings, &folder),
+        Audit::List(verb) => list(verb, &folder),
+        Audit::Export(verb) => export(verb, &folder),
+    }
+}
+
+fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Result<Exit> {
+    let heads: anyhow::Result<Vec<Head>> = verb.head.iter().map(|text| head(text)).collect();
+    let mut known = heads?;
+    let (own, remembered) = of_installation(settings);
+    known.extend(remembered);
+    let key = verb.public_key.or(own);
+    let report = audit::verify(folder, key.as_ref(), &known, &mut |_| ())?;
+    let is_damaged = report.findings.iter().any(Finding::is_damage);
+    let end = format!("{}:{}", report.end.sequence, report.end.previous);
+    if verb.json {
+        let findings = report.findings.iter().map(|finding| {
+            serde_json::json!({ "damage": finding.is_damage(), "text": finding.to_string() })
+        });
+        output::json_line(&serde_json::json!({
+            "good": !is_damaged,
+            "files": report.files,
+            "records": report.records,
+            "heads": report.heads,
+            "head": end,
+            "public_key": key.map(|key| key.to_string()),
+            "findings": findings.collect::<Vec<_>>(),
+        }))?;
+    } else {
+        for finding in &report.findings {
+            output::line(finding.to_string())?;
+        }
+        let records = output::count(report.records as usize, "record", "records");
+        let files = output::count(report.files, "file", "files");
+        let verdict = match is_damaged {
+            true => "NOT as they were written",
+            false => "as they were written",
+        };
+        output::line(format!("{records} in {files}, {verdict}"))?;
+        output::line(format!("head        {end}"))?;
+        if let Some(key) = key {
+            output::line(format!("public key  {key}"))?;
+        }
+    }
+    Ok(match is_damaged {
+        true => Exit::No,
+        false => Exit::Success,
+    })
+}
+
+/// What follows from the rest of the data directory: which key signs, and how far the log was. Either may be
+/// gone, or not be read at the moment.
+fn of_installation(settings: &Settings) -> (Option<PublicKey>, Option<Head>) {
+    let key = ServerKey::open(&settings.data_dir).ok().flatten();
+    let key = key.map(|key| AuditKey::from_seed(&key.audit_seed()).public());
+    if key.is_none() {
+        output::say!(
+            "there is no server key here: each signature is checked by the key that it names"
+        );
+    }
+    let engine = open::reading_engine(settings);
+    let known = engine.and_then(|engine| Ok(remembered_audit(engine.store())?));
+    let known = known.unwrap_or_else(|error| {
+        output::say!("what the catalog remembers of the log cannot be read: {error:#}");
+        None
+    });
+    (key, known)
+}
+
+fn head(text: &str) -> anyhow::Result<Head> {
+    let parts = text.split_once(':');
+    let parts = parts.and_then(|(sequence, previous)| Some((sequence.parse().ok()?, previous)));
+    let (sequence, previous) = parts.with_context(|| {
+        format!(
+            "`--head {text}` is none: expected NUMBER:DIGEST, as `vultus audit verify` prints it"
+        )
+    })?;
+    Ok(Head {
+        sequence,
+        previous: previous.to_owned(),
+    })
+}
+
+fn list(verb: &ListAudit, folder: &Path) -> anyhow::Result<Exit> {
+    let partition = verb.partition.as_ref().map(ToString::to_string);
+    let class = verb.class.map(|class| class.to_string());
+    let is_meant = |entry: &Entry| {
+        let is_about = |class: &String| {
+            entry.class.as_ref() == Some(class) || entry.candidates.contains(class)
+        };
+        !entry.is_head()
+            && (partition.is_none() || entry.partition == partition)
+            && class.as_ref().is_none_or(is_about)
+    };
+    let mut last = VecDeque::new();
+    let read = audit::verify(folder, None, &[], &mut |entry| {
+        if is_meant(entry) {
+            last.push_back(entry.clone());
+            if last.len() > verb.last {
+                last.pop_front();
+            }
+        }
+    })?;
+    if verb.json {
+        last.iter().try_for_each(output::json_line)?;
+    } else {
+        let columns = [
+            "time",
+            "event",
+            "caller",
+            "address",
+            "where",
+            "decision",
+            "candidates",
+        ];
+        let mut table = output::table(&columns);
+        for entry in &last {
+            table.add_row(shown(entry));
+        }
+        output::line(table.to_string())?;
+    }
+    if read.findings.iter().any(Finding::is_damage) {
+        output::tell!("the log is damaged: `vultus audit verify` says where");
+    }
+    Ok(Exit::Success)
+}
+
+/// A record for people.
+fn shown(entry: &Entry) -> [String; 7] {
+    let told = |text: &Option<String>| text.clone().unwrap_or_default();
+    let place = match (&entry.partition, &entry.class) {
+        (Some(partition), Some(class)) => format!("{partition}.{class}"),
+        (Some(partition), None) => partition.clone(),
+        (None, _) => told(&entry.object),
+    };
+    let few = entry.candidates.iter().take(3).cloned().collect::<Vec<_>>();
+    [
+        entry.time().to_string(),
+        entry.event.clone(),
+        told(&entry.caller),
+        told(&entry.address),
+        place,
+        told(&entry.decision),
+        few.join(" "),
+    ]
+}
+
+fn export(verb: &ExportAudit, folder: &Path) -> anyhow::Result<Exit> {
+    output::buffered(|stdout| {
+        let mut failed: io::Result<()> = Ok(());
+        let mut print: Print<'_> = match verb.format {
+            AuditFormat::Jsonl => Box::new(|entry| {
+                serde_json::to_writer(&mut *stdout, entry).map_err(io::Error::from)?;
+                io::Write::write_all(stdout, b"\n")
+            }),
+            AuditFormat::Csv => {
+                let mut table = csv::Writer::from_writer(stdout);
+                table.write_record(COLUMNS).map_err(io::Error::from)?;
+                Box::new(move |entry| match entry.is_head() {
+                    true => Ok(()),
+                    false => table.write_record(row(entry)).map_err(io::Error::from),
+                })
+            }
+        };
+        let mut each = |entry: &Entry| {
+            if failed.is_ok() {
+                failed = print(entry);
+            }
+        };
+        audit::verify(folder, None, &[], &mut each).map_err(io::Error::other)?;
+        failed
+    })?;
+    Ok(Exit::Success)
+}
+
+fn row(entry: &Entry) -> [String; COLUMNS.len()] {
+    let told = |text: &Option<String>| text.clone().unwrap_or_default();
+    let number = |number: Option<usize>| number.map(|it| it.to_string()).unwrap_or_default();
+    [
+        entry.sequence.to_string(),
+        entry.time().to_string(),
+        entry.event.clone(),
+        told(&entry.caller),
+        told(&entry.address),
+        told(&entry.request),
+        told(&entry.partition),
+        told(&entry.class),
+        number(entry.people),
+        told(&entry.encoder),
+        entry.threshold.map(|it| it.to_string()).unwrap_or_default(),
+        told(&entry.decision),
+        entry.candidates.join(" "),
+        told(&entry.probe),
+        told(&entry.object),
+    ]
+}

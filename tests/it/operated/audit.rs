@@ -1,0 +1,267 @@
+//! The audit log of a running service: what stands in it, that a kill loses nothing that was answered, and
+//! what the commands say of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::cli::{json_lines, success, text, vultus};
+use crate::harness::{Bws, Call, Door, Native, Program, Registered, Who, axis, pictures};
+
+const IDENTIFY: &str = "partitions/bws.1/identify";
+
+fn start(data: &Path, registered: &Registered, mode: &str) -> Program {
+    Program::start_with(data, registered, &["--audit", mode], Stdio::null())
+}
+
+fn list(data: &Path) -> Vec<Value> {
+    let all = [
+        "audit",
+        "list",
+        "--last",
+        "100000",
+        "--json",
+        "--data-dir",
+        text(data),
+    ];
+    json_lines(&success(&vultus(&all)))
+}
+
+fn file(data: &Path) -> PathBuf {
+    data.join("audit").join(format!("{:020}.jsonl", 1))
+}
+
+/// What `vultus audit verify` says, which must end with `code`.
+fn verify(data: &Path, more: &[&str], code: i32) -> Value {
+    let all = [
+        &["audit", "verify", "--json", "--data-dir", text(data)],
+        more,
+    ]
+    .concat();
+    let output = vultus(&all);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    json_lines(&String::from_utf8(output.stdout).unwrap()).remove(0)
+}
+
+#[test]
+fn who_did_what_is_written_and_no_secret_name_or_template() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = start(&data, &registered, "on");
+    program.enroll_embedding("bws.1", 7, &axis(3));
+    let class = "partitions/bws.1/classes/7";
+    let name = json!({ "name": "Grace Hopper", "note": "agreed by letter" });
+    let changed = program.call_by(&program.key(), "PATCH", class, name);
+    assert_eq!(changed.status, 200);
+    let body = json!({ "embeddings": [axis(3)], "encoder": "test", "threshold": 0.5 });
+    for path in [IDENTIFY.to_owned(), format!("{class}/verify")] {
+        program.post(&path, body.clone()).json();
+    }
+    let many = program.post("partitions/bws.1/identify-many", body);
+    assert_eq!(many.status, 200);
+    program.delete(class).json();
+    let token = program.ready("bcid=bws.2.5&task=enroll");
+    program.task(&token, "enroll").result();
+    let token = program.ready("bcid=bws.2.0&task=identify");
+    program.task(&token, "identify").result();
+    let portrait = pictures::base64(&pictures::file("obama-portrait"));
+    let picture = json!({ "pictures": [portrait] });
+    program
+        .post("partitions/bws.2/identify", picture.clone())
+        .json();
+    program
+        .post("partitions/bws.2/identify-faces", picture)
+        .json();
+    let create = [
+        "app",
+        "create",
+        "--name",
+        "Punch cards",
+        "--storage",
+        "bws",
+        "--data-dir",
+    ];
+    success(&vultus(&[&create[..], &[text(&data)]].concat()));
+    assert_eq!(program.terminate(), Some(0));
+
+    let records = list(&data);
+    let events: Vec<&str> = records
+        .iter()
+        .map(|one| one["event"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "started",
+        "enrolled",
+        "changed",
+        "identified",
+        "verified",
+        "identified",
+        "deleted",
+        "enrolled",
+        "identified",
+        "identified",
+        "identified",
+        "commanded",
+        "stopped",
+    ];
+    assert_eq!(events, expected);
+    let identified = &records[3];
+    let key = program.key();
+    assert_eq!(identified["caller"], format!("key {}", &key[3..19]));
+    assert_eq!(identified["address"], "127.0.0.1");
+    assert!(identified["request"].as_str().unwrap().len() > 10);
+    for (member, value) in [
+        ("partition", json!("bws.1")),
+        ("people", json!(1)),
+        ("encoder", json!("test@1")),
+        ("threshold", json!(0.5)),
+        ("decision", json!("match")),
+        ("candidates", json!(["7"])),
+    ] {
+        let found = &identified[member];
+        let is_right = *found == value || member == "encoder" && found.is_string();
+        assert!(is_right, "{member}: {found}");
+    }
+    assert_eq!(records[4]["decision"], "accepted");
+    // The same samples are known again, through whatever door.
+    let probes: Vec<&Value> = [1, 3, 4, 5].map(|at| &records[at]["probe"]).into();
+    assert!(probes.iter().all(|probe| *probe == probes[0]), "{probes:?}");
+    assert_ne!(records[8]["probe"], *probes[0]);
+    assert_eq!(records[6]["templates"], 1);
+    let app = program.credentials(Who::Main);
+    assert_eq!(records[7]["caller"], format!("app {}", app.id));
+    assert_eq!(records[8]["candidates"], json!(["5"]));
+    assert_eq!(records[11]["object"], "app create");
+
+    let written = fs::read_to_string(file(&data)).unwrap();
+    for secret in [
+        "Grace",
+        "Hopper",
+        "letter",
+        "Punch",
+        &key,
+        &app.secret,
+        &portrait[..40],
+    ] {
+        assert!(!written.contains(secret), "{secret}");
+    }
+    let report = verify(&data, &[], 0);
+    assert_eq!(
+        (&report["good"], &report["findings"]),
+        (&json!(true), &json!([]))
+    );
+    assert_eq!(report["records"], records.len());
+    let export = ["audit", "export", "--data-dir", text(&data)];
+    assert_eq!(success(&vultus(&export)), written);
+    let csv = success(&vultus(&[&export[..], &["--format", "csv"]].concat()));
+    assert_eq!(csv.lines().count(), records.len() + 1);
+    assert!(csv.starts_with("sequence,time,event,caller,"));
+}
+
+#[test]
+fn what_was_answered_is_in_the_log_after_a_kill_and_what_is_changed_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = start(&data, &registered, "strict");
+    program.enroll_embedding("bws.1", 7, &axis(3));
+    let ids: Vec<String> = (0..20).map(|at| format!("request-{at}")).collect();
+    for id in &ids {
+        let body = json!({ "embeddings": [axis(3)], "encoder": "test" });
+        let call = Call::new("POST", format!("/v1/{IDENTIFY}"));
+        let call = call
+            .by_bearer(&program.key())
+            .header("X-Request-Id", &id[..]);
+        program.send(call.with(body)).json();
+    }
+    drop(program);
+    let listed = list(&data);
+    let found: Vec<&str> = listed
+        .iter()
+        .filter_map(|one| one["request"].as_str())
+        .collect();
+    assert!(ids.iter().all(|id| found.contains(&&id[..])), "{found:?}");
+    let before = verify(&data, &[], 0);
+
+    // Half a line, as a kill leaves it.
+    let good = fs::read_to_string(file(&data)).unwrap();
+    fs::write(file(&data), format!("{good}{{\"sequence\":")).unwrap();
+    verify(&data, &[], 1);
+    let program = start(&data, &registered, "strict");
+    assert_eq!(program.terminate(), Some(0));
+    let head = before["head"].as_str().unwrap();
+    let after = verify(&data, &["--head", head], 0);
+    assert_eq!(after["findings"][0]["damage"], false, "{after}");
+
+    let good = fs::read_to_string(file(&data)).unwrap();
+    let lines: Vec<&str> = good.split_inclusive('\n').collect();
+    let without = |at: usize| [&lines[..at], &lines[at + 1..]].concat().concat();
+    let bad = [
+        good.replacen("\"class\":\"7\"", "\"class\":\"8\"", 1),
+        without(4),
+        // Cut off at a signature: the catalog remembers more.
+        lines[..lines.len() - 4].concat(),
+        String::new(),
+    ];
+    for text in bad {
+        fs::write(file(&data), &text).unwrap();
+        let report = verify(&data, &[], 1);
+        assert_eq!(report["good"], false);
+        let findings = report["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|it| it["damage"] == true), "{report}");
+    }
+    // Nothing is written behind what is damaged.
+    fs::write(file(&data), without(4)).unwrap();
+    let refused = vultus(&[
+        "serve",
+        "--audit",
+        "on",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        text(&data),
+    ]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("vultus audit verify"), "{said}");
+    fs::write(file(&data), good).unwrap();
+    verify(&data, &[], 0);
+}
+
+#[test]
+fn a_wrong_head_or_key_and_no_log_at_all_are_said_plainly() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let said = |more: &[&str]| {
+        let all = [&["audit", "verify", "--data-dir", text(&data)], more].concat();
+        let output = vultus(&all);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said(&[]).contains("the setting audit"));
+    let program = start(&data, &registered, "on");
+    assert_eq!(program.terminate(), Some(0));
+    for head in ["", "7", "x:ab", ":"] {
+        assert!(said(&["--head", head]).contains("NUMBER:DIGEST"), "{head}");
+    }
+    assert!(said(&["--public-key", "12"]).contains("64 hexadecimal digits"));
+    let other = "0".repeat(64);
+    let report = verify(&data, &["--public-key", &other], 1);
+    assert!(
+        report["findings"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("another key")
+    );
+    let report = verify(&data, &["--head", "999:ab"], 1);
+    assert!(
+        report["findings"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("cut off")
+    );
+}
