@@ -177,9 +177,13 @@ fn motion(observations: &[&Observation], first: usize, second: usize) -> Motion 
 /// Whether the passive network all but excludes that this picture shows a live person. One picture
 /// that looks live must not buy off such a one: of two photos of one print, a network that is
 /// unsure of neither may take one for live and not the other.
+///
+/// Of a picture without colour the network is never sure: it misses what it knows skin by, and gives
+/// some of live people less than 0.02. Classic clients send such pictures.
 fn is_surely_an_attack(observation: &Observation) -> bool {
     let share = f64::from(observation.passive_score);
-    share.is_nan() || share < PICTURE_PASSIVE_MIN
+    let has_colour = observation.fringes >= COLOUR_MIN;
+    share.is_nan() || has_colour && share < PICTURE_PASSIVE_MIN
 }
 
 // Fitted by ridge logistic regression, both classes weighing the same, and lowered by 0.7, which
@@ -205,6 +209,8 @@ const NATURAL_LEAST: f64 = 0.34;
 /// The least passive score of each picture. `docs/liveness.md` has what of live people and of
 /// attacks it refuses.
 const PICTURE_PASSIVE_MIN: f64 = 0.05;
+/// Fringes of pictures in colour are 0.1 and more, and of others nothing but rounding.
+const COLOUR_MIN: f64 = 1e-3;
 
 /// All measures together: the weaker of how solid what moved is, and how natural its texture is. A
 /// sum would let a replay on a screen, which moves as a head does, make up for its fringes.
@@ -440,6 +446,17 @@ mod tests {
             let three = decide(&[look(0.99, 0.0), look(0.99, 12.0), look(surely, -12.0)]);
             assert_refused(&three, Reason::Texture);
         }
+        // Without colour the network is not that sure.
+        let grey = |passive, yaw| Observation {
+            fringes: 1e-7,
+            ..look(passive, yaw)
+        };
+        let live = decide(&[grey(0.02, 0.0), grey(0.85, 12.0)]);
+        assert!(live.live, "{live:?}");
+        assert_refused(
+            &decide(&[grey(f32::NAN, 0.0), grey(0.85, 12.0)]),
+            Reason::Texture,
+        );
     }
 
     #[test]

@@ -356,9 +356,9 @@ fn a_damaged_gallery_is_mended_beside_the_service_that_has_it() {
     let [segment] = &segments.map(|it| it.unwrap().path()).collect::<Vec<_>>()[..] else {
         panic!("everything is in one file");
     };
-    // The last plane, of values, ends a page before the table at most.
+    // The last page is that of the values, behind which only the table comes.
     let mut bytes = fs::read(segment).unwrap();
-    let values = bytes.len() - 2 * 4096 - 16;
+    let values = bytes.len() - 4096;
     bytes[values] ^= 1;
     fs::write(segment, bytes).unwrap();
 
