@@ -43,7 +43,7 @@ if said=$("$vultus" gallery info --data-dir "$work/older" 2>&1); then
   exit 1
 fi
 case $said in
-  *"has format 99, and this build reads 1 to 1: use a newer build"*) echo "a newer format is refused by name" ;;
+  *"has format 99, and this build reads 1 to "*": use a newer build"*) echo "a newer format is refused by name" ;;
   *) echo "a newer format was refused otherwise: $said" >&2; exit 1 ;;
 esac
 

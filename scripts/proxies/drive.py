@@ -236,7 +236,7 @@ def compare(options, work, large):
         return json.loads(subprocess.run([vultus, *verb, "--json", *data], check=True, capture_output=True).stdout)
 
     app = made("app", "create", "--name", "client", "--storage", "bws")
-    key = made("key", "create", "--name", "client", "--storage", "bws", "--scopes", "enroll,identify,read")["key"]
+    key = made("key", "create", "--name", "client", "--storage", "bws", "--scopes", "enroll,identify,read,embeddings,scores")["key"]
     processes = []
 
     def start(command, name, environment=None):
