@@ -375,8 +375,8 @@ fn a_damaged_gallery_is_mended_beside_the_service_that_has_it() {
     assert!(said.contains("39 are lost"), "{said}");
     assert_eq!((identify(), ready()), (500, 503));
     for (more, why) in [
-        (&["--from-segments"][..], "stop it first"),
-        (&["--accept-catalog"], "stop it first"),
+        (&["--from-segments"][..], "stop that process"),
+        (&["--accept-catalog"], "stop that process"),
         (&["--partition", "bws.99"], "nobody was ever enrolled"),
         (&["--from", "missing.tar.zst"], "missing.tar.zst"),
     ] {
