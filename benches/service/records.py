@@ -76,8 +76,8 @@ def measure(options, directory):
     print(f"with records {ratio:.3f} times as long; a label takes {more:.2f} ms more")
 
 
-def asker(key, dim):
-    connection = http.client.HTTPConnection("127.0.0.1", PORT)
+def asker(key, dim, port=PORT):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
     numbers = random.Random(7)
 
     def ask(partition, labels=None):

@@ -241,10 +241,10 @@ class Door:
 class Service:
     """A service on the data, for as long as it is used."""
 
-    def __init__(self, program, data):
-        self.url = f"http://127.0.0.1:{PORT}"
-        command = [program, "serve", "--data-dir", str(data), "--listen", f"127.0.0.1:{PORT}",
-                   "--log", "warn"]
+    def __init__(self, program, data, port=PORT, flags=()):
+        self.url = f"http://127.0.0.1:{port}"
+        command = [program, "serve", "--data-dir", str(data), "--listen", f"127.0.0.1:{port}",
+                   "--log", "warn", *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         if b"listening" not in self.process.stdout.readline():
             sys.exit("the service did not start")
