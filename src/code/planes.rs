@@ -152,16 +152,22 @@ pub struct Planes {
 impl Planes {
     /// No rows yet, of `dimension` values each.
     pub fn new(dimension: usize) -> Planes {
+        Planes::with_capacity(dimension, 0)
+    }
+
+    /// No rows yet, with memory for so many.
+    pub fn with_capacity(dimension: usize, rows: usize) -> Planes {
+        let layout = Layout::new(dimension);
         Planes {
-            layout: Layout::new(dimension),
-            high: Vec::new(),
-            low: Vec::new(),
-            scales: Vec::new(),
-            residuals_coarse: Vec::new(),
-            residuals_fine: Vec::new(),
-            lengths: Vec::new(),
-            classes: Vec::new(),
-            values: Vec::new(),
+            layout,
+            high: Vec::with_capacity(rows * layout.nibble_lines()),
+            low: Vec::with_capacity(rows * layout.nibble_lines()),
+            scales: Vec::with_capacity(rows),
+            residuals_coarse: Vec::with_capacity(rows),
+            residuals_fine: Vec::with_capacity(rows),
+            lengths: Vec::with_capacity(rows),
+            classes: Vec::with_capacity(rows),
+            values: Vec::with_capacity(rows * layout.value_lines()),
         }
     }
 

@@ -9,7 +9,7 @@ use super::StoreError;
 use super::findings::Findings;
 use super::segment::{DeadRows, Plane, Rows, Segment, TemplateInfo};
 use super::tail::TailBlock;
-use crate::code::RowBlock;
+use crate::code::{Planes, RowBlock};
 use crate::types::{ClassId, EncoderId, PartitionId};
 
 /// All templates of a partition at one moment.
@@ -58,6 +58,37 @@ pub(super) enum Source {
 }
 
 impl Snapshot {
+    /// Rows that are in memory alone, of no partition and no file: for whoever searches numbers that are
+    /// stored nowhere. Their templates are numbered in order, without quality.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a block is of another dimension than the encoder.
+    pub fn in_memory(encoder: EncoderId, blocks: Vec<Planes>) -> Snapshot {
+        let mut first = 0;
+        let block = |planes: Planes| {
+            let (found, expected) = (planes.layout().dimension(), encoder.dimension());
+            assert_eq!(
+                found, expected,
+                "all rows have the dimension of the encoder"
+            );
+            let numbers = first..first + planes.len() as u64;
+            first = numbers.end;
+            Block {
+                source: Source::Tail(Arc::new(TailBlock::of_planes(planes, numbers))),
+                dead: DeadRows::default(),
+            }
+        };
+        let blocks: Vec<Block> = blocks.into_iter().map(block).collect();
+        let partition: PartitionId = "memory.0".parse().expect("a name and a number");
+        Snapshot {
+            partition: Arc::new(partition),
+            encoder: Arc::new(encoder),
+            blocks: Arc::new(blocks),
+            findings: Arc::default(),
+        }
+    }
+
     /// The encoder whose embeddings these are.
     pub fn encoder(&self) -> &EncoderId {
         &self.encoder

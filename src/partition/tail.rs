@@ -108,6 +108,20 @@ impl TailBlock {
         }
     }
 
+    /// A block of rows that are coded already, of which nothing is known but their numbers.
+    pub(super) fn of_planes(planes: Planes, numbers: Range<u64>) -> TailBlock {
+        let info = |template| TemplateInfo {
+            template,
+            quality: f32::NAN,
+            ..TemplateInfo::zeroed()
+        };
+        TailBlock {
+            planes,
+            infos: numbers.map(info).collect(),
+            order: OnceLock::new(),
+        }
+    }
+
     /// A block of templates as the catalog has them.
     pub(super) fn of(dimension: usize, templates: &[TailTemplate]) -> TailBlock {
         let mut block = TailBlock::new(dimension);

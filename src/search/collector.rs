@@ -26,6 +26,11 @@ impl TopK {
         }
     }
 
+    /// How many are kept.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Considers one template's score.
     pub fn offer(&mut self, candidate: Match) {
         if let Some(&present) = self.best.get(&candidate.class) {

@@ -21,18 +21,28 @@
 //!
 //! Every [`Answer`] carries its [`Certificate`]: what was scanned, looked at again, and scored. A
 //! search sees snapshots only; it cannot see a partition being written.
+//!
+//! [`RowSearch`] and [`pairs_above`] find the same in numbers that lie in memory and in no gallery
+//! ([`NumberRows`]): they code a part of them after the other and search that. Where there are so few
+//! probes that coding costs more than it saves, all rows are scored exactly.
 
 mod candidates;
 mod certificate;
 mod collector;
 mod first_pass;
+mod number_rows;
+mod pairs;
 mod pool;
+mod row_search;
 mod scan;
 mod threshold;
 
 pub use certificate::{Certificate, Plan};
 pub use collector::TopK;
+pub use number_rows::{Number, NumberRows, RowsError};
+pub use pairs::{PairOptions, PairsError, pairs_above};
 pub use pool::Pool;
+pub use row_search::RowSearch;
 use scan::{Part, Scan};
 
 use crate::code::Probe;

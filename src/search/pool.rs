@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 /// Where scans run: on the calling thread, or on threads of their own.
 ///
 /// Clones share the threads. Tests use [`Pool::Here`], so that stacks stay short and nothing
@@ -47,6 +49,14 @@ impl Pool {
         match self {
             Pool::Here => vec![work()],
             Pool::Threads(pool) => pool.broadcast(|_| work()),
+        }
+    }
+
+    /// Does so many pieces of work, shared among the threads, and returns their results in order.
+    pub fn each<T: Send>(&self, pieces: usize, work: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
+        match self {
+            Pool::Here => (0..pieces).map(work).collect(),
+            Pool::Threads(pool) => pool.install(|| (0..pieces).into_par_iter().map(work).collect()),
         }
     }
 }

@@ -1,0 +1,73 @@
+//! Exceptions, which `vultus/errors.py` defines.
+
+use pyo3::prelude::*;
+use vultus::search::{PairsError, RowsError};
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An exception of `vultus.errors`, by its name, with its text.
+    Of(&'static str, String),
+    /// An exception that Python code raised while it was asked: Ctrl-C, or that of a callback.
+    Python(PyErr),
+}
+
+impl Failure {
+    /// An exception of `vultus.errors`.
+    pub(crate) fn new(class: &'static str, text: impl ToString) -> Failure {
+        Failure::Of(class, text.to_string())
+    }
+
+    /// The same with what it is about before the text: an argument, by its name.
+    #[must_use]
+    pub(crate) fn of_argument(self, name: &str) -> Failure {
+        match self {
+            Failure::Of(class, text) => Failure::Of(class, format!("{name}: {text}")),
+            other => other,
+        }
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Failure {
+        Failure::Python(error)
+    }
+}
+
+impl From<RowsError> for Failure {
+    fn from(error: RowsError) -> Failure {
+        let class = match error {
+            RowsError::Row { .. } => "RowError",
+            _ => "DimensionError",
+        };
+        Failure::new(class, error)
+    }
+}
+
+impl From<PairsError> for Failure {
+    fn from(error: PairsError) -> Failure {
+        match error {
+            PairsError::Rows(error) => Failure::from(error).of_argument("X"),
+            PairsError::Others(error) => Failure::from(error).of_argument("Y"),
+            error => Failure::new("TooManyPairsError", error),
+        }
+    }
+}
+
+impl Failure {
+    /// The exception to be raised.
+    pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
+        let (class, text) = match self {
+            Failure::Python(error) => return error,
+            Failure::Of(class, text) => (class, text),
+        };
+        let exception = py
+            .import("vultus.errors")
+            .and_then(|errors| errors.getattr(class))
+            .and_then(|class| class.call1((text,)));
+        match exception {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(error) => error,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Builds the Python module in a fresh environment as its users do, with pip, and tests it.
+#
+#   scripts/python.sh
+#
+# Needs cargo and Python 3.10 or later (`PYTHON` names it), and fetches the packages that the tests
+# use. What cargo has built stays in target/, so that a second run is quick.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"${PYTHON:-python3}" -m venv "$work/venv"
+export PATH="$work/venv/bin:$PATH"
+export CARGO_TARGET_DIR="$PWD/target"
+
+cargo fmt --check -p vultus-python
+# What tests ask of it, and the libraries whose columns it takes; CI has no PyTorch, which is large.
+pip install --quiet './python[test]' 'numpy>=2' pyarrow polars pandas tqdm
+# From elsewhere, so that the installed module is tested and not its source.
+cd "$work"
+python -m pytest --quiet --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests"
