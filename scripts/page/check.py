@@ -381,7 +381,9 @@ def adding(service, tab, keys, pictures):
     tab.wait("root.querySelectorAll('.tray li:not(.bad) .quality').length === 2", what="two good pictures")
     tab.judge("person-add")
     tab.press("Enrol")
-    tab.says("Jemand" if tab.js("return document.documentElement.lang") == "de" else "Somebody of this name is enrolled already")
+    is_german = tab.js("return document.documentElement.lang") == "de"
+    tab.says("Jemand" if is_german else "Somebody of this name is enrolled already")
+    tab.says("sieht gleich aus" if is_german else "looks the same. If it is the same person, merge them.")
     tab.judge("person-same-name")
     tab.press("Show this person")
     tab.says("Barack Obama", "2 enrolled pictures")
@@ -530,7 +532,7 @@ def main():
         _, everything = service.key("enroll,identify,verify,read,delete")
         read_id, read = service.key("read")
         keys = {"all": everything, "read": read, "read-id": read_id, "identify": service.key("identify", "--storage", "people", "--partition", "1")[1]}
-        service.start()
+        service.start("--enroll-duplicates", "warn")
         stack.callback(service.stop)
 
         begin(arguments, directory, tabs)

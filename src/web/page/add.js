@@ -14,7 +14,7 @@ export async function enroll(context, number_, record, pictures) {
   const alone = pictures.filter((picture) => !picture.box);
   const boxed = pictures.filter((picture) => picture.box);
   const groups = [...(alone.length ? [alone] : []), ...boxed.map((picture) => [picture])];
-  let done = { class: number_, added: 0, known: 0, same_name: [], similarity_to_class: null, looks_like_class: null };
+  let done = { class: number_, added: 0, known: 0, same_name: [], similarity_to_class: null, looks_like_class: null, duplicate: null };
   for (const group of groups) {
     const form = new FormData();
     if (done.class === null) {
@@ -31,7 +31,7 @@ export async function enroll(context, number_, record, pictures) {
     group.forEach((picture) => form.append('picture', picture.blob, 'picture'));
     const path = done.class === null ? api.within(context.partition, 'enroll') : api.within(context.partition, 'classes', done.class, 'enroll');
     const answer = await api.call('POST', path, { form });
-    done = { ...answer, added: done.added + answer.added, known: done.known + answer.known, same_name: [...done.same_name, ...(answer.same_name ?? [])],
+    done = { ...answer, added: done.added + answer.added, known: done.known + answer.known, same_name: [...done.same_name, ...(answer.same_name ?? [])], duplicate: done.duplicate ?? answer.duplicate ?? null,
       ...(number_ === null || done.looks_like_class !== null ? likenessOf(done) : likenessOf(answer)) };
   }
   return done;
@@ -107,6 +107,9 @@ function doubtsOf(done) {
   const doubts = [];
   if (done.same_name.length) {
     doubts.push(t('add.same', { classes: done.same_name.join(', ') }));
+  }
+  if (done.duplicate) {
+    doubts.push(done.duplicate.class === null ? t('add.twice.untold') : t('add.twice', { class: done.duplicate.class }));
   }
   if (done.looks_like_class === false) {
     const similarity = done.similarity_to_class;
