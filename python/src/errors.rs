@@ -1,7 +1,11 @@
 //! Exceptions, which `vultus/errors.py` defines.
 
+use std::error::Error;
+
 use pyo3::prelude::*;
-use vultus::search::{PairsError, RowsError};
+use vultus::engine::{EngineError, Fault};
+use vultus::partition::StoreError;
+use vultus::search::{PairsError, RowsError, SearchError};
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -52,6 +56,52 @@ impl From<PairsError> for Failure {
             error => Failure::new("TooManyPairsError", error),
         }
     }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let class = match &error {
+            StoreError::Locked { .. } | StoreError::Busy { .. } => "LockedError",
+            StoreError::ReadOnly { .. } => "ReadOnlyError",
+            StoreError::Encoder { .. } => "EncoderError",
+            error if error.is_callers_fault() => "InputError",
+            _ => "StorageError",
+        };
+        Failure::new(class, with_causes(&error))
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        match error {
+            EngineError::Store(error) | EngineError::Search(SearchError::Store(error)) => {
+                error.into()
+            }
+            error => {
+                let class = match (&error, error.fault()) {
+                    (EngineError::Search(SearchError::Dimension { .. }), _) => "DimensionError",
+                    (_, Fault::Caller) => "InputError",
+                    (_, Fault::Ours) => "StorageError",
+                };
+                Failure::new(class, with_causes(&error))
+            }
+        }
+    }
+}
+
+/// An error and all that caused it, on one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // A transparent error says what its cause says.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }
 
 impl Failure {

@@ -7,6 +7,7 @@
 
 mod arrays;
 mod errors;
+mod gallery;
 mod run;
 mod search;
 mod threads;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 /// The functions and classes that `python/vultus` uses.
 #[pymodule]
 mod _vultus {
+    #[pymodule_export]
+    use super::gallery::Handle;
     #[pymodule_export]
     use super::search::{exact_search, pairs_above};
     #[pymodule_export]

@@ -41,3 +41,10 @@ pub(crate) fn go_on(progress: Option<&Py<PyAny>>, done: u64) -> Result<(), Failu
         Ok(())
     })
 }
+
+/// What was said when it was asked whether to go on, where the library has no room for it.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Why not.
+    pub(crate) failure: Option<Failure>,
+}

@@ -62,7 +62,8 @@ impl From<vultus::search::RowsError> for OfRows {
     }
 }
 
-fn fill(
+/// Writes what was found, a row for each probe.
+pub(crate) fn fill(
     answers: &[Vec<Match>],
     mut similarities: ArrayViewMut2<'_, f64>,
     mut labels: ArrayViewMut2<'_, i64>,
@@ -76,7 +77,7 @@ fn fill(
 }
 
 /// The two rows of each pair, and how similar they are.
-type PairArrays<'py> = (
+pub(crate) type PairArrays<'py> = (
     Bound<'py, PyArray1<i64>>,
     Bound<'py, PyArray1<i64>>,
     Bound<'py, PyArray1<f64>>,

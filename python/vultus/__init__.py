@@ -8,14 +8,28 @@ The engine runs in this process, without the interpreter's lock. Whatever goes w
 
 from __future__ import annotations
 
+from vultus import errors
+from vultus._evaluate import Evaluation
+from vultus._found import Duplicates, Found, Match, Rate
+from vultus._gallery import Gallery
 from vultus._search import Pairs, exact_search, pairs_above
 from vultus.errors import (
+    ClosedError,
     DimensionError,
     DtypeError,
+    EncoderError,
+    ForkedError,
     InputError,
     InternalError,
+    LabelError,
+    LockedError,
+    NotCalibratedError,
+    NotEnrolledError,
+    PicklingError,
+    ReadOnlyError,
     RowError,
     ShapeError,
+    StorageError,
     TooManyPairsError,
     VultusError,
 )
@@ -23,15 +37,14 @@ from vultus.errors import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "DimensionError",
-    "DtypeError",
-    "InputError",
-    "InternalError",
+    *errors.__all__,
+    "Duplicates",
+    "Evaluation",
+    "Found",
+    "Gallery",
+    "Match",
     "Pairs",
-    "RowError",
-    "ShapeError",
-    "TooManyPairsError",
-    "VultusError",
+    "Rate",
     "exact_search",
     "pairs_above",
 ]

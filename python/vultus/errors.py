@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
+
 __all__ = [
+    "ClosedError",
     "DimensionError",
     "DtypeError",
+    "EncoderError",
+    "ForkedError",
     "InputError",
     "InternalError",
+    "LabelError",
+    "LockedError",
+    "NotCalibratedError",
+    "NotEnrolledError",
+    "PicklingError",
+    "ReadOnlyError",
     "RowError",
     "ShapeError",
+    "StorageError",
     "TooManyPairsError",
     "VultusError",
 ]
@@ -40,6 +52,50 @@ class RowError(InputError):
 
 class TooManyPairsError(InputError):
     """More pairs reach the threshold than were asked for at most."""
+
+
+class EncoderError(InputError):
+    """A gallery is of another encoder or dimension."""
+
+
+class LabelError(InputError):
+    """Labels are of another kind or number than expected, or come twice."""
+
+
+class NotCalibratedError(InputError):
+    """A rate is asked for, and nothing is known of how alike strangers are."""
+
+
+class NotEnrolledError(VultusError, KeyError):
+    """There is no such person, or no gallery."""
+
+    def __str__(self) -> str:
+        # A KeyError shows the quoted text.
+        return Exception.__str__(self)
+
+
+class ClosedError(VultusError, ValueError):
+    """The gallery was closed."""
+
+
+class ForkedError(VultusError, RuntimeError):
+    """The gallery was opened by the process that this one was forked from."""
+
+
+class PicklingError(VultusError, pickle.PicklingError):
+    """A gallery without a path cannot go to another process."""
+
+
+class StorageError(VultusError, OSError):
+    """The disk fails, or what is on it is damaged or no gallery."""
+
+
+class LockedError(StorageError):
+    """Another process has the gallery open to change it."""
+
+
+class ReadOnlyError(StorageError):
+    """The gallery was opened only to look."""
 
 
 class InternalError(VultusError, RuntimeError):

@@ -25,6 +25,22 @@ impl Gallery {
         threshold: f64,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<Pair>, EngineError> {
+        self.duplicates_while(threshold, |done| {
+            progress(done);
+            Ok(())
+        })
+    }
+
+    /// As [`Gallery::duplicates`]; `progress` may end the work by an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gallery::duplicates`], and what `progress` fails with.
+    pub fn duplicates_while<E: From<EngineError>>(
+        &self,
+        threshold: f64,
+        mut progress: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<Pair>, E> {
         let snapshot = self.partition.snapshot();
         let options = Options::with(self.kernel);
         let mut rows = snapshot.live_rows();
@@ -42,19 +58,20 @@ impl Gallery {
                 threshold: Some(threshold),
             };
             let queries: Vec<Query<'_>> = probes.iter().map(query).collect();
-            let answers = search(&snapshot, &queries, &options, &self.pool)?;
+            let answers = search(&snapshot, &queries, &options, &self.pool);
+            let answers = answers.map_err(EngineError::from)?;
             for (class, answer) in classes.into_iter().zip(&answers) {
                 keep(class, answer, &mut found);
             }
             done += pass.len();
-            progress(done);
+            progress(done)?;
         }
         let pair = |((class, other), similarity)| Pair {
             class,
             other,
             similarity,
         };
-        let rules = self.partition.rules()?;
+        let rules = self.partition.rules().map_err(EngineError::from)?;
         let is_known = |class: &ClassId, other: &ClassId| {
             let others = rules.not_same.get(class);
             others.is_some_and(|others| others.contains(other))
