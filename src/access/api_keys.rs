@@ -56,13 +56,17 @@ pub enum Scope {
     Embeddings,
     /// Be told exactly how alike people are, and take people for alike below the usual threshold.
     Scores,
+    /// Confirm identifications, as one of two people.
+    Confirm,
+    /// See what was decided of whom.
+    Audit,
 }
 
 /// A text is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is no scope: expected enroll, identify, verify, read, delete, snapshot, embed, \
-     embeddings or scores"
+     embeddings, scores, confirm or audit"
 )]
 pub struct ParseScopeError {
     /// The first characters of the text.
@@ -222,7 +226,7 @@ impl fmt::Debug for ApiKeySecret {
 
 impl Scope {
     /// All, in the order in which they are listed.
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 11] = [
         Scope::Enroll,
         Scope::Identify,
         Scope::Verify,
@@ -232,6 +236,8 @@ impl Scope {
         Scope::Embed,
         Scope::Embeddings,
         Scope::Scores,
+        Scope::Confirm,
+        Scope::Audit,
     ];
 
     /// The word for it.
@@ -246,6 +252,8 @@ impl Scope {
             Scope::Embed => "embed",
             Scope::Embeddings => "embeddings",
             Scope::Scores => "scores",
+            Scope::Confirm => "confirm",
+            Scope::Audit => "audit",
         }
     }
 

@@ -8,6 +8,7 @@
 //! * [`Attempts`] counts those tries, durably and exactly, however many arrive at once.
 //! * [`ApiKeys`] are what programs of the native API show. Each has [`Scopes`] and a [`Reach`]; of
 //!   them, too, only a keyed hash is kept.
+//! * [`Decisions`] are identifications that two people must confirm, each with a key of their own.
 //! * [`Results`] keeps what came of a token's last task, for the app that issued it.
 //!
 //! Who fails to prove who they are again and again is answered later ([`Logins`]), and nobody else.
@@ -20,6 +21,7 @@ mod api_keys;
 mod apps;
 mod attempts;
 mod challenge;
+mod decisions;
 mod grant;
 mod known_key;
 mod lifetimes;
@@ -37,6 +39,10 @@ pub use api_keys::{
 pub use apps::{App, AppError, AppId, AppSecret, AppSecretError, Apps, ParseAppIdError};
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError};
+pub use decisions::{
+    Decision, DecisionError, DecisionId, DecisionPlace, Decisions, ParseDecisionIdError, Standing,
+    Vote,
+};
 pub use grant::{Claims, Grant, Task, Trait, Traits};
 pub use logins::{Admitted, Flood, Login, LoginName, Logins, TooManyFailed};
 pub use results::{Results, TaskMatch, TaskResult};

@@ -26,7 +26,7 @@ pub struct Record {
     pub encoder: Option<String>,
     /// The similarity from which on somebody is recognised.
     pub threshold: Option<f64>,
-    /// What was decided: `match`, `unknown`, `accepted` and the like.
+    /// What was decided: `match`, `unknown`, `pending`, `accepted`, `agreed` and the like.
     pub decision: Option<&'static str>,
     /// Who was listed, the best first.
     pub candidates: Vec<ClassId>,
@@ -34,7 +34,7 @@ pub struct Record {
     pub probe: Option<[u8; Record::PROBE_BYTES]>,
     /// How many templates were added or removed.
     pub templates: Option<usize>,
-    /// What else was done it to: the command, the id of a key, the class that went.
+    /// What else was done it to: the command, the id of a key, the class that went, the name of a decision.
     pub object: Option<String>,
 }
 
@@ -55,6 +55,8 @@ pub enum Event {
     Verified,
     /// It was asked who somebody is.
     Identified,
+    /// Somebody said whether an identification is right.
+    Reviewed,
     /// Everything was copied.
     Copied,
     /// A command was given to the service.
@@ -157,6 +159,7 @@ impl Event {
             Event::Moved => "moved",
             Event::Verified => "verified",
             Event::Identified => "identified",
+            Event::Reviewed => "reviewed",
             Event::Copied => "copied",
             Event::Commanded => "commanded",
             Event::Started => "started",

@@ -77,7 +77,7 @@ fn good(row: &Setting) -> (String, String) {
         Value::List(..) if row.name == "trusted-proxies" => {
             ("10.0.0.0/8, ::1".into(), "['10.0.0.0/8', '::1']".into())
         }
-        Value::List(..) if row.name == "bws-lists-cut" => {
+        Value::List(..) if ["bws-lists-cut", "confirm-partitions"].contains(&row.name) => {
             ("bws.1, bws.-2".into(), "['bws.1', 'bws.-2']".into())
         }
         Value::List(..) => (

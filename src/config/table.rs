@@ -137,6 +137,7 @@ pub const TAKEN_UP: &[&str] = &[
     "target-fpirs",
     "verification-target-fmr",
     "bws-lists-cut",
+    "confirm-partitions",
     "enroll-duplicates",
     "enroll-duplicates-fpir",
     "enroll-duplicates-threshold",
@@ -698,6 +699,22 @@ pub static SETTINGS: &[Setting] = &[
             "partitions such as `bws.112`, or `all` alone",
             |settings, list| {
                 settings.service.bws_lists_cut = partitions(list)?;
+                Some(())
+            },
+        ),
+        standard: Words("none"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "confirm-partitions",
+        value_name: "PARTITION,...",
+        text: "The partitions in which two people must confirm an identification, by `/v1/decisions`, \
+               before anybody is told of it, or `all`. The BWS Web API does not identify there, nor does \
+               `identify-many`",
+        value: List(
+            "partitions such as `bws.112`, or `all` alone",
+            |settings, list| {
+                settings.service.confirm_partitions = partitions(list)?;
                 Some(())
             },
         ),

@@ -21,6 +21,8 @@ pub struct Policy {
     pub verification_target_fmr: Option<TargetRate>,
     /// Where the lists of the BWS door end at the threshold.
     pub bws_lists_cut: Partitions,
+    /// Where two people must confirm an identification before it is told.
+    pub confirmed: Partitions,
     /// What is done about people who seem to be enrolled under another class.
     pub duplicates: DuplicateCheck,
     /// What samples must reach to be those of a live person.
@@ -85,6 +87,7 @@ impl Default for Policy {
             target_fpir: TargetRates::default(),
             verification_target_fmr: None,
             bws_lists_cut: Partitions::default(),
+            confirmed: Partitions::default(),
             duplicates: DuplicateCheck::default(),
             liveness: Thresholds::default(),
             samples_max: 32,

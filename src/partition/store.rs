@@ -432,6 +432,21 @@ impl Store {
         self.state_update(area, key, |_| (Some(value), ()))
     }
 
+    /// Keeps values in one write: all or none. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be written.
+    pub fn state_put_all(&self, values: Vec<StateValue>) -> Result<(), StoreError> {
+        let commits = &self.common.commits;
+        commits.commit(move |group| {
+            for StateValue { area, key, value } in &values {
+                group.put_state(area, key, value)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Removes a value. Returns whether there was one.
     ///
     /// # Errors

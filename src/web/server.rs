@@ -137,6 +137,7 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
             let now = state.clock().now();
             state.attempts().purge(now)?;
             state.results().purge(now)?;
+            state.decisions().purge(now)?;
             state.remember_audit()
         };
         // What cannot be removed now can the next time.

@@ -17,7 +17,7 @@ use super::readiness::Readiness;
 use super::room::BodyRoom;
 use super::snapshot_counts::SnapshotCounts;
 use crate::access::{
-    ApiKeySecret, ApiKeys, Apps, Attempts, Results, ServerKey, ServerKeyError, Tokens,
+    ApiKeySecret, ApiKeys, Apps, Attempts, Decisions, Results, ServerKey, ServerKeyError, Tokens,
 };
 use crate::audit::AuditLog;
 use crate::engine::Engine;
@@ -29,7 +29,7 @@ use crate::intake::{
 use crate::liveness::{LivenessDetector, Thresholds};
 use crate::rates::TargetRate;
 use crate::samples::{Limits, WaitingRoom};
-use crate::types::Clock;
+use crate::types::{Clock, PartitionId};
 
 /// The parts of a running service. Clones share them.
 #[derive(Clone, Debug)]
@@ -55,6 +55,7 @@ struct Parts {
     tokens: Tokens,
     attempts: Attempts,
     results: Results,
+    decisions: Decisions,
     key: ServerKey,
     samples: Arc<WaitingRoom>,
     lanes: Lanes,
@@ -117,6 +118,8 @@ pub struct ServiceOptions {
     pub verification_target_fmr: Option<TargetRate>,
     /// Where the lists of the BWS door end at the threshold.
     pub bws_lists_cut: Partitions,
+    /// Where two people must confirm an identification before it is told.
+    pub confirm_partitions: Partitions,
     /// What is done about people who seem to be enrolled under another class.
     pub duplicates: DuplicateCheck,
     /// The decimal digits of similarities and scores for keys without the scope `scores`.
@@ -182,6 +185,7 @@ impl ServiceOptions {
             target_fpir: TargetRates::default(),
             verification_target_fmr: None,
             bws_lists_cut: Partitions::default(),
+            confirm_partitions: Partitions::default(),
             duplicates: DuplicateCheck::default(),
             score_digits: SCORE_DIGITS,
             enroll_quality_min: ENROLL_QUALITY_MIN,
@@ -213,6 +217,7 @@ impl ServiceOptions {
             target_fpir: self.target_fpir.clone(),
             verification_target_fmr: self.verification_target_fmr,
             bws_lists_cut: self.bws_lists_cut.clone(),
+            confirmed: self.confirm_partitions.clone(),
             duplicates: self.duplicates,
             score_digits: self.score_digits,
             liveness: self.liveness,
@@ -269,7 +274,8 @@ impl AppState {
             api_keys: ApiKeys::new(store.clone(), key),
             tokens: Tokens::new(key, &options.public_url),
             attempts: Attempts::new(store.clone()),
-            results: Results::new(store),
+            results: Results::new(store.clone()),
+            decisions: Decisions::new(store),
             key: key.clone(),
             samples: Arc::new(WaitingRoom::new(options.samples)),
             lanes: Lanes::new(options.lanes()),
@@ -409,6 +415,16 @@ impl AppState {
 
     pub(super) fn snapshot_turn(&self) -> &Arc<Semaphore> {
         &self.0.snapshot_turn
+    }
+
+    /// The identifications that two people must confirm.
+    pub(super) fn decisions(&self) -> &Decisions {
+        &self.0.decisions
+    }
+
+    /// Whether two people must confirm an identification in this gallery.
+    pub(super) fn needs_confirmation(&self, partition: &PartitionId) -> bool {
+        self.intake().policy().confirmed.contains(partition)
     }
 
     pub(super) fn results(&self) -> &Results {

@@ -12,6 +12,7 @@ use super::super::lanes::IdentifyPromise;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
+use super::decisions;
 use super::failures;
 use super::judging::{self, Audited, Decision, RateReport};
 use super::key::Key;
@@ -22,7 +23,7 @@ use super::record::GivenLabels;
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
-use crate::access::Scope;
+use crate::access::{ApiKeyId, Scope};
 use crate::audit::Actor;
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
@@ -104,6 +105,10 @@ pub(in super::super) struct IdentifyAnswer {
     matches: Vec<IdentifiedClass>,
     /// Whether it is the first of the matches; null if nobody was left out.
     decision: Option<Decision>,
+    /// Where two people must confirm it: the name of the decision, for `/v1/decisions`. The matches are empty
+    /// then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
     /// The probability that the first of the matches is right, from 0 to 1, if one in two who are looked for
     /// is enrolled; null if there is none, or nothing is known of strangers.
     confidence: Option<f64>,
@@ -175,6 +180,7 @@ struct Asked {
     limit: usize,
     disclosure: Disclosure,
     actor: Actor,
+    asked_by: ApiKeyId,
 }
 
 pub(super) fn endpoint() -> Endpoint {
@@ -187,6 +193,7 @@ pub(super) fn endpoint() -> Endpoint {
             body::FAILURES,
             &[Code::PartitionNotFound, Code::InvalidRecord],
             judging::FAILURES,
+            decisions::PENDING_FAILURES,
             failures::OURS,
         ],
     )
@@ -197,7 +204,8 @@ pub(super) fn endpoint() -> Endpoint {
 /// All samples are of one person and are searched for together. The answer lists the people most like them,
 /// best first, one entry for each however many templates they have. An empty list means that the person is not
 /// known. Needs the scope `identify`, with embeddings also `embeddings`. Without the scope `scores`,
-/// similarities are told in steps, and a threshold below that in use is refused.
+/// similarities are told in steps, and a threshold below that in use is refused. Where two people must confirm
+/// who it is, the list is empty, the decision `pending`, and `/v1/decisions` tells when they have.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify",
@@ -241,6 +249,7 @@ async fn identify(
         limit,
         disclosure: key.disclosure(state.intake()),
         actor: key.1,
+        asked_by: key.0.id,
     };
     let answer = search(&state, &account, (&partition, asked), &samples, promise).await?;
     Ok(answer::json(StatusCode::OK, &answer))
@@ -329,8 +338,13 @@ async fn search(
         gallery: &gallery,
         judge: &judge,
     };
-    let record = audited.record(&embeddings, decision.map(Decision::name), &found.matches);
+    let decided = [(decision, &found.matches[..])];
+    let pending = decisions::pend(state, asked.asked_by, &gallery, &decided).await?;
+    let pending = pending.first().copied().flatten();
+    let record = audited.record(&embeddings, decision, &found.matches, pending);
     state.account(record.into_iter().collect()).await?;
+    let (decision, confidence) =
+        decisions::withheld(pending, (decision, confidence), &mut found.matches);
     let records = known_of(state, &gallery, &found.matches).await?;
     let matches = found.matches.iter().zip(&records);
     let score =
@@ -339,6 +353,7 @@ async fn search(
         matches.map(|(found, record)| IdentifiedClass::new(found, record, score(found.similarity)));
     Ok(IdentifyAnswer {
         decision,
+        decision_id: pending.map(|id| id.to_string()),
         confidence,
         matches: matches.collect(),
         threshold: judge.threshold(),

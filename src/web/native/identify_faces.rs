@@ -11,6 +11,7 @@ use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
+use super::decisions;
 use super::faces::{self, BoxReport, Group, warning_names};
 use super::failures;
 use super::identify::{IdentifiedClass, LIMIT_DEFAULT, check_limit, check_room, known_of};
@@ -21,7 +22,7 @@ use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::record::GivenLabels;
 use super::samples::{GivenPictures, GivenSamples, encoder_name};
-use crate::access::Scope;
+use crate::access::{DecisionId, Scope};
 use crate::code::Probe;
 use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, Identification, IdentifyOptions};
@@ -106,6 +107,9 @@ pub(in super::super) struct IdentifiedFace {
     warnings: Vec<&'static str>,
     /// Whether somebody who is enrolled is alike enough.
     decision: Decision,
+    /// Where two people must confirm who it is: the name of the decision, as in `identify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
     /// The probability that the first of the matches is right, as in `identify`.
     confidence: Option<f64>,
     /// The best classes, best first, as in `identify`.
@@ -121,6 +125,8 @@ pub(in super::super) enum Decision {
     Known,
     /// Several are alike enough, and it cannot be told which of them it is.
     Ambiguous,
+    /// Somebody is alike enough, and it is told who when two people have confirmed it.
+    Pending,
     /// Nobody who is enrolled is alike enough.
     Unknown,
     /// Nobody is, and the face is too small, too blurred or too little of one to say more.
@@ -174,6 +180,7 @@ pub(super) fn endpoint() -> Endpoint {
                 Code::InvalidRecord,
             ],
             judging::FAILURES,
+            decisions::PENDING_FAILURES,
             failures::OURS,
         ],
     )
@@ -225,7 +232,7 @@ async fn identify_faces(
         0 => Vec::new(),
         _ => state.lanes().identify_crowd(promise, queries).await?,
     };
-    let decided: Vec<_> = found
+    let mut decided: Vec<_> = found
         .iter_mut()
         .map(|found| judging::decide(&judge, &mut found.matches, asked.limit))
         .collect();
@@ -240,17 +247,22 @@ async fn identify_faces(
         .faces
         .iter()
         .filter_map(|it| it.embedding.as_ref());
-    let records = embeddings.zip(&found).zip(&decided);
-    let records = records.filter_map(|((probe, found), (decision, _))| {
-        audited.record(
-            &[probe],
-            decision.map(judging::Decision::name),
-            &found.matches,
-        )
+    let lists = found.iter().zip(&decided);
+    let lists: Vec<_> = lists
+        .map(|(found, (decision, _))| (*decision, &found.matches[..]))
+        .collect();
+    let pending = decisions::pend(&state, key.0.id, &gallery, &lists).await?;
+    let records = embeddings.zip(lists).zip(&pending);
+    let records = records.filter_map(|((probe, (decision, found)), pending)| {
+        audited.record(&[probe], decision, found, *pending)
     });
     state.account(records.collect()).await?;
+    for ((pending, decided), found) in pending.iter().zip(&mut decided).zip(&mut found) {
+        *decided = decisions::withheld(*pending, *decided, &mut found.matches);
+    }
     let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
     let known = known_of(&state, &gallery, &all).await?;
+    let decided: Vec<_> = decided.into_iter().zip(pending).collect();
     let answer = told(&state, &gallery, &group, &judge, (&found, &decided, &known));
     Ok(answer::json(StatusCode::OK, &answer))
 }
@@ -266,12 +278,15 @@ fn queries(group: &Group, options: IdentifyOptions) -> Vec<QuestionQuery> {
     embeddings.map(query).collect()
 }
 
+/// What was decided of a face, and under which name that waits to be confirmed, if it does.
+type Withheld = (Decided, Option<DecisionId>);
+
 fn told(
     state: &AppState,
     gallery: &Gallery,
     group: &Group,
     judge: &Judge,
-    (found, decided, mut known): (&[Identification], &[Decided], &[Record]),
+    (found, decided, mut known): (&[Identification], &[Withheld], &[Record]),
 ) -> IdentifyFacesAnswer {
     let (intake, encoder) = (state.intake(), gallery.encoder());
     let templates_searched = found
@@ -280,9 +295,9 @@ fn told(
     let mut found = found.iter().zip(decided);
     let face = |face: &FoundFace| {
         let found = face.embedding.as_ref().and_then(|_| found.next());
-        let (matches, (verdict, confidence)) = found.map_or((&[][..], (None, None)), |found| {
-            (&found.0.matches[..], *found.1)
-        });
+        let nobody = (&[][..], ((None, None), None));
+        let (matches, ((verdict, confidence), pending)) =
+            found.map_or(nobody, |found| (&found.0.matches[..], *found.1));
         let records = known.split_off(..matches.len()).unwrap_or_default();
         let matches = matches.iter().zip(records);
         let matches: Vec<IdentifiedClass> = matches
@@ -291,7 +306,8 @@ fn told(
                 IdentifiedClass::new(found, record, score)
             })
             .collect();
-        let recognition = Recognition::of(!matches.is_empty(), face.quality);
+        let is_found = !matches.is_empty() || pending.is_some();
+        let recognition = Recognition::of(is_found, face.quality);
         if recognition != Recognition::Unusable {
             intake
                 .decisions()
@@ -303,8 +319,10 @@ fn told(
             warnings: warning_names(&face.warnings),
             decision: match verdict {
                 Some(judging::Decision::Ambiguous) => Decision::Ambiguous,
+                Some(judging::Decision::Pending) => Decision::Pending,
                 _ => recognition.into(),
             },
+            decision_id: pending.map(|id| id.to_string()),
             confidence,
             matches,
         }

@@ -164,7 +164,11 @@ pub(super) fn endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             FAILURES,
-            &[Code::PartitionNotFound, Code::InvalidRecord],
+            &[
+                Code::PartitionNotFound,
+                Code::InvalidRecord,
+                Code::ConfirmationNeeded,
+            ],
             judging::FAILURES,
             failures::OURS,
         ],
@@ -176,7 +180,7 @@ pub(super) fn endpoint() -> Endpoint {
 /// Each embedding is of a person of its own. The answer has a line of JSON for each, in their order, and is sent
 /// while the others are searched for: an answer that breaks off has fewer lines, and ends without the end that
 /// HTTP demands. All probes are checked before the first line. Needs the scope `identify`, and
-/// `embeddings`. Similarities are told as in `identify`.
+/// `embeddings`. Similarities are told as in `identify`. Refused where two people must confirm each of them.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify-many",
@@ -206,6 +210,11 @@ async fn identify_many(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Identify, &partition)?;
     key.may(Scope::Embeddings)?;
+    if state.needs_confirmation(&partition) {
+        let detail =
+            "two people must confirm each identification in this partition: use `identify`";
+        return Err(Problem::new(Code::ConfirmationNeeded, detail));
+    }
     let asked = read(&state, request).await?;
     let account = key.account();
     let gallery = state.engine().gallery(&partition, &asked.encoder)?;
@@ -332,7 +341,7 @@ impl Lines {
         };
         let records = probes.iter().zip(&found).zip(&decided);
         let records = records.filter_map(|((probe, found), (decision, _))| {
-            audited.record(&[probe], decision.map(Decision::name), &found.matches)
+            audited.record(&[probe], *decision, &found.matches, None)
         });
         let accounted = self.state.account(records.collect()).await;
         accounted.map_err(|error| {

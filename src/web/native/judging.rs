@@ -7,7 +7,7 @@ use super::super::audited;
 use super::super::state::AppState;
 use super::problem::{Code, Problem};
 use super::samples::check_threshold;
-use crate::access::Scope;
+use crate::access::{DecisionId, Scope};
 use crate::audit::{Actor, Event, Record};
 use crate::engine::{Gallery, IdentifyOptions};
 use crate::intake::{Bar, Disclosure, Judge, JudgeError, Undisclosed, Verdict, VerificationBar};
@@ -28,6 +28,8 @@ pub(in super::super) enum Decision {
     Unknown,
     /// Several are alike enough, and it cannot be told which of them it is.
     Ambiguous,
+    /// Somebody is alike enough, and it is told who when two people have confirmed it.
+    Pending,
 }
 
 /// How often a stranger is taken for somebody who is enrolled.
@@ -73,11 +75,12 @@ impl From<Verdict> for Decision {
 
 impl Decision {
     /// In the audit log.
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Decision::Match => "match",
             Decision::Unknown => "unknown",
             Decision::Ambiguous => "ambiguous",
+            Decision::Pending => "pending",
         }
     }
 }
@@ -92,20 +95,24 @@ pub(super) struct Audited<'a> {
 }
 
 impl Audited<'_> {
-    /// That this was decided of a probe, and whom the answer has; nothing if no log is kept.
+    /// That this was decided of a probe, who was found, and under which name it waits to be confirmed, if it
+    /// does; nothing if no log is kept.
     pub(super) fn record(
         self,
         probe: &[&Embedding],
-        decision: Option<&'static str>,
+        decision: Option<Decision>,
         found: &[Match],
+        pending: Option<DecisionId>,
     ) -> Option<Record> {
         let record = self.state.to_account(self.actor, Event::Identified)?;
+        let decision = pending.map_or(decision, |_| Some(Decision::Pending));
         Some(Record {
             partition: Some(self.gallery.id().clone()),
             people: Some(self.judge.classes()),
             encoder: Some(audited::encoder_name(self.gallery.encoder())),
             threshold: self.judge.threshold(),
-            decision,
+            decision: decision.map(Decision::name),
+            object: pending.map(|id| id.to_string()),
             candidates: found.iter().map(|found| found.class).collect(),
             probe: Some(self.state.digest_of(probe)),
             ..record

@@ -12,6 +12,7 @@ mod body;
 mod class;
 mod classes;
 mod compare;
+mod decisions;
 mod detect;
 mod embed;
 mod enroll;
@@ -104,6 +105,9 @@ pub(super) fn door() -> Door {
         .with(detect::endpoint())
         .with(compare::endpoint())
         .with(embed::endpoint())
+        .with(decisions::list_endpoint())
+        .with(decisions::get_endpoint())
+        .with(decisions::confirm_endpoint())
         .with(snapshots::list_endpoint())
         .with(snapshots::create_endpoint())
         .around(|router| {

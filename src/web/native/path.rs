@@ -35,6 +35,19 @@ pub(in super::super) struct ClassParameter {
     class: String,
 }
 
+/// What stands for `{decision}` in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(
+    dead_code,
+    reason = "paths are read by other types; this is their description"
+)]
+pub(in super::super) struct DecisionParameter {
+    /// The name of the decision, as `identify` tells it.
+    #[param(example = "7f39e0fb-bc7f-4068-b6d6-42de561cfc3c")]
+    decision: String,
+}
+
 /// `/partitions/{partition}`, such as `bws.112`.
 pub(super) struct PartitionPath(pub(super) PartitionId);
 

@@ -62,6 +62,13 @@ pub(in super::super) enum Code {
     RecordConflict,
     /// The person seems to be enrolled under another class.
     AlreadyEnrolled,
+    DecisionNotFound,
+    /// It is over, or the key may not speak of it.
+    DecisionConflict,
+    /// Two people must confirm each identification, and this call does not wait for them.
+    ConfirmationNeeded,
+    /// Too many identifications wait for two people.
+    TooManyPending,
     ShareExceeded,
     Internal,
     Busy,
@@ -74,7 +81,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 42] = [
+    pub(super) const ALL: [Code; 46] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -108,6 +115,10 @@ impl Code {
         Code::InvalidRecord,
         Code::RecordConflict,
         Code::AlreadyEnrolled,
+        Code::DecisionNotFound,
+        Code::DecisionConflict,
+        Code::ConfirmationNeeded,
+        Code::TooManyPending,
         Code::ShareExceeded,
         Code::Internal,
         Code::Busy,
@@ -204,6 +215,26 @@ impl Code {
                 "already_enrolled",
                 409,
                 "The person is enrolled under another class already",
+            ),
+            Code::DecisionNotFound => (
+                "decision_not_found",
+                404,
+                "There is no such decision, or no longer",
+            ),
+            Code::DecisionConflict => (
+                "decision_conflict",
+                409,
+                "The decision is over, or not for this key to confirm",
+            ),
+            Code::ConfirmationNeeded => (
+                "confirmation_needed",
+                409,
+                "Two people must confirm each identification in this partition",
+            ),
+            Code::TooManyPending => (
+                "too_many_pending",
+                409,
+                "Too many identifications wait for two people to confirm them",
             ),
             Code::InvalidRecord => (
                 "invalid_record",

@@ -84,6 +84,11 @@ async fn identify(
     parameters: Parameters,
 ) -> Result<Response, Error> {
     caller.may(Task::Identify)?;
+    if state.needs_confirmation(&caller.0.bcid.partition) {
+        return Err(Error::forbidden(
+            "two people must confirm an identification in this partition, which only `/v1` can do",
+        ));
+    }
     let live = task::live(&caller, &parameters)?;
     let count = parameters
         .integer("maxResults", 1..=RESULTS_MAX)?

@@ -46,7 +46,8 @@ fn made(data: &Path, verb: &[&str]) -> Value {
 }
 
 fn create_key(data: &Path, name: &str) -> (String, String) {
-    let scopes = "enroll,identify,verify,read,delete,snapshot,embed,embeddings,scores";
+    let scopes =
+        "enroll,identify,verify,read,delete,snapshot,embed,embeddings,scores,confirm,audit";
     let verb = [
         "key",
         "create",

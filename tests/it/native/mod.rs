@@ -3,6 +3,7 @@
 
 mod bodies;
 mod calls;
+mod decisions;
 mod description;
 mod disclosure;
 mod duplicates;
