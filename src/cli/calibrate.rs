@@ -24,10 +24,10 @@ pub(super) fn run(verb: &Calibrate, settings: &Settings) -> anyhow::Result<Exit>
         (None, Some(partition)) => calibrate(verb, settings, partition)?,
         (None, None) => bail!("which gallery? name it with --partition"),
     };
-    let classes = calibration.classes();
+    let people = verb.people.unwrap_or(calibration.classes());
     match verb.json {
-        true => output::json_line(&Told::of(verb, &calibration))?,
-        false => show(verb, &calibration, classes)?,
+        true => output::json_line(&Told::of(verb, &calibration, people))?,
+        false => show(verb, &calibration, people)?,
     }
     Ok(Exit::Success)
 }
@@ -82,6 +82,8 @@ struct Told<'a> {
     partition: Option<String>,
     encoder: String,
     classes: usize,
+    /// Among whom the thresholds hold.
+    people: usize,
     templates: usize,
     probes: usize,
     seed: u64,
@@ -116,10 +118,9 @@ struct TargetFmr {
 }
 
 impl Told<'_> {
-    fn of<'a>(verb: &Calibrate, calibration: &'a Calibration) -> Told<'a> {
-        let classes = calibration.classes();
+    fn of<'a>(verb: &Calibrate, calibration: &'a Calibration, people: usize) -> Told<'a> {
         let identification = targets().map(|target| {
-            let found = calibration.threshold(target, classes);
+            let found = calibration.threshold(target, people);
             TargetFpir {
                 target_fpir: target.get(),
                 threshold: found.similarity,
@@ -144,6 +145,7 @@ impl Told<'_> {
             partition: verb.partition.as_ref().map(PartitionId::to_string),
             encoder: calibration.encoder().to_string(),
             classes: calibration.classes(),
+            people,
             templates: calibration.templates(),
             probes: calibration.probes(),
             seed: calibration.seed(),
@@ -165,7 +167,7 @@ fn targets() -> impl Iterator<Item = TargetRate> {
         .filter_map(|rate| TargetRate::new(rate).ok())
 }
 
-fn show(verb: &Calibrate, calibration: &Calibration, classes: usize) -> anyhow::Result<()> {
+fn show(verb: &Calibrate, calibration: &Calibration, people: usize) -> anyhow::Result<()> {
     let probes = calibration.probes();
     let columns = [
         "strangers let through",
@@ -177,7 +179,7 @@ fn show(verb: &Calibrate, calibration: &Calibration, classes: usize) -> anyhow::
     let mut table = output::table(&columns);
     let mut is_extrapolated = false;
     for target in targets() {
-        let identification = calibration.threshold(target, classes);
+        let identification = calibration.threshold(target, people);
         let verification = calibration.verification_threshold(target);
         is_extrapolated |= identification.extrapolated || verification.extrapolated;
         table.add_row([
@@ -196,9 +198,15 @@ fn show(verb: &Calibrate, calibration: &Calibration, classes: usize) -> anyhow::
     output::say!(
         "{place}{} were searched among {} of encoder {}; one to one is against a single person",
         output::count(probes, "person", "people"),
-        output::count(classes, "person", "people"),
+        output::count(calibration.classes(), "person", "people"),
         calibration.encoder()
     );
+    if let Some(people) = verb.people {
+        output::say!(
+            "thresholds are those among {}",
+            output::count(people, "person", "people")
+        );
+    }
     if is_extrapolated {
         output::say!(
             "* beyond what was measured: it rests on the form of the tail. 1/1000 needs about 3000 \

@@ -367,6 +367,57 @@ fn a_plan_grows_with_the_rows_and_says_how_sure_it_is() {
 }
 
 #[test]
+fn a_job_is_planned_for_some_machines() {
+    let job = |more: &[&str]| plan("100000000", &[&["--job", "duplicates"], more].concat());
+    let (one, ten) = (job(&[]), job(&["--machines", "10"]));
+    assert_eq!(
+        (&one["job"], &one["machines"]),
+        (&"duplicates".into(), &1.into())
+    );
+    assert_eq!(one["tasks"], 1_000 * 1_001 / 2);
+    assert_eq!(ten["tasks"], one["tasks"]);
+    let number = |report: &Value, name: &str| report[name].as_f64().unwrap();
+    for report in [&one, &ten] {
+        let (tasks, machines) = (number(report, "tasks"), number(report, "machines"));
+        let expected = (tasks / machines).ceil() * number(report, "task_seconds");
+        assert!(
+            (number(report, "seconds") / expected - 1.0).abs() < 1e-9,
+            "{report}"
+        );
+        let rate = number(report, "comparisons_per_second");
+        let of_task = number(report, "comparisons") / tasks / rate;
+        assert!(
+            (number(report, "task_seconds") / of_task - 1.0).abs() < 1e-9,
+            "{report}"
+        );
+    }
+    let identify = ["--job", "identify", "--probes", "150000"];
+    assert_eq!(plan("1000000", &identify)["tasks"], 2 * 10);
+    assert_eq!(
+        plan(
+            "1000000",
+            &[&identify[..], &["--block-rows", "50000"]].concat()
+        )["tasks"],
+        60
+    );
+    let table = success(&vultus(&[
+        "plan",
+        "--job",
+        "duplicates",
+        "--rows",
+        "1000",
+        "--dim",
+        "16",
+    ]));
+    for word in ["time ", "tasks ", "memory ", "reads "] {
+        assert!(
+            table.lines().any(|line| line.starts_with(word)),
+            "{word}: {table}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_planned_is_refused_by_name() {
     for (arguments, flag) in [
         (&["--rows", "0"][..], "--rows"),
@@ -383,6 +434,37 @@ fn what_cannot_be_planned_is_refused_by_name() {
             "--calibration-rows",
         ),
         (&["--dim", "16"], "--rows"),
+        (&["--rows", "9", "--machines", "2"], "--job"),
+        (&["--rows", "9", "--block-rows", "2"], "--job"),
+        (&["--rows", "9", "--job", "sort"], "--job"),
+        (
+            &["--rows", "9", "--job", "duplicates", "--qps", "2"],
+            "--qps",
+        ),
+        (
+            &["--rows", "9", "--job", "duplicates", "--machines", "0"],
+            "--machines",
+        ),
+        (
+            &["--rows", "9", "--job", "duplicates", "--block-rows", "0"],
+            "--block-rows",
+        ),
+        (
+            &["--rows", "9", "--job", "duplicates", "--probes", "2"],
+            "--probes",
+        ),
+        (&["--rows", "9", "--job", "identify"], "--probes"),
+        (
+            &[
+                "--rows",
+                "9",
+                "--job",
+                "duplicates",
+                "--directory",
+                "/nowhere",
+            ],
+            "/nowhere",
+        ),
     ] {
         let said = failure(&vultus(&[&["plan"], arguments].concat()));
         assert!(said.contains(flag), "{arguments:?}: {said}");

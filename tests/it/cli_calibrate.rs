@@ -46,7 +46,10 @@ fn thresholds_are_told_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let data = gallery(directory.path(), 150);
     let told = json_lines(&success(&calibrate(&data, "bws.1", &["--json"]))).remove(0);
-    assert_eq!(told["classes"], 150);
+    assert_eq!(
+        (&told["classes"], &told["people"]),
+        (&150.into(), &150.into())
+    );
     assert_eq!(told["probes"], 150);
     assert_eq!(told["encoder"], "test@1/32");
     assert_eq!(told["mated"], "assumed");
@@ -70,6 +73,22 @@ fn thresholds_are_told_and_kept() {
     }
     assert!(similarities("identification")[0] > similarities("verification")[0]);
     assert_eq!(told["identification"][4]["extrapolated"], true);
+
+    // Among more people strangers reach more; one to one nothing changes, and nothing else is kept.
+    let more = calibrate(&data, "bws.1", &["--json", "--people", "100000000"]);
+    let more = json_lines(&success(&more)).remove(0);
+    assert_eq!(
+        (&more["classes"], &more["people"]),
+        (&150.into(), &100_000_000.into())
+    );
+    assert_eq!(more["verification"], told["verification"]);
+    for (few, many) in similarities("identification")
+        .iter()
+        .zip(more["identification"].as_array().unwrap())
+    {
+        assert!(many["threshold"].as_f64().unwrap() > *few, "{more}");
+    }
+    assert!(failure(&calibrate(&data, "bws.1", &["--people", "0"])).contains("--people"));
 
     let shown = calibrate(&data, "bws.1", &["--probes", "100", "--seed", "5"]);
     let table = success(&shown);

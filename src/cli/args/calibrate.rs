@@ -82,6 +82,11 @@ pub(in crate::cli) struct Calibrate {
     /// What the choice is drawn with: the same draws the same people
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = whole(0_u64..))]
     pub(in crate::cli) seed: u64,
+    /// Say which thresholds hold among so many people [default: those who are enrolled]
+    ///
+    /// For a job over a larger gallery of the same kind of people. What is kept does not depend on it.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1_usize..=100_000_000_000))]
+    pub(in crate::cli) people: Option<usize>,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -558,8 +558,8 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
                 "vultus plan --rows 2000000 --qps 10",
             ),
             (
-                "Embeddings of 512 values, as JSON",
-                "vultus plan --rows 1000000 --dim 512 --qps 100 --json",
+                "All pairs of a hundred million people, on ten machines, as JSON",
+                "vultus plan --job duplicates --rows 100000000 --dim 512 --machines 10 --json",
             ),
         ],
     ),

@@ -427,6 +427,8 @@ pub(in crate::cli) struct Bench {
 /// Measures this machine for a few seconds with made-up templates among the temporary files, of as
 /// many values as are asked for, and scales the times by the rows. Times are those of searches by
 /// themselves: without the network, and without looking at a picture, which is told beside it.
+///
+/// With --job it says how long a job over the whole gallery takes on some machines like this one.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Plan {
     /// Templates that are searched together: people times pictures of each
@@ -436,8 +438,27 @@ pub(in crate::cli) struct Plan {
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = whole(16_usize..=4_096))]
     pub(in crate::cli) dim: usize,
     /// Identifications a second
-    #[arg(long, value_name = "N", default_value_t = 1.0, allow_negative_numbers = true, value_parser = rate)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        value_parser = rate,
+        conflicts_with = "job"
+    )]
     pub(in crate::cli) qps: f64,
+    /// A job over the whole gallery, cut into blocks of which each two are a task
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(in crate::cli) job: Option<JobKind>,
+    /// Machines that share the job
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1_usize..=1_000_000), requires = "job")]
+    pub(in crate::cli) machines: usize,
+    /// Templates that are looked for, of --job identify
+    #[arg(long, value_name = "N", value_parser = whole(1..=PLAN_ROWS_MAX), requires = "job")]
+    pub(in crate::cli) probes: Option<usize>,
+    /// Templates of a block of the job
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = whole(1..=PLAN_ROWS_MAX), requires = "job")]
+    pub(in crate::cli) block_rows: usize,
     /// Templates that are made up to measure, at most those of `--rows` [default: 50 million values]
     #[arg(long, value_name = "N", value_parser = whole(100_usize..=10_000_000))]
     pub(in crate::cli) calibration_rows: Option<usize>,
@@ -447,6 +468,16 @@ pub(in crate::cli) struct Plan {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+/// Jobs over whole galleries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::cli) enum JobKind {
+    /// All pairs of a gallery.
+    Duplicates,
+    /// Many probes against a gallery.
+    Identify,
 }
 
 /// More templates than people live.
