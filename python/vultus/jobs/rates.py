@@ -1,0 +1,61 @@
+"""Thresholds by rate, as `vultus calibrate` measured them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from vultus.errors import InputError
+
+
+def threshold_at_rate(
+    calibration: str | os.PathLike[str], target_fpir: float, people: int
+) -> float:
+    """The similarity that a stranger reaches with one of `people` at a rate of `target_fpir`.
+
+    Args:
+        calibration: A file with what `vultus calibrate --partition P --people N --json` printed.
+        target_fpir: How many strangers may pass: 0.1, 0.03, 0.01, 0.003 or 0.001.
+        people: Among how many people, at most the `N` of the file. A threshold for more people than
+            there are lets fewer strangers through than were asked for.
+
+    Returns:
+        The threshold for `identify` and `duplicates`, -1 to 1.
+
+    Raises:
+        InputError: The file is something else, is of fewer people, or does not have the rate.
+    """
+    told = _read(Path(calibration))
+    if told["people"] < people:
+        raise InputError(
+            f"{calibration}: expected thresholds among {people} people or more, found those among "
+            f"{told['people']}: measure with `vultus calibrate --people {people} --json`"
+        )
+    thresholds = {line["target_fpir"]: line["threshold"] for line in told["identification"]}
+    if target_fpir not in thresholds:
+        known = ", ".join(map(str, thresholds))
+        raise InputError(f"target_fpir: expected one of {known}, found {target_fpir!r}")
+    return float(thresholds[target_fpir])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text())
+        people, lines = told["people"], told["identification"]
+        is_good = isinstance(people, int) and all(
+            isinstance(line["threshold"], float) and isinstance(line["target_fpir"], float)
+            for line in lines
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a calibration, found no file") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected what `vultus calibrate --json` prints; {error!r}"
+        ) from error
+    if not is_good:
+        raise InputError(
+            f"{path}: expected what `vultus calibrate --json` prints, found other JSON"
+        )
+    return dict(told)

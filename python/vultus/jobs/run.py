@@ -1,0 +1,296 @@
+"""The two jobs, from what a caller gives to merged results."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vultus.errors import DimensionError, InputError
+
+from . import manifest, merge, outputs
+from .blocks import Block, Survey, cut
+from .files import Folder, resolve
+from .job import Job
+from .local import Local
+from .progress import bar
+from .sources import Array, Columns, Source, sources
+
+#: Rows of a block if nothing else is said: 200 MB of 512 values each.
+BLOCK_ROWS = 100_000
+
+
+class Engine(Protocol):
+    """Who does the tasks of a job."""
+
+    #: Whether tasks run in other processes, which do not see arrays of this one.
+    is_far: bool
+    progress: bool | None
+
+    def survey(self, blocks: Sequence[Block], columns: Columns) -> list[Survey]:
+        """Reads all blocks, and tells their dimensions and digests in the same order."""
+        ...
+
+    def compare(self, job: Job, pairs: Sequence[tuple[int, int]], of: int) -> None:
+        """Does these pairs of the `of` that the job has. All of them have files when it returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Identified:
+    """What `identify` found.
+
+    The file `matches.parquet` has a row for each match: `probe` (the row from 0), `id` if probes
+    have them, `rank` (from 1), `class`, `similarity`; ordered by probe and rank. A probe without
+    matches has no row.
+    """
+
+    #: Path or URI of the file.
+    path: str
+    #: Whether the job was there before, in part or as a whole.
+    resumed: bool
+
+    def to_arrow(self) -> pa.Table:
+        """All matches, in memory."""
+        return _table(self.path)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What `duplicates` found.
+
+    The file `pairs.parquet` has a row for each pair: `class`, `other` (the larger one),
+    `similarity`, `group`; by falling similarity, ties by class. `groups.parquet` has a row for each
+    class of each group: `group` (from 0, the one with the most similar pair first), `size`,
+    `class`, `similarity` (the highest to another one of the group).
+    """
+
+    #: Paths or URIs of the files.
+    pairs_path: str
+    groups_path: str
+    #: Whether the job was there before, in part or as a whole.
+    resumed: bool
+
+    def pairs(self) -> pa.Table:
+        """All pairs, in memory."""
+        return _table(self.pairs_path)
+
+    def groups(self) -> pa.Table:
+        """All groups, in memory."""
+        return _table(self.groups_path)
+
+
+def identify(
+    probes: object,
+    gallery: object,
+    k: int,
+    out: str | os.PathLike[str],
+    *,
+    threshold: float | None = None,
+    block_rows: int = BLOCK_ROWS,
+    embedding_column: str = "embedding",
+    class_column: str | None = "class",
+    id_column: str = "id",
+    engine: Engine | None = None,
+) -> Identified:
+    """Looks for each probe in a gallery: the `k` most similar classes of each, exactly.
+
+    The similarity of a class is the cosine of the probe and the most similar of its embeddings, in
+    double precision from values of single precision. Ties go by class.
+
+    The job is done in pieces that are kept in `out`. The same call again goes on where it ended,
+    however it ended, and one that was finished only reads what it found.
+
+    Args:
+        probes: A matrix (probes by dimension; half, single or double precision); a pair of that and
+            their ids; a path or URI of an `.npy` or `.parquet` file, or of a folder of `.parquet`
+            files; a pair of `.npy` files.
+        gallery: The same, with classes for ids. Without classes they are the row numbers, from 0.
+        k: How many classes at most, 1 to the rows of the gallery.
+        out: A folder for this job alone, a path or URI.
+        threshold: Only classes from this similarity on, -1 to 1.
+        block_rows: Rows of a block. Two blocks are in memory at a time, in each task.
+        embedding_column: How Parquet files call embeddings.
+        class_column: How they call classes; `None` to number the rows of a gallery.
+        id_column: How they call probes. If they do not have it, the class does.
+        engine: Who does it; by default `Local()`. See `vultus.spark` for many machines.
+
+    Raises:
+        vultus.InputError: A parameter out of its range, or nothing to compare.
+        vultus.RowError, vultus.DimensionError, vultus.DtypeError, vultus.ShapeError: What was given
+            is no embeddings, or they cannot be compared.
+        CorruptBlockError: A file of embeddings that is damaged, or has changed since the job began.
+        CorruptOutputError: A file in `out` that is damaged.
+        CorruptManifestError: The manifest in `out` is damaged, or of another version.
+        ForeignManifestError: `out` holds another job.
+    """
+    columns = Columns(embedding_column, class_column, id_column)
+    left, right = sources(probes, "probes"), sources(gallery, "gallery")
+    _check(threshold, block_rows, may_be_none=True)
+    blocks = {
+        "probes": cut(left, block_rows, False, "probes"),
+        "gallery": cut(right, block_rows, True, "gallery"),
+    }
+    rows = sum(block.rows for block in blocks["gallery"])
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= rows:
+        raise InputError(f"k: expected 1 to {rows}, the rows of the gallery, found {k}")
+    parameters = {"k": k, "threshold": _number(threshold)}
+    job, resumed = _done("identify", parameters, columns, blocks, out, engine or Local())
+    return Identified(job.out.path(merge.MATCHES), resumed)
+
+
+def duplicates(
+    gallery: object,
+    threshold: float,
+    out: str | os.PathLike[str],
+    *,
+    against: object | None = None,
+    block_rows: int = BLOCK_ROWS,
+    embedding_column: str = "embedding",
+    class_column: str | None = "class",
+    engine: Engine | None = None,
+) -> Duplicates:
+    """Looks for people who are in a gallery twice: all pairs of classes from a similarity on, and
+    the groups that they form.
+
+    The similarity of two classes is that of their most similar embeddings, one of each, as in
+    `identify`. A group is all classes that pairs connect, directly or by way of others. It is
+    suspected, no more: of three in a row the ends need not be alike.
+
+    Pieces are kept in `out`, as by `identify`.
+
+    Args:
+        gallery: As in `identify`.
+        threshold: The similarity from which on two classes are a pair, -1 to 1.
+        out: As in `identify`.
+        against: A second gallery. Then pairs are those within the first and those of one with the
+            other, and none within the second: new people against those who were compared before.
+            A number of a class means the same in both. Without classes, its rows are numbered on.
+        block_rows: As in `identify`.
+        embedding_column: As in `identify`.
+        class_column: As in `identify`.
+        engine: As in `identify`.
+
+    Raises:
+        vultus.TooManyPairsError: The threshold is so low that two blocks have more than ten
+            million pairs.
+        VultusError: As in `identify`.
+    """
+    columns = Columns(embedding_column, class_column)
+    _check(threshold, block_rows, may_be_none=False)
+    blocks = {"gallery": cut(sources(gallery, "gallery"), block_rows, True, "gallery")}
+    if against is not None:
+        first = sum(block.rows for block in blocks["gallery"])
+        others = sources(against, "against")
+        blocks["against"] = cut(others, block_rows, True, "against", first)
+    parameters = {"threshold": _number(threshold)}
+    job, resumed = _done("duplicates", parameters, columns, blocks, out, engine or Local())
+    return Duplicates(job.out.path(merge.PAIRS), job.out.path(merge.GROUPS), resumed)
+
+
+def _check(threshold: float | None, block_rows: int, may_be_none: bool) -> None:
+    if threshold is None and not may_be_none:
+        raise InputError("threshold: expected a similarity from -1 to 1, found None")
+    if threshold is not None and (
+        isinstance(threshold, (bool, str))
+        or not math.isfinite(threshold)
+        or not -1 <= threshold <= 1
+    ):
+        raise InputError(f"threshold: expected a similarity from -1 to 1, found {threshold!r}")
+    if isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
+        raise InputError(f"block_rows: expected a whole number from 1 on, found {block_rows!r}")
+
+
+def _number(threshold: float | None) -> float | None:
+    """As JSON has it, so that 1 and 1.0 are one job."""
+    return None if threshold is None else float(threshold)
+
+
+def _done(
+    kind: str,
+    parameters: dict[str, Any],
+    columns: Columns,
+    blocks: dict[str, list[Block]],
+    out: str | os.PathLike[str],
+    engine: Engine,
+) -> tuple[Job, bool]:
+    """Does what is left of a job. Returns it, and whether some of it was there."""
+    _reachable([block.source for given in blocks.values() for block in given], engine)
+    folder = Folder(os.fspath(out))
+    manifest.read(folder)  # A damaged one is found before everything is read.
+    surveys = _surveys(blocks, columns, engine)
+    plan = manifest.make(kind, parameters, {name: (blocks[name], surveys[name]) for name in blocks})
+    resumed = manifest.claim(folder, plan)
+    job = _job(kind, parameters, columns, blocks, surveys, plan["job"], folder)
+    pairs = job.pairs()
+    there = set(folder.names(outputs.FOLDER))
+    left = [pair for pair in pairs if outputs.name(*pair).rpartition("/")[2] not in there]
+    if left:
+        engine.compare(job, left, len(pairs))
+    with bar("merging", len(pairs), engine.progress) as step:
+        (merge.matches if kind == "identify" else merge.duplicates)(job, step)
+    folder.sweep(outputs.FOLDER)
+    return job, resumed
+
+
+def _reachable(given: Sequence[Source], engine: Engine) -> None:
+    if engine.is_far and any(isinstance(source, Array) for source in given):
+        raise InputError(
+            "expected files that every machine reads, found an array: write it to an .npy or "
+            ".parquet file first"
+        )
+
+
+def _surveys(
+    blocks: dict[str, list[Block]], columns: Columns, engine: Engine
+) -> dict[str, list[Survey]]:
+    found = engine.survey([block for given in blocks.values() for block in given], columns)
+    surveys, at = {}, 0
+    for name, given in blocks.items():
+        surveys[name] = found[at : at + len(given)]
+        at += len(given)
+    first = next(iter(blocks.values()))[0]
+    for name, given in blocks.items():
+        for block, survey in zip(given, surveys[name], strict=True):
+            if survey.dimension != found[0].dimension:
+                raise DimensionError(
+                    f"{name}, {block}: expected {found[0].dimension} values a row, as in {first}, "
+                    f"found {survey.dimension}"
+                )
+    return surveys
+
+
+def _job(
+    kind: str,
+    parameters: dict[str, Any],
+    columns: Columns,
+    blocks: dict[str, list[Block]],
+    surveys: dict[str, list[Survey]],
+    job_id: str,
+    folder: Folder,
+) -> Job:
+    if kind == "identify":
+        left, right = ["probes"], ["gallery"]
+    else:
+        left, right = ["gallery"], list(blocks)
+    return Job(
+        kind=kind,
+        parameters=parameters,
+        columns=columns,
+        left=tuple(block for name in left for block in blocks[name]),
+        right=tuple(block for name in right for block in blocks[name]),
+        left_surveys=tuple(survey for name in left for survey in surveys[name]),
+        right_surveys=tuple(survey for name in right for survey in surveys[name]),
+        id=job_id,
+        out=folder,
+    )
+
+
+def _table(place: str) -> pa.Table:
+    system, path = resolve(place)
+    return pq.read_table(path, filesystem=system)
