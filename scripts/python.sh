@@ -16,7 +16,20 @@ export CARGO_TARGET_DIR="$PWD/target"
 
 cargo fmt --check -p vultus-python
 # What tests ask of it, and the libraries whose columns it takes; CI has no PyTorch, which is large.
-pip install --quiet './python[test]' 'numpy>=2' pyarrow polars pandas tqdm
+pip install --quiet './python[test,examples]' 'numpy>=2' pyarrow polars pandas tqdm
 # From elsewhere, so that the installed module is tested and not its source.
 cd "$work"
 python -m pytest --quiet --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests"
+
+# The notebooks, cell by cell: an exception or an assertion that fails ends this.
+for notebook in "$OLDPWD"/examples/*.ipynb; do
+    echo "running ${notebook##*/}"
+    python -W ignore - "$notebook" <<'END'
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+
+NotebookClient(nbformat.read(sys.argv[1], as_version=4), timeout=120, kernel_name="python3").execute()
+END
+done
