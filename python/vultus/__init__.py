@@ -9,11 +9,13 @@ The engine runs in this process, without the interpreter's lock. Whatever goes w
 from __future__ import annotations
 
 from vultus import errors
+from vultus._client import AsyncClient, Client
 from vultus._evaluate import Evaluation
 from vultus._found import Duplicates, Found, Match, Rate
 from vultus._gallery import Gallery
 from vultus._search import Pairs, exact_search, pairs_above
 from vultus.errors import (
+    ApiError,
     ClosedError,
     DimensionError,
     DtypeError,
@@ -38,6 +40,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     *errors.__all__,
+    "AsyncClient",
+    "Client",
     "Duplicates",
     "Evaluation",
     "Found",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 __all__ = [
+    "ApiError",
     "ClosedError",
     "DimensionError",
     "DtypeError",
@@ -96,6 +97,14 @@ class LockedError(StorageError):
 
 class ReadOnlyError(StorageError):
     """The gallery was opened only to look."""
+
+
+class ApiError(VultusError, RuntimeError):
+    """A service refused a call. `status` is that of HTTP, `code` that of the problem, or None."""
+
+    def __init__(self, text: str, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(text)
+        self.status, self.code = status, code
 
 
 class InternalError(VultusError, RuntimeError):
