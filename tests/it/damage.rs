@@ -136,6 +136,10 @@ const READS: &[(&str, Read)] = &[
     ("Gallery::duplicates", |it| {
         said(it.gallery()?.duplicates(-1.0, |_| ()))
     }),
+    ("Gallery::duplicates_while", |it| {
+        let go_on = |_| Ok::<(), EngineError>(());
+        said(it.gallery()?.duplicates_while(-1.0, go_on))
+    }),
     ("Gallery::calibrate", |it| {
         let options = CalibrationOptions::default();
         match it.gallery()?.calibrate(&options, NOW, |_, _| Ok(())) {
@@ -447,6 +451,7 @@ const READS_NOTHING: &[&str] = &[
     "Partition::with_records",
     "Partition::write_matches",
     "Snapshot::encoder",
+    "Snapshot::in_memory",
 ];
 
 /// Of a gallery that is not there.
