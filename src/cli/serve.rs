@@ -45,7 +45,11 @@ pub(super) fn run(
         .context("looking over the galleries")?;
     let faces = Arc::new(open::faces(settings)?);
     // Until the service has stopped.
-    let _maintenance = Maintenance::start(engine.store(), &MaintenanceOptions::default())
+    let maintenance = MaintenanceOptions {
+        erase_within: settings.erase_within,
+        ..MaintenanceOptions::default()
+    };
+    let _maintenance = Maintenance::start(engine.store(), &maintenance)
         .context("starting to keep galleries in order")?;
     let calibrating = settings
         .calibrate_background

@@ -99,7 +99,7 @@ fn good(row: &Setting) -> (String, String) {
                 "log" => "debug",
                 "log-format" => "json",
                 "audit" => "strict",
-                "snapshot-every" => "36h",
+                "snapshot-every" | "erase-within" => "36h",
                 "master-key" => "file:x",
                 "encryption" => "on",
                 "enroll-duplicates" => "refuse",

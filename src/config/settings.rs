@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
@@ -10,6 +11,7 @@ use super::{ConfigError, KeySource, ListenAddress, LogFormat, Place};
 use crate::audit::AuditMode;
 use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
+use crate::partition::MaintenanceOptions;
 use crate::web::{PublicUrl, ServiceOptions};
 
 /// What holds in the end. [`SETTINGS`](super::SETTINGS) says what each is.
@@ -42,6 +44,8 @@ pub struct Settings {
     pub encoder_profiles: Vec<PathBuf>,
     /// The library of ONNX Runtime.
     pub onnxruntime: Option<PathBuf>,
+    /// Within which time the service overwrites what is stored of removed people.
+    pub erase_within: Duration,
     /// Whether the service measures what strangers reach in its galleries as they grow.
     pub calibrate_background: bool,
     /// The most pixels that a picture may have.
@@ -113,6 +117,7 @@ impl Settings {
             embedder_profile: None,
             encoder_profiles: Vec::new(),
             onnxruntime: None,
+            erase_within: MaintenanceOptions::default().erase_within,
             calibrate_background: true,
             picture_pixels_max: PIXELS_MAX as usize,
             service: ServiceOptions {

@@ -833,6 +833,21 @@ pub static SETTINGS: &[Setting] = &[
         verbs: DECIDING,
     },
     Setting {
+        name: "erase-within",
+        value_name: "TIME",
+        text: "Within which time what is stored of removed people is overwritten: half of it may pass \
+               before the work begins",
+        value: Text(
+            "a number of minutes, hours or days, one or more, such as `5m`, `1h` or `7d`",
+            |settings, text| {
+                settings.erase_within = interval(text)?;
+                Some(())
+            },
+        ),
+        standard: Field(|settings| format!("{}m", settings.erase_within.as_secs() / 60)),
+        verbs: SERVING,
+    },
+    Setting {
         name: "calibrate-background",
         value_name: "YES",
         text: "Whether the service measures by itself, as galleries grow, which threshold lets how many \

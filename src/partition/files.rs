@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, TryLockError};
+use std::io::Read;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -25,7 +26,7 @@ use super::catalog::{CATALOG_FILE, Contents, SegmentEntry};
 use super::disk::{Disk, DiskFile, lock_file, overwrite, sync_directory_of};
 use super::keys::KeyFile;
 use super::segment::{
-    DeadRows, Header, Named, Segment, SegmentName, SegmentWriter, draft_of, read_header,
+    DeadRows, Header, Named, PAGE_BYTES, Segment, SegmentName, SegmentWriter, draft_of, read_header,
 };
 
 /// The files of all partitions.
@@ -45,6 +46,8 @@ pub(super) struct Files {
     keeping: RwLock<()>,
     obsolete: Mutex<Vec<Obsolete>>,
     old_catalogs: Mutex<Vec<OldCatalog>>,
+    /// What a crash left, and somebody still reads.
+    leftovers: Mutex<Vec<PathBuf>>,
     /// Partitions whose directory was looked through. Only before this process has changed one can
     /// it be told what a crash left from what is on its way.
     tidied: Mutex<HashSet<u64>>,
@@ -152,6 +155,7 @@ impl Files {
             keeping: RwLock::new(()),
             obsolete: Mutex::default(),
             old_catalogs: Mutex::default(),
+            leftovers: Mutex::default(),
             tidied: Mutex::default(),
         }
     }
@@ -301,21 +305,8 @@ impl Files {
                 _ => {}
             }
         }
-        if !unnamed.is_empty() {
-            self.unless_read(|| {
-                for path in &unnamed {
-                    tracing::info!(path = %path.display(), "removing a segment that is not in use");
-                    if self.keys.is_some() {
-                        // Of a time when it was not encrypted, perhaps.
-                        let overwritten = self.disk.modify(path).and_then(|file| overwrite(&*file));
-                        overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
-                    }
-                    let removed = self.disk.remove(path);
-                    removed.map_err(|error| StoreError::io("remove", path, error))?;
-                }
-                Ok(())
-            })?;
-        }
+        self.leftovers().extend(unnamed);
+        self.collect_leftovers()?;
         Ok(gone.into_keys().collect())
     }
 
@@ -328,7 +319,17 @@ impl Files {
     /// Whether a file is the segment that the catalog has retired.
     fn is_retired(&self, path: &Path, retired: &SegmentEntry) -> bool {
         let header = self.header_of(path);
-        header.is_some_and(|header| header.header_checksum == retired.header_checksum)
+        let is_it = |header: Header| header.header_checksum == retired.header_checksum;
+        header.map_or_else(|| self.begins_overwritten(path), is_it)
+    }
+
+    /// Whether a file begins with a page of zeros in place of its header: a crash came while it was
+    /// overwritten.
+    fn begins_overwritten(&self, path: &Path) -> bool {
+        let mut header = [1; PAGE_BYTES];
+        let file = self.disk.open(path);
+        let read = file.and_then(|mut file| file.read_exact(&mut header));
+        read.is_ok() && header.iter().all(|byte| *byte == 0)
     }
 
     fn header_of(&self, path: &Path) -> Option<Header> {
@@ -408,7 +409,8 @@ impl Files {
     pub(super) fn collect(&self) -> Result<usize, StoreError> {
         let segments = self.collect_segments();
         let catalogs = self.collect_catalogs();
-        Ok(segments? + catalogs?)
+        let leftovers = self.collect_leftovers();
+        Ok(segments? + catalogs? + leftovers?)
     }
 
     /// As [`Files::collect`], but waits a moment for readers in this process.
@@ -420,6 +422,34 @@ impl Files {
             thread::sleep(Duration::from_millis(10));
         }
         self.collect()
+    }
+
+    /// Overwrites and removes what a crash left. It is not known any more which of its rows were removed,
+    /// or it is of a time when it was not encrypted.
+    fn collect_leftovers(&self) -> Result<usize, StoreError> {
+        let mut leftovers = self.leftovers();
+        if leftovers.is_empty() {
+            return Ok(0);
+        }
+        self.unless_read(|| {
+            while let Some(path) = leftovers.last() {
+                tracing::info!(path = %path.display(), "removing a segment that is not in use");
+                let overwritten = self.disk.modify(path).and_then(|file| overwrite(&*file));
+                overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
+                let removed = self.disk.remove(path);
+                removed.map_err(|error| StoreError::io("remove", path, error))?;
+                leftovers.pop();
+            }
+            Ok(())
+        })?;
+        Ok(leftovers.len())
+    }
+
+    fn leftovers(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        // One path is added or removed at a time.
+        self.leftovers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn collect_segments(&self) -> Result<usize, StoreError> {

@@ -1,5 +1,5 @@
-//! Keeping partitions in order in the background: sealing, compaction, deleting what nobody reads,
-//! and reading everything again from time to time.
+//! Keeping partitions in order in the background: sealing, compaction, overwriting what was removed,
+//! deleting what nobody reads, and reading everything again from time to time.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,6 +9,7 @@ use std::{io, thread};
 use super::StoreError;
 use super::pace::{Alarm, Pace};
 use super::store::Store;
+use crate::types::Clock;
 
 /// How much of the machine the background may use.
 #[derive(Clone, Debug)]
@@ -19,15 +20,22 @@ pub struct MaintenanceOptions {
     pub scrub_bytes_per_second: u64,
     /// How long the scrub rests when it has read everything.
     pub scrub_rest: Duration,
+    /// Within which time what is stored of removed people is overwritten.
+    pub erase_within: Duration,
+    /// Says when that time is over.
+    pub clock: Clock,
 }
 
 impl Default for MaintenanceOptions {
-    /// 64 MB/s for compaction, 8 MB/s for the scrub, which starts again every day.
+    /// 64 MB/s for compaction, 8 MB/s for the scrub, which starts again every day; an hour until removed
+    /// people are overwritten.
     fn default() -> MaintenanceOptions {
         MaintenanceOptions {
             compaction_bytes_per_second: Some(64_000_000),
             scrub_bytes_per_second: 8_000_000,
             scrub_rest: Duration::from_secs(24 * 60 * 60),
+            erase_within: Duration::from_secs(60 * 60),
+            clock: Clock::System,
         }
     }
 }
@@ -64,7 +72,10 @@ impl Maintenance {
         };
         let (compacted, scrubbed) = (store.clone(), store.clone());
         let rest = options.scrub_rest;
-        maintenance.spawn("vultus-compact", move || compact(&compacted, &compaction))?;
+        let erasing = (options.erase_within, options.clock.clone());
+        maintenance.spawn("vultus-compact", move || {
+            compact(&compacted, &erasing, &compaction);
+        })?;
         maintenance.spawn("vultus-scrub", move || {
             scrub_for_ever(&scrubbed, &scrub, rest);
         })?;
@@ -91,7 +102,7 @@ impl Drop for Maintenance {
     }
 }
 
-fn compact(store: &Store, pace: &Pace) {
+fn compact(store: &Store, erasing: &(Duration, Clock), pace: &Pace) {
     while !pace.is_stopped() {
         resume(store);
         if store.is_out_of_room() {
@@ -101,7 +112,7 @@ fn compact(store: &Store, pace: &Pace) {
             }
             continue;
         }
-        match store.compact_once(pace) {
+        match erase_and_compact(store, erasing, pace) {
             Ok(true) => {}
             Ok(false) => store.alarm().wait(COLLECT_INTERVAL),
             Err(StoreError::Interrupted) => return,
@@ -119,6 +130,21 @@ fn compact(store: &Store, pace: &Pace) {
             }
         }
     }
+}
+
+/// Does what is due next. Returns whether anything was done.
+fn erase_and_compact(
+    store: &Store,
+    (within, clock): &(Duration, Clock),
+    pace: &Pace,
+) -> Result<bool, StoreError> {
+    let erased = store.erase_due(*within, clock, pace);
+    if matches!(erased, Err(StoreError::Interrupted)) {
+        return erased;
+    }
+    // What cannot be erased does not keep other partitions from being put in order.
+    let compacted = store.compact_once(pace)?;
+    Ok(erased? | compacted)
 }
 
 fn resume(store: &Store) {

@@ -54,6 +54,7 @@ mod archive;
 mod batch;
 mod catalog;
 mod disk;
+mod erasure;
 mod error;
 mod files;
 mod filter;
@@ -62,6 +63,7 @@ mod health;
 mod inspect;
 mod keys;
 mod maintenance;
+mod overwritten;
 mod pace;
 #[expect(
     clippy::module_inception,
@@ -90,6 +92,7 @@ pub use archive::{
 pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
 pub use catalog::AcceptedCatalog;
+pub use erasure::Erased;
 pub use error::StoreError;
 #[cfg(feature = "web")]
 pub(crate) use error::is_no_room;
@@ -110,9 +113,7 @@ pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };
 pub use snapshot::{BlockReader, Row, Snapshot};
-pub use store::{
-    Erased, PartitionSummary, StateValue, Store, restore_archive, restore_archive_with,
-};
+pub use store::{PartitionSummary, StateValue, Store, restore_archive, restore_archive_with};
 pub use strays::LeftAlone;
 pub use totals::Totals;
 pub use upkeep::{Compacted, Damage, RebuiltCatalog, RebuiltPartition, RepairedSegment, Verified};

@@ -382,7 +382,7 @@ impl Partition {
     }
 
     /// Removes a class with all its templates and all that is known of it. Returns what that was. Every
-    /// later search is without it; its rows are overwritten when their segments are next written anew.
+    /// later search is without it; its rows are overwritten later: see [`super::Store::overwrite_removed`].
     ///
     /// # Errors
     ///
@@ -620,6 +620,9 @@ pub(super) fn change(
         bury: &bury,
         ..Change::default()
     };
+    if !remove.is_empty() {
+        group.note_removal();
+    }
     group.apply(shared.number(), &change)?;
     push_tail(blocks, block);
     group.publish(shared, snapshot);

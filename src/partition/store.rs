@@ -17,6 +17,7 @@ use super::error::StoreError;
 use super::files::Files;
 use super::health::Health;
 use super::keys::Keys;
+use super::overwritten::Erasing;
 use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::place::{self, PlaceFault};
@@ -24,14 +25,11 @@ use super::snapshot::Source;
 use super::totals::Totals;
 use super::upkeep::{self, RebuiltCatalog, Repair, RepairedSegment, Verified};
 use crate::secrets::{KeyError, MasterKey};
-use crate::types::{ClassId, EncoderId, PartitionId, Timestamp};
+use crate::types::{EncoderId, PartitionId, Timestamp};
 
 /// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
 /// mapped.
 const UNUSED_PARTITIONS_MAX: usize = 256;
-
-/// So many people whose time is over are removed in one write: others wait for it.
-const ENDED_AT_ONCE: usize = 100;
 
 /// A value that a layer above keeps.
 #[derive(Debug)]
@@ -52,6 +50,8 @@ pub struct Store {
     /// Whether something was compacted since the catalog was last written anew.
     compacted: AtomicBool,
     open: Mutex<HashMap<PartitionId, Arc<Partition>>>,
+    /// Locked before `open`, by whoever needs both.
+    pub(super) erasing: Mutex<Erasing>,
 }
 
 /// What there is of a partition.
@@ -75,17 +75,6 @@ pub struct PartitionSummary {
     pub tail_templates: usize,
     /// Removed templates that still take up room in a segment.
     pub removed_rows: usize,
-}
-
-/// What erasing a class did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Erased {
-    /// Whether there was such a class.
-    pub was_enrolled: bool,
-    /// Whether its bytes are overwritten. If not, somebody is still reading the old files: they are
-    /// overwritten when the last reader is gone or, if this process ends before, deleted when the partition is next
-    /// opened.
-    pub overwritten: bool,
 }
 
 impl Store {
@@ -295,6 +284,7 @@ impl Store {
             common,
             compacted: AtomicBool::new(false),
             open: Mutex::default(),
+            erasing: Mutex::default(),
         })
     }
 
@@ -507,59 +497,6 @@ impl Store {
             group.put_state(with.area, &with.key, &with.value)?;
             Ok(result)
         })
-    }
-
-    /// Removes a class and overwrites all that is stored of it before it returns: its segments are
-    /// written anew without it, and the catalog too.
-    ///
-    /// Copies may remain where this program has no say: in snapshots and exports, in blocks that a
-    /// disk or a file system put aside, and in swapped memory.
-    ///
-    /// # Errors
-    ///
-    /// If the disk fails or a segment is damaged. The class is removed from all answers then, if the
-    /// failure did not come before that.
-    pub fn erase(
-        &self,
-        partition: &Partition,
-        class: ClassId,
-        pace: &Pace,
-    ) -> Result<Erased, StoreError> {
-        let was_enrolled = partition.remove(class)?.was_enrolled();
-        // Also if it was not: it may have been removed earlier, and not erased.
-        partition.rewrite_removed(pace)?;
-        let overwritten = self.renew_catalog()?;
-        Ok(Erased {
-            was_enrolled,
-            overwritten,
-        })
-    }
-
-    /// Removes those of a partition whose time is over at `now`, and overwrites all that is stored of
-    /// them before it returns, as [`Store::erase`] does. Returns which classes that were, and whether
-    /// they are overwritten.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::erase`].
-    pub fn erase_ended(
-        &self,
-        partition: &Partition,
-        now: Timestamp,
-        pace: &Pace,
-    ) -> Result<(Vec<ClassId>, bool), StoreError> {
-        let ended = partition.ended(now)?;
-        let classes: Vec<ClassId> = ended.into_iter().map(|(_, class)| class).collect();
-        let mut removed = Vec::new();
-        for some in classes.chunks(ENDED_AT_ONCE) {
-            removed.extend(partition.remove_ended(some, now)?);
-        }
-        if removed.is_empty() {
-            return Ok((removed, true));
-        }
-        partition.rewrite_removed(pace)?;
-        let overwritten = self.renew_catalog()?;
-        Ok((removed, overwritten))
     }
 
     /// The partitions with people whose time is over at `now`, by the catalog: none is opened for it.
@@ -876,8 +813,17 @@ impl Store {
         &self.common.files
     }
 
-    fn catalog(&self) -> &Catalog {
+    pub(super) fn commits(&self) -> &Commits {
+        &self.common.commits
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
         self.common.commits.catalog()
+    }
+
+    /// A partition, if it is open.
+    pub(super) fn opened_one(&self, id: &PartitionId) -> Option<Arc<Partition>> {
+        self.opened().get(id).cloned()
     }
 
     fn open_partition(

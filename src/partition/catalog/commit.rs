@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::failures::{damage, failure};
 use super::opened::Catalog;
+use super::removals::{Removals, Said};
 use super::sealed::{key_of_name, key_of_numbers, key_of_state, parse, sealed, unsealed};
 use super::tables::{
     META_CHANGES, META_KEYS_WRITTEN, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS,
@@ -41,6 +42,8 @@ pub(in crate::partition) struct Commits {
     lead: Mutex<Lead>,
     /// Written by the one who leads. Apart, since whoever asks must not wait for a change.
     broken: Mutex<Option<Broken>>,
+    /// Written by the one who leads. Apart, as above.
+    removals: Mutex<Removals>,
 }
 
 /// Changes that wait for the next group.
@@ -102,6 +105,7 @@ pub(in crate::partition) struct Group<'a> {
     transaction: &'a WriteTransaction,
     next_number: u64,
     pub(super) changed: bool,
+    pub(super) removals: Said,
     snapshots: Vec<(Arc<Shared>, Snapshot)>,
     /// What became of records, in order; each of a partition that has a snapshot above.
     pub(super) events: Vec<(Arc<Shared>, RecordEvent)>,
@@ -124,10 +128,12 @@ impl Commits {
     pub(in crate::partition) fn new(catalog: Catalog) -> Result<Commits, StoreError> {
         let number = |name| catalog.read(|tables| tables.number(name));
         let next_number = number(META_NEXT)?.unwrap_or(1);
+        let changes = number(META_CHANGES)?.unwrap_or(0);
+        let removals = catalog.read(|tables| Removals::read(tables, changes))?;
         let lead = Lead {
             next_number,
             reserved: next_number,
-            changes: number(META_CHANGES)?.unwrap_or(0),
+            changes,
             keys_written: number(META_KEYS_WRITTEN)?.unwrap_or(0),
         };
         Ok(Commits {
@@ -136,6 +142,7 @@ impl Commits {
             done: Condvar::new(),
             lead: Mutex::new(lead),
             broken: Mutex::default(),
+            removals: Mutex::new(removals),
         })
     }
 
@@ -150,6 +157,17 @@ impl Commits {
         let first = lead.next_number;
         lead.next_number += count;
         Ok(first)
+    }
+
+    /// What removals have left. Does not wait for a change that is being made.
+    pub(in crate::partition) fn removals(&self) -> Removals {
+        *self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the last change that was made. Whoever takes a snapshot now sees all of them.
+    pub(in crate::partition) fn changes(&self) -> Result<u64, StoreError> {
+        let lead = self.lead.lock().map_err(|_| self.stopped(None))?;
+        Ok(lead.changes)
     }
 
     /// Sees to it that nobody gets a number up to `number`.
@@ -292,6 +310,7 @@ impl Commits {
             transaction: &transaction,
             next_number: lead.next_number,
             changed: false,
+            removals: Said::default(),
             snapshots: Vec::new(),
             events: Vec::new(),
         };
@@ -301,6 +320,7 @@ impl Commits {
         let Group {
             next_number,
             changed,
+            removals: said,
             snapshots,
             mut events,
             ..
@@ -323,6 +343,8 @@ impl Commits {
         }
         let changes = lead.changes + 1;
         put_number(&transaction, META_CHANGES, changes).map_err(failed)?;
+        let removals = said.write(self.removals(), changes, &transaction);
+        let removals = removals.map_err(failed)?;
         transaction.commit().map_err(|e| failed(e.into()))?;
         // Also after it: whoever is told of the change believes that it stays.
         self.catalog.still_there()?;
@@ -331,6 +353,7 @@ impl Commits {
         lead.keys_written = keys_written;
         lead.next_number = next_number;
         lead.reserved = reserved;
+        *self.removals.lock().unwrap_or_else(PoisonError::into_inner) = removals;
         for (shared, snapshot) in snapshots {
             let own = events.extract_if(.., |(of, _)| Arc::ptr_eq(of, &shared));
             let own: Vec<RecordEvent> = own.map(|(_, event)| event).collect();
@@ -388,6 +411,13 @@ impl<'a> Group<'a> {
     pub(in crate::partition) fn publish(&mut self, shared: &Arc<Shared>, snapshot: Snapshot) {
         self.snapshots.retain(|(of, _)| !Arc::ptr_eq(of, shared));
         self.snapshots.push((shared.clone(), snapshot));
+    }
+
+    /// The same, of a snapshot that shows the same templates in another way.
+    pub(in crate::partition) fn republish(&mut self, shared: &Arc<Shared>, snapshot: Snapshot) {
+        // Only a group that changes something publishes.
+        self.changed = true;
+        self.publish(shared, snapshot);
     }
 
     /// Takes `count` numbers that nobody has or had, and returns the first.

@@ -4,20 +4,22 @@
 //! checksum (`sealed`); what redb reports is sorted in `failures`. `commit` is the one way to change
 //! it, `copy` writes it anew, `enciphered` encrypts its pages where there are keys, `encrypt` makes one of
 //! a plain one, `fill` keeps room ahead of it, `lost` tells a new data directory from
-//! one whose catalog is missing, `records` says what is known of people, `rebuilt` makes one of what segments say, `resume` goes on after
-//! the disk was full, and `witness` tells an older one from the last.
+//! one whose catalog is missing, `records` says what is known of people, `rebuilt` makes one of what segments say, `removals` says
+//! what was removed and may still be in files, `erasing` notes it, `resume` goes on after the disk was full, and `witness` tells an older one from the last.
 //! What else is in a data directory belongs to [`super::files`].
 
 mod commit;
 mod copy;
 mod enciphered;
 mod encrypt;
+mod erasing;
 mod failures;
 mod fill;
 mod lost;
 mod opened;
 mod rebuilt;
 mod records;
+mod removals;
 mod resume;
 mod sealed;
 mod tables;
@@ -33,6 +35,7 @@ pub use self::opened::AcceptedCatalog;
 pub(super) use self::opened::{Catalog, copy_in_memory};
 pub(super) use self::rebuilt::{Rebuilt, create_rebuilt};
 pub(super) use self::records::{key_of_class, key_of_classes, key_of_id, key_of_text};
+pub(super) use self::removals::{ErasedUntil, Unerased};
 pub(super) use self::sealed::{key_of_name, key_of_numbers, key_of_state, unsealed};
 pub(super) use self::tables::{
     CHOSEN_CLASSES, Contents, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,

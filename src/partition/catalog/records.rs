@@ -492,6 +492,10 @@ impl Group<'_> {
             return Ok(());
         }
         self.begin_records()?;
+        if before != Record::default() {
+            // What was known before is in free pages of the catalog from now on.
+            self.note_removal();
+        }
         self.write(|transaction| {
             unindex(transaction, partition, class, &before, folded.as_deref())?;
             index(transaction, partition, class, record)

@@ -99,6 +99,14 @@ pub(in crate::partition) const META_IDENTITY: &str = "identity";
 /// How often the key file was written, of an encrypted data directory: an older one is known by it.
 pub(in crate::partition) const META_KEYS_WRITTEN: &str = "keys_written";
 
+/// Since when something that was removed waits to be overwritten: 0 where nothing does, 1 where nobody has
+/// said it yet, else milliseconds since 1970 and 2.
+pub(in crate::partition) const META_UNERASED: &str = "unerased";
+
+/// Until which change all that was removed is overwritten, and when that was done.
+pub(in crate::partition) const META_ERASED_CHANGE: &str = "erased_change";
+pub(in crate::partition) const META_ERASED_AT: &str = "erased_at";
+
 /// What the catalog says of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::partition) struct PartitionEntry {
@@ -222,6 +230,31 @@ impl Tables<'_> {
             }
         }
         Ok(known)
+    }
+
+    /// The numbers of partitions with removed rows in segments, or with segments that others replaced and
+    /// that may have files.
+    pub(in crate::partition) fn partitions_with_removed(
+        &self,
+    ) -> Result<BTreeSet<u64>, StoreError> {
+        let (tombstones, retired) = (self.table(TOMBSTONES)?, self.later_table(RETIRED)?);
+        let mut found = BTreeSet::new();
+        for entry in self.partitions()?.values() {
+            let number = entry.partition;
+            let rows = (number, 0, 0)..=(number, u64::MAX, u64::MAX);
+            let mut rows = tombstones.range(rows).map_err(|error| self.failed(error))?;
+            let mut has_any = rows.next().is_some();
+            if let Some(retired) = &retired {
+                let segments = (number, 0)..=(number, u64::MAX);
+                let segments = retired.range(segments);
+                let mut segments = segments.map_err(|error| self.failed(error))?;
+                has_any |= segments.next().is_some();
+            }
+            if has_any {
+                found.insert(number);
+            }
+        }
+        Ok(found)
     }
 
     /// The segments of a partition, by number.

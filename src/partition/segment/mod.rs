@@ -18,7 +18,6 @@ mod stream_check;
 mod write;
 
 pub(super) use self::dead::DeadRows;
-#[cfg(test)]
 pub(super) use self::format::PAGE_BYTES;
 pub use self::format::TemplateInfo;
 pub(super) use self::format::{

@@ -13,7 +13,7 @@ use crate::partition::snapshot::Source;
 use crate::partition::{
     Maintenance, MaintenanceOptions, NewTemplate, Pace, Partition, Snapshot, Store, StoreError,
 };
-use crate::types::{ClassId, Embedding, PartitionId, Timestamp};
+use crate::types::{ClassId, Clock, Embedding, PartitionId, Timestamp};
 
 const ALL: usize = usize::MAX;
 const NOW: Timestamp = Timestamp {
@@ -97,6 +97,166 @@ fn what_was_removed_is_overwritten_by_the_next_compaction() {
     let pace = Pace::unlimited();
     while store.compact_once(&pace).unwrap() {}
     assert!(!holds_secret(directory.path()));
+}
+
+/// A clock that tests move, and options by which the background does nothing by itself.
+fn due(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+    store.erase_due(Duration::from_secs(3_600), clock, &Pace::unlimited())
+}
+
+#[test]
+fn what_was_removed_is_overwritten_within_the_time_also_after_restarts() {
+    for sealed in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Timestamp::from_unix_seconds(1_000_000));
+        let minutes = |minutes: u64| clock.advance(Duration::from_secs(60 * minutes));
+        let mut model = Model::default();
+        let mut opened = store(directory.path());
+        AddBatch(0, 100).run(&opened, &mut model).unwrap();
+        enroll_secret(&partition(&opened), 7);
+        if sealed {
+            Seal(0).run(&opened, &mut model).unwrap();
+        }
+        // A new data directory may be one of an earlier build, of which nothing is known.
+        due(&opened, &clock).unwrap();
+        minutes(31);
+        assert!(due(&opened, &clock).unwrap());
+        assert!(
+            !due(&opened, &clock).unwrap(),
+            "there is nothing left to do"
+        );
+        partition(&opened).remove(ClassId(7)).unwrap();
+        drop(opened);
+        opened = store(directory.path());
+        assert!(!due(&opened, &clock).unwrap());
+        minutes(20);
+        drop(opened);
+        // Nobody has asked for the partition since.
+        opened = store(directory.path());
+        assert!(!due(&opened, &clock).unwrap(), "twenty minutes");
+        assert!(holds_secret(directory.path()), "or this test shows nothing");
+        minutes(11);
+        assert!(due(&opened, &clock).unwrap());
+        assert!(!holds_secret(directory.path()), "sealed: {sealed}");
+        assert!(model.is_held_by(&Model::of(&opened).unwrap()));
+        drop(opened);
+        opened = store(directory.path());
+        minutes(600);
+        assert!(!due(&opened, &clock).unwrap(), "nothing was removed since");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_let_what_was_removed_wait_for_years() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = store(directory.path());
+    enroll_secret(&partition(&opened), 7);
+    partition(&opened).remove(ClassId(7)).unwrap();
+    due(
+        &opened,
+        &Clock::manual(Timestamp::from_unix_seconds(2_000_000_000)),
+    )
+    .unwrap();
+    let clock = Clock::manual(Timestamp::from_unix_seconds(1_000_000));
+    due(&opened, &clock).unwrap();
+    clock.advance(Duration::from_secs(1_801));
+    assert!(due(&opened, &clock).unwrap());
+    assert!(!holds_secret(directory.path()));
+}
+
+#[test]
+fn what_somebody_still_reads_is_overwritten_when_they_are_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = store(directory.path());
+    let clock = Clock::manual(NOW);
+    enroll_secret(&partition(&opened), 7);
+    partition(&opened).seal().unwrap();
+    partition(&opened).remove(ClassId(7)).unwrap();
+    due(&opened, &clock).unwrap();
+    clock.advance(Duration::from_secs(1_801));
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    assert!(!due(&opened, &clock).unwrap() && !due(&opened, &clock).unwrap());
+    assert!(holds_secret(directory.path()));
+    drop(reader);
+    assert!(due(&opened, &clock).unwrap());
+    assert!(!holds_secret(directory.path()));
+}
+
+#[test]
+fn a_damaged_partition_does_not_keep_others_from_being_erased() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = store(directory.path());
+    let clock = Clock::manual(NOW);
+    let other: PartitionId = "aaa.1".parse().unwrap();
+    let damaged = opened.partition_for(&other, &encoder(), NOW).unwrap();
+    for (partition, class) in [(&damaged, 1), (&partition(&opened), 7)] {
+        for class in [class, class + 1] {
+            enroll_secret(partition, class);
+        }
+        partition.seal().unwrap();
+        partition.remove(ClassId(class)).unwrap();
+        partition.remove(ClassId(class + 1)).unwrap();
+    }
+    enroll_secret(&damaged, 9);
+    damaged.seal().unwrap();
+    damaged.remove(ClassId(9)).unwrap();
+    enroll_secret(&damaged, 10);
+    due(&opened, &clock).unwrap();
+    let number = damaged.shared().number();
+    drop((damaged, opened));
+    let folder = directory.path().join(format!("segments/{number}"));
+    for file in fs::read_dir(&folder).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let opened = store(directory.path());
+    clock.advance(Duration::from_secs(1_801));
+    let error = due(&opened, &clock).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
+    let own = directory
+        .path()
+        .join(format!("segments/{}", partition(&opened).shared().number()));
+    assert!(!holds_secret(&own));
+    due(&opened, &clock).unwrap_err();
+}
+
+#[test]
+fn a_segment_that_a_crash_left_behind_is_overwritten_before_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = store(directory.path());
+    enroll_secret(&partition(&opened), 7);
+    partition(&opened).seal().unwrap();
+    let segments = directory
+        .path()
+        .join(format!("segments/{}", partition(&opened).shared().number()));
+    let path = fs::read_dir(&segments)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    // Another name of the same file: what a disk keeps of it.
+    let kept = directory.path().join("kept");
+    fs::hard_link(&path, &kept).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let reader = partition(&opened).snapshot();
+    partition(&opened).remove(ClassId(7)).unwrap();
+    let pace = Pace::unlimited();
+    while opened.compact_once(&pace).unwrap() {}
+    // As if the process ended here.
+    fs::remove_file(&path).unwrap();
+    drop((reader, opened));
+    for left in [
+        bytes.clone(),
+        [vec![0; 4_096], bytes[4_096..].to_vec()].concat(),
+    ] {
+        fs::write(&kept, &left).unwrap();
+        fs::remove_file(&path).ok();
+        fs::hard_link(&kept, &path).unwrap();
+        let opened = store(directory.path());
+        drop(partition(&opened));
+        assert!(!path.exists());
+        assert!(!holds_secret(directory.path()));
+    }
 }
 
 #[test]

@@ -109,6 +109,31 @@ impl Partition {
         Ok(())
     }
 
+    /// Makes the blocks of the tail anew that have removed rows, so that memory does not hold them either.
+    pub(in crate::partition) fn drop_removed_of_tail(&self) -> Result<(), StoreError> {
+        let has_removed =
+            |block: &Block| matches!(block.source, Source::Tail(_)) && block.removed_rows() > 0;
+        if !self.snapshot().blocks.iter().any(has_removed) {
+            return Ok(());
+        }
+        let shared = self.shared().clone();
+        self.commits().commit(move |group| {
+            let now = group.snapshot(&shared);
+            let mut blocks = Vec::new();
+            for block in now.blocks.iter() {
+                match &block.source {
+                    Source::Tail(tail) if block.removed_rows() > 0 => {
+                        push_tail(&mut blocks, left_of(block, tail, &HashSet::new()));
+                    }
+                    _ => blocks.push(block.clone()),
+                }
+            }
+            let blocks = Arc::new(blocks);
+            group.republish(&shared, Snapshot { blocks, ..now });
+            Ok(())
+        })
+    }
+
     /// Makes every segment anew that is not encrypted, one after the other. Returns how many there were.
     pub(in crate::partition) fn encrypt(&self, pace: &Pace) -> Result<usize, StoreError> {
         let mut done = 0;
