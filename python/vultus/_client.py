@@ -39,7 +39,7 @@ OPERATIONS = {
     "compare": Operation("POST", "/v1/compare", body=("pictures", "threshold")),
     "confirm_decision": Operation("POST", "/v1/decisions/{decision}/confirm", body=("agrees",)),
     "create_snapshot": Operation("POST", "/v1/snapshots"),
-    "delete_class": Operation("DELETE", _CLASS),
+    "delete_class": Operation("DELETE", _CLASS, query=("erase",)),
     "detect": Operation("POST", "/v1/detect", body=("pictures",)),
     "embed": Operation("POST", "/v1/embed", body=("pictures",)),
     "enroll": Operation("POST", _CLASS + "/enroll", body=_ENROLL),
@@ -47,6 +47,7 @@ OPERATIONS = {
     "get_class": Operation("GET", _CLASS),
     "get_decision": Operation("GET", "/v1/decisions/{decision}"),
     "get_partition": Operation("GET", _PARTITION),
+    "get_receipt": Operation("GET", "/v1/receipts/{id}"),
     "identify": Operation("POST", _PARTITION + "/identify", body=(*_SAMPLES, *_WHO)),
     "identify_faces": Operation("POST", _PARTITION + "/identify-faces", body=("pictures", *_WHO)),
     "identify_many": Operation("POST", _PARTITION + "/identify-many", query=("encoder", *_WHO)),
@@ -55,6 +56,7 @@ OPERATIONS = {
     ),
     "list_decisions": Operation("GET", "/v1/decisions", query=("limit", "cursor")),
     "list_partitions": Operation("GET", "/v1/partitions", query=("limit", "cursor")),
+    "list_receipts": Operation("GET", "/v1/receipts", query=("limit", "cursor")),
     "list_snapshots": Operation("GET", "/v1/snapshots"),
     "list_templates": Operation("GET", _CLASS + "/templates"),
     "merge_classes": Operation("POST", _CLASS + "/merge", body=("from",)),
@@ -189,9 +191,9 @@ class _Calls:
         """Changes what is known of a person: `name`, `external_id`, `labels`, `note`, ..."""
         return self._call("patch_class", {"partition": partition, "class": label}, record)
 
-    def delete(self, partition: str, label: int) -> Any:
-        """Removes a class and all that is known of the person."""
-        return self._call("delete_class", {"partition": partition, "class": label}, {})
+    def delete(self, partition: str, label: int, erase: str | None = None) -> Any:
+        """Removes a class and all that is known of the person; `erase="now"` waits until nothing is stored of them."""
+        return self._call("delete_class", {"partition": partition, "class": label}, {"erase": erase})
 
     def merge(self, partition: str, into: int, other: int) -> Any:
         """Makes one class of two."""

@@ -13,6 +13,9 @@
 //! cut off is, too, where somebody remembers a [`Head`] that was later. Files follow each other
 //! (`folder`), and what a crash left half-written is mended when the log is opened.
 //!
+//! A [`Receipt`] says of one person that they were removed and since when nothing is stored of them, signed
+//! with the same key.
+//!
 //! Nothing here knows HTTP, keys of callers or galleries: they come in as texts and numbers.
 
 mod error;
@@ -21,6 +24,7 @@ mod head;
 mod line;
 mod mending;
 mod queue;
+mod receipt;
 mod record;
 mod signing;
 #[cfg(test)]
@@ -33,6 +37,7 @@ pub use folder::{AUDIT_FOLDER, AuditFile, files};
 pub use head::Head;
 pub use line::Entry;
 pub use queue::{AuditCounts, Done};
+pub use receipt::{Receipt, ReceiptError, Removal};
 pub use record::{Actor, AuditMode, Event, ParseAuditModeError, Record};
 pub use signing::{AuditKey, ParsePublicKeyError, PublicKey};
 pub use verify::{Finding, Report, verify};

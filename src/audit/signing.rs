@@ -44,18 +44,28 @@ impl AuditKey {
         PublicKey(bytes.try_into().expect("public keys have 32 bytes"))
     }
 
+    /// The signature of a text, in hexadecimal digits. What it begins with says what it is.
+    pub(super) fn sign_text(&self, text: &str) -> String {
+        hex(self.0.sign(text.as_bytes()).as_ref())
+    }
+
     /// The signature of a head, in hexadecimal digits.
     pub(super) fn sign(&self, head: &Head, time: Timestamp) -> String {
-        hex(self.0.sign(signed(head, time).as_bytes()).as_ref())
+        self.sign_text(&signed(head, time))
     }
 }
 
 impl PublicKey {
     /// Whether a signature is of this head, and by the key of this one.
     pub(super) fn has_signed(&self, head: &Head, time: Timestamp, signature: &str) -> bool {
+        self.has_signed_text(&signed(head, time), signature)
+    }
+
+    /// Whether a signature is of this text, and by the key of this one.
+    pub(super) fn has_signed_text(&self, text: &str, signature: &str) -> bool {
         let key = UnparsedPublicKey::new(&ED25519, self.0);
         let signature = unhex(signature);
-        signature.is_some_and(|it| key.verify(signed(head, time).as_bytes(), &it).is_ok())
+        signature.is_some_and(|it| key.verify(text.as_bytes(), &it).is_ok())
     }
 }
 

@@ -6,16 +6,16 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::args::{Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit};
+use super::args::{Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit, VerifyReceipt};
 use super::exit::Exit;
 use super::{open, output};
 use crate::access::ServerKey;
 use crate::audit::{
     self, AUDIT_FOLDER, Actor, AuditKey, AuditLog, AuditMode, AuditOptions, Entry, Event, Finding,
-    Head, PublicKey, Record,
+    Head, PublicKey, Receipt, Record,
 };
 use crate::config::Settings;
-use crate::types::Clock;
+use crate::types::{Clock, Timestamp};
 use crate::web::{AppState, remembered_audit};
 
 /// What prints a record.
@@ -60,6 +60,9 @@ pub(super) fn begin(settings: &Settings, state: &AppState) -> anyhow::Result<()>
 }
 
 pub(super) fn run(verb: &Audit, settings: &Settings) -> anyhow::Result<Exit> {
+    if let Audit::VerifyReceipt(verb) = verb {
+        return verify_receipt(verb, settings);
+    }
     let folder = settings.data_dir.join(AUDIT_FOLDER);
     ensure!(
         folder.is_dir(),
@@ -68,6 +71,7 @@ pub(super) fn run(verb: &Audit, settings: &Settings) -> anyhow::Result<Exit> {
     );
     match verb {
         Audit::Verify(verb) => verify(verb, settings, &folder),
+        Audit::VerifyReceipt(verb) => verify_receipt(verb, settings),
         Audit::List(verb) => list(verb, &folder),
         Audit::Export(verb) => export(verb, &folder),
     }
@@ -114,6 +118,61 @@ fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Res
     Ok(match is_damaged {
         true => Exit::No,
         false => Exit::Success,
+    })
+}
+
+fn verify_receipt(verb: &VerifyReceipt, settings: &Settings) -> anyhow::Result<Exit> {
+    let key = match verb.public_key {
+        Some(key) => Some(key),
+        None => {
+            let own = ServerKey::open(&settings.data_dir).context("looking for the own key")?;
+            own.map(|key| AuditKey::from_seed(&key.audit_seed()).public())
+        }
+    };
+    let verified = Receipt::verify_file(&verb.file, key.as_ref());
+    let verified = verified.with_context(|| format!("reading `{}`", verb.file.display()))?;
+    let receipt = match verified {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            if verb.json {
+                let text = error.to_string();
+                output::json_line(&serde_json::json!({ "good": false, "text": text }))?;
+            } else {
+                output::line(format!("`{}`: {error}", verb.file.display()))?;
+            }
+            return Ok(Exit::No);
+        }
+    };
+    if key.is_none() {
+        output::say!("the signature is that of the key that the receipt names, whoever has it");
+    }
+    let is_erased = receipt.erased_unix_milliseconds.is_some();
+    if verb.json {
+        let said = serde_json::json!({ "good": true, "erased": is_erased, "receipt": receipt });
+        output::json_line(&said)?;
+    } else {
+        let time = |unix_milliseconds| Timestamp { unix_milliseconds }.to_string();
+        let erased = receipt.erased_unix_milliseconds;
+        let erased = erased.map_or("not yet".to_owned(), time);
+        let copies = receipt.snapshots_until_unix_milliseconds;
+        let copies = copies.map_or("not known".to_owned(), |it| format!("until {}", time(it)));
+        let templates = output::count(receipt.templates as usize, "template", "templates");
+        let (partition, class) = (&receipt.partition, &receipt.class);
+        output::line(format!(
+            "removed      class {class} of {partition}, {templates}"
+        ))?;
+        output::line(format!(
+            "asked        {}",
+            time(receipt.asked_unix_milliseconds)
+        ))?;
+        output::line(format!("overwritten  {erased}"))?;
+        output::line(format!("snapshots    {copies}"))?;
+        output::line(format!("data         {}", receipt.data_directory))?;
+        output::line(format!("signed by    {}", receipt.public_key))?;
+    }
+    Ok(match is_erased {
+        true => Exit::Success,
+        false => Exit::No,
     })
 }
 

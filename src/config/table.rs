@@ -848,6 +848,15 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SERVING,
     },
     Setting {
+        name: "bws-delete-erases",
+        value_name: "YES",
+        text: "Whether `deleteclass` of the BWS Web API answers when what is stored is overwritten, which may \
+               take minutes in large galleries",
+        value: Switch(|settings, erases| settings.service.bws_delete_erases = erases),
+        standard: Field(|settings| settings.service.bws_delete_erases.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
         name: "calibrate-background",
         value_name: "YES",
         text: "Whether the service measures by itself, as galleries grow, which threshold lets how many \

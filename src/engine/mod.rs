@@ -17,6 +17,7 @@ mod incoming;
 mod list;
 mod people;
 mod population;
+mod receipts;
 mod retention;
 mod rules;
 pub mod scheduler;
@@ -34,6 +35,7 @@ pub use identify::{Identification, IdentifyOptions, fuse};
 pub use import::{ImportOptions, Imported, check_source, none_refused};
 pub use list::{ClassSummary, Contents};
 pub use people::{Expired, PeopleCursor, PeopleFilter, PeoplePage, Person};
+pub use receipts::{RECEIPTS_KEPT, RECEIPTS_MAX, RemovalReceipt};
 pub use retention::TEMPLATES_PER_CLASS_MAX;
 pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 

@@ -120,6 +120,16 @@ impl Store {
         Ok(overwritten)
     }
 
+    /// Until which change of the catalog all that was removed is overwritten, and when that was done; `None`
+    /// if it never was.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn erased_until(&self) -> Result<Option<(u64, Timestamp)>, StoreError> {
+        self.catalog().read(|tables| tables.erased_until())
+    }
+
     /// Overwrites all that was removed, if something of it waits for long enough that otherwise it might
     /// wait longer than `within`. Returns whether there was something to do and it is done.
     ///
@@ -160,10 +170,17 @@ impl Store {
             Some(unread) => unread,
             None => {
                 let (change, began) = (commits.changes()?, clock.now());
-                self.rewrite_all_removed(pace)?;
+                let rewritten = self.rewrite_all_removed(pace);
+                if matches!(rewritten, Err(StoreError::Interrupted)) {
+                    return rewritten.map(|()| false);
+                }
                 if erasing.renewed < commits.removals().last {
                     self.renew_catalog()?;
                     erasing.renewed = change;
+                }
+                if let Err(error) = rewritten {
+                    self.files().collect()?;
+                    return Err(error);
                 }
                 erasing.unread = Some((change, began));
                 (change, began)

@@ -21,6 +21,7 @@
 //!
 //! ```text
 //! maintenance
+//! erasure
 //! store      inspect
 //! upkeep     batch     archive   records
 //! partition  health    place
@@ -33,7 +34,8 @@
 //! tail       findings
 //! segment
 //! keys
-//! disk       pace      totals
+//! disk       pace      totals    overwritten
+//! state_value
 //! private
 //! error
 //! ```
@@ -77,6 +79,7 @@ mod records;
 mod segment;
 mod shared;
 mod snapshot;
+mod state_value;
 mod store;
 mod strays;
 mod tail;
@@ -113,7 +116,8 @@ pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };
 pub use snapshot::{BlockReader, Row, Snapshot};
-pub use store::{PartitionSummary, StateValue, Store, restore_archive, restore_archive_with};
+pub use state_value::StateValue;
+pub use store::{PartitionSummary, Store, restore_archive, restore_archive_with};
 pub use strays::LeftAlone;
 pub use totals::Totals;
 pub use upkeep::{Compacted, Damage, RebuiltCatalog, RebuiltPartition, RepairedSegment, Verified};

@@ -20,6 +20,7 @@ use super::segment::{
 };
 use super::shared::Shared;
 use super::snapshot::{Block, BlockReader, Snapshot, Source};
+use super::state_value::StateValue;
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Record, RecordChange, Timestamp};
 
@@ -388,6 +389,31 @@ impl Partition {
     ///
     /// If the disk fails or a segment is damaged; as for [`Partition::enroll`].
     pub fn remove(&self, class: ClassId) -> Result<Removed, StoreError> {
+        self.remove_and(class, |_, _| Ok(()))
+    }
+
+    /// As [`Partition::remove`], and keeps a note of it in the same write, if there was such a class. `note`
+    /// is told what it was, and the number of the catalog's change.
+    ///
+    /// # Errors
+    ///
+    /// As [`Partition::remove`].
+    pub fn remove_noting(
+        &self,
+        class: ClassId,
+        note: impl FnOnce(&Removed, u64) -> StateValue + Send + 'static,
+    ) -> Result<Removed, StoreError> {
+        self.remove_and(class, |group, removed| {
+            let note = note(removed, group.number());
+            group.put_state(note.area, &note.key, &note.value)
+        })
+    }
+
+    fn remove_and(
+        &self,
+        class: ClassId,
+        also: impl FnOnce(&mut Group<'_>, &Removed) -> Result<(), Halt> + Send + 'static,
+    ) -> Result<Removed, StoreError> {
         if templates_of(&self.snapshot(), class)?.is_empty() {
             return Ok(Removed::default());
         }
@@ -402,10 +428,12 @@ impl Partition {
             let nothing = (&[][..], TailBlock::new(dimension));
             change(group, &shared, snapshot, nothing, &old)?;
             group.remove_record(&shared, class)?;
-            Ok(Removed {
+            let removed = Removed {
                 templates: old.len(),
                 record: !record.is_empty(),
-            })
+            };
+            also(group, &removed)?;
+            Ok(removed)
         })?;
         self.recognised.forget(class);
         self.common.catalog_is_stale.store(true, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::place::{self, PlaceFault};
 use super::snapshot::Source;
+use super::state_value::StateValue;
 use super::totals::Totals;
 use super::upkeep::{self, RebuiltCatalog, Repair, RepairedSegment, Verified};
 use crate::secrets::{KeyError, MasterKey};
@@ -30,17 +32,6 @@ use crate::types::{EncoderId, PartitionId, Timestamp};
 /// So many partitions stay open when nobody uses them: each keeps its tail in memory and its segments
 /// mapped.
 const UNUSED_PARTITIONS_MAX: usize = 256;
-
-/// A value that a layer above keeps.
-#[derive(Debug)]
-pub struct StateValue {
-    /// Which layer it belongs to.
-    pub area: &'static str,
-    /// Its name there.
-    pub key: String,
-    /// What is kept.
-    pub value: Vec<u8>,
-}
 
 /// A data directory, open in this process. Other processes are kept from changing it, but may look on.
 #[derive(Debug)]
@@ -300,6 +291,16 @@ impl Store {
             master: self.files().keys().map(|keys| keys.master().clone()),
             encrypt_new: false,
         }
+    }
+
+    /// Which data directory it is: 16 hexadecimal digits, which no other one has.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn identity(&self) -> Result<String, StoreError> {
+        let identity = self.catalog().read(|tables| tables.identity())?;
+        Ok(format!("{:016x}", identity.map_or(0, NonZeroU64::get)))
     }
 
     /// Where it is.

@@ -29,6 +29,7 @@ mod certificates;
 mod connections;
 mod data_url;
 mod endpoint;
+mod erasing;
 mod error;
 mod lanes;
 mod layers;

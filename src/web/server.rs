@@ -138,6 +138,10 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
             state.attempts().purge(now)?;
             state.results().purge(now)?;
             state.decisions().purge(now)?;
+            if let Err(error) = state.settle_receipts() {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot complete receipts of removals yet");
+            }
             state.remember_audit()
         };
         // What cannot be removed now can the next time.

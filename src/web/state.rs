@@ -63,6 +63,8 @@ struct Parts {
     /// One permit: a second snapshot at the same time would only be slower.
     snapshot_turn: Arc<Semaphore>,
     snapshot_counts: SnapshotCounts,
+    /// One permit: those who wait share what the one who works does.
+    erase_turn: Arc<Semaphore>,
     clock: Clock,
     options: ServiceOptions,
 }
@@ -120,6 +122,8 @@ pub struct ServiceOptions {
     pub bws_lists_cut: Partitions,
     /// Where two people must confirm an identification before it is told.
     pub confirm_partitions: Partitions,
+    /// Whether `deleteclass` of the BWS door waits until what is stored is overwritten.
+    pub bws_delete_erases: bool,
     /// What is done about people who seem to be enrolled under another class.
     pub duplicates: DuplicateCheck,
     /// The decimal digits of similarities and scores for keys without the scope `scores`.
@@ -186,6 +190,7 @@ impl ServiceOptions {
             verification_target_fmr: None,
             bws_lists_cut: Partitions::default(),
             confirm_partitions: Partitions::default(),
+            bws_delete_erases: false,
             duplicates: DuplicateCheck::default(),
             score_digits: SCORE_DIGITS,
             enroll_quality_min: ENROLL_QUALITY_MIN,
@@ -282,6 +287,7 @@ impl AppState {
             readiness: Readiness::new(engine.clone(), key.clone()),
             snapshot_turn: Arc::new(Semaphore::new(1)),
             snapshot_counts: SnapshotCounts::default(),
+            erase_turn: Arc::new(Semaphore::new(1)),
             engine,
             intake: Intake::new(faces.clone(), Some(liveness.clone()), policy),
             faces,
@@ -425,6 +431,10 @@ impl AppState {
     /// Whether two people must confirm an identification in this gallery.
     pub(super) fn needs_confirmation(&self, partition: &PartitionId) -> bool {
         self.intake().policy().confirmed.contains(partition)
+    }
+
+    pub(super) fn erase_turn(&self) -> &Arc<Semaphore> {
+        &self.0.erase_turn
     }
 
     pub(super) fn results(&self) -> &Results {

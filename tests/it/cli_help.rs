@@ -53,6 +53,7 @@ const WORKING: &[(&str, &str)] = &[
     ("key list", ""),
     ("key revoke", ""),
     ("audit verify", "--json"),
+    ("audit verify-receipt", "receipt.json"),
     ("audit list", ""),
     ("audit export", "--format csv"),
     ("enroll", "--partition bws.1 --class 1 face.jpg"),

@@ -14,8 +14,8 @@ use vultus::engine::{
 };
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
-    Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, Store, StoreError,
-    TemplateBatch, Whom, inspect,
+    Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, StateValue, Store,
+    StoreError, TemplateBatch, Whom, inspect,
 };
 use vultus::rates::{Calibration, Comparison, Observations, Stranger};
 use vultus::search::{Pool, SearchError};
@@ -177,6 +177,9 @@ const READS: &[(&str, Read)] = &[
     ("Engine::replace", |it| {
         said(it.engine.replace(&bcid(), &encoder(), &[sample()], NOW))
     }),
+    ("Engine::remove", |it| {
+        said(it.engine.remove(&bcid(), NOW, 7))
+    }),
     ("Gallery::remove", |it| {
         said(it.gallery()?.remove(ClassId(3)))
     }),
@@ -195,6 +198,14 @@ const READS: &[(&str, Read)] = &[
     }),
     ("Partition::remove", |it| {
         said(it.partition()?.remove(ClassId(3)))
+    }),
+    ("Partition::remove_noting", |it| {
+        let note = |_: &_, _| StateValue {
+            area: "notes",
+            key: "removed".to_owned(),
+            value: vec![1],
+        };
+        said(it.partition()?.remove_noting(ClassId(3), note))
     }),
     ("Partition::compact", |it| {
         said(it.partition()?.compact(&Pace::unlimited()))
@@ -383,6 +394,11 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
     ("Engine::enrolled", |it| {
         said(it.engine.enrolled(&damaged()).map(|found| found.is_some()))
     }),
+    // Of nobody who was removed there is nothing to be read.
+    ("Engine::overwrite", |it| {
+        let pace = Pace::unlimited();
+        said(it.engine.overwrite(&damaged(), None, None, &pace))
+    }),
     ("Gallery::templates", |it| {
         said(it.gallery().map(|it| it.templates()))
     }),
@@ -423,6 +439,9 @@ const READS_NOTHING: &[&str] = &[
     "Engine::known_encoder",
     "Engine::partitions",
     "Engine::pool",
+    "Engine::receipt",
+    "Engine::receipts",
+    "Engine::settle_receipts",
     "Engine::store",
     "Engine::with_clock",
     "Engine::with_encoders",

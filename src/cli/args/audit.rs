@@ -1,5 +1,7 @@
 //! Flags of `vultus audit`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::parse::whole;
@@ -13,6 +15,7 @@ use crate::types::{ClassId, PartitionId};
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Audit {
     Verify(VerifyAudit),
+    VerifyReceipt(VerifyReceipt),
     List(ListAudit),
     Export(ExportAudit),
 }
@@ -29,6 +32,24 @@ pub(in crate::cli) struct VerifyAudit {
     /// An end that was printed before, NUMBER:DIGEST; may be given more than once
     #[arg(long, value_name = "HEAD")]
     pub(in crate::cli) head: Vec<String>,
+    /// The key that signed it [default: that which follows from server.key, if it is there]
+    #[arg(long, value_name = "KEY")]
+    pub(in crate::cli) public_key: Option<PublicKey>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Say whether a receipt of a removal is what a service signed
+///
+/// The file has a receipt as `GET /v1/receipts/ID` answers it. No data directory is needed.
+///
+/// The exit code is 0 if it is good and what was stored is overwritten, 1 if not.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct VerifyReceipt {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: PathBuf,
     /// The key that signed it [default: that which follows from server.key, if it is there]
     #[arg(long, value_name = "KEY")]
     pub(in crate::cli) public_key: Option<PublicKey>,

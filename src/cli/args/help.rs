@@ -144,6 +144,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "audit verify-receipt",
+        [
+            (
+                "Whether a receipt is what the service of this data directory signed",
+                "vultus audit verify-receipt receipt.json",
+            ),
+            (
+                "The same without the data directory",
+                "vultus audit verify-receipt receipt.json --public-key 8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c",
+            ),
+        ],
+    ),
+    (
         "audit list",
         [
             (

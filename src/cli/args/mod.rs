@@ -17,7 +17,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 
-pub(in crate::cli) use self::audit::{Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit};
+pub(in crate::cli) use self::audit::{
+    Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit, VerifyReceipt,
+};
 pub(in crate::cli) use self::calibrate::Calibrate;
 pub(in crate::cli) use self::evaluate::{
     Evaluate, EvaluateIdentification, EvaluateLiveness, EvaluateVerification, LabelledSamples, Told,

@@ -106,6 +106,8 @@ pub(in crate::partition) struct Group<'a> {
     next_number: u64,
     pub(super) changed: bool,
     pub(super) removals: Said,
+    /// The number that this change of the catalog has, if it comes to be.
+    number: u64,
     snapshots: Vec<(Arc<Shared>, Snapshot)>,
     /// What became of records, in order; each of a partition that has a snapshot above.
     pub(super) events: Vec<(Arc<Shared>, RecordEvent)>,
@@ -311,6 +313,7 @@ impl Commits {
             next_number: lead.next_number,
             changed: false,
             removals: Said::default(),
+            number: lead.changes + 1,
             snapshots: Vec::new(),
             events: Vec::new(),
         };
@@ -321,6 +324,7 @@ impl Commits {
             next_number,
             changed,
             removals: said,
+            number: changes,
             snapshots,
             mut events,
             ..
@@ -341,7 +345,6 @@ impl Commits {
         if keys_written != lead.keys_written {
             put_number(&transaction, META_KEYS_WRITTEN, keys_written).map_err(failed)?;
         }
-        let changes = lead.changes + 1;
         put_number(&transaction, META_CHANGES, changes).map_err(failed)?;
         let removals = said.write(self.removals(), changes, &transaction);
         let removals = removals.map_err(failed)?;
@@ -418,6 +421,11 @@ impl<'a> Group<'a> {
         // Only a group that changes something publishes.
         self.changed = true;
         self.publish(shared, snapshot);
+    }
+
+    /// The number of this change, by which it is known whether what it removes is overwritten.
+    pub(in crate::partition) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Takes `count` numbers that nobody has or had, and returns the first.

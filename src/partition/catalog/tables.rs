@@ -19,7 +19,7 @@ use crate::partition::StoreError;
 use crate::partition::segment::{ROWS_MAX, Seal};
 use crate::partition::tail::TailTemplate;
 use crate::partition::totals::Totals;
-use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId};
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN, EncoderId, Timestamp};
 
 /// The version of a new catalog: what has no records is read by earlier builds, too.
 pub(super) const VERSION: u32 = 1;
@@ -291,6 +291,17 @@ impl Tables<'_> {
     /// The identity of the data directory; `None` until one that is older was opened to be changed.
     pub(in crate::partition) fn identity(&self) -> Result<Option<NonZeroU64>, StoreError> {
         Ok(self.number(META_IDENTITY)?.and_then(NonZeroU64::new))
+    }
+
+    /// Until which change all that was removed is overwritten, and when that was done; `None` if it never
+    /// was.
+    pub(in crate::partition) fn erased_until(
+        &self,
+    ) -> Result<Option<(u64, Timestamp)>, StoreError> {
+        let done = self.number(META_ERASED_AT)?.unwrap_or(0);
+        let unix_milliseconds = i64::try_from(done).unwrap_or(i64::MAX);
+        let change = self.number(META_ERASED_CHANGE)?;
+        Ok(change.map(|change| (change, Timestamp { unix_milliseconds })))
     }
 
     pub(in crate::partition) fn state_get(

@@ -134,7 +134,11 @@ fn what_was_removed_is_overwritten_within_the_time_also_after_restarts() {
         // Nobody has asked for the partition since.
         opened = store(directory.path());
         assert!(!due(&opened, &clock).unwrap(), "twenty minutes");
-        assert!(holds_secret(directory.path()), "or this test shows nothing");
+        // A free page of the catalog may have been written over by chance.
+        assert!(
+            !sealed || holds_secret(directory.path()),
+            "or this test shows nothing"
+        );
         minutes(11);
         assert!(due(&opened, &clock).unwrap());
         assert!(!holds_secret(directory.path()), "sealed: {sealed}");

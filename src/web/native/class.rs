@@ -2,13 +2,14 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::endpoint::Endpoint;
+use super::super::erasing::Deleted;
 use super::super::receive;
 use super::super::state::AppState;
 use super::answer;
@@ -18,11 +19,12 @@ use super::json;
 use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
+use super::query;
+use super::receipts::ReceiptAnswer;
 use super::record::{GivenRecord, RecordMembers, permitted};
 use crate::access::Scope;
 use crate::audit::Event;
 use crate::engine::{Engine, Gallery, Person};
-use crate::partition::Removed;
 use crate::types::{Bcid, RecordChange};
 
 /// What there is of a class, without its templates: nobody gets those.
@@ -54,6 +56,24 @@ pub(in super::super) struct DeleteAnswer {
     templates: usize,
     /// Whether something else was known of the person, such as a name. It is gone with them.
     record: bool,
+    /// Whether nothing is stored of them any more. Without `erase=now` it is done later, in the background.
+    erased: bool,
+    /// What proves it, to be asked for again; null if there was no such class.
+    receipt: Option<ReceiptAnswer>,
+}
+
+/// How a class is deleted.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "queries are read parameter by parameter; this is their description"
+)]
+pub(in super::super) struct DeleteQuery {
+    /// `now` to be answered when what is stored is overwritten, which may take minutes in large galleries; `later`,
+    /// as without it, not to wait.
+    #[param(example = "now")]
+    erase: Option<String>,
 }
 
 /// What can go wrong with what is to be known of a person.
@@ -280,14 +300,15 @@ pub(super) fn delete_endpoint() -> Endpoint {
 /// Delete a class
 ///
 /// With all that is known of the person. No search finds it any more when the answer comes, which says what was
-/// removed. May be repeated.
+/// removed. May be repeated. What is stored is overwritten within the time that the operator has set, or before
+/// the answer comes.
 /// Needs the scope `delete`.
 #[utoipa::path(
     delete,
     path = "/partitions/{partition}/classes/{class}",
     tag = "native",
     operation_id = "delete_class",
-    params(PartitionParameter, ClassParameter),
+    params(PartitionParameter, ClassParameter, DeleteQuery),
     responses((status = 200, description = "The class is not enrolled now", body = DeleteAnswer)),
     security(("api_key" = []))
 )]
@@ -295,25 +316,40 @@ async fn delete(
     State(state): State<AppState>,
     key: Key,
     ClassPath(bcid): ClassPath,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Delete, &bcid.partition)?;
-    let shared = state.clone();
-    let work = move || -> Result<Removed, Problem> {
-        let removed = match shared.engine().enrolled(&bcid.partition)? {
-            Some(gallery) => gallery.remove(bcid.class)?,
-            None => Removed::default(),
-        };
+    let waits = waits_for_erasure(&uri)?;
+    let (shared, partition) = (state.clone(), bcid.partition.clone());
+    let work = move || -> Result<Deleted, Problem> {
+        let deleted = shared.delete(&bcid)?;
         let event = (&key.1, Event::Deleted);
-        shared.changed(event, &bcid, Some(removed.templates), None)?;
-        Ok(removed)
+        shared.changed(event, &bcid, Some(deleted.removed.templates), None)?;
+        Ok(deleted)
     };
-    let removed = state.lanes().write(work).await?;
+    let mut deleted = state.lanes().write(work).await?;
+    if waits {
+        deleted = state.overwrite(&partition, deleted).await?;
+    }
+    let receipt = deleted.receipt.as_ref();
+    let receipt = receipt.map(|receipt| ReceiptAnswer::new(&state, receipt));
     let answer = DeleteAnswer {
-        was_enrolled: removed.was_enrolled(),
-        templates: removed.templates,
-        record: removed.record,
+        was_enrolled: deleted.removed.was_enrolled(),
+        templates: deleted.removed.templates,
+        record: deleted.removed.record,
+        erased: deleted.erased,
+        receipt: receipt.transpose()?,
     };
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// Whether the answer waits until what is stored is overwritten.
+fn waits_for_erasure(uri: &Uri) -> Result<bool, Problem> {
+    match query::value(uri, "erase").as_deref() {
+        None | Some("later") => Ok(false),
+        Some("now") => Ok(true),
+        Some(_) => Err(Problem::invalid_parameter("`erase` is `now` or `later`")),
+    }
 }
 
 /// It is not enrolled.

@@ -34,6 +34,7 @@ mod path;
 pub(super) mod problem;
 mod problems;
 mod query;
+mod receipts;
 mod record;
 mod samples;
 mod snapshots;
@@ -108,6 +109,8 @@ pub(super) fn door() -> Door {
         .with(decisions::list_endpoint())
         .with(decisions::get_endpoint())
         .with(decisions::confirm_endpoint())
+        .with(receipts::list_endpoint())
+        .with(receipts::one_endpoint())
         .with(snapshots::list_endpoint())
         .with(snapshots::create_endpoint())
         .around(|router| {

@@ -37,6 +37,7 @@ pub(in super::super) enum Code {
     NotFound,
     PartitionNotFound,
     ClassNotFound,
+    ReceiptNotFound,
     SnapshotsNotConfigured,
     MethodNotAllowed,
     BodyTimeout,
@@ -81,7 +82,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 46] = [
+    pub(super) const ALL: [Code; 47] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -95,6 +96,7 @@ impl Code {
         Code::NotFound,
         Code::PartitionNotFound,
         Code::ClassNotFound,
+        Code::ReceiptNotFound,
         Code::SnapshotsNotConfigured,
         Code::MethodNotAllowed,
         Code::BodyTimeout,
@@ -158,6 +160,7 @@ impl Code {
                 "Nobody was ever enrolled in this partition",
             ),
             Code::ClassNotFound => ("class_not_found", 404, "This class is not enrolled"),
+            Code::ReceiptNotFound => ("receipt_not_found", 404, "There is no receipt of this id"),
             Code::SnapshotsNotConfigured => (
                 "snapshots_not_configured",
                 404,

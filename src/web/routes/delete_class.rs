@@ -6,6 +6,7 @@ use utoipa_axum::routes;
 
 use super::super::auth::Client;
 use super::super::endpoint::Endpoint;
+use super::super::erasing::Deleted;
 use super::super::error::Error;
 use super::super::parameters::Parameters;
 use super::super::state::AppState;
@@ -49,14 +50,19 @@ async fn delete_class(
     let bcid = parameters.bcid()?;
     client.may_use(&bcid)?;
     let shared = state.clone();
-    let work = move || -> Result<(), Error> {
-        let removed = match shared.engine().enrolled(&bcid.partition)? {
-            Some(gallery) => gallery.remove(bcid.class)?.templates,
-            None => 0,
-        };
+    let partition = bcid.partition.clone();
+    let work = move || -> Result<Deleted, Error> {
+        let deleted = shared.delete(&bcid)?;
         let event = (&client.1, Event::Deleted);
-        Ok(shared.changed(event, &bcid, Some(removed), None)?)
+        shared.changed(event, &bcid, Some(deleted.removed.templates), None)?;
+        Ok(deleted)
     };
-    state.lanes().write(work).await?;
+    let deleted = state.lanes().write(work).await?;
+    if state.options().bws_delete_erases {
+        let erased = state.overwrite(&partition, deleted).await?.erased;
+        if !erased {
+            tracing::warn!(%partition, "somebody was deleted, and another process still reads what was stored");
+        }
+    }
     Ok(StatusCode::OK)
 }

@@ -49,7 +49,10 @@ pub(crate) fn operations(door: &(impl Door + ?Sized), under: &str) -> Vec<Operat
         if !path.starts_with(under) {
             continue;
         }
-        let path = path.replace("{partition}", "bws.1").replace("{class}", "1");
+        let path = path
+            .replace("{partition}", "bws.1")
+            .replace("{class}", "1")
+            .replace("{id}", "1");
         let path = path.replace("{decision}", "00000000-0000-4000-8000-000000000000");
         for (method, operation) in item.as_object().unwrap() {
             let schemes = operation["security"].as_array().unwrap().iter();

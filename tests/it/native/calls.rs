@@ -137,20 +137,26 @@ fn a_class_is_described_and_deleted() {
         "best_quality": null,
     });
     assert_eq!(class, expected);
-    let deleted = service.delete(OBAMA).json();
-    let expected = json!({ "was_enrolled": true, "templates": 2, "record": false });
-    assert_eq!(deleted, expected);
-    let deleted = service.delete(OBAMA).json();
-    let nothing = json!({ "was_enrolled": false, "templates": 0, "record": false });
-    assert_eq!(deleted, nothing);
+    // `erasing` looks at the receipt.
+    let delete = || {
+        let mut deleted = service.delete(OBAMA).json();
+        let receipt = deleted.as_object_mut().unwrap().remove("receipt").unwrap();
+        assert_eq!(receipt.is_object(), deleted["was_enrolled"] == true);
+        deleted
+    };
+    let expected =
+        json!({ "was_enrolled": true, "templates": 2, "record": false, "erased": false });
+    assert_eq!(delete(), expected);
+    let nothing =
+        json!({ "was_enrolled": false, "templates": 0, "record": false, "erased": false });
+    assert_eq!(delete(), nothing);
     service.enroll_embedding("bws.1", 44, &axis(0));
     let named = json!({ "name": "Barack Obama" });
     service
         .call_by(&service.key(), "PATCH", OBAMA, named)
         .json();
-    let deleted = service.delete(OBAMA).json();
-    let expected = json!({ "was_enrolled": true, "templates": 1, "record": true });
-    assert_eq!(deleted, expected);
+    let expected = json!({ "was_enrolled": true, "templates": 1, "record": true, "erased": false });
+    assert_eq!(delete(), expected);
     service.get(OBAMA).problem(404, "class_not_found");
 }
 

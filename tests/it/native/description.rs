@@ -32,7 +32,9 @@ fn the_description_is_the_one_that_was_reviewed() {
 
 /// A path with its parameters filled in.
 fn filled(path: &str) -> String {
-    path.replace("{partition}", "bws.1").replace("{class}", "1")
+    path.replace("{partition}", "bws.1")
+        .replace("{class}", "1")
+        .replace("{id}", "1")
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod decisions;
 mod description;
 mod disclosure;
 mod duplicates;
+mod erasing;
 mod faces;
 mod identify_many;
 mod keys;

@@ -20,7 +20,10 @@ fn described(service: &Service) -> Vec<Described> {
             continue;
         }
         for (method, operation) in item.as_object().unwrap() {
-            let path = path.replace("{partition}", "bws.1").replace("{class}", "1");
+            let path = path
+                .replace("{partition}", "bws.1")
+                .replace("{class}", "1")
+                .replace("{id}", "1");
             calls.push(Described {
                 method: method.to_uppercase(),
                 path: path.trim_start_matches("/v1/").to_owned(),

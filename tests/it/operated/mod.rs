@@ -1,6 +1,7 @@
 //! What those see who run the service: probes, metrics, the log and failed log-ins.
 
 mod audit;
+mod erasing;
 mod logins;
 mod logs;
 mod metrics;

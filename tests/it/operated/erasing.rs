@@ -1,0 +1,116 @@
+//! The real service erases somebody over a socket, and the command verifies the receipt without it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::cli::{json_lines, text, vultus};
+use crate::harness::{Call, Door, Native, Program, Registered, Who, bytes_of};
+
+fn secret() -> Vec<f32> {
+    (0..16).map(|at| 0.37 + at as f32 / 13.0).collect()
+}
+
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        // A socket is no file.
+        let found = fs::read(&path).unwrap_or_default();
+        found.windows(bytes.len()).any(|it| it == bytes)
+    })
+}
+
+/// What `vultus audit verify-receipt` says, which must end with `code`.
+fn verify(data: &Path, file: &Path, more: &[&str], code: i32) -> Value {
+    let all = [
+        "audit",
+        "verify-receipt",
+        text(file),
+        "--json",
+        "--data-dir",
+        text(data),
+    ];
+    let output = vultus(&[&all[..], more].concat());
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    json_lines(&String::from_utf8(output.stdout).unwrap()).remove(0)
+}
+
+#[test]
+fn nothing_is_left_of_somebody_who_was_erased_and_the_receipt_is_good_without_the_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = Program::start_with(&data, &registered, &[], Stdio::null());
+    program.enroll_embedding("bws.1", 1, &secret());
+    program.enroll_embedding("bws.1", 2, &[1.0; 16]);
+    assert!(
+        holds(&data, &bytes_of(&secret())),
+        "or this test shows nothing"
+    );
+    let answer = program
+        .delete("partitions/bws.1/classes/1?erase=now")
+        .json();
+    assert_eq!(answer["erased"], true);
+    assert!(!holds(&data, &bytes_of(&secret())));
+    assert_eq!(program.terminate(), Some(0));
+    assert!(!holds(&data, &bytes_of(&secret())));
+
+    let file = directory.path().join("receipt.json");
+    fs::write(&file, answer["receipt"].to_string()).unwrap();
+    let said = verify(&data, &file, &[], 0);
+    assert_eq!(
+        (&said["good"], &said["receipt"]),
+        (&true.into(), &answer["receipt"])
+    );
+    let nowhere = directory.path().join("nowhere");
+    let key = answer["receipt"]["public_key"].as_str().unwrap();
+    verify(&nowhere, &file, &["--public-key", key], 0);
+    verify(&nowhere, &file, &[], 0);
+    assert!(!nowhere.exists());
+    let other = "0".repeat(64);
+    let said = verify(&nowhere, &file, &["--public-key", &other], 1);
+    assert!(
+        said["text"]
+            .as_str()
+            .unwrap()
+            .contains("is signed with the key"),
+        "{said}"
+    );
+    let whole = fs::read_to_string(&file).unwrap();
+    for wrong in [
+        &whole.replace("\"class\":\"1\"", "\"class\":\"2\""),
+        &whole[..40],
+        "",
+    ] {
+        fs::write(&file, wrong).unwrap();
+        assert_eq!(verify(&data, &file, &[], 1)["good"], false);
+    }
+    let missing = directory.path().join("missing.json");
+    let output = vultus(&["audit", "verify-receipt", text(&missing)]);
+    assert_ne!(output.status.code(), Some(0));
+}
+
+#[test]
+fn deleteclass_waits_where_that_is_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let flags = ["--bws-delete-erases=true"];
+    let program = Program::start_with(&data, &registered, &flags, Stdio::null());
+    program.enroll_embedding("bws.1", 1, &secret());
+    let path = "/extension/deleteclass?bcid=bws.1.1";
+    let app = program.credentials(Who::Main);
+    assert_eq!(
+        program.send(Call::new("DELETE", path).by_app(&app)).status,
+        200
+    );
+    assert!(!holds(&data, &bytes_of(&secret())));
+    let receipts = program.get("receipts").json();
+    let receipt = &receipts["receipts"][0];
+    assert!(receipt["erased_unix_milliseconds"].is_i64(), "{receipt}");
+}
