@@ -74,7 +74,11 @@ pub(super) fn create(folder: &Path, first: u64) -> Result<(File, PathBuf), Audit
         .map_err(AuditError::io("making the audit log", &path))?;
     // A name that is lost would take acknowledged records along.
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(AuditError::io("syncing the folder", folder))?;
+    if let Err(error) = synced {
+        // Nothing is in it yet, and it must not stand in the way of the next attempt.
+        let _left_behind = fs::remove_file(&path);
+        return Err(AuditError::io("syncing the folder", folder)(error));
+    }
     Ok((made, path))
 }
 

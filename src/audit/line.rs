@@ -18,7 +18,7 @@ pub struct Entry {
     /// When it was done, in milliseconds since 1970 in UTC.
     pub unix_milliseconds: i64,
     /// What was done, the name of an [`Event`](super::Event); `head` for a signature, `recovered` where a
-    /// crash was mended.
+    /// crash was mended, `replaced` where the log was another one, or a longer one, before.
     pub event: String,
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +62,9 @@ pub struct Entry {
     /// How many bytes of unfinished lines a crash had left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
+    /// Of which number the next line was known to be, of a log in whose place there is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_sequence: Option<u64>,
     /// Of a head: the public key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -120,6 +123,15 @@ impl Head {
         self.push(&entry, text);
     }
 
+    /// Writes that the log is not the one that had `known` once.
+    pub(super) fn push_replaced(&mut self, known: u64, time: Timestamp, text: &mut Vec<u8>) {
+        let entry = Entry {
+            known_sequence: Some(known),
+            ..self.entry(time, Entry::REPLACED)
+        };
+        self.push(&entry, text);
+    }
+
     /// Writes a head, which signs all that is before it.
     pub(super) fn push_head(&mut self, key: &AuditKey, time: Timestamp, text: &mut Vec<u8>) {
         let entry = Entry {
@@ -136,6 +148,8 @@ impl Entry {
     pub const HEAD: &str = "head";
     /// The event of a mended crash.
     pub const RECOVERED: &str = "recovered";
+    /// The event of a log in the place of another one.
+    pub const REPLACED: &str = "replaced";
 
     /// Reads a line, without its end; `None` if it is no entry.
     pub(super) fn read(line: &[u8]) -> Option<Entry> {

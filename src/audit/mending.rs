@@ -77,6 +77,26 @@ pub(super) fn mend(folder: &Path) -> Result<End, AuditError> {
     })
 }
 
+/// Whether the log in `folder`, which ends at `end`, still has what was before `known`.
+///
+/// # Errors
+///
+/// If a file cannot be read.
+pub(super) fn has(folder: &Path, end: &Head, known: &Head) -> Result<bool, AuditError> {
+    if known.sequence >= end.sequence {
+        return Ok(known == end);
+    }
+    let files = folder::files(folder)?;
+    let mut files = files.iter().rev();
+    let Some(file) = files.find(|file| file.first <= known.sequence) else {
+        return Ok(false);
+    };
+    let path = &file.path;
+    let bytes = fs::read(path).map_err(AuditError::io("reading the audit log", path))?;
+    let mut entries = bytes.split(|byte| *byte == b'\n').filter_map(Entry::read);
+    Ok(entries.any(|entry| entry.place() == *known))
+}
+
 /// What there is in the bytes of a file. A crash damages no more than what was written last, which ends with
 /// one head at most: an error if there are more behind what is damaged.
 fn look(bytes: &[u8]) -> Result<Found, String> {

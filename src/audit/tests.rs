@@ -43,7 +43,7 @@ fn open(folder: &Path, file_bytes_max: u64) -> Result<AuditLog, AuditError> {
         is_strict: true,
         file_bytes_max,
     };
-    AuditLog::open(folder, key(), options, NOW)
+    AuditLog::open(folder, key(), options, None, NOW)
 }
 
 /// Writes records one after the other, each acknowledged, and ends the log.
@@ -113,7 +113,7 @@ fn what_is_written_is_read_again_over_files_and_restarts() {
 fn records_that_wait_together_share_a_head() {
     let folder = tempfile::tempdir().unwrap();
     let options = AuditOptions::default();
-    let log = AuditLog::open(folder.path(), key(), options, NOW).unwrap();
+    let log = AuditLog::open(folder.path(), key(), options, None, NOW).unwrap();
     for class in 0..50 {
         log.record(record(class), None);
     }
@@ -320,6 +320,64 @@ fn what_is_damaged_before_several_heads_is_no_crash() {
         report.findings[..],
         [Finding::Recovered { .. }, Finding::Replaced { .. }]
     ));
+}
+
+#[test]
+fn a_log_that_is_shorter_or_another_one_when_it_is_opened_says_so_for_good() {
+    let begin = |folder: &Path, known: &Head| {
+        let log = AuditLog::open(folder, key(), AuditOptions::default(), Some(known), NOW);
+        log.unwrap().head()
+    };
+    let superseded = |folder: &Path, known: &[Head]| {
+        let (report, _) = look(folder, known);
+        let mut findings = report.findings.iter();
+        findings.any(|it| it.is_damage() && matches!(it, Finding::Superseded { .. }))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, 0..10, 900);
+    let ends: Vec<u64> = files(folder).unwrap().iter().map(|it| it.first).collect();
+    assert!(ends.len() > 3, "places in several files");
+    let (whole, _) = look(folder, &[]);
+    let saved: Vec<_> = paths(folder)
+        .iter()
+        .map(|it| fs::read(it).unwrap())
+        .collect();
+    let put_back = || {
+        for path in paths(folder) {
+            fs::remove_file(path).unwrap();
+        }
+        for (first, bytes) in ends.iter().zip(&saved) {
+            fs::write(folder.join(format!("{first:020}.jsonl")), bytes).unwrap();
+        }
+    };
+    // What is known is there, at the end or before it, also when the log has grown since.
+    begin(folder, &whole.end);
+    write(folder, 10..12, 900);
+    begin(folder, &whole.end);
+    assert!(!is_damaged(folder, std::slice::from_ref(&whole.end)));
+    // The last file is gone, or all are.
+    for kept in [ends.len() - 1, 1, 0] {
+        put_back();
+        for path in &paths(folder)[kept..] {
+            fs::remove_file(path).unwrap();
+        }
+        let now = begin(folder, &whole.end);
+        assert!(superseded(folder, &[]), "{kept}");
+        // Whoever remembers only what is there now learns of it all the same, and it is said once.
+        begin(folder, &now);
+        let (report, _) = look(folder, &[now]);
+        assert_eq!(report.findings.len(), 1, "{kept}: {:?}", report.findings);
+    }
+    // Another log of the same length, and a longer one.
+    for count in [10, 20] {
+        for path in paths(folder) {
+            fs::remove_file(path).unwrap();
+        }
+        write(folder, 100..100 + count, 900);
+        begin(folder, &whole.end);
+        assert!(superseded(folder, &[]), "{count}");
+    }
 }
 
 #[test]

@@ -125,6 +125,17 @@ pub enum Finding {
         /// The place that is known.
         known: u64,
     },
+    /// The service found the log to be another one when it started.
+    #[error(
+        "when the service wrote number {sequence}, lines were missing or others: there was a line {known} of \
+         another log, or of a longer one"
+    )]
+    Superseded {
+        /// The number of the record that says so.
+        sequence: u64,
+        /// The last number that was known.
+        known: u64,
+    },
     /// A crash was mended.
     #[error(
         "a crash was mended at number {sequence}: {dropped_bytes} bytes of unfinished lines went"
@@ -245,6 +256,12 @@ impl Reading<'_> {
             self.find(Finding::Recovered {
                 sequence: entry.sequence,
                 dropped_bytes,
+            });
+        }
+        if let Some(known) = entry.known_sequence {
+            self.find(Finding::Superseded {
+                sequence: entry.sequence,
+                known: known.saturating_sub(1),
             });
         }
         self.report.end = entry.place().behind(text);

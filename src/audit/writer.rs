@@ -61,7 +61,8 @@ struct Writing {
 
 impl AuditLog {
     /// Opens the log in `folder`, which is made if it is missing, and mends what a crash left of its end.
-    /// Nobody else may have it open: whoever holds the data directory.
+    /// Nobody else may have it open: whoever holds the data directory. If it has not what was before
+    /// `known`, a place that was seen once, a record says so for good.
     ///
     /// # Errors
     ///
@@ -70,6 +71,7 @@ impl AuditLog {
         folder: &Path,
         key: AuditKey,
         options: AuditOptions,
+        known: Option<&Head>,
         now: Timestamp,
     ) -> Result<AuditLog, AuditError> {
         folder::make(folder)?;
@@ -78,6 +80,10 @@ impl AuditLog {
             file,
             dropped,
         } = mending::mend(folder)?;
+        let lost = match known {
+            Some(known) if !mending::has(folder, &head, known)? => Some(known.sequence),
+            _ => None,
+        };
         let mut writing = Writing {
             folder: folder.to_owned(),
             key,
@@ -90,6 +96,16 @@ impl AuditLog {
             let push = |head: &mut Head, text: &mut Vec<u8>| head.push_recovered(bytes, now, text);
             let mended = writing.write(push, now);
             mended.map_err(AuditError::io("writing the audit log", folder))?;
+        }
+        if let Some(known) = lost {
+            tracing::error!(
+                folder = %folder.display(),
+                known = known.saturating_sub(1),
+                "the audit log is shorter than it was, or another one"
+            );
+            let push = |head: &mut Head, text: &mut Vec<u8>| head.push_replaced(known, now, text);
+            let told = writing.write(push, now);
+            told.map_err(AuditError::io("writing the audit log", folder))?;
         }
         let queue = Arc::new(Queue::default());
         let written = Arc::new(Mutex::new(writing.head.clone()));

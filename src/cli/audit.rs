@@ -52,7 +52,10 @@ pub(super) fn begin(settings: &Settings, state: &AppState) -> anyhow::Result<()>
     let folder = settings.data_dir.join(AUDIT_FOLDER);
     let key = AuditKey::from_seed(&state.server_key().audit_seed());
     let (now, public) = (Clock::System.now(), key.public());
-    let log = AuditLog::open(&folder, key, options, now).context("opening the audit log")?;
+    let known = remembered_audit(state.engine().store());
+    let known = known.context("reading how far the audit log was")?;
+    let log = AuditLog::open(&folder, key, options, known.as_ref(), now);
+    let log = log.context("opening the audit log")?;
     tracing::info!(folder = %folder.display(), mode = %settings.audit, key = %public, "accounting");
     log.record(Record::new(now, Event::Started, Actor::default()), None);
     state.keep_audit(log);

@@ -36,6 +36,12 @@ pub(super) fn run(
     // First: an error is told before anything else is.
     let certificates = open::certificates(settings)?;
     let engine = Arc::new(open::engine_patiently(settings)?);
+    anyhow::ensure!(
+        !settings.encrypts_new || engine.store().is_encrypted(),
+        "encryption is on, but the data directory `{}` is not encrypted: `vultus gallery encrypt` encrypts it, \
+         and if it was encrypted before, somebody has put another one in its place",
+        settings.data_dir.display()
+    );
     raise_limit();
     open::warn_of_readers(settings);
     // The log and `/v1/status` tell of galleries that cannot be opened; the others are served.

@@ -89,7 +89,8 @@ mod totals;
 mod upkeep;
 
 pub use archive::{
-    ArchivedFile, Entry, Manifest, PartitionContents, verify_archive, verify_archive_with,
+    ArchivedFile, Entry, Manifest, PartitionContents, is_sealed_archive, verify_archive,
+    verify_archive_with,
 };
 #[cfg(feature = "web")]
 pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};

@@ -86,6 +86,47 @@ fn a_new_data_directory_is_encrypted_and_every_command_needs_the_key() {
 }
 
 #[test]
+fn what_is_not_encrypted_takes_no_place_of_what_is() {
+    let (place, plain) = (Place::new(), Place::new());
+    let key = place.key("master.key");
+    let on = ["--master-key", &*key, "--encryption", "on"];
+    place.import(&on);
+    plain.import(&[]);
+    let (forged, other) = (
+        place.folder.path().join("forged.tar.zst"),
+        place.folder.path().join("other"),
+    );
+    success(&plain.gallery(&["snapshot", "--to", text(&forged)]));
+    // A snapshot that anybody could have made.
+    let restored = |more: &[&str]| {
+        let from = ["gallery", "restore", "--from", text(&forged)];
+        vultus(&[&from[..], &["--data-dir", text(&other)], &on, more].concat())
+    };
+    for check in [&[][..], &["--check"]] {
+        let said = failure(&restored(check));
+        assert!(
+            said.contains("is not encrypted") && said.contains("--accept-plain"),
+            "{said}"
+        );
+        assert!(!other.exists());
+    }
+    let repair = ["repair", "--from", text(&forged)];
+    let said = failure(&place.gallery(&[&repair[..], &on].concat()));
+    assert!(said.contains("is not encrypted"), "{said}");
+    success(&restored(&["--accept-plain"]));
+    // And a data directory.
+    let serve = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        text(&other),
+    ];
+    let said = failure(&vultus(&[&serve[..], &on].concat()));
+    assert!(said.contains("is not encrypted"), "{said}");
+}
+
+#[test]
 fn one_that_is_there_is_encrypted_and_gets_another_key() {
     let place = Place::new();
     place.import(&[]);

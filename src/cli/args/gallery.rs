@@ -295,6 +295,10 @@ pub(in crate::cli) struct Restore {
     /// Only read all of the snapshot and verify it
     #[arg(long)]
     pub(in crate::cli) check: bool,
+    /// Take a snapshot that is not encrypted, though `encryption` is on: whoever could write to where
+    /// it lay may have made it
+    #[arg(long)]
+    pub(in crate::cli) accept_plain: bool,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
 use crate::cli::admin::{self, Holder};
@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{master_key, open, output};
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::partition::{Keys, RepairedSegment, Store, restore_archive_with};
+use crate::partition::{Keys, RepairedSegment, Store, is_sealed_archive, restore_archive_with};
 use crate::types::Clock;
 
 /// More classes than this are not listed for people.
@@ -174,6 +174,12 @@ fn unpack(archive: &Path, data: &Path, keys: &Keys) -> anyhow::Result<(TempDir, 
         .tempdir_in(parent.unwrap_or(Path::new(".")))
         .context("cannot create a directory for the snapshot")?;
     let target = directory.path().join("data");
+    ensure!(
+        !keys.encrypt_new || is_sealed_archive(archive)?,
+        "encryption is on, but the snapshot `{}` is not encrypted: whoever could write to where it lay may have \
+         made it",
+        archive.display()
+    );
     let bar = output::byte_progress("reading the snapshot");
     let restored = restore_archive_with(archive, &target, keys, &mut output::advance(&bar));
     bar.finish_and_clear();

@@ -1,13 +1,21 @@
 //! `vultus gallery restore`
 
+use anyhow::ensure;
+
 use crate::cli::args::Restore;
 use crate::cli::exit::Exit;
 use crate::cli::{master_key, output};
 use crate::config::Settings;
-use crate::partition::{restore_archive_with, verify_archive_with};
+use crate::partition::{is_sealed_archive, restore_archive_with, verify_archive_with};
 
 pub(super) fn run(verb: &Restore, settings: &Settings) -> anyhow::Result<Exit> {
     let keys = master_key::keys(settings)?;
+    ensure!(
+        !keys.encrypt_new || verb.accept_plain || is_sealed_archive(&verb.from)?,
+        "encryption is on, but the snapshot `{}` is not encrypted: whoever could write to where it lay may have \
+         made it; --accept-plain takes it all the same",
+        verb.from.display()
+    );
     let bar = output::byte_progress(if verb.check { "verifying" } else { "restoring" });
     let mut progress = output::advance(&bar);
     let manifest = if verb.check {

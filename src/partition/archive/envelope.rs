@@ -187,6 +187,20 @@ impl<R: Read> Read for SealedReader<R> {
     }
 }
 
+/// Whether an archive begins as one that is encrypted, and so authenticated. Of one that does not, nobody
+/// can tell who made it.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn is_sealed_archive(path: &Path) -> Result<bool, StoreError> {
+    let mut magic = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(SEALED_MAGIC.len() as u64).read_to_end(&mut magic))
+        .map_err(|error| StoreError::io("read", path, error))?;
+    Ok(magic == SEALED_MAGIC)
+}
+
 /// Opens an archive, sealed or not, to be read ahead.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ pub(super) use self::backup::write_snapshot;
 #[cfg(test)]
 pub(super) use self::backup::{BackupFile, write_archive};
 pub(super) use self::envelope::SEALED_MAGIC;
+pub use self::envelope::is_sealed_archive;
 pub(super) use self::read::{ArchiveReader, Sink};
 pub use self::read::{Entry, verify_archive, verify_archive_with};
 pub(super) use self::restore::extract;

@@ -97,6 +97,9 @@ impl Enciphered {
             first: Mutex::new(First::empty()),
             is_believed: Arc::default(),
         };
+        // The newest first page may be in the memory of the system alone, and the slot of the one before
+        // is the next to be written.
+        file.inner.sync_data().map_err(failed)?;
         let first = file.find_first().map_err(failed)?;
         let what = || "its first page is not what was sealed with the keys of this data directory";
         let first = first.ok_or_else(|| damage(path, what().to_owned()))?;

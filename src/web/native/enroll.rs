@@ -323,7 +323,8 @@ async fn carry_out(
     let told = Teller {
         actor: key.1.clone(),
         disclosure,
-        may_know: key.may(Scope::Identify).is_ok(),
+        // It would be an identification that nobody has confirmed.
+        may_know: key.may(Scope::Identify).is_ok() && !state.needs_confirmation(&place.0),
     };
     let work = move || add(&shared, &place, &samples, (replaces, record), &told);
     let answer = state.lanes().write(work).await?;
