@@ -44,7 +44,7 @@ impl From<RowsError> for Failure {
             RowsError::Row { .. } => "RowError",
             _ => "DimensionError",
         };
-        Failure::new(class, error)
+        Failure::new(class, with_causes(&error))
     }
 }
 

@@ -70,7 +70,7 @@ pub struct Removal {
 #[non_exhaustive]
 pub enum ReceiptError {
     /// It is none.
-    #[error("it is no receipt: {0}")]
+    #[error("it is no receipt")]
     NotAReceipt(#[source] serde_json::Error),
     /// It is longer than any receipt.
     #[error("it is no receipt: it has {found} bytes, and a receipt at most {RECEIPT_BYTES_MAX}")]

@@ -105,7 +105,7 @@ pub enum RowsError {
         found: usize,
     },
     /// A row is no embedding.
-    #[error("row {at} is no embedding: {source}")]
+    #[error("row {at} is no embedding")]
     Row {
         /// Which row, from 0.
         at: usize,

@@ -110,9 +110,6 @@ fn what_is_not_encrypted_takes_no_place_of_what_is() {
         );
         assert!(!other.exists());
     }
-    let repair = ["repair", "--from", text(&forged)];
-    let said = failure(&place.gallery(&[&repair[..], &on].concat()));
-    assert!(said.contains("is not encrypted"), "{said}");
     success(&restored(&["--accept-plain"]));
     // And a data directory.
     let serve = [

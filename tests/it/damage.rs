@@ -360,6 +360,11 @@ const READS: &[(&str, Read)] = &[
     ("Engine::choose_classes", |it| {
         said(it.engine.choose_classes(&damaged(), &encoder(), 2, NOW))
     }),
+    // What is left of a segment is written anew.
+    ("Engine::overwrite", |it| {
+        let pace = Pace::unlimited();
+        said(it.engine.overwrite(&damaged(), None, None, &pace))
+    }),
 ];
 
 /// Those that are right whatever is damaged in the rows, since they read none of them.
@@ -393,11 +398,6 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
     }),
     ("Engine::enrolled", |it| {
         said(it.engine.enrolled(&damaged()).map(|found| found.is_some()))
-    }),
-    // Of nobody who was removed there is nothing to be read.
-    ("Engine::overwrite", |it| {
-        let pace = Pace::unlimited();
-        said(it.engine.overwrite(&damaged(), None, None, &pace))
     }),
     ("Gallery::templates", |it| {
         said(it.gallery().map(|it| it.templates()))

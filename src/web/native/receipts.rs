@@ -155,8 +155,8 @@ pub(super) fn list_endpoint() -> Endpoint {
 
 /// List receipts
 ///
-/// Of all removals of the last year from partitions that the key reaches, the oldest first. Needs the scope
-/// `delete`.
+/// Of all removals of the last year from partitions that the key reaches, the oldest first.
+/// Needs the scope `delete`.
 #[utoipa::path(
     get,
     path = "/receipts",
