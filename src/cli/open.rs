@@ -124,6 +124,14 @@ pub(super) fn warn_of_readers(settings: &Settings) {
     }
 }
 
+/// Warns of templates that are not encrypted yet where others are.
+pub(super) fn warn_of_plain(engine: &Engine) -> anyhow::Result<()> {
+    if engine.store().is_half_encrypted()? {
+        tracing::warn!("some templates are not encrypted yet: run `vultus gallery encrypt` again");
+    }
+    Ok(())
+}
+
 /// A gallery, which must exist, whatever its encoder.
 pub(super) fn gallery(engine: &Engine, id: &PartitionId) -> anyhow::Result<Gallery> {
     engine.enrolled(id)?.with_context(|| missing(id))

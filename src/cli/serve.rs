@@ -44,6 +44,7 @@ pub(super) fn run(
     );
     raise_limit();
     open::warn_of_readers(settings);
+    open::warn_of_plain(&engine)?;
     // The log and `/v1/status` tell of galleries that cannot be opened; the others are served.
     engine
         .store()

@@ -303,6 +303,24 @@ impl Store {
         Ok(format!("{:016x}", identity.map_or(0, NonZeroU64::get)))
     }
 
+    /// Whether it is encrypted and some segments are not yet: [`Store::encrypt`] was broken off, or somebody
+    /// has put an older catalog in place. Galleries that cannot be opened are passed over.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn is_half_encrypted(&self) -> Result<bool, StoreError> {
+        if !self.is_encrypted() {
+            return Ok(false);
+        }
+        let partitions = self.partitions()?;
+        let has_plain = |id: &PartitionId| {
+            let opened = self.partition(id).ok().flatten();
+            opened.is_some_and(|it| it.snapshot().plain_segment().is_some())
+        };
+        Ok(partitions.iter().any(has_plain))
+    }
+
     /// Where it is.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -11,6 +11,7 @@ use crate::partition::Pace;
 pub(super) fn run(verb: &Verify, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
     open::warn_of_readers(settings);
+    open::warn_of_plain(&engine)?;
     let bar = output::byte_progress("verifying");
     let only = verb.partition.as_ref();
     let verified = engine

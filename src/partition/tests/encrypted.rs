@@ -396,6 +396,21 @@ fn encrypting_that_fails_at_any_call_loses_nothing_and_goes_on() {
 }
 
 #[test]
+fn where_an_encryption_was_broken_off_it_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    plain(&disk(), &data);
+    assert!(!Store::open(&data).unwrap().is_half_encrypted().unwrap());
+    encrypt();
+    // The catalog comes first.
+    crate::partition::catalog::encrypt(&data, &*disk(), &keys()).unwrap();
+    let is_half = || open(&disk(), &data).unwrap().is_half_encrypted().unwrap();
+    assert!(is_half());
+    Store::encrypt(&data, &keys(), &Pace::unlimited()).unwrap();
+    assert!(!is_half());
+}
+
+#[test]
 fn another_master_key_opens_it_from_now_on_and_the_old_file_is_an_older_one() {
     let (_directory, data, model) = filled();
     let path = data.join("gallery.keys");
