@@ -233,9 +233,7 @@ mod tests {
         let mut rows = Array2::from_elem((2, 16), 1.0_f64);
         rows[[1, 0]] = 1e300;
         let error = code(&rows.view(), 0..2, &Pool::Here).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "row 1 is no embedding: value 0 is not a finite number"
-        );
+        let source = EmbeddingError::NotFinite { at: 0 };
+        assert_eq!(error, RowsError::Row { at: 1, source });
     }
 }

@@ -222,6 +222,7 @@ mod tests {
 
     use super::*;
     use crate::code::similarity;
+    use crate::types::EmbeddingError;
 
     /// Few different numbers, so that many rows tie.
     fn matrix(rows: usize, seed: u64) -> Array2<f32> {
@@ -323,8 +324,8 @@ mod tests {
             let mut search =
                 RowSearch::new(&asked.view(), 3, None, Kernel::detect(), &pool).unwrap();
             let error = search.look(&rows.view(), &pool, |_| Ok::<(), RowsError>(()));
-            let expected = "row 1400 is no embedding: all values are zero";
-            assert_eq!(error.unwrap_err().to_string(), expected);
+            let source = EmbeddingError::Zero;
+            assert_eq!(error.unwrap_err(), RowsError::Row { at: 1400, source });
         }
     }
 
