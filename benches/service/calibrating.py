@@ -53,7 +53,7 @@ class Bench:
                            "--everything", "--json")
         self.key = json.loads(key)["key"]
         calibrate = ["calibrate", "--partition", PARTITION, "--json", "--quiet"]
-        with Service(self.options.program, self.data, flags=["--log", "warn,vultus=info"]) as service:
+        with Service(self.options.program, self.data) as service:
             began = time.monotonic()
             before = self.asked(service)
             time.sleep(max(0, began + CALIBRATES_AFTER_SECONDS + 2 - time.monotonic()))
