@@ -177,19 +177,17 @@ async fn list(
         shared.settle_receipts()?;
         let after = page.after.as_deref().unwrap_or_default();
         let all = shared.engine().receipts()?.into_iter();
-        let mut reached = all.filter(|receipt| {
+        let reached = all.filter(|receipt| {
             receipt.id.as_str() > after && key.0.reach.permits(&receipt.partition)
         });
-        let mut receipts = Vec::new();
-        let mut last = None;
-        for receipt in reached.by_ref().take(page.limit) {
-            receipts.push(ReceiptAnswer::new(&shared, &receipt)?);
-            last = Some(receipt.id);
-        }
-        let next = last.filter(|_| reached.next().is_some());
+        let mut listed: Vec<_> = reached.take(page.limit + 1).collect();
+        let next = page.cut(&mut listed, |receipt| receipt.id.clone());
+        let told = listed
+            .iter()
+            .map(|receipt| ReceiptAnswer::new(&shared, receipt));
         Ok(ReceiptsPage {
-            receipts,
-            next: next.map(|next| page::cursor(&next)),
+            receipts: told.collect::<Result<_, Problem>>()?,
+            next,
         })
     };
     let answer = state.lanes().small(work).await?;
