@@ -36,9 +36,6 @@ pub enum Undisclosed {
         /// The lowest that may be asked for.
         least: f64,
     },
-    /// There is no threshold from which on something may be told.
-    #[error("no threshold is known here, from which on similarities may be told")]
-    NoThreshold,
 }
 
 impl Disclosure {
@@ -72,10 +69,11 @@ impl Disclosure {
 
     /// The threshold that decides where `asked` is asked for, if anything is, and `usual` is in use. One
     /// that may be asked for is raised to the next step, so that no two of them part what is told alike.
+    /// Where none is in use there is nothing that another could be below.
     ///
     /// # Errors
     ///
-    /// If it is lower than that in use, or none is, and similarities are not told exactly.
+    /// If it is lower than that in use, and similarities are not told exactly.
     pub fn threshold(
         self,
         asked: Option<f64>,
@@ -84,11 +82,13 @@ impl Disclosure {
         let Disclosure::Coarse { digits } = self else {
             return Ok(asked.or(usual));
         };
-        let least = usual.ok_or(Undisclosed::NoThreshold)?;
-        match asked {
-            Some(asked) if asked < least => Err(Undisclosed::TooLow { asked, least }),
-            Some(asked) if asked > least => Ok(Some(step_up(asked, digits))),
-            _ => Ok(Some(least)),
+        match (asked, usual) {
+            (Some(asked), Some(least)) if asked < least => {
+                Err(Undisclosed::TooLow { asked, least })
+            }
+            (Some(asked), Some(least)) if asked == least => Ok(Some(least)),
+            (Some(asked), _) => Ok(Some(step_up(asked, digits))),
+            (None, least) => Ok(least),
         }
     }
 }
@@ -156,8 +156,11 @@ mod tests {
                     least: 0.3635,
                 }),
             ),
-            (Some(0.9), None, Err(Undisclosed::NoThreshold)),
-            (None, None, Err(Undisclosed::NoThreshold)),
+            // Where none is in use.
+            (Some(0.9001), None, Ok(Some(0.91))),
+            (Some(-1.0), None, Ok(Some(-1.0))),
+            (Some(-0.0), None, Ok(Some(0.0))),
+            (None, None, Ok(None)),
         ] {
             assert_eq!(COARSE.threshold(asked, usual), expected, "{asked:?}");
         }

@@ -6,7 +6,7 @@ use super::disclosure::{Disclosure, Undisclosed};
 use super::{Intake, Policy};
 use crate::engine::{Engine, EngineError, Gallery};
 use crate::rates::{Calibration, CalibrationSource, KnownEncoder, RateEstimate, TargetRate};
-use crate::types::{Match, PartitionId};
+use crate::types::{EncoderId, Match, PartitionId};
 
 /// Who is left out of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -136,7 +136,16 @@ impl Intake {
     }
 
     pub(super) fn usual(&self, engine: &Engine, gallery: &Gallery) -> Usual {
-        let encoder = gallery.encoder();
+        self.usual_of(engine, gallery.id(), gallery.encoder())
+    }
+
+    /// The same of a partition in which embeddings of `encoder` are, or will be.
+    pub(super) fn usual_of(
+        &self,
+        engine: &Engine,
+        partition: &PartitionId,
+        encoder: &EncoderId,
+    ) -> Usual {
         let is_service = encoder == self.encoder();
         let own = match is_service {
             true => Some(self.profile().verification_threshold()),
@@ -144,7 +153,7 @@ impl Intake {
                 .known_encoder(encoder)
                 .map(KnownEncoder::verification_threshold),
         };
-        self.policy().usual(gallery.id(), own, is_service)
+        self.policy().usual(partition, own, is_service)
     }
 }
 

@@ -252,11 +252,11 @@ async fn change(
         let known = gallery.records(&[bcid.class])?;
         // Who writes back what was read sets nothing.
         let is_new = known.first().map(|known| known.threshold) != record.threshold;
-        let usual = shared
+        let least = shared
             .intake()
-            .usual_verification(shared.engine(), &gallery)?;
+            .least_verification(shared.engine(), &gallery)?;
         let record = match is_new {
-            true => permitted(record, disclosure, usual)?,
+            true => permitted(record, disclosure, least)?,
             false => record,
         };
         gallery.change_record(bcid.class, record)?;

@@ -343,14 +343,18 @@ fn add(
     let templates = samples.templates();
     let (engine, now) = (state.engine(), state.clock().now());
     let gallery = engine.gallery(partition, &samples.encoder)?;
-    let usual = match &gallery {
-        Some(gallery) => intake.usual_verification(engine, gallery)?,
+    let (usual, least) = match &gallery {
+        Some(gallery) => (
+            intake.usual_verification(engine, gallery)?,
+            intake.least_verification(engine, gallery)?,
+        ),
         // Nobody is there yet.
-        None => {
-            (samples.encoder == *intake.encoder()).then(|| intake.verification_threshold(partition))
-        }
+        None => (
+            None,
+            intake.least_of_new(engine, partition, &samples.encoder),
+        ),
     };
-    let record = permitted(record, teller.disclosure, usual)?;
+    let record = permitted(record, teller.disclosure, least)?;
     let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
     let (mut similarity, mut duplicate) = (None, None);
     if let Some(gallery) = &gallery {

@@ -54,7 +54,7 @@ pub(in super::super) struct IdentifyRequest {
     #[schema(minimum = 1, maximum = 1000, default = 20)]
     limit: Option<usize>,
     /// People with a lower similarity are left out. For keys without the scope `scores` it is rounded up, and
-    /// must not be lower than the usual one. Unless given, it is where this service takes two faces
+    /// must not be lower than the usual one, if there is one. Unless given, it is where this service takes two faces
     /// for one person, or higher where more strangers than set would be taken for somebody; for the
     /// embeddings of another encoder, nobody is left out until the partition is calibrated.
     #[schema(minimum = -1, maximum = 1)]
@@ -203,8 +203,8 @@ pub(super) fn endpoint() -> Endpoint {
 ///
 /// All samples are of one person and are searched for together. The answer lists the people most like them,
 /// best first, one entry for each however many templates they have. An empty list means that the person is not
-/// known. Needs the scope `identify`, with embeddings also `embeddings`. Without the scope `scores`,
-/// similarities are told in steps, and a threshold below that in use is refused. Where two people must confirm
+/// known. Needs the scope `identify`. Embeddings need `embeddings`, too, where a threshold is known. Without the
+/// scope `scores`, similarities are told in steps, and a threshold below that in use is refused. Where two people must confirm
 /// who it is, the list is empty, the decision `pending`, and `/v1/decisions` tells when they have.
 #[utoipa::path(
     post,
@@ -229,7 +229,9 @@ async fn identify(
     let account = key.account();
     check_room(&state, &account, &partition)?;
     let (given, options) = body::read::<IdentifyRequest>(&state, request).await?;
-    given.check_probe(&key)?;
+    if given.has_embeddings() {
+        judging::check_embeddings(&state, &key, &partition).await?;
+    }
     given.check(&state)?;
     let bar = judging::bar(options.threshold, options.target_fpir)?;
     check_limit(options.limit)?;

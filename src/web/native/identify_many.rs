@@ -179,8 +179,8 @@ pub(super) fn endpoint() -> Endpoint {
 ///
 /// Each embedding is of a person of its own. The answer has a line of JSON for each, in their order, and is sent
 /// while the others are searched for: an answer that breaks off has fewer lines, and ends without the end that
-/// HTTP demands. All probes are checked before the first line. Needs the scope `identify`, and
-/// `embeddings`. Similarities are told as in `identify`. Refused where two people must confirm each of them.
+/// HTTP demands. All probes are checked before the first line. Needs the scope `identify`.
+/// Embeddings need `embeddings`, too, and similarities are told, as in `identify`. Refused where two people must confirm each of them.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/identify-many",
@@ -209,7 +209,7 @@ async fn identify_many(
     request: Request,
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Identify, &partition)?;
-    key.may(Scope::Embeddings)?;
+    judging::check_embeddings(&state, &key, &partition).await?;
     if state.needs_confirmation(&partition) {
         let detail =
             "two people must confirm each identification in this partition: use `identify`";

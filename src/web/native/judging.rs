@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::audited;
 use super::super::state::AppState;
+use super::key::Key;
 use super::problem::{Code, Problem};
 use super::samples::check_threshold;
 use crate::access::{DecisionId, Scope};
@@ -12,7 +13,7 @@ use crate::audit::{Actor, Event, Record};
 use crate::engine::{Gallery, IdentifyOptions};
 use crate::intake::{Bar, Disclosure, Judge, JudgeError, Undisclosed, Verdict, VerificationBar};
 use crate::rates::{RateEstimate, TargetRate};
-use crate::types::{Embedding, Match};
+use crate::types::{Embedding, Match, PartitionId};
 
 /// What can go wrong with a rate that is asked for.
 pub(super) const FAILURES: &[Code] = &[Code::NotCalibrated];
@@ -168,6 +169,30 @@ pub(super) async fn judge(
     Ok(state.lanes().small(judge).await?)
 }
 
+/// Fails unless `key` may ask about the people in `partition` by ready embeddings: whoever chooses the
+/// numbers of an embedding asks about the values of templates, one by one. Where there is no threshold, for
+/// an encoder of which nothing is known, nobody could be identified without.
+pub(super) async fn check_embeddings(
+    state: &AppState,
+    key: &Key,
+    partition: &PartitionId,
+) -> Result<(), Problem> {
+    let Err(missing) = key.may(Scope::Embeddings) else {
+        return Ok(());
+    };
+    let (shared, partition) = (state.clone(), partition.clone());
+    let least = move || -> Result<Option<Option<f64>>, JudgeError> {
+        let engine = shared.engine();
+        let gallery = engine.enrolled(&partition)?;
+        let least = gallery.map(|gallery| shared.intake().least_verification(engine, &gallery));
+        least.transpose()
+    };
+    match state.lanes().small(least).await? {
+        Some(None) => Ok(()),
+        _ => Err(missing),
+    }
+}
+
 /// How often a stranger is taken for one person, as an answer tells it; null if that is not known.
 pub(super) fn fmr(bar: &VerificationBar) -> Option<RateReport> {
     bar.fmr.map(RateReport::from)
@@ -205,12 +230,7 @@ impl From<JudgeError> for Problem {
 
 impl From<Undisclosed> for Problem {
     fn from(error: Undisclosed) -> Problem {
-        let remedy = match error {
-            Undisclosed::NoThreshold => {
-                "`vultus calibrate` measures one, or use a key that has the scope"
-            }
-            _ => "ask for a higher one or for none, or use a key that has the scope",
-        };
+        let remedy = "ask for a higher one or for none, or use a key that has the scope";
         Problem::scope_missing_for(Scope::Scores, &format!("{error}; {remedy}"))
     }
 }

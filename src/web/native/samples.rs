@@ -8,10 +8,8 @@ use super::super::data_url::{self, DataUrl};
 use super::super::lanes::Left;
 use super::super::state::AppState;
 use super::given_box::GivenBox;
-use super::key::Key;
 use super::listed::Listed;
 use super::problem::{Code, Problem};
-use crate::access::Scope;
 use crate::intake::{Announced, Care, Demand, SAMPLES_MAX, Sample, Samples};
 use crate::turns::Account;
 use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
@@ -120,6 +118,11 @@ impl GivenSamples {
         self.pictures.count() > 0
     }
 
+    /// Whether the numbers of a sample are of the caller's choice.
+    pub(super) fn has_embeddings(&self) -> bool {
+        self.embeddings.count() > 0
+    }
+
     /// Fails unless as many samples came as a call may have. Looks at none of them.
     pub(super) fn check(&self, state: &AppState) -> Result<(), Problem> {
         let is_one_picture = self.pictures.count() == 1 && self.embeddings.count() == 0;
@@ -129,15 +132,6 @@ impl GivenSamples {
             ));
         }
         Ok(state.intake().check(&self.announced())?)
-    }
-
-    /// Fails unless `key` may look for people with what came: whoever chooses the numbers of an embedding
-    /// asks about the values of templates, one by one.
-    pub(super) fn check_probe(&self, key: &Key) -> Result<(), Problem> {
-        if self.embeddings.count() == 0 {
-            return Ok(());
-        }
-        key.may(Scope::Embeddings)
     }
 
     /// Makes embeddings of all, when the turn of the pictures comes.

@@ -130,8 +130,8 @@ pub(super) fn endpoint() -> Endpoint {
 
 /// Compare samples with a class
 ///
-/// All samples are of one person and are compared together. Needs the scope `verify`, with embeddings also
-/// `embeddings`. Similarities are told as in `identify`.
+/// All samples are of one person and are compared together. Needs the scope `verify`. Embeddings need
+/// `embeddings`, too, and similarities are told, as in `identify`.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/verify",
@@ -153,7 +153,9 @@ async fn verify(
 ) -> Result<Response, Problem> {
     key.may_use(Scope::Verify, &bcid.partition)?;
     let (given, (threshold, target_fmr)) = body::read::<VerifyRequest>(&state, request).await?;
-    given.check_probe(&key)?;
+    if given.has_embeddings() {
+        judging::check_embeddings(&state, &key, &bcid.partition).await?;
+    }
     given.check(&state)?;
     let bar = judging::verification_bar(threshold, target_fmr)?;
     let samples = given.take_in(&state, &key.account()).await?;

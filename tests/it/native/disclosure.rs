@@ -147,19 +147,71 @@ fn ready_embeddings_need_a_scope_of_their_own() {
     lacks(&answer, "embeddings", "");
 }
 
+/// A body with an embedding of an encoder of which nothing is known.
+fn foreign(more: &Value) -> Value {
+    let mut body = more.clone();
+    body["embeddings"] = json!([axis(1)]);
+    body["encoder"] = json!("test");
+    body
+}
+
 #[test]
-fn nothing_is_told_where_no_threshold_is_known() {
+fn where_no_threshold_is_known_any_may_be_asked_for() {
     let service = Service::new();
     service.enroll_embedding("bws.1", 1, &axis(0));
-    let (_, key) = service.make_key(&ASKING, Reach::Everything);
-    for path in [IDENTIFY, MANY, VERIFY] {
-        for more in [json!({}), json!({ "threshold": 0.9 })] {
-            let mut body = more.clone();
-            body["embeddings"] = json!([axis(0)]);
-            body["encoder"] = json!("test");
-            let answer = service.call_by(&key, "POST", path, body);
-            lacks(&answer, "scores", "vultus calibrate");
+    // The cosine of two axes that are neighbours: 0.25 / 1.0625.
+    let similarity = 0.23;
+    let (_, key) = service.make_key(&[Scope::Identify, Scope::Verify], Reach::Everything);
+    let ask = |path: &str, more: &Value| service.call_by(&key, "POST", path, foreign(more)).json();
+    for path in [IDENTIFY, MANY] {
+        for more in [
+            json!({}),
+            json!({ "threshold": -1.0 }),
+            json!({ "threshold": 0.2 }),
+        ] {
+            let found = ask(path, &more);
+            assert_eq!(found["matches"][0]["similarity"], similarity, "{found}");
         }
+        // Rounded up, so that the exact similarity cannot be found by halving.
+        let found = ask(path, &json!({ "threshold": 0.231 }));
+        assert_eq!(found["matches"], json!([]), "{found}");
+    }
+    for (threshold, used, accepted) in [(-1.0, -1.0, true), (0.0, 0.0, true), (0.231, 0.24, false)] {
+        let verified = ask(VERIFY, &json!({ "threshold": threshold }));
+        let told = ["threshold", "accepted"].map(|name| &verified[name]);
+        assert_eq!(told, [&json!(used), &json!(accepted)]);
+        let told = accepted.then_some(similarity);
+        assert_eq!(verified["similarity"], json!(told), "{verified}");
+    }
+    // Without one nobody knows who is accepted.
+    let none = service.call_by(&key, "POST", VERIFY, foreign(&json!({})));
+    none.problem(422, "threshold_unknown");
+    // The encoder of the service has a threshold, whatever is in the gallery.
+    let own = service.call_by(&key, "POST", IDENTIFY, body(&alike(0.9), &json!({})));
+    own.problem(409, "encoder_mismatch");
+}
+
+#[test]
+fn what_the_operator_sets_for_a_partition_holds_for_encoders_of_which_nothing_is_known() {
+    let service = Service::with(|settings| {
+        let partitions = &mut settings.verification.partitions;
+        partitions.insert("bws.1".parse().unwrap(), 0.6);
+    });
+    let (_, enrolling) = service.make_key(&[Scope::Enroll], Reach::Everything);
+    let low = foreign(&json!({ "threshold": 0.5 }));
+    let path = "partitions/bws.1/classes/1/enroll";
+    lacks(&service.call_by(&enrolling, "POST", path, low), "scores", "0.6");
+    service.enroll_embedding("bws.1", 1, &axis(0));
+    let (_, key) = service.make_key(&[Scope::Identify, Scope::Verify], Reach::Everything);
+    let (_, able) = service.make_key(&ASKING, Reach::Everything);
+    for path in [IDENTIFY, MANY, VERIFY] {
+        let more = json!({ "threshold": 0.59 });
+        let ask = |key: &str, more: &Value| service.call_by(key, "POST", path, foreign(more));
+        lacks(&ask(&key, &more), "embeddings", "");
+        lacks(&ask(&able, &more), "scores", "0.6");
+        let found = ask(&able, &json!({})).json();
+        assert_ne!(found["accepted"], true, "{found}");
+        assert_eq!(found["matches"].as_array().map_or(0, Vec::len), 0);
     }
 }
 

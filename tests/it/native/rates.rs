@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use vultus::access::{Reach, Scope};
 use vultus::engine::CalibrationOptions;
 use vultus::rates::TargetRate;
 use vultus::types::EncoderId;
@@ -140,6 +141,34 @@ fn the_rarer_strangers_may_be_the_higher_is_the_threshold() {
     let among = ask(&service, &people[4], &labelled);
     assert_eq!(among["classes_searched"], PEOPLE / 2);
     assert!(number(&among["threshold"]) < thresholds[1], "{among}");
+    // Whoever is not told exact similarities gets no lower one by that, whatever they ask for.
+    let (_, key) = service.make_key(&[Scope::Identify, Scope::Embeddings], Reach::Everything);
+    let told = |more: &Value| {
+        let mut body = json!({ "embeddings": [people[4]], "encoder": "mine" });
+        let more = more.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(more);
+        service.call_by(&key, "POST", IDENTIFY, body)
+    };
+    let usual = told(&json!({})).json()["threshold"].clone();
+    for more in [json!({}), json!({ "target_fpir": 0.5 })] {
+        let mut labelled = more;
+        labelled["labels"] = json!({ "side": "left" });
+        assert_eq!(told(&labelled).json()["threshold"], usual);
+    }
+    let low = json!({ "threshold": number(&usual) - 0.001, "labels": { "side": "left" } });
+    told(&low).problem(403, "scope_missing");
+    // A calibrated gallery has a threshold: embeddings need their scope, and verifications have it, too.
+    let (_, without) = service.make_key(&[Scope::Identify, Scope::Verify], Reach::Everything);
+    let probe = json!({ "embeddings": [people[4]], "encoder": "mine", "threshold": 0.0 });
+    let verify = "partitions/bws.1/classes/4/verify";
+    for path in [IDENTIFY, verify] {
+        let answer = service.call_by(&without, "POST", path, probe.clone());
+        answer.problem(403, "scope_missing");
+    }
+    let (_, able) = service.make_key(&[Scope::Verify, Scope::Embeddings], Reach::Everything);
+    let answer = service.call_by(&able, "POST", verify, probe);
+    let problem = answer.problem(403, "scope_missing");
+    assert!(problem["detail"].as_str().unwrap().contains("scores"), "{problem}");
 }
 
 #[test]
