@@ -78,6 +78,9 @@ pub mod eval;
 #[cfg(feature = "web")]
 pub mod audit;
 
+#[cfg(feature = "face")]
+pub mod budgets;
+
 #[cfg(feature = "web")]
 pub mod access;
 

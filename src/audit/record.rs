@@ -57,6 +57,8 @@ pub enum Event {
     Identified,
     /// Somebody said whether an identification is right.
     Reviewed,
+    /// The probes of a caller come nearer and nearer to a class.
+    Suspected,
     /// Everything was copied.
     Copied,
     /// A command was given to the service.
@@ -160,6 +162,7 @@ impl Event {
             Event::Verified => "verified",
             Event::Identified => "identified",
             Event::Reviewed => "reviewed",
+            Event::Suspected => "suspected",
             Event::Copied => "copied",
             Event::Commanded => "commanded",
             Event::Started => "started",

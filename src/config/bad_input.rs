@@ -100,6 +100,7 @@ fn good(row: &Setting) -> (String, String) {
                 "log" => "debug",
                 "log-format" => "json",
                 "audit" => "strict",
+                "climb" => "refuse",
                 "snapshot-every" | "erase-within" => "36h",
                 "master-key" => "file:x",
                 "encryption" => "on",

@@ -11,6 +11,7 @@ use super::Value::{
 };
 use super::{KeySource, ListenAddress, LogFormat, Setting, Settings, log};
 use crate::audit::AuditMode;
+use crate::budgets::Reaction;
 use crate::intake::{OnDuplicate, Partitions, SCORE_DIGITS_MAX};
 use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
@@ -124,6 +125,8 @@ const WAIT_SECONDS: RangeInclusive<f64> = 0.001..=3_600.0;
 
 /// From a small portrait to what no decoder should be asked for.
 const PICTURE_PIXELS: RangeInclusive<usize> = 10_000..=1_000_000_000;
+/// More than anybody is told in a day.
+const BUDGET_MAX: usize = 1_000_000_000;
 
 /// What a running service takes up when it is told to read its settings again, by SIGHUP.
 pub const TAKEN_UP: &[&str] = &[
@@ -138,6 +141,10 @@ pub const TAKEN_UP: &[&str] = &[
     "verification-target-fmr",
     "bws-lists-cut",
     "confirm-partitions",
+    "budget-identifications",
+    "budget-scores",
+    "budget-class-answers",
+    "climb",
     "enroll-duplicates",
     "enroll-duplicates-fpir",
     "enroll-duplicates-threshold",
@@ -722,6 +729,49 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SERVING,
     },
     Setting {
+        name: "budget-identifications",
+        value_name: "COUNT",
+        text: "How many probes a key or an app may look for in a day of UTC; 0 sets no limit",
+        value: Whole(0..=BUDGET_MAX, |settings, count| {
+            settings.service.budgets.identifications = budget(count);
+        }),
+        standard: Field(|settings| budget_text(settings.service.budgets.identifications)),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "budget-scores",
+        value_name: "COUNT",
+        text: "How many answers a day may tell a key or an app how alike somebody is; 0 sets no limit",
+        value: Whole(0..=BUDGET_MAX, |settings, count| {
+            settings.service.budgets.scores = budget(count);
+        }),
+        standard: Field(|settings| budget_text(settings.service.budgets.scores)),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "budget-class-answers",
+        value_name: "COUNT",
+        text: "How many answers a day a key or an app may have about one class, by verification or in a list \
+               of those who are found; 0 sets no limit",
+        value: Whole(0..=BUDGET_MAX, |settings, count| {
+            settings.service.budgets.of_class = budget(count);
+        }),
+        standard: Field(|settings| budget_text(settings.service.budgets.of_class)),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "climb",
+        value_name: "REACTION",
+        text: "What is done when the probes of a key or an app come nearer and nearer to one class: nothing, \
+               it is reported, answers come two seconds later, or none comes on that day",
+        value: Text(Reaction::EXPECTED, |settings, text| {
+            settings.service.budgets.climb = text.parse().ok()?;
+            Some(())
+        }),
+        standard: Field(|settings| settings.service.budgets.climb.to_string()),
+        verbs: SERVING,
+    },
+    Setting {
         name: "enroll-duplicates",
         value_name: "WHAT",
         text: "What is done at an enrolment about somebody who seems to be enrolled under another class: \
@@ -932,6 +982,15 @@ fn partitions(list: &[&str]) -> Option<Partitions> {
     }
     let some: Option<BTreeSet<PartitionId>> = list.iter().map(|id| id.parse().ok()).collect();
     some.map(Partitions::Only)
+}
+
+/// A limit, of which 0 is none.
+fn budget(count: usize) -> Option<u64> {
+    (count > 0).then(|| u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+fn budget_text(budget: Option<u64>) -> String {
+    budget.unwrap_or_default().to_string()
 }
 
 /// The similarity of each partition; `None` if one is no similarity, or a partition comes twice.

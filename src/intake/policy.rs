@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::disclosure::SCORE_DIGITS;
 use super::on_duplicate::DuplicateCheck;
+use crate::budgets::Limits;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
 use crate::types::PartitionId;
@@ -23,6 +24,8 @@ pub struct Policy {
     pub bws_lists_cut: Partitions,
     /// Where two people must confirm an identification before it is told.
     pub confirmed: Partitions,
+    /// How much a caller may learn in a day.
+    pub budgets: Limits,
     /// What is done about people who seem to be enrolled under another class.
     pub duplicates: DuplicateCheck,
     /// What samples must reach to be those of a live person.
@@ -88,6 +91,7 @@ impl Default for Policy {
             verification_target_fmr: None,
             bws_lists_cut: Partitions::default(),
             confirmed: Partitions::default(),
+            budgets: Limits::default(),
             duplicates: DuplicateCheck::default(),
             liveness: Thresholds::default(),
             samples_max: 32,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::audited::Unaccounted;
+use super::budgets::BudgetSpent;
 use super::connections::HeadFault;
 use super::lanes::{Busy, Unidentified};
 use super::notes::RefusedFor;
@@ -245,6 +246,15 @@ impl From<ParseBcidError> for Error {
 impl From<AppError> for Error {
     fn from(error: AppError) -> Error {
         Error::internal("to look up an app", &error)
+    }
+}
+
+impl From<BudgetSpent> for Error {
+    fn from(error: BudgetSpent) -> Error {
+        let again_after = HeaderValue::from(error.again_after_seconds);
+        Error::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            .counted("budget_spent")
+            .with(header::RETRY_AFTER, again_after)
     }
 }
 

@@ -25,6 +25,8 @@ mod accounts;
 mod audited;
 mod auth;
 mod body;
+mod budgeted;
+mod budgets;
 mod certificates;
 mod connections;
 mod data_url;

@@ -119,6 +119,8 @@ pub async fn serve(
         never = watch_certificate(&state) => match never {},
     };
     people::write_matches(&state).await;
+    let shared = state.clone();
+    state.lanes().write(move || keep_budgets(&shared)).await;
     outcome
 }
 
@@ -138,6 +140,7 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
             state.attempts().purge(now)?;
             state.results().purge(now)?;
             state.decisions().purge(now)?;
+            keep_budgets(&state);
             if let Err(error) = state.settle_receipts() {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "cannot complete receipts of removals yet");
@@ -151,6 +154,14 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
                 "cannot remove what is left of expired tokens, or remember how far the audit log is"
             );
         }
+    }
+}
+
+/// So that a restart gives nobody a new budget: what is not kept now can be the next time.
+fn keep_budgets(state: &AppState) {
+    if let Err(error) = state.keep_budgets() {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "cannot keep what callers were told today");
     }
 }
 

@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use rand::CryptoRng;
 use tokio::sync::Semaphore;
 
+use super::budgets::Budgets;
 use super::connections::{ConnectionCounts, ConnectionOptions};
 use super::lanes::{LaneLimits, Lanes};
 use super::logins::Gate;
@@ -20,6 +21,7 @@ use crate::access::{
     ApiKeySecret, ApiKeys, Apps, Attempts, Decisions, Results, ServerKey, ServerKeyError, Tokens,
 };
 use crate::audit::AuditLog;
+use crate::budgets;
 use crate::engine::Engine;
 use crate::face::{DecodeLimits, FacePipeline};
 use crate::intake::{
@@ -56,6 +58,7 @@ struct Parts {
     attempts: Attempts,
     results: Results,
     decisions: Decisions,
+    budgets: Budgets,
     key: ServerKey,
     samples: Arc<WaitingRoom>,
     lanes: Lanes,
@@ -122,6 +125,8 @@ pub struct ServiceOptions {
     pub bws_lists_cut: Partitions,
     /// Where two people must confirm an identification before it is told.
     pub confirm_partitions: Partitions,
+    /// How much a caller may learn in a day.
+    pub budgets: budgets::Limits,
     /// Whether `deleteclass` of the BWS door waits until what is stored is overwritten.
     pub bws_delete_erases: bool,
     /// What is done about people who seem to be enrolled under another class.
@@ -190,6 +195,7 @@ impl ServiceOptions {
             verification_target_fmr: None,
             bws_lists_cut: Partitions::default(),
             confirm_partitions: Partitions::default(),
+            budgets: budgets::Limits::default(),
             bws_delete_erases: false,
             duplicates: DuplicateCheck::default(),
             score_digits: SCORE_DIGITS,
@@ -223,6 +229,7 @@ impl ServiceOptions {
             verification_target_fmr: self.verification_target_fmr,
             bws_lists_cut: self.bws_lists_cut.clone(),
             confirmed: self.confirm_partitions.clone(),
+            budgets: self.budgets,
             duplicates: self.duplicates,
             score_digits: self.score_digits,
             liveness: self.liveness,
@@ -280,6 +287,7 @@ impl AppState {
             tokens: Tokens::new(key, &options.public_url),
             attempts: Attempts::new(store.clone()),
             results: Results::new(store.clone()),
+            budgets: Budgets::of(&store),
             decisions: Decisions::new(store),
             key: key.clone(),
             samples: Arc::new(WaitingRoom::new(options.samples)),
@@ -421,6 +429,11 @@ impl AppState {
 
     pub(super) fn snapshot_turn(&self) -> &Arc<Semaphore> {
         &self.0.snapshot_turn
+    }
+
+    /// What callers have been told today.
+    pub(super) fn budgets(&self) -> &Budgets {
+        &self.0.budgets
     }
 
     /// The identifications that two people must confirm.

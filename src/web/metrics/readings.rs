@@ -39,6 +39,8 @@ pub(super) struct Readings {
     pub(super) lines_dropped: u64,
     /// Records of the audit log.
     pub(super) audit: AuditCounts,
+    /// What came of budgets and of probes that climb.
+    pub(super) climbs: Climbs,
     /// By what was decided, and what came of it.
     pub(super) decisions: [(&'static str, &'static str, u64); 6],
 }
@@ -48,6 +50,15 @@ pub(super) struct Storage {
     pub(super) totals: Totals,
     pub(super) damaged: u64,
     pub(super) is_writable: bool,
+}
+
+/// How often callers were told less since they asked for too much.
+#[derive(Debug)]
+pub(super) struct Climbs {
+    pub(super) found: u64,
+    pub(super) slowed: u64,
+    pub(super) refused: u64,
+    pub(super) spent: u64,
 }
 
 #[derive(Debug)]
@@ -109,6 +120,12 @@ impl Readings {
             process: Process::read(),
             lines_dropped: state.lines_dropped(),
             audit: state.audit().map(AuditLog::counts).unwrap_or_default(),
+            climbs: Climbs {
+                found: state.budgets().found.get(),
+                slowed: state.budgets().slowed.get(),
+                refused: state.budgets().refused.get(),
+                spent: state.budgets().spent.get(),
+            },
             decisions: decisions(state),
         }
     }

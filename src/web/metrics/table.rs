@@ -334,6 +334,25 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| out.count(&[], all.lines_dropped),
     },
     Metric {
+        name: "vultus_climbs_total",
+        kind: Counter,
+        labels: &["outcome"],
+        help: "Series of probes that were `found` to come nearer and nearer to one class, answers that were \
+               `slowed`, and questions that were `refused` for that",
+        read: |all, out| {
+            out.count(&["found"], all.climbs.found);
+            out.count(&["slowed"], all.climbs.slowed);
+            out.count(&["refused"], all.climbs.refused);
+        },
+    },
+    Metric {
+        name: "vultus_budget_refused_total",
+        kind: Counter,
+        labels: &[],
+        help: "Questions that were refused since their key or app had been told as much as it may be in a day",
+        read: |all, out| out.count(&[], all.climbs.spent),
+    },
+    Metric {
         name: "vultus_audit_records_total",
         kind: Counter,
         labels: &["outcome"],

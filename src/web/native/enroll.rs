@@ -1,9 +1,12 @@
 //! `POST /v1/partitions/{partition}/classes/{class}/enroll`: this is the person of the class.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -19,15 +22,14 @@ use super::partitions;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
 use super::record::{GivenClasses, GivenLabels, GivenRecord, RecordMembers, permitted};
+use super::resemblance::{DuplicateReport, Place, Resemblance, Teller};
 use super::samples::{
     GivenEmbeddings, GivenPictures, GivenSamples, Liveness, SampleReport, encoder_name,
 };
 use crate::access::Scope;
-use crate::audit::Actor;
-use crate::engine::{EngineError, Gallery};
-use crate::intake::{Disclosure, OnDuplicate, Samples};
+use crate::intake::Samples;
 use crate::partition::Whom;
-use crate::types::{Bcid, ClassId, Embedding, Match, PartitionId, RecordChange};
+use crate::types::{Bcid, Embedding, PartitionId, RecordChange};
 
 /// So many others of the same name are listed.
 const SAME_NAME_MAX: usize = 100;
@@ -126,10 +128,10 @@ pub(in super::super) struct EnrollAnswer {
     /// How many templates the class has now.
     templates: usize,
     /// How alike the samples are to the class as it was before: the highest similarity of a sample to a
-    /// template of it, from -1 to 1; null for a new class. For keys without the scope `scores` it is rounded
-    /// down, and null below the threshold.
+    /// template of it, from -1 to 1; null for a new class, and for keys that may not verify. For keys without
+    /// the scope `scores` it is rounded down, and null below the threshold.
     similarity_to_class: Option<f64>,
-    /// Whether that reaches the threshold; null for a new class, and where no threshold is known. Nothing is
+    /// Whether that reaches the threshold; null likewise, and where no threshold is known. Nothing is
     /// refused because of it, since people change; but where it is false the samples may show somebody else.
     looks_like_class: Option<bool>,
     /// Somebody else who is enrolled and seems to be the same person, as long as the operator has such people
@@ -143,47 +145,6 @@ pub(in super::super) struct EnrollAnswer {
     encoder: String,
     /// One for each sample.
     samples: Vec<SampleReport>,
-}
-
-/// Somebody else who seems to be the same person. Who that is is told to keys that may identify.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Duplicate)]
-pub(in super::super) struct DuplicateReport {
-    /// The class; null for a key that may not identify.
-    class: Option<String>,
-    /// How alike the samples and the most similar template of that class are; null likewise.
-    similarity: Option<f64>,
-}
-
-/// Who enrols, and what they may be told.
-struct Teller {
-    actor: Actor,
-    disclosure: Disclosure,
-    /// Whether they may know who is enrolled already.
-    may_know: bool,
-}
-
-impl DuplicateReport {
-    fn of(found: &Match, may_know: bool) -> DuplicateReport {
-        DuplicateReport {
-            class: may_know.then(|| found.class.to_string()),
-            similarity: may_know.then_some(found.similarity),
-        }
-    }
-
-    /// Why the person is not enrolled.
-    fn refusal(&self) -> Problem {
-        let detail = match (&self.class, self.similarity) {
-            (Some(class), Some(similarity)) => format!(
-                "the samples look like class {class} (similarity {similarity:.4}): enrol them there, or say by \
-                 `not_same_as` that these are two people"
-            ),
-            _ => "the samples look like somebody who is enrolled under another class; a key with the scope \
-                  `identify` is told which"
-                .to_owned(),
-        };
-        Problem::new(Code::AlreadyEnrolled, detail)
-    }
 }
 
 impl CallBody for EnrollRequest {
@@ -223,6 +184,7 @@ pub(super) fn endpoint() -> Endpoint {
                 Code::PoorQuality,
                 Code::ClassNotFound,
                 Code::AlreadyEnrolled,
+                Code::BudgetSpent,
             ],
             class::RECORD_FAILURES,
             failures::OURS,
@@ -236,7 +198,8 @@ pub(super) fn endpoint() -> Endpoint {
 /// All of them, or none if one is of no use. The partition and the class come into being with the first. When
 /// the answer comes, the templates are on disk and the next search finds them. A class keeps at most ten
 /// templates: good ones that differ from one another. Samples that do not look like one person, and pictures
-/// that are not good enough to know somebody by, are refused. Needs the scope `enroll`.
+/// that are not good enough to know somebody by, are refused. Needs the scope `enroll`. Whom the samples look like
+/// is told to keys that have `verify`, too, and with embeddings also `embeddings` where a threshold is known.
 #[utoipa::path(
     post,
     path = "/partitions/{partition}/classes/{class}/enroll",
@@ -272,6 +235,7 @@ pub(super) fn new_endpoint() -> Endpoint {
                 Code::PoorQuality,
                 Code::ClassNotFound,
                 Code::AlreadyEnrolled,
+                Code::BudgetSpent,
             ],
             class::RECORD_FAILURES,
             failures::OURS,
@@ -316,18 +280,13 @@ async fn carry_out(
     let (given, (replaces, record)) = body::read::<EnrollRequest>(state, request).await?;
     given.check(state)?;
     let record = record.addition()?;
-    let disclosure = key.disclosure(state.intake());
+    let told = Teller::new(state, key, &partition, given.has_embeddings());
     let samples = given.take_in(state, &key.account()).await?;
     let shared = state.clone();
     let place = (partition, whom);
-    let told = Teller {
-        actor: key.1.clone(),
-        disclosure,
-        // It would be an identification that nobody has confirmed.
-        may_know: key.may(Scope::Identify).is_ok() && !state.needs_confirmation(&place.0),
-    };
     let work = move || add(&shared, &place, &samples, (replaces, record), &told);
-    let answer = state.lanes().write(work).await?;
+    let (answer, delay) = state.lanes().write(work).await?;
+    time::sleep(delay).await;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
@@ -337,7 +296,7 @@ fn add(
     samples: &Samples,
     (replaces, record): (bool, RecordChange),
     teller: &Teller,
-) -> Result<EnrollAnswer, Problem> {
+) -> Result<(EnrollAnswer, Duration), Problem> {
     let (whom, intake) = (*whom, state.intake());
     intake.check_qualities(samples)?;
     let templates = samples.templates();
@@ -356,14 +315,19 @@ fn add(
     };
     let record = permitted(record, teller.disclosure, least)?;
     let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
-    let (mut similarity, mut duplicate) = (None, None);
-    if let Some(gallery) = &gallery {
-        let class = foreseen(gallery, whom, &record)?;
-        if let Some(class) = class {
-            similarity = gallery.similarity_to_class(class, &embeddings)?;
+    let seen = match &gallery {
+        Some(gallery) => {
+            let place = Place {
+                gallery,
+                whom,
+                record: &record,
+                usual,
+                least,
+            };
+            teller.look(state, &place, &embeddings)?
         }
-        duplicate = find_duplicate(state, gallery, (class, &record), &embeddings, teller)?;
-    }
+        None => Resemblance::default(),
+    };
     let place = (partition, whom);
     let person =
         engine.enroll_person(place, &samples.encoder, &templates, replaces, record, now)?;
@@ -382,63 +346,19 @@ fn add(
     };
     let others = same_name.into_iter().filter(|class| *class != person.class);
     let enrolled = person.enrolled;
-    Ok(EnrollAnswer {
+    let answer = EnrollAnswer {
         class: person.class.to_string(),
         added: enrolled.added,
         known: enrolled.known,
         removed: enrolled.removed,
         templates: enrolled.templates,
-        looks_like_class: similarity.zip(usual).map(|(it, usual)| it >= usual),
-        similarity_to_class: similarity.and_then(|it| told(teller.disclosure, it, usual)),
-        duplicate,
+        looks_like_class: seen.looks_like_class,
+        similarity_to_class: seen.similarity,
+        duplicate: seen.duplicate,
         record: RecordMembers::new(&person.record),
         same_name: others.map(|class| class.to_string()).collect(),
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),
-    })
-}
-
-/// Somebody else whom the samples show, too, if the operator has it looked for.
-fn find_duplicate(
-    state: &AppState,
-    gallery: &Gallery,
-    (class, record): (Option<ClassId>, &RecordChange),
-    embeddings: &[&Embedding],
-    teller: &Teller,
-) -> Result<Option<DuplicateReport>, Problem> {
-    let intake = state.intake();
-    let whom = (class, record.not_same_as.as_ref());
-    let Some(found) = intake.duplicate(state.engine(), gallery, whom, embeddings)? else {
-        return Ok(None);
     };
-    let found = Match {
-        similarity: teller.disclosure.score(found.similarity),
-        ..found
-    };
-    let report = DuplicateReport::of(&found, teller.may_know);
-    match intake.policy().duplicates.action {
-        OnDuplicate::Refuse => Err(report.refusal()),
-        _ => Ok(Some(report)),
-    }
-}
-
-/// What is told of a similarity to a class. Where no threshold is known it could not end anywhere.
-fn told(disclosure: Disclosure, similarity: f64, usual: Option<f64>) -> Option<f64> {
-    match (disclosure, usual) {
-        (Disclosure::Exact, _) => Some(similarity),
-        (_, usual) => disclosure.similarity(similarity, usual?),
-    }
-}
-
-/// The class that will get the templates, if there is one already.
-fn foreseen(
-    gallery: &Gallery,
-    whom: Whom,
-    record: &RecordChange,
-) -> Result<Option<ClassId>, EngineError> {
-    match (whom, &record.external_id) {
-        (Whom::Class(class), _) => Ok(Some(class)),
-        (Whom::New, Some(Some(id))) => gallery.class_of(id),
-        (Whom::New, _) => Ok(None),
-    }
+    Ok((answer, seen.delay))
 }

@@ -4,9 +4,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::super::budgets;
 use super::super::endpoint::Endpoint;
 use super::super::lanes::IdentifyPromise;
 use super::super::state::AppState;
@@ -326,10 +328,11 @@ async fn search(
         probe: Probe::new(&sample),
         options: judging::options(&judge, limit),
     };
+    state.ask_who(&asked.actor, partition, 1)?;
     let lanes = state.lanes();
-    let mut found = lanes
-        .identify_one(account, &gallery, promise, query)
-        .await?;
+    let found = lanes.identify_one(account, &gallery, promise, query).await;
+    let mut found = found.inspect_err(|_unanswered| state.give_back(&asked.actor, 1))?;
+    let told = budgets::told_of([&found.matches[..]], limit);
     let (decision, confidence) = judging::decide(&judge, &mut found.matches, limit);
     if judge.threshold().is_some() {
         intake.decisions().identified(!found.matches.is_empty());
@@ -345,6 +348,9 @@ async fn search(
     let pending = pending.first().copied().flatten();
     let record = audited.record(&embeddings, decision, &found.matches, pending);
     state.account(record.into_iter().collect()).await?;
+    let scored = u64::from(!told.is_empty() && pending.is_none());
+    let delay = state.tell(&asked.actor, partition, (&told, scored));
+    time::sleep(delay).await;
     let (decision, confidence) =
         decisions::withheld(pending, (decision, confidence), &mut found.matches);
     let records = known_of(state, &gallery, &found.matches).await?;

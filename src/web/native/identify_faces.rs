@@ -4,10 +4,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::super::budgets;
 use super::super::endpoint::Endpoint;
+use super::super::lanes::IdentifyPromise;
 use super::super::state::AppState;
 use super::answer;
 use super::body::{self, CallBody};
@@ -28,7 +31,7 @@ use crate::engine::scheduler::QuestionQuery;
 use crate::engine::{Gallery, Identification, IdentifyOptions};
 use crate::face::FoundFace;
 use crate::intake::{Judge, Recognition};
-use crate::types::{Match, Record};
+use crate::types::{Match, PartitionId, Record};
 
 /// A picture of several people.
 #[derive(Deserialize, ToSchema)]
@@ -228,10 +231,8 @@ async fn identify_faces(
     let disclosure = key.disclosure(intake);
     let judge = judging::judge(&state, &gallery, bar, disclosure).await?;
     let queries = queries(&group, judging::options(&judge, asked.limit));
-    let mut found = match queries.len() {
-        0 => Vec::new(),
-        _ => state.lanes().identify_crowd(promise, queries).await?,
-    };
+    let mut found = searched(&state, (&key, &partition), promise, queries).await?;
+    let counted = budgets::told_of(found.iter().map(|it| &it.matches[..]), asked.limit);
     let mut decided: Vec<_> = found
         .iter_mut()
         .map(|found| judging::decide(&judge, &mut found.matches, asked.limit))
@@ -257,6 +258,10 @@ async fn identify_faces(
         audited.record(&[probe], decision, found, *pending)
     });
     state.account(records.collect()).await?;
+    let scored = found.iter().zip(&pending);
+    let scored = scored.filter(|(found, pending)| !found.matches.is_empty() && pending.is_none());
+    let delay = state.tell(&key.1, &partition, (&counted, scored.count() as u64));
+    time::sleep(delay).await;
     for ((pending, decided), found) in pending.iter().zip(&mut decided).zip(&mut found) {
         *decided = decisions::withheld(*pending, *decided, &mut found.matches);
     }
@@ -265,6 +270,22 @@ async fn identify_faces(
     let decided: Vec<_> = decided.into_iter().zip(pending).collect();
     let answer = told(&state, &gallery, &group, &judge, (&found, &decided, &known));
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// Who was found for each face, if that may be asked today.
+async fn searched(
+    state: &AppState,
+    (key, partition): (&Key, &PartitionId),
+    promise: IdentifyPromise,
+    queries: Vec<QuestionQuery>,
+) -> Result<Vec<Identification>, Problem> {
+    let probes = queries.len();
+    state.ask_who(&key.1, partition, probes)?;
+    if probes == 0 {
+        return Ok(Vec::new());
+    }
+    let found = state.lanes().identify_crowd(promise, queries).await;
+    Ok(found.inspect_err(|_unanswered| state.give_back(&key.1, probes))?)
 }
 
 /// One for each face that has an embedding, in their order.

@@ -15,6 +15,7 @@ use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::super::budgets;
 use super::super::endpoint::Endpoint;
 use super::super::receive::{self, BodyFault};
 use super::super::room::{Held, Place, Sender};
@@ -224,6 +225,7 @@ async fn identify_many(
     state.lanes().check_identify(&account, &gallery, probes)?;
     let disclosure = key.disclosure(state.intake());
     let judge = judging::judge(&state, &gallery, asked.bar, disclosure).await?;
+    state.ask_who(&key.1, &partition, asked.probes.len())?;
     let lines = Lines {
         state,
         account,
@@ -322,6 +324,12 @@ impl Lines {
             options: judging::options(&self.judge, self.limit),
         };
         let queries = probes.iter().map(query).collect();
+        // What one piece tells may be the last that is told today.
+        let asked = self.state.ask_who(&self.actor, self.gallery.id(), 0);
+        asked.map_err(|error| {
+            drop(Problem::from(error));
+            BrokenOff
+        })?;
         let lanes = self.state.lanes();
         let found = lanes.identify_patiently(&self.account, &self.gallery, queries);
         let mut found = found.await.map_err(|error| {
@@ -329,6 +337,7 @@ impl Lines {
             drop(Problem::from(&*error));
             BrokenOff
         })?;
+        let told = budgets::told_of(found.iter().map(|it| &it.matches[..]), self.limit);
         let decided: Vec<Decided> = found
             .iter_mut()
             .map(|found| judging::decide(&self.judge, &mut found.matches, self.limit))
@@ -348,6 +357,11 @@ impl Lines {
             drop(Problem::from(error));
             BrokenOff
         })?;
+        let scored = found.iter().filter(|it| !it.matches.is_empty()).count() as u64;
+        let delay = self
+            .state
+            .tell(&self.actor, self.gallery.id(), (&told, scored));
+        time::sleep(delay).await;
         let all: Vec<Match> = found.iter().flat_map(|it| it.matches.clone()).collect();
         let known = known_of(&self.state, &self.gallery, &all).await;
         let known = known.map_err(|error| {

@@ -15,8 +15,8 @@ use crate::intake::{Bar, Disclosure, Judge, JudgeError, Undisclosed, Verdict, Ve
 use crate::rates::{RateEstimate, TargetRate};
 use crate::types::{Embedding, Match, PartitionId};
 
-/// What can go wrong with a rate that is asked for.
-pub(super) const FAILURES: &[Code] = &[Code::NotCalibrated];
+/// What can go wrong with a rate that is asked for, and with what the caller has been told today.
+pub(super) const FAILURES: &[Code] = &[Code::NotCalibrated, Code::BudgetSpent];
 
 /// What is decided about a person.
 #[derive(Clone, Copy, Serialize, ToSchema)]

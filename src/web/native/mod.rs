@@ -36,6 +36,7 @@ mod problems;
 mod query;
 mod receipts;
 mod record;
+mod resemblance;
 mod samples;
 mod snapshots;
 mod status;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::audited::Unaccounted;
+use super::super::budgets::BudgetSpent;
 use super::super::connections::HeadFault;
 use super::super::error::{Chain, NO_ROOM_TEXT};
 use super::super::lanes::{Busy, Unidentified};
@@ -70,6 +71,8 @@ pub(in super::super) enum Code {
     ConfirmationNeeded,
     /// Too many identifications wait for two people.
     TooManyPending,
+    /// The caller was told as much as it may be in a day.
+    BudgetSpent,
     ShareExceeded,
     Internal,
     Busy,
@@ -82,7 +85,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 47] = [
+    pub(super) const ALL: [Code; 48] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -121,6 +124,7 @@ impl Code {
         Code::DecisionConflict,
         Code::ConfirmationNeeded,
         Code::TooManyPending,
+        Code::BudgetSpent,
         Code::ShareExceeded,
         Code::Internal,
         Code::Busy,
@@ -238,6 +242,11 @@ impl Code {
                 "too_many_pending",
                 409,
                 "Too many identifications wait for two people to confirm them",
+            ),
+            Code::BudgetSpent => (
+                "budget_spent",
+                429,
+                "This key was told as much as it may be in a day",
             ),
             Code::InvalidRecord => (
                 "invalid_record",
@@ -488,6 +497,13 @@ impl From<BodyFault> for Problem {
             }
         };
         Problem::new(code, fault.to_string())
+    }
+}
+
+impl From<BudgetSpent> for Problem {
+    fn from(error: BudgetSpent) -> Problem {
+        let again_after = HeaderValue::from(error.again_after_seconds);
+        Problem::new(Code::BudgetSpent, error.to_string()).with(header::RETRY_AFTER, again_after)
     }
 }
 

@@ -1,9 +1,12 @@
 //! `POST /v1/partitions/{partition}/classes/{class}/verify`: is this the person of the class?
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -22,6 +25,7 @@ use super::samples::{
 };
 use crate::access::Scope;
 use crate::audit::Actor;
+use crate::budgets::Told;
 use crate::engine::fuse;
 use crate::intake::{Bar, Disclosure, Samples};
 use crate::types::Bcid;
@@ -162,17 +166,19 @@ async fn verify(
     let shared = state.clone();
     let asked = (bar, key.disclosure(state.intake()));
     let work = move || compare(&shared, &key.1, &bcid, &samples, asked);
-    let answer = state.lanes().small(work).await?;
+    let (answer, delay) = state.lanes().small(work).await?;
+    time::sleep(delay).await;
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
+/// Whether the samples are of the class, and by how much later that is to be told.
 fn compare(
     state: &AppState,
     actor: &Actor,
     bcid: &Bcid,
     samples: &Samples,
     (bar, disclosure): (Bar, Disclosure),
-) -> Result<VerifyAnswer, Problem> {
+) -> Result<(VerifyAnswer, Duration), Problem> {
     let (intake, encoder) = (state.intake(), &samples.encoder);
     let (engine, embeddings) = (state.engine(), samples.embeddings());
     // Samples that are wrong in themselves are refused whoever is enrolled.
@@ -184,6 +190,7 @@ fn compare(
         let detail = format!("there is no threshold for `{encoder}`: give one");
         Problem::new(Code::ThresholdUnknown, detail)
     })?;
+    state.ask_whether(actor, bcid, true)?;
     let found = gallery.verify(bcid.class, &[&sample])?;
     let found = found.ok_or_else(|| class::missing(bcid))?;
     let accepted = found.is_accepted(threshold);
@@ -195,7 +202,13 @@ fn compare(
     let bar = intake.verification(engine, &gallery, Bar::Similarity(decided))?;
     state.verified(actor, bcid, (encoder, &embeddings), (decided, accepted))?;
     let similarity = disclosure.similarity(found.similarity, decided);
-    Ok(VerifyAnswer {
+    let told = Told {
+        class: bcid.class,
+        similarity: similarity.map(|_told| found.similarity),
+    };
+    let scored = u64::from(similarity.is_some());
+    let delay = state.tell(actor, &bcid.partition, (&[told], scored));
+    let answer = VerifyAnswer {
         accepted,
         similarity,
         score: intake.score_for(disclosure, similarity, encoder),
@@ -204,5 +217,6 @@ fn compare(
         templates: found.templates,
         encoder: encoder_name(&samples.encoder),
         samples: SampleReport::of(samples),
-    })
+    };
+    Ok((answer, delay))
 }

@@ -1,5 +1,7 @@
 //! What comes of a task.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -28,6 +30,8 @@ pub(super) struct Done {
     pub(super) error: Option<Failure>,
     /// The people that an identification found.
     pub(super) matches: Vec<TaskMatch>,
+    /// By how much later it is to be told.
+    pub(super) delay: Duration,
 }
 
 impl Failure {

@@ -17,6 +17,7 @@ use super::done::{Done, Failure};
 use super::task;
 use crate::access::{Claims, Task};
 use crate::audit::Actor;
+use crate::budgets::Told;
 use crate::intake::{JudgeError, OnDuplicate};
 use crate::partition::NewTemplate;
 use crate::samples::UploadedSample;
@@ -77,7 +78,7 @@ fn add_templates(
     if templates.is_empty() {
         return Ok(Done::failed(Failure::LiveDetectionFailed));
     }
-    if is_refused(state, claims, &templates)? {
+    if is_refused(state, (claims, actor), &templates)? {
         return Ok(Done::failed(Failure::LiveDetectionFailed));
     }
     let encoder = state.intake().encoder();
@@ -93,12 +94,20 @@ fn add_templates(
 
 /// Whether the person seems to be enrolled under another class, and is not to be. The API has no word for
 /// it: the log says who it is.
-fn is_refused(state: &AppState, claims: &Claims, templates: &[NewTemplate]) -> Result<bool, Error> {
+fn is_refused(
+    state: &AppState,
+    (claims, actor): (&Claims, &Actor),
+    templates: &[NewTemplate],
+) -> Result<bool, Error> {
     let (intake, engine, bcid) = (state.intake(), state.engine(), &claims.bcid);
     let Some(gallery) = engine.gallery(&bcid.partition, intake.encoder())? else {
         return Ok(false);
     };
     let embeddings: Vec<&Embedding> = templates.iter().map(|it| &it.embedding).collect();
+    let is_told = intake.policy().duplicates.action == OnDuplicate::Refuse;
+    if is_told {
+        state.ask_who(actor, &bcid.partition, 0)?;
+    }
     let whom = (Some(bcid.class), None);
     let found = intake.duplicate(engine, &gallery, whom, &embeddings);
     let found = found.map_err(|error| match error {
@@ -108,14 +117,20 @@ fn is_refused(state: &AppState, claims: &Claims, templates: &[NewTemplate]) -> R
     let Some(found) = found else {
         return Ok(false);
     };
-    let is_refused = intake.policy().duplicates.action == OnDuplicate::Refuse;
+    if is_told {
+        let told = [Told {
+            class: found.class,
+            similarity: Some(found.similarity),
+        }];
+        state.tell(actor, &bcid.partition, (&told, 0));
+    }
     tracing::warn!(
         partition = %bcid.partition,
         class = %bcid.class,
         other = %found.class,
         similarity = found.similarity,
-        is_refused,
+        is_refused = is_told,
         "somebody seems to be enrolled under another class"
     );
-    Ok(is_refused)
+    Ok(is_told)
 }

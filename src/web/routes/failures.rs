@@ -20,6 +20,7 @@ pub(super) enum ErrorStatus {
     UnknownEncoding,
     TooManyFailed,
     TokenFull,
+    BudgetSpent,
     Internal,
     Busy,
     NoRoom,
@@ -56,6 +57,11 @@ impl ErrorStatus {
                 429,
                 "The token has as many waiting samples as it may, or too many log-ins from this \
                  address have failed",
+            ),
+            ErrorStatus::BudgetSpent => (
+                429,
+                "The app was told as much as it may be in a day, or too many log-ins from this address have \
+                 failed",
             ),
             ErrorStatus::Internal => (500, "The server failed; its log says why"),
             ErrorStatus::Busy => (

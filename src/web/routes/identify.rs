@@ -4,11 +4,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::super::audited;
 use super::super::auth::Caller;
+use super::super::budgets;
 use super::super::endpoint::Endpoint;
 use super::super::error::Error;
 use super::super::lanes::Unidentified;
@@ -97,6 +99,7 @@ async fn identify(
     let bar = target.map(Bar::Rate);
     let work = move |begun| async move { search(begun, count, bar).await };
     let done = task::run(&state, caller, live, work).await?;
+    time::sleep(done.delay).await;
     let matches = done.matches.into_iter().map(ScoredClass::from).collect();
     let result = IdentifyResult {
         success: done.success,
@@ -162,12 +165,18 @@ async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Er
         probe: Probe::new(&sample),
         options: IdentifyOptions { limit, threshold },
     };
+    state.ask_who(&actor, partition, 1)?;
     let lanes = state.lanes();
     let found = match lanes.identify_one(&account, &gallery, promise, query).await {
         Ok(found) => found,
-        // Nobody was enrolled yet when a place might have been promised.
-        Err(Unidentified::Busy(_)) => return Ok(Done::failed(Failure::ExecutionOfJobTimedOut)),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            state.give_back(&actor, 1);
+            return match error {
+                // Nobody was enrolled yet when a place might have been promised.
+                Unidentified::Busy(_) => Ok(Done::failed(Failure::ExecutionOfJobTimedOut)),
+                error => Err(error.into()),
+            };
+        }
     };
     if found.templates == 0 {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
@@ -194,6 +203,8 @@ async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Er
         ..record
     });
     state.account(record.into_iter().collect()).await?;
+    let told = budgets::told_of([&found.matches[..]], limit);
+    let delay = state.tell(&actor, partition, (&told, u64::from(!told.is_empty())));
     let candidates = found.matches.iter().map(|found| TaskMatch {
         bcid: Bcid::new(partition.clone(), found.class),
         score: step_down(
@@ -203,6 +214,7 @@ async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Er
     });
     Ok(Done {
         matches: candidates.collect(),
+        delay,
         ..Done::succeeded()
     })
 }

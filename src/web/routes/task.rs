@@ -28,6 +28,7 @@ const FAILURES: &[ErrorStatus] = &[
     ErrorStatus::BadRequest,
     ErrorStatus::Unauthorized,
     ErrorStatus::Forbidden,
+    ErrorStatus::BudgetSpent,
     ErrorStatus::Internal,
     ErrorStatus::Busy,
     ErrorStatus::NoRoom,

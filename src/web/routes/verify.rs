@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use tokio::time;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -18,6 +19,7 @@ use super::judging;
 use super::task;
 use crate::access::{Claims, Task};
 use crate::audit::Actor;
+use crate::budgets::Told;
 use crate::engine::{Gallery, fuse};
 use crate::intake::{Bar, Disclosure};
 use crate::partition::NewTemplate;
@@ -71,6 +73,7 @@ async fn verify(
         compare(state, (claims, actor, bar), samples)
     };
     let done = task::run_here(&state, caller, live, compare).await?;
+    time::sleep(done.delay).await;
     let result = VerifyResult {
         success: done.success,
         error: done.error,
@@ -94,6 +97,8 @@ fn compare(
     let Some(gallery) = state.engine().gallery(&claims.bcid.partition, encoder)? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
+    // No score is told of it.
+    state.ask_whether(actor, &claims.bcid, false)?;
     let Some(verification) = gallery.verify(claims.bcid.class, &[&sample])? else {
         return Ok(Done::failed(Failure::NoTemplateAvailable));
     };
@@ -111,14 +116,25 @@ fn compare(
     intake.decisions().verified(is_accepted);
     let decided = (verification.threshold(threshold), is_accepted);
     state.verified(actor, &claims.bcid, (encoder, &faces), decided)?;
+    let told = Told {
+        class: claims.bcid.class,
+        similarity: is_accepted.then_some(verification.similarity),
+    };
+    let delay = state.tell(actor, &claims.bcid.partition, (&[told], 0));
     if !is_accepted {
-        return Ok(Done::default());
+        return Ok(Done {
+            delay,
+            ..Done::default()
+        });
     }
     gallery.note_match(claims.bcid.class);
     if claims.auto_enroll {
         improve(state, (claims, actor), &gallery, &templates, threshold)?;
     }
-    Ok(Done::succeeded())
+    Ok(Done {
+        delay,
+        ..Done::succeeded()
+    })
 }
 
 /// Makes templates of the samples of a recognised person that are good enough.

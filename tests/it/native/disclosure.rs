@@ -176,7 +176,8 @@ fn where_no_threshold_is_known_any_may_be_asked_for() {
         let found = ask(path, &json!({ "threshold": 0.231 }));
         assert_eq!(found["matches"], json!([]), "{found}");
     }
-    for (threshold, used, accepted) in [(-1.0, -1.0, true), (0.0, 0.0, true), (0.231, 0.24, false)] {
+    for (threshold, used, accepted) in [(-1.0, -1.0, true), (0.0, 0.0, true), (0.231, 0.24, false)]
+    {
         let verified = ask(VERIFY, &json!({ "threshold": threshold }));
         let told = ["threshold", "accepted"].map(|name| &verified[name]);
         assert_eq!(told, [&json!(used), &json!(accepted)]);
@@ -200,7 +201,11 @@ fn what_the_operator_sets_for_a_partition_holds_for_encoders_of_which_nothing_is
     let (_, enrolling) = service.make_key(&[Scope::Enroll], Reach::Everything);
     let low = foreign(&json!({ "threshold": 0.5 }));
     let path = "partitions/bws.1/classes/1/enroll";
-    lacks(&service.call_by(&enrolling, "POST", path, low), "scores", "0.6");
+    lacks(
+        &service.call_by(&enrolling, "POST", path, low),
+        "scores",
+        "0.6",
+    );
     service.enroll_embedding("bws.1", 1, &axis(0));
     let (_, key) = service.make_key(&[Scope::Identify, Scope::Verify], Reach::Everything);
     let (_, able) = service.make_key(&ASKING, Reach::Everything);
@@ -242,7 +247,7 @@ fn the_threshold_of_a_class_is_no_way_around() {
 
 #[test]
 fn an_enrolment_tells_whether_the_samples_look_like_the_class() {
-    let (service, key) = with_key(&[Scope::Enroll]);
+    let (service, key) = with_key(&[Scope::Enroll, Scope::Verify, Scope::Embeddings]);
     let told = |key: &str, class: i64, cosine: f64| {
         let path = format!("partitions/bws.1/classes/{class}/enroll");
         let answer = service.call_by(key, "POST", &path, body(&alike(cosine), &json!({})));
@@ -254,6 +259,15 @@ fn an_enrolment_tells_whether_the_samples_look_like_the_class() {
     assert_eq!(told(&key, 1, 0.2), [Value::Null, json!(false)]);
     let [similarity, looks] = told(&service.key(), 1, -0.999);
     assert!(similarity.as_f64().unwrap() < 0.0 && looks == json!(false));
+    // To nobody who might not ask for it, with embeddings or at all.
+    for scopes in [
+        &[Scope::Enroll][..],
+        &[Scope::Enroll, Scope::Verify],
+        &[Scope::Enroll, Scope::Embeddings, Scope::Identify],
+    ] {
+        let (_, key) = service.make_key(scopes, Reach::Everything);
+        assert_eq!(told(&key, 2, 0.3), [Value::Null, Value::Null], "{scopes:?}");
+    }
 }
 
 /// As many calls as an embedding has values, each with a probe along one axis: how alike what is put

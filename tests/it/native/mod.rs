@@ -2,6 +2,7 @@
 //! the real networks.
 
 mod bodies;
+mod budgets;
 mod calls;
 mod decisions;
 mod description;

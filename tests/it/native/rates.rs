@@ -168,7 +168,10 @@ fn the_rarer_strangers_may_be_the_higher_is_the_threshold() {
     let (_, able) = service.make_key(&[Scope::Verify, Scope::Embeddings], Reach::Everything);
     let answer = service.call_by(&able, "POST", verify, probe);
     let problem = answer.problem(403, "scope_missing");
-    assert!(problem["detail"].as_str().unwrap().contains("scores"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("scores"),
+        "{problem}"
+    );
 }
 
 #[test]
