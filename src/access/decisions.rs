@@ -6,6 +6,7 @@
 //! before both have spoken.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +28,14 @@ const AREA: &str = "decisions";
 pub struct Decisions {
     store: Arc<Store>,
     /// How many are kept, with those that are about to be; none until they were counted.
-    kept: Mutex<Option<usize>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    count: usize,
+    /// How many of each key are pending.
+    pending: HashMap<ApiKeyId, usize>,
 }
 
 /// The name of a decision, which nobody guesses.
@@ -99,6 +107,12 @@ pub enum DecisionError {
     /// It is over.
     #[error("the decision is {} already", .0.name())]
     Over(Standing),
+    /// The key that asks has as many that are pending as one key may.
+    #[error(
+        "{} identifications of this key wait for two people to confirm them: no more are made before some are",
+        Decisions::OF_KEY_MAX
+    )]
+    ShareFull,
     /// There is no room for another one.
     #[error(
         "{} identifications wait for two people to confirm them: no more are made before some are",
@@ -251,11 +265,37 @@ impl Decision {
     }
 }
 
+impl Kept {
+    fn of(count: usize, all: &[(DecisionId, Decision)]) -> Kept {
+        let mut kept = Kept {
+            count,
+            ..Kept::default()
+        };
+        let pending = all.iter().map(|(_, decision)| decision);
+        for decision in pending.filter(|it| it.standing() == Standing::Pending) {
+            *kept.pending.entry(decision.asked_by).or_default() += 1;
+        }
+        kept
+    }
+
+    /// One of this key is no longer pending.
+    fn end(&mut self, key: ApiKeyId) {
+        if let Some(pending) = self.pending.get_mut(&key) {
+            *pending = pending.saturating_sub(1);
+            if *pending == 0 {
+                self.pending.remove(&key);
+            }
+        }
+    }
+}
+
 impl Decisions {
     /// How long a decision can be looked at and spoken of. The audit log has it for as long as that is kept.
     pub const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
     /// No more are kept. The oldest that are over make room; where none is, no more are made.
     pub const COUNT_MAX: usize = 10_000;
+    /// No more of one key are pending, so that it leaves room for others.
+    pub const OF_KEY_MAX: usize = Decisions::COUNT_MAX / 4;
 
     /// The decisions kept in `store`.
     pub fn new(store: Arc<Store>) -> Decisions {
@@ -269,7 +309,8 @@ impl Decisions {
     ///
     /// # Errors
     ///
-    /// [`DecisionError::Full`] if too many are pending; if the store fails.
+    /// [`DecisionError::Full`] if too many are pending, [`DecisionError::ShareFull`] if too many of one key
+    /// are; if the store fails.
     pub fn put(
         &self,
         decisions: &[Decision],
@@ -277,14 +318,14 @@ impl Decisions {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<DecisionId>, DecisionError> {
         let ids: Vec<DecisionId> = decisions.iter().map(|_| DecisionId::random(rng)).collect();
-        self.take_room(decisions.len(), now)?;
+        self.take_room(decisions, now)?;
         let values = ids.iter().zip(decisions).map(|(id, decision)| StateValue {
             area: AREA,
             key: id.to_string(),
             value: decision.to_bytes(),
         });
         if let Err(error) = self.store.state_put_all(values.collect()) {
-            self.give_back(decisions.len());
+            self.give_back(decisions);
             return Err(error.into());
         }
         Ok(ids)
@@ -343,7 +384,16 @@ impl Decisions {
                 Err(error) => (present.map(<[u8]>::to_vec), Err(error)),
             }
         };
-        self.store.state_update(AREA, &id.to_string(), change)?
+        let voted = self.store.state_update(AREA, &id.to_string(), change)?;
+        if let Ok(voted) = &voted
+            && voted.standing() != Standing::Pending
+        {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kept) = kept.as_mut() {
+                kept.end(voted.asked_by);
+            }
+        }
+        voted
     }
 
     /// Removes decisions that are too old at `now`. Reads all of them: for once a minute.
@@ -352,47 +402,86 @@ impl Decisions {
     ///
     /// If the store fails.
     pub fn purge(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locked = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.counted(locked.take())?;
         let mut old = self.all()?;
         old.retain(|(_, decision)| decision.is_old(now));
-        self.remove(&mut kept, &old)
+        let removed = self.remove(&mut kept, &old);
+        *locked = Some(kept);
+        removed
     }
 
-    fn take_room(&self, more: usize, now: Timestamp) -> Result<(), DecisionError> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.is_none() {
-            *kept = Some(self.store.state_list(AREA)?.len());
+    fn take_room(&self, new: &[Decision], now: Timestamp) -> Result<(), DecisionError> {
+        let mut locked = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.counted(locked.take())?;
+        let taken = self.take(&mut kept, new, now);
+        *locked = Some(kept);
+        taken
+    }
+
+    fn counted(&self, known: Option<Kept>) -> Result<Kept, StoreError> {
+        match known {
+            Some(kept) => Ok(kept),
+            None => Ok(Kept::of(self.store.state_list(AREA)?.len(), &self.all()?)),
         }
-        let too_many = |kept: &Option<usize>| kept.unwrap_or(0) + more > Decisions::COUNT_MAX;
-        if too_many(&kept) {
+    }
+
+    fn take(
+        &self,
+        kept: &mut Kept,
+        new: &[Decision],
+        now: Timestamp,
+    ) -> Result<(), DecisionError> {
+        let more = new.len();
+        // All that come together are of one key.
+        if let Some(Decision { asked_by, .. }) = new.first()
+            && kept.pending.get(asked_by).unwrap_or(&0) + more > Decisions::OF_KEY_MAX
+        {
+            return Err(DecisionError::ShareFull);
+        }
+        if kept.count + more > Decisions::COUNT_MAX {
             let mut over = self.all()?;
             over.retain(|(_, it)| it.is_old(now) || it.standing() != Standing::Pending);
             over.sort_by_key(|(id, decision)| Reverse(decision.place(*id)));
             // Some at once, so that not every call has to look for one.
             over.truncate((Decisions::COUNT_MAX / 10).max(more));
-            self.remove(&mut kept, &over)?;
+            self.remove(kept, &over)?;
         }
-        if too_many(&kept) {
+        if kept.count + more > Decisions::COUNT_MAX {
             return Err(DecisionError::Full);
         }
-        *kept = kept.map(|kept| kept + more);
+        kept.count += more;
+        for decision in new {
+            *kept.pending.entry(decision.asked_by).or_default() += 1;
+        }
         Ok(())
     }
 
     fn remove(
         &self,
-        kept: &mut Option<usize>,
+        kept: &mut Kept,
         these: &[(DecisionId, Decision)],
     ) -> Result<(), StoreError> {
         let ids = these.iter().map(|(id, _)| id.to_string()).collect();
         let removed = self.store.state_remove_all(AREA, ids)?;
-        *kept = kept.map(|kept| kept.saturating_sub(removed));
+        kept.count = kept.count.saturating_sub(removed);
+        for (_, decision) in these {
+            if decision.standing() == Standing::Pending {
+                kept.end(decision.asked_by);
+            }
+        }
         Ok(())
     }
 
-    fn give_back(&self, unused: usize) {
+    fn give_back(&self, unused: &[Decision]) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = kept.map(|kept| kept.saturating_sub(unused));
+        let Some(kept) = kept.as_mut() else {
+            return;
+        };
+        kept.count = kept.count.saturating_sub(unused.len());
+        for decision in unused {
+            kept.end(decision.asked_by);
+        }
     }
 
     /// All that can be read. The catalog knows damage by itself; what is of another version is passed over.
@@ -559,8 +648,17 @@ mod tests {
     fn so_many_are_kept_and_those_that_are_over_make_room() {
         let (_directory, store) = store();
         let decisions = Decisions::new(store.clone());
-        let all = vec![decision(); Decisions::COUNT_MAX];
-        let ids = decisions.put(&all, NOW, &mut rand::rng()).unwrap();
+        let of = |digit: char| Decision {
+            asked_by: key(digit),
+            ..decision()
+        };
+        let of_each = |digit| vec![of(digit); Decisions::OF_KEY_MAX];
+        let mut ids = Vec::new();
+        for digit in ['a', 'b', 'c', 'd'] {
+            let of_one = decisions.put(&of_each(digit), NOW, &mut rand::rng());
+            ids.extend(of_one.unwrap());
+        }
+        let decision = || of('e');
         let full = decisions.put(&[decision()], NOW, &mut rand::rng());
         assert!(matches!(full, Err(DecisionError::Full)));
         // Also after a restart.
@@ -577,5 +675,33 @@ mod tests {
         decisions.get(ids[8], NOW).unwrap();
         let full = decisions.put(&[decision()], NOW, &mut rand::rng());
         assert!(matches!(full, Err(DecisionError::Full)));
+    }
+
+    #[test]
+    fn one_key_leaves_room_for_others() {
+        let (_directory, store) = store();
+        let decisions = Decisions::new(store.clone());
+        let own = vec![decision(); Decisions::OF_KEY_MAX];
+        let ids = decisions.put(&own, NOW, &mut rand::rng()).unwrap();
+        // Also after a restart.
+        for decisions in [&decisions, &Decisions::new(store)] {
+            let more = decisions.put(&[decision()], NOW, &mut rand::rng());
+            assert!(matches!(more, Err(DecisionError::ShareFull)));
+            let other = Decision {
+                asked_by: key('b'),
+                ..decision()
+            };
+            put(decisions, other);
+        }
+        // What is over waits for nobody.
+        for digit in ['1', '2'] {
+            decisions.vote(ids[3], vote(digit, false)).unwrap();
+        }
+        put(&decisions, decision());
+        let more = decisions.put(&[decision()], NOW, &mut rand::rng());
+        assert!(matches!(more, Err(DecisionError::ShareFull)));
+        let end = NOW.after(Decisions::KEPT);
+        decisions.purge(end).unwrap();
+        put(&decisions, decision());
     }
 }

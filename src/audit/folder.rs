@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::AuditError;
@@ -61,6 +61,19 @@ pub(super) fn make(folder: &Path) -> Result<(), AuditError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Which folder or file it is, whatever its name.
+pub(super) type Identity = (u64, u64);
+
+/// Which folder or file `path` names now.
+///
+/// # Errors
+///
+/// If nothing has that name, or it cannot be looked at.
+pub(super) fn identity(path: &Path) -> io::Result<Identity> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Makes the file whose first line will be `first`, for its owner alone.

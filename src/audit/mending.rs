@@ -4,7 +4,7 @@
 //! lines, half a line, or what the disk had there before.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::AuditError;
 use super::folder::{self, AuditFile};
@@ -16,8 +16,8 @@ use super::line::Entry;
 pub(super) struct End {
     /// What comes next.
     pub(super) head: Head,
-    /// The last file and its length; none if there is none.
-    pub(super) file: Option<(File, u64)>,
+    /// The last file, its length, and where it is; none if there is none.
+    pub(super) file: Option<(File, u64, PathBuf)>,
     /// How many bytes went, if the log did not end with a head.
     pub(super) dropped: Option<u64>,
 }
@@ -66,7 +66,7 @@ pub(super) fn mend(folder: &Path) -> Result<End, AuditError> {
         let file = cut().map_err(AuditError::io("mending the audit log", &path))?;
         return Ok(End {
             head,
-            file: Some((file, found.good as u64)),
+            file: Some((file, found.good as u64, path)),
             dropped,
         });
     }

@@ -380,6 +380,64 @@ fn a_log_that_is_shorter_or_another_one_when_it_is_opened_says_so_for_good() {
     }
 }
 
+/// Whether a record comes to disk.
+fn is_written(log: &AuditLog, class: i64) -> bool {
+    let (told, done) = mpsc::channel();
+    let tell = move |is_written| told.send(is_written).unwrap();
+    log.record(record(class), Some(Box::new(tell)));
+    done.recv().unwrap()
+}
+
+#[test]
+fn nothing_is_written_where_nobody_finds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (folder, away) = (directory.path().join("audit"), directory.path().join("away"));
+    let log = open(&folder, 1 << 20).unwrap();
+    assert!(is_written(&log, 1));
+    let file = paths(&folder).remove(0);
+    let beside = directory.path().join("beside");
+    // The folder is moved away; another takes its place; a file is; a copy takes its place.
+    fs::rename(&folder, &away).unwrap();
+    assert!(!is_written(&log, 2));
+    fs::create_dir(&folder).unwrap();
+    assert!(!is_written(&log, 3));
+    fs::remove_dir(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
+    assert!(is_written(&log, 4));
+    fs::rename(&file, &beside).unwrap();
+    assert!(!is_written(&log, 5));
+    fs::copy(&beside, &file).unwrap();
+    assert!(!is_written(&log, 6));
+    fs::rename(&beside, &file).unwrap();
+    assert!(is_written(&log, 7));
+    log.close();
+    let (report, names) = look(&folder, &[]);
+    assert_eq!(report.findings, []);
+    assert_eq!(names, ["1", "4", "7"]);
+    // Before there is a file, too.
+    let empty = directory.path().join("empty");
+    let log = open(&empty, 1 << 20).unwrap();
+    fs::rename(&empty, &away).unwrap();
+    fs::create_dir(&empty).unwrap();
+    assert!(!is_written(&log, 8));
+}
+
+#[test]
+fn whoever_does_not_wait_has_records_where_the_log_went() {
+    let directory = tempfile::tempdir().unwrap();
+    let (folder, away) = (directory.path().join("audit"), directory.path().join("away"));
+    let log = AuditLog::open(&folder, key(), AuditOptions::default(), None, NOW).unwrap();
+    log.record(record(1), None);
+    while log.counts().written == 0 {
+        std::thread::yield_now();
+    }
+    fs::rename(&folder, &away).unwrap();
+    log.record(record(2), None);
+    log.close();
+    assert_eq!(log.counts(), AuditCounts { written: 2, lost: 0 });
+    assert_eq!(look(&away, &[]).1, ["1", "2"]);
+}
+
 #[test]
 fn whoever_waits_is_told_if_a_record_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();

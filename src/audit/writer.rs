@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::error::AuditError;
-use super::folder;
+use super::folder::{self, Identity};
 use super::head::Head;
 use super::mending::{self, End};
 use super::queue::{AuditCounts, Done, Queue, Waiting};
@@ -50,11 +51,15 @@ pub struct AuditLog {
 /// What the thread works on.
 struct Writing {
     folder: PathBuf,
+    /// Which folder that was when the log was opened.
+    folder_identity: Identity,
     key: AuditKey,
     options: AuditOptions,
     head: Head,
-    /// The last file and its length.
-    file: Option<(File, u64)>,
+    /// The last file, its length, and where it is.
+    file: Option<(File, u64, PathBuf)>,
+    /// Whether it was said that the log is no longer at its place.
+    is_moved: bool,
     /// Whether the file has something at its end that could not be cut off.
     is_broken: bool,
 }
@@ -84,12 +89,15 @@ impl AuditLog {
             Some(known) if !mending::has(folder, &head, known)? => Some(known.sequence),
             _ => None,
         };
+        let identity = folder::identity(folder);
         let mut writing = Writing {
             folder: folder.to_owned(),
+            folder_identity: identity.map_err(AuditError::io("looking at", folder))?,
             key,
             options,
             head,
             file,
+            is_moved: false,
             is_broken: false,
         };
         if let Some(bytes) = dropped {
@@ -197,18 +205,19 @@ impl Writing {
         if self.is_broken {
             return Err(io::Error::other("its end could not be mended before"));
         }
+        self.check_place()?;
         let (mut head, mut text) = (self.head.clone(), Vec::new());
         push(&mut head, &mut text);
         head.push_head(&self.key, now, &mut text);
-        let is_full = |(_, length): &(File, u64)| {
+        let is_full = |(_, length, _): &(File, u64, PathBuf)| {
             *length > 0 && length + text.len() as u64 > self.options.file_bytes_max
         };
         if self.file.as_ref().is_none_or(is_full) {
             let made = folder::create(&self.folder, self.head.sequence);
-            let (file, _) = made.map_err(io::Error::other)?;
-            self.file = Some((file, 0));
+            let (file, path) = made.map_err(io::Error::other)?;
+            self.file = Some((file, 0, path));
         }
-        let Some((file, length)) = &mut self.file else {
+        let Some((file, length, _)) = &mut self.file else {
             return Err(io::Error::other("there is no file"));
         };
         let written = file.write_all(&text).and_then(|()| file.sync_data());
@@ -219,6 +228,35 @@ impl Writing {
         }
         *length += text.len() as u64;
         self.head = head;
+        Ok(())
+    }
+
+    /// Whether the names of the folder and of the last file still lead to them. What was moved away, replaced
+    /// or removed would be written for nobody: where records are waited for that is an error until it is
+    /// back; else it is said, and the records go where the log went.
+    fn check_place(&mut self) -> io::Result<()> {
+        let is_there = |path: &Path, known: Identity| {
+            folder::identity(path).is_ok_and(|identity| identity == known)
+        };
+        let mut is_moved = !is_there(&self.folder, self.folder_identity);
+        if let Some((file, _, path)) = &self.file {
+            let known = file.metadata().map(|it| (it.dev(), it.ino()))?;
+            is_moved |= !is_there(path, known);
+        }
+        let was_moved = std::mem::replace(&mut self.is_moved, is_moved);
+        if !is_moved {
+            return Ok(());
+        }
+        if self.options.is_strict {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it was moved away, replaced or removed",
+            ));
+        }
+        if !was_moved {
+            let folder = self.folder.display();
+            tracing::error!(%folder, "the audit log was moved away, replaced or removed");
+        }
         Ok(())
     }
 }

@@ -12,9 +12,10 @@ use super::{open, output};
 use crate::access::ServerKey;
 use crate::audit::{
     self, AUDIT_FOLDER, Actor, AuditKey, AuditLog, AuditMode, AuditOptions, Entry, Event, Finding,
-    Head, PublicKey, Receipt, Record,
+    Head, PublicKey, Receipt, Record, Report,
 };
 use crate::config::Settings;
+use crate::partition::Store;
 use crate::types::{Clock, Timestamp};
 use crate::web::{AppState, remembered_audit};
 
@@ -83,9 +84,12 @@ pub(super) fn run(verb: &Audit, settings: &Settings) -> anyhow::Result<Exit> {
 fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Result<Exit> {
     let heads: anyhow::Result<Vec<Head>> = verb.head.iter().map(|text| head(text)).collect();
     let mut known = heads?;
-    let (own, remembered) = of_installation(settings);
+    let Compared {
+        key,
+        remembered,
+        missing,
+    } = Compared::with(verb, settings);
     known.extend(remembered);
-    let key = verb.public_key.or(own);
     let report = audit::verify(folder, key.as_ref(), &known, &mut |_| ())?;
     let is_damaged = report.findings.iter().any(Finding::is_damage);
     let end = format!("{}:{}", report.end.sequence, report.end.previous);
@@ -94,13 +98,14 @@ fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Res
             serde_json::json!({ "damage": finding.is_damage(), "text": finding.to_string() })
         });
         output::json_line(&serde_json::json!({
-            "good": !is_damaged,
+            "good": !is_damaged && missing.is_empty(),
             "files": report.files,
             "records": report.records,
             "heads": report.heads,
             "head": end,
             "public_key": key.map(|key| key.to_string()),
             "findings": findings.collect::<Vec<_>>(),
+            "not_compared": missing,
         }))?;
     } else {
         for finding in &report.findings {
@@ -108,9 +113,10 @@ fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Res
         }
         let records = output::count(report.records as usize, "record", "records");
         let files = output::count(report.files, "file", "files");
-        let verdict = match is_damaged {
-            true => "NOT as they were written",
-            false => "as they were written",
+        let verdict = match (is_damaged, missing.is_empty()) {
+            (true, _) => "NOT as they were written",
+            (false, true) => "as they were written",
+            (false, false) => "as far as can be told without what could not be read",
         };
         output::line(format!("{records} in {files}, {verdict}"))?;
         output::line(format!("head        {end}"))?;
@@ -118,10 +124,12 @@ fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Res
             output::line(format!("public key  {key}"))?;
         }
     }
-    Ok(match is_damaged {
-        true => Exit::No,
-        false => Exit::Success,
-    })
+    if is_damaged {
+        return Ok(Exit::No);
+    }
+    // Whoever changed the log may have taken away what it would be compared with.
+    ensure!(missing.is_empty(), "{}", missing.join("; "));
+    Ok(Exit::Success)
 }
 
 fn verify_receipt(verb: &VerifyReceipt, settings: &Settings) -> anyhow::Result<Exit> {
@@ -179,23 +187,54 @@ fn verify_receipt(verb: &VerifyReceipt, settings: &Settings) -> anyhow::Result<E
     })
 }
 
-/// What follows from the rest of the data directory: which key signs, and how far the log was. Either may be
-/// gone, or not be read at the moment.
-fn of_installation(settings: &Settings) -> (Option<PublicKey>, Option<Head>) {
-    let key = ServerKey::open(&settings.data_dir).ok().flatten();
-    let key = key.map(|key| AuditKey::from_seed(&key.audit_seed()).public());
-    if key.is_none() {
-        output::say!(
-            "there is no server key here: each signature is checked by the key that it names"
-        );
+/// What a log is compared with: which key signs, and how far the log was.
+struct Compared {
+    key: Option<PublicKey>,
+    remembered: Option<Head>,
+    /// What should be compared with and cannot be read.
+    missing: Vec<String>,
+}
+
+impl Compared {
+    /// What is given, and else what follows from the rest of the data directory. A folder of the log alone has
+    /// none of that, and nothing is missed then.
+    fn with(verb: &VerifyAudit, settings: &Settings) -> Compared {
+        let mut missing = Vec::new();
+        let is_installation = Store::is_in(&settings.data_dir);
+        let key = verb.public_key.or_else(|| {
+            let own = ServerKey::open(&settings.data_dir);
+            match own {
+                Ok(None) if is_installation => missing.push(
+                    "the key of the service is missing: --public-key gives the one that signed"
+                        .to_owned(),
+                ),
+                Ok(None) => output::say!(
+                    "there is no server key here: each signature is checked by the key that it names"
+                ),
+                Err(ref error) => missing.push(format!(
+                    "the key of the service cannot be read: {error}: --public-key gives the one that signed"
+                )),
+                Ok(Some(_)) => {}
+            }
+            let own = own.ok().flatten();
+            own.map(|key| AuditKey::from_seed(&key.audit_seed()).public())
+        });
+        let engine = open::reading_engine(settings);
+        let remembered = engine.and_then(|engine| Ok(remembered_audit(engine.store())?));
+        let remembered = remembered.unwrap_or_else(|error| {
+            let text = format!("what the catalog remembers of the log cannot be read: {error:#}");
+            match is_installation && verb.head.is_empty() {
+                true => missing.push(format!("{text}: --head gives an end that is known")),
+                false => output::say!("{text}"),
+            }
+            None
+        });
+        Compared {
+            key,
+            remembered,
+            missing,
+        }
     }
-    let engine = open::reading_engine(settings);
-    let known = engine.and_then(|engine| Ok(remembered_audit(engine.store())?));
-    let known = known.unwrap_or_else(|error| {
-        output::say!("what the catalog remembers of the log cannot be read: {error:#}");
-        None
-    });
-    (key, known)
 }
 
 fn head(text: &str) -> anyhow::Result<Head> {
@@ -250,10 +289,18 @@ fn list(verb: &ListAudit, folder: &Path) -> anyhow::Result<Exit> {
         }
         output::line(table.to_string())?;
     }
-    if read.findings.iter().any(Finding::is_damage) {
-        output::tell!("the log is damaged: `vultus audit verify` says where");
+    Ok(whole(&read))
+}
+
+/// Whether what was read is all that was written, but for old files that were moved away.
+fn whole(read: &Report) -> Exit {
+    let is_meant = |finding: &&Finding| matches!(finding, Finding::Missing { from: 1, .. });
+    let mut others = read.findings.iter().filter(|finding| !is_meant(finding));
+    if !others.any(Finding::is_damage) {
+        return Exit::Success;
     }
-    Ok(Exit::Success)
+    output::tell!("the log is damaged: `vultus audit verify` says where");
+    Exit::No
 }
 
 /// A record for people.
@@ -277,6 +324,7 @@ fn shown(entry: &Entry) -> [String; 7] {
 }
 
 fn export(verb: &ExportAudit, folder: &Path) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Success;
     output::buffered(|stdout| {
         let mut failed: io::Result<()> = Ok(());
         let mut print: Print<'_> = match verb.format {
@@ -298,10 +346,11 @@ fn export(verb: &ExportAudit, folder: &Path) -> anyhow::Result<Exit> {
                 failed = print(entry);
             }
         };
-        audit::verify(folder, None, &[], &mut each).map_err(io::Error::other)?;
+        let read = audit::verify(folder, None, &[], &mut each).map_err(io::Error::other)?;
+        exit = whole(&read);
         failed
     })?;
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 fn row(entry: &Entry) -> [String; COLUMNS.len()] {

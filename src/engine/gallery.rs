@@ -24,6 +24,8 @@ pub struct Gallery {
     pub(super) labels: Arc<Labels>,
     /// How many people there were when they were last counted.
     pub(super) populations: Populations,
+    /// Whether it is remembered when somebody is found.
+    pub(super) notes_matches: bool,
     /// What is known of encoders.
     pub(super) encoders: KnownEncoders,
 }
@@ -62,6 +64,7 @@ impl Engine {
             clock: self.clock.clone(),
             labels: Arc::default(),
             populations: self.populations.clone(),
+            notes_matches: true,
             encoders: self.encoders.clone(),
         }))
     }
@@ -84,6 +87,16 @@ impl Gallery {
     pub fn among(&self, labels: Labels) -> Gallery {
         Gallery {
             labels: Arc::new(labels),
+            ..self.clone()
+        }
+    }
+
+    /// The same gallery, in which it is remembered or not when somebody is found: not where others have to
+    /// say whether it is they.
+    #[must_use]
+    pub fn noting_matches(&self, notes_matches: bool) -> Gallery {
+        Gallery {
+            notes_matches,
             ..self.clone()
         }
     }

@@ -73,7 +73,9 @@ impl Gallery {
         };
         for (query, answer) in queries.iter().zip(&answers) {
             // Where nothing is decided nobody is recognised.
-            if let (Some(_), Some(best)) = (query.threshold, answer.matches.first()) {
+            if let (true, Some(_), Some(best)) =
+                (self.notes_matches, query.threshold, answer.matches.first())
+            {
                 self.note_match(best.class);
             }
         }

@@ -10,7 +10,7 @@ use super::notes::{Caller, Notes};
 use super::state::AppState;
 use crate::audit::{Actor, AuditLog, Done, Event, Head, Record};
 use crate::partition::StoreError;
-use crate::types::{Bcid, Embedding, EncoderId};
+use crate::types::{Bcid, ClassId, Embedding, EncoderId, PartitionId};
 
 /// Where the catalog remembers how far the log went.
 const AREA: &str = "audit";
@@ -59,6 +59,28 @@ impl AppState {
             encoder: Some(encoder_name(encoder)),
             probe: Some(self.digest_of(samples)),
             templates: Some(added),
+            ..record
+        }))
+    }
+
+    /// That nobody was enrolled with `samples` as this class, or as one that the gallery would choose, since
+    /// they look like somebody else.
+    pub(super) fn not_enrolled(
+        &self,
+        actor: &Actor,
+        (partition, class): (&PartitionId, Option<ClassId>),
+        (encoder, samples): (&EncoderId, &[&Embedding]),
+        other: ClassId,
+    ) -> Result<(), Unaccounted> {
+        let record = self.to_account(actor, Event::Enrolled);
+        self.account_here(record.map(|record| Record {
+            partition: Some(partition.clone()),
+            class,
+            encoder: Some(encoder_name(encoder)),
+            decision: Some("duplicate"),
+            candidates: vec![other],
+            probe: Some(self.digest_of(samples)),
+            templates: Some(0),
             ..record
         }))
     }

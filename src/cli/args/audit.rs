@@ -26,7 +26,8 @@ pub(in crate::cli) enum Audit {
 /// how far the log was, within a minute. Who wrote the end down elsewhere gives it by --head, and sees
 /// whether the log still has it.
 ///
-/// The exit code is 0 if all is well, 1 if something is damaged.
+/// The exit code is 0 if all is well, 1 if something is damaged, 2 if the key of the service or what
+/// the catalog remembers cannot be read, unless --public-key and --head are given.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifyAudit {
     /// An end that was printed before, NUMBER:DIGEST; may be given more than once
@@ -59,6 +60,8 @@ pub(in crate::cli) struct VerifyReceipt {
 }
 
 /// List the last records, the oldest first
+///
+/// The exit code is 1 if the log is damaged.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListAudit {
     /// How many
@@ -76,6 +79,8 @@ pub(in crate::cli) struct ListAudit {
 }
 
 /// Print all records
+///
+/// The exit code is 1 if the log is damaged: all that can be read is printed all the same.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportAudit {
     /// How: each line as it stands in the log, or a table

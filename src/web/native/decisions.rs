@@ -119,7 +119,7 @@ impl From<DecisionError> for Problem {
         let code = match error {
             DecisionError::Store(error) => return error.into(),
             DecisionError::Missing => Code::DecisionNotFound,
-            DecisionError::Full => Code::TooManyPending,
+            DecisionError::Full | DecisionError::ShareFull => Code::TooManyPending,
             _ => Code::DecisionConflict,
         };
         Problem::new(code, error.to_string())
@@ -380,6 +380,7 @@ async fn confirm(
             time: shared.clock().now(),
         };
         let decision = shared.decisions().vote(id, vote)?;
+        note_confirmed(&shared, &decision)?;
         let record = shared.to_account(&key.1, Event::Reviewed);
         shared.account_here(record.map(|record| Record {
             partition: Some(decision.partition.clone()),
@@ -395,6 +396,17 @@ async fn confirm(
     };
     let answer = state.lanes().write(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// Remembers that somebody was recognised once two people have said so.
+fn note_confirmed(state: &AppState, decision: &Decision) -> Result<(), Problem> {
+    let gallery = state.engine().enrolled(&decision.partition)?;
+    if let (Standing::Confirmed, Some(gallery), Some(first)) =
+        (decision.standing(), gallery, decision.candidates.first())
+    {
+        gallery.note_match(*first);
+    }
+    Ok(())
 }
 
 /// What a body says; to confirm is what the call is for.

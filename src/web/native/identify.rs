@@ -242,6 +242,7 @@ async fn identify(
     let promise = match state.engine().enrolled(&partition)? {
         Some(gallery) if given.has_pictures() => {
             let gallery = gallery.among(among.clone());
+            let gallery = gallery.noting_matches(!state.needs_confirmation(&partition));
             Some(state.lanes().promise_identify(&account, &gallery)?)
         }
         _ => None,
@@ -323,6 +324,7 @@ async fn search(
     let gallery = gallery.ok_or_else(|| partitions::missing(partition))?;
     let Asked { limit, bar, .. } = asked;
     let gallery = gallery.among(asked.among);
+    let gallery = gallery.noting_matches(!state.needs_confirmation(partition));
     let judge = judging::judge(state, &gallery, bar, asked.disclosure).await?;
     let query = QuestionQuery {
         probe: Probe::new(&sample),

@@ -225,6 +225,7 @@ async fn identify_faces(
     let gallery = state.engine().gallery(&partition, encoder)?;
     let gallery = gallery.ok_or_else(|| partitions::missing(&partition))?;
     let gallery = gallery.among(asked.labels.unwrap_or_default().wanted()?);
+    let gallery = gallery.noting_matches(!state.needs_confirmation(&partition));
     // Before the picture is looked at, so that nobody waits for an answer that is refused then.
     let promise = state.lanes().promise_identify_crowd(&account, &gallery)?;
     let group = faces::look(&state, &account, picture).await?;

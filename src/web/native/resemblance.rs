@@ -186,6 +186,9 @@ impl Teller {
         };
         let report = DuplicateReport::of(&found, self.may_identify && may_probe);
         if is_refused {
+            let from = (gallery.encoder(), samples);
+            let other = found.class;
+            state.not_enrolled(&self.actor, (gallery.id(), class), from, other)?;
             return Err(report.refusal());
         }
         seen.duplicate = Some(report);

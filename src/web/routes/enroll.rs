@@ -123,6 +123,9 @@ fn is_refused(
             similarity: Some(found.similarity),
         }];
         state.tell(actor, &bcid.partition, (&told, 0));
+        let place = (&bcid.partition, Some(bcid.class));
+        let from = (gallery.encoder(), &embeddings[..]);
+        state.not_enrolled(actor, place, from, found.class)?;
     }
     tracing::warn!(
         partition = %bcid.partition,

@@ -1,12 +1,14 @@
 //! Two people confirm an identification before anybody is told of it.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use vultus::access::{Decisions, Reach, Scope};
 use vultus::intake::Partitions;
 
-use crate::harness::{Bws, Door, Native, Service, axis, pictures};
+use crate::cli::{json_lines, success, text, vultus};
+use crate::harness::{Bws, Door, Native, Program, Registered, Service, axis, pictures};
 
 const IDENTIFY: &str = "partitions/bws.1/identify";
 
@@ -37,17 +39,17 @@ fn confirming(service: &Service) -> [String; 3] {
     std::array::from_fn(|_| key(service, &[Scope::Confirm]))
 }
 
-fn pending(service: &Service) -> String {
+fn pending(service: &impl Native) -> String {
     let answer = service.post(IDENTIFY, probe()).json();
     answer["decision_id"].as_str().unwrap().to_owned()
 }
 
-fn seen(service: &Service, key: &str, id: &str) -> Value {
+fn seen(service: &impl Native, key: &str, id: &str) -> Value {
     let path = format!("decisions/{id}");
     service.call_by(key, "GET", &path, ()).json()
 }
 
-fn say(service: &Service, key: &str, id: &str, agrees: bool) -> crate::harness::Answer {
+fn say(service: &impl Native, key: &str, id: &str, agrees: bool) -> crate::harness::Answer {
     let path = format!("decisions/{id}/confirm");
     service.call_by(key, "POST", &path, json!({ "agrees": agrees }))
 }
@@ -255,4 +257,56 @@ fn whoever_was_deleted_has_no_name_in_a_decision() {
     let candidates = &seen(&service, &first, &id)["candidates"];
     let nameless = json!([{ "class": "7", "name": null, "external_id": null }]);
     assert_eq!(*candidates, nameless);
+}
+
+#[test]
+fn nobody_was_recognised_before_two_have_said_so() {
+    let service = service();
+    let last = || {
+        let class = service.get("partitions/bws.1/classes/7").json();
+        class["last_match_unix_milliseconds"].clone()
+    };
+    let [first, second, third] = confirming(&service);
+    let (rejected, confirmed) = (pending(&service), pending(&service));
+    assert_eq!(last(), Value::Null);
+    for (key, agrees) in [(&first, true), (&second, false)] {
+        say(&service, key, &rejected, agrees).json();
+    }
+    say(&service, &first, &confirmed, true).json();
+    assert_eq!(last(), Value::Null);
+    say(&service, &third, &confirmed, true).json();
+    assert_eq!(last(), service.clock.now().unix_milliseconds);
+}
+
+/// With the real program, which is killed between the two.
+#[test]
+fn what_the_first_person_said_is_there_after_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let made = |scopes: &str| {
+        let verb = ["key", "create", "--name", "x", "--everything", "--scopes", scopes, "--json"];
+        let all = [&verb[..], &["--data-dir", text(&data)]].concat();
+        let made = json_lines(&success(&vultus(&all))).remove(0);
+        made["key"].as_str().unwrap().to_owned()
+    };
+    let [first, second] = [made("confirm"), made("confirm")];
+    let start = || {
+        let flags = ["--confirm-partitions", "bws.1"];
+        Program::start_with(&data, &registered, &flags, Stdio::null())
+    };
+    let program = start();
+    program.enroll_embedding("bws.1", 7, &axis(3));
+    let id = pending(&program);
+    assert_eq!(say(&program, &first, &id, true).json()["state"], "pending");
+    program.kill();
+    let program = start();
+    assert_eq!(seen(&program, &first, &id)["votes"][0]["agrees"], true);
+    say(&program, &first, &id, true).problem(409, "decision_conflict");
+    assert_eq!(seen(&program, &program.key(), &id)["candidates"], Value::Null);
+    assert_eq!(say(&program, &second, &id, true).json()["state"], "confirmed");
+    program.kill();
+    let program = start();
+    let told = seen(&program, &program.key(), &id);
+    assert_eq!(told["candidates"][0]["class"], "7");
 }

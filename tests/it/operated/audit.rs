@@ -232,6 +232,88 @@ fn what_was_answered_is_in_the_log_after_a_kill_and_what_is_changed_is_found() {
 }
 
 #[test]
+fn what_cannot_be_compared_is_no_log_that_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = start(&data, &registered, "on");
+    assert_eq!(program.terminate(), Some(0));
+    let good = verify(&data, &[], 0);
+    let known = |name: &str| good[name].as_str().unwrap().to_owned();
+    let (head, key) = (known("head"), known("public_key"));
+    let with_key = ["--public-key", &key[..]];
+    let with_head = ["--head", &head[..]];
+    let lost = |name: &str, given: &[&str]| {
+        let (path, bytes) = (data.join(name), fs::read(data.join(name)).unwrap());
+        fs::write(&path, b"nonsense").unwrap();
+        let report = verify(&data, &[], 2);
+        assert_eq!(report["good"], false, "{name}: {report}");
+        assert_eq!(report["findings"], json!([]), "{name}");
+        assert_eq!(verify(&data, given, 0)["good"], true, "{name}");
+        fs::write(&path, bytes).unwrap();
+    };
+    lost("server.key", &with_key);
+    lost("catalog.redb", &[&with_key[..], &with_head].concat());
+    fs::rename(data.join("server.key"), data.join("away")).unwrap();
+    verify(&data, &[], 2);
+    verify(&data, &with_key, 0);
+    // A copy of the log alone has nothing to be compared with.
+    let copy = directory.path().join("copy");
+    fs::create_dir_all(copy.join("audit")).unwrap();
+    fs::copy(file(&data), file(&copy)).unwrap();
+    verify(&copy, &with_key, 0);
+    verify(&copy, &[], 0);
+}
+
+#[test]
+fn what_is_printed_of_a_damaged_log_does_not_pass_for_all_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = start(&data, &registered, "on");
+    program.enroll_embedding("bws.1", 7, &axis(3));
+    assert_eq!(program.terminate(), Some(0));
+    let good = fs::read_to_string(file(&data)).unwrap();
+    let code = |verb: &[&str]| {
+        let all = [&["audit"], verb, &["--data-dir", text(&data)]].concat();
+        let output = vultus(&all);
+        assert!(!output.stdout.is_empty());
+        output.status.code()
+    };
+    let verbs: [&[&str]; 3] = [&["list"], &["export"], &["export", "--format", "csv"]];
+    for (text, expected) in [
+        (good.replacen("\"class\":\"7\"", "\"class\":\"8\"", 1), 1),
+        (format!("{good}{{\"sequence\":"), 1),
+        (good.clone(), 0),
+    ] {
+        fs::write(file(&data), text).unwrap();
+        for verb in verbs {
+            assert_eq!(code(verb), Some(expected), "{verb:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_answered_while_a_strict_log_is_moved_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = start(&data, &registered, "strict");
+    program.enroll_embedding("bws.1", 7, &axis(3));
+    let body = || json!({ "embeddings": [axis(3)], "encoder": "test" });
+    program.post(IDENTIFY, body()).json();
+    let (folder, away) = (data.join("audit"), directory.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    let refused = program.post(IDENTIFY, body());
+    refused.problem(500, "internal");
+    assert!(!refused.body.contains("\"class\""), "{refused:?}");
+    fs::rename(&away, &folder).unwrap();
+    program.post(IDENTIFY, body()).json();
+    assert_eq!(program.terminate(), Some(0));
+    verify(&data, &[], 0);
+}
+
+#[test]
 fn a_wrong_head_or_key_and_no_log_at_all_are_said_plainly() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
