@@ -64,6 +64,11 @@ class Service:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
+    def run_enroll(self, partition, picture, key):
+        body = {"pictures": [data_url(picture)], "name": "Barack Obama"}
+        status, answer = self.ask("POST", f"partitions/{partition}/enroll", key, body)
+        check(status == 200, f"enrolling: {answer}")
+
     def stop(self):
         if self.process:
             self.process.terminate()
@@ -437,6 +442,62 @@ def watching(service, tab, keys):
     tab.clean()
 
 
+def deciding(service, tab, keys, pictures):
+    """Two people confirm who somebody is, each with a key of their own; a third sees and says nothing."""
+    tab.sign_in(service.url, keys["auditor"])
+    tab.says("Identifications to confirm", "No identification waits for two people", "This key may see identifications, but not confirm them.")
+    tab.judge("decisions-none")
+    tab.sign_in(service.url, keys["all"])
+    tab.says("Who is this?")
+    tab.js("const select = document.querySelector('.gallery'); select.value = 'vault.1'; select.dispatchEvent(new Event('change'))")
+    names = []
+    for _ in range(2):
+        tab.type("#identify-file", str(FACES / "obama-speech.jpg"))
+        tab.says("Two people decide", "Who it is is told when two people have confirmed it")
+        check("Barack" not in tab.text(), "a name before two have confirmed it")
+        names.append(tab.js("return document.querySelector('.results code').textContent"))
+        tab.js("document.querySelector('.results').replaceChildren()")
+    tab.judge("identify-pending")
+    tab.sign_in(service.url, keys["auditor"])
+    tab.says("Barack Obama", "Waits for two people", "nobody yet", "vault.1")
+    check("It is this person" not in tab.text(), "a key that may not confirm is offered to")
+    tab.sign_in(service.url, keys["first"])
+    tab.says("Barack Obama", "It is this person")
+    tab.judge("decisions")
+    # The newest is the first.
+    tab.js("document.querySelector('.decisions .primary').click()")
+    tab.says("You say that it is Barack Obama.")
+    tab.judge("decisions-ask")
+    tab.js("document.querySelector('dialog .primary').click()")
+    tab.says("This key has spoken. A second person is missing.")
+    # The second knows the name of the decision alone, and not what the first said.
+    tab.sign_in(service.url, keys["second"])
+    tab.says("Name of the identification")
+    tab.type(".decision-name", "nonsense")
+    tab.press("Show")
+    tab.says("There is no identification of this name")
+    tab.type(".decision-name", names[1], is_new=True)
+    tab.press("Show")
+    tab.says("Barack Obama", "not told yet")
+    tab.judge("decisions-second")
+    tab.js("document.querySelector('.decisions .primary').click()")
+    tab.says("You say that it is Barack Obama.")
+    tab.js("document.querySelector('dialog .primary').click()")
+    tab.says("Confirmed by both")
+    # Of the other one the first says no, in German.
+    tab.sign_in(service.url, keys["first"])
+    tab.says("Confirmed by both", "Waits for two people")
+    tab.js("const select = document.querySelector('.language'); select.value = 'de'; select.dispatchEvent(new Event('change'))")
+    tab.says("Erkennungen bestätigen", "Von beiden bestätigt", "Wartet auf zwei Personen")
+    tab.judge("german-decisions")
+    tab.press("Sie ist es nicht")
+    tab.says("Sie sagen, dass es nicht Barack Obama ist.")
+    tab.js("document.querySelector('dialog .primary').click()")
+    tab.says("Dieser Schlüssel hat gesprochen. Eine zweite Person fehlt.")
+    tab.js("const select = document.querySelector('.language'); select.value = 'en'; select.dispatchEvent(new Event('change'))")
+    tab.clean("404")
+
+
 def lost_server(service, tab, keys):
     tab.sign_in(service.url, keys["all"])
     tab.says("Who is this?")
@@ -532,7 +593,8 @@ def main():
         _, everything = service.key("enroll,identify,verify,read,delete")
         read_id, read = service.key("read")
         keys = {"all": everything, "read": read, "read-id": read_id, "identify": service.key("identify", "--storage", "people", "--partition", "1")[1]}
-        service.start("--enroll-duplicates", "warn")
+        keys |= {name: service.key(scopes)[1] for name, scopes in (("auditor", "audit"), ("first", "audit,confirm"), ("second", "confirm"))}
+        service.start("--enroll-duplicates", "warn", "--confirm-partitions", "vault.1")
         stack.callback(service.stop)
 
         begin(arguments, directory, tabs)
@@ -552,6 +614,8 @@ def main():
         crowd(service, keys["all"])
         people(service, tab, keys)
         watching(service, tab, keys)
+        service.run_enroll("vault.1", FACES / "obama-portrait.jpg", keys["all"])
+        deciding(service, tab, keys, pictures)
         languages(service, tab, keys)
         tab.stop()
         tab = tabs("moved", moved)

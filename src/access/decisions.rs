@@ -426,12 +426,7 @@ impl Decisions {
         }
     }
 
-    fn take(
-        &self,
-        kept: &mut Kept,
-        new: &[Decision],
-        now: Timestamp,
-    ) -> Result<(), DecisionError> {
+    fn take(&self, kept: &mut Kept, new: &[Decision], now: Timestamp) -> Result<(), DecisionError> {
         let more = new.len();
         // All that come together are of one key.
         if let Some(Decision { asked_by, .. }) = new.first()
@@ -457,11 +452,7 @@ impl Decisions {
         Ok(())
     }
 
-    fn remove(
-        &self,
-        kept: &mut Kept,
-        these: &[(DecisionId, Decision)],
-    ) -> Result<(), StoreError> {
+    fn remove(&self, kept: &mut Kept, these: &[(DecisionId, Decision)]) -> Result<(), StoreError> {
         let ids = these.iter().map(|(id, _)| id.to_string()).collect();
         let removed = self.store.state_remove_all(AREA, ids)?;
         kept.count = kept.count.saturating_sub(removed);

@@ -391,7 +391,10 @@ fn is_written(log: &AuditLog, class: i64) -> bool {
 #[test]
 fn nothing_is_written_where_nobody_finds_it() {
     let directory = tempfile::tempdir().unwrap();
-    let (folder, away) = (directory.path().join("audit"), directory.path().join("away"));
+    let (folder, away) = (
+        directory.path().join("audit"),
+        directory.path().join("away"),
+    );
     let log = open(&folder, 1 << 20).unwrap();
     assert!(is_written(&log, 1));
     let file = paths(&folder).remove(0);
@@ -425,7 +428,10 @@ fn nothing_is_written_where_nobody_finds_it() {
 #[test]
 fn whoever_does_not_wait_has_records_where_the_log_went() {
     let directory = tempfile::tempdir().unwrap();
-    let (folder, away) = (directory.path().join("audit"), directory.path().join("away"));
+    let (folder, away) = (
+        directory.path().join("audit"),
+        directory.path().join("away"),
+    );
     let log = AuditLog::open(&folder, key(), AuditOptions::default(), None, NOW).unwrap();
     log.record(record(1), None);
     while log.counts().written == 0 {
@@ -434,7 +440,13 @@ fn whoever_does_not_wait_has_records_where_the_log_went() {
     fs::rename(&folder, &away).unwrap();
     log.record(record(2), None);
     log.close();
-    assert_eq!(log.counts(), AuditCounts { written: 2, lost: 0 });
+    assert_eq!(
+        log.counts(),
+        AuditCounts {
+            written: 2,
+            lost: 0
+        }
+    );
     assert_eq!(look(&away, &[]).1, ["1", "2"]);
 }
 

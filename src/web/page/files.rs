@@ -51,6 +51,7 @@ static FILES: &[File] = &[
     file!("person.js", SCRIPT),
     file!("search.js", SCRIPT),
     file!("add.js", SCRIPT),
+    file!("decisions.js", SCRIPT),
     file!("watch.js", SCRIPT),
     file!("charts.js", SCRIPT),
 ];

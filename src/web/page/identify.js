@@ -311,6 +311,9 @@ class Identify {
       const [one, other] = face.matches;
       return other ? t('identify.ambiguous', { one: titleOf(one), other: titleOf(other) }) : titleOf(one);
     }
+    if (face.decision === 'pending') {
+      return t('identify.pending');
+    }
     return face.decision === 'unusable' ? t('identify.unusable') : t('identify.unknown');
   }
 
@@ -339,8 +342,11 @@ class Identify {
       words.append(...this.wordsOfMatch(best, found.threshold, face));
       words.append(...others.map((other) => element('p', { class: 'quiet-text' }, t('identify.also', { name: titleOf(other), similarity: number(other.similarity, 2) }))));
     } else {
-      const why = face.decision === 'unknown' ? t('identify.unknown.why') : t('identify.unusable.why');
-      words.append(element('p', { class: 'quiet-text' }, why));
+      words.append(element('p', { class: 'quiet-text' }, whyNobody(face.decision)));
+      if (face.decision_id) {
+        // By which whoever confirms finds it.
+        words.append(element('p', { class: 'quiet-text' }, element('code', {}, face.decision_id)));
+      }
     }
     words.append(...warnings(face.warnings));
     const row = element('article', { class: `result ${face.decision}` }, small, words);
@@ -368,7 +374,7 @@ class Identify {
     if (best && api.may('read')) {
       actions.push(button(t('identify.person'), { kind: 'small', press: () => openPerson(this.context, best.class) }));
     }
-    if (picture && face.decision !== 'unusable' && api.may('enroll')) {
+    if (picture && !['unusable', 'pending'].includes(face.decision) && api.may('enroll')) {
       const label = best ? t('identify.wrong') : t('identify.name');
       const kind = best ? 'small quiet' : 'small primary';
       actions.push(button(label, { kind, press: async () => {
@@ -384,4 +390,12 @@ class Identify {
     }
     return actions;
   }
+}
+
+// Why a face has no name.
+function whyNobody(decision) {
+  if (decision === 'pending') {
+    return t('identify.pending.why');
+  }
+  return decision === 'unknown' ? t('identify.unknown.why') : t('identify.unusable.why');
 }

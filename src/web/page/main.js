@@ -1,6 +1,7 @@
-// The frame of the page: who is signed in, which gallery is meant, and which of the three parts is shown.
+// The frame of the page: who is signed in, which gallery is meant, and which of the parts is shown.
 
 import * as api from './api.js';
+import * as decisions from './decisions.js';
 import * as identify from './identify.js';
 import * as people from './people.js';
 import * as watch from './watch.js';
@@ -19,6 +20,7 @@ let ticket = takeTicket();
 const PARTS = {
   identify: { show: identify.show, icon: 'face', label: () => t('nav.identify'), may: () => api.may('identify') },
   people: { show: people.show, icon: 'people', label: () => t('nav.people'), may: () => api.may('read') || api.may('enroll') },
+  decisions: { show: decisions.show, icon: 'check', label: () => t('nav.decisions'), may: decisions.may },
   watch: { show: watch.show, icon: 'watch', label: () => t('nav.watch'), may: () => true },
 };
 

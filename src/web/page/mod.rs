@@ -1,4 +1,5 @@
-//! The page for people, at `/`: who is in a picture, who is enrolled, and how the service is.
+//! The page for people, at `/`: who is in a picture, who is enrolled, what two people must confirm, and
+//! how the service is.
 //!
 //! It is plain HTML, CSS and modules of JavaScript, part of the program, and asks nobody but the service
 //! that it came from, over `/v1` and with the key that somebody typed. So it can do what any other

@@ -285,7 +285,16 @@ fn what_the_first_person_said_is_there_after_a_kill() {
     let data = directory.path().join("data");
     let registered = Registered::create(&data);
     let made = |scopes: &str| {
-        let verb = ["key", "create", "--name", "x", "--everything", "--scopes", scopes, "--json"];
+        let verb = [
+            "key",
+            "create",
+            "--name",
+            "x",
+            "--everything",
+            "--scopes",
+            scopes,
+            "--json",
+        ];
         let all = [&verb[..], &["--data-dir", text(&data)]].concat();
         let made = json_lines(&success(&vultus(&all))).remove(0);
         made["key"].as_str().unwrap().to_owned()
@@ -303,8 +312,14 @@ fn what_the_first_person_said_is_there_after_a_kill() {
     let program = start();
     assert_eq!(seen(&program, &first, &id)["votes"][0]["agrees"], true);
     say(&program, &first, &id, true).problem(409, "decision_conflict");
-    assert_eq!(seen(&program, &program.key(), &id)["candidates"], Value::Null);
-    assert_eq!(say(&program, &second, &id, true).json()["state"], "confirmed");
+    assert_eq!(
+        seen(&program, &program.key(), &id)["candidates"],
+        Value::Null
+    );
+    assert_eq!(
+        say(&program, &second, &id, true).json()["state"],
+        "confirmed"
+    );
     program.kill();
     let program = start();
     let told = seen(&program, &program.key(), &id);

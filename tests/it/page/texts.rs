@@ -6,7 +6,13 @@ use std::fs;
 type Texts = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Texts that are named by what a server says.
-const FAMILIES: [&str; 4] = ["lane.", "language", "problem.", "warning."];
+const FAMILIES: [&str; 5] = [
+    "decisions.state.",
+    "lane.",
+    "language",
+    "problem.",
+    "warning.",
+];
 
 /// The files of the page, by name.
 fn sources() -> BTreeMap<String, String> {
