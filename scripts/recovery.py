@@ -309,7 +309,7 @@ def plot(path, lines, stranger, options):
         parts.append(f'<path d="M{x} 20h26" stroke="{colour}" stroke-width="3"/>')
         text(x + 32, 24, name, 13, "start")
         x += 62 + 8 * len(name)
-    for words, dashes in (("people are accepted", "7 4"), ("best of 10,000 strangers", "2 3")):
+    for words, dashes in (("accepted", "7 4"), ("best of 10,000 strangers", "2 3")):
         parts.append(f'<path d="M{x} 20h26" stroke="#333" stroke-dasharray="{dashes}"/>')
         text(x + 32, 24, words, 13, "start")
         x += 56 + 7 * len(words)

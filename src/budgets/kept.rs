@@ -20,7 +20,7 @@ struct Kept {
 }
 
 /// Of more pairs of a caller and a class those with the fewest answers are not kept, so that what is written
-/// every minute stays below a mebibyte.
+/// every minute stays about a mebibyte.
 const KEPT_PAIRS_MAX: usize = 4_096;
 
 impl Ledger {

@@ -447,6 +447,7 @@ const READS_NOTHING: &[&str] = &[
     "Engine::with_encoders",
     "Engine::with_kernel",
     "Gallery::among",
+    "Gallery::noting_matches",
     "Gallery::class_of",
     "Gallery::encoder",
     "Gallery::ended",
