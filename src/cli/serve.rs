@@ -36,6 +36,7 @@ pub(super) fn run(
     // First: an error is told before anything else is.
     let certificates = open::certificates(settings)?;
     let engine = Arc::new(open::engine_patiently(settings)?);
+    engine.pool().give_way();
     anyhow::ensure!(
         !settings.encrypts_new || engine.store().is_encrypted(),
         "encryption is on, but the data directory `{}` is not encrypted: `vultus gallery encrypt` encrypts it, \

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{CalibrationOptions, Engine, EngineError, Fault};
 use crate::partition::StoreError;
-use crate::search::Pool;
+use crate::search::{Pool, give_way};
 use crate::types::PartitionId;
 
 /// How often it is looked for galleries that have changed.
@@ -101,10 +101,7 @@ impl Drop for Calibrating {
 /// Has the calling thread, and what it starts, wait for all others that want the processor. Where the
 /// system has no such thing for single threads, nothing happens.
 pub fn leave_processor_to_others() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(19) {
-        tracing::debug!(%error, "cannot give way to other threads");
-    }
+    give_way(19);
 }
 
 /// Calibrates every gallery that has grown. `tried` knows how large those were that could not be.

@@ -41,7 +41,7 @@ pub use certificate::{Certificate, Plan};
 pub use collector::TopK;
 pub use number_rows::{Number, NumberRows, RowsError};
 pub use pairs::{PairOptions, PairsError, pairs_above};
-pub use pool::Pool;
+pub use pool::{Pool, give_way};
 pub use row_search::RowSearch;
 use scan::{Part, Scan};
 

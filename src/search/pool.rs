@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+/// A scan gets a quarter of a processor that small work wants, too, for the moments which that takes.
+/// More would make refusals quicker, and take from those who are answered: docs/benchmarks.md.
+const SCAN_NICENESS: i32 = 5;
+
 /// Where scans run: on the calling thread, or on threads of their own.
 ///
 /// Clones share the threads. Tests use [`Pool::Here`], so that stacks stay short and nothing
@@ -44,6 +48,15 @@ impl Pool {
         }
     }
 
+    /// Has the threads come after all others of the process that want a processor, and after those of
+    /// other programs: who refuses a call, or answers a small one, must not wait for a scan. Where the
+    /// system has no such thing for single threads, and for [`Pool::Here`], nothing happens.
+    pub fn give_way(&self) {
+        if let Pool::Threads(pool) = self {
+            pool.broadcast(|_| give_way(SCAN_NICENESS));
+        }
+    }
+
     /// Runs `work` once on every thread and returns all results.
     pub fn on_each_thread<T: Send>(&self, work: impl Fn() -> T + Sync) -> Vec<T> {
         match self {
@@ -59,6 +72,18 @@ impl Pool {
             Pool::Threads(pool) => pool.install(|| (0..pieces).into_par_iter().map(work).collect()),
         }
     }
+}
+
+/// Has the calling thread, and what it starts, come after others that want the processor, the more so
+/// the higher the niceness, up to 19. Where the system has no such thing for single threads, nothing
+/// happens.
+pub fn give_way(niceness: i32) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(niceness) {
+        tracing::debug!(%error, "cannot give way to other threads");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = niceness;
 }
 
 impl fmt::Debug for Pool {

@@ -9,6 +9,11 @@ const NEWEST_WEIGHT: f64 = 0.25;
 /// What is done once a pass takes as long as to look at so many rows: it decides how long passes over
 /// small galleries take.
 const ROWS_OF_OVERHEAD: usize = 4096;
+/// Answers are never thought to be later than this, as a multiple of what was expected: one that was
+/// held up must not keep all others out.
+const LATENESS_MAX: f64 = 4.0;
+/// How much the newest answer counts against all before: a few passes decide.
+const NEWEST_ANSWER_WEIGHT: f64 = 0.01;
 
 /// What a pass goes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,35 @@ impl Extent {
 fn size(probes: usize) -> usize {
     let probes = probes.clamp(1, 1 << (SIZES - 1));
     probes.next_power_of_two().trailing_zeros() as usize
+}
+
+/// How much later answers come than passes alone would have it: what is done between passes, who came
+/// later and had their turn sooner, and processors that others want.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lateness {
+    /// As a multiple of what was expected, 1 at least.
+    times: f64,
+}
+
+impl Default for Lateness {
+    fn default() -> Lateness {
+        Lateness { times: 1.0 }
+    }
+}
+
+impl Lateness {
+    /// An answer that was `expected` to take so long, more than nothing, took `taken`.
+    pub(super) fn learn(&mut self, expected: Duration, taken: Duration) {
+        let expected = expected.as_secs_f64().max(f64::MIN_POSITIVE);
+        let times = (taken.as_secs_f64() / expected).clamp(1.0, LATENESS_MAX);
+        self.times += NEWEST_ANSWER_WEIGHT * (times - self.times);
+    }
+
+    /// How long an answer takes that is `expected` to take so long.
+    pub(super) fn of(self, expected: Duration) -> Duration {
+        // Times beyond a duration are for ever.
+        Duration::try_from_secs_f64(expected.as_secs_f64() * self.times).unwrap_or(Duration::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +182,26 @@ mod tests {
         };
         pace.learn(extent(4096), 1, 320 * MILLISECOND);
         assert!(pace.of(extent(128), 1) <= 11 * MILLISECOND);
+    }
+
+    #[test]
+    fn answers_are_late_as_they_were_and_never_early() {
+        let mut lateness = Lateness::default();
+        let expected = 100 * MILLISECOND;
+        assert_eq!(lateness.of(expected), expected);
+        lateness.learn(expected, MILLISECOND);
+        assert_eq!(lateness.of(expected), expected);
+        for _ in 0..10_000 {
+            lateness.learn(expected, 3 * expected);
+        }
+        let late = lateness.of(expected);
+        assert!(
+            late > 299 * MILLISECOND && late < 301 * MILLISECOND,
+            "{late:?}"
+        );
+        lateness.learn(Duration::ZERO, Duration::MAX);
+        lateness.learn(Duration::MAX, Duration::ZERO);
+        assert_eq!(lateness.of(Duration::MAX), Duration::MAX);
     }
 
     #[test]

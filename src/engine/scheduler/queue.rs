@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::pace::{Extent, Pace};
+use super::pace::{Extent, Lateness, Pace};
 use crate::code::Probe;
 use crate::engine::{Gallery, IdentifyOptions};
 use crate::search::Query;
@@ -19,6 +19,9 @@ const PROBES_PER_PASS_MAX: usize = 512;
 /// More than the least number of probes share a pass only if it takes no longer than this, since
 /// whoever comes meanwhile waits for its end.
 const PASS_MAX: Duration = Duration::from_millis(200);
+/// What was expected to take less than this share of what an answer may take says little of how late
+/// answers are: most of it is the end of the pass that runs.
+const TELLING_SHARE: f64 = 0.125;
 
 /// One or several people to be identified in one gallery, for one account.
 #[derive(Debug)]
@@ -76,6 +79,7 @@ pub(super) struct Queue<A> {
     limits: SchedulerLimits,
     /// When the pass that runs will probably be over.
     busy_until: Option<Instant>,
+    lateness: Lateness,
 }
 
 /// A question, and how its answer is told.
@@ -85,6 +89,8 @@ pub(super) struct Entry<A> {
     pub(super) answered: A,
     /// Since when it waits.
     pub(super) since: Instant,
+    /// How long it was then thought to take, from how long passes take.
+    pub(super) expected: Duration,
 }
 
 /// A question, or the promise that one will be answered.
@@ -135,6 +141,13 @@ impl Question {
     }
 }
 
+impl<A> Entry<A> {
+    /// Since when it waits, and how long it was then thought to take.
+    pub(super) fn expectation(&self) -> (Instant, Duration) {
+        (self.since, self.expected)
+    }
+}
+
 fn key_of(gallery: &Gallery) -> usize {
     let mut hasher = DefaultHasher::new();
     gallery.labels.hash(&mut hasher);
@@ -178,6 +191,7 @@ impl<A> Queue<A> {
             pace: Pace::default(),
             limits,
             busy_until: None,
+            lateness: Lateness::default(),
         }
     }
 
@@ -212,6 +226,7 @@ impl<A> Queue<A> {
             question,
             answered,
             since: now,
+            expected: self.time_to_answer(&self.waiting, &account, load, now),
         };
         self.let_in(&account, load, Some(entry), now)
     }
@@ -238,12 +253,14 @@ impl<A> Queue<A> {
         let load = Load::of(&question.gallery, question.probes());
         // Whoever is promised an answer need not know yet for how many people.
         self.waiting.set_cost(place, load.cost());
+        let expected = self.time_to_answer(&self.waiting, &question.account, load, now);
         if let Some(waiter) = self.waiting.get_mut(place) {
             waiter.load = load;
             waiter.entry = Some(Entry {
                 question,
                 answered,
                 since: now,
+                expected,
             });
         }
     }
@@ -331,6 +348,13 @@ impl<A> Queue<A> {
         self.busy_until = None;
     }
 
+    /// An answer that was `expected` to take so long took `taken`.
+    pub(super) fn learn_lateness(&mut self, expected: Duration, taken: Duration) {
+        if expected >= self.limits.answer_within.mul_f64(TELLING_SHARE) {
+            self.lateness.learn(expected, taken);
+        }
+    }
+
     /// A pass is over, and says nothing of how long others take.
     pub(super) fn fail(&mut self) {
         self.busy_until = None;
@@ -378,14 +402,26 @@ impl<A> Queue<A> {
         if waiting.is_empty() || is_idle() {
             return true;
         }
+        let expected = || self.time_to_answer(waiting, account, load, now);
+        waiting.len() < self.limits.questions_max
+            && self.lateness.of(expected()) <= self.limits.answer_within
+    }
+
+    /// How long a question takes if it comes to those that wait, from how long passes take.
+    fn time_to_answer(
+        &self,
+        waiting: &Waiting<Waiter<A>>,
+        account: &Account,
+        load: Load,
+        now: Instant,
+    ) -> Duration {
         let before = waiting.before(account, load.cost());
         let before = before.map(|(waiter, share)| (waiter.load, share));
-        waiting.len() < self.limits.questions_max
-            && self.time_to_answer(before.chain([(load, 1.0)]), now) <= self.limits.answer_within
+        self.time_for(before.chain([(load, 1.0)]), now)
     }
 
     /// How long it takes until such shares of questions are answered.
-    fn time_to_answer(&self, shares: impl Iterator<Item = (Load, f64)>, now: Instant) -> Duration {
+    fn time_for(&self, shares: impl Iterator<Item = (Load, f64)>, now: Instant) -> Duration {
         let shares = shares.map(|(load, share)| {
             let probes = load.probes as f64 * share;
             (load.gallery, load.extent, probes)
@@ -435,7 +471,7 @@ impl<A> Queue<A> {
 
     fn again_after(&self, now: Instant) -> Duration {
         let all = self.waiting.iter().map(|waiter| (waiter.load, 1.0));
-        let wait = self.time_to_answer(all, now);
+        let wait = self.lateness.of(self.time_for(all, now));
         wait.saturating_sub(self.limits.answer_within / 2)
     }
 }

@@ -234,6 +234,43 @@ mod queue {
     }
 
     #[test]
+    fn fewer_are_let_in_when_answers_come_later_than_passes_take_and_more_when_no_longer() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let gallery = gallery(&engine, "bws.1");
+        let limits = SchedulerLimits {
+            answer_within: Duration::from_millis(1000),
+            questions_max: 1000,
+        };
+        let (mut queue, now) = (Queue::new(limits), Instant::now());
+        queue.learn(SMALL, 64, Duration::from_millis(100));
+        queue.learn(SMALL, 128, Duration::from_secs(10));
+        let let_in = |queue: &mut Queue<usize>| {
+            let pushed = |_: &usize| queue.push(asked(&gallery, 64), 0, now).is_ok();
+            let count = (0..100).take_while(pushed).count();
+            queue.take_all();
+            count
+        };
+        assert_eq!(let_in(&mut queue), 10);
+        let expected = Duration::from_millis(500);
+        for _ in 0..1000 {
+            queue.learn_lateness(expected, 2 * expected);
+        }
+        assert_eq!(let_in(&mut queue), 5);
+        // Of what is soon answered, most is the end of the pass that runs.
+        for _ in 0..1000 {
+            queue.learn_lateness(Duration::from_millis(10), Duration::from_millis(10));
+        }
+        assert_eq!(let_in(&mut queue), 5);
+        // One that was held up for an hour is not taken for what all will wait.
+        queue.learn_lateness(expected, Duration::from_secs(3600));
+        assert_eq!(let_in(&mut queue), 4);
+        for _ in 0..5000 {
+            queue.learn_lateness(expected, expected / 2);
+        }
+        assert_eq!(let_in(&mut queue), 10);
+    }
+
+    #[test]
     fn who_has_more_than_a_share_makes_room_for_who_has_less() {
         let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
         let gallery = gallery(&engine, "bws.1");

@@ -248,13 +248,20 @@ impl Shared {
                 let waited = began.saturating_duration_since(entry.since);
                 self.counts.waits.took(waited);
             }
+            let asked: Vec<(Instant, Duration)> =
+                pass.entries.iter().map(Entry::expectation).collect();
             let (told, is_answered) = answered(pass);
-            let taken = (self.clock)().saturating_duration_since(began);
+            let end = (self.clock)();
+            let taken = end.saturating_duration_since(began);
             self.count(&told, probes, taken);
             let mut state = self.state();
             state.is_passing = false;
             if is_answered {
                 state.queue.learn(extent, probes, taken);
+                for (since, expected) in asked {
+                    let taken = end.saturating_duration_since(since);
+                    state.queue.learn_lateness(expected, taken);
+                }
             } else {
                 state.queue.fail();
             }
