@@ -23,6 +23,7 @@ mod evaluate;
 mod exit;
 mod gallery;
 mod identify;
+mod init;
 mod inspect;
 mod key;
 mod load;
@@ -123,7 +124,8 @@ impl Unread {
                 Unread::Fails
             }
             Verb::Gallery(args::Gallery::List(_) | args::Gallery::Export(_)) => Unread::Ends,
-            Verb::App(_)
+            Verb::Init(_)
+            | Verb::App(_)
             | Verb::Key(_)
             | Verb::Audit(args::Audit::Verify(_))
             | Verb::Enroll(_)
@@ -162,6 +164,7 @@ fn run(
     }
     match verb {
         Verb::Demo(verb) => demo::run(&verb, settings),
+        Verb::Init(verb) => init::run(&verb, settings),
         Verb::Serve(verb) => serve::run(&verb, settings, reread),
         Verb::App(verb) => app::run(&verb, settings),
         Verb::Key(verb) => key::run(&verb, settings),

@@ -40,6 +40,7 @@ const ALL: &[&str] = &[
 ];
 /// Those that open a data directory.
 const KEEPING: &[&str] = &[
+    "init",
     "serve",
     "app",
     "key",

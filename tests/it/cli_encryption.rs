@@ -140,3 +140,50 @@ fn one_that_is_there_is_encrypted_and_gets_another_key() {
     failure(&place.gallery(&[&["info"], &keyed[..]].concat()));
     assert_eq!(place.templates(&["--master-key", &*new]), 50);
 }
+
+#[test]
+fn init_makes_an_encrypted_data_directory_and_leaves_one_that_is_there() {
+    let place = Place::new();
+    let (key, other) = (place.key("a.key"), place.key("b.key"));
+    let init = |more: &[&str]| vultus(&[&["init", "--data-dir", text(&place.data)], more].concat());
+    let made = |output: &Output| {
+        let said = json_lines(&success(output)).remove(0);
+        let is = |name: &str| said[name].as_bool().unwrap();
+        (is("made"), is("encrypted"))
+    };
+    let said = failure(&init(&["--encrypt"]));
+    assert!(said.contains("openssl rand -hex 32"), "{said}");
+    assert!(!place.data.exists(), "nothing is half-made");
+    let encrypt = ["--encrypt", "--master-key", &key, "--json"];
+    assert_eq!(made(&init(&encrypt)), (true, true));
+    assert_eq!(made(&init(&encrypt)), (false, true));
+    assert_eq!(made(&init(&encrypt[1..])), (false, true));
+    failure(&init(&["--encrypt", "--master-key", &other]));
+    failure(&init(&[]));
+    // What comes into it is encrypted without another word.
+    place.import(&["--master-key", &key]);
+    assert!(!shows(&place.data));
+    assert_eq!(place.templates(&["--master-key", &key]), 50);
+}
+
+#[test]
+fn init_makes_a_plain_data_directory_and_does_not_pass_one_off_as_encrypted() {
+    let place = Place::new();
+    let key = place.key("a.key");
+    let init = |more: &[&str]| vultus(&[&["init", "--data-dir", text(&place.data)], more].concat());
+    let told = |output: &Output| {
+        success(output);
+        String::from_utf8(output.stderr.clone()).unwrap()
+    };
+    assert!(told(&init(&[])).starts_with("made the data directory"));
+    place.import(&[]);
+    assert!(told(&init(&[])).contains("left as it is"));
+    let said = failure(&init(&["--encrypt", "--master-key", &key]));
+    assert!(said.contains("vultus gallery encrypt"), "{said}");
+    let said = failure(&init(&["--master-key", &key, "--encryption", "on"]));
+    assert!(said.contains("vultus gallery encrypt"), "{said}");
+    assert_eq!(place.templates(&[]), 50);
+    // A file in its place is told.
+    let file = text(&place.rows);
+    failure(&vultus(&["init", "--data-dir", file]));
+}

@@ -42,6 +42,16 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "init",
+        [
+            ("An empty data directory", "vultus init --data-dir people"),
+            (
+                "An encrypted one, with a key that `openssl rand -hex 32` has made",
+                "vultus init --encrypt --data-dir people --master-key file:master.key",
+            ),
+        ],
+    ),
+    (
         "serve",
         [
             (

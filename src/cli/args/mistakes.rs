@@ -49,7 +49,7 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &["enroll", "app create", "key create"],
     ),
     (
-        &["new", "make", "generate", "init", "issue"],
+        &["new", "make", "generate", "issue"],
         &["app create", "key create", "enroll"],
     ),
     (

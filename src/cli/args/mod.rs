@@ -64,6 +64,7 @@ was refused while the others were done), 2 it could not be done.";
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
     Demo(Demo),
+    Init(Init),
     Serve(Serve),
     #[command(subcommand)]
     App(App),
@@ -103,6 +104,20 @@ pub(in crate::cli) struct Demo {
     /// Go on serving until Ctrl-C, so that the printed curl lines can be tried
     #[arg(long)]
     pub(in crate::cli) stay: bool,
+}
+
+/// Make an empty data directory, encrypted if that is wanted
+///
+/// Nobody needs to: the first enrolment, app or key makes one, encrypted if the setting `encryption` is
+/// on. One that is there is left as it is.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Init {
+    /// Encrypt it with the key that `master-key` names, as `encryption = "on"` does
+    #[arg(long)]
+    pub(in crate::cli) encrypt: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// Serve the page at /, the BWS Web API, and the native API under /v1
