@@ -56,4 +56,12 @@ impl NumberRows for FloatRows<'_> {
             FloatRows::Double(rows) => rows.read(at, room),
         }
     }
+
+    fn lying(&self, at: usize) -> Option<&[f32]> {
+        match self {
+            FloatRows::Half(rows) => rows.lying(at),
+            FloatRows::Single(rows) => rows.lying(at),
+            FloatRows::Double(rows) => rows.lying(at),
+        }
+    }
 }

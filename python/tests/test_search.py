@@ -6,8 +6,9 @@ from conftest import by_sorting, cosines
 
 import vultus
 
-# Few probes are scored row by row, more are multiplied with coded rows, and above 1,024 in passes.
-PROBES = (1, 3, 39, 40, 130, 1100)
+# Up to 1,024 probes (fewer without AVX-512) are multiplied with rows where they lie, sixteen at a time; more with
+# coded rows, in passes.
+PROBES = (1, 3, 16, 40, 130, 400, 1100)
 
 
 @pytest.mark.parametrize("probes", PROBES)
@@ -22,7 +23,7 @@ def test_answers_are_those_of_a_full_sort(rng, probes, threads):
     np.testing.assert_allclose(D, expected_D, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("probes", (2, 60))
+@pytest.mark.parametrize("probes", (2, 60, 1100))
 def test_ties_go_to_the_smaller_row_and_copies_all_count(rng, probes):
     """Whole numbers, so that cosines of equal rows are equal to the bit whatever the order of sums."""
     X = rng.integers(-1, 2, (4000, 16)).astype(np.float32)
@@ -36,7 +37,7 @@ def test_ties_go_to_the_smaller_row_and_copies_all_count(rng, probes):
     assert (vultus.exact_search(X, Q[:1] * 0 + X[0], 5)[1] == np.arange(5)).all()
 
 
-@pytest.mark.parametrize("probes", (2, 60))
+@pytest.mark.parametrize("probes", (2, 60, 1100))
 def test_where_there_are_fewer_the_rest_is_filled(rng, probes):
     X = rng.standard_normal((5, 20)).astype(np.float32)
     Q = rng.standard_normal((probes, 20)).astype(np.float32)
@@ -51,10 +52,12 @@ def test_where_there_are_fewer_the_rest_is_filled(rng, probes):
     assert vultus.exact_search(X, Q[:0], 2)[1].shape == (0, 2)
 
 
-def test_length_does_not_matter(rng):
-    X = rng.standard_normal((500, 32)).astype(np.float32)
-    scales = rng.choice(np.array([1e-30, 1e-3, 1, 1e20], np.float32), 500)[:, None]
-    Q = X[:50]
+@pytest.mark.parametrize("probes", (1, 50, 1100))
+def test_length_does_not_matter(rng, probes):
+    """Not even where squares are beyond single precision, or too small for it."""
+    X = rng.standard_normal((1500, 32)).astype(np.float32)
+    scales = rng.choice(np.array([1e-30, 1e-12, 1e-3, 1, 1e20, 1e37], np.float32), 1500)[:, None]
+    Q = X[:probes]
     np.testing.assert_array_equal(
         vultus.exact_search(X * scales, Q * np.float32(1e5), 4)[1], vultus.exact_search(X, Q, 4)[1]
     )
@@ -205,9 +208,7 @@ def test_pairs_are_all_pairs_and_no_others(rng):
         found = vultus.pairs_above(X, threshold=threshold)
         first, second = np.nonzero(np.triu(scores >= threshold, 1))
         assert set(zip(found.rows, found.others)) == set(zip(first, second))
-        np.testing.assert_allclose(
-            found.similarities, scores[found.rows, found.others], rtol=0, atol=1e-12
-        )
+        np.testing.assert_allclose(found.similarities, scores[found.rows, found.others], rtol=0, atol=1e-12)
         order = np.lexsort((found.others, found.rows, -found.similarities))
         assert (order == np.arange(len(order))).all()
 

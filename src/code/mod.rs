@@ -32,13 +32,17 @@
 //! A kernel that multiplies many probes in six bits uses t, c rounded to a multiple of 4 and
 //! divided by it, and a probe coded in six bits. The bound is the same with û₆ = 4·s·t: packing
 //! counts ‖c − 4·t‖², and ‖u − û₆‖ ≤ r₈ + s·‖c − 4·t‖.
+//!
+//! Rows that are not coded are estimated in single precision; `single.rs` has the bound.
 
 mod planes;
 mod probe;
 mod quantize;
 mod similarity;
+mod single;
 
 pub use planes::{Layout, Planes, RowBlock};
 pub use probe::{Probe, ProbeCode};
 pub use quantize::Codes;
 pub use similarity::{length, similarity};
+pub use single::{inverse_length, single_error, single_least};

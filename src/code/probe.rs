@@ -51,6 +51,12 @@ impl Probe {
         ProbeCode::new(&self.values, self.length, largest)
     }
 
+    /// The probe divided by its length, in single precision.
+    pub fn unit(&self) -> Vec<f32> {
+        let unit = |&value: &f32| (f64::from(value) / self.length) as f32;
+        self.values.iter().map(unit).collect()
+    }
+
     /// The exact similarity to a row of single-precision numbers.
     pub fn similarity(&self, row: &[f32], row_length: f64) -> f64 {
         similarity(&self.values, self.length, row, row_length)

@@ -10,12 +10,13 @@
 //! | [`Kernel::refine`] | what the low nibbles add, for single rows | 4 bits |
 //! | [`Kernel::fine_rows`] | both nibbles of single rows | 8 bits |
 //! | [`Kernel::pack`], [`Kernel::tile`] | many probes against many rows, repacked once | 8 or 6 bits |
+//! | [`Kernel::estimate`] | a few probes against rows of f32 where they lie | 32 bits |
 //! | [`dot_f64`] | two f32 rows, in double precision and a fixed order | |
 //!
 //! Each file and folder uses only what stands on a lower line:
 //!
 //! ```text
-//! scan  tile
+//! scan  tile  floats
 //! isa   prefetch  avx2  avx512  dot_i8
 //! amx   rows      dot_f64
 //! ```
@@ -37,6 +38,7 @@ mod avx2;
 mod avx512;
 mod dot_f64;
 mod dot_i8;
+mod floats;
 mod isa;
 #[cfg(target_arch = "x86_64")]
 mod prefetch;
@@ -47,6 +49,8 @@ mod tile;
 use std::fmt;
 
 pub use dot_f64::dot_f64;
+pub use floats::FloatProbes;
+use floats::{Estimated, FloatTable};
 pub use isa::Isa;
 pub use rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE};
 use scan::ScanTable;
@@ -63,15 +67,18 @@ pub struct Kernel {
     isa: Isa,
     scan: &'static ScanTable,
     tile: &'static TileTable,
+    floats: &'static FloatTable,
 }
 
 impl Kernel {
     /// The kernel for `isa`, or `None` where this processor lacks it.
     pub fn for_isa(isa: Isa) -> Option<Kernel> {
-        let (scan, tile) = isa
-            .is_available()
-            .then(|| (scan::table(isa), tile::table(isa)))?;
-        Some(Kernel { isa, scan, tile })
+        isa.is_available().then(|| Kernel {
+            isa,
+            scan: scan::table(isa),
+            tile: tile::table(isa),
+            floats: floats::table(isa),
+        })
     }
 
     /// The fastest kernel that this processor has.
@@ -195,6 +202,40 @@ impl Kernel {
         rows.assert_fits(self.isa, probes, limits);
         // SAFETY: `for_isa` has made sure of the processor.
         unsafe { (self.tile.tile)(probes, rows, group, limits, ahead, hits) };
+    }
+
+    /// Up to how many probes [`Kernel::estimate`] over all rows is faster than to code them first.
+    pub fn estimate_probes_max(self) -> usize {
+        self.floats.probes_max
+    }
+
+    /// Estimates, in single precision, Σ r·r for each row into `squares`, and Σ q·r for each row and
+    /// probe into `dots`, [`FloatProbes::columns`] a row. A sum of n products is off by at most
+    /// n·2^-24 / (1 - n·2^-24) · Σ|q·r|, plus n·2^-150, where nothing is beyond single precision.
+    ///
+    /// Asks memory for the rows `ahead` meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row has another dimension than the probes, or there is not one square for each
+    /// row and one estimate for each row and column.
+    pub fn estimate(
+        self,
+        probes: &FloatProbes,
+        rows: &[&[f32]],
+        ahead: &[&[f32]],
+        squares: &mut [f32],
+        dots: &mut [f32],
+    ) {
+        let mut asked = Estimated {
+            rows,
+            ahead,
+            squares,
+            dots,
+        };
+        asked.assert_fits(probes);
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (self.floats.estimate)(probes, &mut asked) };
     }
 
     /// Multiplies bytes as [`Kernel::tile`] does, in registers alone, so often as `rounds` says (a

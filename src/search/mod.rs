@@ -24,11 +24,12 @@
 //!
 //! [`RowSearch`] and [`pairs_above`] find the same in numbers that lie in memory and in no gallery
 //! ([`NumberRows`]): they code a part of them after the other and search that. Where there are so few
-//! probes that coding costs more than it saves, all rows are scored exactly.
+//! probes that coding costs more than it saves, the first pass is over the numbers where they lie.
 
 mod candidates;
 mod certificate;
 mod collector;
+mod estimated;
 mod first_pass;
 mod number_rows;
 mod pairs;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use ndarray::ArrayView2;
 
 use super::Pool;
@@ -23,6 +24,13 @@ pub trait Number: Copy + Send + Sync {
     /// The same numbers where they lie, if they are in single precision.
     fn as_singles(_numbers: &[Self]) -> Option<&[f32]> {
         None
+    }
+
+    /// Writes the nearest numbers of some, as many, in single precision.
+    fn to_singles(numbers: &[Self], singles: &mut [f32]) {
+        for (single, number) in singles.iter_mut().zip(numbers) {
+            *single = number.to_single();
+        }
     }
 }
 
@@ -46,6 +54,11 @@ impl Number for f16 {
     fn to_single(self) -> f32 {
         self.to_f32()
     }
+
+    /// With the instructions that many processors have for it.
+    fn to_singles(numbers: &[f16], singles: &mut [f32]) {
+        numbers.convert_to_f32_slice(singles);
+    }
 }
 
 /// Embeddings as rows of numbers, wherever they lie.
@@ -62,6 +75,13 @@ pub trait NumberRows: Sync {
     ///
     /// May panic if there is no such row.
     fn read<'a>(&'a self, at: usize, room: &'a mut [f32]) -> &'a [f32];
+
+    /// Row number `at` where it lies, if it lies there in single precision, side by side.
+    ///
+    /// # Panics
+    ///
+    /// May panic if there is no such row.
+    fn lying(&self, at: usize) -> Option<&[f32]>;
 }
 
 /// In any order in memory, with any stride.
@@ -76,13 +96,24 @@ impl<T: Number> NumberRows for ArrayView2<'_, T> {
 
     fn read<'a>(&'a self, at: usize, room: &'a mut [f32]) -> &'a [f32] {
         let row = self.row(at);
-        if let Some(singles) = row.to_slice().and_then(T::as_singles) {
-            return singles;
-        }
-        for (room, number) in room.iter_mut().zip(row) {
-            *room = number.to_single();
+        match row.to_slice() {
+            Some(numbers) => {
+                if let Some(singles) = T::as_singles(numbers) {
+                    return singles;
+                }
+                T::to_singles(numbers, room);
+            }
+            None => {
+                for (room, number) in room.iter_mut().zip(row) {
+                    *room = number.to_single();
+                }
+            }
         }
         room
+    }
+
+    fn lying(&self, at: usize) -> Option<&[f32]> {
+        self.row(at).to_slice().and_then(T::as_singles)
     }
 }
 

@@ -341,6 +341,23 @@ fn a_tail_of_which_all_is_removed_is_sealed_into_nothing() {
 }
 
 #[test]
+fn only_many_files_are_merged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let mut model = Model::default();
+    for _ in 0..5 {
+        AddBatch(0, 4).run(&store, &mut model).unwrap();
+    }
+    let partition = partition(&store);
+    let segments = || partition.snapshot().blocks().count();
+    let few = partition.merge_many(5, &Pace::unlimited()).unwrap();
+    assert_eq!((few.segments_written, segments()), (0, 5));
+    let many = partition.merge_many(4, &Pace::unlimited()).unwrap();
+    assert_eq!((many.segments_written, segments()), (1, 1));
+    assert!(model.is_held_by(&Model::of(&store).unwrap()));
+}
+
+#[test]
 fn a_merge_that_is_stopped_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());

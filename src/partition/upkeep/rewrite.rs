@@ -72,6 +72,22 @@ impl Partition {
         self.compact_by(choose, pace)
     }
 
+    /// Where there are more than `segments_max` segments, merges those of like size, as maintenance does by
+    /// itself: for programs that add much and have no maintenance.
+    ///
+    /// # Errors
+    ///
+    /// As [`Partition::compact`].
+    pub fn merge_many(&self, segments_max: usize, pace: &Pace) -> Result<Compacted, StoreError> {
+        let mut total = Compacted::default();
+        if stats(&self.snapshot()).len() > segments_max {
+            while let Some(done) = self.compact_once(pace)? {
+                total.add(done);
+            }
+        }
+        Ok(total)
+    }
+
     /// Puts the partition in the best order there is: the tail sealed, removed rows gone, as few
     /// segments as their size allows. What others enrol or remove meanwhile may be left as it is:
     /// otherwise there would be no end of it.
