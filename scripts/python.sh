@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Builds the Python module in a fresh environment as its users do, with pip, and tests it.
+# Builds the Python module in a fresh environment as its users do, with pip, and tests it; its clients against the
+# real program.
 #
 #   scripts/python.sh
 #
+# `VULTUS` names a program that is built already; without it that of `cargo build` is taken.
 # Needs cargo and Python 3.10 or later (`PYTHON` names it), and fetches the packages that the tests
 # use. What cargo has built stays in target/, so that a second run is quick.
 set -euo pipefail
@@ -15,8 +17,16 @@ export PATH="$work/venv/bin:$PATH"
 export CARGO_TARGET_DIR="$PWD/target"
 
 cargo fmt --check -p vultus-python
+if [ -z "${VULTUS:-}" ]; then
+    cargo build --quiet
+    VULTUS=$CARGO_TARGET_DIR/debug/vultus
+fi
+VULTUS=$(realpath "$VULTUS")
+export VULTUS
 # What tests ask of it, and the libraries whose columns it takes; CI has no PyTorch, which is large.
 pip install --quiet './python[test,examples]' 'numpy>=2' pyarrow polars pandas tqdm
+ruff format --check --quiet python
+ruff check --quiet python
 # From elsewhere, so that the installed module is tested and not its source.
 cd "$work"
 python -m pytest --quiet --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests"

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use vultus::engine::{EngineError, Fault};
 use vultus::partition::StoreError;
 use vultus::search::{PairsError, RowsError, SearchError};
+use vultus::secrets::KeyError;
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -64,11 +65,20 @@ impl From<StoreError> for Failure {
             StoreError::Locked { .. } | StoreError::Busy { .. } => "LockedError",
             StoreError::ReadOnly { .. } => "ReadOnlyError",
             StoreError::Encoder { .. } => "EncoderError",
+            StoreError::Keys { source, .. } if is_of_master_key(source) => "MasterKeyError",
             error if error.is_callers_fault() => "InputError",
             _ => "StorageError",
         };
         Failure::new(class, with_causes(&error))
     }
+}
+
+/// Whether it is the key that was given or not, and nothing is wrong with what is on disk.
+fn is_of_master_key(error: &KeyError) -> bool {
+    matches!(
+        error,
+        KeyError::NotAKey { .. } | KeyError::NoMasterKey | KeyError::WrongMasterKey
+    )
 }
 
 impl From<EngineError> for Failure {

@@ -30,9 +30,7 @@ def naive_matches(
     return lines
 
 
-def naive_pairs(
-    gallery: np.ndarray, classes: np.ndarray, threshold: float
-) -> dict[tuple[int, int], float]:
+def naive_pairs(gallery: np.ndarray, classes: np.ndarray, threshold: float) -> dict[tuple[int, int], float]:
     found: dict[tuple[int, int], float] = {}
     scores = similarities(gallery, gallery)
     for a, b in zip(*np.nonzero(scores >= threshold), strict=True):
@@ -69,9 +67,7 @@ def rows_of(table: Any, *names: str) -> list[tuple[Any, ...]]:
 
 def same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> None:
     assert [line[:-1] for line in found] == [line[:-1] for line in expected]
-    np.testing.assert_allclose(
-        [line[-1] for line in found], [line[-1] for line in expected], rtol=0, atol=1e-14
-    )
+    np.testing.assert_allclose([line[-1] for line in found], [line[-1] for line in expected], rtol=0, atol=1e-14)
 
 
 def same_pairs(found: jobs.Duplicates, gallery: np.ndarray, classes: np.ndarray, t: float) -> None:
@@ -79,9 +75,7 @@ def same_pairs(found: jobs.Duplicates, gallery: np.ndarray, classes: np.ndarray,
     table, groups = found.pairs(), found.groups()
     got = {(a, b): s for a, b, s in rows_of(table, "class", "other", "similarity")}
     assert got.keys() == expected.keys() and expected
-    np.testing.assert_allclose(
-        [got[pair] for pair in expected], list(expected.values()), rtol=0, atol=1e-14
-    )
+    np.testing.assert_allclose([got[pair] for pair in expected], list(expected.values()), rtol=0, atol=1e-14)
     order = [(-s, a, b) for a, b, s in rows_of(table, "class", "other", "similarity")]
     assert order == sorted(order)
     members: dict[int, set[int]] = {}

@@ -73,7 +73,9 @@ def test_what_is_sent(tmp_path):
     assert enroll.url.path == "/v1/partitions/bws.1/classes/7/enroll"
     assert json.loads(enroll.content) == {"embeddings": [[1.0] * 16], "encoder": "e@1", "name": "Ada"}
     assert new.url.path == "/v1/partitions/bws.1/enroll" and len(json.loads(new.content)["pictures"]) == 2
-    assert people.url.params.multi_items() == [("labels", "site:berlin"), ("limit", "5")] or dict(people.url.params) == {
+    assert people.url.params.multi_items() == [("labels", "site:berlin"), ("limit", "5")] or dict(
+        people.url.params
+    ) == {
         "labels": "site:berlin",
         "limit": "5",
     }

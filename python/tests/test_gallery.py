@@ -228,7 +228,11 @@ def test_another_process_must_wait_or_look(tmp_path, X):
 def test_wrong_things_are_refused(gallery, tmp_path, X):
     gallery.add(X, np.arange(500))
     for call, kind, text in (
-        (lambda: gallery.add(X[:, :31]), vultus.DimensionError, "expected rows of 32 values as the gallery has, found 31"),
+        (
+            lambda: gallery.add(X[:, :31]),
+            vultus.DimensionError,
+            "expected rows of 32 values as the gallery has, found 31",
+        ),
         (lambda: gallery.search(X[:, :31]), vultus.DimensionError, "Q: expected rows of 32 values"),
         (lambda: gallery.add(X[:2], [1000]), vultus.LabelError, "expected 2, one for each row, found 1"),
         (lambda: gallery.add(X[:2], "ab"), vultus.LabelError, "found one text"),
@@ -241,7 +245,11 @@ def test_wrong_things_are_refused(gallery, tmp_path, X):
         (lambda: gallery.add(X[:2], names=["a"]), vultus.InputError, "names: expected 2, one for each row, found 1"),
         (lambda: gallery.add(X[:2], names=[1, 2]), vultus.InputError, "names: expected a text or None, found int"),
         (lambda: gallery.add(X[:2], names=["a", " "]), vultus.InputError, "empty"),
-        (lambda: gallery.add(X[:2], metadata=[{}]), vultus.InputError, "metadata: expected 2, one for each row, found 1"),
+        (
+            lambda: gallery.add(X[:2], metadata=[{}]),
+            vultus.InputError,
+            "metadata: expected 2, one for each row, found 1",
+        ),
         (lambda: gallery.add(X[:2], metadata={"a": [1]}), vultus.InputError, "expected 2 of 'a'"),
         (lambda: gallery.add(X[:2], metadata=[{}, {"a b": 1}]), vultus.InputError, "the key of a label"),
         (lambda: gallery.search(X, 0), vultus.InputError, "k: expected"),
@@ -268,7 +276,10 @@ def test_wrong_things_are_refused(gallery, tmp_path, X):
 def test_other_encoders_are_refused(tmp_path, X):
     with vultus.Gallery(tmp_path, "net@3") as gallery:
         gallery.add(X)
-    for options, text in (({"encoder": "net@4"}, "of 'net@3', not of 'net@4'"), ({"dimension": 64}, "32 values, not of 64")):
+    for options, text in (
+        ({"encoder": "net@4"}, "of 'net@3', not of 'net@4'"),
+        ({"dimension": 64}, "32 values, not of 64"),
+    ):
         with pytest.raises(vultus.EncoderError, match=text):
             vultus.Gallery(tmp_path, **options)
     with vultus.Gallery(tmp_path, "net@3", 32) as gallery:
@@ -317,7 +328,9 @@ def test_a_fork_must_open_it_again(tmp_path, X):
         print(len(gallery))
     """
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), str(tmp_path / "data")], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
     )
     assert done.stdout == "0\n33\n", done
 
@@ -352,3 +365,68 @@ def test_threads_share_a_gallery(gallery, X):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert wrong == [] and len(gallery) == 120
+
+
+KEY = "0123456789abcdef" * 4
+
+
+def test_encrypted_galleries(tmp_path, X):
+    path = tmp_path / "data"
+    with vultus.Gallery(path, "test", master_key=KEY) as gallery:
+        gallery.add(X, names=[f"person {row}" for row in range(len(X))])
+        assert gallery.search(X[:3], 1).labels[:, 0].tolist() == [1, 2, 3]
+        gallery.snapshot(tmp_path / "all.snapshot")
+        with pytest.raises(vultus.PicklingError, match="would show its key"):
+            pickle.dumps(gallery)
+    needle = X[7].tobytes()[:16]
+    for file in [*path.rglob("*"), tmp_path / "all.snapshot"]:
+        assert file.is_dir() or (needle not in file.read_bytes() and b"person 7" not in file.read_bytes())
+    # As 32 bytes, and with blanks around as a file has them.
+    for key in (bytes.fromhex(KEY), KEY.encode(), KEY.upper() + "\n"):
+        with vultus.Gallery.open(path, read_only=True, master_key=key) as gallery:
+            np.testing.assert_array_equal(gallery[8], X[7:8])
+    with vultus.Gallery.restore(tmp_path / "all.snapshot", tmp_path / "two", master_key=KEY) as gallery:
+        assert len(gallery) == len(X)
+
+
+def test_keys_that_are_not_right(tmp_path, X):
+    path = tmp_path / "data"
+    vultus.Gallery(path, "test", 32, master_key=KEY).close()
+    with pytest.raises(vultus.MasterKeyError, match="it is encrypted, and no master key is given"):
+        vultus.Gallery(path)
+    with pytest.raises(vultus.MasterKeyError, match="another one than the keys were sealed with"):
+        vultus.Gallery(path, master_key="f" * 64)
+    for key in ("", "secret-" * 9, "g" * 64, b"0" * 31, "\udcff" * 64):
+        with pytest.raises(vultus.MasterKeyError, match="64 hexadecimal digits, or 32 bytes") as caught:
+            vultus.Gallery(tmp_path / "new", master_key=key)
+        assert "secret" not in str(caught.value) and not (tmp_path / "new").exists()
+    with pytest.raises(vultus.MasterKeyError, match="expected a str or bytes, found int"):
+        vultus.Gallery(path, master_key=7)
+    with vultus.Gallery(path, master_key=KEY) as gallery:
+        gallery.add(X)
+        gallery.snapshot(tmp_path / "all.snapshot")
+    with pytest.raises(vultus.MasterKeyError):
+        vultus.Gallery.restore(tmp_path / "all.snapshot", tmp_path / "two")
+    assert not (tmp_path / "two").exists()
+    # Nobody is left to believe that what is in plain is encrypted.
+    vultus.Gallery(tmp_path / "plain", "test", 32).close()
+    with pytest.raises(vultus.MasterKeyError, match="is not encrypted"):
+        vultus.Gallery(tmp_path / "plain", master_key=KEY)
+
+
+def test_many_files_become_few(gallery, rng):
+    X = rng.standard_normal((40 * 128, 16)).astype(np.float32)
+    for part in X.reshape(40, 128, 16):
+        gallery.add(part)
+        assert gallery._handle.segments() <= 24
+    gallery.remove([5, 6])
+    left = np.delete(X, [4, 5], 0)
+    for _ in range(2):
+        np.testing.assert_array_equal(gallery.search(X[:50], 3).similarities, by_similarity(left, X[:50], 3))
+        gallery.compact()
+        assert gallery._handle.segments() == 1
+    assert len(gallery) == len(left)
+
+
+def by_similarity(X, Q, k):
+    return vultus.exact_search(X, Q, k)[0]

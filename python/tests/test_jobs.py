@@ -28,10 +28,7 @@ QUIET = jobs.Local(threads=1, progress=False)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes())
-        for path in (folder / outputs.FOLDER).iterdir()
-    }
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / outputs.FOLDER).iterdir()}
 
 
 # Exactness
@@ -39,9 +36,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.mark.parametrize("block_rows", [7, 100, 1_000])
 @pytest.mark.parametrize(("k", "threshold"), [(1, None), (5, 0.3), (20, -1.0), (150, None)])
-def test_matches_are_those_of_a_full_sort(
-    tmp_path: Path, block_rows: int, k: int, threshold: float | None
-) -> None:
+def test_matches_are_those_of_a_full_sort(tmp_path: Path, block_rows: int, k: int, threshold: float | None) -> None:
     gallery, classes = people(1)
     probes = people(2, 40)[0]
     probes[0] = gallery[3]
@@ -55,13 +50,9 @@ def test_matches_are_those_of_a_full_sort(
 
 @pytest.mark.parametrize("block_rows", [13, 150, 1_000])
 @pytest.mark.parametrize("threshold", [0.85, 0.5, -0.2])
-def test_pairs_and_groups_are_those_of_all_comparisons(
-    tmp_path: Path, block_rows: int, threshold: float
-) -> None:
+def test_pairs_and_groups_are_those_of_all_comparisons(tmp_path: Path, block_rows: int, threshold: float) -> None:
     gallery, classes = people(3)
-    found = jobs.duplicates(
-        (gallery, classes), threshold, tmp_path, block_rows=block_rows, engine=QUIET
-    )
+    found = jobs.duplicates((gallery, classes), threshold, tmp_path, block_rows=block_rows, engine=QUIET)
     same_pairs(found, gallery, classes, threshold)
 
 
@@ -72,9 +63,7 @@ def test_many_rows_of_one_class_do_not_hide_others(tmp_path: Path) -> None:
     others = one + 0.2 * rng.standard_normal((30, 32))
     gallery = np.concatenate([crowd, others]).astype(np.float32)
     classes = np.r_[np.full(400, 9), np.arange(30) + 100].astype(np.int64)
-    found = jobs.identify(
-        one[None, :].astype(np.float32), (gallery, classes), 5, tmp_path, engine=QUIET
-    )
+    found = jobs.identify(one[None, :].astype(np.float32), (gallery, classes), 5, tmp_path, engine=QUIET)
     expected = naive_matches(one[None, :].astype(np.float32), gallery, classes, 5, None)
     same(rows_of(found.to_arrow(), "probe", "rank", "class", "similarity"), expected)
 
@@ -82,9 +71,7 @@ def test_many_rows_of_one_class_do_not_hide_others(tmp_path: Path) -> None:
 def test_equal_ones_come_by_class_not_by_row(tmp_path: Path) -> None:
     row = np.arange(1, 17, dtype=np.float32)
     gallery, classes = np.tile(row, (60, 1)), np.arange(60, 0, -1)
-    found = jobs.identify(
-        row[None, :], (gallery, classes), 3, tmp_path, block_rows=25, engine=QUIET
-    )
+    found = jobs.identify(row[None, :], (gallery, classes), 3, tmp_path, block_rows=25, engine=QUIET)
     assert rows_of(found.to_arrow(), "class", "similarity") == [(1, 1.0), (2, 1.0), (3, 1.0)]
 
 
@@ -106,9 +93,7 @@ def test_new_people_against_those_of_before(tmp_path: Path) -> None:
 
 def test_without_classes_rows_are_numbered_through(tmp_path: Path) -> None:
     gallery, _ = people(6, 90)
-    found = jobs.duplicates(
-        gallery[:50], 0.6, tmp_path, against=gallery[50:], block_rows=20, engine=QUIET
-    )
+    found = jobs.duplicates(gallery[:50], 0.6, tmp_path, against=gallery[50:], block_rows=20, engine=QUIET)
     numbers = np.arange(90)
     expected = {pair for pair in naive_pairs(gallery, numbers, 0.6) if pair[0] < 50}
     assert set(rows_of(found.pairs(), "class", "other")) == expected
@@ -124,26 +109,20 @@ def test_other_precisions_are_what_they_are_in_single(tmp_path: Path, kind: type
 # Files
 
 
-def write_parquet(
-    path: Path, embeddings: np.ndarray, classes: np.ndarray, kind: Any = None
-) -> None:
+def write_parquet(path: Path, embeddings: np.ndarray, classes: np.ndarray, kind: Any = None) -> None:
     values = kind or pa.list_(pa.float32())
     table = pa.table({"class": classes, "embedding": pa.array(embeddings.tolist(), values)})
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, row_group_size=17)
 
 
-@pytest.mark.parametrize(
-    "kind", [None, pa.list_(pa.float32(), 24), pa.large_list(pa.float64())], ids=str
-)
+@pytest.mark.parametrize("kind", [None, pa.list_(pa.float32(), 24), pa.large_list(pa.float64())], ids=str)
 def test_parquet_folders_are_read_by_rows_of_any_groups(tmp_path: Path, kind: Any) -> None:
     gallery, classes = people(8)
     write_parquet(tmp_path / "in" / "a.parquet", gallery[:110], classes[:110], kind)
     write_parquet(tmp_path / "in" / "b" / "c.parquet", gallery[110:], classes[110:], kind)
     (tmp_path / "in" / "_SUCCESS").touch()
-    found = jobs.duplicates(
-        str(tmp_path / "in"), 0.5, tmp_path / "out", block_rows=40, engine=QUIET
-    )
+    found = jobs.duplicates(str(tmp_path / "in"), 0.5, tmp_path / "out", block_rows=40, engine=QUIET)
     same_pairs(found, gallery, classes, 0.5)
 
 
@@ -170,9 +149,7 @@ def test_texts_are_ids(tmp_path: Path) -> None:
     gallery, classes = people(11, 60)
     table = pa.table({"id": [f"p{n}" for n in range(60)], "embedding": gallery.tolist()})
     pq.write_table(table, tmp_path / "p.parquet")
-    found = jobs.identify(
-        tmp_path / "p.parquet", (gallery, classes), 1, tmp_path / "out", engine=QUIET
-    )
+    found = jobs.identify(tmp_path / "p.parquet", (gallery, classes), 1, tmp_path / "out", engine=QUIET)
     assert rows_of(found.to_arrow(), "id")[7] == ("p7",)
 
 
@@ -187,9 +164,7 @@ jobs.duplicates(sys.argv[1], 0.5, sys.argv[2], block_rows=60, engine=jobs.Local(
 
 
 def start(tmp_path: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path / "g.parquet"), str(tmp_path / "out")]
-    )
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "g.parquet"), str(tmp_path / "out")])
 
 
 def test_killed_in_the_middle_it_goes_on(tmp_path: Path) -> None:
@@ -208,9 +183,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path) -> None:
     whole = {name for name in before if name.endswith(".parquet") and not name.startswith(".")}
     assert 5 <= len(whole) < everything
     assert not (tmp_path / "out" / "pairs.parquet").exists()
-    found = jobs.duplicates(
-        str(tmp_path / "g.parquet"), 0.5, tmp_path / "out", block_rows=60, engine=QUIET
-    )
+    found = jobs.duplicates(str(tmp_path / "g.parquet"), 0.5, tmp_path / "out", block_rows=60, engine=QUIET)
     assert found.resumed
     same_pairs(found, gallery, classes, 0.5)
     after = snapshot(tmp_path / "out")
@@ -315,9 +288,7 @@ def test_a_block_that_changes_while_the_job_runs_is_found(tmp_path: Path) -> Non
             np.save(tmp_path / "g.npy", changed)
             super().compare(job, pairs, of)
 
-    with pytest.raises(
-        jobs.CorruptBlockError, match="rows 100 to 199 of .*g.npy: expected the emb"
-    ):
+    with pytest.raises(jobs.CorruptBlockError, match="rows 100 to 199 of .*g.npy: expected the emb"):
         jobs.duplicates(
             str(tmp_path / "g.npy"), 0.5, tmp_path / "out", block_rows=100,
             engine=Meddler(1, False),
@@ -387,9 +358,7 @@ def test_every_flipped_bit_of_an_output_is_found_or_changes_nothing(
         ("changed", "expected the id"),
     ],
 )
-def test_a_damaged_manifest_is_refused(
-    done: tuple[Path, np.ndarray, np.ndarray], text: str, words: str
-) -> None:
+def test_a_damaged_manifest_is_refused(done: tuple[Path, np.ndarray, np.ndarray], text: str, words: str) -> None:
     path = done[0] / "out" / "manifest.json"
     path.write_text(path.read_text().replace("0.5", "0.4") if text == "changed" else text)
     with pytest.raises(jobs.CorruptManifestError, match=words):
@@ -443,9 +412,7 @@ def spoilt(row: int, value: float) -> np.ndarray:
         ("gopher://host/file", vultus.InputError, "a URI of a file system that Arrow knows"),
     ],
 )
-def test_what_is_no_gallery(
-    tmp_path: Path, gallery: Any, error: type[Exception], words: str
-) -> None:
+def test_what_is_no_gallery(tmp_path: Path, gallery: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         jobs.duplicates(gallery, 0.5, tmp_path / "out", block_rows=25, engine=QUIET)
     assert not (tmp_path / "out").exists()
@@ -453,9 +420,7 @@ def test_what_is_no_gallery(
 
 @pytest.mark.parametrize("threshold", [1.0001, -1.5, float("nan"), float("inf"), None, True, "0.5"])
 def test_a_threshold_out_of_range(tmp_path: Path, threshold: Any) -> None:
-    with pytest.raises(
-        vultus.InputError, match="threshold: expected a similarity from -1 to 1, fou"
-    ):
+    with pytest.raises(vultus.InputError, match="threshold: expected a similarity from -1 to 1, fou"):
         jobs.duplicates(people(19)[0], threshold, tmp_path, engine=QUIET)
 
 
@@ -474,9 +439,7 @@ def test_blocks_without_rows(tmp_path: Path, block_rows: Any) -> None:
 
 def test_probes_of_another_dimension(tmp_path: Path) -> None:
     with pytest.raises(vultus.DimensionError, match="gallery, rows 0 to 2 .*: expected 20 values"):
-        jobs.identify(
-            np.ones((2, 20), np.float32), np.ones((3, 16), np.float32), 1, tmp_path, engine=QUIET
-        )
+        jobs.identify(np.ones((2, 20), np.float32), np.ones((3, 16), np.float32), 1, tmp_path, engine=QUIET)
 
 
 def test_rows_of_a_table_that_are_no_embeddings(tmp_path: Path) -> None:
@@ -510,9 +473,7 @@ def test_tables_and_matrices_that_are_cut_off(tmp_path: Path) -> None:
 
 def test_too_many_pairs_name_their_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vultus.jobs.job.PAIRS_MAX", 100)
-    with pytest.raises(
-        vultus.TooManyPairsError, match="rows 0 to 99 of .* with .*raise the thresh"
-    ):
+    with pytest.raises(vultus.TooManyPairsError, match="rows 0 to 99 of .* with .*raise the thresh"):
         jobs.duplicates(people(23)[0], -1.0, tmp_path, block_rows=100, engine=QUIET)
 
 
@@ -543,3 +504,74 @@ def test_what_is_no_calibration(tmp_path: Path, text: str) -> None:
         jobs.threshold_at_rate(tmp_path / "c.json", 0.1, 10)
     with pytest.raises(vultus.InputError, match="found no file"):
         jobs.threshold_at_rate(tmp_path / "none.json", 0.1, 10)
+
+
+def test_jobs_at_a_rate(tmp_path: Path) -> None:
+    gallery, _ = people(3, 60, 16)
+    rows = len(gallery)
+    path = calibration(tmp_path / "c.json", people=rows)
+    asked = {"target_fpir": 0.01, "calibration": path, "engine": QUIET}
+    by_rate = jobs.duplicates(gallery, None, tmp_path / "rate", **asked)
+    by_threshold = jobs.duplicates(gallery, 0.99, tmp_path / "threshold", engine=QUIET)
+    assert by_rate.pairs().equals(by_threshold.pairs())
+    # The same job, whichever way its threshold was asked for.
+    assert jobs.duplicates(gallery, 0.99, tmp_path / "rate", engine=QUIET).resumed
+    found = jobs.identify(gallery[:5], gallery, 3, tmp_path / "found", **asked)
+    assert found.to_arrow().column("similarity").to_numpy().min() >= 0.99
+    # All rows of both count.
+    with pytest.raises(vultus.InputError, match=f"thresholds among {rows + 1} people or more"):
+        jobs.duplicates(gallery, None, tmp_path / "new", against=gallery[:1], **asked)
+    wrong = [
+        ((0.5,), {"target_fpir": 0.01, "calibration": path}, "found both"),
+        ((None,), {"target_fpir": 0.01}, "expected a calibration with it"),
+        ((None,), {"calibration": path}, "expected a target_fpir with it"),
+        ((None,), {}, "found None and no target_fpir"),
+    ]
+    for arguments, options, expected in wrong:
+        with pytest.raises(vultus.InputError, match=expected):
+            jobs.duplicates(gallery, *arguments, tmp_path / "new", engine=QUIET, **options)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("save", (np.savez, np.savez_compressed))
+def test_npz_files(tmp_path: Path, save: Any) -> None:
+    gallery, classes = people(8, 70, 24)
+    probes = gallery[::7]
+    ids = np.array([f"probe {row}" for row in range(len(probes))])
+    save(tmp_path / "g.npz", embeddings=gallery, classes=classes, times=np.zeros(len(gallery)))
+    save(tmp_path / "p.npz", embeddings=probes.astype(np.float64), ids=ids)
+    save(tmp_path / "bare.npz", embeddings=probes)
+    told = {"block_rows": 9, "engine": QUIET}
+    of_files = jobs.identify(tmp_path / "p.npz", tmp_path / "g.npz", 3, tmp_path / "files", **told).to_arrow()
+    of_arrays = jobs.identify((probes, ids), (gallery, classes), 3, tmp_path / "arrays", **told).to_arrow()
+    assert of_files.equals(of_arrays)
+    bare = jobs.identify(tmp_path / "bare.npz", tmp_path / "g.npz", 3, tmp_path / "bare", **told).to_arrow()
+    assert bare.column("class").equals(of_arrays.column("class"))
+    pairs = jobs.duplicates(tmp_path / "g.npz", 0.5, tmp_path / "pairs", **told).pairs()
+    assert pairs.equals(jobs.duplicates((gallery, classes), 0.5, tmp_path / "again", **told).pairs())
+
+
+def test_npz_files_that_are_wrong(tmp_path: Path) -> None:
+    gallery, classes = people(8, 20, 16)
+    whole = tmp_path / "whole.npz"
+    np.savez(whole, embeddings=gallery, classes=classes)
+    (tmp_path / "cut.npz").write_bytes(whole.read_bytes()[:-40])
+    np.savez(tmp_path / "other.npz", rows=gallery)
+    np.savez(tmp_path / "short.npz", embeddings=gallery, classes=classes[:-1])
+    np.savez(tmp_path / "objects.npz", embeddings=gallery, classes=np.array([{}] * len(gallery), object))
+    np.savez(tmp_path / "whole_numbers.npz", embeddings=gallery.astype(int), classes=classes)
+    wrong = [
+        ("cut", jobs.CorruptBlockError, "expected a whole .npz file"),
+        ("other", vultus.InputError, "expected an array 'embeddings', found 'rows'"),
+        ("short", vultus.InputError, "'classes': expected .* entries, as many as there are embeddings"),
+        ("objects", jobs.CorruptBlockError, "expected a whole list"),
+        ("whole_numbers", vultus.DtypeError, "half, single or double precision"),
+        ("missing", vultus.InputError, "found nothing"),
+    ]
+    for name, kind, expected in wrong:
+        with pytest.raises(kind, match=expected):
+            jobs.duplicates(tmp_path / f"{name}.npz", 0.5, tmp_path / "out", engine=QUIET)
+    np.savez(tmp_path / "rows.npz", embeddings=gallery)
+    with pytest.raises(vultus.InputError, match="expected an array 'classes'"):
+        jobs.duplicates(tmp_path / "rows.npz", 0.5, tmp_path / "out", engine=QUIET)
+    assert jobs.duplicates(tmp_path / "rows.npz", 0.5, tmp_path / "out", class_column=None, engine=QUIET)

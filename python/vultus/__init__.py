@@ -8,7 +8,7 @@ The engine runs in this process, without the interpreter's lock. Whatever goes w
 
 from __future__ import annotations
 
-from vultus import errors
+from vultus import bws, errors
 from vultus._client import AsyncClient, Client
 from vultus._evaluate import Evaluation
 from vultus._found import Duplicates, Found, Match, Rate
@@ -25,6 +25,7 @@ from vultus.errors import (
     InternalError,
     LabelError,
     LockedError,
+    MasterKeyError,
     NotCalibratedError,
     NotEnrolledError,
     PicklingError,
@@ -49,6 +50,7 @@ __all__ = [
     "Match",
     "Pairs",
     "Rate",
+    "bws",
     "exact_search",
     "pairs_above",
 ]

@@ -27,15 +27,11 @@ def as_rows(value: Any, name: str) -> np.ndarray:
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         found = array.dtype
         if array.dtype == object:
-            raise ShapeError(
-                f"{name}: expected rows of one length of {_KINDS}, found an array of objects"
-            )
+            raise ShapeError(f"{name}: expected rows of one length of {_KINDS}, found an array of objects")
         raise DtypeError(f"{name}: expected {_KINDS}, found {found}: convert it with .astype('float32')")
     if array.ndim != 2:
         advice = f": one row is {name}[None, :]" if array.ndim == 1 else ""
-        raise ShapeError(
-            f"{name}: expected the shape (rows, dimension), found {array.shape}{advice}"
-        )
+        raise ShapeError(f"{name}: expected the shape (rows, dimension), found {array.shape}{advice}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if not array.flags.aligned:
@@ -106,9 +102,7 @@ def _from_arrow(value: Any, name: str) -> np.ndarray:
     else:
         lengths = np.unique(value.value_lengths().to_numpy(zero_copy_only=False))
         if len(lengths) > 1:
-            raise ShapeError(
-                f"{name}: expected rows of one length, found lengths from {lengths[0]} to {lengths[-1]}"
-            )
+            raise ShapeError(f"{name}: expected rows of one length, found lengths from {lengths[0]} to {lengths[-1]}")
         dimension = int(lengths[0]) if len(lengths) else 0
     numbers = value.flatten()
     if numbers.null_count:
@@ -136,9 +130,7 @@ def _from_polars(value: Any, name: str) -> np.ndarray:
     else:
         lengths = value.list.len().unique().sort()
         if len(lengths) > 1:
-            raise ShapeError(
-                f"{name}: expected rows of one length, found lengths from {lengths[0]} to {lengths[-1]}"
-            )
+            raise ShapeError(f"{name}: expected rows of one length, found lengths from {lengths[0]} to {lengths[-1]}")
         dimension = lengths[0] if len(lengths) else 0
     if not len(value) or not dimension:
         kind = np.dtype(np.float32)

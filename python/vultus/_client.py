@@ -82,7 +82,7 @@ class Request(NamedTuple):
 
 
 def request(name: str, path: Mapping[str, object], members: Mapping[str, Any]) -> Request:
-    """What is sent for a call: `members` that are not None, as its query or as JSON. `InputError` if it has none such."""
+    """What is sent for a call: `members` that are not None, as its query or as JSON. `InputError` for others."""
     from urllib.parse import quote
 
     operation = OPERATIONS[name]
@@ -125,14 +125,20 @@ def _npy(probes: Any) -> bytes:
     return file.getvalue()
 
 
-def _failed(status: int, content: bytes) -> ApiError:
+def _failed(answer: Any, content: bytes) -> ApiError:
+    """What a refusal says, in the words of `/v1` or of the classic API."""
+    code, text = None, None
     try:
         problem = json.loads(content)
-        code, text = problem.get("code"), problem.get("detail") or problem.get("title")
+        code = problem.get("code")
+        text = problem.get("detail") or problem.get("title") or problem.get("Message")
     except (ValueError, AttributeError):
         # A proxy answers in its own way.
-        code, text = None, None
-    return ApiError(f"the service answered {status}: {text or 'without a reason'}", status, code)
+        pass
+    status, after = answer.status_code, answer.headers.get("retry-after", "")
+    # It may be a date, as of a proxy; the service tells seconds.
+    seconds = int(after) if after.isdecimal() else None
+    return ApiError(f"the service answered {status}: {text or 'without a reason'}", status, code, seconds)
 
 
 class _Calls:
@@ -150,7 +156,7 @@ class _Calls:
         return self._call("list_partitions", {}, page)
 
     def people(self, partition: str, **filters: Any) -> Any:
-        """The people of a partition, a page of them: `name`, `name_prefix`, `external_id`, `labels`, `limit`, `cursor`."""
+        """The people of a partition, a page: `name`, `name_prefix`, `external_id`, `labels`, `limit`, `cursor`."""
         return self._call("list_classes", {"partition": partition}, filters)
 
     def person(self, partition: str, label: int) -> Any:
@@ -158,13 +164,13 @@ class _Calls:
         return self._call("get_class", {"partition": partition, "class": label}, {})
 
     def enroll(self, partition: str, label: int | None = None, **samples: Any) -> Any:
-        """Enrols `pictures` (paths or bytes) or `embeddings` (an array, with `encoder`), of a class or of somebody new."""
+        """Enrols `pictures` (paths, bytes) or `embeddings` (an array, with `encoder`), of a class or somebody new."""
         if label is None:
             return self._call("enroll_new", {"partition": partition}, samples)
         return self._call("enroll", {"partition": partition, "class": label}, samples)
 
     def identify(self, partition: str, **samples: Any) -> Any:
-        """Who `pictures` or `embeddings` of one person show: `limit`, `threshold` or `target_fpir`, `labels`, `liveness`."""
+        """Who `pictures` or `embeddings` of one person show: `limit`, `threshold`, `target_fpir`, `labels`, ..."""
         return self._call("identify", {"partition": partition}, samples)
 
     def identify_faces(self, partition: str, **samples: Any) -> Any:
@@ -227,7 +233,8 @@ class Client(_Calls):
         key: An API key (`vultus key create`).
         options: Passed on to `httpx.Client`, such as `timeout` and `verify`.
 
-    Calls raise `ApiError` with `status` and `code` where the service refuses, and httpx's own where it is not reached.
+    Calls raise `ApiError` with `status`, `code` and `retry_after_seconds` where the service refuses, and httpx's own
+    where it is not reached. None is repeated by itself.
     """
 
     def __init__(self, url: str, key: str | None = None, **options: Any) -> None:
@@ -241,14 +248,12 @@ class Client(_Calls):
         return _read(answer)
 
     def identify_many(self, partition: str, Q: Any, **options: Any) -> Iterator[Any]:
-        """Who each row of `Q` shows, shape (q, d): an answer for each, as they come. `encoder`, `limit`, `threshold`, ..."""
+        """Who each row of `Q` shows, shape (q, d): an answer for each, as they come. `encoder`, `limit`, ..."""
         sent = request("identify_many", {"partition": partition}, options)
         headers = {"Content-Type": "application/x-npy"}
-        with self._http.stream(
-            sent.method, sent.path, params=sent.query, content=_npy(Q), headers=headers
-        ) as answer:
+        with self._http.stream(sent.method, sent.path, params=sent.query, content=_npy(Q), headers=headers) as answer:
             if not answer.is_success:
-                raise _failed(answer.status_code, answer.read())
+                raise _failed(answer, answer.read())
             for line in answer.iter_lines():
                 if line.strip():
                     yield json.loads(line)
@@ -289,7 +294,7 @@ class AsyncClient(_Calls):
             sent.method, sent.path, params=sent.query, content=_npy(Q), headers=headers
         ) as answer:
             if not answer.is_success:
-                raise _failed(answer.status_code, await answer.aread())
+                raise _failed(answer, await answer.aread())
             async for line in answer.aiter_lines():
                 if line.strip():
                     yield json.loads(line)
@@ -310,7 +315,7 @@ class AsyncClient(_Calls):
 
 def _read(answer: Any) -> Any:
     if not answer.is_success:
-        raise _failed(answer.status_code, answer.content)
+        raise _failed(answer, answer.content)
     if "json" in answer.headers.get("content-type", ""):
         return answer.json()
     return answer.text or None

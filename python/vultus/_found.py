@@ -63,9 +63,7 @@ class Found(_Table):
     As a table it has a row for each person found: `probe`, `rank` (from 1), `label`, `similarity`.
     """
 
-    def __init__(
-        self, similarities: NDArray[np.float64], labels: NDArray[Any], threshold: float | None
-    ) -> None:
+    def __init__(self, similarities: NDArray[np.float64], labels: NDArray[Any], threshold: float | None) -> None:
         self.similarities = similarities
         """Shape (q, k), best first; -inf where there is nobody."""
         self.labels = labels

@@ -23,6 +23,7 @@ from vultus.errors import (
     EncoderError,
     InputError,
     LabelError,
+    MasterKeyError,
     NotCalibratedError,
     NotEnrolledError,
     PicklingError,
@@ -52,8 +53,11 @@ class Gallery:
         partition: Which partition, as `storage.number`.
         read_only: Open only to look, beside a process that may be changing it.
         threads: How many threads search; as many as processors may be used without it.
+        master_key: Encrypts a new data directory, and opens an encrypted one: 64 hexadecimal digits or 32 bytes, as
+            `openssl rand -hex 32` makes them. Without it nobody can read what is there, and it is kept nowhere.
 
     Raises:
+        MasterKeyError: It is encrypted and the key is missing or another one; or it is not, and a key was given.
         LockedError: Another process has it open to change it.
         EncoderError: It is of another encoder or dimension.
         StorageError: It is damaged, or the disk fails. All are `VultusError`s.
@@ -68,8 +72,11 @@ class Gallery:
         partition: str = PARTITION,
         read_only: bool = False,
         threads: int | None = None,
+        master_key: str | bytes | None = None,
     ) -> None:
         self._threads = as_threads(threads)
+        key = _master_key(master_key)
+        self._has_key = key is not None
         if path is None and read_only:
             raise InputError("read_only: a gallery without a path is empty, and nobody could fill it")
         self._is_temporary = path is None
@@ -77,7 +84,7 @@ class Gallery:
         if self._is_temporary:
             self._gone = weakref.finalize(self, _delete, self.path, os.getpid())
         self.partition = partition
-        self._handle = _vultus.Handle.open(self.path, partition, read_only)
+        self._handle = _vultus.Handle.open(self.path, partition, read_only, key)
         try:
             self._bind(encoder, dimension)
         except BaseException:
@@ -109,6 +116,7 @@ class Gallery:
         *,
         partition: str = PARTITION,
         threads: int | None = None,
+        master_key: str | bytes | None = None,
     ) -> Gallery:
         """A gallery that is there already. Its files are mapped into memory: there is no load phase.
 
@@ -117,7 +125,7 @@ class Gallery:
         path = Path(path)
         if not path.is_dir() or not any(path.iterdir()):
             raise NotEnrolledError(f"path: expected a data directory, found none at `{path}`")
-        return cls(path, partition=partition, read_only=read_only, threads=threads)
+        return cls(path, partition=partition, read_only=read_only, threads=threads, master_key=master_key)
 
     # What is in it.
 
@@ -274,7 +282,9 @@ class Gallery:
             known = np.isin(np.array(labels, np.int64), self._handle.classes())
             there = np.flatnonzero(known)
         else:
-            there = [row for row, number in enumerate(self._handle.classes_of(list(map(str, labels)))) if number is not None]
+            there = [
+                row for row, number in enumerate(self._handle.classes_of(list(map(str, labels)))) if number is not None
+            ]
         if len(there):
             row = there[0]
             raise LabelError(f"labels: {labels[row]!r} in row {row} is enrolled already: {advice}")
@@ -304,6 +314,13 @@ class Gallery:
                 raise NotEnrolledError(f"{label!r} is not enrolled")
             numbers.append(number)
         return self._handle.remove(numbers)
+
+    def compact(self) -> None:
+        """Puts the files of the gallery in the best order: as few as its size allows, without what was removed.
+
+        Adding merges files by itself where there are many; this is for before a long time of searches.
+        """
+        self._handle.compact()
 
     # Questions.
 
@@ -337,9 +354,7 @@ class Gallery:
         probes = as_rows(Q, "Q")
         dimension = self.dimension
         if dimension is not None and probes.shape[1] != dimension:
-            raise DimensionError(
-                f"Q: expected rows of {dimension} values as the gallery has, found {probes.shape[1]}"
-            )
+            raise DimensionError(f"Q: expected rows of {dimension} values as the gallery has, found {probes.shape[1]}")
         k = as_count(k, "k", 1)
         least = self._least(threshold, target_fpir, targetFPIR)
         shape = (len(probes), k)
@@ -348,9 +363,7 @@ class Gallery:
         # More columns than people stay as they are: nothing can stand there.
         found = slice(min(k, self.templates))
         with shown(progress, len(probes), "probes") as told:
-            self._handle.search(
-                probes, similarities[:, found], classes[:, found], least, self._threads, told
-            )
+            self._handle.search(probes, similarities[:, found], classes[:, found], least, self._threads, told)
         return Found(similarities, self._named(classes, similarities > -np.inf), least)
 
     def search_one(self, q: Any, k: int = 20, threshold: float | None = None, **rate: Any) -> list[Match]:
@@ -465,11 +478,12 @@ class Gallery:
         return Path(path)
 
     @classmethod
-    def restore(
-        cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any
-    ) -> Gallery:
-        """Makes a data directory of a snapshot at `path`, which is empty or not there, and opens it."""
-        _vultus.Handle.restore(Path(snapshot), Path(path), None)
+    def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> Gallery:
+        """Makes a data directory of a snapshot at `path`, which is empty or not there, and opens it.
+
+        `options` are those of `Gallery`; a snapshot of an encrypted gallery needs its `master_key`.
+        """
+        _vultus.Handle.restore(Path(snapshot), Path(path), _master_key(options.get("master_key")), None)
         return cls(path, **options)
 
     def close(self) -> None:
@@ -487,6 +501,8 @@ class Gallery:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._is_temporary:
             raise PicklingError("a gallery without a path cannot be pickled: name a path")
+        if self._has_key:
+            raise PicklingError("an encrypted gallery cannot be pickled, which would show its key: open it there")
         return _reopen, (os.fspath(self.path), self.partition)
 
     def __repr__(self) -> str:
@@ -495,6 +511,15 @@ class Gallery:
         encoder = self._handle.encoder()
         of = f"of {encoder[0]}/{encoder[1]}" if encoder else "empty"
         return f"<vultus.Gallery {of}, {self.templates} embeddings at {os.fspath(self.path)!r}>"
+
+
+def _master_key(key: str | bytes | None) -> bytes | None:
+    if isinstance(key, str):
+        # Nothing of it in an error, not even what is no digit.
+        return key.encode(errors="replace")
+    if key is not None and not isinstance(key, bytes | bytearray):
+        raise MasterKeyError(f"master_key: expected a str or bytes, found {type(key).__name__}")
+    return None if key is None else bytes(key)
 
 
 def _reopen(path: str, partition: str) -> Gallery:
@@ -512,4 +537,3 @@ def _number(value: Any, name: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise InputError(f"{name}: expected a rate, found {value!r}") from None
-

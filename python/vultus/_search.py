@@ -76,9 +76,7 @@ def exact_search(
     # More columns than rows stay as they are: nothing can stand there.
     found = slice(min(k, len(rows)))
     with shown(progress, len(rows) * len(probes), "comparisons") as told:
-        _vultus.exact_search(
-            rows, probes, similarities[:, found], labels[:, found], least, as_threads(threads), told
-        )
+        _vultus.exact_search(rows, probes, similarities[:, found], labels[:, found], least, as_threads(threads), told)
     return similarities, labels
 
 
@@ -121,14 +119,10 @@ def pairs_above(
     limit = as_count(limit, "limit", 0)
     total = len(rows) * len(rows if others is None else others)
     with shown(progress, total, "comparisons") as told:
-        found = _vultus.pairs_above(
-            rows, others, least, min(limit, np.iinfo(np.int64).max), as_threads(threads), told
-        )
+        found = _vultus.pairs_above(rows, others, least, min(limit, np.iinfo(np.int64).max), as_threads(threads), told)
     return Pairs(*found)
 
 
 def _check_dimensions(rows: np.ndarray, others: np.ndarray, name: str) -> None:
     if rows.shape[1] != others.shape[1]:
-        raise DimensionError(
-            f"{name}: expected rows of {rows.shape[1]} values as X has, found {others.shape[1]}"
-        )
+        raise DimensionError(f"{name}: expected rows of {rows.shape[1]} values as X has, found {others.shape[1]}")

@@ -15,6 +15,7 @@ __all__ = [
     "InternalError",
     "LabelError",
     "LockedError",
+    "MasterKeyError",
     "NotCalibratedError",
     "NotEnrolledError",
     "PicklingError",
@@ -63,6 +64,10 @@ class LabelError(InputError):
     """Labels are of another kind or number than expected, or come twice."""
 
 
+class MasterKeyError(InputError):
+    """A data directory is encrypted with another key than the one that was given, or only one of both is there."""
+
+
 class NotCalibratedError(InputError):
     """A rate is asked for, and nothing is known of how alike strangers are."""
 
@@ -100,11 +105,21 @@ class ReadOnlyError(StorageError):
 
 
 class ApiError(VultusError, RuntimeError):
-    """A service refused a call. `status` is that of HTTP, `code` that of the problem, or None."""
+    """A service refused a call.
 
-    def __init__(self, text: str, status: int | None = None, code: str | None = None) -> None:
+    `status` is that of HTTP, `code` that of the problem, or None. A service that is too busy says in
+    `retry_after_seconds` when to come again; None otherwise.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
         super().__init__(text)
-        self.status, self.code = status, code
+        self.status, self.code, self.retry_after_seconds = status, code, retry_after_seconds
 
 
 class InternalError(VultusError, RuntimeError):

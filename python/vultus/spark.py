@@ -98,10 +98,7 @@ def _tell(do: Callable[[int], str], at: int) -> tuple[int, str | None, str | Non
 
 
 def _told(rows: list[tuple[int, str | None, str | None]]) -> pa.RecordBatch:
-    columns = [
-        pa.array(column, kind)
-        for column, kind in zip(zip(*rows, strict=True), TOLD.types, strict=True)
-    ]
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), TOLD.types, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=TOLD)
 
 
@@ -124,7 +121,7 @@ def identify(
 
     Args:
         session: The Spark session; the active one if it is not given.
-        options: `threshold`, `block_rows` and the names of columns.
+        options: `threshold`, `target_fpir` with `calibration`, `block_rows` and the names of columns.
 
     Raises:
         VultusError: As `vultus.jobs.identify`.
@@ -138,7 +135,7 @@ def identify(
 
 def duplicates(
     gallery: DataFrame | object,
-    threshold: float,
+    threshold: float | None,
     out: str | os.PathLike[str],
     *,
     against: DataFrame | object | None = None,
@@ -150,7 +147,7 @@ def duplicates(
 
     Args:
         session: The Spark session; the active one if it is not given.
-        options: `block_rows` and the names of columns.
+        options: `target_fpir` with `calibration`, `block_rows` and the names of columns.
 
     Raises:
         VultusError: As `vultus.jobs.duplicates`.
@@ -208,8 +205,7 @@ def _kept(engine: Spark, rows: DataFrame, called: str, out: str) -> str:
         folder.write_once(f"_{called}", found.encode())
     elif was.decode() != found:
         raise errors.ForeignManifestError(
-            f"{place} has the rows of another DataFrame: expected {found}, found {was.decode()}. "
-            "Choose another folder"
+            f"{place} has the rows of another DataFrame: expected {found}, found {was.decode()}. Choose another folder"
         )
     return place
 

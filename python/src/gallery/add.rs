@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
-use vultus::partition::{Choice, Held, NewTemplate, Partition, TemplateBatch, Whom};
+use vultus::partition::{Choice, Held, NewTemplate, Pace, Partition, TemplateBatch, Whom};
 use vultus::search::{NumberRows, Pool, RowsError};
 use vultus::types::{
     ClassId, Embedding, EncoderId, ExternalId, Label, Labels, LabelsChange, PersonName,
@@ -26,6 +26,8 @@ const ROWS_PER_BLOCK: usize = 4096;
 const BATCH_ROWS_MIN: usize = 128;
 /// So many templates that were added one by one are put into a file.
 const LOOSE_MAX: usize = 8192;
+/// With more files than this, those of like size are merged: each costs a search a little.
+const SEGMENTS_MAX: usize = 24;
 
 /// What is known of the person of a row: name, external id, metadata.
 type Known = (Option<String>, Option<String>, Vec<(String, String)>);
@@ -87,10 +89,23 @@ impl Handle {
                 if self.loose.fetch_add(rows.rows(), Ordering::Relaxed) >= LOOSE_MAX {
                     self.loose.store(0, Ordering::Relaxed);
                     partition.seal()?;
+                    partition.merge_many(SEGMENTS_MAX, &Pace::unlimited())?;
                 }
                 return Ok(());
             }
-            new.in_batches(&partition, &pool, |done| go_on(progress.as_ref(), done))
+            new.in_batches(&partition, &pool, |done| go_on(progress.as_ref(), done))?;
+            partition.merge_many(SEGMENTS_MAX, &Pace::unlimited())?;
+            Ok(())
+        })
+    }
+
+    /// Puts the gallery in the best order there is: as few files as its size allows, without removed rows.
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        run(py, || {
+            if let Some(partition) = self.opened(None)?.partition()? {
+                partition.compact(&Pace::unlimited())?;
+            }
+            Ok(())
         })
     }
 

@@ -10,8 +10,9 @@ use std::sync::{Arc, RwLock};
 
 use pyo3::prelude::*;
 use vultus::engine::{Engine, Gallery};
-use vultus::partition::{Partition, Store, restore_archive};
+use vultus::partition::{Keys, Partition, Store, restore_archive_with};
 use vultus::search::Pool;
+use vultus::secrets::MasterKey;
 use vultus::types::{Clock, EncoderId, PartitionId, Timestamp};
 
 use crate::errors::Failure;
@@ -102,19 +103,51 @@ fn encoder(text: &str, dimension: usize) -> Result<EncoderId, Failure> {
     })
 }
 
+/// What a data directory is opened with: a new one is encrypted if there is a key.
+fn keys(master_key: Option<&[u8]>) -> Result<Keys, Failure> {
+    let master = master_key.map(MasterKey::parse).transpose();
+    let master = master.map_err(|error| Failure::new("MasterKeyError", error));
+    let master = master.map_err(|failure| failure.of_argument("master_key"))?;
+    Ok(Keys {
+        encrypt_new: master.is_some(),
+        master,
+    })
+}
+
+/// Whoever gives a key must not be left to believe that templates are encrypted.
+fn refuse_plain(store: &Store, keys: &Keys) -> Result<(), Failure> {
+    if keys.master.is_none() || store.is_encrypted() {
+        return Ok(());
+    }
+    let directory = store.directory().display();
+    let text = format!(
+        "master_key: the data directory `{directory}` is not encrypted: `vultus gallery encrypt` does it"
+    );
+    Err(Failure::new("MasterKeyError", text))
+}
+
 #[pymethods]
 impl Handle {
-    /// Opens the partition of a data directory, which is made where there is none and it may be written.
+    /// Opens the partition of a data directory, which is made where there is none and it may be written;
+    /// encrypted, if there is a master key.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf, partition: &str, read_only: bool) -> PyResult<Handle> {
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        partition: &str,
+        read_only: bool,
+        master_key: Option<&[u8]>,
+    ) -> PyResult<Handle> {
         run(py, || {
+            let keys = keys(master_key)?;
             let id = PartitionId::from_str(partition);
             let id =
                 id.map_err(|error| Failure::new("InputError", format!("partition: {error}")))?;
             let store = match read_only {
-                true => Store::open_read_only(&path)?,
-                false => Store::open(&path)?,
+                true => Store::open_read_only_with(&path, &keys)?,
+                false => Store::open_with(&path, &keys)?,
             };
+            refuse_plain(&store, &keys)?;
             // What cannot be opened is known at once.
             store.partition(&id)?;
             Ok(Handle {
@@ -198,11 +231,12 @@ impl Handle {
         py: Python<'_>,
         snapshot: PathBuf,
         path: PathBuf,
+        master_key: Option<&[u8]>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         run(py, || {
             let told = &mut |done, total| progress_of_bytes(progress.as_ref(), done, total);
-            restore_archive(&snapshot, &path, told)?;
+            restore_archive_with(&snapshot, &path, &keys(master_key)?, told)?;
             Ok(())
         })
     }

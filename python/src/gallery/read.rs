@@ -113,6 +113,17 @@ impl Handle {
         Ok(classes.into_pyarray(py))
     }
 
+    /// How many files of templates there are.
+    fn segments(&self, py: Python<'_>) -> PyResult<usize> {
+        run(py, || {
+            let opened = self.opened(None)?;
+            match opened.partition()? {
+                Some(partition) => Ok(opened.store.summary(&partition)?.segments),
+                None => Ok(0),
+            }
+        })
+    }
+
     /// How many templates there are.
     fn templates(&self, py: Python<'_>) -> PyResult<usize> {
         run(py, || {

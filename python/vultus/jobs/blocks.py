@@ -39,9 +39,7 @@ class Survey:
     digest: str
 
 
-def cut(
-    sources: Sequence[Source], rows: int, of_gallery: bool, called: str, first: int = 0
-) -> list[Block]:
+def cut(sources: Sequence[Source], rows: int, of_gallery: bool, called: str, first: int = 0) -> list[Block]:
     """Blocks of at most `rows` rows, none across two sources, in the order of the sources.
 
     Raises:
@@ -92,9 +90,7 @@ def _read(block: Block, columns: Columns) -> Rows:
     except FileNotFoundError as error:
         raise CorruptBlockError(f"{block}: expected the file, found none; {error}") from error
     if len(rows.embeddings) != block.rows:
-        raise CorruptBlockError(
-            f"{block}: expected {block.rows} rows, found {len(rows.embeddings)}"
-        )
+        raise CorruptBlockError(f"{block}: expected {block.rows} rows, found {len(rows.embeddings)}")
     if block.of_gallery and rows.classes is None:
         numbers: Longs = np.arange(block.first, block.first + block.rows, dtype=np.int64)
         return Rows(rows.embeddings, classes=numbers)

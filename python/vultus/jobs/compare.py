@@ -76,9 +76,7 @@ def _search(
     return probe, row.astype(np.int64), similarity.astype(np.float64)
 
 
-def _distinct(
-    probe: Longs, row: Longs, similarity: Doubles, classes: Longs
-) -> tuple[Longs, Longs, Doubles]:
+def _distinct(probe: Longs, row: Longs, similarity: Doubles, classes: Longs) -> tuple[Longs, Longs, Doubles]:
     """Each class of a probe once, by its best row; ordered by probe, falling similarity, class."""
     label = classes[row]
     order = np.lexsort((-similarity, label, probe))
@@ -155,9 +153,7 @@ def best_of_pairs(parts: list[tuple[Longs, Longs, Doubles]]) -> tuple[Longs, Lon
     return a[is_first], b[is_first], similarity[is_first]
 
 
-def best_of_probes(
-    parts: list[tuple[Longs, Longs, Doubles]], k: int
-) -> tuple[Longs, Longs, Doubles]:
+def best_of_probes(parts: list[tuple[Longs, Longs, Doubles]], k: int) -> tuple[Longs, Longs, Doubles]:
     """The `k` best classes of each probe among the answers of several blocks."""
     probe, label, similarity = _joined(parts)
     everything = np.arange(len(label), dtype=np.int64)

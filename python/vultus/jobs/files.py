@@ -26,9 +26,7 @@ def resolve(place: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
     try:
         return cast("tuple[fs.FileSystem, str]", fs.FileSystem.from_uri(text))
     except (ValueError, NotImplementedError) as error:
-        raise InputError(
-            f"{text}: expected a path, or a URI of a file system that Arrow knows; {error}"
-        ) from error
+        raise InputError(f"{text}: expected a path, or a URI of a file system that Arrow knows; {error}") from error
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,7 @@ class Task:
         assert b.classes is not None
         if job.kind == "identify":
             k = min(job.parameters["k"], len(b.embeddings))
-            probe, label, similarity = best_classes(
-                a.embeddings, b.embeddings, b.classes, k, threshold, self.threads
-            )
+            probe, label, similarity = best_classes(a.embeddings, b.embeddings, b.classes, k, threshold, self.threads)
             return probe + job.left[left].first, label, similarity
         assert a.classes is not None
         is_one = job.kind == "duplicates" and left == right

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vultus._progress import bar
+
 from .blocks import Block, Survey, survey
 from .job import Job, Task
-from .progress import bar
 from .sources import Columns
 
 

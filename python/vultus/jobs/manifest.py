@@ -80,8 +80,7 @@ def claim(out: Folder, manifest: Manifest) -> bool:
     others = [name for name in out.names() if name != STAGED and not name.startswith(".")]
     if others:
         raise InputError(
-            f"{out.place}: expected an empty folder, or one with the {NAME} of this job, found "
-            f"{', '.join(others[:3])}"
+            f"{out.place}: expected an empty folder, or one with the {NAME} of this job, found {', '.join(others[:3])}"
         )
     out.write_once(NAME, (json.dumps(manifest, indent=1) + "\n").encode())
     return False
@@ -102,9 +101,7 @@ def read(out: Folder) -> Manifest | None:
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptManifestError(f"{path}: expected the manifest of a job; {error!r}") from error
     if (form, version) != (FORMAT, VERSION):
-        raise CorruptManifestError(
-            f"{path}: expected {FORMAT} of version {VERSION}, found {form} of version {version}"
-        )
+        raise CorruptManifestError(f"{path}: expected {FORMAT} of version {VERSION}, found {form} of version {version}")
     try:
         expected = _id(found)
     except (KeyError, TypeError, AttributeError) as error:
@@ -122,8 +119,7 @@ def _compare(path: str, there: Manifest, ours: Manifest) -> None:
         return
     differences = "; ".join(_differences(there, ours))
     raise ForeignManifestError(
-        f"{path} is of another job: {differences}. Choose another folder, or ask for the job "
-        "that is in this one"
+        f"{path} is of another job: {differences}. Choose another folder, or ask for the job that is in this one"
     )
 
 
@@ -140,9 +136,7 @@ def _differences(there: Manifest, ours: Manifest) -> list[str]:
     return parts
 
 
-def _input_differences(
-    name: str, there: dict[str, Any] | None, ours: dict[str, Any] | None
-) -> list[str]:
+def _input_differences(name: str, there: dict[str, Any] | None, ours: dict[str, Any] | None) -> list[str]:
     if there is None or ours is None:
         said = ("none" if given is None else f"{given['rows']} rows" for given in (ours, there))
         return ["{}: expected {}, found {}".format(name, *said)]

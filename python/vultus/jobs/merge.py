@@ -81,8 +81,7 @@ def _read(job: Job, left: int, right: int) -> outputs.Columns:
     data = job.out.read(name)
     if data is None:
         raise CorruptOutputError(
-            f"{job.out.path(name)}: expected the results of two blocks, found no file: start the "
-            "job again"
+            f"{job.out.path(name)}: expected the results of two blocks, found no file: start the job again"
         )
     return outputs.decode(data, job.out.path(name), job.kind, job.id, left, right)
 

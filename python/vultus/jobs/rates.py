@@ -10,9 +10,7 @@ from typing import Any
 from vultus.errors import InputError
 
 
-def threshold_at_rate(
-    calibration: str | os.PathLike[str], target_fpir: float, people: int
-) -> float:
+def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, people: int) -> float:
     """The similarity that a stranger reaches with one of `people` at a rate of `target_fpir`.
 
     Args:
@@ -45,17 +43,12 @@ def _read(path: Path) -> dict[str, Any]:
         told = json.loads(path.read_text())
         people, lines = told["people"], told["identification"]
         is_good = isinstance(people, int) and all(
-            isinstance(line["threshold"], float) and isinstance(line["target_fpir"], float)
-            for line in lines
+            isinstance(line["threshold"], float) and isinstance(line["target_fpir"], float) for line in lines
         )
     except FileNotFoundError:
         raise InputError(f"{path}: expected a calibration, found no file") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected what `vultus calibrate --json` prints; {error!r}"
-        ) from error
+        raise InputError(f"{path}: expected what `vultus calibrate --json` prints; {error!r}") from error
     if not is_good:
-        raise InputError(
-            f"{path}: expected what `vultus calibrate --json` prints, found other JSON"
-        )
+        raise InputError(f"{path}: expected what `vultus calibrate --json` prints, found other JSON")
     return dict(told)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vultus._progress import bar
 from vultus.errors import DimensionError, InputError
 
 from . import manifest, merge, outputs
@@ -18,7 +19,7 @@ from .blocks import Block, Survey, cut
 from .files import Folder, resolve
 from .job import Job
 from .local import Local
-from .progress import bar
+from .rates import threshold_at_rate
 from .sources import Array, Columns, Source, sources
 
 #: Rows of a block if nothing else is said: 200 MB of 512 values each.
@@ -92,6 +93,8 @@ def identify(
     out: str | os.PathLike[str],
     *,
     threshold: float | None = None,
+    target_fpir: float | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     block_rows: int = BLOCK_ROWS,
     embedding_column: str = "embedding",
     class_column: str | None = "class",
@@ -108,12 +111,15 @@ def identify(
 
     Args:
         probes: A matrix (probes by dimension; half, single or double precision); a pair of that and
-            their ids; a path or URI of an `.npy` or `.parquet` file, or of a folder of `.parquet`
-            files; a pair of `.npy` files.
+            their ids; a path or URI of an `.npy`, `.npz` or `.parquet` file, or of a folder of
+            `.parquet` files; a pair of `.npy` files.
         gallery: The same, with classes for ids. Without classes they are the row numbers, from 0.
         k: How many classes at most, 1 to the rows of the gallery.
         out: A folder for this job alone, a path or URI.
         threshold: Only classes from this similarity on, -1 to 1.
+        target_fpir: In place of a threshold: how many strangers may be taken for somebody of the gallery.
+        calibration: What strangers reach, for a `target_fpir`: see `threshold_at_rate`. The gallery counts with
+            all its rows, since it is not known yet which are of one person.
         block_rows: Rows of a block. Two blocks are in memory at a time, in each task.
         embedding_column: How Parquet files call embeddings.
         class_column: How they call classes; `None` to number the rows of a gallery.
@@ -131,7 +137,7 @@ def identify(
     """
     columns = Columns(embedding_column, class_column, id_column)
     left, right = sources(probes, "probes"), sources(gallery, "gallery")
-    _check(threshold, block_rows, may_be_none=True)
+    _check(threshold, block_rows)
     blocks = {
         "probes": cut(left, block_rows, False, "probes"),
         "gallery": cut(right, block_rows, True, "gallery"),
@@ -139,17 +145,20 @@ def identify(
     rows = sum(block.rows for block in blocks["gallery"])
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= rows:
         raise InputError(f"k: expected 1 to {rows}, the rows of the gallery, found {k}")
-    parameters = {"k": k, "threshold": _number(threshold)}
+    least = _least(threshold, target_fpir, calibration, rows)
+    parameters = {"k": k, "threshold": _number(least)}
     job, resumed = _done("identify", parameters, columns, blocks, out, engine or Local())
     return Identified(job.out.path(merge.MATCHES), resumed)
 
 
 def duplicates(
     gallery: object,
-    threshold: float,
+    threshold: float | None,
     out: str | os.PathLike[str],
     *,
     against: object | None = None,
+    target_fpir: float | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     block_rows: int = BLOCK_ROWS,
     embedding_column: str = "embedding",
     class_column: str | None = "class",
@@ -166,11 +175,14 @@ def duplicates(
 
     Args:
         gallery: As in `identify`.
-        threshold: The similarity from which on two classes are a pair, -1 to 1.
+        threshold: The similarity from which on two classes are a pair, -1 to 1; None with a `target_fpir`.
         out: As in `identify`.
         against: A second gallery. Then pairs are those within the first and those of one with the
             other, and none within the second: new people against those who were compared before.
             A number of a class means the same in both. Without classes, its rows are numbered on.
+        target_fpir: As in `identify`, among all rows of both galleries: so many of all people are in a pair by
+            chance.
+        calibration: As in `identify`.
         block_rows: As in `identify`.
         embedding_column: As in `identify`.
         class_column: As in `identify`.
@@ -182,24 +194,39 @@ def duplicates(
         VultusError: As in `identify`.
     """
     columns = Columns(embedding_column, class_column)
-    _check(threshold, block_rows, may_be_none=False)
+    _check(threshold, block_rows)
     blocks = {"gallery": cut(sources(gallery, "gallery"), block_rows, True, "gallery")}
     if against is not None:
         first = sum(block.rows for block in blocks["gallery"])
         others = sources(against, "against")
         blocks["against"] = cut(others, block_rows, True, "against", first)
-    parameters = {"threshold": _number(threshold)}
+    rows = sum(block.rows for each in blocks.values() for block in each)
+    least = _least(threshold, target_fpir, calibration, rows)
+    if least is None:
+        raise InputError("threshold: expected a similarity from -1 to 1, found None and no target_fpir")
+    parameters = {"threshold": _number(least)}
     job, resumed = _done("duplicates", parameters, columns, blocks, out, engine or Local())
     return Duplicates(job.out.path(merge.PAIRS), job.out.path(merge.GROUPS), resumed)
 
 
-def _check(threshold: float | None, block_rows: int, may_be_none: bool) -> None:
-    if threshold is None and not may_be_none:
-        raise InputError("threshold: expected a similarity from -1 to 1, found None")
+def _least(
+    threshold: float | None, target_fpir: float | None, calibration: str | os.PathLike[str] | None, people: int
+) -> float | None:
+    """The threshold that was given, or that of a rate among so many people."""
+    if target_fpir is None:
+        if calibration is not None:
+            raise InputError("calibration: expected a target_fpir with it, found none")
+        return threshold
+    if threshold is not None:
+        raise InputError("threshold: expected a threshold or a target_fpir, found both")
+    if calibration is None:
+        raise InputError("target_fpir: expected a calibration with it, a file of `vultus calibrate --json`, found none")
+    return threshold_at_rate(calibration, target_fpir, people)
+
+
+def _check(threshold: float | None, block_rows: int) -> None:
     if threshold is not None and (
-        isinstance(threshold, (bool, str))
-        or not math.isfinite(threshold)
-        or not -1 <= threshold <= 1
+        isinstance(threshold, (bool, str)) or not math.isfinite(threshold) or not -1 <= threshold <= 1
     ):
         raise InputError(f"threshold: expected a similarity from -1 to 1, found {threshold!r}")
     if isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
@@ -241,14 +268,11 @@ def _done(
 def _reachable(given: Sequence[Source], engine: Engine) -> None:
     if engine.is_far and any(isinstance(source, Array) for source in given):
         raise InputError(
-            "expected files that every machine reads, found an array: write it to an .npy or "
-            ".parquet file first"
+            "expected files that every machine reads, found an array: write it to an .npy or .parquet file first"
         )
 
 
-def _surveys(
-    blocks: dict[str, list[Block]], columns: Columns, engine: Engine
-) -> dict[str, list[Survey]]:
+def _surveys(blocks: dict[str, list[Block]], columns: Columns, engine: Engine) -> dict[str, list[Survey]]:
     found = engine.survey([block for given in blocks.values() for block in given], columns)
     surveys, at = {}, 0
     for name, given in blocks.items():

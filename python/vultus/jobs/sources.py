@@ -1,10 +1,13 @@
-"""Where embeddings come from: Parquet and `.npy` files as `vultus gallery export` and NumPy write
+"""Where embeddings come from: Parquet, `.npz` and `.npy` files as `vultus gallery export` and NumPy write
 them, and arrays in memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -115,18 +118,14 @@ class Parquet(Source):
 
     def _expect(self, known: Sequence[str], column: str) -> None:
         if column not in known:
-            raise InputError(
-                f"{self.path}: expected a column {column!r}, found {', '.join(map(repr, known))}"
-            )
+            raise InputError(f"{self.path}: expected a column {column!r}, found {', '.join(map(repr, known))}")
 
     def _open(self) -> pq.ParquetFile:
         system, path = resolve(self.path)
         try:
             return pq.ParquetFile(path, filesystem=system)
         except pa.ArrowInvalid as error:
-            raise CorruptBlockError(
-                f"{self.path}: expected a whole Parquet table; {error}"
-            ) from error
+            raise CorruptBlockError(f"{self.path}: expected a whole Parquet table; {error}") from error
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,84 @@ class Npy(Source):
         expected, found = self.count(), _npy_shape(self.labels, 1)[0]
         if expected != found:
             raise InputError(
-                f"{self.labels}: expected {expected} entries, as many as {self.path} has rows, "
-                f"found {found}"
+                f"{self.labels}: expected {expected} entries, as many as {self.path} has rows, found {found}"
             )
         labels = pa.array(_npy_rows(self.labels, start, rows, 1))
         if of_gallery:
             return Rows(embeddings, classes=_classes(labels, "the list", self.labels, start))
         return Rows(embeddings, ids=_ids(labels, "the list", self.labels))
+
+
+@dataclass(frozen=True)
+class Npz(Source):
+    """A file of several arrays: `embeddings`, and `classes` or `ids` if it has them.
+
+    Of arrays that are compressed, what stands before some rows is unpacked each time they are read.
+    """
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def count(self) -> int:
+        with self._array("embeddings") as stream:
+            return _npy_header(stream, self._called("embeddings"), 2)[0][0]
+
+    def read(self, start: int, rows: int, columns: Columns, of_gallery: bool) -> Rows:
+        with self._array("embeddings") as stream:
+            embeddings = _single(_rows_of(stream, self._called("embeddings"), start, rows, 2), self.path)
+        if of_gallery:
+            if columns.class_ is None:
+                return Rows(embeddings)
+            classes = pa.array(self._list("classes", start, rows))
+            return Rows(embeddings, classes=_classes(classes, "`classes`", self.path, start))
+        return Rows(embeddings, ids=self.ids(start, rows, columns))
+
+    def ids(self, start: int, rows: int, columns: Columns) -> pa.Array | None:
+        with self._open() as archive:
+            known = archive.namelist()
+        listed = next((name for name in ("ids", "classes") if f"{name}.npy" in known), None)
+        if listed is None:
+            return None
+        return _ids(pa.array(self._list(listed, start, rows)), f"`{listed}`", self.path)
+
+    def _list(self, array: str, start: int, rows: int) -> npt.NDArray[Any]:
+        """Some entries of an array that has one for each row."""
+        with self._array(array) as stream:
+            try:
+                listed = np.lib.format.read_array(stream, allow_pickle=False)
+            except (ValueError, EOFError) as error:
+                raise CorruptBlockError(f"{self._called(array)}: expected a whole list; {error}") from error
+        expected = self.count()
+        if listed.shape != (expected,):
+            raise InputError(
+                f"{self._called(array)}: expected {expected} entries, as many as there are embeddings, "
+                f"found shape {listed.shape}"
+            )
+        return listed[start : start + rows]
+
+    def _called(self, array: str) -> str:
+        return f"{self.path}, array {array!r}"
+
+    @contextmanager
+    def _open(self) -> Iterator[zipfile.ZipFile]:
+        with _stream(self.path) as stream:
+            try:
+                with zipfile.ZipFile(stream) as archive:
+                    yield archive
+            except (zipfile.BadZipFile, zlib.error) as error:
+                raise CorruptBlockError(f"{self.path}: expected a whole .npz file; {error}") from error
+
+    @contextmanager
+    def _array(self, array: str) -> Iterator[Any]:
+        with self._open() as archive:
+            if f"{array}.npy" not in archive.namelist():
+                found = ", ".join(repr(name.removesuffix(".npy")) for name in archive.namelist()) or "none"
+                raise InputError(f"{self.path}: expected an array {array!r}, found {found}")
+            with archive.open(f"{array}.npy") as stream:
+                yield stream
 
 
 @dataclass(frozen=True)
@@ -206,18 +276,14 @@ def _pair(embeddings: object, labels: object, called: str) -> Source:
 
 def _array(embeddings: object, labels: object | None, called: str) -> Source:
     if isinstance(embeddings, (str, os.PathLike)):
-        raise InputError(
-            f"{called}: expected two arrays or two .npy files, found a file and an array"
-        )
+        raise InputError(f"{called}: expected two arrays or two .npy files, found a file and an array")
     matrix = np.asarray(embeddings)
     _expect_matrix(matrix, called)
     if labels is None:
         return Array(f"the {called}", matrix)
     listed = np.asarray(labels)
     if listed.shape != matrix.shape[:1]:
-        raise ShapeError(
-            f"{called}: expected {matrix.shape[0]} labels, one a row, found shape {listed.shape}"
-        )
+        raise ShapeError(f"{called}: expected {matrix.shape[0]} labels, one a row, found shape {listed.shape}")
     return Array(f"the {called}", matrix, listed)
 
 
@@ -237,9 +303,7 @@ def _files(place: str, called: str) -> list[Source]:
     )
     other = [name for name in names if not name.endswith(".parquet")]
     if other or not names:
-        raise InputError(
-            f"{called}: expected .parquet files in the folder {place}, found {other[:3] or 'none'}"
-        )
+        raise InputError(f"{called}: expected .parquet files in the folder {place}, found {other[:3] or 'none'}")
     return [Parquet(f"{place.rstrip('/')}/{name}") for name in names]
 
 
@@ -248,15 +312,15 @@ def _file(place: str, called: str) -> Source:
         return Parquet(place)
     if place.endswith(".npy"):
         return Npy(place)
+    if place.endswith(".npz"):
+        return Npz(place)
     raise InputError(
-        f"{called}: expected a file that ends in .parquet or .npy, found {place}; "
+        f"{called}: expected a file that ends in .parquet, .npz or .npy, found {place}; "
         "`vultus gallery export` writes .parquet"
     )
 
 
-def _slice(
-    table: pq.ParquetFile, place: str, start: int, rows: int, columns: list[str]
-) -> pa.Table:
+def _slice(table: pq.ParquetFile, place: str, start: int, rows: int, columns: list[str]) -> pa.Table:
     """Some rows, of which never more than a batch is in memory beside what is returned."""
     groups: list[int] = []
     first, at = 0, 0
@@ -274,9 +338,7 @@ def _slice(
                 parts.append(batch.slice(low, high - low))
             at += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
-        raise CorruptBlockError(
-            f"{place}, rows from {start} on: expected a whole table; {error}"
-        ) from error
+        raise CorruptBlockError(f"{place}, rows from {start} on: expected a whole table; {error}") from error
     return pa.Table.from_batches(parts, pa.schema([schema.field(name) for name in columns]))
 
 
@@ -287,9 +349,7 @@ def _matrix(column: pa.ChunkedArray, place: str, start: int) -> Floats:
     if not (is_list or pa.types.is_fixed_size_list(kind)):
         raise InputError(f"{place}: expected embeddings as lists of numbers, found {kind}")
     if not pa.types.is_floating(kind.value_type):
-        raise InputError(
-            f"{place}: expected embeddings as lists of FLOAT, FLOAT16 or DOUBLE, found {kind}"
-        )
+        raise InputError(f"{place}: expected embeddings as lists of FLOAT, FLOAT16 or DOUBLE, found {kind}")
     parts, at = [], start
     for chunk in column.chunks:
         parts.append(_lists(chunk, place, at))
@@ -308,8 +368,7 @@ def _lists(chunk: pa.Array, place: str, start: int) -> Floats:
     odd = np.flatnonzero(lengths != lengths[0])
     if odd.size:
         raise DimensionError(
-            f"{place}, row {start + odd[0]}: expected {lengths[0]} values, as the rows before, "
-            f"found {lengths[odd[0]]}"
+            f"{place}, row {start + odd[0]}: expected {lengths[0]} values, as the rows before, found {lengths[odd[0]]}"
         )
     values = chunk.flatten()
     if values.null_count:
@@ -329,10 +388,7 @@ def _single(matrix: npt.NDArray[Any], place: str) -> Floats:
 
 def _expect_matrix(matrix: npt.NDArray[Any], place: str) -> None:
     if matrix.dtype.kind != "f":
-        raise DtypeError(
-            f"{place}: expected embeddings of half, single or double precision, "
-            f"found {matrix.dtype}"
-        )
+        raise DtypeError(f"{place}: expected embeddings of half, single or double precision, found {matrix.dtype}")
     if matrix.ndim != 2:
         raise ShapeError(f"{place}: expected a row for each embedding, found shape {matrix.shape}")
 
@@ -342,13 +398,9 @@ def _classes(labels: pa.Array, column: str, place: str, start: int) -> Longs:
         row = start + labels.is_null().to_pylist().index(True)
         raise InputError(f"{place}, row {row}: expected a class in {column}, found null")
     if not pa.types.is_integer(labels.type):
-        raise InputError(
-            f"{place}: expected classes as whole numbers in {column}, found {labels.type}"
-        )
+        raise InputError(f"{place}: expected classes as whole numbers in {column}, found {labels.type}")
     try:
-        return np.ascontiguousarray(
-            labels.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64
-        )
+        return np.ascontiguousarray(labels.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
     except pa.ArrowInvalid as error:
         raise InputError(f"{place}: expected classes of 64 bits, signed; {error}") from error
 
@@ -358,9 +410,7 @@ def _ids(labels: pa.Array, column: str, place: str) -> pa.Array:
         return labels.cast(pa.int64())
     if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
         return labels.cast(pa.string())
-    raise InputError(
-        f"{place}: expected ids as whole numbers or texts in {column}, found {labels.type}"
-    )
+    raise InputError(f"{place}: expected ids as whole numbers or texts in {column}, found {labels.type}")
 
 
 def _npy_header(stream: Any, place: str, axes: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -396,10 +446,14 @@ def _stream(place: str) -> Any:
 
 def _npy_rows(place: str, start: int, rows: int, axes: int) -> npt.NDArray[Any]:
     with _stream(place) as stream:
-        shape, kind = _npy_header(stream, place, axes)
-        row_bytes = kind.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-        stream.seek(stream.tell() + start * row_bytes)
-        data = stream.read(rows * row_bytes)
+        return _rows_of(stream, place, start, rows, axes)
+
+
+def _rows_of(stream: Any, place: str, start: int, rows: int, axes: int) -> npt.NDArray[Any]:
+    shape, kind = _npy_header(stream, place, axes)
+    row_bytes = kind.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+    stream.seek(stream.tell() + start * row_bytes)
+    data = stream.read(rows * row_bytes)
     if len(data) != rows * row_bytes:
         raise CorruptBlockError(
             f"{place}: expected {shape[0]} rows of {row_bytes} bytes, found the end of the file "
@@ -421,9 +475,7 @@ def check(rows: Rows, place: str, start: int) -> None:
     is_finite = np.isfinite(matrix).all(axis=1)
     if not is_finite.all():
         row = start + int(np.argmin(is_finite))
-        raise RowError(
-            f"{place}, row {row}: expected finite values in single precision, found NaN or infinity"
-        )
+        raise RowError(f"{place}, row {row}: expected finite values in single precision, found NaN or infinity")
     is_something = matrix.any(axis=1)
     if not is_something.all():
         row = start + int(np.argmin(is_something))
