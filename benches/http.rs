@@ -274,6 +274,7 @@ fn identify(service: &mut Service, rounds: usize) {
         let template = NewTemplate {
             embedding: Embedding::new(values).unwrap(),
             quality: 1.0,
+            portrait: None,
         };
         let mut bcid: Bcid = "bws.2.0".parse().unwrap();
         bcid.class = ClassId(i64::try_from(class).unwrap());

@@ -67,6 +67,7 @@ fn enroll(small: bool) {
     let template = |random: &mut StdRng| NewTemplate {
         embedding: Embedding::new(row(random, DIMENSION)).unwrap(),
         quality: 0.5,
+        portrait: None,
     };
 
     let mut random = StdRng::seed_from_u64(1);
@@ -411,6 +412,7 @@ fn huge(small: bool) {
     let template = NewTemplate {
         embedding: Embedding::new(probe.to_vec()).unwrap(),
         quality: 0.5,
+        portrait: None,
     };
     let (enrolled, ()) = seconds(|| add(&gallery, class, template));
     assert_eq!(find(&probe)[0].class, ClassId(class));
@@ -428,6 +430,7 @@ fn huge(small: bool) {
     let back = NewTemplate {
         embedding: Embedding::new(huge_row(expected[0].1).to_vec()).unwrap(),
         quality: 0.5,
+        portrait: None,
     };
     add(&gallery, expected[0].1 as i64, back);
 }

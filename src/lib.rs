@@ -20,7 +20,7 @@
 //! // Usually `face` makes embeddings of pictures. Any other encoder will do.
 //! let anna = Embedding::new((1..=16).map(|n| n as f32).collect::<Vec<_>>())?;
 //! let bcid: Bcid = "bws.1.4711".parse()?;
-//! let template = NewTemplate { embedding: anna.clone(), quality: 0.9 };
+//! let template = NewTemplate { embedding: anna.clone(), quality: 0.9, portrait: None };
 //! engine.enroll(&bcid, &encoder, &[template], Clock::System.now())?;
 //!
 //! let options = IdentifyOptions { limit: 20, threshold: None };

@@ -47,6 +47,7 @@ OPERATIONS = {
     "get_class": Operation("GET", _CLASS),
     "get_decision": Operation("GET", "/v1/decisions/{decision}"),
     "get_partition": Operation("GET", _PARTITION),
+    "get_portrait": Operation("GET", _CLASS + "/portrait"),
     "get_receipt": Operation("GET", "/v1/receipts/{id}"),
     "identify": Operation("POST", _PARTITION + "/identify", body=(*_SAMPLES, *_WHO)),
     "identify_faces": Operation("POST", _PARTITION + "/identify-faces", body=("pictures", *_WHO)),
@@ -318,4 +319,6 @@ def _read(answer: Any) -> Any:
         raise _failed(answer, answer.content)
     if "json" in answer.headers.get("content-type", ""):
         return answer.json()
+    if answer.headers.get("content-type", "").startswith("image/"):
+        return answer.content
     return answer.text or None

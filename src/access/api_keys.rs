@@ -60,13 +60,15 @@ pub enum Scope {
     Confirm,
     /// See what was decided of whom.
     Audit,
+    /// See what people look like, where portraits are stored.
+    Portraits,
 }
 
 /// A text is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is no scope: expected enroll, identify, verify, read, delete, snapshot, embed, \
-     embeddings, scores, confirm or audit"
+     embeddings, scores, confirm, audit or portraits"
 )]
 pub struct ParseScopeError {
     /// The first characters of the text.
@@ -226,7 +228,7 @@ impl fmt::Debug for ApiKeySecret {
 
 impl Scope {
     /// All, in the order in which they are listed.
-    pub const ALL: [Scope; 11] = [
+    pub const ALL: [Scope; 12] = [
         Scope::Enroll,
         Scope::Identify,
         Scope::Verify,
@@ -238,6 +240,7 @@ impl Scope {
         Scope::Scores,
         Scope::Confirm,
         Scope::Audit,
+        Scope::Portraits,
     ];
 
     /// The word for it.
@@ -254,6 +257,7 @@ impl Scope {
             Scope::Scores => "scores",
             Scope::Confirm => "confirm",
             Scope::Audit => "audit",
+            Scope::Portraits => "portraits",
         }
     }
 

@@ -102,6 +102,9 @@ fn enroll_found(
     intake: &Intake,
     (found, mut named): (Found<(PathBuf, ClassId)>, Named),
 ) -> anyhow::Result<Exit> {
+    if let Holder::Own(engine) = holder {
+        open::check_portraits(settings, engine)?;
+    }
     let Found { pictures, passed } = found;
     let (paths, mut classes): (Vec<PathBuf>, Vec<ClassId>) = pictures.into_iter().unzip();
     match holder {
@@ -115,7 +118,7 @@ fn enroll_found(
         (None, _) => pictures::only_faces(intake, settings.threads, &paths),
         (Some(bounds), [path]) => {
             let seen = pictures::look_within(intake, path, bounds);
-            vec![seen.map(|seen| seen.face)]
+            vec![seen.map(|seen| intake.portrayed(seen).face)]
         }
         (Some(_), _) => bail!("--box says which face of one picture is meant: name one"),
     };
@@ -134,13 +137,11 @@ fn enroll_found(
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {
-        if let Ok(Face {
-            embedding, quality, ..
-        }) = face
-        {
+        if let Ok(face) = face {
             let template = NewTemplate {
-                embedding: embedding.clone(),
-                quality: quality.score(),
+                embedding: face.embedding.clone(),
+                quality: face.quality.score(),
+                portrait: face.portrait.clone(),
             };
             templates.entry(*class).or_default().push(template);
         }

@@ -132,6 +132,31 @@ pub(super) fn warn_of_plain(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fails if portraits are to be stored where anybody who can read the disk would see them.
+pub(super) fn check_portraits(settings: &Settings, engine: &Engine) -> anyhow::Result<()> {
+    if !settings.service.store_portraits || engine.store().is_encrypted() {
+        return Ok(());
+    }
+    bail!(
+        "`store-portraits` is on, and the data directory `{}` is not encrypted: portraits are stored encrypted \
+         alone; `vultus gallery encrypt` encrypts what is there, and `encryption` what is new",
+        settings.data_dir.display()
+    )
+}
+
+/// Tells of portraits that are stored where none are any more.
+pub(super) fn warn_of_portraits(settings: &Settings, engine: &Engine) -> anyhow::Result<()> {
+    let portraits = engine.store().totals()?.portraits;
+    if portraits > 0 && !settings.service.store_portraits {
+        tracing::warn!(
+            portraits,
+            "portraits are stored, and nobody is shown them, since `store-portraits` is off: \
+             `vultus people remove-portraits` removes them"
+        );
+    }
+    Ok(())
+}
+
 /// A gallery, which must exist, whatever its encoder.
 pub(super) fn gallery(engine: &Engine, id: &PartitionId) -> anyhow::Result<Gallery> {
     engine.enrolled(id)?.with_context(|| missing(id))
@@ -185,11 +210,8 @@ pub(super) fn faces(settings: &Settings) -> anyhow::Result<FacePipeline> {
 
 /// What makes samples of pictures, without the networks that see liveness: few verbs need those.
 pub(super) fn intake(settings: &Settings) -> anyhow::Result<Intake> {
-    Ok(Intake::new(
-        Arc::new(faces(settings)?),
-        None,
-        settings.service.policy(),
-    ))
+    let intake = Intake::new(Arc::new(faces(settings)?), None, settings.service.policy());
+    Ok(intake.with_portraits(settings.service.store_portraits))
 }
 
 /// What makes samples of pictures, and sees whether they are of a live person.

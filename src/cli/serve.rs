@@ -43,6 +43,8 @@ pub(super) fn run(
          and if it was encrypted before, somebody has put another one in its place",
         settings.data_dir.display()
     );
+    open::check_portraits(settings, &engine)?;
+    open::warn_of_portraits(settings, &engine)?;
     raise_limit();
     open::warn_of_readers(settings);
     open::warn_of_plain(&engine)?;

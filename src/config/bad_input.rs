@@ -72,7 +72,9 @@ fn good(row: &Setting) -> (String, String) {
             (number.to_string(), number.to_string())
         }
         Value::Number(range, _) => number(*range.start() + 0.25),
-        Value::Switch(_) if row.name == "bws-delete-erases" => ("true".into(), "true".into()),
+        Value::Switch(_) if ["bws-delete-erases", "store-portraits"].contains(&row.name) => {
+            ("true".into(), "true".into())
+        }
         Value::Switch(_) => ("false".into(), "false".into()),
         Value::Isa(_) => ("scalar".into(), "'scalar'".into()),
         Value::List(..) if row.name == "trusted-proxies" => {

@@ -634,6 +634,15 @@ pub static SETTINGS: &[Setting] = &[
         verbs: ENROLLING,
     },
     Setting {
+        name: "store-portraits",
+        value_name: "YES",
+        text: "Whether a small picture of the face of everybody who is enrolled with a picture is stored, for \
+               people with a key for it to see; needs an encrypted data directory",
+        value: Switch(|settings, stores| settings.service.store_portraits = stores),
+        standard: Field(|settings| settings.service.store_portraits.to_string()),
+        verbs: ADDING,
+    },
+    Setting {
         name: "verification-threshold",
         value_name: "COSINE",
         text: "The similarity from which on a verification succeeds",

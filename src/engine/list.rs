@@ -147,7 +147,11 @@ mod tests {
         // Each time another: a class keeps none twice.
         (values[0], values[1]) = (1.0, second as f32);
         let embedding = Embedding::new(values).unwrap();
-        let template = NewTemplate { embedding, quality };
+        let template = NewTemplate {
+            embedding,
+            quality,
+            portrait: None,
+        };
         let bcid = Bcid::new(partition, ClassId(class));
         let now = Timestamp::from_unix_seconds(second);
         engine.enroll(&bcid, &encoder, &[template], now).unwrap();

@@ -9,7 +9,8 @@ use crate::partition::{
     EnrolledPerson, Held, Merged, Moved, NewTemplate, Pace, TemplateInfo, Whom,
 };
 use crate::types::{
-    ClassId, EncoderId, ExternalId, Labels, PartitionId, Record, RecordChange, Timestamp, folded,
+    ClassId, EncoderId, ExternalId, Labels, PartitionId, Portrait, Record, RecordChange, Timestamp,
+    folded,
 };
 
 /// A class, and what is known of its person.
@@ -115,6 +116,15 @@ impl Gallery {
     /// If the catalog or a segment is damaged.
     pub fn person(&self, class: ClassId) -> Result<Option<Person>, EngineError> {
         Ok(self.people_of(&[class])?.pop())
+    }
+
+    /// The portrait of a class, if one is stored.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog is damaged.
+    pub fn portrait(&self, class: ClassId) -> Result<Option<Portrait>, EngineError> {
+        Ok(self.partition.portrait(class)?)
     }
 
     /// What is known of some classes, in order; nothing of one that has no record.
@@ -399,6 +409,7 @@ mod tests {
         NewTemplate {
             embedding: Embedding::new(values).unwrap(),
             quality: 1.0,
+            portrait: None,
         }
     }
 

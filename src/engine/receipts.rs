@@ -267,6 +267,7 @@ mod tests {
             )
             .unwrap(),
             quality: 0.5,
+            portrait: None,
         };
         engine
             .enroll(&bcid, &encoder, &[template], clock.now())

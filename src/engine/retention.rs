@@ -214,6 +214,7 @@ mod tests {
         NewTemplate {
             embedding: Embedding::new(padded).unwrap(),
             quality,
+            portrait: None,
         }
     }
 

@@ -195,6 +195,7 @@ mod tests {
             let template = NewTemplate {
                 embedding: embedding(),
                 quality: 1.0,
+                portrait: None,
             };
             let bcid: Bcid = format!("a.1.{class}").parse().unwrap();
             let now = Timestamp::from_unix_seconds(1);

@@ -171,6 +171,7 @@ mod tests {
         let template = NewTemplate {
             embedding: embedding.clone(),
             quality,
+            portrait: None,
         };
         let now = Timestamp::from_unix_seconds(1);
         let bcid = bcid.parse().unwrap();
@@ -219,6 +220,7 @@ mod tests {
         let sample = |embedding: &Embedding, quality| NewTemplate {
             embedding: embedding.clone(),
             quality,
+            portrait: None,
         };
         let samples = [
             sample(&person, 0.5),

@@ -438,6 +438,7 @@ impl Looking<'_> {
             detection_score: detection.score,
             quality,
             warnings: quality.warnings(),
+            portrait: None,
         })
     }
 

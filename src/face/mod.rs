@@ -11,6 +11,7 @@
 //!       -> AlignedFace        align: eyes, nose and mouth moved to where the embedder wants them
 //!       -> Embedding          embed: a unit vector
 //!       -> Quality, Warning   quality: what a caller should be told about the sample
+//!       -> Portrait           miniature: what people see of it, where that is wanted
 //! ```
 //!
 //! [`FacePipeline`] does all of it; the steps are open for those who need one alone, such as the
@@ -35,6 +36,7 @@ mod frames;
 mod head;
 mod jpeg;
 mod looking;
+mod miniature;
 mod network;
 mod patience;
 mod pipeline;
@@ -51,6 +53,7 @@ pub use detect::{Bounds, Canvas, Detection, Landmarks, ParseBoundsError, Point};
 pub use error::{FaceError, FaceSetupError};
 pub use everybody::{Everybody, FoundFace};
 pub use looking::Looking;
+pub use miniature::miniature;
 // For the other networks that look at a face.
 pub use network::Runtime;
 pub(crate) use network::{Inference, Lanes, Network};

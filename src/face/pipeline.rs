@@ -15,7 +15,7 @@ use super::network::{Lanes, Runtime};
 use super::profile::EncoderProfile;
 use super::quality::{Quality, Warning};
 use crate::counts::Histogram;
-use crate::types::Embedding;
+use crate::types::{Embedding, Portrait};
 
 /// How a pipeline is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Face {
     pub quality: Quality,
     /// What is wrong with it, if anything.
     pub warnings: Vec<Warning>,
+    /// What it looks like, once somebody who has the picture has it kept: see [`super::miniature`].
+    pub portrait: Option<Portrait>,
 }
 
 /// Finds and embeds faces. Made once, shared by all threads.

@@ -7,7 +7,7 @@ use super::looking::{Care, Intake};
 use crate::face::{Bounds, Face, Patience, Warning};
 use crate::liveness::{Decision, Observation};
 use crate::partition::NewTemplate;
-use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EncoderId};
+use crate::types::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EncoderId, Portrait};
 
 /// More samples never come together, whatever the operator allows.
 pub const SAMPLES_MAX: usize = 1000;
@@ -44,6 +44,7 @@ pub struct Taking<'a> {
     liveness: Option<Demand>,
     samples: Vec<Sample>,
     observations: Vec<Observation>,
+    is_enrolment: bool,
 }
 
 /// Samples of one person, ready to be used.
@@ -64,6 +65,8 @@ pub struct Sample {
     pub quality: Option<f32>,
     /// What could be better about the picture.
     pub warnings: Vec<Warning>,
+    /// What the face looks like, if that is kept.
+    pub portrait: Option<Portrait>,
 }
 
 /// It is somebody's face.
@@ -79,6 +82,7 @@ impl From<Face> for Sample {
             quality: Some(face.quality.score()),
             embedding: face.embedding,
             warnings: face.warnings,
+            portrait: face.portrait,
         }
     }
 }
@@ -149,6 +153,7 @@ impl Intake {
             liveness: announced.liveness,
             samples: Vec::new(),
             observations: Vec::new(),
+            is_enrolment: false,
         })
     }
 
@@ -158,6 +163,15 @@ impl Intake {
 }
 
 impl Taking<'_> {
+    /// Says that the samples are to be enrolled: what is kept of the pictures then is made.
+    #[must_use]
+    pub fn to_enroll(self) -> Self {
+        Taking {
+            is_enrolment: true,
+            ..self
+        }
+    }
+
     /// How many samples were taken in: also the number of the next one.
     pub fn taken(&self) -> usize {
         self.samples.len()
@@ -213,6 +227,10 @@ impl Taking<'_> {
         if self.liveness.is_some() {
             self.observations.push(self.intake.observe(&seen)?);
         }
+        let seen = match self.is_enrolment {
+            true => self.intake.portrayed(seen),
+            false => seen,
+        };
         self.samples.push(seen.face.into());
         Ok(())
     }
@@ -243,6 +261,7 @@ impl Taking<'_> {
             embedding,
             quality: None,
             warnings: Vec::new(),
+            portrait: None,
         });
         Ok(())
     }
@@ -306,6 +325,7 @@ impl Samples {
         let template = |sample: &Sample| NewTemplate {
             embedding: sample.embedding.clone(),
             quality: sample.quality.unwrap_or(f32::NAN),
+            portrait: sample.portrait.clone(),
         };
         self.samples.iter().map(template).collect()
     }

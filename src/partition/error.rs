@@ -55,6 +55,11 @@ pub enum StoreError {
         /// What is wrong.
         source: KeyError,
     },
+    /// A portrait is to be stored where it could be read.
+    #[error(
+        "portraits are stored in an encrypted data directory alone, and this one is not encrypted"
+    )]
+    PortraitInPlain,
     /// The catalog is damaged.
     #[error("catalog `{path}` is damaged: {what}")]
     Catalog {
@@ -416,6 +421,7 @@ impl StoreError {
         matches!(
             self,
             StoreError::Encoder { .. }
+                | StoreError::PortraitInPlain
                 | StoreError::RowCount { .. }
                 | StoreError::TooManyRows { .. }
                 | StoreError::NotEnrolled { .. }

@@ -13,6 +13,8 @@
 //!   that no transaction names is deleted when its partition is next opened.
 //! * What is known of a person, the record of a class, is in the catalog, and changes in one
 //!   transaction with templates. It goes with the last of them.
+//! * A portrait of a person, where they are stored, is in the catalog, too, and goes with the template
+//!   that it is of.
 //! * A removed template of a segment gets a *tombstone* in the catalog.
 //! * A [`Snapshot`] is all of this at one moment. Readers hold one and never wait; writers publish
 //!   a new one after their transaction is durable.
@@ -21,7 +23,7 @@
 //!
 //! ```text
 //! maintenance
-//! erasure
+//! erasure    portraits
 //! store      inspect
 //! upkeep     batch     archive   records
 //! partition  health    place
@@ -73,6 +75,7 @@ mod pace;
 )]
 mod partition;
 mod place;
+mod portraits;
 pub(crate) mod private;
 mod recognised;
 mod records;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use super::StoreError;
 use super::admission::{check_record, class_of_new};
 use super::catalog::{
-    CATALOG_FILE, Change, Commits, Contents, Group, Halt, PartitionEntry, SegmentEntry, damage,
+    CATALOG_FILE, Change, Commits, Contents, Group, Halt, PartitionEntry, PortraitOf, SegmentEntry,
+    damage,
 };
 use super::files::Files;
 use super::findings::Findings;
@@ -22,7 +23,9 @@ use super::shared::Shared;
 use super::snapshot::{Block, BlockReader, Snapshot, Source};
 use super::state_value::StateValue;
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
-use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Record, RecordChange, Timestamp};
+use crate::types::{
+    ClassId, Embedding, EncoderId, PartitionId, Portrait, Record, RecordChange, Timestamp,
+};
 
 /// A tail this many times as long as one that is due for sealing is sealed by whoever enrols: nobody
 /// in the background keeps up, and memory must not grow without end.
@@ -35,6 +38,8 @@ pub struct NewTemplate {
     pub embedding: Embedding,
     /// The quality of its sample, from 0 to 1; NaN where it is not known.
     pub quality: f32,
+    /// What the face looks like, where that is to be stored: in an encrypted data directory alone.
+    pub portrait: Option<Portrait>,
 }
 
 /// A template that a class has.
@@ -117,7 +122,7 @@ pub struct EnrolledPerson {
     pub enrolled: Enrolled,
     /// What is known of the person now.
     pub record: Record,
-    /// Whether something else was known before.
+    /// Whether something else was known before, or shown as a portrait.
     replaces: bool,
 }
 
@@ -261,8 +266,8 @@ impl Partition {
     ///
     /// # Errors
     ///
-    /// If the embeddings are of another encoder, or the disk fails. Later snapshots do not show
-    /// anything of it then; after a failed write it may be there when the data directory is opened
+    /// If the embeddings are of another encoder, there is a portrait and the data directory is not
+    /// encrypted, or the disk fails. Later snapshots do not show anything of it then; after a failed write it may be there when the data directory is opened
     /// again, whole.
     ///
     /// # Panics
@@ -309,6 +314,7 @@ impl Partition {
         now: Timestamp,
     ) -> Result<EnrolledPerson, StoreError> {
         self.check_encoder(encoder)?;
+        self.check_portraits(templates)?;
         // Whoever leads the group of changes should neither code templates nor wait for a disk.
         let snapshot = self.snapshot();
         let foreseen = match &whom {
@@ -347,13 +353,15 @@ impl Partition {
                 let partition = PartitionId::clone(&id);
                 return Err(StoreError::TimeOver { partition, class }.into());
             }
+            let portrait = group.portrait(shared.number(), class)?;
             if whom == Whom::New && old.is_empty() {
                 group.put_highest_chosen(shared.number(), class)?;
             }
+            let mut replaces = before != Record::default() && !record.is_empty();
             if enrolled.added + enrolled.removed > 0 {
                 let (mut added, mut block) = chosen(&all, &coded, &choice.add);
-                let numbers = group.take_numbers(added.len() as u64)..;
-                for ((number, template), info) in numbers.zip(&mut added).zip(&mut block.infos) {
+                let first = group.take_numbers(added.len() as u64);
+                for ((number, template), info) in (first..).zip(&mut added).zip(&mut block.infos) {
                     template.info.template = number;
                     info.template = number;
                 }
@@ -361,6 +369,10 @@ impl Partition {
                 let gone = (0..old.len()).filter(|place| !stays(place));
                 let gone: Vec<Location> = gone.map(|place| old[place]).collect();
                 change(group, &shared, snapshot, (&added, block), &gone)?;
+                let is_gone = |template| has_template(&gone, template);
+                let offered = best_of(&new, &choice.add, first);
+                let of = (shared.number(), class);
+                replaces |= group.settle_portrait(of, portrait, is_gone, offered)?;
             }
             if enrolled.templates == 0 {
                 group.remove_record(&shared, class)?;
@@ -372,7 +384,7 @@ impl Partition {
                 is_new: old.is_empty(),
                 enrolled,
                 record: after,
-                replaces: before != Record::default() && !record.is_empty(),
+                replaces,
             })
         })?;
         if enrolled.enrolled.removed > 0 || enrolled.replaces {
@@ -479,6 +491,16 @@ impl Partition {
         })
     }
 
+    /// Fails if a portrait comes and what is written is not encrypted: anybody who can read the disk
+    /// would see faces.
+    fn check_portraits(&self, templates: &[NewTemplate]) -> Result<(), StoreError> {
+        let is_encrypted = self.commits().catalog().keys().is_some();
+        match is_encrypted || templates.iter().all(|it| it.portrait.is_none()) {
+            true => Ok(()),
+            false => Err(StoreError::PortraitInPlain),
+        }
+    }
+
     /// Begins a segment of this partition.
     pub(super) fn new_segment(
         &self,
@@ -557,6 +579,29 @@ pub(super) struct Location {
     pub(super) block: usize,
     pub(super) row: usize,
     pub(super) info: TemplateInfo,
+}
+
+/// The best portrait of templates that were added, of which the first has the number `first`, and
+/// the others those that follow.
+fn best_of(new: &[NewTemplate], added: &[usize], first: u64) -> Option<PortraitOf> {
+    let numbered = (first..).zip(added);
+    let portraits = numbered.map(|(template, place)| {
+        let NewTemplate {
+            quality, portrait, ..
+        } = &new[*place];
+        Some(PortraitOf {
+            template,
+            quality: *quality,
+            portrait: portrait.clone()?,
+        })
+    });
+    portraits.fold(None, PortraitOf::better)
+}
+
+/// Whether one of some templates has this number.
+pub(super) fn has_template(some: &[Location], template: u64) -> bool {
+    some.iter()
+        .any(|location| location.info.template == template)
 }
 
 /// New templates as the tail has them, without their numbers.

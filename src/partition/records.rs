@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 
 use super::StoreError;
 use super::admission::{check_record, must_have};
-use super::catalog::{Catalog, Group, Halt, Tables};
+use super::catalog::{Catalog, Group, Halt, PortraitOf, Tables};
 use super::filter::{Ending, Facts, Rules};
 use super::partition::{
-    Choice, Held, Location, NewTemplate, Partition, change, held, templates_of,
+    Choice, Held, Location, NewTemplate, Partition, change, has_template, held, templates_of,
 };
 use super::segment::TemplateInfo;
 use super::shared::Shared;
@@ -527,8 +527,14 @@ fn move_rows(
         let embedding = Embedding::new(held.values.to_vec());
         let embedding = embedding.expect("what was enrolled is an embedding");
         let quality = location.info.quality;
-        new.push(NewTemplate { embedding, quality });
+        new.push(NewTemplate {
+            embedding,
+            quality,
+            portrait: None,
+        });
     }
+    let number = shared.number();
+    let (portrait, portrait_there) = (group.portrait(number, from)?, group.portrait(number, to)?);
     let choice = choose(&held(snapshot, &of_to)?, &new);
     let mut added = Vec::with_capacity(choice.add.len());
     let first = group.take_numbers(choice.add.len() as u64);
@@ -551,6 +557,19 @@ fn move_rows(
         .map(|place| of_to[place]);
     let gone: Vec<Location> = gone.chain(wanted.iter().copied()).collect();
     change(group, shared, snapshot.clone(), (&added, block), &gone)?;
+    let is_gone = |template| has_template(&gone, template);
+    let follows = portrait.as_ref().and_then(|portrait| {
+        let at = choice
+            .add
+            .iter()
+            .position(|&place| wanted[place].info.template == portrait.template)?;
+        Some(PortraitOf {
+            template: first + at as u64,
+            ..portrait.clone()
+        })
+    });
+    group.settle_portrait((number, from), portrait, is_gone, None)?;
+    group.settle_portrait((number, to), portrait_there, is_gone, follows)?;
     Ok(Moved {
         moved: added.len(),
         removed: gone.len() - added.len(),

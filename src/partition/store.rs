@@ -945,6 +945,7 @@ mod tests {
         NewTemplate {
             embedding: Embedding::new(values).unwrap(),
             quality: 0.5,
+            portrait: None,
         }
     }
 

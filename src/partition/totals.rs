@@ -13,4 +13,6 @@ pub struct Totals {
     pub rows: u64,
     /// Of these the removed ones.
     pub removed_rows: u64,
+    /// Portraits of people.
+    pub portraits: u64,
 }

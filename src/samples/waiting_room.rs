@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use crate::liveness::{FaceView, Observation};
-use crate::types::{Embedding, Timestamp};
+use crate::types::{Embedding, Portrait, Timestamp};
 
 /// What is kept of one uploaded picture.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct UploadedSample {
     pub index: Option<i64>,
     /// When it arrived, among all samples; see [`WaitingRoom::arrival`].
     pub arrival: u64,
+    /// What the face looks like, where the task may store that.
+    pub portrait: Option<Portrait>,
 }
 
 /// What tells whether a picture shows a live person.
@@ -316,6 +318,7 @@ mod tests {
             tag: None,
             index,
             arrival: 0,
+            portrait: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The words everyone shares: who ([`Bcid`]), what ([`Embedding`], made by an [`EncoderId`]), how
-//! alike ([`Match`], [`Pair`]), what is known of them ([`Record`]), which way a head turns
+//! alike ([`Match`], [`Pair`]), what is known of them ([`Record`]), what
+//! they look like ([`Portrait`]), which way a head turns
 //! ([`Direction`]), and when ([`Clock`]).
 //!
 //! Values of these types are valid by construction: text and bytes from outside are checked once,
@@ -13,6 +14,7 @@ mod embedding;
 mod encoder;
 mod matches;
 mod pair;
+mod portrait;
 mod record;
 
 pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
@@ -22,6 +24,7 @@ pub use embedding::{DIMENSION_MAX, DIMENSION_MIN, Embedding, EmbeddingError};
 pub use encoder::{EncoderError, EncoderId};
 pub use matches::Match;
 pub use pair::Pair;
+pub use portrait::{Portrait, PortraitError};
 pub use record::{
     ClassThreshold, ExternalId, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, NoteText,
     PersonName, Record, RecordChange, RecordError,

@@ -141,6 +141,8 @@ pub struct ServiceOptions {
     pub picture_time_max: Duration,
     /// The most memory that all pictures take together while they are looked at, in bytes.
     pub picture_bytes_max: u64,
+    /// Whether a small picture of the face of each person who is enrolled is stored.
+    pub store_portraits: bool,
 }
 
 /// The web origins whose pages may call the service from a browser.
@@ -202,6 +204,7 @@ impl ServiceOptions {
             enroll_quality_min: ENROLL_QUALITY_MIN,
             picture_time_max: PICTURE_TIME_MAX,
             picture_bytes_max: PICTURE_BYTES_MAX,
+            store_portraits: false,
             liveness: Thresholds::default(),
         }
     }
@@ -297,7 +300,8 @@ impl AppState {
             snapshot_counts: SnapshotCounts::default(),
             erase_turn: Arc::new(Semaphore::new(1)),
             engine,
-            intake: Intake::new(faces.clone(), Some(liveness.clone()), policy),
+            intake: Intake::new(faces.clone(), Some(liveness.clone()), policy)
+                .with_portraits(options.store_portraits),
             faces,
             liveness,
             gate: Gate::default(),

@@ -46,6 +46,7 @@ fn enroll(engine: &Engine, class: i64, values: &[f32]) {
     let template = NewTemplate {
         embedding: Embedding::new(values.to_vec()).unwrap(),
         quality: 0.9,
+        portrait: None,
     };
     engine.enroll(&bcid, &encoder(), &[template], NOW).unwrap();
 }

@@ -6,7 +6,8 @@ use std::process::Output;
 
 use vultus::secrets::MasterKey;
 
-use super::cli::{embeddings, failure, json_lines, random_rows, success, text, vultus};
+use super::cli::{embeddings, face, failure, json_lines, random_rows, success, text, vultus};
+use crate::harness::{Native, Program, Registered};
 
 /// A folder with a data directory to be, a master key, and some rows.
 struct Place {
@@ -186,4 +187,81 @@ fn init_makes_a_plain_data_directory_and_does_not_pass_one_off_as_encrypted() {
     // A file in its place is told.
     let file = text(&place.rows);
     failure(&vultus(&["init", "--data-dir", file]));
+}
+
+#[test]
+fn portraits_are_stored_encrypted_or_not_at_all_and_removed_by_a_command() {
+    let place = Place::new();
+    let people = place.folder.path().join("people/17");
+    fs::create_dir_all(&people).unwrap();
+    fs::copy(face("obama-portrait.jpg"), people.join("a.jpg")).unwrap();
+    let folder = text(people.parent().unwrap());
+    let on = ["--data-dir", text(&place.data), "--store-portraits", "true"];
+    let enroll = ["enroll", "--partition", "people.1", folder];
+    for refused in [&enroll[..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let said = failure(&vultus(&[refused, &on].concat()));
+        assert!(
+            said.contains("`store-portraits` is on") && said.contains("is not encrypted"),
+            "{said}"
+        );
+    }
+    success(&vultus(&[
+        "gallery",
+        "info",
+        "--data-dir",
+        text(&place.data),
+    ]));
+    let place = Place::new();
+    let key = place.key("master.key");
+    let keyed = [
+        "--data-dir",
+        text(&place.data),
+        "--master-key",
+        &key,
+        "--encryption",
+        "on",
+    ];
+    let portraits = ["--store-portraits", "true"];
+    success(&vultus(&[&enroll[..], &keyed, &portraits].concat()));
+    let flags = &keyed[2..];
+    let registered = Registered::create_with(&place.data, flags);
+    let path = "partitions/people.1/classes/17/portrait";
+    let run = |more: &[&str]| {
+        let flags = [flags, more].concat();
+        Program::start_with(
+            &place.data,
+            &registered,
+            &flags,
+            std::process::Stdio::null(),
+        )
+    };
+    let program = run(&portraits);
+    let shown = program.get(path);
+    assert_eq!(
+        (shown.status, shown.header("content-type")),
+        (200, "image/jpeg")
+    );
+    // Beside the service, as it does.
+    let other = text(&people).to_owned();
+    let named = ["enroll", "--partition", "people.1", "--class", "18", &other];
+    success(&vultus(&[&named[..], &keyed, &portraits].concat()));
+    assert_eq!(
+        program
+            .get("partitions/people.1/classes/18/portrait")
+            .status,
+        200
+    );
+    let remove = ["people", "remove-portraits", "--json"];
+    let removed = json_lines(&success(&vultus(&[&remove[..], &keyed].concat())));
+    assert_eq!(removed[0]["removed"], 2);
+    assert_eq!(removed[0]["overwritten"], true);
+    program.get(path).problem(404, "portrait_not_found");
+    program.terminate();
+    // A service that stores none takes none from a command either.
+    let program = run(&[]);
+    let said = failure(&vultus(
+        &[&named[..], &keyed, &portraits, &["--replace"]].concat(),
+    ));
+    assert!(said.contains("off for the service"), "{said}");
+    program.terminate();
 }

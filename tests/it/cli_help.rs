@@ -67,6 +67,7 @@ const WORKING: &[(&str, &str)] = &[
     ("people rename", "--partition bws.1 1 Ada"),
     ("people merge", "--partition bws.1 1 2"),
     ("people remove", "--partition bws.1 99"),
+    ("people remove-portraits", ""),
     ("people import", ""),
     ("people export", "--partition bws.1 out.csv --overwrite"),
     ("people expire", "--dry-run"),

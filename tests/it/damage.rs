@@ -53,6 +53,7 @@ fn sample() -> NewTemplate {
     NewTemplate {
         embedding: Embedding::new(values(3)).unwrap(),
         quality: 0.75,
+        portrait: None,
     }
 }
 

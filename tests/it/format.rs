@@ -61,6 +61,7 @@ fn write_fixtures() {
         let template = NewTemplate {
             embedding: Embedding::new(values(row)).unwrap(),
             quality: 0.25,
+            portrait: None,
         };
         let class = ClassId(class);
         partition

@@ -41,6 +41,7 @@ impl Place {
         let template = NewTemplate {
             embedding: embedding.clone(),
             quality: 0.9,
+            portrait: None,
         };
         let bcid = Bcid::new(self.id.clone(), class);
         let now = Timestamp::from_unix_seconds(1);

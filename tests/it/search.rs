@@ -103,6 +103,7 @@ fn fill(
         let template = NewTemplate {
             embedding: Embedding::new(row.clone()).unwrap(),
             quality: 1.0,
+            portrait: None,
         };
         partition
             .enroll(ClassId(class), encoder, &[template], usize::MAX, NOW)

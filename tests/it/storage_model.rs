@@ -515,6 +515,7 @@ fn templates(rows: &[Vec<f32>]) -> Vec<NewTemplate> {
     let template = |row: &Vec<f32>| NewTemplate {
         embedding: Embedding::new(row.clone()).unwrap(),
         quality: QUALITY,
+        portrait: None,
     };
     rows.iter().map(template).collect()
 }

@@ -147,6 +147,7 @@ impl New<'_> {
             let template = NewTemplate {
                 embedding,
                 quality: f32::NAN,
+                portrait: None,
             };
             let all = |held: &[Held<'_>], new: &[NewTemplate]| Choice {
                 keep: (0..held.len()).collect(),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, anyhow, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
@@ -125,6 +127,10 @@ impl Remote {
                 .map(|it| it.to_bits())
                 .collect(),
             quality_bits: new.quality.to_bits(),
+            portrait: new
+                .portrait
+                .as_ref()
+                .map(|portrait| BASE64_STANDARD.encode(portrait.jpeg())),
         };
         let enrolled: EnrolledClass = self.answer(&Ask::Enroll(Enroll {
             partition: partition.to_string(),

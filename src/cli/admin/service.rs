@@ -13,6 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use clap::{ArgMatches, FromArgMatches};
 use serde::Serialize;
 
@@ -32,7 +34,7 @@ use crate::engine::ImportOptions;
 use crate::exchange::Existing;
 use crate::partition::{MaintenanceOptions, NewTemplate, Pace, Whom};
 use crate::rates::Calibration;
-use crate::types::{ClassId, Clock, Embedding, PartitionId, RecordChange};
+use crate::types::{ClassId, Clock, Embedding, PartitionId, Portrait, RecordChange};
 
 /// The most commands at a time. There are people behind them, or a script.
 const COMMANDS_MAX: usize = 32;
@@ -302,6 +304,21 @@ impl Shared {
             .keep_calibration(&partition, &calibration)?)
     }
 
+    /// A portrait that a command has made. Whether any are stored is for the service to say.
+    fn portrait(&self, base64: &str) -> anyhow::Result<Portrait> {
+        let service = self.context.service.as_ref();
+        if !service.is_some_and(|service| service.options().store_portraits) {
+            bail!(
+                "`store-portraits` is on here, and off for the service that has the data directory: set it for \
+                 both or for neither"
+            );
+        }
+        let jpeg = BASE64_STANDARD.decode(base64);
+        // Not what the decoder says: it may show a byte of it.
+        let jpeg = jpeg.map_err(|_| anyhow::anyhow!("a portrait is not base64"))?;
+        Ok(Portrait::new(&jpeg)?)
+    }
+
     fn enroll(&self, ask: &Enroll) -> anyhow::Result<EnrolledClass> {
         let partition: PartitionId = ask.partition.parse()?;
         let whom = ask
@@ -318,6 +335,11 @@ impl Shared {
             templates.push(NewTemplate {
                 embedding: Embedding::new(values.collect::<Vec<f32>>())?,
                 quality: f32::from_bits(template.quality_bits),
+                portrait: template
+                    .portrait
+                    .as_deref()
+                    .map(|text| self.portrait(text))
+                    .transpose()?,
             });
         }
         let (engine, now) = (&self.context.engine, Clock::System.now());

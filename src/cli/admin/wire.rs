@@ -123,6 +123,8 @@ pub(super) struct Enroll {
 pub(super) struct Template {
     pub(super) value_bits: Vec<u32>,
     pub(super) quality_bits: u32,
+    /// A JPEG in base64.
+    pub(super) portrait: Option<String>,
 }
 
 /// What enrolling did.

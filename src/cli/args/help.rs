@@ -305,6 +305,16 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "people remove-portraits",
+        [
+            ("All that are stored", "vultus people remove-portraits"),
+            (
+                "Those of one gallery, as JSON",
+                "vultus people remove-portraits --partition bws.1 --json",
+            ),
+        ],
+    ),
+    (
         "people import",
         [
             (

@@ -22,7 +22,7 @@ pub(in crate::cli) struct CreateKey {
     #[arg(long)]
     pub(in crate::cli) name: String,
     /// What it may be used for, separated by commas: enroll, identify, verify, read, delete,
-    /// snapshot, embed, embeddings, scores, confirm, audit
+    /// snapshot, embed, embeddings, scores, confirm, audit, portraits
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', required = true)]
     pub(in crate::cli) scopes: Vec<Scope>,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub(in crate::cli) use self::mistakes::explain;
 use self::parse::{cosine, rate, whole};
 pub(in crate::cli) use self::people::{
     ExpirePeople, ExportPeople, ImportPeople, ListPeople, MergePeople, People, RemovePeople,
-    RenamePerson, ShowPerson, Suggest,
+    RemovePortraits, RenamePerson, ShowPerson, Suggest,
 };
 pub(in crate::cli) use self::pictures::{Compare, Detect, Embed};
 pub(in crate::cli) use self::settings::typed;

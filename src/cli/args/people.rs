@@ -17,6 +17,7 @@ pub(in crate::cli) enum People {
     Rename(RenamePerson),
     Merge(MergePeople),
     Remove(RemovePeople),
+    RemovePortraits(RemovePortraits),
     Import(ImportPeople),
     Export(ExportPeople),
     Expire(ExpirePeople),
@@ -105,6 +106,21 @@ pub(in crate::cli) struct RemovePeople {
     #[arg(long, value_name = "STORAGE.PARTITION")]
     pub(in crate::cli) partition: PartitionId,
     /// Print JSON, one person a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Remove the portraits of people, and overwrite what is stored of them before it is said
+///
+/// For when store-portraits is switched off: without it none is added or shown, and those that are
+/// there stay. People, their templates and their names stay. The exit code is 1 if something is not
+/// overwritten yet.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RemovePortraits {
+    /// The gallery, such as bws.1 [default: all]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// Print JSON, one gallery a line
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

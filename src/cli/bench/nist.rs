@@ -253,6 +253,7 @@ impl Growing {
             let template = NewTemplate {
                 embedding: Embedding::new(self.made_up(u64::MAX - at as u64))?,
                 quality: f32::NAN,
+                portrait: None,
             };
             let bcid = Bcid {
                 partition: self.id.clone(),

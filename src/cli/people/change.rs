@@ -1,4 +1,4 @@
-//! `vultus people rename`, `merge`, `remove` and `import`: by this process, or by the service that has
+//! `vultus people rename`, `merge`, `remove`, `remove-portraits` and `import`: by this process, or by the service that has
 //! the data directory.
 
 use std::collections::HashSet;
@@ -10,6 +10,7 @@ use crate::cli::admin::{self, Holder};
 use crate::cli::args::{ImportPeople, MergePeople, People, RemovePeople, RenamePerson};
 use crate::cli::exit::Exit;
 use crate::cli::people::file::{self, NumberedRow};
+use crate::cli::people::portraits;
 use crate::cli::people::whom::class_of;
 use crate::cli::{open, output, parallel};
 use crate::config::Settings;
@@ -54,6 +55,7 @@ pub(in crate::cli) fn carry_out(
         People::Rename(verb) => rename(verb, engine),
         People::Merge(verb) => merge(verb, engine),
         People::Remove(verb) => remove(verb, engine, pace),
+        People::RemovePortraits(verb) => portraits::remove(verb, engine, pace),
         People::Import(verb) => import(verb, input, engine),
         _ => bail!("this is not done by a service"),
     }

@@ -7,6 +7,7 @@ mod change;
 mod expire;
 mod file;
 mod list;
+mod portraits;
 mod row;
 mod suggest;
 mod whom;
@@ -25,7 +26,7 @@ pub(super) fn run(verb: &People, settings: &Settings) -> anyhow::Result<Exit> {
         People::Expire(verb) => expire::run(verb, settings),
         People::Suggest(verb) => suggest::run(verb, settings),
         People::Import(import) => change::run(verb, file::text(import)?, settings),
-        People::Rename(_) | People::Merge(_) | People::Remove(_) => {
+        People::Rename(_) | People::Merge(_) | People::Remove(_) | People::RemovePortraits(_) => {
             change::run(verb, None, settings)
         }
     }

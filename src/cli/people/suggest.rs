@@ -261,6 +261,7 @@ fn pairs(intake: &Intake, strangers: &[Stranger], threshold: f64) -> anyhow::Res
         let template = NewTemplate {
             embedding: stranger.embedding.clone(),
             quality: stranger.quality,
+            portrait: None,
         };
         let now = Clock::System.now();
         engine.enroll(&bcid, intake.encoder(), &[template], now)

@@ -75,7 +75,7 @@ pub(in crate::cli) fn faces(
         let seen = look(intake, path);
         done();
         // The picture goes: of many there is no room for all.
-        seen.map(|seen| seen.face)
+        seen.map(|seen| intake.portrayed(seen).face)
     };
     parallel::map(pictures, threads, read)
 }

@@ -46,6 +46,7 @@ fn enroll(engine: &Engine, bcid: &str, embedding: &Embedding) {
     let template = NewTemplate {
         embedding: embedding.clone(),
         quality: 1.0,
+        portrait: None,
     };
     let bcid: Bcid = bcid.parse().unwrap();
     let now = Timestamp::from_unix_seconds(1);

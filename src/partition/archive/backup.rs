@@ -236,6 +236,7 @@ mod tests {
         let template = NewTemplate {
             embedding: Embedding::new(values).unwrap(),
             quality: 0.5,
+            portrait: None,
         };
         let enrolled = partition.enroll(ClassId(class), &encoder(), &[template], 0, NOW);
         enrolled.unwrap();

@@ -700,7 +700,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let commits = open(directory.path()).unwrap();
         let transaction = commits.catalog.database().unwrap().begin_write().unwrap();
-        put_number(&transaction, META_VERSION, 3).unwrap();
+        put_number(&transaction, META_VERSION, 4).unwrap();
         transaction.commit().unwrap();
         drop(commits);
         for _ in 0..2 {
@@ -708,7 +708,7 @@ mod tests {
             let StoreError::Version { found, newest, .. } = error else {
                 panic!("{error}");
             };
-            assert_eq!((found, newest), (3, 2));
+            assert_eq!((found, newest), (4, 3));
             assert!(error.to_string().contains("use a newer build"), "{error}");
         }
     }

@@ -14,7 +14,7 @@ use super::failures::failure;
 use super::opened::open_database;
 use super::tables::{
     CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, NAMES, NOT_SAME,
-    PARTITIONS, RECORDS, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS, TOMBSTONES,
+    PARTITIONS, PORTRAITS, RECORDS, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS, TOMBSTONES,
 };
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
@@ -49,6 +49,7 @@ pub(in crate::partition) fn copy_to(
         copy_later_table(from, &to, NOT_SAME)?;
         copy_later_table(from, &to, LAST_MATCHES)?;
         copy_later_table(from, &to, CHOSEN_CLASSES)?;
+        copy_later_table(from, &to, PORTRAITS)?;
         Ok(to.commit()?)
     };
     copy().map_err(failed)?;

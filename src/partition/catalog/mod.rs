@@ -17,6 +17,7 @@ mod failures;
 mod fill;
 mod lost;
 mod opened;
+mod portraits;
 mod rebuilt;
 mod records;
 mod removals;
@@ -32,13 +33,17 @@ pub(super) use self::encrypt::encrypt;
 pub(super) use self::failures::{damage, failure, guarded};
 pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
 pub use self::opened::AcceptedCatalog;
+#[cfg(test)]
+pub(super) use self::opened::deciphered;
 pub(super) use self::opened::{Catalog, copy_in_memory};
+pub(super) use self::portraits::PortraitOf;
 pub(super) use self::rebuilt::{Rebuilt, create_rebuilt};
 pub(super) use self::records::{key_of_class, key_of_classes, key_of_id, key_of_text};
 pub(super) use self::removals::{ErasedUntil, Unerased};
 pub(super) use self::sealed::{key_of_name, key_of_numbers, key_of_state, unsealed};
 pub(super) use self::tables::{
     CHOSEN_CLASSES, Contents, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,
-    META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PartitionEntry, RECORDS,
-    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, Tables, check_version,
+    META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PORTRAITS, PartitionEntry,
+    RECORDS, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, Tables,
+    check_version,
 };

@@ -565,6 +565,17 @@ pub(in crate::partition) fn copy_in_memory(
     }
 }
 
+/// All pages of an encrypted catalog in the clear, also those that nothing in it names any more.
+#[cfg(test)]
+pub(in crate::partition) fn deciphered(path: &Path, keys: &KeyFile) -> Vec<u8> {
+    let copy = InMemoryBackend::new();
+    fill(&copy, &mut File::open(path).unwrap()).unwrap();
+    let copy = Enciphered::open(Backend(Box::new(copy)), path, keys).unwrap();
+    let mut bytes = vec![0; usize::try_from(copy.len().unwrap()).unwrap()];
+    copy.read(0, &mut bytes).unwrap();
+    bytes
+}
+
 fn copy_once(path: &Path, keys: Option<&KeyFile>) -> Result<Database, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;

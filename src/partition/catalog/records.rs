@@ -121,7 +121,7 @@ impl Tables<'_> {
             .is_some())
     }
 
-    /// The classes that have a record or are said not to be another one.
+    /// The classes that have a record or a portrait, or are said not to be another one.
     pub(in crate::partition) fn classes_with_records(
         &self,
         partition: u64,
@@ -137,6 +137,7 @@ impl Tables<'_> {
             }
         }
         classes.extend(self.pairs(partition)?.into_keys());
+        classes.extend(self.classes_with_portraits(partition)?);
         Ok(classes)
     }
 
@@ -339,7 +340,9 @@ impl Tables<'_> {
         for some in classes.chunks(1024) {
             for (class, record) in some.iter().zip(self.records(partition, some)?) {
                 if !has_template(*class) {
-                    wrong.push(format!("class {class} has a record and no template"));
+                    wrong.push(format!(
+                        "class {class} has a record or a portrait, and no template"
+                    ));
                 }
                 names += u64::from(record.name.is_some());
                 if let Some(id) = &record.external_id {
@@ -504,13 +507,14 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Removes what is known of a class, and what others say of it.
+    /// Removes what is known of a class, its portrait, and what others say of it.
     pub(in crate::partition) fn remove_record(
         &mut self,
         shared: &Arc<Shared>,
         class: ClassId,
     ) -> Result<(), Halt> {
         let partition = shared.number();
+        self.remove_portrait(partition, class)?;
         if !self.has_records()? {
             return Ok(());
         }
@@ -573,19 +577,29 @@ impl Group<'_> {
     }
 
     fn has_records(&self) -> Result<bool, Halt> {
+        Ok(self.version()? >= u64::from(VERSION_WITH_RECORDS))
+    }
+
+    /// The version that the catalog has, in this group.
+    pub(super) fn version(&self) -> Result<u64, Halt> {
         let number = |bytes: &[u8]| number_of(self.path, META_VERSION, bytes);
         let table = self.write(|transaction| Ok(transaction.open_table(META)?))?;
         let value = table
             .get(META_VERSION)
             .map_err(|error| self.broken(error))?;
         let version = value.map(|value| number(value.value())).transpose()?;
-        Ok(version.is_some_and(|version| version >= u64::from(VERSION_WITH_RECORDS)))
+        Ok(version.unwrap_or_default())
     }
 
     /// From now on earlier builds do not open the catalog.
     fn begin_records(&mut self) -> Result<(), Halt> {
-        if !self.has_records()? {
-            let version = u64::from(VERSION_WITH_RECORDS);
+        self.begin_version(VERSION_WITH_RECORDS)
+    }
+
+    /// From now on builds that do not read a version do not open the catalog.
+    pub(super) fn begin_version(&mut self, version: u32) -> Result<(), Halt> {
+        let version = u64::from(version);
+        if self.version()? < version {
             self.write(|transaction| put_number(transaction, META_VERSION, version))?;
         }
         self.changed = true;

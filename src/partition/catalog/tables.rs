@@ -28,6 +28,13 @@ pub(super) const VERSION: u32 = 1;
 /// they write the catalog anew.
 pub(super) const VERSION_WITH_RECORDS: u32 = 2;
 
+/// The version from the first portrait on. Earlier builds would leave the portraits of people whom they
+/// remove.
+pub(super) const VERSION_WITH_PORTRAITS: u32 = 3;
+
+/// The newest version that is read.
+const VERSION_NEWEST: u32 = VERSION_WITH_PORTRAITS;
+
 /// The oldest version that is read.
 const VERSION_OLDEST: u32 = 1;
 
@@ -82,6 +89,10 @@ pub(in crate::partition) const LAST_MATCHES: TableDefinition<(u64, i64), &[u8]> 
 /// Partition to the highest class that it has chosen itself, or that was removed since it chose the first.
 pub(in crate::partition) const CHOSEN_CLASSES: TableDefinition<u64, &[u8]> =
     TableDefinition::new("chosen_classes");
+
+/// (partition, class) to the portrait of a person, as [`super::portraits`] has it. Made with the first one.
+pub(in crate::partition) const PORTRAITS: TableDefinition<(u64, i64), &[u8]> =
+    TableDefinition::new("record_portraits");
 
 pub(in crate::partition) const META_VERSION: &str = "version";
 /// The next number for anything that needs one: partitions, segments and templates share it, so
@@ -271,6 +282,7 @@ impl Tables<'_> {
         let mut totals = Totals {
             rows: count(self.table(TAIL)?.len())?,
             removed_rows: count(self.table(TOMBSTONES)?.len())?,
+            portraits: self.portraits()?,
             ..Totals::default()
         };
         for entry in self.partitions()?.values() {
@@ -407,13 +419,13 @@ pub(in crate::partition) fn check_version(
     let Some(found) = found else {
         return Err(damage(path, "it does not say its version".to_owned()));
     };
-    if (u64::from(VERSION_OLDEST)..=u64::from(VERSION_WITH_RECORDS)).contains(&found) {
+    if (u64::from(VERSION_OLDEST)..=u64::from(VERSION_NEWEST)).contains(&found) {
         return Ok(());
     }
     Err(StoreError::Version {
         path: path.to_owned(),
         found: u32::try_from(found).unwrap_or(u32::MAX),
         oldest: VERSION_OLDEST,
-        newest: VERSION_WITH_RECORDS,
+        newest: VERSION_NEWEST,
     })
 }

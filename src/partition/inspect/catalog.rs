@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::{DamagedBytes, StoreError};
 use crate::partition::catalog::{
     CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,
-    META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PartitionEntry, RECORDS,
-    RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, check_version,
+    META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PORTRAITS, PartitionEntry,
+    RECORDS, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, check_version,
     copy_in_memory, failure, guarded, key_of_class, key_of_classes, key_of_id, key_of_name,
     key_of_numbers, key_of_state, key_of_text, unsealed,
 };
@@ -195,7 +195,8 @@ impl Reading<'_> {
             CHOSEN_CLASSES,
             |partition| key_of_numbers(&[partition]),
             |_, _| Ok(()),
-        )
+        )?;
+        self.each(PORTRAITS, key_of_class, |_, _| Ok(()))
     }
 
     /// Segments in use, or retired, as (partition, segment).

@@ -154,7 +154,7 @@ fn a_damaged_table_and_a_damaged_header_are_named() {
     bytes[PAGE_BYTES - 8..PAGE_BYTES].copy_from_slice(&renewed.to_le_bytes());
     let error = inspect_bytes(&bytes).unwrap_err();
     assert!(
-        matches!(error, StoreError::Version { found: 3, .. }),
+        matches!(error, StoreError::Version { found: 4, .. }),
         "{error}"
     );
 }
@@ -354,10 +354,10 @@ fn a_catalog_is_counted_and_damaged_values_are_found() {
 fn a_catalog_that_cannot_be_read_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.redb");
-    write_catalog(&path, 3);
+    write_catalog(&path, 4);
     let error = inspect(&path, &mut |_, _| {}).unwrap_err();
     assert!(
-        matches!(error, StoreError::Version { found: 3, .. }),
+        matches!(error, StoreError::Version { found: 4, .. }),
         "{error}"
     );
     let bytes = fs::read(&path).unwrap();

@@ -11,6 +11,7 @@ mod lost;
 mod meanwhile;
 mod older;
 mod people;
+mod portraits;
 mod repair;
 mod upkeep;
 mod workload;

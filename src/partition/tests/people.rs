@@ -41,6 +41,7 @@ fn template(value: f32) -> NewTemplate {
     NewTemplate {
         embedding: Embedding::new(values).unwrap(),
         quality: 0.5,
+        portrait: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn enroll_secret(partition: &Partition, class: i64) {
     let template = NewTemplate {
         embedding: Embedding::new(secret()).unwrap(),
         quality: 0.5,
+        portrait: None,
     };
     partition
         .enroll(ClassId(class), &encoder(), &[template], ALL, NOW)

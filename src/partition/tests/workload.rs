@@ -163,6 +163,7 @@ impl Operation {
                 let new = (first..first + count as u16).map(|value| NewTemplate {
                     embedding: Embedding::new(values(f32::from(value))).unwrap(),
                     quality: 0.5,
+                    portrait: None,
                 });
                 let (new, now): (Vec<_>, _) = (new.collect(), later(f32::from(first)));
                 partition(store, at)?.enroll(ClassId(class), &encoder(), &new, keep, now)?;
@@ -210,6 +211,7 @@ impl Operation {
                 let new = (first..first + count as u16).map(|value| NewTemplate {
                     embedding: Embedding::new(values(f32::from(value))).unwrap(),
                     quality: 0.5,
+                    portrait: None,
                 });
                 let (new, now): (Vec<_>, _) = (new.collect(), later(f32::from(first)));
                 let record = RecordChange::of(person(number));

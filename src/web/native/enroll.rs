@@ -167,6 +167,7 @@ impl CallBody for EnrollRequest {
             encoder: self.encoder,
             liveness: self.liveness,
             face_box: self.face_box,
+            is_enrolment: true,
         };
         (samples, (self.replace.unwrap_or(false), record))
     }

@@ -164,6 +164,7 @@ impl CallBody for IdentifyRequest {
             encoder: self.encoder,
             liveness: self.liveness,
             face_box: None,
+            is_enrolment: false,
         };
         let options = Options {
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),

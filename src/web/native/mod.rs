@@ -31,6 +31,7 @@ mod metrics;
 mod page;
 mod partitions;
 mod path;
+mod portrait;
 pub(super) mod problem;
 mod problems;
 mod query;
@@ -98,6 +99,7 @@ pub(super) fn door() -> Door {
         .with(class::put_endpoint())
         .with(class::patch_endpoint())
         .with(class::delete_endpoint())
+        .with(portrait::endpoint())
         .with(merge::merge_endpoint())
         .with(merge::move_endpoint())
         .with(merge::templates_endpoint())

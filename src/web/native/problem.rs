@@ -39,6 +39,8 @@ pub(in super::super) enum Code {
     PartitionNotFound,
     ClassNotFound,
     ReceiptNotFound,
+    /// No portrait of the person is stored, or none is shown.
+    PortraitNotFound,
     SnapshotsNotConfigured,
     MethodNotAllowed,
     BodyTimeout,
@@ -85,7 +87,7 @@ pub(in super::super) enum Code {
 }
 
 impl Code {
-    pub(super) const ALL: [Code; 48] = [
+    pub(super) const ALL: [Code; 49] = [
         Code::InvalidParameter,
         Code::InvalidCursor,
         Code::MalformedBody,
@@ -100,6 +102,7 @@ impl Code {
         Code::PartitionNotFound,
         Code::ClassNotFound,
         Code::ReceiptNotFound,
+        Code::PortraitNotFound,
         Code::SnapshotsNotConfigured,
         Code::MethodNotAllowed,
         Code::BodyTimeout,
@@ -165,6 +168,11 @@ impl Code {
             ),
             Code::ClassNotFound => ("class_not_found", 404, "This class is not enrolled"),
             Code::ReceiptNotFound => ("receipt_not_found", 404, "There is no receipt of this id"),
+            Code::PortraitNotFound => (
+                "portrait_not_found",
+                404,
+                "There is no portrait of this class",
+            ),
             Code::SnapshotsNotConfigured => (
                 "snapshots_not_configured",
                 404,

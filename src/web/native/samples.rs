@@ -32,6 +32,8 @@ pub(super) struct GivenSamples {
     pub(super) liveness: Option<Liveness>,
     /// Which face of the only picture is meant, where that shows several.
     pub(super) face_box: Option<GivenBox>,
+    /// Whether they are to be enrolled.
+    pub(super) is_enrolment: bool,
 }
 
 /// What is demanded of a live person.
@@ -174,6 +176,9 @@ impl GivenSamples {
     /// Takes the processor for as long as pictures take.
     fn take_in_now(self, state: &AppState, left: &Left) -> Result<Samples, Problem> {
         let mut taking = state.intake().begin(&self.announced())?;
+        if self.is_enrolment {
+            taking = taking.to_enroll();
+        }
         for picture in self.pictures.into_kept() {
             let bytes = picture.bytes();
             let bytes = bytes.map_err(|problem| problem.of_sample(taking.taken()))?;

@@ -29,6 +29,8 @@ pub(in super::super) struct StatusAnswer {
     /// The similarity from which on two faces count as one person, unless the operator or a call says
     /// otherwise.
     threshold: f64,
+    /// Whether portraits of people are stored and shown.
+    portraits: bool,
     /// Whether galleries can be searched and changed.
     storage: StorageAnswer,
     /// The key that was shown.
@@ -111,6 +113,7 @@ async fn status(State(state): State<AppState>, Key(key, _): Key) -> Result<Respo
         encoder: encoder_name(profile.encoder()),
         dimension: profile.encoder().dimension(),
         threshold: profile.verification_threshold(),
+        portraits: state.intake().keeps_portraits(),
         storage: StorageAnswer::new(health, key.reach == Reach::Everything),
         key: KeyAnswer {
             id: key.id.to_string(),

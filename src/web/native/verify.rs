@@ -112,6 +112,7 @@ impl CallBody for VerifyRequest {
             encoder: self.encoder,
             liveness: self.liveness,
             face_box: None,
+            is_enrolment: false,
         };
         (samples, (self.threshold, self.target_fmr))
     }

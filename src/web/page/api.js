@@ -65,8 +65,8 @@ async function failure(answer) {
   return new Failure({ status: answer.status, problem: isProblem, retry: Number(answer.headers.get('retry-after')) || null });
 }
 
-// A call of /v1 with the key. Gives the JSON of the answer, with its number in the log as `requestId`.
-export async function call(method, path, { json, form, query = {}, text = false, ...how } = {}) {
+// A call of /v1 with the key. Gives the JSON of the answer, unless something else is asked for, with its number in the log as `requestId`.
+export async function call(method, path, { json, form, query = {}, text = false, blob = false, ...how } = {}) {
   const used = key;
   const headers = { Authorization: `Bearer ${used}`, Accept: 'application/json' };
   let body = form;
@@ -80,6 +80,9 @@ export async function call(method, path, { json, form, query = {}, text = false,
   if (answer.ok) {
     if (text) {
       return answer.text();
+    }
+    if (blob) {
+      return answer.blob();
     }
     const found = await answer.json();
     Object.defineProperty(found, 'requestId', { value: answer.headers.get('x-request-id') });

@@ -112,7 +112,7 @@ export function notice(kind, text, detail = null) {
     element('div', {}, element('p', {}, text), detail ? element('p', { class: 'detail', lang: 'en' }, detail) : null));
 }
 
-// Initials on a colour that belongs to the name: there are no portraits here.
+// Initials on a colour that belongs to the name.
 export function avatar(name, key) {
   const words = (name ?? '').trim().split(/\s+/u).filter((word) => word);
   const picked = words.length > 1 ? [words[0], words[words.length - 1]] : words;

@@ -49,6 +49,7 @@ static FILES: &[File] = &[
     file!("naming.js", SCRIPT),
     file!("people.js", SCRIPT),
     file!("person.js", SCRIPT),
+    file!("portraits.js", SCRIPT),
     file!("search.js", SCRIPT),
     file!("add.js", SCRIPT),
     file!("decisions.js", SCRIPT),

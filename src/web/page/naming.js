@@ -16,10 +16,10 @@ export function nameFace(context, blob, face, small) {
     const answer = element('div', { class: 'answer' });
     const draw = (known) => {
       chosen = null;
-      const rows = known.map((record) => option('who', record, () => {
+      const rows = known.map((record) => option(context, 'who', record, () => {
         chosen = record;
       }));
-      const isNew = option('who', null, () => {
+      const isNew = option(context, 'who', null, () => {
         chosen = null;
       }, true);
       options.replaceChildren(...(known.length ? [isNew, ...rows] : []));

@@ -2,8 +2,9 @@
 
 import { addPerson } from './add.js';
 import * as api from './api.js';
-import { avatar, button, element, icon, notice } from './elements.js';
+import { button, element, icon, notice } from './elements.js';
 import { openPerson } from './person.js';
+import { portrait } from './portraits.js';
 import { search, titleOf, whenTyped } from './search.js';
 import { t, tally } from './texts.js';
 
@@ -122,7 +123,7 @@ class People {
       if (changed && !this.work.signal.aborted) {
         this.load();
       }
-    } } }, avatar(record.name, record.class), element('span', { class: 'words' }, ...parts));
+    } } }, portrait(this.context, record), element('span', { class: 'words' }, ...parts));
     return element('li', {}, open);
   }
 }

@@ -2,7 +2,8 @@
 
 import { addPictures } from './add.js';
 import * as api from './api.js';
-import { avatar, button, dialog, element, field, icon, notice, toast } from './elements.js';
+import { button, dialog, element, field, icon, notice, toast } from './elements.js';
+import { portrait } from './portraits.js';
 import { chooser, titleOf } from './search.js';
 import { date, number, t, tally, time } from './texts.js';
 
@@ -56,7 +57,7 @@ class Person {
   }
 
   draw(record, kept) {
-    const head = element('div', { class: 'person-head' }, avatar(record.name, record.class),
+    const head = element('div', { class: 'person-head' }, portrait(this.context, record),
       element('div', { class: 'words' }, element('h3', {}, titleOf(record)), element('p', { class: 'quiet-text' }, t('person.number', { class: record.class, gallery: this.context.partition }))));
     const labels = Object.entries(record.labels ?? {}).map(([key, value]) => element('li', {}, `${key}: ${value}`));
     const parts = [head, labels.length ? element('ul', { class: 'labels' }, ...labels) : null, this.facts(record), this.pictures(kept)];

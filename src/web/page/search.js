@@ -1,7 +1,8 @@
 // People who are looked for, and what they are called.
 
 import * as api from './api.js';
-import { avatar, element, field, icon, notice } from './elements.js';
+import { element, field, icon, notice } from './elements.js';
+import { portrait } from './portraits.js';
 import { t, tally } from './texts.js';
 
 export const SUGGESTIONS = 5;
@@ -53,7 +54,7 @@ export function chooser(context, label, choose, { except, picked } = {}) {
       const found = text ? await search(context, text, 2 * SUGGESTIONS) : await api.call('GET', classes, { query: { limit: 2 * SUGGESTIONS } });
       if (turn === asked) {
         const others = found.classes.filter((one) => one.class !== except).slice(0, SUGGESTIONS);
-        options.replaceChildren(...others.map((one) => option(name, one, (event) => choose(one, event.target.checked), picked?.has(one.class), picked ? 'checkbox' : 'radio')));
+        options.replaceChildren(...others.map((one) => option(context, name, one, (event) => choose(one, event.target.checked), picked?.has(one.class), picked ? 'checkbox' : 'radio')));
       }
     } catch (error) {
       options.replaceChildren(notice('bad', error.text ?? t('problem.internal')));
@@ -64,8 +65,8 @@ export function chooser(context, label, choose, { except, picked } = {}) {
   return element('div', {}, field(label, input, t('people.search.hint')), options);
 }
 
-export function option(name, record, picked, isChecked = false, type = 'radio') {
+export function option(context, name, record, picked, isChecked = false, type = 'radio') {
   const input = element('input', { type, name, value: record?.class ?? '', checked: isChecked, on: { change: picked } });
   const words = record ? [element('strong', {}, titleOf(record)), element('span', { class: 'quiet-text' }, `${record.class} · ${tally('people.pictures', record.templates)}`)] : [element('strong', {}, t('name.new'))];
-  return element('label', { class: 'option' }, input, record ? avatar(record.name, record.class) : element('span', { class: 'avatar new', 'aria-hidden': 'true' }, icon('add')), element('span', { class: 'words' }, ...words));
+  return element('label', { class: 'option' }, input, record ? portrait(context, record) : element('span', { class: 'avatar new', 'aria-hidden': 'true' }, icon('add')), element('span', { class: 'words' }, ...words));
 }

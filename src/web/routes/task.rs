@@ -213,6 +213,7 @@ pub(super) fn templates(samples: Vec<UploadedSample>) -> Vec<NewTemplate> {
     let template = |sample: UploadedSample| NewTemplate {
         embedding: sample.embedding,
         quality: sample.quality,
+        portrait: sample.portrait,
     };
     samples.into_iter().map(template).collect()
 }

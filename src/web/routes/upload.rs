@@ -16,7 +16,7 @@ use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
-use crate::access::{Claims, Trait, Traits};
+use crate::access::{Claims, Task, Trait, Traits};
 use crate::engine::Fault;
 use crate::face::Patience;
 use crate::intake::{Care, Cause, IntakeError};
@@ -191,6 +191,10 @@ fn examine(
     } else {
         Presence::Unseen(Box::new(seen.view()))
     };
+    let seen = match claims.task {
+        Task::Enroll => state.intake().portrayed(seen),
+        _ => seen,
+    };
     let face = seen.face;
     let sample = UploadedSample {
         embedding: face.embedding,
@@ -199,6 +203,7 @@ fn examine(
         tag: labels.tag,
         index: labels.index,
         arrival: labels.arrival,
+        portrait: face.portrait,
     };
     let now = state.clock().now();
     state

@@ -33,6 +33,7 @@ fn a_gallery_of_another_encoder_is_named_to_the_operator() {
     let template = NewTemplate {
         embedding: Embedding::new(vec![1.0; 16]).unwrap(),
         quality: 1.0,
+        portrait: None,
     };
     let bcid = "bws.1.1".parse().unwrap();
     service

@@ -21,6 +21,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// The body of an answer that is a picture.
+    pub(crate) picture: Vec<u8>,
     /// That which was asked for.
     pub(crate) format: Format,
     /// The name of the result in XML.
@@ -32,12 +34,19 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// If the body is no text.
+    /// If the body is neither a text nor a picture.
     pub(super) fn new(path: &str, status: u16, headers: HeaderMap, body: Vec<u8>) -> Answer {
+        let kind = headers.get("content-type");
+        let is_picture = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"image/jpeg"));
+        let (picture, body) = match is_picture {
+            true => (body, Vec::new()),
+            false => (Vec::new(), body),
+        };
         Answer {
             status,
             headers,
             body: String::from_utf8(body).unwrap(),
+            picture,
             format: Format::Json,
             root: root(path),
         }

@@ -12,8 +12,9 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use vultus::access::{ApiKeyId, NewApiKey, Reach, Scope, ServerKey};
 use vultus::engine::Engine;
-use vultus::partition::Store;
+use vultus::partition::{Keys, Store};
 use vultus::search::Pool;
+use vultus::secrets::MasterKey;
 use vultus::types::{ClassId, Clock, EncoderId, Timestamp};
 use vultus::web::{AppState, ServiceOptions, router};
 
@@ -48,8 +49,6 @@ impl Service {
 
     fn on(directory: TempDir, change: impl FnOnce(&mut ServiceOptions)) -> Service {
         let data = directory.path().join("data");
-        let store = Arc::new(Store::open(&data).unwrap());
-        let server_key = ServerKey::open_or_create(&data, &mut rand::rng()).unwrap();
         let clock = Clock::manual(Timestamp::from_unix_seconds(1_700_000_000));
         let mut settings = ServiceOptions::new(URL);
         // A machine with much else to do must not make a test fail.
@@ -58,6 +57,13 @@ impl Service {
         settings.picture_time_max = Duration::from_secs(300);
         settings.snapshot_dir = Some(directory.path().join("snapshots"));
         change(&mut settings);
+        // Portraits are stored encrypted alone.
+        let keys = Keys {
+            master: settings.store_portraits.then(|| MasterKey::random().0),
+            encrypt_new: settings.store_portraits,
+        };
+        let store = Arc::new(Store::open_with(&data, &keys).unwrap());
+        let server_key = ServerKey::open_or_create(&data, &mut rand::rng()).unwrap();
         let state = state(&store, &server_key, &settings, &clock);
         Service {
             router: router(state.clone()),

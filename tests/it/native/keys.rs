@@ -59,6 +59,8 @@ fn is_done(answer: &Answer, path: &str) {
         answer.problem(400, "malformed_body");
     } else if path.starts_with("decisions/") {
         answer.problem(404, "decision_not_found");
+    } else if path.ends_with("/portrait") {
+        answer.problem(404, "portrait_not_found");
     } else if path.starts_with("receipts/") {
         answer.problem(404, "receipt_not_found");
     } else if path == "metrics" {

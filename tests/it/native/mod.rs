@@ -15,6 +15,7 @@ mod keys;
 mod lists;
 mod one_person;
 mod people;
+mod portraits;
 mod rates;
 mod snapshots;
 mod strict;
