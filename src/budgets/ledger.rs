@@ -160,8 +160,8 @@ impl Ledger {
         }
     }
 
-    /// A new day has new budgets, and series begin anew. A clock that is put back gives nothing back, and
-    /// keeps nobody out for longer than the day that it tells.
+    /// A new day has new budgets, and series begin anew. A clock that is put back gives nothing back
+    /// before its next midnight, and keeps nobody out for longer than that.
     fn turn_day(&mut self, now: Timestamp) {
         let day = now.unix_milliseconds.div_euclid(DAY);
         if day > self.day {

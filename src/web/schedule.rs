@@ -81,9 +81,10 @@ fn make_if_due(state: &AppState, every: Duration, own: &mut Option<OwnSnapshots>
     match make_and_remove(state, folder, every, own) {
         Ok(wait) => wait.min(LOOK_MAX),
         Err(error) => {
-            state.snapshot_counts().count(false);
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "cannot make a snapshot: the service goes on");
+            // Whoever sees the count finds the line.
+            state.snapshot_counts().count(false);
             FAILURE_REST.min(every)
         }
     }
