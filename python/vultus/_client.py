@@ -40,6 +40,7 @@ OPERATIONS = {
     "confirm_decision": Operation("POST", "/v1/decisions/{decision}/confirm", body=("agrees",)),
     "create_snapshot": Operation("POST", "/v1/snapshots"),
     "delete_class": Operation("DELETE", _CLASS, query=("erase",)),
+    "delete_partition": Operation("DELETE", _PARTITION, query=("confirm", "erase")),
     "detect": Operation("POST", "/v1/detect", body=("pictures",)),
     "embed": Operation("POST", "/v1/embed", body=("pictures",)),
     "enroll": Operation("POST", _CLASS + "/enroll", body=_ENROLL),
@@ -201,6 +202,10 @@ class _Calls:
     def delete(self, partition: str, label: int, erase: str | None = None) -> Any:
         """Removes a class and all that is known of the person; `erase="now"` waits until nothing is stored of them."""
         return self._call("delete_class", {"partition": partition, "class": label}, {"erase": erase})
+
+    def remove_partition(self, partition: str, confirm: str, erase: str | None = None) -> Any:
+        """Removes a partition and everybody in it; `confirm` names it once more."""
+        return self._call("delete_partition", {"partition": partition}, {"confirm": confirm, "erase": erase})
 
     def merge(self, partition: str, into: int, other: int) -> Any:
         """Makes one class of two."""

@@ -411,6 +411,21 @@ impl Decisions {
         removed
     }
 
+    /// Removes all decisions in a gallery, which was removed. Reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub fn forget(&self, partition: &PartitionId) -> Result<(), StoreError> {
+        let mut locked = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.counted(locked.take())?;
+        let mut of_it = self.all()?;
+        of_it.retain(|(_, decision)| decision.partition == *partition);
+        let removed = self.remove(&mut kept, &of_it);
+        *locked = Some(kept);
+        removed
+    }
+
     fn take_room(&self, new: &[Decision], now: Timestamp) -> Result<(), DecisionError> {
         let mut locked = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = self.counted(locked.take())?;

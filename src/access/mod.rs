@@ -27,6 +27,7 @@ mod known_key;
 mod lifetimes;
 mod logins;
 mod payload;
+mod receipts;
 mod results;
 mod server_key;
 mod token_hash;

@@ -6,20 +6,63 @@ use serde::{Deserialize, Serialize};
 
 use super::signing::{AuditKey, PublicKey};
 
-/// Before everything that is signed, so that a signature of anything else is none of a receipt.
-const PURPOSE: &str = "vultus receipt 1";
+/// Before everything that is signed, with the version behind it, so that a signature of anything else is none
+/// of a receipt.
+const PURPOSE: &str = "vultus receipt";
 
-/// The version of receipts.
-const VERSION: u32 = 1;
+/// The version of receipts. Those of version 1 do not say for which reason.
+const VERSION: u32 = 2;
+
+/// The class of a receipt that is about a whole partition.
+const ALL_CLASSES: &str = "*";
 
 /// The longest text that is read as a receipt: ten times what one has.
 const RECEIPT_BYTES_MAX: usize = 8 << 10;
 
-/// What a receipt says, in the order of its JSON object. Names are part of the format.
+/// Why somebody was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovalReason {
+    /// Somebody asked for it.
+    Deleted,
+    /// Their time was over.
+    Expired,
+    /// Their templates are those of another class now.
+    Merged,
+    /// The partition was removed, with everybody in it.
+    PartitionRemoved,
+}
+
+impl RemovalReason {
+    const ALL: [RemovalReason; 4] = [
+        RemovalReason::Deleted,
+        RemovalReason::Expired,
+        RemovalReason::Merged,
+        RemovalReason::PartitionRemoved,
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RemovalReason::Deleted => "deleted",
+            RemovalReason::Expired => "expired",
+            RemovalReason::Merged => "merged",
+            RemovalReason::PartitionRemoved => "partition_removed",
+        }
+    }
+
+    /// What a word stands for, if it is one of these.
+    pub fn of_name(name: &str) -> Option<RemovalReason> {
+        RemovalReason::ALL.into_iter().find(|it| it.name() == name)
+    }
+}
+
+/// Signed words that somebody was removed, in the order of their JSON object. `vultus audit verify-receipt`
+/// verifies them without the service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    /// The version of the format, 1.
+    /// The version of the format, 2.
     pub receipt: u32,
     /// By which it is asked for again.
     pub id: String,
@@ -27,20 +70,27 @@ pub struct Receipt {
     pub data_directory: String,
     /// From which partition somebody was removed.
     pub partition: String,
-    /// Which class that was.
+    /// Which class that was; `*` if it was the whole partition.
     pub class: String,
+    /// Why: `deleted`, `expired`, `merged` or `partition_removed`. Receipts of version 1 do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Which class the templates went to, of one that was merged into another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
     /// How many templates it had.
     pub templates: u64,
     /// When the removal was asked for, in milliseconds since 1970 in UTC. No search finds them since.
     pub asked_unix_milliseconds: i64,
-    /// When all that was stored of them was overwritten; `None` if it is not yet.
+    /// When all that was stored of them here was overwritten; null if it is not yet.
     pub erased_unix_milliseconds: Option<i64>,
-    /// Until when at most snapshots may have copies; `None` where that is not known.
+    /// Until when at most snapshots of the service may have copies, while it runs; null where that is not known,
+    /// as when they are made or kept by others.
     pub snapshots_until_unix_milliseconds: Option<i64>,
-    /// The key that signed it.
+    /// The key that signed it, 64 hexadecimal digits: that of the audit log.
     pub public_key: String,
-    /// What it signed: the words `vultus receipt 1`, a line feed, and this object as compact JSON with an
-    /// empty signature.
+    /// The signature, 128 hexadecimal digits: of the words `vultus receipt 2`, a line feed, and this object as
+    /// compact JSON with an empty signature.
     pub signature: String,
 }
 
@@ -53,8 +103,12 @@ pub struct Removal {
     pub data_directory: String,
     /// As [`Receipt::partition`].
     pub partition: String,
-    /// As [`Receipt::class`].
-    pub class: String,
+    /// As [`Receipt::class`]; `None` is the whole partition.
+    pub class: Option<String>,
+    /// As [`Receipt::reason`].
+    pub reason: RemovalReason,
+    /// As [`Receipt::into`].
+    pub into: Option<String>,
     /// As [`Receipt::templates`].
     pub templates: u64,
     /// As [`Receipt::asked_unix_milliseconds`].
@@ -80,7 +134,7 @@ pub enum ReceiptError {
     },
     /// It was made by a newer version.
     #[error(
-        "it is a receipt of version {found}, and this build reads {VERSION}: use a newer build"
+        "it is a receipt of version {found}, and this build reads 1 to {VERSION}: use a newer build"
     )]
     Version {
         /// The version found.
@@ -113,7 +167,9 @@ impl Receipt {
             id: of.id,
             data_directory: of.data_directory,
             partition: of.partition,
-            class: of.class,
+            class: of.class.unwrap_or_else(|| ALL_CLASSES.to_owned()),
+            reason: Some(of.reason.name().to_owned()),
+            into: of.into,
             templates: of.templates,
             asked_unix_milliseconds: of.asked_unix_milliseconds,
             erased_unix_milliseconds: of.erased_unix_milliseconds,
@@ -137,7 +193,7 @@ impl Receipt {
             return Err(ReceiptError::TooLong { found });
         }
         let receipt: Receipt = serde_json::from_slice(text).map_err(ReceiptError::NotAReceipt)?;
-        if receipt.receipt != VERSION {
+        if !(1..=VERSION).contains(&receipt.receipt) {
             let found = receipt.receipt;
             return Err(ReceiptError::Version { found });
         }
@@ -180,7 +236,7 @@ impl Receipt {
             ..self.clone()
         };
         let json = serde_json::to_string(&unsigned).expect("texts and numbers become JSON");
-        format!("{PURPOSE}\n{json}")
+        format!("{PURPOSE} {}\n{json}", self.receipt)
     }
 }
 
@@ -197,7 +253,9 @@ mod tests {
             id: "019a".to_owned(),
             data_directory: "b7fd3a96c1e20458".to_owned(),
             partition: "bws.1".to_owned(),
-            class: "17".to_owned(),
+            class: Some("17".to_owned()),
+            reason: RemovalReason::Merged,
+            into: Some("5".to_owned()),
             templates: 2,
             asked_unix_milliseconds: 1_790_000_000_123,
             erased_unix_milliseconds: Some(1_790_000_001_456),
@@ -230,11 +288,15 @@ mod tests {
         let receipt = Receipt::sign(removal(), &key(1));
         let public = key(1).public();
         type Change = fn(&mut Receipt);
-        let changes: [Change; 10] = [
+        let changes: [Change; 14] = [
             |it| it.id = "019b".to_owned(),
             |it| it.data_directory.insert(0, '0'),
             |it| it.partition = "bws.2".to_owned(),
             |it| it.class = "18".to_owned(),
+            |it| it.receipt = 1,
+            |it| it.reason = None,
+            |it| it.reason = Some("deleted".to_owned()),
+            |it| it.into = None,
             |it| it.templates = 3,
             |it| it.asked_unix_milliseconds -= 1,
             |it| it.erased_unix_milliseconds = None,
@@ -253,12 +315,48 @@ mod tests {
         }
         // A signature of something else with the same key.
         let other = Removal {
-            class: "18".to_owned(),
+            class: Some("18".to_owned()),
             ..removal()
         };
         let mut swapped = receipt;
         swapped.signature = Receipt::sign(other, &key(1)).signature;
         assert!(Receipt::verify(text(&swapped).as_bytes(), None).is_err());
+    }
+
+    #[test]
+    fn those_of_the_first_version_are_believed_as_they_were_signed() {
+        let key = key(1);
+        let json = format!(
+            "{{\"receipt\":1,\"id\":\"019a\",\"data_directory\":\"b7fd3a96c1e20458\",\"partition\":\"bws.1\",\"class\":\"17\",\"templates\":2,\"asked_unix_milliseconds\":5,\"erased_unix_milliseconds\":null,\"snapshots_until_unix_milliseconds\":null,\"public_key\":\"{}\",\"signature\":\"\"}}",
+            key.public()
+        );
+        let signature = key.sign_text(&format!("vultus receipt 1\n{json}"));
+        let signed = json.replace(
+            "\"signature\":\"\"",
+            &format!("\"signature\":\"{signature}\""),
+        );
+        let receipt = Receipt::verify(signed.as_bytes(), Some(&key.public())).unwrap();
+        assert_eq!((receipt.class.as_str(), receipt.reason), ("17", None));
+        let forged = signed.replacen("\"templates\"", "\"reason\":\"deleted\",\"templates\"", 1);
+        assert!(Receipt::verify(forged.as_bytes(), None).is_err());
+        let newer = signed.replacen("\"receipt\":1", "\"receipt\":2", 1);
+        assert!(Receipt::verify(newer.as_bytes(), None).is_err());
+    }
+
+    #[test]
+    fn a_partition_is_told_from_a_class() {
+        let of = Removal {
+            class: None,
+            reason: RemovalReason::PartitionRemoved,
+            into: None,
+            ..removal()
+        };
+        let receipt = Receipt::sign(of, &key(1));
+        assert_eq!(receipt.class, "*");
+        for reason in RemovalReason::ALL {
+            assert_eq!(RemovalReason::of_name(reason.name()), Some(reason));
+        }
+        assert_eq!(RemovalReason::of_name("Deleted"), None);
     }
 
     #[test]
@@ -276,10 +374,10 @@ mod tests {
         let error = Receipt::verify(text(&named).as_bytes(), None).unwrap_err();
         assert!(matches!(error, ReceiptError::NoKey), "{error}");
         let mut newer = receipt.clone();
-        newer.receipt = 2;
+        newer.receipt = 3;
         let error = Receipt::verify(text(&newer).as_bytes(), None).unwrap_err();
         assert!(
-            matches!(error, ReceiptError::Version { found: 2 }),
+            matches!(error, ReceiptError::Version { found: 3 }),
             "{error}"
         );
         let whole = text(&receipt);

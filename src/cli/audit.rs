@@ -169,9 +169,19 @@ fn verify_receipt(verb: &VerifyReceipt, settings: &Settings) -> anyhow::Result<E
         let copies = copies.map_or("not known".to_owned(), |it| format!("until {}", time(it)));
         let templates = output::count(receipt.templates as usize, "template", "templates");
         let (partition, class) = (&receipt.partition, &receipt.class);
-        output::line(format!(
-            "removed      class {class} of {partition}, {templates}"
-        ))?;
+        let whom = match class.as_str() {
+            "*" => format!("all of {partition}"),
+            class => format!("class {class} of {partition}"),
+        };
+        let reason = receipt
+            .reason
+            .as_deref()
+            .unwrap_or("deleted")
+            .replace('_', " ");
+        let into = receipt.into.as_ref();
+        let into = into.map_or(String::new(), |into| format!(" into class {into}"));
+        output::line(format!("removed      {whom}, {templates}"))?;
+        output::line(format!("why          {reason}{into}"))?;
         output::line(format!(
             "asked        {}",
             time(receipt.asked_unix_milliseconds)

@@ -19,6 +19,7 @@ mod doctor;
 mod embed;
 mod enroll;
 mod enrolled_already;
+mod erasing;
 mod evaluate;
 mod exit;
 mod gallery;

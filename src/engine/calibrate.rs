@@ -12,10 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Engine, EngineError, Gallery, PROBES_PER_PASS};
 use crate::code::Probe;
-use crate::partition::{Row, Snapshot, StoreError};
+use crate::partition::{Row, Snapshot, StateOf, StoreError};
 use crate::rates::{Calibration, Comparison, Observations, Stranger};
 use crate::search::{Options, Query, search};
 use crate::types::{ClassId, Embedding, PartitionId, Timestamp};
+
+/// What is kept of a gallery here.
+pub(super) fn state_of(id: &PartitionId) -> StateOf {
+    StateOf {
+        area: AREA,
+        key: id.to_string(),
+        is_prefix: false,
+    }
+}
 
 /// Where calibrations are kept, by the name of the partition.
 const AREA: &str = "calibration";

@@ -19,11 +19,20 @@ use crate::exchange::{
     ExchangeError, Existing, Job, Piece, Record, Refused, RefusedFile, RefusedItem, ReportBegun,
     Source,
 };
-use crate::partition::{Note, Store, TemplateBatch};
+use crate::partition::{Note, Partition, StateOf, Store, TemplateBatch};
 use crate::search::Pool;
 use crate::types::{
     ClassId, EncoderId, PartitionId, Record as PersonRecord, RecordChange, Timestamp,
 };
+
+/// What is kept of imports into a gallery: with it, so that a later import of the same files begins anew.
+pub(super) fn state_of(id: &PartitionId) -> StateOf {
+    StateOf {
+        area: AREA,
+        key: format!("{id} "),
+        is_prefix: true,
+    }
+}
 
 /// Where records of imports are kept.
 const AREA: &str = "import";
@@ -455,6 +464,8 @@ struct Ledger<'a> {
     /// None also where the source reports by itself.
     report: Option<RefusedFile>,
     progress: Progress,
+    /// Since the first templates came into it: where it is removed meanwhile, the import ends.
+    partition: Option<Arc<Partition>>,
     now: Timestamp,
 }
 
@@ -488,6 +499,7 @@ impl<'a> Ledger<'a> {
                 report_bytes: 0,
                 finished: false,
             },
+            partition: None,
             now,
         };
         match ledger.begun(source.name(), options.existing)? {
@@ -565,7 +577,13 @@ impl<'a> Ledger<'a> {
             self.progress = progress;
             return Ok(());
         }
-        let partition = self.store.partition_for(self.id, self.encoder, self.now)?;
+        let partition = match &self.partition {
+            Some(partition) => partition.clone(),
+            None => {
+                let partition = self.store.partition_for(self.id, self.encoder, self.now)?;
+                self.partition.insert(partition).clone()
+            }
+        };
         let there = partition.known_rows(&commit.batch)?;
         progress.done = commit.done.without(known + there.len() as u64);
         let note = Note {

@@ -40,7 +40,7 @@ pub use retention::TEMPLATES_PER_CLASS_MAX;
 pub use verify::{IMPROVING_QUALITY_MIN, Verification, photo_similarity};
 
 use crate::kernel::Kernel;
-use crate::partition::{Choice, Enrolled, Health, Held, NewTemplate, Store};
+use crate::partition::{Choice, Enrolled, Health, Held, NewTemplate, Store, StoreError};
 use crate::search::Pool;
 use crate::types::{Bcid, Clock, EncoderId, PartitionId, Timestamp};
 
@@ -54,6 +54,7 @@ pub struct Engine {
     calibrations: calibrate::Calibrations,
     populations: population::Populations,
     encoders: encoders::KnownEncoders,
+    receipts: receipts::WaitingReceipts,
 }
 
 impl Engine {
@@ -68,6 +69,7 @@ impl Engine {
             calibrations: calibrate::Calibrations::default(),
             populations: population::Populations::default(),
             encoders: encoders::KnownEncoders::default(),
+            receipts: receipts::WaitingReceipts::default(),
         }
     }
 
@@ -160,12 +162,18 @@ impl Engine {
         bcid: &Bcid,
         encoder: &EncoderId,
         templates: &[NewTemplate],
-        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
+        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Copy + Send + 'static,
         now: Timestamp,
     ) -> Result<Enrolled, EngineError> {
         Engine::check_templates(encoder, templates)?;
-        let partition = self.store.partition_for(&bcid.partition, encoder, now)?;
-        Ok(partition.enroll_chosen(bcid.class, encoder, templates, choose, now)?)
+        loop {
+            let partition = self.store.partition_for(&bcid.partition, encoder, now)?;
+            match partition.enroll_chosen(bcid.class, encoder, templates, choose, now) {
+                // It was removed in between: this one begins it anew.
+                Err(StoreError::PartitionRemoved { .. }) => {}
+                enrolled => return Ok(enrolled?),
+            }
+        }
     }
 
     /// Fails unless there are templates, all of which may be of an encoder.

@@ -1,12 +1,17 @@
 //! People: who is known by which name, and what becomes of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::list::summary;
-use super::{ClassSummary, Engine, EngineError, Gallery, retention};
+use super::{ClassSummary, Engine, EngineError, Gallery, RemovalReceipt, retention};
+use crate::audit::RemovalReason;
 use crate::partition::{
-    EnrolledPerson, Held, Merged, Moved, NewTemplate, Pace, TemplateInfo, Whom,
+    EnrolledPerson, Held, Merged, Moved, NewTemplate, Pace, Partition, StoreError, TemplateInfo,
+    Whom,
 };
 use crate::types::{
     ClassId, EncoderId, ExternalId, Labels, PartitionId, Portrait, Record, RecordChange, Timestamp,
@@ -61,6 +66,8 @@ pub struct Expired {
     pub classes: Vec<ClassId>,
     /// Whether their bytes are overwritten, as of [`crate::partition::Erased`].
     pub overwritten: bool,
+    /// One of each of them, in the same order.
+    pub receipts: Vec<RemovalReceipt>,
 }
 
 impl Engine {
@@ -81,15 +88,24 @@ impl Engine {
         now: Timestamp,
     ) -> Result<EnrolledPerson, EngineError> {
         Engine::check_templates(encoder, templates)?;
-        let partition = self.store().partition_for(partition, encoder, now)?;
         let choose = move |held: &[Held<'_>], new: &[NewTemplate]| {
             retention::best(if replaces { &[] } else { held }, new)
         };
-        Ok(partition.enroll_person(whom, encoder, templates, choose, record, now)?)
+        let enroll = move |into: &Partition| {
+            into.enroll_person(whom, encoder, templates, choose, record.clone(), now)
+        };
+        loop {
+            match enroll(&*self.store().partition_for(partition, encoder, now)?) {
+                // It was removed in between: this one begins it anew.
+                Err(StoreError::PartitionRemoved { .. }) => {}
+                enrolled => return Ok(enrolled?),
+            }
+        }
     }
 
-    /// Deletes the people of a gallery whose time is over at `now`, and overwrites what is stored of
-    /// them before it returns.
+    /// Deletes the people of a gallery whose time is over at `now`, keeps a receipt of each, and overwrites
+    /// what is stored of them before it returns. `chance` and `copies` are as of [`Engine::remove`] and
+    /// [`Engine::overwrite`].
     ///
     /// # Errors
     ///
@@ -98,13 +114,61 @@ impl Engine {
         &self,
         gallery: &Gallery,
         now: Timestamp,
+        chance: &mut dyn FnMut() -> u64,
+        copies: Option<Duration>,
         pace: &Pace,
     ) -> Result<Expired, EngineError> {
-        let (classes, overwritten) = self.store().erase_ended(&gallery.partition, now, pace)?;
+        let ended = gallery.ended(now)?;
+        let begun = ended.into_iter().map(|(_, class)| {
+            let of = (gallery.id(), Some(class));
+            let receipt = self.begin_receipt(of, RemovalReason::Expired, now, chance());
+            (class, receipt)
+        });
+        let begun: Arc<BTreeMap<ClassId, RemovalReceipt>> = Arc::new(begun.collect());
+        let classes: Vec<ClassId> = begun.keys().copied().collect();
+        let noted = begun.clone();
+        let note =
+            move |class: ClassId, templates, change| noted[&class].of_change(templates, change);
+        let (classes, overwritten) =
+            self.store()
+                .erase_ended(&gallery.partition, &classes, now, note, pace)?;
+        let mut receipts = Vec::with_capacity(classes.len());
+        for class in &classes {
+            receipts.extend(self.receipt(&begun[class].id)?);
+        }
+        if overwritten {
+            receipts = self.settle(receipts, copies)?;
+        }
         Ok(Expired {
             classes,
             overwritten,
+            receipts,
         })
+    }
+
+    /// As [`Gallery::merge`], and keeps a receipt that nobody is `from` any more. `chance` is as of
+    /// [`Engine::remove`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Gallery::merge`].
+    pub fn merge(
+        &self,
+        gallery: &Gallery,
+        (into, from): (ClassId, ClassId),
+        now: Timestamp,
+        chance: u64,
+    ) -> Result<(Merged, RemovalReceipt), EngineError> {
+        let of = (gallery.id(), Some(from));
+        let mut receipt = self.begin_receipt(of, RemovalReason::Merged, now, chance);
+        receipt.into = Some(into);
+        let noted = receipt.clone();
+        let note = move |templates, change| noted.of_change(templates, change);
+        let merged = gallery
+            .partition
+            .merge_noting(into, from, retention::best, note)?;
+        let receipt = self.receipt(&receipt.id)?.unwrap_or(receipt);
+        Ok((merged, receipt))
     }
 }
 
@@ -540,11 +604,11 @@ mod tests {
             ..RecordChange::default()
         };
         gallery.change_record(berlin, end).unwrap();
-        clock.advance(std::time::Duration::from_millis(99_999));
+        clock.advance(Duration::from_millis(99_999));
         assert_eq!(found(&gallery), [berlin, paris]);
         assert!(gallery.verify(berlin, &[&sample]).unwrap().is_some());
         assert!(gallery.is_enrolled(berlin).unwrap());
-        clock.advance(std::time::Duration::from_millis(1));
+        clock.advance(Duration::from_millis(1));
         assert_eq!(found(&gallery), [paris]);
         assert!(gallery.verify(berlin, &[&sample]).unwrap().is_none());
         assert!(!gallery.is_enrolled(berlin).unwrap());
@@ -554,10 +618,18 @@ mod tests {
             "the operator sees them until they are deleted"
         );
         let expired = engine
-            .expire(&gallery, clock.now(), &Pace::unlimited())
+            .expire(&gallery, clock.now(), &mut || 7, None, &Pace::unlimited())
             .unwrap();
         assert_eq!(expired.classes, [berlin]);
         assert!(expired.overwritten);
+        let receipt = &expired.receipts[0];
+        assert_eq!(receipt.class, Some(berlin));
+        assert_eq!(
+            (receipt.reason, receipt.templates),
+            (RemovalReason::Expired, 1)
+        );
+        assert_eq!(receipt.erased, Some(clock.now()));
+        assert_eq!(engine.receipt(&receipt.id).unwrap().as_ref(), Some(receipt));
         assert_eq!(gallery.person(berlin).unwrap(), None);
     }
 

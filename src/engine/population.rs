@@ -62,6 +62,12 @@ impl Populations {
         Ok(counted.classes_of(templates))
     }
 
+    /// Forgets what was counted of a gallery.
+    pub(super) fn forget(&self, id: &PartitionId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(id);
+    }
+
     fn get(&self, id: &PartitionId) -> Option<Counted> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id).copied()

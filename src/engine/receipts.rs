@@ -3,12 +3,14 @@
 //! What a receipt says is kept beside the catalog's other small values, from the transaction that removes
 //! somebody on; whoever hands it out signs it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, EngineError};
-use crate::partition::{Pace, Removed, StateValue};
+use super::{Engine, EngineError, calibrate, import};
+use crate::audit::RemovalReason;
+use crate::partition::{Pace, Removed, RemovedPartition, StateValue, StoreError};
 use crate::types::{Bcid, ClassId, PartitionId, Timestamp};
 
 /// Where receipts are kept in the store.
@@ -20,6 +22,9 @@ pub const RECEIPTS_KEPT: Duration = Duration::from_secs(365 * 86_400);
 /// Of more than this the oldest go.
 pub const RECEIPTS_MAX: usize = 100_000;
 
+/// So many receipts are read at once.
+const RECEIPTS_AT_ONCE: usize = 1_000;
+
 /// That somebody was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovalReceipt {
@@ -27,8 +32,12 @@ pub struct RemovalReceipt {
     pub id: String,
     /// From where.
     pub partition: PartitionId,
-    /// Who.
-    pub class: ClassId,
+    /// Who; `None` if it was the whole partition.
+    pub class: Option<ClassId>,
+    /// Why.
+    pub reason: RemovalReason,
+    /// To which class the templates went, if they did.
+    pub into: Option<ClassId>,
     /// How many templates there were.
     pub templates: usize,
     /// When it was asked for.
@@ -45,7 +54,13 @@ pub struct RemovalReceipt {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     partition: String,
-    class: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class: Option<i64>,
+    /// Missing where somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    into: Option<i64>,
     templates: usize,
     asked_unix_milliseconds: i64,
     change: u64,
@@ -55,14 +70,39 @@ struct Stored {
     snapshots_until_unix_milliseconds: Option<i64>,
 }
 
+/// Which receipts may be completed. Clones of an engine share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WaitingReceipts(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// All receipts of changes up to this one are complete.
+    settled: u64,
+    /// None up to this one waits.
+    after: String,
+}
+
 impl RemovalReceipt {
+    /// What is kept of it once it is known how many templates there were, and which change it is.
+    pub(super) fn of_change(&self, templates: usize, change: u64) -> StateValue {
+        let receipt = RemovalReceipt {
+            templates,
+            change,
+            ..self.clone()
+        };
+        receipt.value()
+    }
+
     fn read(id: &str, value: &[u8]) -> Option<RemovalReceipt> {
         let stored: Stored = serde_json::from_slice(value).ok()?;
         let time = |unix_milliseconds| Timestamp { unix_milliseconds };
+        let reason = stored.reason.as_deref();
         Some(RemovalReceipt {
             id: id.to_owned(),
             partition: stored.partition.parse().ok()?,
-            class: ClassId(stored.class),
+            class: stored.class.map(ClassId),
+            reason: reason.map_or(Some(RemovalReason::Deleted), RemovalReason::of_name)?,
+            into: stored.into.map(ClassId),
             templates: stored.templates,
             asked: time(stored.asked_unix_milliseconds),
             erased: stored.erased_unix_milliseconds.map(time),
@@ -72,9 +112,12 @@ impl RemovalReceipt {
     }
 
     fn value(&self) -> StateValue {
+        let is_usual = self.reason == RemovalReason::Deleted;
         let stored = Stored {
             partition: self.partition.to_string(),
-            class: self.class.0,
+            class: self.class.map(|class| class.0),
+            reason: (!is_usual).then(|| self.reason.name().to_owned()),
+            into: self.into.map(|class| class.0),
             templates: self.templates,
             asked_unix_milliseconds: self.asked.unix_milliseconds,
             change: self.change,
@@ -96,8 +139,7 @@ impl RemovalReceipt {
     }
 }
 
-/// The name of a receipt of this moment. `chance` tells those of one moment apart, and is not to be
-/// guessed.
+/// The name of a receipt of this moment.
 fn id(now: Timestamp, chance: u64) -> String {
     // 48 bits of milliseconds last until the year 10889.
     format!(
@@ -123,31 +165,52 @@ impl Engine {
         let Some(partition) = self.store().partition(&bcid.partition)? else {
             return Ok((Removed::default(), None));
         };
-        let receipt = RemovalReceipt {
-            id: id(now, chance),
-            partition: bcid.partition.clone(),
-            class: bcid.class,
-            templates: 0,
-            asked: now,
-            erased: None,
-            snapshots_until: None,
-            change: 0,
-        };
+        let of = (&bcid.partition, Some(bcid.class));
+        let receipt = self.begin_receipt(of, RemovalReason::Deleted, now, chance);
         let id = receipt.id.clone();
-        let note = move |removed: &Removed, change| {
-            let receipt = RemovalReceipt {
-                templates: removed.templates,
-                change,
-                ..receipt
-            };
-            receipt.value()
+        let note = move |removed: &Removed, change| receipt.of_change(removed.templates, change);
+        let removed = match partition.remove_noting(bcid.class, note) {
+            // With all that was in it.
+            Err(StoreError::PartitionRemoved { .. }) => Removed::default(),
+            removed => removed?,
         };
-        let removed = partition.remove_noting(bcid.class, note)?;
         let receipt = match removed.was_enrolled() {
             true => self.receipt(&id)?,
             false => None,
         };
         Ok((removed, receipt))
+    }
+
+    /// Removes a gallery: everybody in it, all that is known of them, and what was kept of the gallery
+    /// itself. The key of an encrypted one is destroyed when this returns, so that nobody can read what is
+    /// left of its templates; the rest is overwritten later, or by [`Engine::overwrite`]. `None` if there is
+    /// no such gallery.
+    ///
+    /// What waits for two people to confirm it in that gallery is for the layers above to remove.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::partition::Store::remove_partition`].
+    pub fn remove_gallery(
+        &self,
+        id: &PartitionId,
+        now: Timestamp,
+        chance: u64,
+    ) -> Result<Option<(RemovedPartition, RemovalReceipt)>, EngineError> {
+        let reason = RemovalReason::PartitionRemoved;
+        let receipt = self.begin_receipt((id, None), reason, now, chance);
+        let receipt_id = receipt.id.clone();
+        let with_it = vec![calibrate::state_of(id), import::state_of(id)];
+        let note = move |templates, change| {
+            let templates = usize::try_from(templates).unwrap_or(usize::MAX);
+            receipt.of_change(templates, change)
+        };
+        let removed = self.store().remove_partition(id, with_it, note)?;
+        self.populations.forget(id);
+        let Some(removed) = removed else {
+            return Ok(None);
+        };
+        Ok(self.receipt(&receipt_id)?.map(|receipt| (removed, receipt)))
     }
 
     /// Overwrites what is stored of those who were removed from a partition until now, at once. Returns
@@ -163,24 +226,23 @@ impl Engine {
         copies: Option<Duration>,
         pace: &Pace,
     ) -> Result<(bool, Option<RemovalReceipt>), EngineError> {
-        let overwritten = match self.store().partition(partition)? {
-            Some(partition) => self.store().overwrite_removed(&partition, pace)?,
-            // Nothing was ever stored there.
-            None => true,
+        let is_of_all = receipt.as_ref().is_some_and(|it| it.class.is_none());
+        let partition = match is_of_all {
+            // Another one may have its name already.
+            true => None,
+            false => self.store().partition(partition)?,
         };
-        let now = self.clock.now();
-        let settled = receipt.map(|mut receipt| {
-            if overwritten {
-                receipt.settle(now, copies);
-            }
-            receipt
-        });
-        if let Some(receipt) = settled.as_ref().filter(|_| overwritten) {
-            let value = receipt.value();
-            self.store()
-                .state_put(value.area, &value.key, &value.value)?;
-        }
-        Ok((overwritten, settled))
+        let overwritten = match partition {
+            Some(partition) => self.store().overwrite_removed(&partition, pace)?,
+            // It was removed, or nothing was ever stored there.
+            None => self.store().overwrite_partitions()?,
+        };
+        let receipts: Vec<RemovalReceipt> = receipt.into_iter().collect();
+        let receipt = match overwritten {
+            true => self.settle(receipts, copies)?.pop(),
+            false => receipts.into_iter().next(),
+        };
+        Ok((overwritten, receipt))
     }
 
     /// The receipt of this id, if there is one.
@@ -193,57 +255,140 @@ impl Engine {
         Ok(value.and_then(|value| RemovalReceipt::read(id, &value)))
     }
 
-    /// All receipts, the oldest first.
+    /// At most `limit` receipts behind the id `after`, the oldest first.
     ///
     /// # Errors
     ///
     /// If the catalog cannot be read.
-    pub fn receipts(&self) -> Result<Vec<RemovalReceipt>, EngineError> {
-        let listed = self.store().state_list(AREA)?;
+    pub fn receipts(&self, after: &str, limit: usize) -> Result<Vec<RemovalReceipt>, EngineError> {
+        let listed = self.store().state_page(AREA, after, limit)?;
         let read = |(id, value): (String, Vec<u8>)| RemovalReceipt::read(&id, &value);
         Ok(listed.into_iter().filter_map(read).collect())
     }
 
-    /// Notes in receipts what the background has overwritten since, and forgets receipts that are older
-    /// than [`RECEIPTS_KEPT`], or the oldest of more than [`RECEIPTS_MAX`]. `copies` is how long snapshots
-    /// stay, if that is known. Returns how many receipts are complete since.
+    /// Notes in receipts what the background has overwritten since. `copies` is how long snapshots stay, if
+    /// that is known. Returns how many receipts are complete since. Reads those alone that wait, but for the
+    /// first time: cheap where nothing was overwritten.
     ///
     /// # Errors
     ///
     /// If the catalog cannot be read or written. It can be tried again.
-    pub fn settle_receipts(
-        &self,
-        copies: Option<Duration>,
-        now: Timestamp,
-    ) -> Result<usize, EngineError> {
-        let receipts = self.receipts()?;
-        let erased = self.store().erased_until()?;
-        let too_many = receipts.len().saturating_sub(RECEIPTS_MAX);
-        let is_old = |receipt: &RemovalReceipt| receipt.asked.after(RECEIPTS_KEPT) <= now;
-        let (mut settled, mut gone) = (0, Vec::new());
-        for (at, mut receipt) in receipts.into_iter().enumerate() {
-            if at < too_many || is_old(&receipt) {
-                gone.push(receipt.id);
-                continue;
+    pub fn settle_receipts(&self, copies: Option<Duration>) -> Result<usize, EngineError> {
+        let Some((until, done)) = self.store().erased_until()? else {
+            return Ok(0);
+        };
+        let mut waiting = self.waiting_receipts();
+        if until <= waiting.settled {
+            return Ok(0);
+        }
+        let (mut settled, mut first_left) = (0, None);
+        let mut after = waiting.after.clone();
+        loop {
+            let page = self.receipts(&after, RECEIPTS_AT_ONCE)?;
+            let Some(last) = page.last().map(|receipt| receipt.id.clone()) else {
+                break;
+            };
+            let mut complete = Vec::new();
+            for mut receipt in page {
+                match receipt.erased {
+                    Some(_) => {}
+                    None if receipt.change <= until => {
+                        receipt.settle(done, copies);
+                        complete.push(receipt.value());
+                    }
+                    None => drop(first_left.get_or_insert(after.clone())),
+                }
+                after = receipt.id;
             }
-            let done = erased.filter(|(until, _)| receipt.change <= *until);
-            if let (None, Some((_, done))) = (receipt.erased, done) {
-                receipt.settle(done, copies);
-                let value = receipt.value();
-                self.store()
-                    .state_put(value.area, &value.key, &value.value)?;
-                settled += 1;
+            settled += complete.len();
+            self.store().state_put_all(complete)?;
+            after = last;
+        }
+        waiting.after = first_left.unwrap_or(after);
+        waiting.settled = until;
+        Ok(settled)
+    }
+
+    /// Forgets receipts that are older than [`RECEIPTS_KEPT`], and the oldest of more than
+    /// [`RECEIPTS_MAX`]. Returns how many those were. Counts all: for once a minute.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read or written. It can be tried again.
+    pub fn forget_receipts(&self, now: Timestamp) -> Result<usize, EngineError> {
+        let store = self.store();
+        let mut too_many = store.state_count(AREA)?.saturating_sub(RECEIPTS_MAX);
+        let mut forgotten = 0;
+        loop {
+            let page = self.receipts("", RECEIPTS_AT_ONCE)?;
+            let is_old = |receipt: &RemovalReceipt| receipt.asked.after(RECEIPTS_KEPT) <= now;
+            let gone = page.iter().enumerate();
+            let gone = gone.filter(|(at, receipt)| *at < too_many || is_old(receipt));
+            let gone: Vec<String> = gone.map(|(_, receipt)| receipt.id.clone()).collect();
+            let count = store.state_remove_all(AREA, gone)?;
+            forgotten += count;
+            too_many = too_many.saturating_sub(count);
+            if count < RECEIPTS_AT_ONCE {
+                return Ok(forgotten);
             }
         }
-        self.store().state_remove_all(AREA, gone)?;
-        Ok(settled)
+    }
+
+    /// That somebody is about to be removed, by a change of the catalog that is not made yet. `chance` tells
+    /// receipts of one moment apart, and is not to be guessed.
+    pub(super) fn begin_receipt(
+        &self,
+        (partition, class): (&PartitionId, Option<ClassId>),
+        reason: RemovalReason,
+        now: Timestamp,
+        chance: u64,
+    ) -> RemovalReceipt {
+        let id = id(now, chance);
+        let mut waiting = self.waiting_receipts();
+        if id <= waiting.after {
+            // The clock was set back.
+            waiting.after.clear();
+        }
+        RemovalReceipt {
+            id,
+            partition: partition.clone(),
+            class,
+            reason,
+            into: None,
+            templates: 0,
+            asked: now,
+            erased: None,
+            snapshots_until: None,
+            change: 0,
+        }
+    }
+
+    fn waiting_receipts(&self) -> MutexGuard<'_, Waiting> {
+        // What it says holds, whatever came after it.
+        self.receipts
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes in these receipts that all is overwritten now.
+    pub(super) fn settle(
+        &self,
+        mut receipts: Vec<RemovalReceipt>,
+        copies: Option<Duration>,
+    ) -> Result<Vec<RemovalReceipt>, EngineError> {
+        let now = self.clock.now();
+        for receipt in &mut receipts {
+            receipt.settle(now, copies);
+        }
+        let values = receipts.iter().map(RemovalReceipt::value).collect();
+        self.store().state_put_all(values)?;
+        Ok(receipts)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::partition::{NewTemplate, Store};
     use crate::search::Pool;
@@ -309,7 +454,7 @@ mod tests {
         assert_eq!(done.snapshots_until, Some(clock.now().after(14 * DAY)));
         assert_eq!(engine.receipt(&done.id).unwrap(), Some(done.clone()));
         // Nobody has said of the other one that it is.
-        assert_eq!(engine.settle_receipts(None, clock.now()).unwrap(), 0);
+        assert_eq!(engine.settle_receipts(None).unwrap(), 0);
         clock.advance(Duration::from_secs(1_801));
         let store = engine.store();
         while store
@@ -325,7 +470,7 @@ mod tests {
         let (_, later) = engine.remove(&three, clock.now(), 1).unwrap();
         let erased = clock.now();
         clock.advance(Duration::from_secs(60));
-        assert_eq!(engine.settle_receipts(None, clock.now()).unwrap(), 1);
+        assert_eq!(engine.settle_receipts(None).unwrap(), 1);
         let settled = engine.receipt(&waiting.unwrap().id).unwrap().unwrap();
         assert_eq!(
             (settled.erased, settled.snapshots_until),
@@ -340,13 +485,14 @@ mod tests {
             Some(done),
             "it stays as it was"
         );
-        let all = engine.receipts().unwrap();
+        let all = engine.receipts("", 9).unwrap();
         assert!(all.len() == 3 && all.is_sorted_by_key(|receipt| receipt.id.clone()));
 
         clock.advance(RECEIPTS_KEPT - Duration::from_secs(100));
-        engine.settle_receipts(None, clock.now()).unwrap();
+        assert_eq!(engine.settle_receipts(None).unwrap(), 0);
+        assert_eq!(engine.forget_receipts(clock.now()).unwrap(), 2);
         assert_eq!(
-            engine.receipts().unwrap().len(),
+            engine.receipts("", 9).unwrap().len(),
             1,
             "the others are a year old"
         );

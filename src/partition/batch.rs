@@ -311,7 +311,7 @@ impl Partition {
     pub fn choose_classes(&self, count: usize) -> Result<Vec<ClassId>, StoreError> {
         let (shared, id) = (self.shared().clone(), self.id().clone());
         self.commits().commit(move |group| {
-            let snapshot = group.snapshot(&shared);
+            let snapshot = group.snapshot(&shared)?;
             let nothing = RecordChange::default();
             let mut chosen = Vec::with_capacity(count);
             for _ in 0..count {
@@ -333,19 +333,21 @@ impl Partition {
     ) -> Result<(), StoreError> {
         let (entry, reader) = self.complete(segment, writer, &Pace::unlimited())?;
         let reader = Arc::new(reader);
+        let written = Some((segment, reader.clone()));
         let change = move |group: &mut Group<'_>, shared: &Arc<Shared>| -> Result<(), Halt> {
             let change = Change {
                 add_segment: Some((segment, &entry)),
                 ..Change::default()
             };
             group.apply(shared.number(), &change)?;
-            let mut snapshot = group.snapshot(shared);
+            let mut snapshot = group.snapshot(shared)?;
             let blocks = Arc::make_mut(&mut snapshot.blocks);
             insert_segment(blocks, Block::whole(segment, reader));
             group.publish(shared, snapshot);
             Ok(())
         };
-        self.finish(Some(Box::new(change)), people, note)?;
+        let finished = self.finish(Some(Box::new(change)), people, note);
+        finished.inspect_err(|error| self.discard_unnamed(written, error))?;
         self.give_name(segment);
         self.alert(true);
         Ok(())
@@ -410,7 +412,7 @@ fn records_after(
     id: &PartitionId,
     people: &Known,
 ) -> Result<Vec<(ClassId, Record, bool)>, Halt> {
-    let (snapshot, mut records): (Snapshot, _) = (group.snapshot(shared), Vec::new());
+    let (snapshot, mut records): (Snapshot, _) = (group.snapshot(shared)?, Vec::new());
     let mut ids: HashMap<ExternalId, ClassId> = HashMap::new();
     for (class, change) in &people.changes {
         // Somebody may have been removed since it was known that they are there.

@@ -11,12 +11,13 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::StoreError;
 use super::catalog::{ErasedUntil, Unerased};
 use super::overwritten::Erasing;
 use super::pace::Pace;
 use super::partition::Partition;
+use super::state_value::StateValue;
 use super::store::Store;
+use super::{StoreError, remains};
 use crate::types::{ClassId, Clock, PartitionId, Timestamp};
 
 /// So many people whose time is over are removed in one write: others wait for it.
@@ -62,9 +63,10 @@ impl Store {
         })
     }
 
-    /// Removes those of a partition whose time is over at `now`, and overwrites all that is stored of
-    /// them before it returns, as [`Store::erase`] does. Returns which classes that were, and whether
-    /// they are overwritten.
+    /// Removes those of some classes of a partition whose time is over at `now`, and overwrites all that is
+    /// stored of them before it returns, as [`Store::erase`] does. Returns which classes that were, and whether
+    /// they are overwritten. `note` is kept of each in the write that removes it; it is told how many templates
+    /// the class had, and the number of the catalog's change.
     ///
     /// # Errors
     ///
@@ -72,14 +74,14 @@ impl Store {
     pub fn erase_ended(
         &self,
         partition: &Partition,
+        classes: &[ClassId],
         now: Timestamp,
+        note: impl Fn(ClassId, usize, u64) -> StateValue + Clone + Send + 'static,
         pace: &Pace,
     ) -> Result<(Vec<ClassId>, bool), StoreError> {
-        let ended = partition.ended(now)?;
-        let classes: Vec<ClassId> = ended.into_iter().map(|(_, class)| class).collect();
         let mut removed = Vec::new();
         for some in classes.chunks(ENDED_AT_ONCE) {
-            removed.extend(partition.remove_ended(some, now)?);
+            removed.extend(partition.remove_ended(some, now, note.clone())?);
         }
         if removed.is_empty() {
             return Ok((removed, true));
@@ -110,8 +112,14 @@ impl Store {
             return Ok(true);
         }
         let change = commits.changes()?;
-        partition.rewrite_removed(pace)?;
-        partition.drop_removed_of_tail()?;
+        match partition
+            .rewrite_removed(pace)
+            .and_then(|()| partition.drop_removed_of_tail())
+        {
+            // All of it is gone.
+            Err(StoreError::PartitionRemoved { .. }) => remains::clear(self.common(), false)?,
+            rewritten => rewritten?,
+        }
         let overwritten = self.renew_catalog()?;
         erasing.renewed = change;
         if overwritten {
@@ -174,6 +182,7 @@ impl Store {
                 if matches!(rewritten, Err(StoreError::Interrupted)) {
                     return rewritten.map(|()| false);
                 }
+                remains::clear(self.common(), false)?;
                 if erasing.renewed < commits.removals().last {
                     self.renew_catalog()?;
                     erasing.renewed = change;
@@ -227,6 +236,8 @@ impl Store {
             });
             match rewritten {
                 Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
+                // All of it is gone.
+                Err(StoreError::PartitionRemoved { .. }) => {}
                 // One damaged partition must not keep the others from being erased.
                 Err(error) => drop(failure.get_or_insert(error)),
                 Ok(()) => {}

@@ -401,6 +401,12 @@ pub enum StoreError {
         /// The class.
         class: ClassId,
     },
+    /// The partition was removed while something was to be done with it.
+    #[error("partition `{partition}` was removed meanwhile, with all that was in it")]
+    PartitionRemoved {
+        /// The partition.
+        partition: PartitionId,
+    },
     /// All numbers that a partition may choose from are taken.
     #[error("partition `{partition}` has no number left for a new class: name one")]
     NoNumberLeft {
@@ -434,6 +440,7 @@ impl StoreError {
                 | StoreError::AllTemplates { .. }
                 | StoreError::TimeOver { .. }
                 | StoreError::NoNumberLeft { .. }
+                | StoreError::PartitionRemoved { .. }
         )
     }
 

@@ -10,7 +10,7 @@
 //! catalog names it, so that a crash leaves a draft, and a whole segment that the catalog does not
 //! know can only mean that it is not the catalog of these files.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::num::NonZeroU64;
@@ -46,8 +46,8 @@ pub(super) struct Files {
     keeping: RwLock<()>,
     obsolete: Mutex<Vec<Obsolete>>,
     old_catalogs: Mutex<Vec<OldCatalog>>,
-    /// What a crash left, and somebody still reads.
-    leftovers: Mutex<Vec<PathBuf>>,
+    /// What a crash or a removed partition left, and somebody still reads.
+    leftovers: Mutex<Vec<Leftover>>,
     /// Partitions whose directory was looked through. Only before this process has changed one can
     /// it be told what a crash left from what is on its way.
     tidied: Mutex<HashSet<u64>>,
@@ -71,8 +71,36 @@ impl fmt::Debug for OldCatalog {
 struct Obsolete {
     path: PathBuf,
     segment: Arc<Segment>,
+    wiped: Wiped,
+}
+
+/// What is overwritten of a segment before it is deleted.
+#[derive(Debug)]
+enum Wiped {
     /// The rows whose people were removed.
-    dead: DeadRows,
+    Rows(DeadRows),
+    /// All of it.
+    Whole,
+    /// Nothing: it was sealed with a key that is destroyed.
+    Nothing,
+}
+
+impl Wiped {
+    /// What is overwritten of a segment of a partition that was removed.
+    fn of_removed(is_encrypted: bool) -> Wiped {
+        match is_encrypted {
+            true => Wiped::Nothing,
+            false => Wiped::Whole,
+        }
+    }
+}
+
+/// A file that nothing names.
+#[derive(Debug)]
+struct Leftover {
+    path: PathBuf,
+    /// Whether somebody could read what is in it.
+    is_readable: bool,
 }
 
 /// Numbers from here on are nobody's: the counter never comes so far.
@@ -305,9 +333,59 @@ impl Files {
                 _ => {}
             }
         }
-        self.leftovers().extend(unnamed);
+        let readable = |path| Leftover {
+            path,
+            is_readable: true,
+        };
+        self.leftovers().extend(unnamed.into_iter().map(readable));
         self.collect_leftovers()?;
         Ok(gone.into_keys().collect())
+    }
+
+    /// Lets all files of a partition go that was removed, with the segments `retired`, as soon as nobody reads
+    /// them; drafts only if nobody in this process can be writing one. Returns how many there are still.
+    pub(super) fn discard_partition(
+        &self,
+        partition: u64,
+        retired: &BTreeMap<u64, SegmentEntry>,
+        are_unwritten: bool,
+    ) -> Result<usize, StoreError> {
+        let directory = self.partition(partition);
+        let mut waiting = HashSet::new();
+        let mut obsolete = self.obsolete();
+        for obsolete in obsolete
+            .iter_mut()
+            .filter(|it| it.path.starts_with(&directory))
+        {
+            obsolete.wiped = Wiped::of_removed(obsolete.segment.is_encrypted());
+            waiting.extend([obsolete.path.clone(), draft_of(&obsolete.path)]);
+        }
+        drop(obsolete);
+        let listed = self.disk.list(&directory);
+        let listed = listed.map_err(|error| StoreError::io("read", &directory, error))?;
+        let is_of_it = |path: &PathBuf| match SegmentFile::of(path) {
+            Some(SegmentFile::Draft(number)) => {
+                retired.contains_key(&number) || (are_unwritten && self.is_own_draft(path))
+            }
+            Some(SegmentFile::Named(number)) => {
+                let retired = retired.get(&number);
+                retired.is_some_and(|retired| self.is_retired(path, retired))
+            }
+            // What a repair has put aside.
+            None => path.to_string_lossy().ends_with(".vseg.damaged") && self.is_own_draft(path),
+        };
+        let of_it: Vec<PathBuf> = listed.into_iter().filter(is_of_it).collect();
+        let mut leftovers = self.leftovers();
+        waiting.extend(leftovers.iter().map(|leftover| leftover.path.clone()));
+        for path in of_it.iter().filter(|path| !waiting.contains(*path)) {
+            let header = self.header_of(path);
+            leftovers.push(Leftover {
+                path: path.clone(),
+                // Without its key nobody reads a sealed one.
+                is_readable: header.is_none_or(|header| header.seal.is_none()),
+            });
+        }
+        Ok(of_it.len())
     }
 
     /// Whether a draft was made here. One that says nothing of itself was not completed.
@@ -386,12 +464,22 @@ impl Files {
 
     /// Lets a segment go as soon as nobody reads it.
     pub(super) fn discard(&self, path: PathBuf, segment: Arc<Segment>, dead: DeadRows) {
-        let obsolete = Obsolete {
+        let wiped = Wiped::Rows(dead);
+        self.obsolete().push(Obsolete {
             path,
             segment,
-            dead,
-        };
-        self.obsolete().push(obsolete);
+            wiped,
+        });
+    }
+
+    /// Lets a segment of a partition that was removed go as soon as nobody reads it.
+    pub(super) fn discard_whole(&self, path: PathBuf, segment: Arc<Segment>) {
+        let wiped = Wiped::of_removed(segment.is_encrypted());
+        self.obsolete().push(Obsolete {
+            path,
+            segment,
+            wiped,
+        });
     }
 
     /// Overwrites a catalog file that has lost its name, as soon as nobody reads it.
@@ -428,25 +516,27 @@ impl Files {
     /// or it is of a time when it was not encrypted.
     fn collect_leftovers(&self) -> Result<usize, StoreError> {
         let mut leftovers = self.leftovers();
-        if leftovers.is_empty() {
-            return Ok(0);
-        }
-        self.unless_read(|| {
-            while let Some(path) = leftovers.last() {
+        // One at a time: whoever wants to read waits no longer than for one file.
+        while let Some(Leftover { path, is_readable }) = leftovers.last() {
+            let is_gone = self.unless_read(|| {
                 tracing::info!(path = %path.display(), "removing a segment that is not in use");
-                let overwritten = self.disk.modify(path).and_then(|file| overwrite(&*file));
-                overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
+                if *is_readable {
+                    let overwritten = self.disk.modify(path).and_then(|file| overwrite(&*file));
+                    overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
+                }
                 let removed = self.disk.remove(path);
-                removed.map_err(|error| StoreError::io("remove", path, error))?;
-                leftovers.pop();
+                removed.map_err(|error| StoreError::io("remove", path, error))
+            })?;
+            if !is_gone {
+                break;
             }
-            Ok(())
-        })?;
+            leftovers.pop();
+        }
         Ok(leftovers.len())
     }
 
-    fn leftovers(&self) -> MutexGuard<'_, Vec<PathBuf>> {
-        // One path is added or removed at a time.
+    fn leftovers(&self) -> MutexGuard<'_, Vec<Leftover>> {
+        // One is added or removed at a time.
         self.leftovers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -458,21 +548,21 @@ impl Files {
         // snapshot has.
         let unread = |obsolete: &Obsolete| Arc::strong_count(&obsolete.segment) == 1;
         let mut failure = None;
-        if obsolete.iter().any(unread) {
-            self.unless_read(|| {
-                obsolete.retain(|obsolete| {
-                    if !unread(obsolete) {
-                        return true;
-                    }
-                    let destroyed = self.destroy(obsolete);
-                    let failed = destroyed.is_err();
-                    if let Err(error) = destroyed {
-                        failure.get_or_insert(error);
-                    }
-                    failed
-                });
-                Ok(())
-            })?;
+        let mut at = 0;
+        while at < obsolete.len() {
+            if !unread(&obsolete[at]) {
+                at += 1;
+                continue;
+            }
+            // One at a time: whoever wants to read waits no longer than for one file.
+            match self.unless_read(|| self.destroy(&obsolete[at])) {
+                Ok(true) => drop(obsolete.swap_remove(at)),
+                Ok(false) => break,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    at += 1;
+                }
+            }
         }
         failure.map_or(Ok(obsolete.len()), Err)
     }
@@ -551,16 +641,21 @@ impl Files {
         };
         // What others could read goes as a whole where nothing is to be read any more.
         let was_plain = self.keys.is_some() && !obsolete.segment.is_encrypted();
-        if obsolete.dead.count() > 0 || was_plain {
+        let rows = match &obsolete.wiped {
+            Wiped::Rows(rows) if !was_plain => Some(rows),
+            Wiped::Nothing => Some(&DeadRows::default()),
+            _ => None,
+        };
+        if rows.is_none_or(|rows| rows.count() > 0) {
             let file = match self.disk.modify(path) {
                 // Somebody else deleted it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 file => file,
             };
-            let overwritten = file.and_then(|file| match was_plain {
-                true => overwrite(&*file),
-                false => {
-                    obsolete.segment.overwrite(&obsolete.dead, &*file)?;
+            let overwritten = file.and_then(|file| match rows {
+                None => overwrite(&*file),
+                Some(rows) => {
+                    obsolete.segment.overwrite(rows, &*file)?;
                     file.sync()
                 }
             });

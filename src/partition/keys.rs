@@ -172,6 +172,39 @@ impl KeyFile {
         self.gallery(number, disk)
     }
 
+    /// Destroys the key of a gallery, durably: without it nobody can read what was sealed with it. Returns
+    /// whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. The key may be there still then.
+    pub(super) fn destroy(&self, number: u64, disk: &dyn Disk) -> Result<bool, StoreError> {
+        let has = self.ring().gallery(number).is_some();
+        if has {
+            self.change(disk, |ring| {
+                ring.destroy(number);
+            })?;
+        }
+        Ok(has)
+    }
+
+    /// One of some galleries whose key is not in the bytes of a key file that is sealed with the same
+    /// master key.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are no such file.
+    pub(super) fn lacking_in(
+        &self,
+        bytes: &[u8],
+        galleries: &[u64],
+    ) -> Result<Option<u64>, StoreError> {
+        let ring = KeyRing::open(bytes, &self.master);
+        let ring = ring.map_err(|error| StoreError::keys(&self.path, error))?;
+        let mut galleries = galleries.iter().copied();
+        Ok(galleries.find(|number| ring.gallery(*number).is_none()))
+    }
+
     /// Seals the keys with another master key, durably. None of them changes, so that nothing else has
     /// to be written.
     ///

@@ -23,9 +23,9 @@
 //!
 //! ```text
 //! maintenance
-//! erasure    portraits
+//! erasure    portraits   removal
 //! store      inspect
-//! upkeep     batch     archive   records
+//! upkeep     batch     archive   records   remains
 //! partition  health    place
 //! strays     admission
 //! files
@@ -79,6 +79,8 @@ mod portraits;
 pub(crate) mod private;
 mod recognised;
 mod records;
+mod remains;
+mod removal;
 mod segment;
 mod shared;
 mod snapshot;
@@ -98,7 +100,7 @@ pub use archive::{
 #[cfg(feature = "web")]
 pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
-pub use catalog::AcceptedCatalog;
+pub use catalog::{AcceptedCatalog, StateOf};
 pub use erasure::Erased;
 pub use error::StoreError;
 #[cfg(feature = "web")]
@@ -116,6 +118,7 @@ pub use partition::{
 };
 pub use place::PlaceFault;
 pub use records::{Merged, Moved, RecordReader};
+pub use removal::RemovedPartition;
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };

@@ -329,7 +329,7 @@ impl Partition {
         let mut coded = TailBlock::of(dimension, &all);
         let (shared, id) = (self.shared.clone(), self.id.clone());
         let enrolled = self.common.commits.commit(move |group| {
-            let snapshot = group.snapshot(&shared);
+            let snapshot = group.snapshot(&shared)?;
             let class = match whom {
                 Whom::Class(class) => class,
                 Whom::New => class_of_new(group, &shared, &snapshot, &id, &record)?,
@@ -431,7 +431,7 @@ impl Partition {
         }
         let (shared, dimension) = (self.shared.clone(), self.encoder.dimension());
         let removed = self.common.commits.commit(move |group| {
-            let snapshot = group.snapshot(&shared);
+            let snapshot = group.snapshot(&shared)?;
             let old = templates_of(&snapshot, class)?;
             if old.is_empty() {
                 return Ok(Removed::default());
@@ -544,6 +544,15 @@ impl Partition {
         match damage {
             Some(error) => Err(error),
             None => Ok((entry, reader)),
+        }
+    }
+
+    /// Lets a whole segment go that the catalog does not name, since the partition was removed.
+    pub(super) fn discard_unnamed(&self, segment: Option<(u64, Arc<Segment>)>, error: &StoreError) {
+        if let (Some((number, segment)), StoreError::PartitionRemoved { .. }) = (segment, error) {
+            let path = self.files().path(self.shared.number(), number);
+            self.files().discard_whole(path, segment);
+            self.common.alarm.raise();
         }
     }
 

@@ -15,6 +15,7 @@ use super::partition::{
 use super::segment::TemplateInfo;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
+use super::state_value::StateValue;
 use super::tail::{TailBlock, TailTemplate};
 use crate::types::{
     ClassId, Embedding, ExternalId, Labels, LabelsChange, NotSameAs, PartitionId, Record,
@@ -234,7 +235,7 @@ impl Partition {
     ) -> Result<Record, StoreError> {
         let (shared, id) = (self.shared().clone(), self.id().clone());
         let after = self.commits().commit(move |group| {
-            let snapshot = group.snapshot(&shared);
+            let snapshot = group.snapshot(&shared)?;
             must_have(&snapshot, &id, class)?;
             let before = group.record(shared.number(), class)?;
             let after = record.apply(&before)?;
@@ -262,9 +263,38 @@ impl Partition {
         from: ClassId,
         choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
     ) -> Result<Merged, StoreError> {
+        self.merge_and(into, from, choose, |_, _| Ok(()))
+    }
+
+    /// As [`Partition::merge`], and keeps a note of it in the same write. `note` is told how many templates
+    /// `from` had, and the number of the catalog's change.
+    ///
+    /// # Errors
+    ///
+    /// As [`Partition::merge`].
+    pub fn merge_noting(
+        &self,
+        into: ClassId,
+        from: ClassId,
+        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
+        note: impl FnOnce(usize, u64) -> StateValue + Send + 'static,
+    ) -> Result<Merged, StoreError> {
+        self.merge_and(into, from, choose, |group, templates| {
+            let note = note(templates, group.number());
+            group.put_state(note.area, &note.key, &note.value)
+        })
+    }
+
+    fn merge_and(
+        &self,
+        into: ClassId,
+        from: ClassId,
+        choose: impl Fn(&[Held<'_>], &[NewTemplate]) -> Choice + Send + 'static,
+        also: impl FnOnce(&mut Group<'_>, usize) -> Result<(), Halt> + Send + 'static,
+    ) -> Result<Merged, StoreError> {
         let (shared, id) = (self.shared().clone(), self.id().clone());
         let merged = self.commits().commit(move |group| {
-            let (partition, snapshot) = (PartitionId::clone(&id), group.snapshot(&shared));
+            let (partition, snapshot) = (PartitionId::clone(&id), group.snapshot(&shared)?);
             if into == from {
                 let class = into;
                 return Err(StoreError::MergedWithItself { partition, class }.into());
@@ -284,10 +314,12 @@ impl Partition {
             }
             let record = lacking(&kept, given).apply(&kept)?;
             let choose: Choose = Box::new(choose);
+            let templates = templates_of(&snapshot, from)?.len();
             let moved = move_rows(group, &shared, &snapshot, (from, None), into, &choose)?;
             // First: an external id may go over.
             group.remove_record(&shared, from)?;
             group.put_record(&shared, into, &record)?;
+            also(group, templates)?;
             Ok(Merged {
                 moved: moved.moved,
                 removed: moved.removed,
@@ -320,7 +352,7 @@ impl Partition {
         let (shared, id) = (self.shared().clone(), self.id().clone());
         let wanted: HashSet<u64> = templates.iter().copied().collect();
         let moved = self.commits().commit(move |group| {
-            let (partition, snapshot) = (PartitionId::clone(&id), group.snapshot(&shared));
+            let (partition, snapshot) = (PartitionId::clone(&id), group.snapshot(&shared)?);
             let class = from;
             if from == to {
                 return Err(StoreError::MergedWithItself { partition, class }.into());
@@ -369,7 +401,8 @@ impl Partition {
         Ok(all.iter().map(|location| location.info).collect())
     }
 
-    /// Removes those of some classes whose time is over at `now`, in one write. Returns which there were.
+    /// Removes those of some classes whose time is over at `now`, in one write, with a note of each. Returns
+    /// which there were.
     ///
     /// # Errors
     ///
@@ -378,31 +411,36 @@ impl Partition {
         &self,
         classes: &[ClassId],
         now: Timestamp,
+        note: impl Fn(ClassId, usize, u64) -> StateValue + Send + 'static,
     ) -> Result<Vec<ClassId>, StoreError> {
         // So that searches know of them until they are gone.
         self.snapshot_of(now, &Labels::default())?;
         let (shared, dimension) = (self.shared().clone(), self.encoder().dimension());
         let classes = classes.to_vec();
         let removed = self.commits().commit(move |group| {
-            let snapshot = group.snapshot(&shared);
+            let snapshot = group.snapshot(&shared)?;
             let (mut removed, mut rows) = (Vec::new(), Vec::new());
             for class in classes {
                 let record = group.record(shared.number(), class)?;
                 // Somebody may have given them more time.
                 if record.expires.is_some_and(|end| end <= now) {
-                    rows.extend(templates_of(&snapshot, class)?);
-                    removed.push(class);
+                    let templates = templates_of(&snapshot, class)?;
+                    removed.push((class, templates.len()));
+                    rows.extend(templates);
                 }
             }
             if !rows.is_empty() {
                 let nothing = (&[][..], TailBlock::new(dimension));
                 change(group, &shared, snapshot, nothing, &rows)?;
             }
-            for class in &removed {
+            for (class, templates) in &removed {
                 group.remove_record(&shared, *class)?;
+                let note = note(*class, *templates, group.number());
+                group.put_state(note.area, &note.key, &note.value)?;
             }
             Ok(removed)
         })?;
+        let removed: Vec<ClassId> = removed.into_iter().map(|(class, _)| class).collect();
         for class in &removed {
             self.recognised.forget(*class);
         }
@@ -434,7 +472,7 @@ impl Partition {
         }
         let shared = self.shared().clone();
         self.commits().commit(move |group| {
-            let snapshot = group.snapshot(&shared);
+            let snapshot = group.snapshot(&shared)?;
             let mut removed = 0;
             for class in orphans {
                 if !snapshot.contains(class)? {

@@ -22,6 +22,7 @@ use super::overwritten::Erasing;
 use super::pace::{Alarm, Pace};
 use super::partition::{Common, Partition};
 use super::place::{self, PlaceFault};
+use super::remains;
 use super::snapshot::Source;
 use super::state_value::StateValue;
 use super::totals::Totals;
@@ -257,6 +258,7 @@ impl Store {
         remove_leftover(&catalog.path().with_extension("redb.new"), &**files.disk())?;
         let store = Store::with(directory, catalog, files)?;
         store.common.commits.skip(highest)?;
+        remains::clear(&store.common, true)?;
         Ok(store)
     }
 
@@ -326,19 +328,23 @@ impl Store {
         &self.directory
     }
 
-    /// The partition `id`, or `None` where nobody was ever enrolled.
+    /// The partition `id`, or `None` where nobody was ever enrolled, or since it was removed.
     ///
     /// # Errors
     ///
     /// If the partition cannot be opened.
     pub fn partition(&self, id: &PartitionId) -> Result<Option<Arc<Partition>>, StoreError> {
-        if let Some(partition) = self.opened().get(id) {
-            return Ok(Some(partition.clone()));
-        }
         let name = id.to_string();
-        match self.catalog().read(|tables| tables.partition(&name))? {
-            Some(entry) => self.open_partition(id, &entry).map(Some),
-            None => Ok(None),
+        loop {
+            if let Some(partition) = self.opened().get(id) {
+                return Ok(Some(partition.clone()));
+            }
+            let entry = self.catalog().read(|tables| tables.partition(&name))?;
+            match entry.map(|entry| self.open_partition(id, &entry)) {
+                // It was removed in between.
+                Some(Err(StoreError::PartitionRemoved { .. })) => {}
+                opened => return opened.transpose(),
+            }
         }
     }
 
@@ -429,6 +435,30 @@ impl Store {
     /// If the catalog cannot be read.
     pub fn state_list(&self, area: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.catalog().read(|tables| tables.state_list(area))
+    }
+
+    /// At most `limit` keys and values of an area behind the key `after`, in order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn state_page(
+        &self,
+        area: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.catalog()
+            .read(|tables| tables.state_page(area, after, limit))
+    }
+
+    /// How many values an area has.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn state_count(&self, area: &str) -> Result<usize, StoreError> {
+        self.catalog().read(|tables| tables.state_count(area))
     }
 
     /// Keeps a value. Durable when this returns.
@@ -801,6 +831,8 @@ impl Store {
             match partition.compact_once(pace) {
                 Ok(done) => worked |= done.is_some(),
                 Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
+                // There is nothing left to be put in order.
+                Err(StoreError::PartitionRemoved { .. }) => {}
                 // One damaged partition must not keep the others from being put in order.
                 Err(error) => failure = Some(error),
             }
@@ -826,6 +858,10 @@ impl Store {
     #[cfg(test)]
     pub(super) fn open_partitions(&self) -> usize {
         self.opened().len()
+    }
+
+    pub(super) fn common(&self) -> &Common {
+        &self.common
     }
 
     pub(super) fn files(&self) -> &Files {
@@ -855,6 +891,11 @@ impl Store {
         if let Some(partition) = opened.get(id) {
             return Ok(partition.clone());
         }
+        // Or have removed it.
+        if self.commits().is_gone(entry.partition) {
+            let partition = id.clone();
+            return Err(StoreError::PartitionRemoved { partition });
+        }
         let partition = Arc::new(Partition::open(id.clone(), entry, &self.common)?);
         if opened.len() >= UNUSED_PARTITIONS_MAX {
             // Nobody can begin to use one meanwhile, since all come from this map.
@@ -864,7 +905,8 @@ impl Store {
         Ok(partition)
     }
 
-    fn opened(&self) -> MutexGuard<'_, HashMap<PartitionId, Arc<Partition>>> {
+    /// The partitions that are open.
+    pub(super) fn opened(&self) -> MutexGuard<'_, HashMap<PartitionId, Arc<Partition>>> {
         // Insertion and removal are the only changes, so that a panic elsewhere cannot leave it half done.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -127,6 +127,21 @@ impl AppState {
         }))
     }
 
+    /// That a partition was removed, with so many templates.
+    pub(super) fn removed(
+        &self,
+        actor: &Actor,
+        partition: &PartitionId,
+        templates: u64,
+    ) -> Result<(), Unaccounted> {
+        let record = self.to_account(actor, Event::Deleted);
+        self.account_here(record.map(|record| Record {
+            partition: Some(partition.clone()),
+            templates: usize::try_from(templates).ok(),
+            ..record
+        }))
+    }
+
     /// The keyed digest of samples, by which the same ones are known again and nothing else is.
     pub(super) fn digest_of(&self, samples: &[&Embedding]) -> [u8; Record::PROBE_BYTES] {
         let values = samples.iter().flat_map(|sample| sample.values());

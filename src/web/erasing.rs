@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use super::state::AppState;
-use crate::audit::{AuditKey, Receipt, Removal};
+use crate::audit::Receipt;
 use crate::engine::{EngineError, RemovalReceipt};
-use crate::partition::{Pace, Removed};
+use crate::partition::{Pace, Removed, RemovedPartition};
 use crate::types::{Bcid, PartitionId};
 
 /// What a removal did.
 #[derive(Debug)]
 pub(super) struct Deleted {
     pub(super) removed: Removed,
-    /// Whether it is known that nothing is stored any more.
-    pub(super) erased: bool,
     /// None for somebody who was not enrolled.
     pub(super) receipt: Option<RemovalReceipt>,
 }
@@ -27,15 +25,12 @@ impl AppState {
     pub(super) fn delete(&self, bcid: &Bcid) -> Result<Deleted, EngineError> {
         let (now, chance) = (self.clock().now(), rand::random());
         let (removed, receipt) = self.engine().remove(bcid, now, chance)?;
-        Ok(Deleted {
-            removed,
-            erased: false,
-            receipt,
-        })
+        Ok(Deleted { removed, receipt })
     }
 
     /// Waits until what is stored of somebody who was removed is overwritten. One at a time, beside the jobs:
-    /// it may write gigabytes anew, and those who wait meanwhile share the next turn's work.
+    /// it may write gigabytes anew, and those who wait meanwhile share the next turn's work. Returns whether it
+    /// is overwritten, and the receipt with that.
     ///
     /// # Errors
     ///
@@ -43,21 +38,16 @@ impl AppState {
     pub(super) async fn overwrite(
         &self,
         partition: &PartitionId,
-        deleted: Deleted,
-    ) -> Result<Deleted, EngineError> {
+        receipt: Option<RemovalReceipt>,
+    ) -> Result<(bool, Option<RemovalReceipt>), EngineError> {
         let turn = self.erase_turn().clone().acquire_owned().await;
         let (shared, partition) = (self.clone(), partition.clone());
         let work = move || {
             // Given back when it is done, not when the caller leaves.
             let _turn = turn;
-            let (copies, engine) = (shared.copies_stay(), shared.engine());
-            let (receipt, pace) = (deleted.receipt, Pace::unlimited());
-            let (erased, receipt) = engine.overwrite(&partition, receipt, copies, &pace)?;
-            Ok(Deleted {
-                erased,
-                receipt,
-                ..deleted
-            })
+            let (copies, pace) = (shared.copies_stay(), Pace::unlimited());
+            let engine = shared.engine();
+            engine.overwrite(&partition, receipt, copies, &pace)
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
@@ -66,7 +56,7 @@ impl AppState {
     }
 
     /// How long a copy stays in snapshots at most, where the service makes and removes them by itself.
-    pub(super) fn copies_stay(&self) -> Option<Duration> {
+    pub fn copies_stay(&self) -> Option<Duration> {
         let options = self.options();
         options.snapshot_dir.as_ref()?;
         let (every, keep) = (options.snapshot_every?, options.snapshot_keep?);
@@ -76,20 +66,22 @@ impl AppState {
 
     /// Signs a receipt.
     pub(super) fn signed(&self, receipt: &RemovalReceipt) -> Result<Receipt, EngineError> {
-        let removal = Removal {
-            id: receipt.id.clone(),
-            data_directory: self.engine().store().identity()?,
-            partition: receipt.partition.to_string(),
-            class: receipt.class.to_string(),
-            templates: receipt.templates as u64,
-            asked_unix_milliseconds: receipt.asked.unix_milliseconds,
-            erased_unix_milliseconds: receipt.erased.map(|it| it.unix_milliseconds),
-            snapshots_until_unix_milliseconds: receipt
-                .snapshots_until
-                .map(|it| it.unix_milliseconds),
-        };
-        let key = AuditKey::from_seed(&self.server_key().audit_seed());
-        Ok(Receipt::sign(removal, &key))
+        Ok(self.server_key().signed(self.engine().store(), receipt)?)
+    }
+
+    /// Removes a gallery, and what waits to be confirmed in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::engine::Engine::remove_gallery`].
+    pub fn remove_gallery(
+        &self,
+        id: &PartitionId,
+    ) -> Result<Option<(RemovedPartition, RemovalReceipt)>, EngineError> {
+        let (now, chance) = (self.clock().now(), rand::random());
+        let removed = self.engine().remove_gallery(id, now, chance)?;
+        self.decisions().forget(id)?;
+        Ok(removed)
     }
 
     /// Notes in receipts what was overwritten since.
@@ -98,7 +90,6 @@ impl AppState {
     ///
     /// If the catalog cannot be read or written.
     pub(super) fn settle_receipts(&self) -> Result<usize, EngineError> {
-        let now = self.clock().now();
-        self.engine().settle_receipts(self.copies_stay(), now)
+        self.engine().settle_receipts(self.copies_stay())
     }
 }

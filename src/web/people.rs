@@ -40,17 +40,18 @@ pub(super) async fn write_matches(state: &AppState) {
     }
 }
 
-/// Deletes people whose time is over. The log is the receipt: it has their numbers, and no name.
+/// Deletes people whose time is over. The log has their numbers, and no name.
 fn expire(state: &AppState) -> Result<(), EngineError> {
     let (engine, now) = (state.engine(), state.clock().now());
     for id in engine.store().partitions_with_ended(now)? {
         let Some(gallery) = engine.enrolled(&id)? else {
             continue;
         };
-        let expired = engine.expire(&gallery, now, &Pace::unlimited())?;
-        for class in &expired.classes {
-            let overwritten = expired.overwritten;
-            tracing::info!(partition = %id, %class, overwritten, "deleted somebody whose time was over");
+        let (copies, pace) = (state.copies_stay(), Pace::unlimited());
+        let expired = engine.expire(&gallery, now, &mut rand::random, copies, &pace)?;
+        for (class, receipt) in expired.classes.iter().zip(&expired.receipts) {
+            let (overwritten, receipt) = (expired.overwritten, &receipt.id);
+            tracing::info!(partition = %id, %class, overwritten, receipt, "deleted somebody whose time was over");
         }
     }
     Ok(())

@@ -141,9 +141,13 @@ async fn sweep(state: &AppState) -> std::convert::Infallible {
             state.results().purge(now)?;
             state.decisions().purge(now)?;
             keep_budgets(&state);
-            if let Err(error) = state.settle_receipts() {
+            let receipts = state.settle_receipts();
+            if let Err(error) = receipts.and_then(|_| state.engine().forget_receipts(now)) {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "cannot complete receipts of removals yet");
+                tracing::warn!(
+                    error,
+                    "cannot complete receipts of removals yet, or forget old ones"
+                );
             }
             state.remember_audit()
         };

@@ -265,3 +265,73 @@ fn portraits_are_stored_encrypted_or_not_at_all_and_removed_by_a_command() {
     assert!(said.contains("off for the service"), "{said}");
     program.terminate();
 }
+
+#[test]
+fn a_removed_gallery_cannot_be_read_even_with_its_files_and_the_master_key() {
+    let place = Place::new();
+    let key = place.key("master.key");
+    let keyed = ["--master-key", &*key];
+    place.import(&[&keyed[..], &["--encryption", "on"]].concat());
+    let rows = text(&place.rows);
+    let other = ["import", rows, "--partition", "bws.2", "--encoder", "test"];
+    success(&place.gallery(&[&other[..], &keyed].concat()));
+    let remove = ["remove", "--partition", "bws.1", "--json", "--confirm"];
+    let said = failure(&place.gallery(&[&remove[..], &["bws.2"], &keyed].concat()));
+    assert!(said.contains("nothing was removed"), "{said}");
+    let typed = place.gallery(&[&["remove", "--partition", "bws.1"], &keyed[..]].concat());
+    assert!(failure(&typed).contains("--confirm"));
+    // What somebody else has copied before.
+    let copied = place.folder.path().join("copied");
+    let segments = place.data.join("segments");
+    let mut folders = fs::read_dir(&segments)
+        .unwrap()
+        .map(|it| it.unwrap().path());
+    let names: Vec<PathBuf> = folders.by_ref().collect();
+    let first = names.iter().min().unwrap();
+    let segment = fs::read_dir(first).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&segment, &copied).unwrap();
+
+    let removed = place.gallery(&[&remove[..], &["bws.1"], &keyed].concat());
+    let said = &json_lines(&success(&removed))[0];
+    assert_eq!(
+        (
+            &said["templates"],
+            &said["key_destroyed"],
+            &said["overwritten"]
+        ),
+        (&50.into(), &true.into(), &true.into())
+    );
+    let receipt = place.folder.path().join("receipt.json");
+    fs::write(&receipt, said["receipt"].to_string()).unwrap();
+    let verified = vultus(&[
+        "audit",
+        "verify-receipt",
+        text(&receipt),
+        "--data-dir",
+        text(&place.data),
+    ]);
+    let verified = success(&verified);
+    assert!(
+        verified.contains("all of bws.1, 50 templates"),
+        "{verified}"
+    );
+    assert!(verified.contains("partition removed"), "{verified}");
+    assert!(!segment.exists());
+    let again = place.gallery(&[&remove[..], &["bws.1"], &keyed].concat());
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert_eq!(
+        place.templates(&[&keyed[..], &["--partition", "bws.2"]].concat()),
+        50
+    );
+    // With the copy back in its place nobody can open what there was.
+    fs::copy(&copied, &segment).unwrap();
+    fs::remove_file(place.data.join("catalog.redb")).unwrap();
+    let rebuild = ["repair", "--from-segments"];
+    let named =
+        |path: &Path, name: &str| format!("{}={name}", path.file_name().unwrap().to_str().unwrap());
+    let last = names.iter().max().unwrap();
+    let names = [named(first, "bws.1"), named(last, "bws.2")];
+    let names = ["--name", &names[0], "--name", &names[1]];
+    let said = failure(&place.gallery(&[&rebuild[..], &names, &keyed].concat()));
+    assert!(said.contains("no key of gallery number"), "{said}");
+}

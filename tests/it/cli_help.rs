@@ -86,6 +86,7 @@ const WORKING: &[(&str, &str)] = &[
     ("gallery repair", ""),
     ("gallery compact", ""),
     ("gallery erase", "--partition bws.1 --class 99"),
+    ("gallery remove", "--partition bws.9 --confirm bws.9"),
     ("gallery duplicates", "--partition bws.1 --threshold 0.9"),
     ("gallery snapshot", "--to out.tar.zst --overwrite"),
     ("gallery restore", "--from out.tar.zst"),
@@ -174,7 +175,7 @@ fn a_verb_that_is_none_and_a_wrong_value_are_one_line_with_what_is_right() {
         (&["delete"], "`vultus gallery erase`"),
         (
             &["gallery", "delete"],
-            "perhaps `vultus gallery erase` was meant",
+            "perhaps `vultus gallery erase` or `vultus gallery remove` was meant",
         ),
         (&["app", "revoke"], "`vultus app remove`"),
         (&["identfy", "x.jpg"], "perhaps `vultus identify`"),

@@ -293,6 +293,10 @@ const READS: &[(&str, Read)] = &[
         let record = RecordChange::default();
         said(it.gallery()?.change_record(ClassId(3), record))
     }),
+    ("Engine::merge", |it| {
+        let classes = (ClassId(3), ClassId(4));
+        said(it.engine.merge(&it.gallery()?, classes, NOW, 7))
+    }),
     ("Gallery::merge", |it| {
         said(it.gallery()?.merge(ClassId(3), ClassId(4)))
     }),
@@ -312,6 +316,15 @@ const READS: &[(&str, Read)] = &[
     }),
     ("Partition::merge", |it| {
         said(it.partition()?.merge(ClassId(3), ClassId(4), all_of))
+    }),
+    ("Partition::merge_noting", |it| {
+        let note = |_, _| StateValue {
+            area: "notes",
+            key: "merged".to_owned(),
+            value: Vec::new(),
+        };
+        let partition = it.partition()?;
+        said(partition.merge_noting(ClassId(3), ClassId(4), all_of, note))
     }),
     ("Partition::move_templates", |it| {
         let partition = it.partition()?;
@@ -434,6 +447,7 @@ const READS_NOTHING: &[&str] = &[
     "BlockReader::release",
     "Engine::expire",
     "Engine::forget_calibration",
+    "Engine::forget_receipts",
     "Engine::health",
     "Engine::kept_calibration",
     "Engine::kernel",
@@ -442,6 +456,7 @@ const READS_NOTHING: &[&str] = &[
     "Engine::pool",
     "Engine::receipt",
     "Engine::receipts",
+    "Engine::remove_gallery",
     "Engine::settle_receipts",
     "Engine::store",
     "Engine::with_clock",

@@ -233,7 +233,9 @@ impl Gallery {
             Operation::Move(from, to) => self.move_oldest(from, to),
             Operation::Expire => {
                 if let Some(gallery) = self.enrolled() {
-                    let expired = self.engine().expire(&gallery, END, &Pace::unlimited());
+                    let expired = self.engine();
+                    let expired =
+                        expired.expire(&gallery, END, &mut || 7, None, &Pace::unlimited());
                     let ended = self.model.people.iter();
                     let ended = ended.filter(|(_, known)| known.expires == Some(END));
                     let ended: Vec<i64> = ended.map(|(class, _)| *class).collect();

@@ -423,13 +423,14 @@ fn carry_out(verb: &Verb, run: &Run, context: &Context, pace: &Pace) -> anyhow::
         Verb::Key(Key::Create(verb)) => key::create(verb, context),
         Verb::Key(Key::Revoke(verb)) => key::revoke(verb, &context.engine),
         Verb::Key(Key::Rotate(verb)) => key::rotate(verb, context),
-        Verb::Gallery(Gallery::Erase(verb)) => gallery::erase(verb, &context.engine, pace),
+        Verb::Gallery(Gallery::Erase(verb)) => gallery::erase(verb, context, pace),
+        Verb::Gallery(Gallery::Remove(verb)) => gallery::remove(verb, context, pace),
         Verb::Gallery(Gallery::Compact(verb)) => gallery::compact(verb, &context.engine, pace),
         Verb::Gallery(Gallery::Repair(verb)) => {
             gallery::repair(verb, &context.engine, Path::new(&run.directory))
         }
-        Verb::People(People::Expire(verb)) => people::expire(verb, &context.engine, pace),
-        Verb::People(verb) => people::change(verb, run.input.as_deref(), &context.engine, pace),
+        Verb::People(People::Expire(verb)) => people::expire(verb, context, pace),
+        Verb::People(verb) => people::change(verb, run.input.as_deref(), context, pace),
         _ => bail!("this cannot be done while the service runs: stop it first"),
     }
 }

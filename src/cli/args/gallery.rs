@@ -19,6 +19,7 @@ pub(in crate::cli) enum Gallery {
     Repair(Repair),
     Compact(Compact),
     Erase(Erase),
+    Remove(RemoveGallery),
     Duplicates(Duplicates),
     Snapshot(Snapshot),
     Restore(Restore),
@@ -237,6 +238,25 @@ pub(in crate::cli) struct Erase {
     #[arg(long, value_name = "N", required = true, allow_negative_numbers = true)]
     pub(in crate::cli) class: Vec<ClassId>,
     /// Print JSON, one person a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// Remove a gallery: everybody in it, and all that is known of them
+///
+/// The key of an encrypted gallery is destroyed first, so that nobody can read what is left of its templates;
+/// what is stored is overwritten before this returns. Works beside a service, too. Copies may remain where this
+/// program has no say, as with `vultus gallery erase`. The exit code is 1 if there is no such gallery, or another
+/// process still reads it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RemoveGallery {
+    /// The gallery, such as bws.1
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: PartitionId,
+    /// The gallery once more: this cannot be undone
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) confirm: PartitionId,
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

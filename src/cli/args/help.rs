@@ -476,6 +476,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "gallery remove",
+        [
+            (
+                "A gallery and everybody in it",
+                "vultus gallery remove --partition bws.1 --confirm bws.1",
+            ),
+            (
+                "The same, with the signed receipt",
+                "vultus gallery remove --partition bws.1 --confirm bws.1 --json",
+            ),
+        ],
+    ),
+    (
         "gallery duplicates",
         [
             (

@@ -19,7 +19,13 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
         &[
             "remove", "delete", "erase", "rm", "del", "forget", "unenroll", "drop",
         ],
-        &["people remove", "gallery erase", "app remove", "key revoke"],
+        &[
+            "people remove",
+            "gallery erase",
+            "gallery remove",
+            "app remove",
+            "key revoke",
+        ],
     ),
     (
         &["info", "status", "stats", "show", "describe", "count"],
@@ -241,7 +247,7 @@ mod tests {
         for (typed, tip) in [
             (
                 "vultus remove",
-                "perhaps `vultus people remove`, `vultus gallery erase` or `vultus app remove`",
+                "perhaps `vultus people remove`, `vultus gallery erase` or `vultus gallery remove`",
             ),
             (
                 "vultus delete",
@@ -268,12 +274,8 @@ mod tests {
                 "perhaps `vultus people remove`, `vultus gallery erase`",
             ),
             (
-                "vultus gallery remove",
-                "perhaps `vultus gallery erase` was meant",
-            ),
-            (
                 "vultus gallery delete",
-                "perhaps `vultus gallery erase` was meant",
+                "perhaps `vultus gallery erase` or `vultus gallery remove` was meant",
             ),
             ("vultus gallery ls", "perhaps `vultus gallery list`"),
             ("vultus gallery backup", "perhaps `vultus gallery snapshot`"),

@@ -1,26 +1,28 @@
 //! `vultus gallery erase`
 
-use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::admin::{self, Holder};
+use crate::audit::Receipt;
+use crate::cli::admin::{self, Context, Holder};
 use crate::cli::args::Erase;
+use crate::cli::erasing::{COPIES, say_receipt};
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
-use crate::engine::Engine;
 use crate::partition::{Erased, Pace};
+use crate::types::Bcid;
 
 #[derive(Serialize)]
 struct ErasedClass {
     class: i64,
     #[serde(flatten)]
     erased: Erased,
+    receipt: Option<Receipt>,
 }
 
 pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
     match admin::holder(settings, open::existing_engine)? {
-        Holder::Own(engine) => carry_out(verb, &engine, &Pace::unlimited()),
+        Holder::Own(engine) => carry_out(verb, &Context::of(*engine)?, &Pace::unlimited()),
         Holder::Service(service) => service.run(None),
     }
 }
@@ -28,26 +30,24 @@ pub(super) fn run(verb: &Erase, settings: &Settings) -> anyhow::Result<Exit> {
 /// Removes and overwrites, at this pace.
 pub(in crate::cli) fn carry_out(
     verb: &Erase,
-    engine: &Engine,
+    context: &Context,
     pace: &Pace,
 ) -> anyhow::Result<Exit> {
-    let partition = open::partition(engine, &verb.partition)?;
+    open::partition(&context.engine, &verb.partition)?;
     let mut exit = Exit::Success;
     for class in &verb.class {
-        let erased = engine.store().erase(&partition, *class, pace);
-        let erased = erased.with_context(|| match partition.snapshot().contains(*class) {
-            Ok(false) => format!(
-                "class {class} of {} is in no answer any more, and what is stored of it is not overwritten yet: run this again when the cause is gone",
-                verb.partition
-            ),
-            _ => format!("class {class} of {} is not erased", verb.partition),
-        })?;
+        let bcid = Bcid::new(verb.partition.clone(), *class);
+        let (erased, receipt) = context.erase(&bcid, pace)?;
         if !erased.was_enrolled || !erased.overwritten {
             exit = Exit::No;
         }
         if verb.json {
             let class = class.0;
-            output::json_line(&ErasedClass { class, erased })?;
+            output::json_line(&ErasedClass {
+                class,
+                erased,
+                receipt,
+            })?;
             continue;
         }
         let removed = match erased.was_enrolled {
@@ -61,9 +61,8 @@ pub(in crate::cli) fn carry_out(
             }
         };
         output::say!("class {class} of {}: {removed}; {bytes}", verb.partition);
+        say_receipt(receipt.as_ref());
     }
-    output::say!(
-        "copies may remain in snapshots, exports and backups, and in blocks put aside by the disk"
-    );
+    output::say!("{COPIES}");
     Ok(exit)
 }

@@ -10,6 +10,7 @@ mod import;
 mod info;
 mod list;
 mod picture_source;
+mod remove;
 mod repair;
 mod restore;
 mod snapshot;
@@ -17,6 +18,7 @@ mod verify;
 
 pub(super) use self::compact::carry_out as compact;
 pub(super) use self::erase::carry_out as erase;
+pub(super) use self::remove::carry_out as remove;
 pub(super) use self::repair::carry_out as repair;
 use super::args::Gallery;
 use super::exit::Exit;
@@ -31,6 +33,7 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Verify(verb) => verify::run(verb, settings),
         Gallery::Compact(verb) => compact::run(verb, settings),
         Gallery::Erase(verb) => erase::run(verb, settings),
+        Gallery::Remove(verb) => remove::run(verb, settings),
         Gallery::Info(verb) => info::run(verb, settings),
         Gallery::Duplicates(verb) => duplicates::run(verb, settings),
         Gallery::Snapshot(verb) => snapshot::run(verb, settings),

@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
 
-use crate::cli::admin::{self, Holder};
+use crate::audit::Receipt;
+use crate::cli::admin::{self, Context, Holder};
 use crate::cli::args::{ImportPeople, MergePeople, People, RemovePeople, RenamePerson};
+use crate::cli::erasing::{COPIES, say_receipt};
 use crate::cli::exit::Exit;
 use crate::cli::people::file::{self, NumberedRow};
 use crate::cli::people::portraits;
@@ -16,7 +18,7 @@ use crate::cli::{open, output, parallel};
 use crate::config::Settings;
 use crate::engine::{Engine, Gallery};
 use crate::partition::{Erased, Pace};
-use crate::types::{ClassId, RecordChange};
+use crate::types::{Bcid, ClassId, Clock, RecordChange};
 
 /// So many changes share a sync of the disk.
 const TAKEN_AT_ONCE: usize = 64;
@@ -31,6 +33,7 @@ struct RemovedPerson {
     class: i64,
     #[serde(flatten)]
     erased: Erased,
+    receipt: Option<Receipt>,
 }
 
 pub(super) fn run(
@@ -39,7 +42,10 @@ pub(super) fn run(
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
     match admin::holder(settings, open::existing_engine)? {
-        Holder::Own(engine) => carry_out(verb, input.as_deref(), &engine, &Pace::unlimited()),
+        Holder::Own(engine) => {
+            let context = Context::of(*engine)?;
+            carry_out(verb, input.as_deref(), &context, &Pace::unlimited())
+        }
         Holder::Service(service) => service.run(input),
     }
 }
@@ -48,13 +54,14 @@ pub(super) fn run(
 pub(in crate::cli) fn carry_out(
     verb: &People,
     input: Option<&str>,
-    engine: &Engine,
+    context: &Context,
     pace: &Pace,
 ) -> anyhow::Result<Exit> {
+    let engine = &context.engine;
     match verb {
         People::Rename(verb) => rename(verb, engine),
-        People::Merge(verb) => merge(verb, engine),
-        People::Remove(verb) => remove(verb, engine, pace),
+        People::Merge(verb) => merge(verb, context),
+        People::Remove(verb) => remove(verb, context, pace),
         People::RemovePortraits(verb) => portraits::remove(verb, engine, pace),
         People::Import(verb) => import(verb, input, engine),
         _ => bail!("this is not done by a service"),
@@ -78,42 +85,43 @@ fn rename(verb: &RenamePerson, engine: &Engine) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn merge(verb: &MergePeople, engine: &Engine) -> anyhow::Result<Exit> {
+fn merge(verb: &MergePeople, context: &Context) -> anyhow::Result<Exit> {
+    let engine = &context.engine;
     let gallery = open::gallery(engine, &verb.partition)?;
     let (into, from) = (
         class_of(&gallery, &verb.into)?,
         class_of(&gallery, &verb.from)?,
     );
-    let merged = gallery.merge(into, from)?;
+    let (now, chance) = (Clock::System.now(), rand::random());
+    let (merged, receipt) = engine.merge(&gallery, (into, from), now, chance)?;
     let templates = output::count(merged.templates, "template", "templates");
     output::say!(
         "classes {into} and {from} of {} are class {into} now, with {templates}",
         verb.partition
     );
+    output::say!("receipt {}", receipt.id);
     Ok(Exit::Success)
 }
 
-fn remove(verb: &RemovePeople, engine: &Engine, pace: &Pace) -> anyhow::Result<Exit> {
-    let gallery = open::gallery(engine, &verb.partition)?;
-    let partition = open::partition(engine, &verb.partition)?;
+fn remove(verb: &RemovePeople, context: &Context, pace: &Pace) -> anyhow::Result<Exit> {
+    let gallery = open::gallery(&context.engine, &verb.partition)?;
     // All are found before the first goes.
     let classes = verb.person.iter().map(|person| class_of(&gallery, person));
     let classes: Vec<ClassId> = classes.collect::<anyhow::Result<_>>()?;
     let mut exit = Exit::Success;
     for class in classes {
-        let erased = engine.store().erase(&partition, class, pace);
-        let erased = erased.with_context(|| {
-            format!(
-                "removing class {class} of {}: run this again",
-                verb.partition
-            )
-        })?;
+        let bcid = Bcid::new(verb.partition.clone(), class);
+        let (erased, receipt) = context.erase(&bcid, pace)?;
         if !erased.was_enrolled || !erased.overwritten {
             exit = Exit::No;
         }
         if verb.json {
             let class = class.0;
-            output::json_line(&RemovedPerson { class, erased })?;
+            output::json_line(&RemovedPerson {
+                class,
+                erased,
+                receipt,
+            })?;
             continue;
         }
         let removed = match erased {
@@ -129,10 +137,9 @@ fn remove(verb: &RemovePeople, engine: &Engine, pace: &Pace) -> anyhow::Result<E
             }
         };
         output::say!("class {class} of {}: {removed}", verb.partition);
+        say_receipt(receipt.as_ref());
     }
-    output::say!(
-        "copies may remain in snapshots, exports and backups, and in blocks put aside by the disk"
-    );
+    output::say!("{COPIES}");
     Ok(exit)
 }
 

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use crate::cli::admin::{self, Holder};
+use crate::audit::Receipt;
+use crate::cli::admin::{self, Context, Holder};
 use crate::cli::args::ExpirePeople;
+use crate::cli::erasing::say_receipt;
 use crate::cli::exit::Exit;
 use crate::cli::people::row::shown_name;
 use crate::cli::{open, output};
@@ -28,6 +30,7 @@ struct DeletedPerson {
     class: i64,
     deleted: bool,
     overwritten: bool,
+    receipt: Option<Receipt>,
 }
 
 pub(super) fn run(verb: &ExpirePeople, settings: &Settings) -> anyhow::Result<Exit> {
@@ -35,7 +38,7 @@ pub(super) fn run(verb: &ExpirePeople, settings: &Settings) -> anyhow::Result<Ex
         return list(verb, &open::reading_engine(settings)?);
     }
     match admin::holder(settings, open::existing_engine)? {
-        Holder::Own(engine) => carry_out(verb, &engine, &Pace::unlimited()),
+        Holder::Own(engine) => carry_out(verb, &Context::of(*engine)?, &Pace::unlimited()),
         Holder::Service(service) => service.run(None),
     }
 }
@@ -73,21 +76,25 @@ fn list(verb: &ExpirePeople, engine: &Engine) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Deletes them, at this pace. What it says is the receipt.
+/// Deletes them, at this pace.
 pub(in crate::cli) fn carry_out(
     verb: &ExpirePeople,
-    engine: &Engine,
+    context: &Context,
     pace: &Pace,
 ) -> anyhow::Result<Exit> {
+    let (engine, copies) = (&context.engine, context.copies_stay());
     let now = Clock::System.now();
     let (mut count, mut exit) = (0, Exit::Success);
     for (id, gallery) in galleries(verb, engine)? {
-        let expired = engine.expire(&gallery, now, pace)?;
+        let expired = engine.expire(&gallery, now, &mut rand::random, copies, pace)?;
         if !expired.overwritten {
             exit = Exit::No;
         }
         count += expired.classes.len();
+        let receipts = expired.receipts.iter().map(|it| context.signed(it));
+        let mut receipts = receipts.collect::<anyhow::Result<Vec<_>>>()?.into_iter();
         for ClassId(class) in expired.classes {
+            let receipt = receipts.next();
             let overwritten = expired.overwritten;
             if verb.json {
                 output::json_line(&DeletedPerson {
@@ -95,6 +102,7 @@ pub(in crate::cli) fn carry_out(
                     class,
                     deleted: true,
                     overwritten,
+                    receipt,
                 })?;
                 continue;
             }
@@ -105,6 +113,7 @@ pub(in crate::cli) fn carry_out(
                 }
             };
             output::say!("class {class} of {id}: deleted; {bytes}");
+            say_receipt(receipt.as_ref());
         }
     }
     output::say!("deleted {}", output::count(count, "person", "people"));

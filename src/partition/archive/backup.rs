@@ -14,7 +14,11 @@ use crate::partition::files::Files;
 use crate::partition::keys::KEY_FILE;
 use crate::partition::private;
 use crate::partition::segment::{SegmentCheck, open_segment_file};
+use crate::secrets::KeyError;
 use crate::types::Timestamp;
+
+/// So often a copy is made anew that lacks a key, since a partition was removed meanwhile.
+const COPIES_TRIED: usize = 5;
 
 /// A file that goes into a snapshot, and does not change meanwhile.
 pub(in crate::partition) struct BackupFile {
@@ -37,32 +41,28 @@ pub(in crate::partition) fn write_snapshot(
     let draft = ArchiveDraft::create(path, overwrite)?;
     // Before the catalog is read: what it names must not go.
     let _all_files_stay = files.keep();
-    // Nobody else uses that name while the draft is ours.
-    let copy = DraftCopy::create(beside(path, "new.catalog"))?;
-    let (directory, partitions, mut listed) = catalog.read(|tables| {
-        let (directory, disk) = (files.directory(), &**files.disk());
-        let keys = files.keys();
-        drop(copy_to(
-            &tables.transaction,
-            &copy.path,
-            directory,
-            disk,
-            keys,
-        )?);
-        let (partitions, listed) = list(tables, files)?;
-        Ok((
-            tables.identity()?.map(name_of_directory),
-            partitions,
-            listed,
-        ))
-    })?;
-    listed.insert(0, file_of(CATALOG_FILE.to_owned(), copy.path.clone())?);
-    // After the catalog: all keys that this needs are there.
-    let keys = match files.keys() {
-        Some(keys) => Some(DraftCopy::of(keys.path(), beside(path, "new.keys"))?),
-        None => None,
-    };
-    if let Some(keys) = &keys {
+    let mut copies = Copies::of((catalog, files), path)?;
+    for _ in 1..COPIES_TRIED {
+        if copies.lacking.is_none() {
+            break;
+        }
+        // A partition was removed between the catalog and its keys.
+        drop(copies);
+        copies = Copies::of((catalog, files), path)?;
+    }
+    if let Some(gallery) = copies.lacking {
+        let path = files.directory().join(KEY_FILE);
+        return Err(StoreError::keys(
+            &path,
+            KeyError::NoKeyOfGallery { gallery },
+        ));
+    }
+    let mut listed = std::mem::take(&mut copies.listed);
+    listed.insert(
+        0,
+        file_of(CATALOG_FILE.to_owned(), copies.catalog.path.clone())?,
+    );
+    if let Some(keys) = &copies.keys {
         listed.push(file_of(KEY_FILE.to_owned(), keys.path.clone())?);
     }
     let key = files.directory().join("server.key");
@@ -71,7 +71,60 @@ pub(in crate::partition) fn write_snapshot(
         listed.push(file_of("server.key".to_owned(), key)?);
     }
     let draft = draft.sealed_with(files.shared_keys());
-    write_archive(draft, now, (directory, partitions), &listed, progress)
+    let contents = (
+        copies.directory.take(),
+        std::mem::take(&mut copies.partitions),
+    );
+    write_archive(draft, now, contents, &listed, progress)
+}
+
+/// What is copied before anything is written: the catalog, then the keys that it needs.
+struct Copies {
+    catalog: DraftCopy,
+    keys: Option<DraftCopy>,
+    /// The identity of the data directory, as snapshots tell it.
+    directory: Option<String>,
+    partitions: Vec<PartitionContents>,
+    /// The segments.
+    listed: Vec<BackupFile>,
+    /// A partition with encrypted segments whose key is not there.
+    lacking: Option<u64>,
+}
+
+impl Copies {
+    /// Copies them beside the archive `path`. Nobody else uses those names while its draft is ours.
+    fn of((catalog, files): (&Catalog, &Files), path: &Path) -> Result<Copies, StoreError> {
+        let copy = DraftCopy::create(beside(path, "new.catalog"))?;
+        let (disk, keys) = (&**files.disk(), files.keys());
+        let ((directory, sealed), (partitions, listed)) = catalog.read(|tables| {
+            let from = &tables.transaction;
+            drop(copy_to(from, &copy.path, files.directory(), disk, keys)?);
+            let directory = tables.identity()?.map(name_of_directory);
+            let mut sealed = Vec::new();
+            for entry in tables.partitions()?.into_values() {
+                let segments = tables.segments_of(entry.partition)?;
+                let is_sealed = segments.values().any(|segment| segment.seal.is_some());
+                sealed.extend(is_sealed.then_some(entry.partition));
+            }
+            Ok(((directory, sealed), list(tables, files)?))
+        })?;
+        let (keys, lacking) = match keys {
+            Some(keys) => {
+                let bytes = keys.sealed_bytes()?;
+                let copy = DraftCopy::of(&bytes, beside(path, "new.keys"))?;
+                (Some(copy), keys.lacking_in(&bytes, &sealed)?)
+            }
+            None => (None, None),
+        };
+        Ok(Copies {
+            catalog: copy,
+            keys,
+            directory,
+            partitions,
+            listed,
+            lacking,
+        })
+    }
 }
 
 /// The identity of a data directory as snapshots tell it.
@@ -156,12 +209,11 @@ impl DraftCopy {
         Ok(DraftCopy { path })
     }
 
-    /// Copies a file that another may take the place of meanwhile.
-    fn of(source: &Path, path: PathBuf) -> Result<DraftCopy, StoreError> {
-        let bytes = fs::read(source).map_err(|error| StoreError::io("read", source, error))?;
+    /// Makes the file of these bytes.
+    fn of(bytes: &[u8], path: PathBuf) -> Result<DraftCopy, StoreError> {
         let copy = DraftCopy::create(path)?;
         let written = File::options().write(true).open(&copy.path);
-        let written = written.and_then(|mut file| file.write_all(&bytes));
+        let written = written.and_then(|mut file| file.write_all(bytes));
         written.map_err(|error| StoreError::io("write", &copy.path, error))?;
         Ok(copy)
     }

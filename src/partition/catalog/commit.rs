@@ -8,6 +8,7 @@
 //! is atomic. After it, all of them. Each group counts itself, by which an older catalog is known
 //! ([`super::witness`]).
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +28,7 @@ use crate::partition::filter::RecordEvent;
 use crate::partition::shared::Shared;
 use crate::partition::snapshot::Snapshot;
 use crate::partition::tail::TailTemplate;
-use crate::types::{EncoderId, RecordError};
+use crate::types::{EncoderId, PartitionId, RecordError};
 
 /// Numbers are reserved in runs; an open forgets the rest of a run.
 const NUMBERS_RESERVED: u64 = 4096;
@@ -44,6 +45,9 @@ pub(in crate::partition) struct Commits {
     broken: Mutex<Option<Broken>>,
     /// Written by the one who leads. Apart, as above.
     removals: Mutex<Removals>,
+    /// The numbers of partitions that were removed since the catalog was opened. Written by the one who
+    /// leads. Apart, as above.
+    gone: Mutex<HashSet<u64>>,
 }
 
 /// Changes that wait for the next group.
@@ -108,6 +112,10 @@ pub(in crate::partition) struct Group<'a> {
     pub(super) removals: Said,
     /// The number that this change of the catalog has, if it comes to be.
     number: u64,
+    /// The numbers of partitions that were removed before.
+    gone_before: &'a Mutex<HashSet<u64>>,
+    /// Those that this group removes.
+    pub(super) gone: Vec<u64>,
     snapshots: Vec<(Arc<Shared>, Snapshot)>,
     /// What became of records, in order; each of a partition that has a snapshot above.
     pub(super) events: Vec<(Arc<Shared>, RecordEvent)>,
@@ -145,6 +153,7 @@ impl Commits {
             lead: Mutex::new(lead),
             broken: Mutex::default(),
             removals: Mutex::new(removals),
+            gone: Mutex::default(),
         })
     }
 
@@ -164,6 +173,12 @@ impl Commits {
     /// What removals have left. Does not wait for a change that is being made.
     pub(in crate::partition) fn removals(&self) -> Removals {
         *self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the partition of this number was removed since the catalog was opened.
+    pub(in crate::partition) fn is_gone(&self, partition: u64) -> bool {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.contains(&partition)
     }
 
     /// The number of the last change that was made. Whoever takes a snapshot now sees all of them.
@@ -314,6 +329,8 @@ impl Commits {
             changed: false,
             removals: Said::default(),
             number: lead.changes + 1,
+            gone_before: &self.gone,
+            gone: Vec::new(),
             snapshots: Vec::new(),
             events: Vec::new(),
         };
@@ -325,6 +342,7 @@ impl Commits {
             changed,
             removals: said,
             number: changes,
+            gone,
             snapshots,
             mut events,
             ..
@@ -357,6 +375,9 @@ impl Commits {
         lead.next_number = next_number;
         lead.reserved = reserved;
         *self.removals.lock().unwrap_or_else(PoisonError::into_inner) = removals;
+        let mut gone_before = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone_before.extend(gone);
+        drop(gone_before);
         for (shared, snapshot) in snapshots {
             let own = events.extract_if(.., |(of, _)| Arc::ptr_eq(of, &shared));
             let own: Vec<RecordEvent> = own.map(|(_, event)| event).collect();
@@ -401,13 +422,25 @@ impl Drop for Led<'_> {
 }
 
 impl<'a> Group<'a> {
-    /// A partition as the changes before this one in the group leave it.
-    pub(in crate::partition) fn snapshot(&self, shared: &Arc<Shared>) -> Snapshot {
+    /// A partition as the changes before this one in the group leave it. Whatever changes a partition
+    /// begins with this, so that nothing is added to one that was removed.
+    ///
+    /// # Errors
+    ///
+    /// If it was removed.
+    pub(in crate::partition) fn snapshot(&self, shared: &Arc<Shared>) -> Result<Snapshot, Halt> {
+        let number = shared.number();
+        let gone_before = self.gone_before.lock();
+        let gone_before = gone_before.unwrap_or_else(PoisonError::into_inner);
+        if gone_before.contains(&number) || self.gone.contains(&number) {
+            let partition = PartitionId::clone(&shared.snapshot().partition);
+            return Err(StoreError::PartitionRemoved { partition }.into());
+        }
         let mut pending = self.snapshots.iter();
-        match pending.find(|(of, _)| Arc::ptr_eq(of, shared)) {
+        Ok(match pending.find(|(of, _)| Arc::ptr_eq(of, shared)) {
             Some((_, snapshot)) => snapshot.clone(),
             None => shared.snapshot(),
-        }
+        })
     }
 
     /// What readers of a partition see once the group is durable.
@@ -507,6 +540,11 @@ impl<'a> Group<'a> {
             }
             Ok(())
         })
+    }
+
+    /// Has the catalog know how often the key file was written, though nothing else changes.
+    pub(in crate::partition) fn count_keys(&mut self) {
+        self.changed = true;
     }
 
     /// Forgets retired segments of a partition, whose files are gone.

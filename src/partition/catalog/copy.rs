@@ -14,7 +14,8 @@ use super::failures::failure;
 use super::opened::open_database;
 use super::tables::{
     CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, NAMES, NOT_SAME,
-    PARTITIONS, PORTRAITS, RECORDS, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS, TOMBSTONES,
+    PARTITIONS, PORTRAITS, RECORDS, REMOVED, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS,
+    TOMBSTONES,
 };
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
@@ -50,6 +51,7 @@ pub(in crate::partition) fn copy_to(
         copy_later_table(from, &to, LAST_MATCHES)?;
         copy_later_table(from, &to, CHOSEN_CLASSES)?;
         copy_later_table(from, &to, PORTRAITS)?;
+        copy_later_table(from, &to, REMOVED)?;
         Ok(to.commit()?)
     };
     copy().map_err(failed)?;

@@ -3,7 +3,7 @@
 //! `opened` is that file, open, and `tables` says what is in it and reads it, each value with a
 //! checksum (`sealed`); what redb reports is sorted in `failures`. `commit` is the one way to change
 //! it, `copy` writes it anew, `enciphered` encrypts its pages where there are keys, `encrypt` makes one of
-//! a plain one, `fill` keeps room ahead of it, `lost` tells a new data directory from
+//! a plain one, `fill` keeps room ahead of it, `gone` takes a whole partition out of it, `lost` tells a new data directory from
 //! one whose catalog is missing, `records` says what is known of people, `rebuilt` makes one of what segments say, `removals` says
 //! what was removed and may still be in files, `erasing` notes it, `resume` goes on after the disk was full, and `witness` tells an older one from the last.
 //! What else is in a data directory belongs to [`super::files`].
@@ -15,6 +15,7 @@ mod encrypt;
 mod erasing;
 mod failures;
 mod fill;
+mod gone;
 mod lost;
 mod opened;
 mod portraits;
@@ -31,6 +32,7 @@ pub(super) use self::copy::{copy_to, remove_leftover};
 pub(super) use self::enciphered::ENCIPHERED_MAGIC;
 pub(super) use self::encrypt::encrypt;
 pub(super) use self::failures::{damage, failure, guarded};
+pub use self::gone::StateOf;
 pub(super) use self::lost::{CATALOG_FILE, refuse_if_lost, trace_of_lost};
 pub use self::opened::AcceptedCatalog;
 #[cfg(test)]
@@ -44,6 +46,6 @@ pub(super) use self::sealed::{key_of_name, key_of_numbers, key_of_state, unseale
 pub(super) use self::tables::{
     CHOSEN_CLASSES, Contents, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,
     META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PORTRAITS, PartitionEntry,
-    RECORDS, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, Tables,
+    RECORDS, REMOVED, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, Tables,
     check_version,
 };

@@ -503,8 +503,7 @@ impl Group<'_> {
             unindex(transaction, partition, class, &before, folded.as_deref())?;
             index(transaction, partition, class, record)
         })?;
-        self.tell(shared, class, &before, record);
-        Ok(())
+        self.tell(shared, class, &before, record)
     }
 
     /// Removes what is known of a class, its portrait, and what others say of it.
@@ -562,7 +561,13 @@ impl Group<'_> {
     }
 
     /// Tells searches of a change, once it is durable.
-    fn tell(&mut self, shared: &Arc<Shared>, class: ClassId, before: &Record, after: &Record) {
+    fn tell(
+        &mut self,
+        shared: &Arc<Shared>,
+        class: ClassId,
+        before: &Record,
+        after: &Record,
+    ) -> Result<(), Halt> {
         let event = RecordEvent {
             class,
             labels_before: before.labels.clone(),
@@ -572,11 +577,12 @@ impl Group<'_> {
             changes_rules: before.threshold != after.threshold
                 || before.not_same_as != after.not_same_as,
         };
-        self.publish(shared, self.snapshot(shared));
+        self.publish(shared, self.snapshot(shared)?);
         self.events.push((shared.clone(), event));
+        Ok(())
     }
 
-    fn has_records(&self) -> Result<bool, Halt> {
+    pub(super) fn has_records(&self) -> Result<bool, Halt> {
         Ok(self.version()? >= u64::from(VERSION_WITH_RECORDS))
     }
 

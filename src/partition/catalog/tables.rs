@@ -54,6 +54,10 @@ pub(in crate::partition) const SEGMENTS: TableDefinition<(u64, u64), &[u8]> =
 /// (partition, segment) to [`SegmentEntry`] of segments that others replace, until their files are gone.
 pub(in crate::partition) const RETIRED: TableDefinition<(u64, u64), &[u8]> =
     TableDefinition::new("retired");
+/// The number of a partition that was removed, and of which something may be in files still, to nothing but
+/// the checksum. Made with the first.
+pub(in crate::partition) const REMOVED: TableDefinition<u64, &[u8]> =
+    TableDefinition::new("removed");
 /// (partition, segment, row) of every removed row, to nothing but the checksum.
 pub(in crate::partition) const TOMBSTONES: TableDefinition<(u64, u64, u64), &[u8]> =
     TableDefinition::new("tombstones");
@@ -243,6 +247,25 @@ impl Tables<'_> {
         Ok(known)
     }
 
+    /// The partitions that were removed and may have files or a key still, with the segments that they had.
+    pub(in crate::partition) fn removed_partitions(
+        &self,
+    ) -> Result<BTreeMap<u64, BTreeMap<u64, SegmentEntry>>, StoreError> {
+        let mut removed = BTreeMap::new();
+        let Some(table) = self.later_table(REMOVED)? else {
+            return Ok(removed);
+        };
+        let retired = self.later_table(RETIRED)?;
+        for item in table.iter().map_err(|error| self.failed(error))? {
+            let (key, value) = item.map_err(|error| self.failed(error))?;
+            let partition = key.value();
+            self.value(&key_of_numbers(&[partition]), value.value())?;
+            let segments = retired.as_ref().map(|it| self.segments(it, partition));
+            removed.insert(partition, segments.transpose()?.unwrap_or_default());
+        }
+        Ok(removed)
+    }
+
     /// The numbers of partitions with removed rows in segments, or with segments that others replaced and
     /// that may have files.
     pub(in crate::partition) fn partitions_with_removed(
@@ -334,18 +357,46 @@ impl Tables<'_> {
         &self,
         area: &str,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.state_page(area, "", usize::MAX)
+    }
+
+    /// At most `limit` values behind the key `after`.
+    pub(in crate::partition) fn state_page(
+        &self,
+        area: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let table = self.table(STATE)?;
         let mut list = Vec::new();
-        for item in table.range((area, "")..).map_err(|e| self.failed(e))? {
+        for item in table.range((area, after)..).map_err(|e| self.failed(e))? {
             let (key, value) = item.map_err(|error| self.failed(error))?;
             let (found, key) = key.value();
-            if found != area {
+            if found != area || list.len() == limit {
                 break;
+            }
+            // The empty key is behind nothing.
+            if key == after && !after.is_empty() {
+                continue;
             }
             let bytes = self.value(&key_of_state(area, key), value.value())?;
             list.push((key.to_owned(), bytes.to_vec()));
         }
         Ok(list)
+    }
+
+    /// How many values an area has.
+    pub(in crate::partition) fn state_count(&self, area: &str) -> Result<usize, StoreError> {
+        let table = self.table(STATE)?;
+        let mut count = 0;
+        for item in table.range((area, "")..).map_err(|e| self.failed(e))? {
+            let (key, _) = item.map_err(|error| self.failed(error))?;
+            if key.value().0 != area {
+                break;
+            }
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// A number of the table `meta`.

@@ -14,9 +14,9 @@ use super::{DamagedBytes, StoreError};
 use crate::partition::catalog::{
     CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, META_CHANGES,
     META_IDENTITY, META_NEXT, META_VERSION, NAMES, NOT_SAME, PARTITIONS, PORTRAITS, PartitionEntry,
-    RECORDS, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES, check_version,
-    copy_in_memory, failure, guarded, key_of_class, key_of_classes, key_of_id, key_of_name,
-    key_of_numbers, key_of_state, key_of_text, unsealed,
+    RECORDS, REMOVED, RETIRED, SEGMENTS, STATE, SegmentEntry, TAIL, THRESHOLDS, TOMBSTONES,
+    check_version, copy_in_memory, failure, guarded, key_of_class, key_of_classes, key_of_id,
+    key_of_name, key_of_numbers, key_of_state, key_of_text, unsealed,
 };
 use crate::partition::strays::{LeftAlone, left_alone};
 
@@ -77,8 +77,9 @@ pub struct StateReport {
     pub bytes: u64,
 }
 
-/// Tables that are made with the first record, beside those whose names say so.
-const LATER: [&str; 3] = ["not_same", "last_matches", "chosen_classes"];
+/// Tables that are made with the first record, beside those whose names say so, or with the first partition
+/// that is removed.
+const LATER: [&str; 4] = ["not_same", "last_matches", "chosen_classes", "removed"];
 
 /// Reads a catalog, beside a process that may be changing it.
 pub(super) fn inspect(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
@@ -101,6 +102,7 @@ fn read(path: &Path, bytes: u64) -> Result<CatalogReport, StoreError> {
     };
     reading.meta()?;
     reading.partitions()?;
+    reading.removed()?;
     reading.state()?;
     if let Some(directory) = path.parent() {
         let known = reading.known_segments()?;
@@ -199,6 +201,12 @@ impl Reading<'_> {
         self.each(PORTRAITS, key_of_class, |_, _| Ok(()))
     }
 
+    /// Looks at the numbers of partitions that were removed.
+    fn removed(&mut self) -> Result<(), StoreError> {
+        let number = |partition| key_of_numbers(&[partition]);
+        self.each(REMOVED, number, |_, _| Ok(()))
+    }
+
     /// Segments in use, or retired, as (partition, segment).
     fn known_segments(&self) -> Result<BTreeSet<(u64, u64)>, StoreError> {
         let mut known = BTreeSet::new();
@@ -240,10 +248,9 @@ impl Reading<'_> {
         key_bytes: impl Fn(K::SelfType<'_>) -> Vec<u8>,
         mut take: impl FnMut(K::SelfType<'_>, &[u8]) -> Result<(), String>,
     ) -> Result<(), StoreError> {
-        let is_of_records = table.name().starts_with("record") || LATER.contains(&table.name());
+        let comes_later = table.name().starts_with("record") || LATER.contains(&table.name());
         let table: ReadOnlyTable<K, &[u8]> = match self.transaction.open_table(table) {
-            // Made with the first record.
-            Err(TableError::TableDoesNotExist(_)) if is_of_records => return Ok(()),
+            Err(TableError::TableDoesNotExist(_)) if comes_later => return Ok(()),
             table => table.map_err(|error| failure("read", self.path, error))?,
         };
         for item in table

@@ -13,7 +13,7 @@ use super::format::{
 use super::rows::Rows;
 use super::seal::{Owner, Seal, SegmentCipher};
 use crate::partition::StoreError;
-use crate::partition::disk::{Disk, DiskFile, sync_directory_of};
+use crate::partition::disk::{Disk, DiskFile, overwrite, sync_directory_of};
 use crate::secrets::{DataKey, Salt, Tag, new_salt};
 use crate::types::{EncoderId, Timestamp};
 
@@ -264,6 +264,18 @@ impl Sealing {
         };
         let cipher = Arc::new(SegmentCipher::new(key, &salt, owner));
         Sealing { salt, cipher }
+    }
+}
+
+impl SegmentWriter {
+    /// Overwrites what was written so far, and removes the file: nobody is to find it again.
+    pub(in crate::partition) fn discard(mut self) {
+        if let Some(file) = self.file.take() {
+            let gone = overwrite(&*file).and_then(|()| self.disk.remove(&self.path));
+            if let Err(error) = gone {
+                tracing::warn!(%error, path = %self.path.display(), "cannot overwrite a draft");
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use super::faulty::{Crash, Event, FaultyDisk, World, seed};
 use super::workload::Operation::{
     self, AddBatch, AddPerson, Compact, Count, Describe, Enroll, EnrollNew, Erase, EraseEnded,
-    Maintain, Merge, Remove, Seal,
+    Maintain, Merge, Remove, RemoveAll, Seal,
 };
 use super::workload::{Model, assert_nothing_shows, encrypt, keys, open, run};
 use crate::partition::disk::{Disk, RealDisk};
@@ -76,6 +76,28 @@ const PEOPLE: &[Operation] = &[
     Seal(0),
     Describe(0, 2, 11),
     Compact(0),
+];
+
+/// Whole partitions that come and go.
+const GALLERIES: &[Operation] = &[
+    Enroll(0, 1, 2, ALL),
+    EnrollNew(0, 1, 3),
+    Seal(0),
+    AddPerson(0, 20, 5),
+    Enroll(1, 5, 1, ALL),
+    Seal(1),
+    RemoveAll(0),
+    Count,
+    Enroll(0, 3, 1, ALL),
+    EnrollNew(0, 1, 7),
+    Seal(0),
+    Remove(0, 3),
+    RemoveAll(0),
+    RemoveAll(0),
+    Enroll(0, 4, 1, ALL),
+    RemoveAll(1),
+    RemoveAll(2),
+    Enroll(1, 5, 1, ALL),
 ];
 
 /// Runs the operations, and then, for every point at which the machine could have stopped and each
@@ -187,6 +209,22 @@ fn operators_lose_nothing_if_unsynced_writes_are_kept_or_dropped() {
 #[test]
 fn operators_lose_nothing_if_unsynced_writes_are_torn_and_reordered() {
     survives_a_crash_at_every_point(OPERATORS, &[Crash::Tear]);
+}
+
+#[test]
+fn partitions_are_whole_or_gone_if_unsynced_writes_are_kept_or_dropped() {
+    survives_a_crash_at_every_point(GALLERIES, &[Crash::Keep, Crash::Drop]);
+}
+
+#[test]
+fn partitions_are_whole_or_gone_if_unsynced_writes_are_torn_and_reordered() {
+    survives_a_crash_at_every_point(GALLERIES, &[Crash::Tear]);
+}
+
+#[test]
+fn encrypted_partitions_are_whole_or_gone_and_not_shown() {
+    encrypt();
+    survives_a_crash_at_every_point(GALLERIES, &[Crash::Tear]);
 }
 
 /// Some of all: what an encrypted data directory does differently is its catalog and its keys.

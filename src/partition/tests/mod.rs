@@ -12,6 +12,7 @@ mod meanwhile;
 mod older;
 mod people;
 mod portraits;
+mod removal;
 mod repair;
 mod upkeep;
 mod workload;

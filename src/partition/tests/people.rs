@@ -470,17 +470,30 @@ fn people_are_not_found_from_the_millisecond_on_when_their_time_is_over() {
     enroll(&partition, 6, 6.0, ending(2_600));
     assert_eq!(found(2_500), BTreeSet::from([1, 2, 6]));
     assert_eq!(found(2_600), BTreeSet::from([1, 2]));
-    let ended: Vec<i64> = partition
+    let of_now: Vec<i64> = partition
         .ended(at(2_500))
         .unwrap()
         .iter()
         .map(|it| it.1.0)
         .collect();
-    assert_eq!(ended, [3, 5, 4]);
+    let ended = [3, 5, 4];
+    assert_eq!(of_now, ended);
     let (erased, _) = opened
-        .erase_ended(&partition, at(2_500), &Pace::unlimited())
+        .erase_ended(
+            &partition,
+            &ended.map(ClassId),
+            at(2_500),
+            |class, templates, _| crate::partition::StateValue {
+                area: "ended",
+                key: class.to_string(),
+                value: vec![templates as u8],
+            },
+            &Pace::unlimited(),
+        )
         .unwrap();
     assert_eq!(erased.len(), 3);
+    let noted = opened.state_list("ended").unwrap();
+    assert!(noted.len() == 3 && noted.iter().all(|(_, templates)| templates == &[1]));
     assert_eq!(classes(&partition.snapshot()), BTreeSet::from([1, 2, 6]));
     assert_eq!(partition.ended(at(2_500)).unwrap(), []);
     let error = put(&partition, Whom::Class(ClassId(7)), 7.0, ending(999)).unwrap_err();

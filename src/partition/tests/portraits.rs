@@ -235,8 +235,16 @@ impl Place {
                 partition
                     .change_record(ClassId(class), RecordChange::of(record))
                     .unwrap();
-                let (ended, overwritten) =
-                    self.store().erase_ended(&partition, NOW, &pace).unwrap();
+                let ended = partition.ended(NOW).unwrap().into_iter();
+                let ended: Vec<ClassId> = ended.map(|(_, class)| class).collect();
+                let note = |class: ClassId, _, _| crate::partition::StateValue {
+                    area: "ended",
+                    key: class.to_string(),
+                    value: Vec::new(),
+                };
+                let store = self.store();
+                let erased = store.erase_ended(&partition, &ended, NOW, note, &pace);
+                let (ended, overwritten) = erased.unwrap();
                 assert_eq!((ended, overwritten), (vec![ClassId(class)], true));
             }
             Operation::Erase(class) => {

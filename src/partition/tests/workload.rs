@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::faulty::FaultyDisk;
 use crate::partition::disk::Disk;
 use crate::partition::{
-    Choice, Held, Keys, NewTemplate, Note, Pace, Partition, Store, StoreError, TemplateBatch, Whom,
+    Choice, Held, Keys, NewTemplate, Note, Pace, Partition, StateValue, Store, StoreError,
+    TemplateBatch, Whom,
 };
 use crate::secrets::MasterKey;
 use crate::types::{ClassId, Embedding, EncoderId, PartitionId, Record, RecordChange, Timestamp};
@@ -39,6 +40,8 @@ pub(super) enum Operation {
     Merge(usize, i64, i64),
     /// Removes all whose time is over: those of even numbers.
     EraseEnded(usize),
+    /// Removes a whole partition.
+    RemoveAll(usize),
 }
 
 /// What a data directory holds: the values of each class of each partition, oldest first, and the
@@ -229,8 +232,25 @@ impl Operation {
                 let merged = partition(store, at)?.merge(ClassId(into), ClassId(from), all_of)?;
                 assert_eq!(merged.templates, after.templates[&(at, into)].len());
             }
+            Operation::RemoveAll(at) => {
+                let note = |templates: u64, _| StateValue {
+                    area: "removed",
+                    key: "last".to_owned(),
+                    value: vec![templates as u8],
+                };
+                store.remove_partition(&partition_id(at), Vec::new(), note)?;
+                store.overwrite_partitions()?;
+            }
             Operation::EraseEnded(at) => {
-                drop(store.erase_ended(&*partition(store, at)?, END, &pace)?);
+                let partition = partition(store, at)?;
+                let ended = partition.ended(END)?.into_iter();
+                let ended: Vec<ClassId> = ended.map(|(_, class)| class).collect();
+                let note = |class: ClassId, templates: usize, _| StateValue {
+                    area: "ended",
+                    key: class.to_string(),
+                    value: vec![templates as u8],
+                };
+                drop(store.erase_ended(&partition, &ended, END, note, &pace)?);
             }
         }
         *model = after;
@@ -297,6 +317,11 @@ impl Model {
                     self.templates.entry((at, class)).or_default().push(value);
                 }
                 self.count("batches/done");
+            }
+            Operation::RemoveAll(at) => {
+                self.templates.retain(|(of, _), _| *of != at);
+                self.records.retain(|(of, _), _| *of != at);
+                self.chosen.remove(&at);
             }
             Operation::AddPerson(at, class, number) => {
                 let value = next();

@@ -242,7 +242,7 @@ impl Damaged<'_> {
         let (damaged, shared) = (self.segment, self.partition.shared().clone());
         let is_open = self.is_open;
         self.common.commits.commit(move |group| {
-            let now = group.snapshot(&shared);
+            let now = group.snapshot(&shared)?;
             let dead = match is_open {
                 true => removed_among(&rows, &removed_by_now(&now, damaged)),
                 false => DeadRows::default(),

@@ -134,7 +134,7 @@ impl Partition {
         }
         let shared = self.shared().clone();
         self.commits().commit(move |group| {
-            let now = group.snapshot(&shared);
+            let now = group.snapshot(&shared)?;
             let mut blocks = Vec::new();
             for block in now.blocks.iter() {
                 match &block.source {
@@ -201,9 +201,13 @@ impl Partition {
         }
         let number = written.as_ref().map(|new| new.number);
         let (shared, old) = (self.shared().clone(), inputs.clone());
-        let discarded = self
+        let segment = written
+            .as_ref()
+            .map(|new| (new.number, new.segment.clone()));
+        let installed = self
             .commits()
-            .commit(move |group| install(group, &shared, &old, written))?;
+            .commit(move |group| install(group, &shared, &old, written));
+        let discarded = installed.inspect_err(|error| self.discard_unnamed(segment, error))?;
         if let Some(number) = number {
             self.give_name(number);
         }
@@ -224,6 +228,11 @@ impl Partition {
         for block in inputs {
             let row_bytes = block.row_bytes();
             for run in block.live_runs(RUN_ROWS) {
+                if self.commits().is_gone(self.shared().number()) {
+                    writer.discard();
+                    let partition = self.id().clone();
+                    return Err(StoreError::PartitionRemoved { partition });
+                }
                 let count = run.len();
                 // Of this moment only: whoever erases somebody waits for the last reader.
                 let snapshot = self.snapshot();
@@ -309,7 +318,7 @@ fn install(
     old: &[Block],
     new: Option<New>,
 ) -> Result<Vec<DeadRows>, Halt> {
-    let now = group.snapshot(shared);
+    let now = group.snapshot(shared)?;
     let mut dead = DeadRows::default();
     let mut discarded = Vec::new();
     let (mut sealed, mut segments) = (HashSet::new(), Vec::new());

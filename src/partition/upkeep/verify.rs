@@ -90,6 +90,16 @@ pub(in crate::partition) fn verify(
         check_numbers(name, contents, segments, &mut found);
         check_records(catalog, (name, entry), contents, segments, &mut found)?;
     }
+    // One that was removed meanwhile has no key any more, and nothing else that could be damaged.
+    let still_there = catalog.read(|tables| tables.partitions())?;
+    let is_gone = |name: &str| {
+        let mut verified = contents.iter();
+        let entry = verified
+            .find(|(of, ..)| of == name)
+            .map(|(_, entry, _)| entry);
+        entry.is_some() && entry != still_there.get(name)
+    };
+    found.damage.retain(|damage| !is_gone(&damage.partition));
     Ok(found)
 }
 

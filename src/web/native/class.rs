@@ -20,10 +20,9 @@ use super::key::Key;
 use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::query;
-use super::receipts::ReceiptAnswer;
 use super::record::{GivenRecord, RecordMembers, permitted};
 use crate::access::Scope;
-use crate::audit::Event;
+use crate::audit::{Event, Receipt};
 use crate::engine::{Engine, Gallery, Person};
 use crate::types::{Bcid, RecordChange};
 
@@ -59,7 +58,7 @@ pub(in super::super) struct DeleteAnswer {
     /// Whether nothing is stored of them any more. Without `erase=now` it is done later, in the background.
     erased: bool,
     /// What proves it, to be asked for again; null if there was no such class.
-    receipt: Option<ReceiptAnswer>,
+    receipt: Option<Receipt>,
 }
 
 /// How a class is deleted.
@@ -327,24 +326,24 @@ async fn delete(
         shared.changed(event, &bcid, Some(deleted.removed.templates), None)?;
         Ok(deleted)
     };
-    let mut deleted = state.lanes().write(work).await?;
-    if waits {
-        deleted = state.overwrite(&partition, deleted).await?;
-    }
-    let receipt = deleted.receipt.as_ref();
-    let receipt = receipt.map(|receipt| ReceiptAnswer::new(&state, receipt));
+    let Deleted { removed, receipt } = state.lanes().write(work).await?;
+    let (erased, receipt) = match waits {
+        true => state.overwrite(&partition, receipt).await?,
+        false => (false, receipt),
+    };
+    let receipt = receipt.map(|receipt| state.signed(&receipt));
     let answer = DeleteAnswer {
-        was_enrolled: deleted.removed.was_enrolled(),
-        templates: deleted.removed.templates,
-        record: deleted.removed.record,
-        erased: deleted.erased,
+        was_enrolled: removed.was_enrolled(),
+        templates: removed.templates,
+        record: removed.record,
+        erased,
         receipt: receipt.transpose()?,
     };
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 /// Whether the answer waits until what is stored is overwritten.
-fn waits_for_erasure(uri: &Uri) -> Result<bool, Problem> {
+pub(super) fn waits_for_erasure(uri: &Uri) -> Result<bool, Problem> {
     match query::value(uri, "erase").as_deref() {
         None | Some("later") => Ok(false),
         Some("now") => Ok(true),

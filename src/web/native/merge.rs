@@ -20,7 +20,7 @@ use super::path::{self, ClassParameter, ClassPath, PartitionParameter};
 use super::problem::{Code, Problem};
 use super::record::{GivenClass, class_of};
 use crate::access::Scope;
-use crate::audit::Event;
+use crate::audit::{Event, Receipt};
 use crate::partition::TemplateInfo;
 use crate::types::ClassId;
 
@@ -43,6 +43,8 @@ pub(in super::super) struct MergeAnswer {
     moved: usize,
     /// How many of both gave way, or were there twice.
     removed: usize,
+    /// That nobody is the other class any more, to be asked for again.
+    receipt: Receipt,
     #[serde(flatten)]
     class: ClassAnswer,
 }
@@ -134,10 +136,13 @@ async fn merge(
     let shared = state.clone();
     let work = move || -> Result<_, Problem> {
         let gallery = class::gallery_of(shared.engine(), &bcid)?;
-        let merged = gallery.merge(bcid.class, from)?;
+        let (now, chance) = (shared.clock().now(), rand::random());
+        let classes = (bcid.class, from);
+        let (merged, receipt) = shared.engine().merge(&gallery, classes, now, chance)?;
         let event = (&key.1, Event::Merged);
         shared.changed(event, &bcid, Some(merged.moved), Some(from.to_string()))?;
         Ok(MergeAnswer {
+            receipt: shared.signed(&receipt)?,
             moved: merged.moved,
             removed: merged.removed,
             class: class::described(&gallery, &bcid)?,

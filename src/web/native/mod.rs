@@ -91,6 +91,7 @@ pub(super) fn door() -> Door {
         .with(metrics::endpoint())
         .with(partitions::list_endpoint())
         .with(partitions::one_endpoint())
+        .with(partitions::delete_endpoint())
         .with(identify::endpoint())
         .with(identify_faces::endpoint())
         .with(identify_many::endpoint())

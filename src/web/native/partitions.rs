@@ -1,7 +1,7 @@
-//! `GET /v1/partitions` and `GET /v1/partitions/{partition}`: the galleries.
+//! `GET /v1/partitions`, and `GET` and `DELETE /v1/partitions/{partition}`: the galleries.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,13 +10,16 @@ use utoipa_axum::routes;
 use super::super::endpoint::Endpoint;
 use super::super::state::AppState;
 use super::answer;
+use super::class::waits_for_erasure;
 use super::failures;
 use super::key::Key;
 use super::page::{self, Page, PageQuery};
 use super::path::{self, PartitionParameter, PartitionPath};
 use super::problem::{Code, Problem};
+use super::query;
 use super::samples::encoder_name;
 use crate::access::Scope;
+use crate::audit::Receipt;
 use crate::types::PartitionId;
 
 /// A part of the list of partitions.
@@ -150,7 +153,103 @@ async fn one(
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
-/// Nobody was ever enrolled there.
+/// What became of a partition.
+#[derive(Serialize, ToSchema)]
+pub(in super::super) struct RemovalAnswer {
+    /// How many templates it had.
+    templates: u64,
+    /// Whether its templates were encrypted with a key that is destroyed now.
+    key_destroyed: bool,
+    /// Whether nothing is stored of it any more. Without `erase=now` it is done later, in the background.
+    erased: bool,
+    /// What proves it, to be asked for again.
+    receipt: Receipt,
+}
+
+/// How a partition is removed.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "queries are read parameter by parameter; this is their description"
+)]
+pub(in super::super) struct RemovalQuery {
+    /// The partition once more.
+    #[param(example = "bws.112")]
+    confirm: String,
+    /// `now` to be answered when what is stored is overwritten, which may take minutes in large galleries; `later`,
+    /// as without it, not to wait.
+    #[param(example = "now")]
+    erase: Option<String>,
+}
+
+pub(super) fn delete_endpoint() -> Endpoint {
+    failures::endpoint(
+        routes!(delete),
+        &[
+            Key::FAILURES,
+            Key::MAY_USE_FAILURES,
+            path::FAILURES,
+            &[Code::PartitionNotFound],
+            failures::OURS,
+            failures::OF_CHANGES,
+        ],
+    )
+}
+
+/// Remove a partition
+///
+/// With everybody in it, all that is known of them, its calibration, and what waits to be confirmed. No answer has
+/// anything of it any more when this is answered, and the key of an encrypted one is destroyed. What is stored is
+/// overwritten within the time that the operator has set, or before the answer comes. `confirm` has to name the
+/// partition again. Needs the scope `delete`.
+#[utoipa::path(
+    delete,
+    path = "/partitions/{partition}",
+    tag = "native",
+    operation_id = "delete_partition",
+    params(PartitionParameter, RemovalQuery),
+    responses((status = 200, description = "It is removed", body = RemovalAnswer)),
+    security(("api_key" = []))
+)]
+async fn delete(
+    State(state): State<AppState>,
+    key: Key,
+    PartitionPath(partition): PartitionPath,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    key.may_use(Scope::Delete, &partition)?;
+    let confirmed = query::value(&uri, "confirm");
+    if confirmed.and_then(|it| it.parse().ok()).as_ref() != Some(&partition) {
+        let detail = format!("`confirm` has to name the partition, `{partition}`, once more");
+        return Err(Problem::invalid_parameter(detail));
+    }
+    let waits = waits_for_erasure(&uri)?;
+    let (shared, id) = (state.clone(), partition.clone());
+    let work = move || -> Result<_, Problem> {
+        let removed = shared.remove_gallery(&id)?;
+        if let Some((removed, _)) = &removed {
+            shared.removed(&key.1, &id, removed.templates)?;
+        }
+        Ok(removed)
+    };
+    let removed = state.lanes().write(work).await?;
+    let (removed, receipt) = removed.ok_or_else(|| missing(&partition))?;
+    let (erased, receipt) = match waits {
+        true => state.overwrite(&partition, Some(receipt)).await?,
+        false => (false, Some(receipt)),
+    };
+    let receipt = receipt.ok_or_else(|| missing(&partition))?;
+    let answer = RemovalAnswer {
+        templates: removed.templates,
+        key_destroyed: removed.was_encrypted,
+        erased,
+        receipt: state.signed(&receipt)?,
+    };
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// Nobody was ever enrolled there, or it was removed.
 pub(super) fn missing(partition: &PartitionId) -> Problem {
     let detail = format!("nobody was ever enrolled in `{partition}`");
     Problem::new(Code::PartitionNotFound, detail)

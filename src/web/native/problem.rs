@@ -544,7 +544,8 @@ impl From<&EngineError> for Problem {
     fn from(error: &EngineError) -> Problem {
         let code = match error {
             EngineError::NoSamples => Code::NoSamples,
-            EngineError::NoPartition { .. } => Code::PartitionNotFound,
+            EngineError::NoPartition { .. }
+            | EngineError::Store(StoreError::PartitionRemoved { .. }) => Code::PartitionNotFound,
             EngineError::Dimension { .. } => Code::InvalidEmbedding,
             EngineError::Contradiction => Code::ContradictingSamples,
             EngineError::Store(StoreError::Encoder { .. }) => Code::EncoderMismatch,

@@ -16,41 +16,15 @@ use super::page::{self, Page, PageQuery};
 use super::problem::{Code, Problem};
 use crate::access::Scope;
 use crate::audit::Receipt;
-use crate::engine::RemovalReceipt;
 
-/// Signed words that somebody was removed. `vultus audit verify-receipt` verifies them without the service.
-#[derive(Serialize, ToSchema)]
-pub(in super::super) struct ReceiptAnswer {
-    /// The version of the format, 1.
-    receipt: u32,
-    /// By which it is asked for again.
-    id: String,
-    /// The identity of the data directory.
-    data_directory: String,
-    /// From which partition somebody was removed.
-    partition: String,
-    /// Which class that was.
-    class: String,
-    /// How many templates it had.
-    templates: u64,
-    /// When the removal was asked for, in milliseconds since 1970 in UTC. No search finds them since.
-    asked_unix_milliseconds: i64,
-    /// When all that was stored of them here was overwritten; null if it is not yet.
-    erased_unix_milliseconds: Option<i64>,
-    /// Until when at most snapshots of the service may have copies, while it runs; null where that is not known,
-    /// as when they are made or kept by others.
-    snapshots_until_unix_milliseconds: Option<i64>,
-    /// The key that signed it, 64 hexadecimal digits: that of the audit log.
-    public_key: String,
-    /// The signature, 128 hexadecimal digits.
-    signature: String,
-}
+/// So many receipts are read at once.
+const RECEIPTS_AT_ONCE: usize = 1_000;
 
 /// A part of the list of receipts.
 #[derive(Serialize, ToSchema)]
 pub(in super::super) struct ReceiptsPage {
     /// The oldest first.
-    receipts: Vec<ReceiptAnswer>,
+    receipts: Vec<Receipt>,
     /// The cursor of the next page; null on the last.
     next: Option<String>,
 }
@@ -65,37 +39,6 @@ pub(in super::super) struct ReceiptsPage {
 pub(in super::super) struct ReceiptParameter {
     /// The id of a receipt.
     id: String,
-}
-
-impl ReceiptAnswer {
-    pub(super) fn new(state: &AppState, receipt: &RemovalReceipt) -> Result<Self, Problem> {
-        let Receipt {
-            receipt,
-            id,
-            data_directory,
-            partition,
-            class,
-            templates,
-            asked_unix_milliseconds,
-            erased_unix_milliseconds,
-            snapshots_until_unix_milliseconds,
-            public_key,
-            signature,
-        } = state.signed(receipt)?;
-        Ok(ReceiptAnswer {
-            receipt,
-            id,
-            data_directory,
-            partition,
-            class,
-            templates,
-            asked_unix_milliseconds,
-            erased_unix_milliseconds,
-            snapshots_until_unix_milliseconds,
-            public_key,
-            signature,
-        })
-    }
 }
 
 pub(super) fn one_endpoint() -> Endpoint {
@@ -119,7 +62,7 @@ pub(super) fn one_endpoint() -> Endpoint {
     tag = "native",
     operation_id = "get_receipt",
     params(ReceiptParameter),
-    responses((status = 200, description = "The receipt", body = ReceiptAnswer)),
+    responses((status = 200, description = "The receipt", body = Receipt)),
     security(("api_key" = []))
 )]
 async fn one(
@@ -135,7 +78,7 @@ async fn one(
         let receipt = receipt
             .ok_or_else(|| Problem::new(Code::ReceiptNotFound, "there is no receipt of this id"))?;
         key.may_use(Scope::Delete, &receipt.partition)?;
-        ReceiptAnswer::new(&shared, &receipt)
+        Ok(shared.signed(&receipt)?)
     };
     let answer = state.lanes().small(work).await?;
     Ok(answer::json(StatusCode::OK, &answer))
@@ -175,18 +118,22 @@ async fn list(
     let shared = state.clone();
     let work = move || -> Result<_, Problem> {
         shared.settle_receipts()?;
-        let after = page.after.as_deref().unwrap_or_default();
-        let all = shared.engine().receipts()?.into_iter();
-        let reached = all.filter(|receipt| {
-            receipt.id.as_str() > after && key.0.reach.permits(&receipt.partition)
-        });
-        let mut listed: Vec<_> = reached.take(page.limit + 1).collect();
+        let mut listed = Vec::new();
+        let mut after = page.after.clone().unwrap_or_default();
+        while listed.len() <= page.limit {
+            let some = shared.engine().receipts(&after, RECEIPTS_AT_ONCE)?;
+            let Some(last) = some.last() else {
+                break;
+            };
+            after.clone_from(&last.id);
+            let reached = some.into_iter();
+            let reached = reached.filter(|it| key.0.reach.permits(&it.partition));
+            listed.extend(reached.take(page.limit + 1 - listed.len()));
+        }
         let next = page.cut(&mut listed, |receipt| receipt.id.clone());
-        let told = listed
-            .iter()
-            .map(|receipt| ReceiptAnswer::new(&shared, receipt));
+        let told = listed.iter().map(|receipt| shared.signed(receipt));
         Ok(ReceiptsPage {
-            receipts: told.collect::<Result<_, Problem>>()?,
+            receipts: told.collect::<Result<_, _>>()?,
             next,
         })
     };

@@ -59,7 +59,7 @@ async fn delete_class(
     };
     let deleted = state.lanes().write(work).await?;
     if state.options().bws_delete_erases {
-        let erased = state.overwrite(&partition, deleted).await?.erased;
+        let (erased, _) = state.overwrite(&partition, deleted.receipt).await?;
         if !erased {
             tracing::warn!(%partition, "somebody was deleted, and another process still reads what was stored");
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use vultus::access::{Reach, Scope};
 use vultus::audit::{Receipt, ReceiptError};
 use vultus::code::Planes;
@@ -197,4 +197,85 @@ fn wrong_receipts_and_wrong_wishes_are_refused() {
         verified(&edited),
         Err(ReceiptError::Forged { .. })
     ));
+}
+
+#[test]
+fn a_removed_partition_is_in_no_file_and_begins_anew_with_the_next_enrolment() {
+    let service = Service::new();
+    for class in 0..5 {
+        service.enroll_embedding("bws.1", class, &secret(class as usize));
+        service.enroll_embedding("bws.2", class, &secret(class as usize + 8));
+        if class == 3 {
+            seal(&service, "bws.1");
+        }
+    }
+    let named = json!({ "name": "Zebedee", "external_id": "E-77" });
+    service
+        .call_by(&service.key(), "PATCH", "partitions/bws.1/classes/1", named)
+        .json();
+    let mut all: Vec<Vec<u8>> = (0..5).flat_map(|seed| traces(&secret(seed))).collect();
+    all.extend([b"Zebedee".to_vec(), b"E-77".to_vec()]);
+    assert!(held(service.directory(), &all).iter().any(|held| *held));
+    // Not without naming it again, nor by a key of another one or without the scope.
+    for query in [
+        "",
+        "?confirm=",
+        "?confirm=bws.2",
+        "?confirm=x",
+        "?confirm=bws.1&erase=never",
+    ] {
+        let refused = service.delete(&format!("partitions/bws.1{query}"));
+        refused.problem(400, "invalid_parameter");
+    }
+    let remove = "partitions/bws.1?confirm=bws.1&erase=now";
+    let (_, key) = service.make_key(&[Scope::Delete], Reach::Partition("bws.2".parse().unwrap()));
+    assert_eq!(service.call_by(&key, "DELETE", remove, ()).status, 403);
+    let (_, key) = service.make_key(&[Scope::Enroll, Scope::Read], Reach::Everything);
+    service
+        .call_by(&key, "DELETE", remove, ())
+        .problem(403, "scope_missing");
+    assert_eq!(service.get("partitions/bws.1").json()["templates"], 5);
+
+    let answer = service.delete(remove).json();
+    assert_eq!(
+        (
+            &answer["templates"],
+            &answer["erased"],
+            &answer["key_destroyed"]
+        ),
+        (&5.into(), &true.into(), &false.into())
+    );
+    assert!(!held(service.directory(), &all).iter().any(|held| *held));
+    let receipt = verified(&answer["receipt"]).unwrap();
+    assert_eq!(
+        (receipt.partition.as_str(), receipt.class.as_str()),
+        ("bws.1", "*")
+    );
+    assert_eq!(receipt.reason.as_deref(), Some("partition_removed"));
+    assert!(receipt.erased_unix_milliseconds.is_some());
+    let again = service.get(&format!("receipts/{}", receipt.id)).json();
+    assert_eq!(again, answer["receipt"]);
+    for path in [
+        "partitions/bws.1",
+        "partitions/bws.1/classes",
+        "partitions/bws.1/classes/1",
+    ] {
+        assert_eq!(service.get(path).status, 404, "{path}");
+    }
+    service.delete(remove).problem(404, "partition_not_found");
+    service
+        .delete("partitions/bws.9?confirm=bws.9")
+        .problem(404, "partition_not_found");
+    // Another encoder may begin it.
+    let other = json!({ "embeddings": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 1.0, 2.0, 3.0,
+        4.0, 5.0, 6.0, 7.0, 8.0]], "encoder": "other" });
+    service
+        .post("partitions/bws.1/classes/9/enroll", other)
+        .json();
+    let found = service.get("partitions/bws.1").json();
+    assert_eq!(
+        (&found["templates"], &found["dimension"]),
+        (&1.into(), &17.into())
+    );
+    assert_eq!(service.get("partitions/bws.2").json()["templates"], 5);
 }

@@ -63,6 +63,12 @@ fn is_done(answer: &Answer, path: &str) {
         answer.problem(404, "portrait_not_found");
     } else if path.starts_with("receipts/") {
         answer.problem(404, "receipt_not_found");
+    } else if path.starts_with("partitions/")
+        && path.matches('/').count() == 1
+        && answer.status == 400
+    {
+        // Nobody has confirmed that it is to go.
+        answer.problem(400, "invalid_parameter");
     } else if path == "metrics" {
         assert_eq!(answer.status, 200, "{answer:?}");
     } else {

@@ -501,6 +501,13 @@ fn two_classes_become_one_and_templates_find_the_right_person() {
         (&json!("Ada"), &json!("E"))
     );
     assert_eq!(merged["labels"], json!({ "site": "a", "team": "c" }));
+    let receipt = &merged["receipt"];
+    assert_eq!(
+        (&receipt["class"], &receipt["reason"], &receipt["into"]),
+        (&json!("2"), &json!("merged"), &json!("1"))
+    );
+    let id = receipt["id"].as_str().unwrap();
+    assert_eq!(service.get(&format!("receipts/{id}")).json(), *receipt);
     service
         .get(&format!("{CLASSES}/2"))
         .problem(404, "class_not_found");

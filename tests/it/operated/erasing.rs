@@ -114,3 +114,63 @@ fn deleteclass_waits_where_that_is_set() {
     let receipt = &receipts["receipts"][0];
     assert!(receipt["erased_unix_milliseconds"].is_i64(), "{receipt}");
 }
+
+#[test]
+fn a_gallery_is_removed_beside_a_service_while_it_is_asked_and_enrolled_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    let program = Program::start_with(&data, &registered, &[], Stdio::null());
+    program.enroll_embedding("bws.1", 1, &secret());
+    program.enroll_embedding("bws.2", 1, &[1.0; 16]);
+    assert!(holds(&data, &bytes_of(&secret())));
+    let remove = |partition: &str| {
+        let output = vultus(&[
+            "gallery",
+            "remove",
+            "--partition",
+            partition,
+            "--confirm",
+            partition,
+            "--json",
+            "--data-dir",
+            text(&data),
+        ]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        (
+            output.status.code(),
+            json_lines(&said).pop().unwrap_or_default(),
+        )
+    };
+    let (code, said) = remove("bws.1");
+    assert_eq!((code, &said["templates"]), (Some(0), &1.into()), "{said}");
+    assert!(!holds(&data, &bytes_of(&secret())));
+    assert_eq!(program.get("partitions/bws.1").status, 404);
+    let id = said["receipt"]["id"].as_str().unwrap();
+    assert_eq!(
+        program.get(&format!("receipts/{id}")).json(),
+        said["receipt"]
+    );
+    assert_eq!(remove("bws.1").0, Some(1));
+    // Others enrol and ask all the time.
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            for round in 0..40 {
+                program.enroll_embedding("bws.3", round % 5, &secret());
+                let body = serde_json::json!({ "embeddings": [secret()], "encoder": "test" });
+                let asked = program.post("partitions/bws.3/identify", body);
+                assert!([200, 404].contains(&asked.status), "{asked:?}");
+            }
+        });
+        for _ in 0..10 {
+            let (code, said) = remove("bws.3");
+            assert!([Some(0), Some(1)].contains(&code), "{said}");
+        }
+        others.join().unwrap();
+    });
+    remove("bws.3");
+    assert!(!holds(&data, &bytes_of(&secret())));
+    assert_eq!(program.get("partitions/bws.2").json()["templates"], 1);
+    assert_eq!(program.terminate(), Some(0));
+    assert!(!holds(&data, &bytes_of(&secret())));
+}
