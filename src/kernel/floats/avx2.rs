@@ -10,7 +10,7 @@ pub(super) static TABLE: FloatTable = FloatTable {
     probes_max: 384,
 };
 
-estimate!("avx2,fma", products, 1 => 4, 2 => 4, 4 => 4);
+estimate!("avx2,fma", dot, products, 1 => 4, 2 => 4, 4 => 4);
 
 /// Values of a row in one line of memory.
 const VALUES_PER_LINE: usize = 16;
@@ -64,6 +64,43 @@ fn line_of_probes<const ROWS: usize, const LINES: usize>(
         }
     }
     sums
+}
+
+/// Σ a·b of two rows of one length.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const SUMS: usize = 4;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [_mm256_setzero_ps(); SUMS];
+    let ((a, a_last), (b, b_last)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
+    for (a, b) in a.iter().zip(b) {
+        for at in 0..SUMS {
+            sums[at] = _mm256_fmadd_ps(load_values(&a[at]), load_values(&b[at]), sums[at]);
+        }
+    }
+    for (a, b) in a_last.iter().zip(b_last) {
+        sums[0] = _mm256_fmadd_ps(load_values(a), load_values(b), sums[0]);
+    }
+    let pairs = [
+        _mm256_add_ps(sums[0], sums[1]),
+        _mm256_add_ps(sums[2], sums[3]),
+    ];
+    let mut lanes = [0.0; 8];
+    // SAFETY: Eight numbers are 32 writable bytes; the instruction asks for no alignment.
+    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(pairs[0], pairs[1])) };
+    let mut sum: f32 = lanes.iter().sum();
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum += a * b;
+    }
+    sum
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn load_values(values: &[f32; 8]) -> __m256 {
+    // SAFETY: Eight numbers are 32 readable bytes; the instruction asks for no alignment.
+    unsafe { _mm256_loadu_ps(values.as_ptr()) }
 }
 
 #[inline]

@@ -10,7 +10,7 @@ pub(super) static TABLE: FloatTable = FloatTable {
     probes_max: 1024,
 };
 
-estimate!("avx512f", products, 1 => 12, 2 => 8, 4 => 6);
+estimate!("avx512f", dot, products, 1 => 12, 2 => 8, 4 => 6);
 
 /// Values of a row in one line of memory.
 const VALUES_PER_LINE: usize = 16;
@@ -62,6 +62,40 @@ fn products<const ROWS: usize, const LINES: usize>(
             unsafe { _mm512_storeu_ps(dots[line].as_mut_ptr(), sum) };
         }
     }
+}
+
+/// Σ a·b of two rows of one length.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const SUMS: usize = 4;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut sums = [_mm512_setzero_ps(); SUMS];
+    let ((a, a_last), (b, b_last)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
+    for (a, b) in a.iter().zip(b) {
+        for at in 0..SUMS {
+            sums[at] = _mm512_fmadd_ps(load_values(&a[at]), load_values(&b[at]), sums[at]);
+        }
+    }
+    for (a, b) in a_last.iter().zip(b_last) {
+        sums[0] = _mm512_fmadd_ps(load_values(a), load_values(b), sums[0]);
+    }
+    let pairs = [
+        _mm512_add_ps(sums[0], sums[1]),
+        _mm512_add_ps(sums[2], sums[3]),
+    ];
+    let mut sum = _mm512_reduce_add_ps(_mm512_add_ps(pairs[0], pairs[1]));
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum += a * b;
+    }
+    sum
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_values(values: &[f32; VALUES_PER_LINE]) -> __m512 {
+    // SAFETY: Sixteen numbers are 64 readable bytes; the instruction asks for no alignment.
+    unsafe { _mm512_loadu_ps(values.as_ptr()) }
 }
 
 #[inline]

@@ -3,7 +3,8 @@
 //! Sixteen probes lie side by side in a line, value by value, so that a value of a row is multiplied
 //! with all of them at once and sums of different probes lie in different lanes. Rows are read as they
 //! are. Several rows share each line of probes, and up to four lines share each value of a row, so
-//! that registers and not loads are what limits.
+//! that registers and not loads are what limits. One, two or three probes would leave most of a line
+//! empty: they are multiplied with rows one after the other, value by value side by side.
 //!
 //! Sums are in single precision and in no agreed order: they are estimates, and two instruction sets
 //! give different ones. However they are added, a sum of n products is within
@@ -30,6 +31,8 @@ use super::rows::Line;
 pub(super) const PROBES_PER_LINE: usize = 16;
 /// Lines that are multiplied together at most.
 const LINES_MAX: usize = 4;
+/// Up to so many probes are multiplied one after the other.
+const PROBES_ALONE_MAX: usize = 3;
 
 /// Probes in single precision, side by side.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ pub struct FloatProbes {
     count: usize,
     /// `[group][value][line of the group]`, for groups of four lines, then two, then one.
     lines: Vec<Line>,
+    /// The probes themselves, where they are few.
+    alone: Vec<Vec<f32>>,
 }
 
 impl FloatProbes {
@@ -69,6 +74,10 @@ impl FloatProbes {
             dimension,
             count: probes.len(),
             lines,
+            alone: match probes.len() {
+                ..=PROBES_ALONE_MAX => probes.to_vec(),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -179,36 +188,32 @@ pub(super) fn table(isa: Isa) -> &'static FloatTable {
     }
 }
 
-/// Σ r·r. Inlined into each instruction set's function, so that it is compiled for it.
+/// Fills in squares, and estimates of probes that are few enough to be multiplied one after the other,
+/// with `dot`, which is Σ a·b. Returns whether these are all.
 #[inline(always)]
-fn square(row: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 32];
-    let (chunks, rest) = row.as_chunks::<32>();
-    for chunk in chunks {
-        for lane in 0..32 {
-            sums[lane] += chunk[lane] * chunk[lane];
+fn squares_and_alone(
+    probes: &FloatProbes,
+    asked: &mut Estimated<'_>,
+    dot: impl Fn(&[f32], &[f32]) -> f32,
+) -> bool {
+    let columns = probes.columns();
+    for (at, row) in asked.rows.iter().enumerate() {
+        asked.squares[at] = dot(row, row);
+        for (probe, values) in probes.alone.iter().enumerate() {
+            asked.dots[at * columns + probe] = dot(row, values);
         }
     }
-    for half in [16, 8, 4, 2, 1] {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-    }
-    let mut sum = sums[0];
-    for &value in rest {
-        sum += value * value;
-    }
-    sum
+    !probes.alone.is_empty()
 }
 
-/// Defines `estimate` for some features. `$products` multiplies rows with the lines of a group, as many
+/// Defines `estimate` for some features. `$dot` multiplies two rows, and `$products` rows with the lines of a group, as many
 /// rows at a time as stand behind the lines of a group, and the last ones alone.
 macro_rules! estimate {
-    ($features:literal, $products:ident, $($width:literal => $rows:literal),+) => {
+    ($features:literal, $dot:ident, $products:ident, $($width:literal => $rows:literal),+) => {
         #[target_feature(enable = $features)]
         fn estimate(probes: &FloatProbes, asked: &mut Estimated<'_>) {
-            for (square, row) in asked.squares.iter_mut().zip(asked.rows) {
-                *square = super::square(row);
+            if super::squares_and_alone(probes, asked, |a, b| $dot(a, b)) {
+                return;
             }
             let columns = probes.columns();
             for group in probes.groups() {

@@ -1,6 +1,6 @@
 //! Plain Rust, and the reference.
 
-use super::{Estimated, FloatProbes, FloatTable, PROBES_PER_LINE, square};
+use super::{Estimated, FloatProbes, FloatTable, PROBES_PER_LINE, squares_and_alone};
 
 pub(super) static TABLE: FloatTable = FloatTable {
     estimate,
@@ -8,8 +8,8 @@ pub(super) static TABLE: FloatTable = FloatTable {
 };
 
 fn estimate(probes: &FloatProbes, asked: &mut Estimated<'_>) {
-    for (square_of, row) in asked.squares.iter_mut().zip(asked.rows) {
-        *square_of = square(row);
+    if squares_and_alone(probes, asked, dot) {
+        return;
     }
     let columns = probes.columns();
     for group in probes.groups() {
@@ -28,4 +28,19 @@ fn estimate(probes: &FloatProbes, asked: &mut Estimated<'_>) {
             }
         }
     }
+}
+
+/// Σ a·b of two rows of one length.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; PROBES_PER_LINE];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks());
+    for (a, b) in a.iter().zip(b) {
+        let a: &[f32; PROBES_PER_LINE] = a;
+        let b: &[f32; PROBES_PER_LINE] = b;
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| a * b);
+    sums.into_iter().chain(rest).sum()
 }

@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 /// Around the steps of every kernel: values, rows, probes.
 const DIMENSIONS: &[usize] = &[16, 17, 31, 33, 100, 128, 512, 513, 4096];
 const ROWS: &[usize] = &[0, 1, 3, 4, 5, 6, 8, 12, 13, 24, 25];
-const PROBES: &[usize] = &[1, 8, 16, 17, 32, 33, 48, 49, 64, 65, 130];
+const PROBES: &[usize] = &[1, 3, 4, 8, 16, 17, 32, 33, 48, 49, 64, 65, 130];
 
 fn matrix(random: &mut StdRng, rows: usize, dimension: usize) -> Vec<Vec<f32>> {
     let row = |random: &mut StdRng| {
@@ -66,6 +66,7 @@ fn every_kernel_keeps_within_the_bound() {
             for &rows in ROWS {
                 check(kernel, &all_rows[..rows], &all_probes[..70], dimension);
                 check(kernel, &all_rows[..rows], &all_probes[..20], dimension);
+                check(kernel, &all_rows[..rows], &all_probes[..2], dimension);
             }
             for &probes in PROBES {
                 check(kernel, &all_rows[..13], &all_probes[..probes], dimension);
