@@ -14,6 +14,7 @@ export const OPERATIONS = Object.freeze({
   confirm_decision: operation("POST", "/v1/decisions/{decision}/confirm", { body: ["agrees"] }),
   create_snapshot: operation("POST", "/v1/snapshots"),
   delete_class: operation("DELETE", CLASS, { query: ["erase"] }),
+  delete_partition: operation("DELETE", PARTITION, { query: ["confirm", "erase"] }),
   detect: operation("POST", "/v1/detect", { body: ["pictures"] }),
   embed: operation("POST", "/v1/embed", { body: ["pictures"] }),
   enroll: operation("POST", `${CLASS}/enroll`, { body: ENROLL }),
@@ -21,6 +22,7 @@ export const OPERATIONS = Object.freeze({
   get_class: operation("GET", CLASS),
   get_decision: operation("GET", "/v1/decisions/{decision}"),
   get_partition: operation("GET", PARTITION),
+  get_portrait: operation("GET", `${CLASS}/portrait`),
   get_receipt: operation("GET", "/v1/receipts/{id}"),
   identify: operation("POST", `${PARTITION}/identify`, { body: [...SAMPLES, ...WHO] }),
   identify_faces: operation("POST", `${PARTITION}/identify-faces`, { body: ["pictures", ...WHO] }),
@@ -55,8 +57,12 @@ export class ApiError extends Error {
 
 /** What an answer says, or the `ApiError` that it is. */
 export async function read(answer) {
+  const type = answer.headers.get("content-type") ?? "";
+  if (answer.ok && type.startsWith("image/")) {
+    return new Uint8Array(await answer.arrayBuffer());
+  }
   const text = await answer.text();
-  const isJson = (answer.headers.get("content-type") ?? "").includes("json");
+  const isJson = type.includes("json");
   if (answer.ok) {
     return isJson ? JSON.parse(text) : text || null;
   }

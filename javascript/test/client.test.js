@@ -72,6 +72,13 @@ test("what is sent", async () => {
   assert.ok(!JSON.stringify(client).includes("secret"));
 });
 
+test("a portrait comes as its bytes", async () => {
+  const bytes = new Uint8Array([0xff, 0xd8, 0, 0x80, 0xfe]);
+  const fetch = async () => new Response(bytes, { headers: { "content-type": "image/jpeg" } });
+  const client = new Client("http://localhost:1", "vk_", { fetch });
+  assert.deepEqual(await client.call("get_portrait", { partition: "bws.1", class: 7 }), bytes);
+});
+
 test("a picture of megabytes is one text", async () => {
   const { seen, client } = answering({});
   const picture = new Uint8Array(3_000_001).map((_, at) => at % 251);
