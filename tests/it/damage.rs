@@ -420,6 +420,10 @@ const READS_NO_ROWS: &[(&str, Read)] = &[
         said(it.partition()?.check_encoder(&encoder()))
     }),
     ("Partition::seal", |it| said(it.partition()?.seal())),
+    // Of so few segments none is merged.
+    ("Partition::merge_many", |it| {
+        said(it.partition()?.merge_many(100, &Pace::unlimited()))
+    }),
     ("Partition::import", |it| {
         let partition = it.partition()?;
         let mut import = partition.import(&encoder(), 1, NOW)?;
@@ -471,6 +475,7 @@ const READS_NOTHING: &[&str] = &[
     "Gallery::named",
     "Gallery::not_same_as",
     "Gallery::note_match",
+    "Gallery::portrait",
     "Gallery::records",
     "Gallery::write_matches",
     "Partition::class_of_external_id",
@@ -481,6 +486,7 @@ const READS_NOTHING: &[&str] = &[
     "Partition::last_matches",
     "Partition::named",
     "Partition::note_match",
+    "Partition::portrait",
     "Partition::records",
     "Partition::rules",
     "Partition::snapshot",
