@@ -29,6 +29,9 @@ const COLUMNS: [&str; 8] = [
     "not_same_as",
 ];
 
+/// What spreadsheets take for the begin of a formula, and carry out when somebody opens the file.
+const BEGINS_OF_FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
 /// A line of a file, and what it says.
 pub(super) type NumberedRow = (usize, anyhow::Result<PersonRow>);
 
@@ -91,6 +94,7 @@ pub(super) fn rows(path: &Path, text: &str) -> anyhow::Result<Vec<NumberedRow>> 
 fn csv_rows(text: &str) -> anyhow::Result<Vec<NumberedRow>> {
     let mut reader = csv::ReaderBuilder::new()
         .flexible(false)
+        .delimiter(separator_of(text))
         .from_reader(text.as_bytes());
     let header = reader
         .headers()
@@ -98,12 +102,13 @@ fn csv_rows(text: &str) -> anyhow::Result<Vec<NumberedRow>> {
         .clone();
     let mut places = Vec::new();
     for name in &header {
-        let place = COLUMNS.iter().position(|known| *known == name.trim());
-        places.push(
-            place.with_context(|| {
-                format!("a column has none of the names {}", COLUMNS.join(", "))
-            })?,
-        );
+        let place: Option<usize> = COLUMNS.iter().position(|known| *known == name.trim());
+        let place = place
+            .with_context(|| format!("a column has none of the names {}", COLUMNS.join(", ")))?;
+        if places.contains(&place) {
+            bail!("there are two columns `{}`", COLUMNS[place]);
+        }
+        places.push(place);
     }
     if !places.iter().any(|place| *place == 0 || *place == 2) {
         bail!("there is neither a column `class` nor a column `external_id`");
@@ -130,19 +135,48 @@ fn csv_rows(text: &str) -> anyhow::Result<Vec<NumberedRow>> {
     Ok(rows)
 }
 
+/// What separates fields: commas, or what spreadsheets write where commas stand in numbers.
+fn separator_of(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    let known = [b',', b';', b'\t'].into_iter();
+    let mut found = known.filter(|separator| header.as_bytes().contains(separator));
+    found.next().unwrap_or(b',')
+}
+
+/// A text as a field that no spreadsheet carries out: with an apostrophe before it, which those show
+/// as text.
+fn guarded(text: &str) -> String {
+    match is_formula(text) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
+/// The text of a field that [`guarded`] has made, or somebody has typed.
+fn unguarded(field: &str) -> &str {
+    let rest = field.strip_prefix('\'');
+    rest.filter(|rest| is_formula(rest)).unwrap_or(field)
+}
+
+/// Also behind apostrophes, so that a text that begins with one comes back as it was.
+fn is_formula(text: &str) -> bool {
+    text.trim_start_matches('\'')
+        .starts_with(BEGINS_OF_FORMULAS)
+}
+
 fn set(row: &mut PersonRow, column: &str, value: &str) -> anyhow::Result<()> {
     match column {
         "class" => row.class = Some(value.parse().ok().context("the class is no whole number")?),
-        "name" => row.name = Some(value.to_owned()),
-        "external_id" => row.external_id = Some(value.to_owned()),
+        "name" => row.name = Some(unguarded(value).to_owned()),
+        "external_id" => row.external_id = Some(unguarded(value).to_owned()),
         "labels" => {
-            let labels = Labels::from_text(value)?;
+            let labels = Labels::from_text(unguarded(value))?;
             let labels = labels
                 .iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()));
             row.labels = labels.collect();
         }
-        "note" => row.note = Some(value.to_owned()),
+        "note" => row.note = Some(unguarded(value).to_owned()),
         "expires" => {
             let time = Timestamp::from_rfc3339(value).map(|time| time.unix_milliseconds);
             let time = time.or_else(|| value.parse().ok());
@@ -212,16 +246,94 @@ pub(super) fn export(verb: &ExportPeople, settings: &Settings) -> anyhow::Result
 fn columns(row: &PersonRow, labels: &Labels) -> [String; 8] {
     let others: Vec<String> = row.not_same_as.iter().map(i64::to_string).collect();
     let time = |unix_milliseconds| Timestamp { unix_milliseconds }.to_string();
+    let text = |text: &Option<String>| guarded(text.as_deref().unwrap_or_default());
     [
         row.class
             .map_or_else(String::new, |class| class.to_string()),
-        row.name.clone().unwrap_or_default(),
-        row.external_id.clone().unwrap_or_default(),
-        labels.to_text(),
-        row.note.clone().unwrap_or_default(),
+        text(&row.name),
+        text(&row.external_id),
+        guarded(&labels.to_text()),
+        text(&row.note),
         row.expires_unix_milliseconds.map_or_else(String::new, time),
         row.threshold
             .map_or_else(String::new, |threshold| threshold.to_string()),
         others.join(";"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> anyhow::Result<Vec<NumberedRow>> {
+        rows(Path::new("people.csv"), text)
+    }
+
+    fn first(text: &str) -> PersonRow {
+        let (_, row) = read(text).unwrap().remove(0);
+        row.unwrap()
+    }
+
+    #[test]
+    fn no_field_of_a_person_is_carried_out_and_all_come_back() {
+        for text in [
+            "=cmd|' /C calc'!A0",
+            "+49 30 1234",
+            "-x",
+            "@SUM(1)",
+            "'=1",
+            "''=1",
+            "'quoted'",
+            "O'Neill",
+            "'",
+            "Ada",
+        ] {
+            let field = guarded(text);
+            assert!(!field.starts_with(BEGINS_OF_FORMULAS), "{field}");
+            assert_eq!(unguarded(&field), text);
+            let mut csv = csv::Writer::from_writer(Vec::new());
+            let row = PersonRow {
+                class: Some(-5),
+                name: Some(text.to_owned()),
+                external_id: Some(text.to_owned()),
+                note: Some(text.to_owned()),
+                ..PersonRow::default()
+            };
+            csv.write_record(COLUMNS).unwrap();
+            csv.write_record(columns(&row, &Labels::default())).unwrap();
+            let written = String::from_utf8(csv.into_inner().unwrap()).unwrap();
+            let again = first(&written);
+            assert_eq!(again.class, Some(-5));
+            for found in [again.name, again.external_id, again.note] {
+                assert_eq!(found.as_deref(), Some(text));
+            }
+        }
+    }
+
+    #[test]
+    fn what_spreadsheets_write_is_read_and_what_is_unclear_is_not() {
+        for text in [
+            "class,name\n7,Ada\n",
+            "\u{feff}class;name\r\n7;Ada\r\n",
+            "class\tname\n7\tAda\n",
+            "name;class\n\"Ada\";7\n",
+        ] {
+            let row = first(text);
+            assert_eq!(
+                (row.class, row.name.as_deref()),
+                (Some(7), Some("Ada")),
+                "{text}"
+            );
+        }
+        let labels = first("class;labels\n7;\"site:berlin;team:a\"\n").labels;
+        assert_eq!(labels.len(), 2);
+        for (text, said) in [
+            ("class,name,name\n7,Ada,Bea\n", "two columns `name`"),
+            ("class,surname\n7,Ada\n", "none of the names"),
+            ("name\nAda\n", "neither a column `class`"),
+        ] {
+            let error = read(text).err().unwrap().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
 }
