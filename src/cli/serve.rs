@@ -82,6 +82,9 @@ pub(super) fn run(
         let state = state(&settings, engine, faces, address)?;
         state.count_dropped_lines(log::dropped_lines);
         audit::begin(&settings, &state)?;
+        if let Some(traces) = traces(&settings)? {
+            state.trace(traces);
+        }
         let audited = state.clone();
         let connections = &settings.service.connections;
         let stop_wait = connections.stop_delay + connections.stop_wait;
@@ -118,6 +121,8 @@ pub(super) fn run(
             () = told => {}
         }
         audited.end_audit();
+        #[cfg(feature = "opentelemetry")]
+        audited.traces().finish();
         tracing::info!("stopped");
         Ok(Exit::Success)
     })
@@ -168,6 +173,33 @@ impl Metrics {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Who is told what requests take, if anybody is: by the setting, or by the variable that all programs
+/// with OpenTelemetry know.
+#[cfg(feature = "opentelemetry")]
+fn traces(settings: &Settings) -> anyhow::Result<Option<web::Traces>> {
+    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let named = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    let endpoint = match (&settings.otlp_endpoint, named) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, Some(text)) => text
+            .parse()
+            .with_context(|| format!("the variable `{VARIABLE}`"))?,
+        (None, None) => return Ok(None),
+    };
+    tracing::info!(%endpoint, "telling a collector what requests take");
+    let traces = web::Traces::start(&endpoint).context("starting to tell of requests")?;
+    Ok(Some(traces))
+}
+
+#[cfg(not(feature = "opentelemetry"))]
+fn traces(settings: &Settings) -> anyhow::Result<Option<web::Traces>> {
+    anyhow::ensure!(
+        settings.otlp_endpoint.is_none(),
+        "`otlp-endpoint` is set, and this program was built without the feature `opentelemetry`"
+    );
+    Ok(None)
 }
 
 /// What commands work with: the same data directory, and threads of their own, which no search waits

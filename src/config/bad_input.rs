@@ -100,6 +100,7 @@ fn good(row: &Setting) -> (String, String) {
                 "listen" | "metrics-listen" => "localhost:1",
                 "public-url" => "https://a.org",
                 "log" => "debug",
+                "otlp-endpoint" => "http://localhost:4318",
                 "log-format" => "json",
                 "audit" => "strict",
                 "climb" => "refuse",

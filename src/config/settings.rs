@@ -12,7 +12,7 @@ use crate::audit::AuditMode;
 use crate::face::PIXELS_MAX;
 use crate::kernel::{Isa, Kernel};
 use crate::partition::MaintenanceOptions;
-use crate::web::{PublicUrl, ServiceOptions};
+use crate::web::{OtlpEndpoint, PublicUrl, ServiceOptions};
 
 /// What holds in the end. [`SETTINGS`](super::SETTINGS) says what each is.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct Settings {
     pub listen: ListenAddress,
     /// Where it tells its metrics; nowhere if `None`.
     pub metrics_listen: Option<ListenAddress>,
+    /// The collector that is told what requests take; none if `None`.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
     /// The URL under which clients reach the service; `None` stands for the address it listens on.
     pub public_url: Option<PublicUrl>,
     /// The certificate that the service speaks TLS with, a PEM file. Set if [`Settings::tls_key`] is.
@@ -126,6 +128,7 @@ impl Settings {
             },
             listen,
             metrics_listen: None,
+            otlp_endpoint: None,
             public_url: None,
             tls_certificate: None,
             tls_key: None,

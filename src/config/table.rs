@@ -17,7 +17,9 @@ use crate::kernel::Kernel;
 use crate::liveness::Thresholds;
 use crate::rates::TargetRate;
 use crate::types::PartitionId;
-use crate::web::{ConnectionOptions, Origins, PublicUrl, ServiceOptions, TrustedProxies};
+use crate::web::{
+    ConnectionOptions, Origins, OtlpEndpoint, PublicUrl, ServiceOptions, TrustedProxies,
+};
 
 const ALL: &[&str] = &[
     "demo",
@@ -350,6 +352,19 @@ pub static SETTINGS: &[Setting] = &[
             Some(())
         }),
         standard: Words("nowhere"),
+        verbs: SERVING,
+    },
+    Setting {
+        name: "otlp-endpoint",
+        value_name: "URL",
+        text: "The OpenTelemetry collector that is told what the steps of each request took, by OTLP over plain \
+               HTTP; `OTEL_EXPORTER_OTLP_ENDPOINT` names it, too. Needs a program built with the feature \
+               `opentelemetry`",
+        value: Text(OtlpEndpoint::EXPECTED, |settings, text| {
+            settings.otlp_endpoint = Some(text.parse().ok()?);
+            Some(())
+        }),
+        standard: Words("none"),
         verbs: SERVING,
     },
     Setting {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Stages;
+
 /// Times and sizes, counted by the range that they are in.
 #[derive(Debug)]
 pub struct Histogram {
@@ -81,12 +83,19 @@ impl Histogram {
         self.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Does `work`, and adds how long it took.
-    pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Does `work`, and adds how long it took; to the steps of what this thread does at the moment, too,
+    /// as a step of this name.
+    pub fn time<T>(&self, step: &'static str, work: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let done = work();
-        self.took(began.elapsed());
+        self.step(step, began, Instant::now());
         done
+    }
+
+    /// The same of work that is done.
+    pub fn step(&self, step: &'static str, began: Instant, ended: Instant) {
+        self.took(ended.saturating_duration_since(began));
+        Stages::current().add(step, began, ended);
     }
 
     /// What there is by now. Counts that are added meanwhile may be in it or not, each as a whole.
@@ -131,7 +140,7 @@ mod tests {
         assert_eq!(read.up_to[0], (100_000, 2));
         assert_eq!(read.up_to[15], (10_000_000_000, 3));
         assert_eq!(read.count, 4);
-        assert_eq!(times.time(|| 7), 7);
+        assert_eq!(times.time("work", || 7), 7);
         assert_eq!(times.read().count, 5);
     }
 }

@@ -1,12 +1,14 @@
 //! Counts: how often something was done, and how long it took or how much it was.
 //!
 //! Whoever works counts with [`Count`] and [`Histogram`], which cost an addition that waits for
-//! nobody; whoever watches reads them. What a count is called, and who reads it in which form, is no
+//! nobody; whoever watches reads them. [`Stages`] keep the steps of one piece of work. What a count is called, and who reads it in which form, is no
 //! business of this folder.
 
 mod histogram;
+mod stages;
 
 pub use histogram::{Histogram, HistogramRead};
+pub use stages::{Entered, Stage, Stages};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -175,7 +175,7 @@ impl Looking<'_> {
     pub fn decode(&self, picture: &[u8]) -> Result<Picture, FaceError> {
         let limits = &self.pipeline.limits;
         let decode = || Picture::decode_within(picture, limits, self.patience);
-        self.pipeline.stages.decode.time(decode)
+        self.pipeline.stages.decode.time("decode", decode)
     }
 
     /// As [`FacePipeline::decode_frames`].
@@ -186,7 +186,7 @@ impl Looking<'_> {
     pub fn decode_frames(&self, video: &[u8], count: usize) -> Result<Vec<Picture>, FaceError> {
         let limits = &self.pipeline.limits;
         let decode = || decode_frames(video, limits, count, self.patience);
-        self.pipeline.stages.decode.time(decode)
+        self.pipeline.stages.decode.time("decode", decode)
     }
 
     /// As [`FacePipeline::faces_in`].
@@ -246,7 +246,7 @@ impl Looking<'_> {
             true => Ok(Vec::new()),
             false => self.pipeline.detector.detect(picture, canvas, score_min),
         };
-        self.pipeline.stages.detect.time(look)
+        self.pipeline.stages.detect.time("detect", look)
     }
 
     /// The only face, if a look at a small canvas suffices, which takes a third of one at the
@@ -424,7 +424,8 @@ impl Looking<'_> {
         let (detection, upright) = self.upright(picture, detection)?;
         let aligned = self.pipeline.align(picture, &detection.landmarks)?;
         self.patience.check()?;
-        let (embedding, length) = self.pipeline.embedder.embed(&aligned)?;
+        let embed = || self.pipeline.embedder.embed(&aligned);
+        let (embedding, length) = self.pipeline.stages.embed.time("embed", embed)?;
         let impression = Impression {
             upright,
             strength: strength(self.pipeline.profile(), length),

@@ -179,7 +179,7 @@ impl FacePipeline {
     pub fn decode(&self, picture: &[u8]) -> Result<Picture, FaceError> {
         self.stages
             .decode
-            .time(|| Picture::decode(picture, &self.limits))
+            .time("decode", || Picture::decode(picture, &self.limits))
     }
 
     /// One look at the whole picture, without any of the rules above: the surest face first.
@@ -189,7 +189,7 @@ impl FacePipeline {
     /// If the network fails.
     pub fn detect(&self, picture: &Picture, canvas: Canvas) -> Result<Vec<Detection>, FaceError> {
         let look = || self.detector.detect(picture, canvas, SCORE_MIN);
-        self.stages.detect.time(look)
+        self.stages.detect.time("detect", look)
     }
 
     /// Cuts the face with these landmarks out of `picture`, as the embedder wants it.
@@ -216,7 +216,11 @@ impl FacePipeline {
     ///
     /// Panics if the face was aligned for an embedder of another size.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, FaceError> {
-        Ok(self.stages.embed.time(|| self.embedder.embed(face))?.0)
+        Ok(self
+            .stages
+            .embed
+            .time("embed", || self.embedder.embed(face))?
+            .0)
     }
 }
 

@@ -59,7 +59,7 @@ impl LivenessDetector {
     ///
     /// If a network fails.
     pub fn observe(&self, view: &FaceView) -> Result<Observation, FaceError> {
-        self.times.time(|| self.look(view))
+        self.times.time("liveness", || self.look(view))
     }
 
     /// How long looks at a face took since it was made.

@@ -20,6 +20,7 @@ use super::metrics::{End, Requests};
 use super::notes::{Notes, RefusedFor};
 use super::probes::Probed;
 use super::proxies::TrustedProxies;
+use super::traces::{Trace, TraceEnd, Traces};
 
 /// The longest path that is written to the log.
 const LOGGED_PATH_BYTES_MAX: usize = 100;
@@ -30,12 +31,18 @@ pub(super) struct Accounts {
     pub(super) requests: Arc<Requests>,
     /// Who may say from where a request comes.
     pub(super) proxies: TrustedProxies,
+    /// Who is told what requests took.
+    pub(super) traces: Traces,
 }
 
 /// Accounts for a request: never for its query, its other headers or its body, any of which may hold
 /// a token, a secret or a face.
 pub(super) async fn account(
-    State(Accounts { requests, proxies }): State<Accounts>,
+    State(Accounts {
+        requests,
+        proxies,
+        traces,
+    }): State<Accounts>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -49,9 +56,12 @@ pub(super) async fn account(
     let notes = Notes::new(origin.map(|origin| origin.client));
     request.extensions_mut().insert(notes.clone());
     let span = span(&request);
-    let open = Open::new(requests, &request, notes.clone(), span.clone());
+    let trace = traces.begin(&request);
+    let stages = trace.stages();
+    let open = Open::new(requests, &request, notes.clone(), span.clone(), trace);
     let request = request.map(|body| Body::new(Arriving { body, notes }));
-    let response = next.run(request).instrument(span).await;
+    let answered = stages.within(next.run(request));
+    let response = answered.instrument(span).await;
     open.answered(response)
 }
 
@@ -85,6 +95,7 @@ struct Open {
     method: Method,
     began: Instant,
     span: Span,
+    trace: Trace,
     /// None until there is an answer.
     answer: Option<Answered>,
     is_over: bool,
@@ -100,13 +111,20 @@ struct Answered {
 }
 
 impl Open {
-    fn new(requests: Arc<Requests>, request: &Request, notes: Notes, span: Span) -> Open {
+    fn new(
+        requests: Arc<Requests>,
+        request: &Request,
+        notes: Notes,
+        span: Span,
+        trace: Trace,
+    ) -> Open {
         Open {
             requests,
             notes,
             method: request.method().clone(),
             began: Instant::now(),
             span,
+            trace,
             answer: None,
             is_over: false,
         }
@@ -147,6 +165,11 @@ impl Open {
             taken,
             bytes_in: self.notes.bytes_in(),
             bytes_out: answer.map_or(0, |answer| answer.bytes_out),
+        });
+        self.trace.end(&TraceEnd {
+            route: self.notes.noted_route(),
+            method: &self.method,
+            status: answer.map(|answer| answer.status),
         });
         self.span.in_scope(|| self.log(taken, is_whole));
     }

@@ -164,6 +164,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::super::proxies::TrustedProxies;
+    use super::super::traces::Traces;
     use super::*;
 
     #[tokio::test]
@@ -172,6 +173,7 @@ mod tests {
         let accounts = Accounts {
             requests: Arc::default(),
             proxies: TrustedProxies::default(),
+            traces: Traces::default(),
         };
         let service = accounted(service, accounts);
         let longest = "a".repeat(REQUEST_ID_BYTES_MAX);

@@ -13,6 +13,8 @@
 //! by the one door in `error`, where everything that is our fault is logged and replaced by a
 //! neutral text.
 //!
+//! `traces` tells a collector what the steps of each request took, in a program that has the feature for it.
+//!
 //! `probes` tells platforms whether the service lives and is ready (`readiness`), without a key.
 //!
 //! The native API, in `native`, is a second door to the same engine, under `/v1`. `page` has the files of
@@ -55,6 +57,7 @@ mod schedule;
 mod server;
 mod snapshot_counts;
 mod state;
+mod traces;
 
 pub use audited::remembered_audit;
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
@@ -66,3 +69,4 @@ pub use public_url::{PublicUrl, PublicUrlError};
 pub use server::{router, serve};
 pub use snapshot_counts::SnapshotCounts;
 pub use state::{AppState, OriginError, Origins, ServiceOptions};
+pub use traces::{OtlpEndpoint, OtlpEndpointError, Traces};

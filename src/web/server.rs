@@ -31,6 +31,7 @@ use super::room::BodyRoom;
 use super::routes;
 use super::schedule;
 use super::state::{AppState, ServiceOptions};
+use super::traces::Traces;
 
 /// How often it is looked whether the key for tokens was replaced. Well below
 /// [`crate::access::ServerKey::RENEWED_WITHIN`].
@@ -44,7 +45,7 @@ const SWEEPS_PER_PURGE: u32 = 4;
 /// The whole service.
 pub fn router(state: AppState) -> Router {
     let options = state.options().clone();
-    let requests = state.requests().clone();
+    let (requests, traces) = (state.requests().clone(), state.traces());
     let (calls, description) = doors().split();
     let api = calls
         .merge(openapi::router(description))
@@ -59,7 +60,7 @@ pub fn router(state: AppState) -> Router {
         ))
         .layer(from_fn(layers::note_route))
         .with_state(state);
-    layered(api, &options, requests)
+    layered(api, &options, requests, traces)
 }
 
 /// Both doors.
@@ -70,7 +71,12 @@ pub(super) fn doors() -> Door {
 }
 
 /// `api` with what happens to every request and answer.
-fn layered(api: Router, options: &ServiceOptions, requests: Arc<Requests>) -> Router {
+fn layered(
+    api: Router,
+    options: &ServiceOptions,
+    requests: Arc<Requests>,
+    traces: Traces,
+) -> Router {
     // Wrapped, since a layer of the router itself would come after the match.
     let api = MapRequestLayer::new(layers::collapse_slashes).layer(api);
     let service = Router::new()
@@ -85,6 +91,7 @@ fn layered(api: Router, options: &ServiceOptions, requests: Arc<Requests>) -> Ro
     let accounts = Accounts {
         requests,
         proxies: options.connections.trusted_proxies.clone(),
+        traces,
     };
     layers::accounted(service, accounts)
 }
@@ -230,7 +237,7 @@ mod tests {
                     async move { lanes.small(|| -> String { panic!("a secret") }).await }
                 }),
             );
-        let service = layered(api, &options, Arc::default());
+        let service = layered(api, &options, Arc::default(), Traces::default());
         for path in ["/here", "/job"] {
             let request = Request::get(path)
                 .header(header::ORIGIN, "https://www.example.org")

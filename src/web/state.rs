@@ -17,6 +17,7 @@ use super::page::{Ticket, Tickets};
 use super::readiness::Readiness;
 use super::room::BodyRoom;
 use super::snapshot_counts::SnapshotCounts;
+use super::traces::Traces;
 use crate::access::{
     ApiKeySecret, ApiKeys, Apps, Attempts, Decisions, Results, ServerKey, ServerKeyError, Tokens,
 };
@@ -48,6 +49,7 @@ struct Parts {
     answer_room: BodyRoom,
     /// Of what is done, if one is kept.
     audit: OnceLock<AuditLog>,
+    traces: OnceLock<Traces>,
     /// How many lines of the log were dropped, if somebody counts them.
     lines_dropped: OnceLock<fn() -> u64>,
     requests: Arc<Requests>,
@@ -308,6 +310,7 @@ impl AppState {
             tickets: Tickets::default(),
             answer_room: BodyRoom::new(options.answer_bytes_total_max),
             audit: OnceLock::new(),
+            traces: OnceLock::new(),
             lines_dropped: OnceLock::new(),
             requests: Arc::default(),
             connections: Arc::default(),
@@ -366,6 +369,17 @@ impl AppState {
     /// Accounts for what is done from now on in `log`. Only the first call does something.
     pub fn keep_audit(&self, log: AuditLog) {
         let _ = self.0.audit.set(log);
+    }
+
+    /// Tells what requests took from now on: those of routers that are made afterwards. Only the first call
+    /// does something.
+    pub fn trace(&self, traces: Traces) {
+        let _ = self.0.traces.set(traces);
+    }
+
+    /// Who is told what requests take.
+    pub fn traces(&self) -> Traces {
+        self.0.traces.get().cloned().unwrap_or_default()
     }
 
     /// Where it is accounted for what is done, if it is.

@@ -201,6 +201,22 @@ fn whole_runs_tell_one_person_from_another() {
     }
 }
 
+#[test]
+fn each_step_from_a_picture_to_an_embedding_is_timed() {
+    let stages = PIPELINE.stages();
+    let counts = || [&stages.decode, &stages.detect, &stages.embed].map(|it| it.read().count);
+    // Other tests look at pictures meanwhile.
+    let before = counts();
+    PIPELINE.only_face(&portrait("obama-portrait.jpg")).unwrap();
+    let after = counts();
+    assert!(
+        before
+            .iter()
+            .zip(after)
+            .all(|(before, after)| *before < after)
+    );
+}
+
 /// How many threads there are that run networks, but for the first of each pool. All other pipelines of
 /// these tests have one thread; a pool of the whole process, with one for each core, is there from the
 /// moment at which a network was loaded.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::pace::{Extent, Lateness, Pace};
 use crate::code::Probe;
+use crate::counts::Stages;
 use crate::engine::{Gallery, IdentifyOptions};
 use crate::search::Query;
 use crate::turns::{Account, Place, Waiting};
@@ -91,6 +92,8 @@ pub(super) struct Entry<A> {
     pub(super) since: Instant,
     /// How long it was then thought to take, from how long passes take.
     pub(super) expected: Duration,
+    /// The steps of what it is asked for.
+    pub(super) stages: Stages,
 }
 
 /// A question, or the promise that one will be answered.
@@ -227,6 +230,7 @@ impl<A> Queue<A> {
             answered,
             since: now,
             expected: self.time_to_answer(&self.waiting, &account, load, now),
+            stages: Stages::current(),
         };
         self.let_in(&account, load, Some(entry), now)
     }
@@ -261,6 +265,7 @@ impl<A> Queue<A> {
                 answered,
                 since: now,
                 expected,
+                stages: Stages::current(),
             });
         }
     }

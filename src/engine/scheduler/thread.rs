@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::counts::SearchCounts;
 use super::pass;
 use super::queue::{Entry, LetIn, Pass, Question, QuestionQuery, Queue, Refusal, SchedulerLimits};
+use crate::counts::Stages;
 use crate::engine::{EngineError, Gallery, Identification};
 use crate::turns::{Account, Place};
 
@@ -244,14 +245,21 @@ impl Shared {
             };
             let (extent, probes) = (pass.extent, pass.probes);
             let began = (self.clock)();
+            let mut traced: Vec<Stages> = Vec::new();
             for entry in &pass.entries {
                 let waited = began.saturating_duration_since(entry.since);
                 self.counts.waits.took(waited);
+                entry.stages.add("wait", entry.since, began);
+                traced.push(entry.stages.clone());
             }
             let asked: Vec<(Instant, Duration)> =
                 pass.entries.iter().map(Entry::expectation).collect();
             let (told, is_answered) = answered(pass);
             let end = (self.clock)();
+            // Of a pass that many share each has all of it: that is how long they waited for it.
+            traced
+                .iter()
+                .for_each(|stages| stages.add("search", began, end));
             let taken = end.saturating_duration_since(began);
             self.count(&told, probes, taken);
             let mut state = self.state();

@@ -161,7 +161,7 @@ impl Faces {
         let asked = Instant::now();
         // Dropped unsent, it had to give way.
         let mut turn = turn.await.map_err(|_displaced| self.displaced())?;
-        self.0.waits.took(asked.elapsed());
+        self.0.waits.step("wait", asked, Instant::now());
         let leaving = Leaving(Left::default());
         let left = leaving.0.clone();
         let done = on_thread(move || {

@@ -10,7 +10,7 @@ use tokio::task;
 use tracing::Span;
 
 use super::LaneRead;
-use crate::counts::Histogram;
+use crate::counts::{Histogram, Stages};
 
 /// Runs so many at once on threads.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Threads {
         let (asked, waits) = (Instant::now(), Waits::begin(&self.waiting));
         let turn = self.running.clone().acquire_owned().await;
         drop(waits);
-        self.waits.took(asked.elapsed());
+        self.waits.step("wait", asked, Instant::now());
         let turn = turn.expect("nobody closes this semaphore");
         let work = move || {
             // Given back when the work is done, not when somebody stops waiting for it.
@@ -84,8 +84,12 @@ impl Threads {
 pub(super) async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let span = Span::current();
-    match task::spawn_blocking(move || span.in_scope(work)).await {
+    let (span, stages) = (Span::current(), Stages::current());
+    let work = move || {
+        let _entered = stages.enter();
+        span.in_scope(work)
+    };
+    match task::spawn_blocking(work).await {
         Ok(answer) => Some(answer),
         Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
         Err(_cancelled) => None,

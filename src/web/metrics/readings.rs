@@ -37,6 +37,7 @@ pub(super) struct Readings {
     pub(super) connections: Connections,
     pub(super) process: Process,
     pub(super) lines_dropped: u64,
+    pub(super) spans_dropped: u64,
     /// Records of the audit log.
     pub(super) audit: AuditCounts,
     /// What came of budgets and of probes that climb.
@@ -119,6 +120,7 @@ impl Readings {
             },
             process: Process::read(),
             lines_dropped: state.lines_dropped(),
+            spans_dropped: state.traces().dropped(),
             audit: state.audit().map(AuditLog::counts).unwrap_or_default(),
             climbs: Climbs {
                 found: state.budgets().found.get(),

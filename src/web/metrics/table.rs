@@ -353,6 +353,13 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| out.count(&[], all.climbs.spent),
     },
     Metric {
+        name: "vultus_trace_spans_dropped_total",
+        kind: Counter,
+        labels: &[],
+        help: "Spans of traces that the collector of `otlp-endpoint` did not take; 0 where there is none",
+        read: |all, out| out.count(&[], all.spans_dropped),
+    },
+    Metric {
         name: "vultus_audit_records_total",
         kind: Counter,
         labels: &["outcome"],

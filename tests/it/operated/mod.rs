@@ -8,3 +8,5 @@ mod metrics;
 mod page;
 mod probes;
 mod snapshots;
+#[cfg(feature = "opentelemetry")]
+mod traces;
