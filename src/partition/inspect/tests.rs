@@ -154,7 +154,7 @@ fn a_damaged_table_and_a_damaged_header_are_named() {
     bytes[PAGE_BYTES - 8..PAGE_BYTES].copy_from_slice(&renewed.to_le_bytes());
     let error = inspect_bytes(&bytes).unwrap_err();
     assert!(
-        matches!(error, StoreError::Version { found: 4, .. }),
+        matches!(error, StoreError::Version { found: 3, .. }),
         "{error}"
     );
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use axum::http::Uri;
+
 /// The address of a collector that takes OTLP over plain HTTP, such as `http://127.0.0.1:4318`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint(String);
@@ -32,8 +34,13 @@ impl FromStr for OtlpEndpoint {
         let host = rest.split('/').next().unwrap_or_default();
         // A name and a password would be told in the log.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#\"<>\\^`{|}".contains(&byte);
-        let parsed: Result<axum::http::Uri, _> = base.parse();
-        if host.is_empty() || !rest.bytes().all(is_plain) || parsed.is_err() {
+        let uri: Uri = base.parse().map_err(|_| OtlpEndpointError)?;
+        // What stands behind the last colon, unless that is one of an IPv6 address.
+        let port = host
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.ends_with(']'));
+        let is_port = uri.port_u16().is_some_and(|port| port > 0);
+        if host.is_empty() || !rest.bytes().all(is_plain) || (port.is_some() && !is_port) {
             return Err(OtlpEndpointError);
         }
         Ok(OtlpEndpoint(base.to_owned()))
@@ -73,6 +80,10 @@ mod tests {
             "http://a b",
             "http://h\u{e4}st",
             "http://host:99999",
+            "http://host:0",
+            "http://host:",
+            "http://host:port",
+            "http://[::1]:65536",
         ] {
             assert_eq!(
                 text.parse::<OtlpEndpoint>(),
