@@ -11,6 +11,9 @@ enrolled is enrolled at the new service with the same samples; whoever is enroll
 verified at both, which shows whether they agree; whoever is deleted is deleted there, too. `report`
 says who is over and who is not yet, and why. docs/migration.md says how to go about it.
 
+It has more than a page of code, since clients must not notice it: bodies in chunks, deletions that
+keep their place behind enrolments, and a new service that is gone are all seen to.
+
 LISTEN (127.0.0.1:8050) and JOURNAL (side_by_side.jsonl) may be set. Standard library only. The
 journal has numbers of people and reasons; neither it nor the log has anything that is secret.
 """
