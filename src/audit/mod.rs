@@ -37,7 +37,7 @@ pub use folder::{AUDIT_FOLDER, AuditFile, files};
 pub use head::Head;
 pub use line::Entry;
 pub use queue::{AuditCounts, Done};
-pub use receipt::{Receipt, ReceiptError, Removal, RemovalReason};
+pub use receipt::{Receipt, ReceiptError, Removal};
 pub use record::{Actor, AuditMode, Event, ParseAuditModeError, Record};
 pub use signing::{AuditKey, ParsePublicKeyError, PublicKey};
 pub use verify::{Finding, Report, verify};

@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::signing::{AuditKey, PublicKey};
+use crate::types::RemovalReason;
 
 /// Before everything that is signed, with the version behind it, so that a signature of anything else is none
 /// of a receipt.
@@ -18,43 +19,6 @@ const ALL_CLASSES: &str = "*";
 
 /// The longest text that is read as a receipt: ten times what one has.
 const RECEIPT_BYTES_MAX: usize = 8 << 10;
-
-/// Why somebody was removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemovalReason {
-    /// Somebody asked for it.
-    Deleted,
-    /// Their time was over.
-    Expired,
-    /// Their templates are those of another class now.
-    Merged,
-    /// The partition was removed, with everybody in it.
-    PartitionRemoved,
-}
-
-impl RemovalReason {
-    const ALL: [RemovalReason; 4] = [
-        RemovalReason::Deleted,
-        RemovalReason::Expired,
-        RemovalReason::Merged,
-        RemovalReason::PartitionRemoved,
-    ];
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            RemovalReason::Deleted => "deleted",
-            RemovalReason::Expired => "expired",
-            RemovalReason::Merged => "merged",
-            RemovalReason::PartitionRemoved => "partition_removed",
-        }
-    }
-
-    /// What a word stands for, if it is one of these.
-    pub fn of_name(name: &str) -> Option<RemovalReason> {
-        RemovalReason::ALL.into_iter().find(|it| it.name() == name)
-    }
-}
 
 /// Signed words that somebody was removed, in the order of their JSON object. `vultus audit verify-receipt`
 /// verifies them without the service.
@@ -353,10 +317,6 @@ mod tests {
         };
         let receipt = Receipt::sign(of, &key(1));
         assert_eq!(receipt.class, "*");
-        for reason in RemovalReason::ALL {
-            assert_eq!(RemovalReason::of_name(reason.name()), Some(reason));
-        }
-        assert_eq!(RemovalReason::of_name("Deleted"), None);
     }
 
     #[test]

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use super::list::summary;
 use super::{ClassSummary, Engine, EngineError, Gallery, RemovalReceipt, retention};
-use crate::audit::RemovalReason;
 use crate::partition::{
     EnrolledPerson, Held, Merged, Moved, NewTemplate, Pace, Partition, StoreError, TemplateInfo,
     Whom,
 };
 use crate::types::{
-    ClassId, EncoderId, ExternalId, Labels, PartitionId, Portrait, Record, RecordChange, Timestamp,
-    folded,
+    ClassId, EncoderId, ExternalId, Labels, PartitionId, Portrait, Record, RecordChange,
+    RemovalReason, Timestamp, folded,
 };
 
 /// A class, and what is known of its person.

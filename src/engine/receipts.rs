@@ -9,9 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError, calibrate, import};
-use crate::audit::RemovalReason;
 use crate::partition::{Pace, Removed, RemovedPartition, StateValue, StoreError};
-use crate::types::{Bcid, ClassId, PartitionId, Timestamp};
+use crate::types::{Bcid, ClassId, PartitionId, RemovalReason, Timestamp};
 
 /// Where receipts are kept in the store.
 const AREA: &str = "receipts";

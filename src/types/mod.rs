@@ -1,6 +1,6 @@
 //! The words everyone shares: who ([`Bcid`]), what ([`Embedding`], made by an [`EncoderId`]), how
-//! alike ([`Match`], [`Pair`]), what is known of them ([`Record`]), what
-//! they look like ([`Portrait`]), which way a head turns
+//! alike ([`Match`], [`Pair`]), what is known of them ([`Record`]), why
+//! they were removed ([`RemovalReason`]), what they look like ([`Portrait`]), which way a head turns
 //! ([`Direction`]), and when ([`Clock`]).
 //!
 //! Values of these types are valid by construction: text and bytes from outside are checked once,
@@ -16,6 +16,7 @@ mod matches;
 mod pair;
 mod portrait;
 mod record;
+mod removal_reason;
 
 pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
 pub use clock::{Clock, Timestamp};
@@ -29,6 +30,7 @@ pub use record::{
     ClassThreshold, ExternalId, Label, Labels, LabelsChange, NOT_SAME_MAX, NotSameAs, NoteText,
     PersonName, Record, RecordChange, RecordError,
 };
+pub use removal_reason::RemovalReason;
 // Only names that come in from outside are looked at for it.
 #[cfg(feature = "web")]
 pub(crate) use record::is_direction;
