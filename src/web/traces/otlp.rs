@@ -144,7 +144,7 @@ mod tests {
             parent: Some([1; 8]),
             name: "decode".into(),
             kind: Kind::Internal,
-            ..request.clone()
+            ..request
         };
         let told: Value = serde_json::from_slice(&body(&[request, step])).unwrap();
         let spans = &told["resourceSpans"][0]["scopeSpans"][0]["spans"];
