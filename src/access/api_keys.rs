@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ServerKey;
 use crate::partition::{Store, StoreError};
-use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp, is_direction};
+use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp, is_direction, is_seen};
 
 /// Where keys are kept in the store.
 pub(super) const AREA: &str = "api keys";
@@ -132,7 +132,7 @@ pub struct ApiKeys {
 #[non_exhaustive]
 pub enum ApiKeyError {
     /// The name of a new key has the wrong length or a control character.
-    #[error("the name of a key has 1 to {LENGTH_MAX} characters, no control characters and none that turn the direction of writing", LENGTH_MAX = ApiKey::NAME_LENGTH_MAX)]
+    #[error("the name of a key has 1 to {LENGTH_MAX} characters of which something is seen, no control characters and none that turn the direction of writing", LENGTH_MAX = ApiKey::NAME_LENGTH_MAX)]
     Name,
     /// A key that may do nothing is of no use.
     #[error("a key needs at least one scope")]
@@ -466,7 +466,8 @@ impl ApiKeys {
 fn check(new: &NewApiKey, now: Timestamp) -> Result<(), ApiKeyError> {
     let lengths = 1..=ApiKey::NAME_LENGTH_MAX;
     let is_odd = |c: char| c.is_control() || is_direction(c);
-    if !lengths.contains(&new.name.chars().count()) || new.name.chars().any(is_odd) {
+    let is_printable = !new.name.chars().any(is_odd) && is_seen(&new.name);
+    if !lengths.contains(&new.name.chars().count()) || !is_printable {
         return Err(ApiKeyError::Name);
     }
     if new.scopes == Scopes::default() {

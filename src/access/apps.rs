@@ -12,7 +12,9 @@ use uuid::{Builder, Uuid};
 
 use super::ServerKey;
 use crate::partition::{Store, StoreError};
-use crate::types::{ParseBcidError, PartitionId, StorageName, Timestamp, is_direction};
+use crate::types::{
+    ParseBcidError, PartitionId, StorageName, Timestamp, is_direction, is_ignorable, is_seen,
+};
 
 /// Where apps are kept in the store.
 pub(super) const AREA: &str = "apps";
@@ -92,10 +94,11 @@ pub struct Apps {
 #[non_exhaustive]
 pub enum AppError {
     /// The name of a new app has the wrong length or a control character.
-    #[error("the name of an app has 1 to {LENGTH_MAX} characters, no control characters and none that turn the direction of writing", LENGTH_MAX = App::NAME_LENGTH_MAX)]
+    #[error("the name of an app has 1 to {LENGTH_MAX} characters of which something is seen, no control characters and none that turn the direction of writing", LENGTH_MAX = App::NAME_LENGTH_MAX)]
     Name,
-    /// The id of an app that is taken over has a character that turns the direction of writing.
-    #[error("an App-ID has no characters that turn the direction of writing")]
+    /// The id of an app that is taken over has a character that turns the direction of writing, or one
+    /// that nobody sees.
+    #[error("an App-ID has no characters that turn the direction of writing or that nobody sees")]
     Id,
     /// There is an app of this id.
     #[error("there is an app `{id}` already: remove it first, or leave it as it is")]
@@ -281,10 +284,11 @@ impl Apps {
         let allowed = 1..=App::NAME_LENGTH_MAX;
         // A character that turns the direction makes one name look like another.
         let is_odd = |c: char| c.is_control() || is_direction(c);
-        if !allowed.contains(&length) || app.name.chars().any(is_odd) {
+        let is_printable = !app.name.chars().any(is_odd) && is_seen(&app.name);
+        if !allowed.contains(&length) || !is_printable {
             return Err(AppError::Name);
         }
-        if app.id.0.chars().any(is_direction) {
+        if app.id.0.chars().any(|c| is_direction(c) || is_ignorable(c)) {
             return Err(AppError::Id);
         }
         let hash = self.hash(&app.id, secret.expose()).finalize().into_bytes();
@@ -611,7 +615,9 @@ pub(super) mod tests {
             "a\u{202a}",
             "\u{2067}",
         ];
-        for name in ["", long.as_str(), "a\nb"].into_iter().chain(turned) {
+        let unseen = ["  ", "\u{200b}", "\u{e0041}", "\u{301}"];
+        let nothing = ["", long.as_str(), "a\nb"].into_iter().chain(unseen);
+        for name in nothing.chain(turned) {
             let storage = "bws".parse().unwrap();
             let now = Timestamp::from_unix_seconds(0);
             let refused = apps.create(name, storage, None, now, &mut rand::rng());
@@ -623,18 +629,25 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_id_that_is_taken_over_does_not_turn_the_direction_either() {
+    fn an_id_that_is_taken_over_looks_like_no_other() {
         let (_directory, apps) = apps();
-        let app = App {
-            id: "door\u{202e}1".parse().unwrap(),
-            name: "Door".to_owned(),
-            storage: "bws".parse().unwrap(),
-            partition: None,
-            created: Timestamp::from_unix_seconds(0),
-        };
         let secret = AppSecret::known("a long secret").unwrap();
-        let refused = apps.take_over(&app, &secret);
-        assert!(matches!(refused, Err(AppError::Id)));
+        for id in [
+            "door\u{202e}1",
+            "door\u{200b}1",
+            "\u{200b}",
+            "door\u{e0041}",
+        ] {
+            let app = App {
+                id: id.parse().unwrap(),
+                name: "Door".to_owned(),
+                storage: "bws".parse().unwrap(),
+                partition: None,
+                created: Timestamp::from_unix_seconds(0),
+            };
+            let refused = apps.take_over(&app, &secret);
+            assert!(matches!(refused, Err(AppError::Id)), "{id:?}");
+        }
         assert!(apps.list().unwrap().is_empty());
     }
 

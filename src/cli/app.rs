@@ -57,6 +57,7 @@ pub(super) fn carry_out(
             ..
         } => {
             let (now, mut random) = (Clock::System.now(), rand::rng());
+            let namesakes = namesakes(&apps, name);
             if let Some(id) = id {
                 let app = App {
                     id: id.clone(),
@@ -67,9 +68,11 @@ pub(super) fn carry_out(
                 };
                 let secret = input.context("there is no secret on stdin")?;
                 apps.take_over(&app, &AppSecret::known(secret)?)?;
+                tell_of(&namesakes);
                 return taken_over(&app, *json);
             }
             let (app, secret) = apps.create(name, storage.clone(), *partition, now, &mut random)?;
+            tell_of(&namesakes);
             if *json {
                 output::json_line(&serde_json::json!({
                     "id": app.id.to_string(), "secret": secret.expose(),
@@ -85,6 +88,23 @@ pub(super) fn carry_out(
         }
     }
     Ok(Exit::Success)
+}
+
+/// Apps that people call the same: somebody may create one twice. Entries that are damaged are told of by
+/// whatever needs them.
+fn namesakes(apps: &Apps, name: &str) -> Vec<App> {
+    let mut apps = apps.list().unwrap_or_default();
+    apps.retain(|app| app.name == name);
+    apps
+}
+
+fn tell_of(namesakes: &[App]) {
+    if let Some(first) = namesakes.first() {
+        output::say!(
+            "there is another app of this name, {}: `vultus app remove` takes away the one that nobody needs",
+            first.id
+        );
+    }
 }
 
 /// Reads the secret that an app has already, and no more than one can have.

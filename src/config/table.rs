@@ -313,7 +313,8 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "picture-seconds-max",
         value_name: "N",
-        text: "How long it may take to look at a picture or a video",
+        text: "How long it may take to look at a picture or a video; where everybody in it is asked for, a \
+               twentieth of it more for each face",
         value: Whole(1..=3_600, |settings, seconds| {
             settings.service.picture_time_max = Duration::from_secs(seconds as u64);
         }),

@@ -113,22 +113,28 @@ struct Described {
 
 impl Looking<'_> {
     /// All faces in a picture. Of more than `most`, the most prominent are looked at closely, each
-    /// of which takes about as long as a picture of one person; the others are only counted.
+    /// of which takes about as long as a picture of one person, and for each of which there is more
+    /// patience; the others are only counted.
     ///
     /// # Errors
     ///
     /// If a network fails or there is no patience left. A picture without a face is no error.
     pub fn everybody_in(&self, picture: &Picture, most: usize) -> Result<Everybody, FaceError> {
         let mut sightings = self.sightings(picture, 0.0)?;
-        let mut described = self.describe_all(picture, &sightings, most)?;
+        let mut patience = self.patience_for(sightings.len().min(most));
+        let patient = self.with_patience(&patience);
+        let mut described = patient.describe_all(picture, &sightings, most)?;
         for degrees in other_ways_up(&described) {
             // In pieces only if the whole says that it is worth the time.
-            let whole = self.find_at(picture, degrees, Canvas::Many)?;
+            let patient = self.with_patience(&patience);
+            let whole = patient.find_at(picture, degrees, Canvas::Many)?;
             if !whole.iter().any(|seen| seen.score >= TURNED_SCORE_MIN) {
                 continue;
             }
-            let more = new_ones(&sightings, self.sightings(picture, degrees)?);
-            described.extend(self.describe_all(picture, &more, most)?);
+            let more = new_ones(&sightings, patient.sightings(picture, degrees)?);
+            patience = patient.patience_for(more.len().min(most));
+            let patient = self.with_patience(&patience);
+            described.extend(patient.describe_all(picture, &more, most)?);
             sightings.extend(more);
             break;
         }

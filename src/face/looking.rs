@@ -154,7 +154,20 @@ impl FacePipeline {
     }
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
+    /// The patience of these looks, and more for so many faces.
+    pub(super) fn patience_for(&self, faces: usize) -> Patience {
+        self.patience.for_faces(faces)
+    }
+
+    /// The same looks, as long as there is this patience.
+    pub(super) fn with_patience<'b>(&self, patience: &'b Patience) -> Looking<'b>
+    where
+        'a: 'b,
+    {
+        Looking { patience, ..*self }
+    }
+
     /// The same, at a picture that had so many bytes: of a large one, no more pieces are looked at by
     /// themselves than they could hold something. Pieces of one colour do not count.
     #[must_use]

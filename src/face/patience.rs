@@ -23,7 +23,13 @@ struct Ends {
     at: Instant,
     /// How long it was.
     time: Duration,
+    /// How much longer it gets for each of several faces.
+    face: Duration,
 }
+
+/// One part of so many of the time for a picture is for each of its faces: half a second of the ten
+/// that there are by default, several times what a face takes on a core of its own.
+const FACE_SHARE: u32 = 20;
 
 /// How much of a picture is read before patience is asked again.
 const PIECE_BYTES: usize = 1024;
@@ -38,7 +44,11 @@ impl Patience {
     pub fn of(time: Duration) -> Patience {
         let at = Instant::now().checked_add(time);
         Patience {
-            ends: at.map(|at| Ends { at, time }),
+            ends: at.map(|at| Ends {
+                at,
+                time,
+                face: time / FACE_SHARE,
+            }),
             left: None,
         }
     }
@@ -66,6 +76,22 @@ impl Patience {
         let anew = self.ends.map(|ends| Patience::of(ends.time));
         Patience {
             ends: anew.and_then(|anew| anew.ends),
+            left: self.left.clone(),
+        }
+    }
+
+    /// Longer, since there are so many faces to be looked at: by [`FACE_SHARE`] of the whole for each.
+    #[must_use]
+    pub(super) fn for_faces(&self, faces: usize) -> Patience {
+        let ends = self.ends.and_then(|ends| {
+            let faces = u32::try_from(faces).unwrap_or(u32::MAX);
+            let more = ends.face.saturating_mul(faces);
+            let at = ends.at.checked_add(more)?;
+            let time = ends.time.saturating_add(more);
+            Some(Ends { at, time, ..ends })
+        });
+        Patience {
+            ends,
             left: self.left.clone(),
         }
     }
@@ -189,6 +215,32 @@ mod tests {
         left.store(true, Ordering::Relaxed);
         let error = patience.check().unwrap_err();
         assert!(matches!(error, FaceError::CallerLeft) && error.is_callers_fault());
+    }
+
+    #[test]
+    fn a_crowd_is_looked_at_for_longer() {
+        let minute = Patience::of(Duration::from_secs(60));
+        let minute_and_more = Duration::from_secs(70);
+        assert!(minute.for_faces(0).check_for(minute_and_more).is_err());
+        let longer = minute.for_faces(80);
+        assert!(longer.check_for(Duration::from_secs(290)).is_ok());
+        let error = longer.check_for(Duration::from_secs(301)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "looking at the picture took longer than 300 s"
+        );
+        // Those that are found later have as much as the first.
+        let again = longer.for_faces(20).check_for(Duration::MAX).unwrap_err();
+        assert!(again.to_string().ends_with("than 360 s"), "{again}");
+        // From where it began, and not from now on.
+        assert!(Patience::of(Duration::ZERO).for_faces(80).check().is_err());
+        assert!(
+            Patience::endless()
+                .for_faces(80)
+                .check_for(Duration::MAX)
+                .is_ok()
+        );
+        assert!(minute.for_faces(usize::MAX).check().is_ok());
     }
 
     #[test]

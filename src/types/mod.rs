@@ -32,6 +32,6 @@ pub use record::{
 };
 pub use removal_reason::RemovalReason;
 // Only names that come in from outside are looked at for it.
-#[cfg(feature = "web")]
-pub(crate) use record::is_direction;
 pub(crate) use record::{StoredRecord, folded};
+#[cfg(feature = "web")]
+pub(crate) use record::{is_direction, is_ignorable, is_seen};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::RecordError;
-use super::text::one_line;
+use super::text::{known_line, one_line};
 
 /// A key and a value, `site:berlin`. The key has 1 to [`Label::KEY_MAX`] ASCII letters, digits, `-`, `_`
 /// or `.`, the value is one line of at most [`Label::VALUE_MAX`] characters. Both are compared as they
@@ -20,6 +20,8 @@ pub struct Label {
 /// people who are looked for: all of them hold.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(BTreeMap<String, String>);
+
+const WHAT: &str = "the value of a label";
 
 impl Label {
     /// The most characters that a key may have.
@@ -39,11 +41,20 @@ impl Label {
             return Err(RecordError::LabelKey);
         }
         let key = key.to_owned();
-        match one_line("the value of a label", value, Label::VALUE_MAX) {
+        match one_line(WHAT, value, Label::VALUE_MAX) {
             Ok(value) => Ok(Label { key, value }),
-            Err(RecordError::Empty { .. }) => Err(RecordError::LabelValue { key }),
+            Err(RecordError::Empty { .. } | RecordError::Unseen { .. }) => {
+                Err(RecordError::LabelValue { key })
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// One that was taken before, and is found under what it was then.
+    pub(super) fn known(key: &str, value: &str) -> Result<Label, RecordError> {
+        let value = known_line(WHAT, value.to_owned(), Label::VALUE_MAX)?;
+        let key = key.to_owned();
+        Ok(Label { key, value })
     }
 
     /// The key.
@@ -204,6 +215,11 @@ mod tests {
         assert_eq!(label.value(), "https://example.org/a=b");
         assert_eq!(refused("site:"), "the label `site` has no value");
         assert_eq!(refused("site: "), "the label `site` has no value");
+        for unseen in ["\u{e0041}", "\u{301}", "\u{2800}\u{200d}"] {
+            let error = refused(&format!("site:{unseen}"));
+            assert_eq!(error, "the label `site` has no value", "{unseen:?}");
+            assert_eq!(Label::known("site", unseen).unwrap().value(), unseen);
+        }
         assert!(refused("site").contains("no colon"));
         assert!(refused("").contains("no colon"));
         for key in [":x", "größe:x", "a b:x", &format!("{}:x", "k".repeat(65))] {

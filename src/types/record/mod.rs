@@ -18,9 +18,9 @@ pub use self::label::{Label, Labels};
 pub use self::name::PersonName;
 pub(crate) use self::name::folded;
 pub(crate) use self::stored::StoredRecord;
-#[cfg(feature = "web")]
-pub(crate) use self::text::is_direction;
 pub use self::text::{ExternalId, NoteText};
+#[cfg(feature = "web")]
+pub(crate) use self::text::{is_direction, is_ignorable, is_seen};
 use super::{ClassId, Timestamp};
 
 /// The most classes that one class can be said not to be.
@@ -60,6 +60,12 @@ pub enum RecordError {
     /// There is nothing but blanks.
     #[error("{what} is empty")]
     Empty {
+        /// Which part of the record.
+        what: &'static str,
+    },
+    /// There is something, of which nothing is seen.
+    #[error("{what} has nothing that is seen: it needs a letter, a digit or a sign")]
+    Unseen {
         /// Which part of the record.
         what: &'static str,
     },

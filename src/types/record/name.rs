@@ -7,7 +7,7 @@ use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 
 use super::RecordError;
-use super::text::one_line;
+use super::text::{is_ignorable, known_line, one_line};
 
 /// The name of a person, in any script: one line of at most [`PersonName::LENGTH_MAX`] characters,
 /// composed (NFC), with single blanks. HTML is a text like any other.
@@ -16,6 +16,8 @@ pub struct PersonName {
     text: String,
     folded: String,
 }
+
+const WHAT: &str = "the name";
 
 impl PersonName {
     /// The most characters that a name may have.
@@ -31,12 +33,20 @@ impl PersonName {
     pub fn folded(&self) -> &str {
         &self.folded
     }
+
+    /// One that was taken before, and is found under `folded`.
+    pub(super) fn known(text: String, folded: Option<String>) -> Result<PersonName, RecordError> {
+        let text = known_line(WHAT, text, PersonName::LENGTH_MAX)?;
+        let folded = folded.unwrap_or_else(|| self::folded(&text));
+        Ok(PersonName { text, folded })
+    }
 }
 
 /// A text as names are compared: what somebody types to find one, whole or its beginning. Never fails,
 /// since whoever looks for nonsense finds nobody.
 pub(crate) fn folded(text: &str) -> String {
-    let composed: String = text.nfkc().filter(|c| !is_passed_over(*c)).collect();
+    // Joiners and selectors of a look do not make another name of one.
+    let composed: String = text.nfkc().filter(|c| !is_ignorable(*c)).collect();
     let small = UniCase::new(composed).to_folded_case();
     let folded: String = small.nfkc().collect();
     // Folding may take apart what compatibility had put together.
@@ -44,31 +54,14 @@ pub(crate) fn folded(text: &str) -> String {
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Joiners and selectors of a look: they do not make another name of one.
-fn is_passed_over(c: char) -> bool {
-    matches!(
-        c,
-        '\u{200c}' | '\u{200d}' | '\u{fe00}'
-            ..='\u{fe0f}'
-                | '\u{34f}'
-                | '\u{ad}'
-                | '\u{200b}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{2060}'
-                | '\u{feff}'
-                | '\u{61c}'
-    )
-}
-
 impl FromStr for PersonName {
     type Err = RecordError;
 
     fn from_str(text: &str) -> Result<PersonName, RecordError> {
-        let text = one_line("the name", text, PersonName::LENGTH_MAX)?;
+        let text = one_line(WHAT, text, PersonName::LENGTH_MAX)?;
         let folded = folded(&text);
         if folded.is_empty() {
-            return Err(RecordError::Empty { what: "the name" });
+            return Err(RecordError::Empty { what: WHAT });
         }
         Ok(PersonName { text, folded })
     }
@@ -110,6 +103,7 @@ mod tests {
         }
         assert_eq!(name("  Ada \u{a0}  Lovelace\n").as_str(), "Ada Lovelace");
         assert_eq!(name("Ada\u{200b}\u{feff}").as_str(), "Ada");
+        assert_eq!(name("A\u{e0041}d\u{2061}a\u{3164}").as_str(), "Ada");
         assert_eq!(name("Bjo\u{308}rn").as_str(), "Björn");
     }
 
@@ -123,6 +117,8 @@ mod tests {
             ("ﬁona", "FIONA"),
             ("ΣΊΣΥΦΟΣ", "σίσυφος"),
             ("می\u{200c}خواهم", "میخواهم"),
+            ("葛\u{e0100}城", "葛城"),
+            ("Ada \u{e0041}Lovelace", "Ada Lovelace"),
             ("ÅSA", "a\u{30a}sa"),
             ("ᾳ", "ΑΙ"),
         ] {
@@ -134,8 +130,30 @@ mod tests {
 
     #[test]
     fn what_is_no_name_gets_a_sentence_without_it() {
-        for nothing in ["", "   ", "\u{a0}", "\u{200b}\u{feff}", "\u{200d}"] {
+        let tags = "\u{e0041}\u{e007f}";
+        for nothing in [
+            "",
+            "   ",
+            "\u{a0}",
+            "\u{200b}\u{feff}",
+            "\u{3164}",
+            "\u{2063}",
+            tags,
+        ] {
             assert_eq!(refused(nothing), "the name is empty", "{nothing:?}");
+        }
+        for unseen in [
+            "\u{200d}",
+            "\u{301}\u{301}",
+            "\u{2800}",
+            "\u{115f}",
+            "\u{180b}",
+        ] {
+            let error = refused(unseen);
+            assert!(
+                error.starts_with("the name has nothing that is seen"),
+                "{error}"
+            );
         }
         assert_eq!(
             refused(&"é".repeat(10_000)),

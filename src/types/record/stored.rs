@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassThreshold, Label, Labels, Record, RecordError};
+use super::{ClassThreshold, ExternalId, Label, Labels, NoteText, PersonName, Record, RecordError};
 use crate::types::Timestamp;
 
 /// A record as it is stored, without the classes that it is not: those are pairs.
@@ -56,13 +56,15 @@ impl StoredRecord {
     pub(crate) fn into_record(self) -> Result<Record, RecordError> {
         let mut labels = Labels::default();
         for (key, value) in &self.labels {
-            labels.add(Label::new(key, value)?)?;
+            labels.add(Label::known(key, value)?)?;
         }
+        let folded = self.folded;
+        let name = self.name.map(|name| PersonName::known(name, folded));
         Ok(Record {
-            name: self.name.map(|name| name.parse()).transpose()?,
-            external_id: self.external_id.map(|id| id.parse()).transpose()?,
+            name: name.transpose()?,
+            external_id: self.external_id.map(ExternalId::known).transpose()?,
             labels,
-            note: self.note.map(|note| note.parse()).transpose()?,
+            note: self.note.map(NoteText::known).transpose()?,
             expires: self
                 .expires_unix_milliseconds
                 .map(|unix_milliseconds| Timestamp { unix_milliseconds }),

@@ -31,6 +31,14 @@ fn apps_and_keys_come_and_go_beside_a_service() {
         let (id, key) = create_key(&data, &format!("key {round}"));
         assert_eq!(status_of_key(&server, &key), 200);
         assert!(done(&data, &["app", "list"]).contains(&app.id));
+        let name = format!("app {round}");
+        let twin = admin(
+            &data,
+            &["app", "create", "--name", &name, "--storage", "bws"],
+        );
+        let said = String::from_utf8_lossy(&twin.stderr);
+        let told = format!("there is another app of this name, {}", app.id);
+        assert!(twin.status.success() && said.contains(&told), "{said}");
         assert!(done(&data, &["key", "list"]).contains(&id));
 
         done(&data, &["app", "remove", &app.id]);
