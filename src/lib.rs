@@ -46,7 +46,8 @@
 
 pub mod types;
 
-pub mod kernel;
+#[doc(inline)]
+pub use vultus_kernel as kernel;
 
 pub mod turns;
 

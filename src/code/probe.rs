@@ -103,6 +103,7 @@ impl ProbeCode {
     ///
     /// From estimate + error >= least, divided by the probe's scale q:
     /// dot·s + r·(1 + e)/q >= (least − e − rounding)/q.
+    #[inline]
     pub fn limit(&self, least: f64) -> Limit {
         let height = (least - self.residual - ROUNDING - LIMIT_ROUNDING) / self.scale;
         Limit {

@@ -290,6 +290,7 @@ impl<'a> BlockReader<'a> {
         Row { of: self, number }
     }
 
+    #[inline]
     fn checked<T>(self, read: Result<T, StoreError>) -> Result<T, StoreError> {
         read.map_err(|error| self.snapshot.incomplete(error))
     }
@@ -306,6 +307,7 @@ impl<'a> Row<'a> {
     /// # Errors
     ///
     /// If the segment is damaged.
+    #[inline]
     pub fn class(self) -> Result<ClassId, StoreError> {
         match &self.of.block.source {
             Source::Segment(_, segment) => self.of.checked(segment.class(self.number)),
@@ -330,6 +332,7 @@ impl<'a> Row<'a> {
     /// # Errors
     ///
     /// If the segment is damaged.
+    #[inline]
     pub fn length(self) -> Result<f64, StoreError> {
         match &self.of.block.source {
             Source::Segment(_, segment) => self.of.checked(segment.length(self.number)),

@@ -35,6 +35,7 @@ impl Best {
     }
 
     /// The similarity that a row must reach.
+    #[inline]
     pub(super) fn threshold(&self) -> f64 {
         self.threshold.get()
     }

@@ -57,6 +57,7 @@ impl TopK {
     /// The similarity that a class must reach to be kept: that of the last within the limit, or
     /// minus infinity while there are fewer. A class that only equals it may still be kept, by its
     /// number.
+    #[inline]
     pub fn threshold(&self) -> f64 {
         match self.ranked.last() {
             _ if self.ranked.len() < self.limit => f64::NEG_INFINITY,
@@ -77,12 +78,14 @@ impl TopK {
 struct Ranked(Match);
 
 impl Ord for Ranked {
+    #[inline]
     fn cmp(&self, other: &Ranked) -> Ordering {
         self.0.rank_order(&other.0)
     }
 }
 
 impl PartialOrd for Ranked {
+    #[inline]
     fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
         Some(self.cmp(other))
     }

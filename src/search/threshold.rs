@@ -13,6 +13,7 @@ impl Threshold {
         Threshold(AtomicI64::new(ordered(similarity)))
     }
 
+    #[inline]
     pub(super) fn get(&self) -> f64 {
         // Relaxed: an old value cuts less, never wrongly.
         f64::from_bits(unordered(self.0.load(Ordering::Relaxed)))

@@ -18,6 +18,7 @@ impl Match {
     /// The order of an answer: falling similarity, and among equals rising class.
     ///
     /// Total, since a similarity is never NaN: embeddings are finite and not zero.
+    #[inline]
     pub fn rank_order(&self, other: &Match) -> Ordering {
         other
             .similarity

@@ -18,6 +18,7 @@ pub struct Pair {
 
 impl Pair {
     /// The order of a list: falling similarity, and among equals rising class, then rising other.
+    #[inline]
     pub fn rank_order(&self, other: &Pair) -> Ordering {
         let classes = |pair: &Pair| (pair.class, pair.other);
         other

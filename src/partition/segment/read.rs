@@ -256,10 +256,12 @@ impl Segment {
         Ok(&padded[..self.header.layout.dimension()])
     }
 
+    #[inline]
     pub(in crate::partition) fn length(&self, row: usize) -> Result<f64, StoreError> {
         Ok(self.slice::<f64>(Plane::Lengths, row..row + 1)?[0])
     }
 
+    #[inline]
     pub(in crate::partition) fn class(&self, row: usize) -> Result<ClassId, StoreError> {
         Ok(ClassId(self.slice::<i64>(Plane::Classes, row..row + 1)?[0]))
     }

@@ -310,8 +310,8 @@ fn the_instruction_sets_that_must_be_here_are() {
 /// Kernels with the mistakes that are easily made. The suite is worth something if it finds each.
 mod wrong {
     use super::*;
-    use crate::kernel::dot_i8::Scalar;
-    use crate::kernel::scan::ScanTable;
+    use crate::dot_i8::Scalar;
+    use crate::scan::ScanTable;
 
     const SCALAR: ScanTable = scan::portable::table::<Scalar>();
 

@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernel::avx2::{store, sum_eight};
-use crate::kernel::prefetch::ask_for;
-use crate::kernel::rows::Line;
+use crate::avx2::{store, sum_eight};
+use crate::prefetch::ask_for;
+use crate::rows::Line;
 
 /// How far ahead of the row at hand its planes are asked for. The processor's own prefetching ends
 /// at every page, and the pages of a mapped file are small.
@@ -39,7 +39,7 @@ macro_rules! scan_table {
         ) {
             let offset = probe.offset_coarse();
             let dots = |first: usize, results: &mut [i32]| {
-                each_eight(first, results, |chosen| {
+                each_eight(first, &mut *results, |chosen| {
                     eight_planes(
                         probe,
                         &chosen,
@@ -47,9 +47,9 @@ macro_rules! scan_table {
                         |row| four_later(rows.high, row, rows.lines_per_row),
                     )
                 });
-                results
-                    .iter_mut()
-                    .for_each(|dot| *dot = 16 * (*dot - offset));
+                for dot in results {
+                    *dot = 16 * (*dot - offset);
+                }
             };
             let reports =
                 |dots: &_, scales: &_, residuals: &_| reports(limit, dots, scales, residuals);
@@ -68,8 +68,12 @@ macro_rules! scan_table {
         ) {
             let offset = probe.offset_fine();
             let dots = |first: usize, results: &mut [i32]| {
-                each_eight(first, results, |chosen| eight_rows(probe, &chosen, rows));
-                results.iter_mut().for_each(|dot| *dot -= offset);
+                each_eight(first, &mut *results, |chosen| {
+                    eight_rows(probe, &chosen, rows)
+                });
+                for dot in results {
+                    *dot -= offset;
+                }
             };
             let reports =
                 |dots: &_, scales: &_, residuals: &_| reports(limit, dots, scales, residuals);
@@ -157,10 +161,9 @@ macro_rules! scan_table {
             for first in [0, 4] {
                 let (a, b) = (rows.row(c[first]), rows.row(c[first + 1]));
                 let (d, e) = (rows.row(c[first + 2]), rows.row(c[first + 3]));
-                let [high, low] = [rows.high, rows.low]
-                    .map(|plane| four_later(plane, c[first], rows.lines_per_row));
-                let high = $four_rows(codes, [a.0, b.0, d.0, e.0], high);
-                let low = $four_rows(codes, [a.1, b.1, d.1, e.1], low);
+                let later = |plane| four_later(plane, c[first], rows.lines_per_row);
+                let high = $four_rows(codes, [a.0, b.0, d.0, e.0], later(rows.high));
+                let low = $four_rows(codes, [a.1, b.1, d.1, e.1], later(rows.low));
                 for at in 0..4 {
                     let high = _mm256_slli_epi32::<4>(high[at]);
                     sums[first + at] = _mm256_add_epi32(high, low[at]);
@@ -169,10 +172,10 @@ macro_rules! scan_table {
             sums
         }
 
-        use crate::kernel::avx2::reports;
-        use crate::kernel::avx2::{store, sum_eight};
-        use crate::kernel::rows::{Bounds, Hit, Limit, NibbleRows};
-        use crate::kernel::scan::x86::{each_eight, four_later, prefetch_row};
+        use crate::avx2::reports;
+        use crate::avx2::{store, sum_eight};
+        use crate::rows::{Bounds, Hit, Limit, NibbleRows};
+        use crate::scan::x86::{each_eight, four_later, prefetch_row};
     };
 }
 pub(super) use scan_table;

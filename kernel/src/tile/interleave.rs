@@ -6,9 +6,9 @@
 use std::arch::x86_64::*;
 
 use super::{PackedRows, ROWS_PER_GROUP};
-use crate::kernel::avx2::{load, store};
-use crate::kernel::prefetch::ask_for;
-use crate::kernel::rows::{Line, NibbleRows, VALUES_PER_LINE};
+use crate::avx2::{load, store};
+use crate::prefetch::ask_for;
+use crate::rows::{Line, NibbleRows, VALUES_PER_LINE};
 
 /// c as a signed byte.
 pub(super) const SIGNED: u8 = 0;

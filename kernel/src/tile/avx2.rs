@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::interleave::{SIX_BITS, interleave};
 use super::x86::tile_of_sixteen;
 use super::{Form, TileTable};
-use crate::kernel::rows::Line;
+use crate::rows::Line;
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::SixBits,

@@ -1,13 +1,13 @@
 //! The portable path, and the reference: nibbles are put together a row at a time and multiplied.
 
 use super::{ROWS_PER_STEP, ScanProbe, ScanTable, walk};
-use crate::kernel::dot_i8::DotI8;
-use crate::kernel::rows::{
+use crate::dot_i8::DotI8;
+use crate::rows::{
     Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE, unpack_row,
 };
 
 /// The functions that multiply with `D`.
-pub(in crate::kernel) const fn table<D: DotI8>() -> ScanTable {
+pub(crate) const fn table<D: DotI8>() -> ScanTable {
     ScanTable {
         coarse: coarse::<D>,
         fine: fine::<D>,

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::kernel::Kernel;
+use crate::Kernel;
 
 /// Around the steps of every kernel: values, rows, probes.
 const DIMENSIONS: &[usize] = &[16, 17, 31, 33, 100, 128, 512, 513, 4096];

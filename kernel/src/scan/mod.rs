@@ -149,9 +149,9 @@ fn walk(
     let mut push = |first: usize, mask: u32, results: &[i32]| {
         let before = hits.len();
         push(hits, 0, first, mask, results);
-        hits[before..]
-            .iter()
-            .for_each(|hit| reported(hit.row as usize));
+        for hit in &hits[before..] {
+            reported(hit.row as usize);
+        }
     };
     for (step, (scales, residuals)) in scales.iter().zip(residuals).enumerate() {
         dots(step * ROWS_PER_STEP, &mut results);

@@ -36,10 +36,10 @@ macro_rules! tile_of_sixteen {
             }
         }
 
-        use crate::kernel::avx2::reports;
-        use crate::kernel::rows::{Hit, Limit, NibbleRows, push};
-        use crate::kernel::tile::x86::PROBES;
-        use crate::kernel::tile::{PackedProbes, PackedRows, ROWS_PER_GROUP, prefetch};
+        use crate::avx2::reports;
+        use crate::rows::{Hit, Limit, NibbleRows, push};
+        use crate::tile::x86::PROBES;
+        use crate::tile::{PackedProbes, PackedRows, ROWS_PER_GROUP, prefetch};
     };
 }
 pub(super) use tile_of_sixteen;

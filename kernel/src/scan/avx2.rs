@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::x86::{prefetch_share, scan_table};
-use crate::kernel::avx2::load;
-use crate::kernel::rows::Line;
+use crate::avx2::load;
+use crate::rows::Line;
 
 scan_table!("avx2", four_rows, one_row, super::COARSE_SHARE_MAX);
 

@@ -8,8 +8,8 @@ use std::arch::asm;
 
 use super::interleave::{SIGNED, interleave};
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, prefetch};
-use crate::kernel::avx2::reports;
-use crate::kernel::rows::{Hit, Limit, Line, NibbleRows, push};
+use crate::avx2::reports;
+use crate::rows::{Hit, Limit, Line, NibbleRows, push};
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Estimated, FloatProbes, FloatTable, Group, PROBES_PER_LINE, ask_for_values, estimate};
-use crate::kernel::rows::Line;
+use crate::rows::Line;
 
 pub(super) static TABLE: FloatTable = FloatTable {
     estimate,

@@ -8,8 +8,8 @@ use std::arch::x86_64::*;
 
 use super::interleave::rows_from;
 use super::{PackedRows, ROWS_PER_GROUP};
-use crate::kernel::avx512::{load, store};
-use crate::kernel::rows::{Line, NibbleRows, VALUES_PER_LINE};
+use crate::avx512::{load, store};
+use crate::rows::{Line, NibbleRows, VALUES_PER_LINE};
 
 /// Rows side by side in a line.
 const ROWS: usize = 16;

@@ -2,8 +2,8 @@
 //! at a time.
 
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, pack};
-use crate::kernel::dot_i8::DotI8;
-use crate::kernel::rows::{Hit, Limit, NibbleRows};
+use crate::dot_i8::DotI8;
+use crate::rows::{Hit, Limit, NibbleRows};
 
 /// The functions that multiply with `D`.
 pub(super) const fn table<D: DotI8>() -> TileTable {

@@ -4,9 +4,9 @@ use std::arch::x86_64::*;
 
 use super::interleave_avx512::interleave;
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, part_of_step};
-use crate::kernel::avx512::{load, reports, store};
-use crate::kernel::prefetch::ask_for;
-use crate::kernel::rows::{Hit, Limit, Line, NibbleRows, push};
+use crate::avx512::{load, reports, store};
+use crate::prefetch::ask_for;
+use crate::rows::{Hit, Limit, Line, NibbleRows, push};
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,

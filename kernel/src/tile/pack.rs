@@ -1,7 +1,7 @@
 //! Rows packed as bytes side by side.
 
 use super::PackedRows;
-use crate::kernel::rows::{NibbleRows, unpack_row};
+use crate::rows::{NibbleRows, unpack_row};
 
 /// Packs all rows, each as signed bytes side by side.
 pub(super) fn by_row(rows: &NibbleRows<'_>, packed: &mut PackedRows) {

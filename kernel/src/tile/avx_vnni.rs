@@ -5,8 +5,8 @@ use std::arch::x86_64::*;
 use super::interleave::{UNSIGNED, interleave};
 use super::x86::tile_of_sixteen;
 use super::{Form, TileTable};
-use crate::kernel::avx2::{load, store};
-use crate::kernel::rows::Line;
+use crate::avx2::{load, store};
+use crate::rows::Line;
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,

@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::x86::{prefetch_share, scan_table};
-use crate::kernel::avx512::load;
-use crate::kernel::rows::Line;
+use crate::avx512::load;
+use crate::rows::Line;
 
 scan_table!(
     "avx2,avx512f,avx512bw,avx512vl,avx512vnni",
