@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Python module in a fresh environment as its users do, with pip, and tests it; its clients against the
-# real program.
+# Builds the Python modules, the engine and its networks, in a fresh environment as their users do, with pip, and
+# tests them; clients and faces against the real program.
 #
 #   scripts/python.sh
 #
@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 export PATH="$work/venv/bin:$PATH"
 export CARGO_TARGET_DIR="$PWD/target"
 
-cargo fmt --check -p vultus-python
+cargo fmt --check -p vultus-python -p vultus-faces
 if [ -z "${VULTUS:-}" ]; then
     cargo build --quiet
     VULTUS=$CARGO_TARGET_DIR/debug/vultus
@@ -24,10 +24,10 @@ fi
 VULTUS=$(realpath "$VULTUS")
 export VULTUS
 # What tests ask of it, and the libraries whose columns it takes; CI has no PyTorch, which is large.
-pip install --quiet './python[test,examples]' 'numpy>=2' pyarrow polars pandas tqdm
+pip install --quiet './python[faces,test,examples]' ./python/faces 'numpy>=2' pyarrow polars pandas tqdm
 ruff format --check --quiet python
 ruff check --quiet python
-# From elsewhere, so that the installed module is tested and not its source.
+# From elsewhere, so that the installed modules are tested and not their source.
 cd "$work"
 python -m pytest --quiet --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests"
 

@@ -1,6 +1,7 @@
 """The clients against the real program, which `VULTUS` names: `scripts/python.sh` sets it."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import subprocess
@@ -224,6 +225,10 @@ def test_the_classic_calls_that_bring_their_pictures(service, app):
         assert bws.qualitycheck(OBAMA, full=False)["Success"] is True
         assert bws.livedetection(OBAMA, OBAMA) is False
         assert bws.livedetection(OBAMA, OBAMA, state="details")["Success"] is False
+        if importlib.util.find_spec("vultus_faces"):
+            live = vultus.Faces(picture_seconds_max=600).liveness([OBAMA, SPEECH])
+            for picture, one in zip((OBAMA, SPEECH), live):
+                assert bws.passivelivedetection(picture)["Success"] is one.live
         assert bws.passivelivedetection(OBAMA)["Success"] in (True, False)
         verified = bws.photoverify2(OBAMA, None, SPEECH, accuracy=1, state="s")
         assert (verified["State"], len(verified["Samples"]) >= 2) == ("s", True)

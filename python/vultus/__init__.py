@@ -11,6 +11,7 @@ from __future__ import annotations
 from vultus import bws, errors
 from vultus._client import AsyncClient, Client
 from vultus._evaluate import Evaluation
+from vultus._faces import Detected, Face, Faces, Liveness, Quality
 from vultus._found import Duplicates, Found, Match, Rate
 from vultus._gallery import Gallery
 from vultus._search import Pairs, exact_search, pairs_above
@@ -20,17 +21,22 @@ from vultus.errors import (
     DimensionError,
     DtypeError,
     EncoderError,
+    FacesMissingError,
     ForkedError,
     InputError,
     InternalError,
     LabelError,
     LockedError,
     MasterKeyError,
+    NoFaceError,
     NotCalibratedError,
     NotEnrolledError,
     PicklingError,
+    PictureError,
+    PictureFileError,
     ReadOnlyError,
     RowError,
+    SeveralFacesError,
     ShapeError,
     StorageError,
     TooManyPairsError,
@@ -43,12 +49,17 @@ __all__ = [
     *errors.__all__,
     "AsyncClient",
     "Client",
+    "Detected",
     "Duplicates",
     "Evaluation",
+    "Face",
+    "Faces",
     "Found",
     "Gallery",
+    "Liveness",
     "Match",
     "Pairs",
+    "Quality",
     "Rate",
     "bws",
     "exact_search",

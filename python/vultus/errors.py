@@ -10,17 +10,22 @@ __all__ = [
     "DimensionError",
     "DtypeError",
     "EncoderError",
+    "FacesMissingError",
     "ForkedError",
     "InputError",
     "InternalError",
     "LabelError",
     "LockedError",
     "MasterKeyError",
+    "NoFaceError",
     "NotCalibratedError",
     "NotEnrolledError",
     "PicklingError",
+    "PictureError",
+    "PictureFileError",
     "ReadOnlyError",
     "RowError",
+    "SeveralFacesError",
     "ShapeError",
     "StorageError",
     "TooManyPairsError",
@@ -37,11 +42,11 @@ class InputError(VultusError, ValueError):
 
 
 class DtypeError(VultusError, TypeError):
-    """An array has numbers of a kind that no embedding has."""
+    """An array has numbers of a kind that no embedding, or no picture, has."""
 
 
 class ShapeError(InputError):
-    """An array is not of shape (rows, dimension)."""
+    """An array is not of shape (rows, dimension), or of pixels not of shape (height, width, 3)."""
 
 
 class DimensionError(InputError):
@@ -68,6 +73,26 @@ class MasterKeyError(InputError):
     """A data directory is encrypted with another key than the one that was given, or only one of both is there."""
 
 
+class PictureError(InputError):
+    """What was given is no picture that is read, or is damaged, too large or too small."""
+
+
+class PictureFileError(PictureError, OSError):
+    """The file of a picture cannot be read."""
+
+
+class NoFaceError(PictureError):
+    """A picture shows no face, or is too small for one."""
+
+
+class SeveralFacesError(PictureError):
+    """A picture shows several people, where one is expected."""
+
+
+class FacesMissingError(VultusError, ImportError):
+    """`vultus.Faces` needs the networks, and they are not installed."""
+
+
 class NotCalibratedError(InputError):
     """A rate is asked for, and nothing is known of how alike strangers are."""
 
@@ -85,7 +110,7 @@ class ClosedError(VultusError, ValueError):
 
 
 class ForkedError(VultusError, RuntimeError):
-    """The gallery was opened by the process that this one was forked from."""
+    """The gallery was opened, or networks were loaded, by the process that this one was forked from."""
 
 
 class PicklingError(VultusError, pickle.PicklingError):

@@ -40,6 +40,30 @@ impl Default for DecodeLimits {
     }
 }
 
+impl DecodeLimits {
+    /// Fails unless a picture of so many pixels from left to right and from top to bottom may be looked
+    /// at: what is asked of every picture before it is decoded, and of pixels that somebody else decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`FaceError::TooManyPixels`], or [`FaceError::TooSmall`] for a face.
+    pub fn check(&self, width: usize, height: usize) -> Result<(), FaceError> {
+        let [width, height] = [width, height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+        let pixels = u64::from(width) * u64::from(height);
+        if width.max(height) > self.side_max || pixels > self.pixels_max {
+            return Err(too_many_pixels(width, height, self));
+        }
+        if width.min(height) < SIDE_MIN {
+            return Err(FaceError::TooSmall {
+                width,
+                height,
+                side_min: SIDE_MIN,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// The most pixels of a picture unless something else is set.
 pub const PIXELS_MAX: u64 = 64_000_000;
 
@@ -268,20 +292,11 @@ impl<'a> Source<'a> {
             .map_err(|error| fault(error, self.name, found, None, limits))?;
 
         let (width, height) = decoder.dimensions();
-        let pixels = u64::from(width) * u64::from(height);
-        if width.max(height) > limits.side_max
-            || pixels > limits.pixels_max
-            || alloc.reserve(decoder.total_bytes()).is_err()
-        {
+        limits.check(width as usize, height as usize)?;
+        if alloc.reserve(decoder.total_bytes()).is_err() {
             return Err(too_many_pixels(width, height, limits));
         }
-        if width.min(height) < SIDE_MIN {
-            return Err(FaceError::TooSmall {
-                width,
-                height,
-                side_min: SIDE_MIN,
-            });
-        }
+        let pixels = u64::from(width) * u64::from(height);
         match &self.extent {
             Some(extent) => check_squares(extent, width, height, self)?,
             None if pixels > most_pixels_of(found) => {
@@ -636,6 +651,24 @@ mod tests {
             ("pgm", encoded(&grey, ImageFormat::Pnm)),
             ("jpeg", encoded(&rgb, ImageFormat::Jpeg)),
         ]
+    }
+
+    #[test]
+    fn pixels_that_somebody_else_decoded_have_the_same_limits() {
+        let limits = DecodeLimits::default();
+        for (width, height, expected) in [
+            (16, 16, "ok"),
+            (16_384, 3_906, "ok"),
+            (15, 900, "15 x 900 pixels, a face needs at least 16"),
+            (0, 0, "0 x 0 pixels, a face needs"),
+            (16_385, 16, "16385 x 16 pixels, at most 16384"),
+            (16_384, 3_907, "at most 16384 on a side and 64000000 in all"),
+            (usize::MAX, usize::MAX, "at most 16384"),
+        ] {
+            let found = limits.check(width, height);
+            let found = found.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+            assert!(found.contains(expected), "{width} x {height}: {found}");
+        }
     }
 
     #[test]

@@ -1,0 +1,1 @@
+"""The networks that `vultus.Faces` runs: call that."""
