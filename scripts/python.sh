@@ -5,7 +5,7 @@
 #   scripts/python.sh
 #
 # `VULTUS` names a program that is built already; without it that of `cargo build` is taken.
-# Needs cargo and Python 3.10 or later (`PYTHON` names it), and fetches the packages that the tests
+# Needs cargo, a C++ compiler and Python 3.10 or later (`PYTHON` names it), and fetches the packages that the tests
 # use. What cargo has built stays in target/, so that a second run is quick.
 set -euo pipefail
 cd "$(dirname "$0")/.."
