@@ -178,7 +178,7 @@ class Gallery:
     def __getitem__(self, label: Label) -> NDArray[np.float32]:
         """The embeddings of a person, shape (templates, dimension). Raises `NotEnrolledError`, a `KeyError`."""
         number = self._class_of(label)
-        rows = None if number is None else self._handle.values(number)
+        rows = None if number is None else self._handle.templates_of([number])[1]
         if rows is None or not len(rows):
             raise NotEnrolledError(f"{label!r} is not enrolled")
         return rows

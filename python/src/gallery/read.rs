@@ -142,22 +142,30 @@ impl Handle {
         })
     }
 
-    /// The templates of a class, shape (templates, dimension); no rows if there are none.
-    fn values<'py>(&self, py: Python<'py>, class: i64) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let values = run(py, || {
+    /// The templates of some classes: the class of each, and its values, shape (templates, dimension).
+    /// Classes that have none have no row.
+    fn templates_of<'py>(
+        &self,
+        py: Python<'py>,
+        classes: Vec<i64>,
+    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>)> {
+        let (owners, values) = run(py, || {
             let Some(partition) = self.opened(None)?.partition()? else {
-                return Ok(Array2::zeros((0, 0)));
+                return Ok((Vec::new(), Array2::zeros((0, 0))));
             };
             let snapshot = partition.snapshot();
-            let rows = snapshot.rows_of(ClassId(class))?;
-            let shape = (rows.len(), snapshot.encoder().dimension());
-            let mut values = Vec::with_capacity(shape.0 * shape.1);
-            for row in rows {
-                values.extend_from_slice(row.values()?);
+            let (mut owners, mut values) = (Vec::new(), Vec::new());
+            for class in classes {
+                for row in snapshot.rows_of(ClassId(class))? {
+                    owners.push(class);
+                    values.extend_from_slice(row.values()?);
+                }
             }
-            Ok(Array2::from_shape_vec(shape, values).expect("rows are as long as the dimension"))
+            let shape = (owners.len(), snapshot.encoder().dimension());
+            let values = Array2::from_shape_vec(shape, values);
+            Ok((owners, values.expect("rows are as long as the dimension")))
         })?;
-        Ok(values.into_pyarray(py))
+        Ok((owners.into_pyarray(py), values.into_pyarray(py)))
     }
 
     /// Name, external id and metadata of each of some classes.

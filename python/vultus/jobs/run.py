@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vultus._progress import bar
-from vultus.errors import DimensionError, InputError
+from vultus.errors import DimensionError, EncoderError, InputError
 
 from . import manifest, merge, outputs
 from .blocks import Block, Survey, cut
@@ -20,6 +20,7 @@ from .files import Folder, resolve
 from .job import Job
 from .local import Local
 from .rates import threshold_at_rate
+from .snapshots import staged
 from .sources import Array, Columns, Source, sources
 
 #: Rows of a block if nothing else is said: 200 MB of 512 values each.
@@ -112,7 +113,8 @@ def identify(
     Args:
         probes: A matrix (probes by dimension; half, single or double precision); a pair of that and
             their ids; a path or URI of an `.npy`, `.npz` or `.parquet` file, or of a folder of
-            `.parquet` files; a pair of `.npy` files.
+            `.parquet` files; a pair of `.npy` files; a snapshot of `vultus gallery snapshot`, or a pair of it and
+            the name of a partition, whose embeddings are kept in `out` (`staged`).
         gallery: The same, with classes for ids. Without classes they are the row numbers, from 0.
         k: How many classes at most, 1 to the rows of the gallery.
         out: A folder for this job alone, a path or URI.
@@ -136,8 +138,9 @@ def identify(
         ForeignManifestError: `out` holds another job.
     """
     columns = Columns(embedding_column, class_column, id_column)
-    left, right = sources(probes, "probes"), sources(gallery, "gallery")
     _check(threshold, block_rows)
+    left = sources(staged(probes, "probes", out, columns), "probes")
+    right = sources(staged(gallery, "gallery", out, columns), "gallery")
     blocks = {
         "probes": cut(left, block_rows, False, "probes"),
         "gallery": cut(right, block_rows, True, "gallery"),
@@ -195,10 +198,11 @@ def duplicates(
     """
     columns = Columns(embedding_column, class_column)
     _check(threshold, block_rows)
-    blocks = {"gallery": cut(sources(gallery, "gallery"), block_rows, True, "gallery")}
+    given = sources(staged(gallery, "gallery", out, columns), "gallery")
+    blocks = {"gallery": cut(given, block_rows, True, "gallery")}
     if against is not None:
         first = sum(block.rows for block in blocks["gallery"])
-        others = sources(against, "against")
+        others = sources(staged(against, "against", out, columns), "against")
         blocks["against"] = cut(others, block_rows, True, "against", first)
     rows = sum(block.rows for each in blocks.values() for block in each)
     least = _least(threshold, target_fpir, calibration, rows)
@@ -248,6 +252,7 @@ def _done(
 ) -> tuple[Job, bool]:
     """Does what is left of a job. Returns it, and whether some of it was there."""
     _reachable([block.source for given in blocks.values() for block in given], engine)
+    _of_one_encoder(blocks)
     folder = Folder(os.fspath(out))
     manifest.read(folder)  # A damaged one is found before everything is read.
     surveys = _surveys(blocks, columns, engine)
@@ -270,6 +275,17 @@ def _reachable(given: Sequence[Source], engine: Engine) -> None:
         raise InputError(
             "expected files that every machine reads, found an array: write it to an .npy or .parquet file first"
         )
+
+
+def _of_one_encoder(blocks: dict[str, list[Block]]) -> None:
+    """Embeddings of two encoders have no similarity to each other, also where they are as long."""
+    known: dict[str, Source] = {}
+    for source in {block.source.name: block.source for given in blocks.values() for block in given}.values():
+        if encoder := source.encoder():
+            known.setdefault(encoder, source)
+    if len(known) > 1:
+        (one, first), (other, second) = list(known.items())[:2]
+        raise EncoderError(f"expected embeddings of one encoder, found {one!r} in {first.name}, {other!r} in {second.name}")
 
 
 def _surveys(blocks: dict[str, list[Block]], columns: Columns, engine: Engine) -> dict[str, list[Survey]]:

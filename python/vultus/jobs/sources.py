@@ -29,6 +29,9 @@ Longs = npt.NDArray[np.int64]
 #: How many values an embedding has, as everywhere in Vultus.
 DIMENSIONS = range(16, 4_097)
 
+#: What Parquet files say of the encoder of their embeddings, as `name@version`, if they know it.
+ENCODER = b"vultus.encoder"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -63,6 +66,10 @@ class Source:
         """How many rows there are, without reading them."""
         raise NotImplementedError
 
+    def encoder(self) -> str | None:
+        """What made the embeddings, as `name@version`, if the source says so."""
+        return None
+
     def read(self, start: int, rows: int, columns: Columns, of_gallery: bool) -> Rows:
         """Some rows. Of a gallery they have classes, if the source knows them; of probes, ids."""
         raise NotImplementedError
@@ -85,6 +92,11 @@ class Parquet(Source):
     def count(self) -> int:
         with self._open() as table:
             return cast(int, table.metadata.num_rows)
+
+    def encoder(self) -> str | None:
+        with self._open() as table:
+            name = (table.schema_arrow.metadata or {}).get(ENCODER)
+        return None if name is None else name.decode()
 
     def read(self, start: int, rows: int, columns: Columns, of_gallery: bool) -> Rows:
         with self._open() as table:
