@@ -1,6 +1,6 @@
 import type { CallOptions, Picture } from "./vultus.js";
 
-export { ApiError } from "./vultus.js";
+export { ApiError, InputError } from "./vultus.js";
 
 /** What a token can be for. */
 export type Task = "verify" | "identify" | "enroll" | "livenessdetection";

@@ -1,13 +1,23 @@
 // A client of the classic BWS Web API. Types and their documentation are in `bws.d.ts`.
 
-import { ApiError, base64, read } from "./vultus.js";
+import { ApiError, InputError, addressOf, base64, bearer, bytesOf, read, shown } from "./vultus.js";
 
-export { ApiError };
+export { ApiError, InputError };
 
 export const TASKS = Object.freeze(["verify", "identify", "enroll", "livenessdetection"]);
 
 // The service looks at the picture and not at what it is called.
-const dataUrl = async (picture) => `data:image/jpeg;base64,${await base64(picture)}`;
+const dataUrl = async (picture, name) => `data:image/jpeg;base64,${await base64(picture, name)}`;
+
+/** `storage.partition.class`, as far as it is a text. */
+function bcidOf(value) {
+  if (typeof value !== "string" || !value.trim()) {
+    throw new InputError(`bcid: expected \`storage.partition.class\`, found ${shown(value)}`);
+  }
+  return value;
+}
+
+const isMissing = (value) => value === undefined || value === null;
 
 /** Whether it is the class that is not there, and not the API: nobody must count as unknown for a wrong address. */
 async function isOfTheClass(answer) {
@@ -26,9 +36,12 @@ export class Client {
   #fetch;
 
   constructor(url, appId, secret, { fetch = globalThis.fetch } = {}) {
-    this.#url = String(url).replace(/\/+$/, "");
-    this.#appId = appId;
-    this.#secret = secret;
+    this.#url = addressOf(url);
+    this.#appId = isMissing(appId) ? null : bearer(appId, "appId");
+    if (!isMissing(secret) && (typeof secret !== "string" || !secret)) {
+      throw new InputError(`secret: expected a text, found ${secret === "" ? "an empty one" : shown(secret)}`);
+    }
+    this.#secret = secret ?? null;
     // Browsers want it called without an owner.
     this.#fetch = (...call) => fetch(...call);
   }
@@ -43,11 +56,11 @@ export class Client {
     const headers = { Accept: "application/json, text/plain" };
     if (token !== undefined) {
       headers.Authorization = `Bearer ${token}`;
-    } else if (this.#secret) {
+    } else if (this.#appId !== null && this.#secret !== null) {
       const credentials = new TextEncoder().encode(`${this.#appId}:${this.#secret}`);
       headers.Authorization = `Basic ${await base64(credentials)}`;
     } else {
-      throw new TypeError(`${name}: expected an App-ID and a secret, which this client has not`);
+      throw new InputError(`${name}: expected an App-ID and a secret, which this client has not`);
     }
     if (type) {
       headers["Content-Type"] = type;
@@ -64,44 +77,46 @@ export class Client {
   async #withPictures(name, pictures, { signal, ...query }) {
     const members = {};
     for (const [key, picture] of Object.entries(pictures)) {
-      members[key] = picture === null ? "data:," : await dataUrl(picture);
+      members[key] = picture === null ? "data:," : await dataUrl(picture, key);
     }
     return this.#read("POST", name, query, { body: JSON.stringify(members), type: "application/json", signal });
   }
 
   async token(bcid, task = "verify", { signal, livedetection = true, ...query } = {}) {
     if (!TASKS.includes(task)) {
-      throw new TypeError(`task: expected one of ${TASKS.join(", ")}, found '${task}'`);
+      throw new InputError(`task: expected one of ${TASKS.join(", ")}, found ${shown(task)}`);
     }
-    return this.#read("GET", "token", { id: this.#appId, bcid, task, livedetection, ...query }, { signal });
+    const asked = { id: this.#appId, bcid: bcidOf(bcid), task, livedetection, ...query };
+    return this.#read("GET", "token", asked, { signal });
   }
 
   async upload(token, picture, { signal, ...query } = {}) {
+    bearer(token, "token");
     return this.#read("POST", "upload", query, { token, body: await dataUrl(picture), type: "text/plain", signal });
   }
 
   async enroll(token, { signal, ...query } = {}) {
-    return this.#read("GET", "enroll", query, { token, signal });
+    return this.#read("GET", "enroll", query, { token: bearer(token, "token"), signal });
   }
 
   async verify(token, { signal, ...query } = {}) {
-    return this.#read("GET", "verify", query, { token, signal });
+    return this.#read("GET", "verify", query, { token: bearer(token, "token"), signal });
   }
 
   async identify(token, { signal, ...query } = {}) {
-    return this.#read("GET", "identify", query, { token, signal });
+    return this.#read("GET", "identify", query, { token: bearer(token, "token"), signal });
   }
 
   async livenessdetection(token, { signal } = {}) {
-    return this.#read("GET", "livenessdetection", {}, { token, signal });
+    return this.#read("GET", "livenessdetection", {}, { token: bearer(token, "token"), signal });
   }
 
   async result(token, { signal } = {}) {
-    return this.#read("GET", "result", { access_token: token }, { signal });
+    return this.#read("GET", "result", { access_token: bearer(token, "token") }, { signal });
   }
 
   async isenrolled(bcid, { trait, signal } = {}) {
-    const answer = await this.#send("GET", "isenrolled", { bcid, trait }, { signal });
+    const answer = await this.#send("GET", "isenrolled", { bcid: bcidOf(bcid), trait }, { signal });
     if (answer.status === 404 && (await isOfTheClass(answer))) {
       return false;
     }
@@ -110,7 +125,7 @@ export class Client {
   }
 
   async deleteclass(bcid, { signal } = {}) {
-    return this.#read("DELETE", "deleteclass", { bcid }, { signal });
+    return this.#read("DELETE", "deleteclass", { bcid: bcidOf(bcid) }, { signal });
   }
 
   async status({ signal } = {}) {
@@ -132,7 +147,7 @@ export class Client {
 
   async videolivedetection(video, { signal, ...query } = {}) {
     const body = new FormData();
-    body.append("video", video instanceof Blob ? video : new Blob([video]), "video");
+    body.append("video", new Blob([await bytesOf(video, "video")]), "video");
     return this.#read("POST", "videolivedetection", query, { body, signal });
   }
 

@@ -75,11 +75,15 @@ export class ApiError extends Error {
   constructor(text: string, status: number, code: string | null, retryAfterSeconds: number | null);
 }
 
+/** What was given cannot be sent: the text says what was expected and found. */
+export class InputError extends TypeError {}
+
 /**
  * A running service, by its native API. A `partition` is `storage.number`.
  *
- * Calls reject with an `ApiError` where the service refuses, with a `TypeError` where arguments are wrong or the
- * service is not reached, and with what `fetch` has where a signal ends them. None is repeated by itself.
+ * Calls reject with an `ApiError` where the service refuses, with an `InputError` where arguments are wrong, with a
+ * `TypeError` of `fetch` where the service is not reached, and with what `fetch` has where a signal ends them. None is
+ * repeated by itself.
  */
 export class Client {
   /** `url` as in `http://127.0.0.1:8040`; `key` of `vultus key create`; another `fetch` if there is to be one. */

@@ -55,6 +55,42 @@ export class ApiError extends Error {
   }
 }
 
+/** What was given cannot be sent. */
+export class InputError extends TypeError {
+  constructor(text) {
+    super(text);
+    this.name = "InputError";
+  }
+}
+
+/** Where a service is, without a slash at its end. In a page it may be an address of the page's own site. */
+export function addressOf(url) {
+  let address = null;
+  try {
+    address = new URL(url, globalThis.location?.href);
+  } catch {
+    // Said below.
+  }
+  if ((typeof url !== "string" && !(url instanceof URL)) || !/^https?:$/.test(address?.protocol ?? "")) {
+    throw new InputError(`url: expected one such as 'http://127.0.0.1:8040', found ${shown(url)}`);
+  }
+  return String(url).replace(/\/+$/, "");
+}
+
+/** A key or token as a header has it; what is wrong with it is told without showing it. */
+export function bearer(value, name) {
+  if (typeof value !== "string" || !/^[!-~]+$/.test(value)) {
+    const found = typeof value === "string" ? "something else: a new line at its end?" : kindOf(value);
+    throw new InputError(`${name}: expected a text of ASCII without spaces, found ${found}`);
+  }
+  return value;
+}
+
+/** A value in an error: texts as they are, of all else what it is. */
+export function shown(value) {
+  return typeof value === "string" ? `'${value}'` : kindOf(value);
+}
+
 /** What an answer says, or the `ApiError` that it is. */
 export async function read(answer) {
   const type = answer.headers.get("content-type") ?? "";
@@ -64,9 +100,18 @@ export async function read(answer) {
   const text = await answer.text();
   const isJson = type.includes("json");
   if (answer.ok) {
-    return isJson ? JSON.parse(text) : text || null;
+    return isJson ? parsed(answer, text) : text || null;
   }
   throw failed(answer, text);
+}
+
+function parsed(answer, text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const found = `the service answered ${answer.status}: expected JSON, found ${text.length} characters of something else`;
+    throw new ApiError(found, answer.status, null, null);
+  }
 }
 
 function failed(answer, text) {
@@ -82,18 +127,22 @@ function failed(answer, text) {
   return new ApiError(`the service answered ${answer.status}: ${why}`, answer.status, problem.code ?? null, seconds);
 }
 
-/** The bytes of a picture. */
-async function bytesOf(picture) {
+/** The bytes of a picture, which is called `name` in errors. */
+export async function bytesOf(picture, name = "picture") {
+  let bytes = null;
   if (picture instanceof Uint8Array) {
-    return picture;
+    bytes = picture;
+  } else if (picture instanceof ArrayBuffer) {
+    bytes = new Uint8Array(picture);
+  } else if (typeof Blob !== "undefined" && picture instanceof Blob) {
+    bytes = new Uint8Array(await picture.arrayBuffer());
+  } else {
+    throw new InputError(`${name}: expected a Blob, an ArrayBuffer or a Uint8Array, found ${kindOf(picture)}`);
   }
-  if (picture instanceof ArrayBuffer) {
-    return new Uint8Array(picture);
+  if (bytes.length === 0) {
+    throw new InputError(`${name}: expected a picture, found no bytes`);
   }
-  if (typeof Blob !== "undefined" && picture instanceof Blob) {
-    return new Uint8Array(await picture.arrayBuffer());
-  }
-  throw new TypeError(`picture: expected a Blob, an ArrayBuffer or a Uint8Array, found ${kindOf(picture)}`);
+  return bytes;
 }
 
 function kindOf(value) {
@@ -101,8 +150,8 @@ function kindOf(value) {
 }
 
 /** A picture in base64. */
-export async function base64(picture) {
-  const bytes = await bytesOf(picture);
+export async function base64(picture, name) {
+  const bytes = await bytesOf(picture, name);
   let text = "";
   // In pieces: as many arguments as a picture has bytes are more than a call may have.
   for (let at = 0; at < bytes.length; at += 0x8000) {
@@ -111,20 +160,36 @@ export async function base64(picture) {
   return btoa(text);
 }
 
-function embedding(values) {
+/** An embedding as an array of numbers; `name` says which one it is. */
+function embedding(values, name) {
+  const isList = Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView));
+  if (!isList) {
+    throw new InputError(`${name}: expected an array of numbers, found ${kindOf(values)}`);
+  }
   const numbers = Array.from(values);
-  if (!numbers.every(Number.isFinite)) {
-    throw new TypeError("embeddings: expected finite numbers, found others");
+  const at = numbers.findIndex((number) => !Number.isFinite(number));
+  if (at >= 0) {
+    const found = typeof numbers[at] === "number" ? numbers[at] : kindOf(numbers[at]);
+    throw new InputError(`${name}: expected finite numbers, found ${found} at ${at}`);
   }
   return numbers;
 }
 
+/** Embeddings, each as an array of numbers. */
+function embeddings(rows, name) {
+  if (rows === null || typeof rows !== "object" || ArrayBuffer.isView(rows) || !(Symbol.iterator in rows)) {
+    throw new InputError(`${name}: expected an array of embeddings, found ${kindOf(rows)}`);
+  }
+  return Array.from(rows, (row, at) => embedding(row, `${name}[${at}]`));
+}
+
 /** Rows of one length as a file `.npy` of single precision. */
 function npy(rows) {
-  const matrix = rows.map(embedding);
+  const matrix = embeddings(rows, "probes");
   const dimension = matrix[0]?.length ?? 0;
-  if (!matrix.every((row) => row.length === dimension)) {
-    throw new TypeError("probes: expected rows of one length, found several lengths");
+  const other = matrix.findIndex((row) => row.length !== dimension);
+  if (other >= 0) {
+    throw new InputError(`probes[${other}]: expected ${dimension} numbers as before, found ${matrix[other].length}`);
   }
   let header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${matrix.length}, ${dimension}), }`;
   header = header.padEnd(Math.ceil((10 + header.length + 1) / 64) * 64 - 11) + "\n";
@@ -146,17 +211,28 @@ function npy(rows) {
 /** What is sent for a call: address, method, headers and body. */
 async function request(name, path, members) {
   const { method, path: pattern, query, body } = OPERATIONS[name];
+  if (members === null || typeof members !== "object") {
+    throw new InputError(`${name}: expected an object of members, found ${kindOf(members)}`);
+  }
   const given = Object.entries(members).filter(([, value]) => value !== undefined && value !== null);
   for (const [key] of given) {
     if (!query.includes(key) && !body.includes(key)) {
-      throw new TypeError(`${name}: expected ${[...query, ...body].join(", ") || "nothing"}, found '${key}'`);
+      throw new InputError(`${name}: expected ${[...query, ...body].join(", ") || "nothing"}, found '${key}'`);
     }
   }
   const filled = pattern.replace(/\{(\w+)\}/g, (_, key) => {
-    if (path[key] === undefined || path[key] === null) {
-      throw new TypeError(`${name}: expected a ${key}, found none`);
+    const value = path[key] ?? null;
+    if (value === null) {
+      throw new InputError(`${name}: expected a ${key}, found none`);
     }
-    return encodeURIComponent(String(path[key]));
+    if (!["string", "number", "bigint"].includes(typeof value) || !String(value).trim()) {
+      throw new InputError(`${name}: expected a ${key} as a text or a number, found ${shown(value)}`);
+    }
+    if (typeof value === "number" && !Number.isSafeInteger(value)) {
+      // It is another number already than the one that was meant.
+      throw new InputError(`${name}: expected a ${key} as a whole number of 53 bits, a bigint or a text, found ${value}`);
+    }
+    return encodeURIComponent(String(value));
   });
   const search = new URLSearchParams();
   const sent = {};
@@ -164,9 +240,11 @@ async function request(name, path, members) {
     if (query.includes(key)) {
       queryTexts(key, value).forEach((text) => search.append(key, text));
     } else if (key === "pictures") {
-      sent.pictures = await Promise.all((Array.isArray(value) ? value : [value]).map(base64));
+      const isOne = !Array.isArray(value);
+      const pictures = (isOne ? [value] : value).map((each, at) => base64(each, isOne ? "pictures" : `pictures[${at}]`));
+      sent.pictures = await Promise.all(pictures);
     } else if (key === "embeddings") {
-      sent.embeddings = Array.from(value, embedding);
+      sent.embeddings = embeddings(value, key);
     } else {
       sent[key] = value;
     }
@@ -192,8 +270,8 @@ export class Client {
   #fetch;
 
   constructor(url, key, { fetch = globalThis.fetch } = {}) {
-    this.#url = String(url).replace(/\/+$/, "");
-    this.#key = key;
+    this.#url = addressOf(url);
+    this.#key = key === undefined || key === null ? null : bearer(key, "key");
     // Browsers want it called without an owner.
     this.#fetch = (...call) => fetch(...call);
   }
@@ -208,7 +286,7 @@ export class Client {
 
   async call(name, path = {}, members = {}, { signal } = {}) {
     if (!Object.hasOwn(OPERATIONS, name) || name === "identify_many") {
-      throw new TypeError(`name: expected a call of /v1, found '${name}'`);
+      throw new InputError(`name: expected a call of /v1, found ${shown(name)}`);
     }
     const { address, options } = await request(name, path, members);
     return read(await this.#send(address, options, signal));
@@ -247,7 +325,7 @@ export class Client {
   async *identifyMany(partition, probes, query = {}, { signal } = {}) {
     const { address, options } = await request("identify_many", { partition }, query);
     options.headers["Content-Type"] = "application/x-npy";
-    options.body = npy(Array.from(probes));
+    options.body = npy(probes);
     const answer = await this.#send(address, options, signal);
     if (!answer.ok) {
       throw failed(answer, await answer.text());

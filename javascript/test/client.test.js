@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { ApiError, Client, OPERATIONS } from "../vultus.js";
+import { ApiError, Client, InputError, OPERATIONS } from "../vultus.js";
 import * as bws from "../bws.js";
 
 const description = new URL("../../tests/fixtures/openapi.json", import.meta.url);
@@ -128,15 +128,96 @@ test("refusals are errors", async () => {
 
 test("wrong calls are not sent", async () => {
   const { seen, client } = answering({});
-  await assert.rejects(client.identify("bws.1", { treshold: 0.5 }), /expected .*threshold, found 'treshold'/);
-  await assert.rejects(client.identify("bws.1", { embeddings: [[Number.NaN]] }), /expected finite numbers/);
-  await assert.rejects(client.identify("bws.1", { pictures: "face.jpg" }), /expected a Blob.*found string/);
-  await assert.rejects(client.identify(undefined, {}), /expected a partition/);
-  await assert.rejects(client.call("drop"), /found 'drop'/);
-  await assert.rejects(client.call("toString"), /found 'toString'/);
-  await assert.rejects(client.identifyMany("e.1", [[1, 2], [1]]).next(), /one length/);
-  const page = new bws.Client("http://localhost:1", null, null, { fetch: () => assert.fail("sent") });
-  await assert.rejects(page.token("bws.1.1"), /expected an App-ID and a secret/);
-  await assert.rejects(page.token("bws.1.1", "enrol"), /expected one of verify/);
+  const empty = new Uint8Array();
+  const wrong = [
+    [() => client.identify("bws.1", { treshold: 0.5 }), /^identify: expected .*threshold, found 'treshold'$/],
+    [() => client.identify("bws.1", null), /^identify: expected an object of members, found null$/],
+    [() => client.identify("bws.1", { embeddings: [[1, Number.NaN]] }), /^embeddings\[0\]: expected finite numbers, found NaN at 1$/],
+    [() => client.identify("bws.1", { embeddings: [["a"]] }), /^embeddings\[0\]: expected finite numbers, found string at 0$/],
+    [() => client.identify("bws.1", { embeddings: new Float32Array(16) }), /^embeddings: expected an array of embeddings, found Float32Array$/],
+    [() => client.identify("bws.1", { embeddings: [1, 2] }), /^embeddings\[0\]: expected an array of numbers, found number$/],
+    [() => client.identify("bws.1", { embeddings: 5 }), /^embeddings: expected an array of embeddings, found number$/],
+    [() => client.identify("bws.1", { pictures: "face.jpg" }), /^pictures: expected a Blob.*found string$/],
+    [() => client.identify("bws.1", { pictures: [new Uint8Array([1]), "face.jpg"] }), /^pictures\[1\]: expected a Blob.*found string$/],
+    [() => client.detect(empty), /^pictures: expected a picture, found no bytes$/],
+    [() => client.detect(new Blob([])), /^pictures: expected a picture, found no bytes$/],
+    [() => client.identify(undefined, {}), /^identify: expected a partition, found none$/],
+    [() => client.identify({ storage: "bws" }, {}), /^identify: expected a partition as a text or a number, found Object$/],
+    [() => client.identify(" ", {}), /found ' '$/],
+    [() => client.person("bws.1", 1.5), /^get_class: expected a class as a whole number of 53 bits, a bigint or a text, found 1.5$/],
+    [() => client.person("bws.1", 2 ** 60), /found 1152921504606847000$/],
+    [() => client.person("bws.1", true), /found boolean$/],
+    [() => client.call("drop"), /found 'drop'$/],
+    [() => client.call("toString"), /found 'toString'$/],
+    [() => client.call(undefined), /^name: expected a call of \/v1, found undefined$/],
+    [() => client.identifyMany("e.1", [[1, 2], [1]]).next(), /^probes\[1\]: expected 2 numbers as before, found 1$/],
+    [() => client.identifyMany("e.1", [1, 2]).next(), /^probes\[0\]: expected an array of numbers, found number$/],
+    [() => client.identifyMany("e.1", new Float32Array(16)).next(), /^probes: expected an array of embeddings, found Float32Array$/],
+    [() => client.identifyMany("e.1").next(), /^probes: expected an array of embeddings, found undefined$/],
+  ];
+  for (const [call, message] of wrong) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof InputError && error instanceof TypeError && error.name === "InputError", String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  }
   assert.equal(seen.length, 0);
+});
+
+test("wrong calls of the classic API are not sent", async () => {
+  const fetch = () => assert.fail("sent");
+  const page = new bws.Client("http://localhost:1", null, null, { fetch });
+  const app = new bws.Client("http://localhost:1", "app", "secret", { fetch });
+  const picture = new Uint8Array([1]);
+  const wrong = [
+    [() => page.token("bws.1.1"), /^token: expected an App-ID and a secret, which this client has not$/],
+    [() => page.token("bws.1.1", "enrol"), /^task: expected one of verify, .*, found 'enrol'$/],
+    [() => app.token(undefined), /^bcid: expected `storage.partition.class`, found undefined$/],
+    [() => app.token(" "), /^bcid: .*, found ' '$/],
+    [() => app.isenrolled(4711), /^bcid: .*, found number$/],
+    [() => app.deleteclass(null), /^bcid: .*, found null$/],
+    [() => app.upload(undefined, picture), /^token: expected a text of ASCII without spaces, found undefined$/],
+    [() => app.upload("a token\n", picture), /found something else: a new line at its end\?$/],
+    [() => app.upload("token", "face.jpg"), /^picture: expected a Blob.*found string$/],
+    [() => app.verify(""), /^token: /],
+    [() => app.identify(null), /^token: /],
+    [() => app.enroll(5), /^token: .*found number$/],
+    [() => app.livenessdetection(undefined), /^token: /],
+    [() => app.result(undefined), /^token: /],
+    [() => app.videolivedetection(undefined), /^video: expected a Blob.*found undefined$/],
+    [() => app.livedetection(picture, "b.jpg"), /^liveimage2: .*found string$/],
+    [() => app.photoverify(picture, picture, undefined), /^idphoto: .*found undefined$/],
+    [() => app.qualitycheck(new Uint8Array()), /^picture: expected a picture, found no bytes$/],
+  ];
+  for (const [call, message] of wrong) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof bws.InputError, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+test("clients of no service", () => {
+  for (const url of ["localhost:8040", "ftp://host/", "", undefined, null, 8040, {}]) {
+    assert.throws(() => new Client(url), /^InputError: url: expected one such as 'http:\/\/127.0.0.1:8040', found /);
+    assert.throws(() => new bws.Client(url, "app", "secret"), /^InputError: url: /);
+  }
+  new Client(new URL("https://host:1/below/"), null);
+  // What is wrong is told without the key.
+  for (const key of ["vk_s3cret\n", "vk s3cret", "schlüss3l", "", 7]) {
+    assert.throws(() => new Client("http://host", key), (error) => /^key: /.test(error.message) && !error.message.includes("s3"));
+  }
+  assert.throws(() => new bws.Client("http://host", "app", ""), /^InputError: secret: expected a text, found an empty one$/);
+  assert.throws(() => new bws.Client("http://host", 5, "secret"), /^InputError: appId: /);
+});
+
+test("an answer that is not what it says is told", async () => {
+  const { client } = answering("<html>", { headers: { "content-type": "application/json" } });
+  await assert.rejects(client.status(), (error) => {
+    assert.ok(error instanceof ApiError);
+    assert.equal(error.message, "the service answered 200: expected JSON, found 6 characters of something else");
+    return true;
+  });
 });

@@ -410,6 +410,15 @@ def spoilt(row: int, value: float) -> np.ndarray:
         ("nowhere.parquet", vultus.InputError, "found nothing at nowhere.parquet"),
         (("nowhere.npy", "c.npy"), vultus.InputError, "nowhere.npy: expected an .npy file"),
         ("gopher://host/file", vultus.InputError, "a URI of a file system that Arrow knows"),
+        (None, vultus.InputError, "gallery: expected a path, an array, or a pair .* found None"),
+        ("", vultus.InputError, "gallery: expected a path, found an empty text"),
+        ((), vultus.InputError, "found 0 things"),
+        ((np.ones((3, 16)), [1, 2, 3], [4, 5, 6]), vultus.InputError, "found 3 things"),
+        (("gallery.parquet", [1, 2]), vultus.InputError, "two arrays or two .npy files, found a file and an array"),
+        ([[1.0] * 16, [1.0] * 15], vultus.ShapeError, "gallery: expected rows of one length"),
+        ({"a": 1}, vultus.DtypeError, "found object"),
+        (5, vultus.DtypeError, "found int64"),
+        (2.5, vultus.ShapeError, r"found shape \(\)"),
     ],
 )
 def test_what_is_no_gallery(tmp_path: Path, gallery: Any, error: type[Exception], words: str) -> None:
@@ -418,16 +427,16 @@ def test_what_is_no_gallery(tmp_path: Path, gallery: Any, error: type[Exception]
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("threshold", [1.0001, -1.5, float("nan"), float("inf"), None, True, "0.5"])
+@pytest.mark.parametrize("threshold", [1.0001, -1.5, float("nan"), float("inf"), None, True, "0.5", [0.5], 1j])
 def test_a_threshold_out_of_range(tmp_path: Path, threshold: Any) -> None:
     with pytest.raises(vultus.InputError, match="threshold: expected a similarity from -1 to 1, fou"):
         jobs.duplicates(people(19)[0], threshold, tmp_path, engine=QUIET)
 
 
-@pytest.mark.parametrize("k", [0, -1, 301, 2.0, True, None])
+@pytest.mark.parametrize("k", [0, -1, 301, 2.0, True, None, "3"])
 def test_k_out_of_range(tmp_path: Path, k: Any) -> None:
     gallery = people(20)[0]
-    with pytest.raises(vultus.InputError, match=f"k: expected 1 to 300, the rows .* found {k}"):
+    with pytest.raises(vultus.InputError, match=f"k: expected 1 to 300, the rows .* found {k!r}"):
         jobs.identify(gallery, gallery, k, tmp_path, engine=QUIET)
 
 
@@ -435,6 +444,40 @@ def test_k_out_of_range(tmp_path: Path, k: Any) -> None:
 def test_blocks_without_rows(tmp_path: Path, block_rows: Any) -> None:
     with pytest.raises(vultus.InputError, match="block_rows: expected a whole number from 1 on"):
         jobs.duplicates(people(21)[0], 0.5, tmp_path, block_rows=block_rows, engine=QUIET)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    gallery, classes = people(22)
+    one = jobs.duplicates((gallery, classes), np.float32(0.5), tmp_path, block_rows=np.int64(70), engine=QUIET)
+    assert not one.resumed
+    assert jobs.duplicates((gallery, classes), 0.5, tmp_path, block_rows=70, engine=QUIET).resumed
+    found = jobs.identify(gallery, gallery, np.uint8(3), tmp_path / "found", engine=QUIET)
+    assert max(found.to_arrow()["rank"].to_pylist()) == 3
+
+
+@pytest.mark.parametrize("out", [None, 5, "", b"folder", ["folder"]])
+def test_what_is_no_folder(out: Any) -> None:
+    gallery = people(23)[0]
+    with pytest.raises(vultus.InputError, match="out: expected a folder, a path or URI, found"):
+        jobs.duplicates(gallery, 0.5, out, engine=QUIET)
+    with pytest.raises(vultus.InputError, match="out: expected a folder"):
+        jobs.identify(gallery, gallery, 1, out, engine=QUIET)
+
+
+def test_other_arguments(tmp_path: Path) -> None:
+    gallery = people(24)[0]
+    for threads in (0, -1, 1.5, "all"):
+        with pytest.raises(vultus.InputError, match="threads: expected"):
+            jobs.Local(threads=threads)  # type: ignore[arg-type]
+    for name, column in (("embedding_column", None), ("embedding_column", ""), ("class_column", 5)):
+        with pytest.raises(vultus.InputError, match=f"{name}: expected the name of a column.*found {column!r}"):
+            jobs.duplicates(gallery, 0.5, tmp_path, engine=QUIET, **{name: column})
+    with pytest.raises(vultus.InputError, match="id_column: expected the name of a column, found 7"):
+        jobs.identify(gallery, gallery, 1, tmp_path, engine=QUIET, id_column=7)  # type: ignore[arg-type]
+    for calibration, text in ((5, "expected the path of a file, found int"), (tmp_path, "cannot read it")):
+        with pytest.raises(vultus.InputError, match=f"calibration: .*{text}|.*: expected a calibration, {text}"):
+            jobs.duplicates(gallery, None, tmp_path, target_fpir=0.1, calibration=calibration, engine=QUIET)
+    assert not list(tmp_path.iterdir())
 
 
 def test_probes_of_another_dimension(tmp_path: Path) -> None:

@@ -7,15 +7,13 @@ import io
 import json
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vultus._arrays import as_rows
-from vultus.errors import ApiError, InputError
-
-Picture = bytes | str | os.PathLike[str]
+from vultus._sent import Picture, as_bearer, as_content, as_name, as_url
+from vultus.errors import ApiError, InputError, PictureError, RowError
 
 
 class Operation(NamedTuple):
@@ -96,7 +94,9 @@ def request(name: str, path: Mapping[str, object], members: Mapping[str, Any]) -
     for key, convert in (("pictures", _pictures), ("embeddings", _embeddings)):
         if key in members:
             members[key] = convert(members[key])
-    filled = operation.path.format_map({key: quote(str(value), safe="") for key, value in path.items()})
+    filled = operation.path.format_map(
+        {key: quote(as_name(path.get(key), f"{name}, {key}", form), safe="") for key, form in _in(operation.path)}
+    )
     query = {key: members.pop(key) for key in operation.query if key in members}
     if isinstance(query.get("labels"), Mapping):
         query["labels"] = [f"{key}:{value}" for key, value in query["labels"].items()]
@@ -107,24 +107,51 @@ def request(name: str, path: Mapping[str, object], members: Mapping[str, Any]) -
     return Request(operation.method, filled, query, content, headers)
 
 
+def _in(path: str) -> list[tuple[str, str]]:
+    """What a path wants to be filled with, each with its form."""
+    wanted = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [(key, _FORMS.get(key, "a text")) for key in wanted]
+
+
+_FORMS = {"partition": "`storage.number`", "class": "the number of a class"}
+
+
+def _given(pictures: Any) -> Any:
+    """Pictures that a call cannot do without: what is None is else left out."""
+    if pictures is None:
+        raise PictureError("pictures: expected a path, the bytes of a file, or a list of them, found NoneType")
+    return pictures
+
+
 def _pictures(pictures: Picture | Sequence[Picture]) -> list[str]:
     """Pictures in base64, from bytes or paths."""
-    several = [pictures] if isinstance(pictures, bytes | str | os.PathLike) else list(pictures)
-    contents = [one if isinstance(one, bytes) else Path(one).read_bytes() for one in several]
+    one = isinstance(pictures, bytes | bytearray | memoryview | str | os.PathLike)
+    several: Sequence[Any] = [pictures] if one else pictures  # type: ignore[assignment, list-item]
+    if not isinstance(several, Sequence):
+        found = type(pictures).__name__
+        raise PictureError(f"pictures: expected a path, the bytes of a file, or a list of them, found {found}")
+    contents = [as_content(each, "pictures" if one else f"pictures[{at}]") for at, each in enumerate(several)]
     return [base64.b64encode(content).decode() for content in contents]
 
 
 def _embeddings(embeddings: Any) -> list[list[float]]:
-    rows = as_rows(embeddings, "embeddings").astype(np.float32)
-    if not np.isfinite(rows).all():
-        raise InputError("embeddings: expected finite values, found others")
-    return rows.astype(float).tolist()
+    return _finite(embeddings, "embeddings").astype(float).tolist()
 
 
 def _npy(probes: Any) -> bytes:
     file = io.BytesIO()
-    np.save(file, np.ascontiguousarray(as_rows(probes, "Q"), np.float32))
+    np.save(file, np.ascontiguousarray(_finite(probes, "Q")))
     return file.getvalue()
+
+
+def _finite(rows: Any, name: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        values = as_rows(rows, name).astype(np.float32)
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        row, value = np.argwhere(~is_finite)[0]
+        raise RowError(f"{name}: row {row} is no embedding: value {value} is not a finite number")
+    return values
 
 
 def _failed(answer: Any, content: bytes) -> ApiError:
@@ -185,15 +212,15 @@ class _Calls:
 
     def compare(self, pictures: Sequence[Picture], threshold: float | None = None) -> Any:
         """Whether two pictures show one person."""
-        return self._call("compare", {}, {"pictures": pictures, "threshold": threshold})
+        return self._call("compare", {}, {"pictures": _given(pictures), "threshold": threshold})
 
     def detect(self, pictures: Picture | Sequence[Picture]) -> Any:
         """The faces on pictures."""
-        return self._call("detect", {}, {"pictures": pictures})
+        return self._call("detect", {}, {"pictures": _given(pictures)})
 
     def embed(self, pictures: Picture | Sequence[Picture]) -> Any:
         """The embeddings of pictures."""
-        return self._call("embed", {}, {"pictures": pictures})
+        return self._call("embed", {}, {"pictures": _given(pictures)})
 
     def change(self, partition: str, label: int, **record: Any) -> Any:
         """Changes what is known of a person: `name`, `external_id`, `labels`, `note`, ..."""
@@ -227,8 +254,8 @@ def _httpx() -> Any:
 
 
 def _options(url: str, key: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return {"base_url": url, "headers": headers, "timeout": 60.0, **options}
+    headers = {} if key is None else {"Authorization": f"Bearer {as_bearer(key, 'key')}"}
+    return {"base_url": as_url(url), "headers": headers, "timeout": 60.0, **options}
 
 
 class Client(_Calls):
@@ -323,7 +350,14 @@ def _read(answer: Any) -> Any:
     if not answer.is_success:
         raise _failed(answer, answer.content)
     if "json" in answer.headers.get("content-type", ""):
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError:
+            raise ApiError(
+                f"the service answered {answer.status_code}: expected JSON, found {len(answer.content)} bytes of "
+                "something else",
+                answer.status_code,
+            ) from None
     if answer.headers.get("content-type", "").startswith("image/"):
         return answer.content
     return answer.text or None

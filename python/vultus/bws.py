@@ -13,11 +13,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from vultus._client import Picture, _httpx, _read
-from vultus.errors import ApiError, InputError
+from vultus._client import _httpx, _read
+from vultus._sent import Picture, as_bearer, as_content, as_name, as_secret, as_url
+from vultus.errors import ApiError, InputError, PictureError
 
 TASKS = ("verify", "identify", "enroll", "livenessdetection")
 """What a token can be for."""
@@ -37,10 +37,9 @@ class Request(NamedTuple):
     files: Mapping[str, Any] | None = None
 
 
-def _data_url(picture: Picture) -> str:
-    content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+def _data_url(picture: Picture, name: str = "picture") -> str:
     # The service looks at the picture and not at what it is called.
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(as_content(picture, name)).decode()
 
 
 def _text(value: object) -> object:
@@ -52,9 +51,18 @@ def _request(method: str, name: str, token: str | None = None, **query: Any) -> 
     return Request(method, name, given, token)
 
 
+def _of_token(method: str, name: str, token: str, **query: Any) -> Request:
+    """A call of whoever has a token."""
+    return _request(method, name, as_bearer(token, "token"), **query)
+
+
+def _bcid(bcid: Any) -> str:
+    return as_name(bcid, "bcid", "`storage.partition.class`")
+
+
 def _pictures(name: str, pictures: Mapping[str, Picture | None], **query: Any) -> Request:
     """A call that brings pictures by name; one that is None is left empty."""
-    members = {key: "data:," if picture is None else _data_url(picture) for key, picture in pictures.items()}
+    members = {key: "data:," if picture is None else _data_url(picture, key) for key, picture in pictures.items()}
     content = json.dumps(members).encode()
     return _request("POST", name, **query)._replace(content=content, kind="application/json")
 
@@ -89,7 +97,7 @@ class _Calls:
             "GET",
             "token",
             id=self._app_id,
-            bcid=bcid,
+            bcid=_bcid(bcid),
             task=task,
             livedetection=livedetection,
             maxtries=maxtries,
@@ -111,19 +119,19 @@ class _Calls:
         trait: str | None = None,
     ) -> Any:
         """Sends a sample for the next task of the token: `{"Accepted": …, "Warnings": […], "Error": …}`."""
-        asked = _request("POST", "upload", token, index=index, tag=tag, trait=trait)
+        asked = _of_token("POST", "upload", token, index=index, tag=tag, trait=trait)
         return self._send(asked._replace(content=_data_url(picture).encode(), kind="text/plain"))
 
     def enroll(self, token: str, *, livedetection: bool | None = None) -> Any:
         """Makes the samples that wait templates of the token's class: `{"Success": …, "Error": …}`."""
-        return self._send(_request("GET", "enroll", token, livedetection=livedetection))
+        return self._send(_of_token("GET", "enroll", token, livedetection=livedetection))
 
     def verify(self, token: str, *, livedetection: bool | None = None, targetFMR: float | None = None) -> Any:
         """Whether the samples that wait show the person of the token's class: `{"Success": …, "Error": …}`.
 
         `targetFMR`, which only Vultus knows, asks for a rate of false matches.
         """
-        return self._send(_request("GET", "verify", token, livedetection=livedetection, targetFMR=targetFMR))
+        return self._send(_of_token("GET", "verify", token, livedetection=livedetection, targetFMR=targetFMR))
 
     def identify(
         self,
@@ -137,26 +145,26 @@ class _Calls:
 
         No threshold cuts the list unless `targetFPIR`, which only Vultus knows, asks for one by rate.
         """
-        asked = _request(
+        asked = _of_token(
             "GET", "identify", token, maxResults=maxResults, livedetection=livedetection, targetFPIR=targetFPIR
         )
         return self._send(asked)
 
     def livenessdetection(self, token: str) -> Any:
         """Whether the samples that wait show a live person: `{"Success": …, "Error": …}`."""
-        return self._send(_request("GET", "livenessdetection", token))
+        return self._send(_of_token("GET", "livenessdetection", token))
 
     def result(self, token: str) -> Any:
         """What came of the last task of a token, for the app that has it from a device; None if there was none."""
-        return self._send(_request("GET", "result", access_token=token))
+        return self._send(_request("GET", "result", access_token=as_bearer(token, "token")))
 
     def isenrolled(self, bcid: str, trait: str | None = None) -> Any:
         """Whether a class has a template."""
-        return self._send(_request("GET", "isenrolled", bcid=bcid, trait=trait), _is_there)
+        return self._send(_request("GET", "isenrolled", bcid=_bcid(bcid), trait=trait), _is_there)
 
     def deleteclass(self, bcid: str) -> Any:
         """Removes a class, whether or not it is enrolled. None."""
-        return self._send(_request("DELETE", "deleteclass", bcid=bcid))
+        return self._send(_request("DELETE", "deleteclass", bcid=_bcid(bcid)))
 
     def status(self) -> Any:
         """The version and the features that the app may use."""
@@ -171,7 +179,7 @@ class _Calls:
 
     def livedetection(self, liveimage1: Picture, liveimage2: Picture, *, state: str | None = None) -> Any:
         """Whether two pictures show a live person: a bool, or with any `state` an object with details."""
-        pictures = {"liveimage1": liveimage1, "liveimage2": liveimage2}
+        pictures = {"liveimage1": _there(liveimage1, "liveimage1"), "liveimage2": _there(liveimage2, "liveimage2")}
         return self._send(_pictures("livedetection", pictures, state=state))
 
     def passivelivedetection(self, picture: Picture, *, state: str | None = None) -> Any:
@@ -181,7 +189,7 @@ class _Calls:
 
     def videolivedetection(self, video: Picture, *, state: str | None = None) -> Any:
         """Whether a video shows a live person."""
-        content = video if isinstance(video, bytes) else Path(video).read_bytes()
+        content = as_content(video, "video")
         asked = _request("POST", "videolivedetection", state=state)
         return self._send(asked._replace(files={"video": ("video", content, "application/octet-stream")}))
 
@@ -190,6 +198,7 @@ class _Calls:
     ) -> Any:
         """Whether the live person on two pictures is the one on a photo: a bool. No liveness is an `ApiError`."""
         pictures = {"liveimage1": liveimage1, "liveimage2": liveimage2, "idphoto": idphoto}
+        pictures = {key: _there(picture, key) for key, picture in pictures.items()}
         return self._send(_pictures("photoverify", pictures, accuracy=accuracy))
 
     def photoverify2(
@@ -202,8 +211,21 @@ class _Calls:
         state: str | None = None,
     ) -> Any:
         """As `photoverify`, with an object as the answer; one of the live pictures may be None."""
-        pictures = {"liveimage1": liveimage1, "liveimage2": liveimage2, "idphoto": idphoto}
+        pictures = {"liveimage1": liveimage1, "liveimage2": liveimage2, "idphoto": _there(idphoto, "idphoto")}
         return self._send(_pictures("photoverify2", pictures, accuracy=accuracy, state=state))
+
+
+def _there(picture: Any, name: str) -> Any:
+    if picture is None:
+        raise PictureError(f"{name}: expected a path or the bytes of a file, found NoneType")
+    return picture
+
+
+def _credentials(app_id: Any, secret: Any) -> tuple[str, tuple[str, str]]:
+    app_id = as_bearer(app_id, "app_id")
+    if ":" in app_id:
+        raise InputError("app_id: expected a text without a colon, found one with it")
+    return app_id, (app_id, as_secret(secret, "secret"))
 
 
 def _is_there(answer: Any) -> bool:
@@ -259,8 +281,8 @@ class Client(_Calls):
     """
 
     def __init__(self, url: str, app_id: str, secret: str, **options: Any) -> None:
-        self._app_id, self._credentials = app_id, (app_id, secret)
-        self._http = _httpx().Client(**{"base_url": url, "timeout": 60.0, **options})
+        self._app_id, self._credentials = _credentials(app_id, secret)
+        self._http = _httpx().Client(**{"base_url": as_url(url), "timeout": 60.0, **options})
 
     def _send(self, request: Request, read: Any = _read) -> Any:
         return read(self._http.request(**_sent(request, self._credentials)))
@@ -284,8 +306,8 @@ class AsyncClient(_Calls):
     """As `Client`, for asyncio: every call is awaited."""
 
     def __init__(self, url: str, app_id: str, secret: str, **options: Any) -> None:
-        self._app_id, self._credentials = app_id, (app_id, secret)
-        self._http = _httpx().AsyncClient(**{"base_url": url, "timeout": 60.0, **options})
+        self._app_id, self._credentials = _credentials(app_id, secret)
+        self._http = _httpx().AsyncClient(**{"base_url": as_url(url), "timeout": 60.0, **options})
 
     async def _send(self, request: Request, read: Any = _read) -> Any:  # type: ignore[override]
         return read(await self._http.request(**_sent(request, self._credentials)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vultus._arrays import as_threads
 from vultus._progress import bar
 
 from .blocks import Block, Survey, survey
@@ -17,12 +18,16 @@ class Local:
     Args:
         threads: Of the kernel; all cores if it is not given.
         progress: Whether a bar is shown; on a terminal if it is not given.
+
+    Raises:
+        InputError: `threads` is no number from 1 to 1024.
     """
 
     is_far = False
 
     def __init__(self, threads: int | None = None, progress: bool | None = None) -> None:
-        self.threads, self.progress = threads, progress
+        self.threads = None if threads is None else as_threads(threads)
+        self.progress = progress
 
     def survey(self, blocks: Sequence[Block], columns: Columns) -> list[Survey]:
         """Reads all blocks once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, p
     Raises:
         InputError: The file is something else, is of fewer people, or does not have the rate.
     """
+    if not isinstance(calibration, str | os.PathLike):
+        raise InputError(f"calibration: expected the path of a file, found {type(calibration).__name__}")
     told = _read(Path(calibration))
     if told["people"] < people:
         raise InputError(
@@ -32,7 +35,7 @@ def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, p
             f"{told['people']}: measure with `vultus calibrate --people {people} --json`"
         )
     thresholds = {line["target_fpir"]: line["threshold"] for line in told["identification"]}
-    if target_fpir not in thresholds:
+    if not isinstance(target_fpir, Real) or target_fpir not in thresholds:
         known = ", ".join(map(str, thresholds))
         raise InputError(f"target_fpir: expected one of {known}, found {target_fpir!r}")
     return float(thresholds[target_fpir])
@@ -47,6 +50,8 @@ def _read(path: Path) -> dict[str, Any]:
         )
     except FileNotFoundError:
         raise InputError(f"{path}: expected a calibration, found no file") from None
+    except OSError as error:
+        raise InputError(f"{path}: expected a calibration, cannot read it: {error}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected what `vultus calibrate --json` prints; {error!r}") from error
     if not is_good:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -138,7 +138,8 @@ def identify(
         ForeignManifestError: `out` holds another job.
     """
     columns = Columns(embedding_column, class_column, id_column)
-    _check(threshold, block_rows)
+    out, threshold, block_rows = _folder(out), _similarity(threshold), _rows(block_rows)
+    _check_columns(columns)
     left = sources(staged(probes, "probes", out, columns), "probes")
     right = sources(staged(gallery, "gallery", out, columns), "gallery")
     blocks = {
@@ -146,10 +147,11 @@ def identify(
         "gallery": cut(right, block_rows, True, "gallery"),
     }
     rows = sum(block.rows for block in blocks["gallery"])
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= rows:
-        raise InputError(f"k: expected 1 to {rows}, the rows of the gallery, found {k}")
+    count = _whole(k)
+    if count is None or not 1 <= count <= rows:
+        raise InputError(f"k: expected 1 to {rows}, the rows of the gallery, found {k!r}")
     least = _least(threshold, target_fpir, calibration, rows)
-    parameters = {"k": k, "threshold": _number(least)}
+    parameters = {"k": count, "threshold": least}
     job, resumed = _done("identify", parameters, columns, blocks, out, engine or Local())
     return Identified(job.out.path(merge.MATCHES), resumed)
 
@@ -197,7 +199,8 @@ def duplicates(
         VultusError: As in `identify`.
     """
     columns = Columns(embedding_column, class_column)
-    _check(threshold, block_rows)
+    out, threshold, block_rows = _folder(out), _similarity(threshold), _rows(block_rows)
+    _check_columns(columns)
     given = sources(staged(gallery, "gallery", out, columns), "gallery")
     blocks = {"gallery": cut(given, block_rows, True, "gallery")}
     if against is not None:
@@ -208,7 +211,7 @@ def duplicates(
     least = _least(threshold, target_fpir, calibration, rows)
     if least is None:
         raise InputError("threshold: expected a similarity from -1 to 1, found None and no target_fpir")
-    parameters = {"threshold": _number(least)}
+    parameters = {"threshold": least}
     job, resumed = _done("duplicates", parameters, columns, blocks, out, engine or Local())
     return Duplicates(job.out.path(merge.PAIRS), job.out.path(merge.GROUPS), resumed)
 
@@ -228,18 +231,41 @@ def _least(
     return threshold_at_rate(calibration, target_fpir, people)
 
 
-def _check(threshold: float | None, block_rows: int) -> None:
-    if threshold is not None and (
-        isinstance(threshold, (bool, str)) or not math.isfinite(threshold) or not -1 <= threshold <= 1
-    ):
+def _folder(out: Any) -> str:
+    if not isinstance(out, str | os.PathLike) or not os.fspath(out):
+        found = "an empty text" if isinstance(out, str) else type(out).__name__
+        raise InputError(f"out: expected a folder, a path or URI, found {found}")
+    return os.fsdecode(out)
+
+
+def _similarity(threshold: Any) -> float | None:
+    if threshold is None:
+        return None
+    is_number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+    if not is_number or not -1 <= threshold <= 1:
         raise InputError(f"threshold: expected a similarity from -1 to 1, found {threshold!r}")
-    if isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
+    return float(threshold)
+
+
+def _rows(block_rows: Any) -> int:
+    count = _whole(block_rows)
+    if count is None or count < 1:
         raise InputError(f"block_rows: expected a whole number from 1 on, found {block_rows!r}")
+    return count
 
 
-def _number(threshold: float | None) -> float | None:
-    """As JSON has it, so that 1 and 1.0 are one job."""
-    return None if threshold is None else float(threshold)
+def _whole(number: Any) -> int | None:
+    """A whole number, also one of NumPy, as JSON has it; none if it is something else."""
+    is_whole = isinstance(number, Integral) and not isinstance(number, bool)
+    return int(number) if is_whole else None
+
+
+def _check_columns(columns: Columns) -> None:
+    for name, column in (("embedding_column", columns.embedding), ("id_column", columns.id)):
+        if not isinstance(column, str) or not column:
+            raise InputError(f"{name}: expected the name of a column, found {column!r}")
+    if columns.class_ is not None and (not isinstance(columns.class_, str) or not columns.class_):
+        raise InputError(f"class_column: expected the name of a column or None, found {columns.class_!r}")
 
 
 def _done(
@@ -285,7 +311,9 @@ def _of_one_encoder(blocks: dict[str, list[Block]]) -> None:
             known.setdefault(encoder, source)
     if len(known) > 1:
         (one, first), (other, second) = list(known.items())[:2]
-        raise EncoderError(f"expected embeddings of one encoder, found {one!r} in {first.name}, {other!r} in {second.name}")
+        raise EncoderError(
+            f"expected embeddings of one encoder, found {one!r} in {first.name}, {other!r} in {second.name}"
+        )
 
 
 def _surveys(blocks: dict[str, list[Block]], columns: Columns, engine: Engine) -> dict[str, list[Survey]]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from vultus.errors import DimensionError, DtypeError, InputError, RowError, ShapeError
+from vultus.errors import DimensionError, DtypeError, InputError, RowError, ShapeError, VultusError
 
 from .errors import CorruptBlockError
 from .files import resolve
@@ -273,10 +273,15 @@ def sources(given: object, called: str) -> list[Source]:
     Raises:
         InputError: It is nothing of that kind, or there is nothing.
     """
-    if isinstance(given, tuple) and len(given) == 2:
+    if given is None or isinstance(given, tuple) and len(given) != 2:
+        found = "None" if given is None else f"{len(given)} things"
+        raise InputError(f"{called}: expected a path, an array, or a pair of embeddings and labels, found {found}")
+    if isinstance(given, tuple):
         return [_pair(given[0], given[1], called)]
     if isinstance(given, (str, os.PathLike)):
-        return _files(os.fspath(given), called)
+        if not os.fspath(given):
+            raise InputError(f"{called}: expected a path, found an empty text")
+        return _files(os.fsdecode(given), called)
     return [_array(given, None, called)]
 
 
@@ -289,11 +294,16 @@ def _pair(embeddings: object, labels: object, called: str) -> Source:
 def _array(embeddings: object, labels: object | None, called: str) -> Source:
     if isinstance(embeddings, (str, os.PathLike)):
         raise InputError(f"{called}: expected two arrays or two .npy files, found a file and an array")
-    matrix = np.asarray(embeddings)
-    _expect_matrix(matrix, called)
-    if labels is None:
-        return Array(f"the {called}", matrix)
-    listed = np.asarray(labels)
+    try:
+        matrix = np.asarray(embeddings)
+        _expect_matrix(matrix, called)
+        if labels is None:
+            return Array(f"the {called}", matrix)
+        listed = np.asarray(labels)
+    except ValueError as error:
+        if isinstance(error, VultusError):
+            raise
+        raise ShapeError(f"{called}: expected rows of one length, found others: {error}") from None
     if listed.shape != matrix.shape[:1]:
         raise ShapeError(f"{called}: expected {matrix.shape[0]} labels, one a row, found shape {listed.shape}")
     return Array(f"the {called}", matrix, listed)
