@@ -1,20 +1,30 @@
 #!/usr/bin/env python3
-"""The Python module beside FAISS and numpy, from arrays to answers.
+"""The Python module beside FAISS, numpy and the library without Python, from arrays to answers.
 
     pip install ./python faiss-cpu threadpoolctl
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benches/wheel.py
+    cargo build --release --no-default-features --example exact_rows
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benches/wheel.py --library target/release/examples/exact_rows
+    TMPDIR=/dev/shm python benches/wheel.py --rows 1000000 --building
 
 Each round asks all systems in turn and the table shows the median of the rounds. What counts is said
 there: `exact_search` and the systems beside it begin with arrays and keep nothing, as if asked once;
-`Gallery` beside a FAISS index is asked again and again, with building left out. Keep the machine quiet.
+`Gallery` beside a FAISS index is asked again and again, with building left out. The library is a process of
+its own with the same rows, and tells its own time. `--building` measures alone how long it takes until an
+array can be searched. Keep the machine quiet.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -23,10 +33,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--probes", type=lambda text: [int(n) for n in text.split(",")], default=[1, 8, 64, 512])
+    parser.add_argument(
+        "--probes",
+        type=lambda text: [int(n) for n in text.split(",")],
+        default=[1, 8, 64, 512],
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--top", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--library", type=Path, help="the program `exact_rows`")
+    parser.add_argument("--building", action="store_true", help="measure building, and nothing else")
     return parser.parse_args()
 
 
@@ -79,7 +95,45 @@ def prepared(X: np.ndarray, asked: argparse.Namespace) -> dict[str, Callable[[np
     }
 
 
-def measure(systems: dict[str, Callable[[np.ndarray], np.ndarray]], Q: np.ndarray, asked: argparse.Namespace) -> None:
+@contextmanager
+def library(
+    X: np.ndarray, Q: np.ndarray, asked: argparse.Namespace
+) -> Iterator[dict[str, Callable[[np.ndarray], np.ndarray]]]:
+    """The search of the library in a process of its own, whose answers carry the time that it took."""
+    if asked.library is None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("rows", "probes")]
+        for file, array in zip(files, (X, Q)):
+            array.astype("<f4", copy=False).tofile(file)
+        command = [
+            asked.library,
+            *files,
+            str(asked.dim),
+            str(asked.threads),
+            str(asked.top),
+        ]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+        def search(Q: np.ndarray) -> tuple[np.ndarray, float]:
+            process.stdin.write(f"{len(Q)}\n")
+            process.stdin.flush()
+            told = json.loads(process.stdout.readline())
+            return np.array(told["first"])[:, None], told["ms"] / 1000
+
+        try:
+            yield {"the library, without Python": search}
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+def measure(
+    systems: dict[str, Callable[[np.ndarray], object]],
+    Q: np.ndarray,
+    asked: argparse.Namespace,
+) -> None:
     print("| milliseconds | " + " | ".join(f"{count} probes" for count in asked.probes) + " |")
     print("| --- |" + " ---: |" * len(asked.probes))
     cells: dict[str, list[str]] = {name: [] for name in systems}
@@ -89,10 +143,12 @@ def measure(systems: dict[str, Callable[[np.ndarray], np.ndarray]], Q: np.ndarra
         for turn in range(asked.rounds + 1):
             for name, search in systems.items():
                 began = time.perf_counter()
-                answers[name] = search(Q[:count])
+                found = search(Q[:count])
+                took = time.perf_counter() - began
+                answers[name], took = found if isinstance(found, tuple) else (found, took)
                 # The first turn is for caches and threads.
                 if turn:
-                    times[name].append(time.perf_counter() - began)
+                    times[name].append(took)
         first, *others = systems
         for name in systems:
             took = statistics.median(times[name]) * 1000
@@ -100,22 +156,64 @@ def measure(systems: dict[str, Callable[[np.ndarray], np.ndarray]], Q: np.ndarra
             ratio = "" if name == first else f" ({statistics.median(ratios):.2f}x)"
             cells[name].append(f"{took:.1f}{ratio}")
         for name in others:
-            same = (answers[name] == answers[first]).mean()
+            columns = answers[name].shape[1]
+            same = (answers[name] == answers[first][:, :columns]).mean()
             assert same > 0.999, f"{name} finds other rows: {same:.2%} are the same"
     for name, row in cells.items():
         print(f"| {name} | " + " | ".join(row) + " |")
 
 
+def building(X: np.ndarray, asked: argparse.Namespace) -> None:
+    """Until an array can be searched, beside what anybody pays: a copy of it, and a byte for each value."""
+    import vultus
+
+    def plain() -> None:
+        copy = X.copy()
+        codes = np.empty(copy.shape, np.int8)
+        for start in range(0, len(copy), 8192):
+            part = copy[start : start + 8192]
+            scale = 127 / np.abs(part).max(axis=1, keepdims=True)
+            np.rint(part * scale, out=codes[start : start + 8192], casting="unsafe")
+
+    def gallery() -> None:
+        with vultus.Gallery(threads=asked.threads) as made:
+            made.add(X)
+            made.search(X[:1], 1)
+            ended.append(time.perf_counter())
+
+    ended: list[float] = []
+    took: dict[str, list[float]] = {
+        "a copy and a byte for each value": [],
+        "vultus.Gallery, to the first answer": [],
+    }
+    for _ in range(asked.rounds):
+        for name, make in zip(took, (plain, gallery)):
+            ended.clear()
+            began = time.perf_counter()
+            make()
+            took[name].append((ended[0] if ended else time.perf_counter()) - began)
+    plain_times, ours = took.values()
+    for name, times in took.items():
+        print(f"| {name} | {statistics.median(times):.2f} s |")
+    ratio = statistics.median([our / their for our, their in zip(ours, plain_times)])
+    print(f"| ratio | {ratio:.2f} |\n\nin {tempfile.gettempdir()}, load {os.getloadavg()[0]:.1f}")
+
+
 def main() -> None:
     asked = arguments()
+    X, Q = rows_and_probes(asked)
+    if asked.building:
+        print(f"{asked.rows} x {asked.dim}, {asked.threads} threads, median of {asked.rounds} rounds\n")
+        building(X, asked)
+        return
     import faiss
     from threadpoolctl import threadpool_limits
 
-    X, Q = rows_and_probes(asked)
     print(f"{asked.rows} x {asked.dim}, best {asked.top}, {asked.threads} threads, median of {asked.rounds} rounds\n")
     with threadpool_limits(asked.threads):
         faiss.omp_set_num_threads(asked.threads)
-        measure(from_arrays(X, asked), Q, asked)
+        with library(X, Q, asked) as alone:
+            measure(from_arrays(X, asked) | alone, Q, asked)
         print()
         measure(prepared(X, asked), Q, asked)
 

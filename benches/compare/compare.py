@@ -81,16 +81,16 @@ def run(settings: Settings) -> None:
 def _measured(settings: Settings, files: Files, truth: Truth, about: dict) -> tuple[list, dict]:
     """Measures all systems, with Vultus alive beside them unless it is not wanted."""
     import measure
-    import vultus
+    import program
 
     if not settings.wants("vultus"):
         systems = measure.build_peers(settings, files, truth)
         about["cpu_share_of_others"] = measure.measure(settings, systems, [])
         return systems, {}
-    about["versions"]["vultus"] = vultus.version(settings)
+    about["versions"]["vultus"] = program.version(settings)
     measure.log("checking that the answers of Vultus are exact")
-    document = vultus.check_exactness(settings, files, truth)
-    with vultus.interactive(settings, files) as (interactive, seconds):
+    document = program.check_exactness(settings, files, truth)
+    with program.interactive(settings, files) as (interactive, seconds):
         systems = [measure.vultus_system(interactive, seconds)]
         systems += measure.build_peers(settings, files, truth)
         about["cpu_share_of_others"] = measure.measure(settings, systems, [interactive.pid])

@@ -14,8 +14,8 @@ import machine
 from attempt import why_not
 from data import Files, Truth
 from peers import PEERS, Gallery, Peer, Search
+from program import Interactive
 from settings import REFERENCE, Refusal, Settings
-from vultus import Interactive
 
 PAUSE_SECONDS = 0.1
 """Rest before each system's turn, while the threads of the one before stop waiting for work."""
@@ -189,8 +189,8 @@ def _take_turn(milliseconds: Milliseconds, probes: int, case: Case, seconds_max:
 
 
 def best_exact(systems: list[System], probes: int) -> System:
-    """Returns the fastest exact peer at a number of probes; Vultus is none."""
-    peers = [system for system in systems if system.exact and system.key != "vultus"]
+    """Returns the fastest exact peer at a number of probes; Vultus is none, whichever way called."""
+    peers = [system for system in systems if system.exact and not system.key.startswith("vultus")]
     measured = [system for system in peers if probes in system.cases]
     return min(measured, key=lambda peer: statistics.median(peer.cases[probes].milliseconds))
 

@@ -2,7 +2,7 @@
 # Compares Vultus with its peers on this machine. Arguments go to compare.py; --help lists them.
 #
 # Needs CPython 3.11 (set PYTHON to name it), pip, a C++ compiler, and cargo unless VULTUS names a
-# built binary. Packages and data are kept in benches/compare/cache and never committed.
+# built binary and WHEEL a built module. Packages and data are kept in benches/compare/cache and never committed.
 set -euo pipefail
 # Settings of the machine for matrix products would favour one library or slow another.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
@@ -22,6 +22,10 @@ if ! cmp --silent "$here/requirements.txt" "$venv/installed.txt"; then
   "$venv/bin/python" -m pip install --quiet --requirement "$here/requirements.txt"
   cp "$here/requirements.txt" "$venv/installed.txt"
 fi
+
+# The module is built each time: cargo knows what has changed. WHEEL names one that is built already.
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} \
+  "$venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "${WHEEL:-$root/python}"
 
 vultus=${VULTUS:-}
 if [ -z "$vultus" ]; then
