@@ -430,3 +430,18 @@ def test_many_files_become_few(gallery, rng):
 
 def by_similarity(X, Q, k):
     return vultus.exact_search(X, Q, k)[0]
+
+
+@pytest.mark.parametrize("count", (10, 300))
+@pytest.mark.parametrize("labels", (lambda at: f"person-{at}", lambda at: uuid.UUID(int=at + 1), lambda at: at + 1))
+def test_several_rows_of_a_person_come_in_one_call(count, labels, rng):
+    X = rng.standard_normal((2 * count, 16)).astype(np.float32)
+    people = [labels(at // 2) for at in range(2 * count)]
+    with vultus.Gallery() as gallery:
+        gallery.add(X, people, repeat=True)
+        # Again, with others who are new between them.
+        gallery.add(X[::2], [labels(at // 2 if at % 4 else count + at) for at in range(0, 2 * count, 2)], repeat=True)
+        assert len(gallery) == count + count // 2 and gallery.templates == 3 * count
+        assert len(gallery[labels(1)]) == 3
+        np.testing.assert_array_equal(gallery[labels(0)], X[:2])
+        assert gallery.search(X[3:4], 1).labels[0, 0] == labels(1)

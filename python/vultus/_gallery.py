@@ -289,8 +289,8 @@ class Gallery:
             row = there[0]
             raise LabelError(f"labels: {labels[row]!r} in row {row} is enrolled already: {advice}")
 
-    def _numbers(self, kind: Kind, labels: list[Any], count: int) -> tuple[NDArray[np.int64], list[str] | None]:
-        """The class of each row, and its external id where labels are no numbers."""
+    def _numbers(self, kind: Kind, labels: list[Any], count: int) -> tuple[NDArray[np.int64], list[str | None] | None]:
+        """The class of each row, and its external id where labels are no numbers: in its first row alone."""
         if kind is Kind.NONE:
             return np.array(self._handle.choose(count), np.int64), None
         if kind is Kind.INT:
@@ -299,7 +299,11 @@ class Gallery:
         known = dict(zip(ids, self._handle.classes_of(ids)))
         new = [label for label, number in known.items() if number is None]
         known.update(zip(new, self._handle.choose(len(new)) if new else []))
-        return np.array([known[label] for label in ids], np.int64), ids
+        told, first = set(ids) - set(new), []
+        for label in ids:
+            first.append(None if label in told else label)
+            told.add(label)
+        return np.array([known[label] for label in ids], np.int64), first
 
     def remove(self, labels: Label | Sequence[Label] | NDArray[Any]) -> int:
         """Removes one person or several, with all that is known of them. Returns how many embeddings that were.
