@@ -19,6 +19,9 @@ use crate::search::{PairArrays, fill};
 /// A threshold, how often a stranger reaches it, the range of that, and whether it is extrapolated.
 type Rate = (f64, f64, f64, f64, bool);
 
+/// The class of each template, and its values, a row for each.
+type TemplateArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>);
+
 #[pymethods]
 impl Handle {
     /// Writes the best classes of each probe into `similarities` and `classes`, both of shape (probes, k).
@@ -148,7 +151,7 @@ impl Handle {
         &self,
         py: Python<'py>,
         classes: Vec<i64>,
-    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>)> {
+    ) -> PyResult<TemplateArrays<'py>> {
         let (owners, values) = run(py, || {
             let Some(partition) = self.opened(None)?.partition()? else {
                 return Ok((Vec::new(), Array2::zeros((0, 0))));
