@@ -132,7 +132,7 @@ test("the classic calls", options, async () => {
   assert.equal((await server.qualitycheck(obama, { full: false })).Success, true);
   assert.equal(typeof (await server.passivelivedetection(obama)).Success, "boolean");
   assert.ok((await server.status()).Features.length > 0);
-  await assert.rejects(page.verify("no token"), { status: 401 });
+  await assert.rejects(page.verify("no-token"), { status: 401 });
   await assert.rejects(server.token("other.1.1"), { status: 403 });
   await assert.rejects(new Bws(`${url}/elsewhere`, app.id, app.secret).isenrolled("bws.112.1"), { status: 404 });
   assert.equal(await server.deleteclass("bws.112.4711"), null);

@@ -135,10 +135,10 @@ def test_wrong_calls_are_not_sent():
             client.identify("bws.1", treshold=0.5)
         with pytest.raises(vultus.InputError, match="found 'drop'"):
             client.call("drop")
-        with pytest.raises(vultus.InputError, match="expected finite values"):
+        with pytest.raises(vultus.InputError, match="row 0 is no embedding: value 0 is not a finite number"):
             client.identify("bws.1", embeddings=np.full((1, 16), np.nan))
         with pytest.raises(vultus.DtypeError):
             client.identify("bws.1", embeddings=np.ones((1, 16), int))
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(vultus.PictureFileError):
             client.identify("bws.1", pictures="missing.jpg")
     assert seen == []

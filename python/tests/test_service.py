@@ -252,7 +252,7 @@ def test_classic_refusals(service, app):
         with pytest.raises(vultus.ApiError, match="answered 400: no samples have been uploaded"):
             bws.verify(token)
         with pytest.raises(vultus.ApiError, match="answered 401"):
-            bws.verify("no token")
+            bws.verify("no-token")
         with pytest.raises(vultus.InputError, match="task: expected one of verify"):
             bws.token("bws.112.1", "enrol")
     with vultus.bws.Client(service.url + "/elsewhere", *app) as bws, pytest.raises(vultus.ApiError, match="404"):
