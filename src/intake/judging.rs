@@ -349,11 +349,11 @@ impl Judge {
     }
 }
 
-/// How sure one can be by so many probes, none of which was taken for another: the rule of succession
-/// of Laplace.
+/// How sure one can be by so many probes, none of which was taken for another: what is to be expected of
+/// the next one by the prior of Jeffreys, Beta(1/2, 1/2).
 fn surest(probes: usize) -> f64 {
     let probes = probes as f64;
-    (probes + 1.0) / (probes + 2.0)
+    (probes + 0.5) / (probes + 1.0)
 }
 
 impl Verdict {
@@ -363,6 +363,20 @@ impl Verdict {
             Verdict::Match => "match",
             Verdict::Unknown => "unknown",
             Verdict::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_people_allow_more_confidence_and_none_allow_certainty() {
+        assert_eq!(surest(0), 0.5);
+        assert!((surest(20) - 20.5 / 21.0).abs() < 1e-12);
+        for probes in [0, 1, 20, 42, 10_000, 1_000_000] {
+            assert!(surest(probes) < surest(probes + 1) && surest(probes + 1) < 1.0);
         }
     }
 }
