@@ -65,7 +65,7 @@ impl From<StoreError> for Failure {
             StoreError::Locked { .. } | StoreError::Busy { .. } => "LockedError",
             StoreError::ReadOnly { .. } => "ReadOnlyError",
             StoreError::Encoder { .. } => "EncoderError",
-            StoreError::Keys { source, .. } if is_of_master_key(source) => "MasterKeyError",
+            StoreError::Keys { cause, .. } if is_of_master_key(cause) => "MasterKeyError",
             error if error.is_callers_fault() => "InputError",
             _ => "StorageError",
         };

@@ -48,12 +48,12 @@ pub enum StoreError {
         found: String,
     },
     /// What is encrypted cannot be read, or something else is wrong with keys.
-    #[error("`{path}` cannot be used")]
+    #[error("`{path}` cannot be used: {cause}")]
     Keys {
         /// The file, or the data directory.
         path: PathBuf,
-        /// What is wrong.
-        source: KeyError,
+        /// What is wrong, and what to do.
+        cause: KeyError,
     },
     /// A portrait is to be stored where it could be read.
     #[error(
@@ -61,7 +61,9 @@ pub enum StoreError {
     )]
     PortraitInPlain,
     /// The catalog is damaged.
-    #[error("catalog `{path}` is damaged: {what}")]
+    #[error(
+        "catalog `{path}` is damaged: {what}; restore a snapshot into another directory, or move the catalog away and have one made of the segments with `vultus gallery repair --from-segments`"
+    )]
     Catalog {
         /// The catalog file.
         path: PathBuf,
@@ -462,10 +464,10 @@ impl StoreError {
         text
     }
 
-    pub(super) fn keys(path: &Path, source: KeyError) -> StoreError {
+    pub(super) fn keys(path: &Path, cause: KeyError) -> StoreError {
         StoreError::Keys {
             path: path.to_owned(),
-            source,
+            cause,
         }
     }
 

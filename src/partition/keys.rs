@@ -37,6 +37,8 @@ pub(super) struct KeyFile {
     path: PathBuf,
     master: MasterKey,
     ring: Mutex<KeyRing>,
+    /// What is wrong with one half of the file, until it is written anew.
+    damaged_half: Mutex<Option<&'static str>>,
 }
 
 impl fmt::Debug for KeyFile {
@@ -69,8 +71,16 @@ impl KeyFile {
         let master = keys.master.clone();
         let master = master.ok_or_else(|| refused(KeyError::NoMasterKey))?;
         let ring = KeyRing::open(&bytes, &master).map_err(refused)?;
-        let ring = Mutex::new(ring);
-        Ok(Some(Arc::new(KeyFile { path, master, ring })))
+        let damaged_half = KeyRing::damaged_half(&bytes);
+        if let Some(what) = damaged_half {
+            tracing::warn!(path = %path.display(), "the key file is damaged, and read by its other half: {what}");
+        }
+        Ok(Some(Arc::new(KeyFile {
+            path,
+            master,
+            ring: Mutex::new(ring),
+            damaged_half: Mutex::new(damaged_half),
+        })))
     }
 
     /// Makes the key file of a new data directory, durably.
@@ -88,6 +98,7 @@ impl KeyFile {
             path,
             master,
             ring: Mutex::new(KeyRing::new(identity)),
+            damaged_half: Mutex::default(),
         };
         file.change(disk, |_| ())?;
         Ok(Arc::new(file))
@@ -96,6 +107,24 @@ impl KeyFile {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is wrong with one half of the file; `None` where both are whole, or were written anew since it
+    /// was opened.
+    pub(super) fn damaged_half(&self) -> Option<&'static str> {
+        *self.half()
+    }
+
+    /// Writes the file anew where one half of it was damaged.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. The other half is as good as it was then.
+    pub(super) fn mend(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        match self.damaged_half() {
+            Some(_) => self.change(disk, |_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Which data directory it is of.
@@ -217,6 +246,7 @@ impl KeyFile {
         let bytes = changed.seal(master);
         write(&self.path, disk, &bytes)?;
         *ring = changed;
+        *self.half() = None;
         Ok(())
     }
 
@@ -228,7 +258,14 @@ impl KeyFile {
         let bytes = changed.seal(&self.master);
         write(&self.path, disk, &bytes)?;
         *ring = changed;
+        *self.half() = None;
         Ok(())
+    }
+
+    fn half(&self) -> MutexGuard<'_, Option<&'static str>> {
+        self.damaged_half
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self) -> MutexGuard<'_, KeyRing> {

@@ -22,7 +22,9 @@ pub enum KeyError {
     #[error("it is to be encrypted, and no master key is given: set `master-key`")]
     NothingToEncryptWith,
     /// The master key is not the one that the key file was sealed with.
-    #[error("the master key is another one than the keys were sealed with")]
+    #[error(
+        "the master key is another one than the keys were sealed with: set `master-key` to that one"
+    )]
     WrongMasterKey,
     /// The key file is cut, or has other bytes than were written.
     #[error("the key file is damaged: {what}; put back a copy of it, from a snapshot for example")]
@@ -64,7 +66,7 @@ pub enum KeyError {
     },
     /// A gallery has no key, so that nobody can read it any more.
     #[error(
-        "the key file has no key of gallery number {gallery}: it is an older one, or the key was destroyed"
+        "the key file has no key of gallery number {gallery}: put the last one back if this is an older one; if the key was destroyed, nobody can read that gallery"
     )]
     NoKeyOfGallery {
         /// The number of the gallery in the data directory.

@@ -108,6 +108,21 @@ impl KeyRing {
         [&record[..], &record].concat()
     }
 
+    /// What is wrong with one half of a file that [`KeyRing::open`] reads by the other; `None` if both are
+    /// whole and the same.
+    pub fn damaged_half(bytes: &[u8]) -> Option<&'static str> {
+        let Ok(first) = Record::find(bytes) else {
+            return Some("its first half is damaged, and the second one is whole");
+        };
+        // Where it was cut, the middle of the file is not where the second one begins.
+        let (first, second) = bytes.split_at(first.length_bytes());
+        match Record::find(second) {
+            Ok(_) if first == second => None,
+            Ok(_) => Some("its halves are not the same"),
+            Err(_) => Some("its second half is damaged, and the first one is whole"),
+        }
+    }
+
     /// Reads the keys of a file, of which one half may be damaged.
     ///
     /// # Errors
@@ -171,6 +186,11 @@ impl Record<'_> {
             keys: &record[HEAD_BYTES..keys_end],
             tag: take(&mut tag),
         })
+    }
+
+    /// How long it is in the file.
+    fn length_bytes(&self) -> usize {
+        self.head.len() + self.keys.len() + TAG_BYTES + 8
     }
 
     fn open(&self, master: &MasterKey) -> Result<KeyRing, KeyError> {
@@ -276,6 +296,7 @@ mod tests {
     #[test]
     fn one_damaged_half_is_no_loss_and_two_are_found() {
         let (ring, master, bytes) = ring();
+        assert_eq!(KeyRing::damaged_half(&bytes), None);
         let half = bytes.len() / 2;
         for at in 0..half {
             let mut damaged = bytes.clone();
@@ -288,6 +309,12 @@ mod tests {
             assert!(KeyRing::open(&damaged, &master).is_err(), "byte {at}");
             let mut damaged = bytes.clone();
             damaged[half + at] ^= 0x20;
+            let told = KeyRing::damaged_half(&damaged).unwrap();
+            assert!(told.contains("second half is damaged"), "{told}");
+            damaged[half + at] ^= 0x20;
+            damaged[at] ^= 0x20;
+            let told = KeyRing::damaged_half(&damaged).unwrap();
+            assert!(told.contains("first half is damaged"), "{told}");
             assert!(
                 same(&KeyRing::open(&damaged, &master).unwrap(), &ring),
                 "byte {at}"
@@ -296,11 +323,29 @@ mod tests {
     }
 
     #[test]
+    fn two_whole_halves_that_differ_are_told() {
+        let (mut ring, master, bytes) = ring();
+        let again = ring.seal(&master);
+        let half = bytes.len() / 2;
+        let mixed = [&bytes[..half], &again[half..]].concat();
+        let told = KeyRing::damaged_half(&mixed).unwrap();
+        assert!(told.contains("not the same"), "{told}");
+        // Of such a file the first one counts, of one with something behind it, too.
+        assert_eq!(KeyRing::open(&mixed, &master).unwrap().written(), 1);
+        let longer = [&again[..], b"and more"].concat();
+        assert!(KeyRing::damaged_half(&longer).is_some());
+    }
+
+    #[test]
     fn a_file_that_was_cut_is_found() {
         let (ring, master, bytes) = ring();
         for length in 0..bytes.len() {
             match KeyRing::open(&bytes[..length], &master) {
-                Ok(found) => assert!(length >= bytes.len() / 2 && same(&found, &ring)),
+                Ok(found) => {
+                    assert!(length >= bytes.len() / 2 && same(&found, &ring));
+                    let told = KeyRing::damaged_half(&bytes[..length]).unwrap();
+                    assert!(told.contains("second half"), "{length}: {told}");
+                }
                 Err(error) => {
                     assert!(length < bytes.len() / 2, "{length}");
                     assert!(matches!(error, KeyError::Damaged { .. }), "{error}");

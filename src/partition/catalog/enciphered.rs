@@ -599,6 +599,6 @@ mod tests {
             expected: 5,
             found: 6,
         };
-        assert!(matches!(error, StoreError::Keys { source, .. } if source == foreign));
+        assert!(matches!(error, StoreError::Keys { cause, .. } if cause == foreign));
     }
 }

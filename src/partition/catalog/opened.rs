@@ -203,6 +203,10 @@ impl Catalog {
         };
         catalog.check_version()?;
         catalog.refuse_older_keys()?;
+        if let Some(keys) = &catalog.keys {
+            // Before it is said how often it was written.
+            keys.mend(disk)?;
+        }
         Ok(catalog)
     }
 

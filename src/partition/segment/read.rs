@@ -848,7 +848,7 @@ mod tests {
         };
         let error = open_sealed(&path, named, &key).unwrap_err();
         let expected = KeyError::NotEncrypted;
-        assert!(matches!(error, StoreError::Keys { source, .. } if source == expected));
+        assert!(matches!(error, StoreError::Keys { cause, .. } if cause == expected));
     }
 
     #[test]

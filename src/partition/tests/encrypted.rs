@@ -56,7 +56,7 @@ fn filled() -> (tempfile::TempDir, PathBuf, Model) {
 
 fn refusal(result: Result<Store, StoreError>) -> KeyError {
     match result {
-        Err(StoreError::Keys { source, .. }) => source,
+        Err(StoreError::Keys { cause, .. }) => cause,
         other => panic!("{other:?}"),
     }
 }
@@ -173,6 +173,43 @@ fn a_missing_cut_foreign_or_older_key_file_is_found_and_named() {
     fs::write(&path, &newest).unwrap();
     assert!(now.is_held_by(&Model::of(&reopened().unwrap()).unwrap()));
     assert!(!model.is_held_by(&now));
+}
+
+#[test]
+fn a_damaged_half_of_the_key_file_is_told_and_mended() {
+    let (_directory, data, model) = filled();
+    let path = data.join("gallery.keys");
+    let whole = fs::read(&path).unwrap();
+    for at in [40, whole.len() / 2 + 40] {
+        let mut damaged = fs::read(&path).unwrap();
+        damaged[at] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        let looking_on = Store::open_read_only_with(&data, &keys()).unwrap();
+        let verified = looking_on.verify(None, &Pace::unlimited(), |_, _| {});
+        let damage = verified.unwrap().damage;
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert!(damage[0].what.contains("half is damaged"), "{damage:?}");
+        assert_eq!(fs::read(&path).unwrap(), damaged, "who looks on changes nothing");
+        drop(looking_on);
+        let store = open(&disk(), &data).unwrap();
+        assert!(model.is_held_by(&Model::of(&store).unwrap()));
+        drop(store);
+        let mended = fs::read(&path).unwrap();
+        assert_eq!(mended[..mended.len() / 2], mended[mended.len() / 2..]);
+        let store = open(&disk(), &data).unwrap();
+        let verified = store.verify(None, &Pace::unlimited(), |_, _| {});
+        assert!(verified.unwrap().damage.is_empty());
+    }
+}
+
+#[test]
+fn a_catalog_is_not_made_of_encrypted_segments_without_keys() {
+    let (_directory, data, _) = filled();
+    fs::remove_file(data.join("catalog.redb")).unwrap();
+    fs::remove_file(data.join("gallery.keys")).unwrap();
+    let refused = Store::rebuild(&data, &BTreeMap::new(), NOW, &keys()).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("gallery.keys") && said.contains("missing"), "{said}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::partition::catalog::{PartitionEntry, Rebuilt, SegmentEntry, create_re
 use crate::partition::disk::Disk;
 use crate::partition::keys::{KeyFile, Keys};
 use crate::partition::segment::{Header, Named, Segment, read_header};
+use crate::secrets::KeyError;
 use crate::types::{EncoderId, PartitionId, Timestamp};
 
 /// What was found in the segments of a data directory.
@@ -65,6 +66,11 @@ pub(in crate::partition) fn rebuild(
                 report.left_alone.extend(path);
                 is_ours
             });
+        }
+        let is_sealed = found.iter().any(|it| it.header.seal.is_some());
+        if keys.is_none() && is_sealed {
+            let path = KeyFile::path_in(directory);
+            return Err(StoreError::keys(&path, KeyError::Missing));
         }
         if found.is_empty() {
             let path = directory.to_owned();

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::partition::StoreError;
 use crate::partition::catalog::{Catalog, Contents, PartitionEntry};
 use crate::partition::files::Files;
+use crate::partition::keys::KeyFile;
 use crate::partition::pace::Pace;
 use crate::partition::segment::Segment;
 use crate::partition::strays::{LeftAlone, left_alone};
@@ -61,6 +62,7 @@ pub(in crate::partition) fn verify(
         left_alone: left_alone(files.directory(), &known, files.identity()),
         ..Verified::default()
     };
+    found.damage.extend(files.keys().and_then(half_of_keys));
     let mut contents = Vec::new();
     for (name, entry) in entries.into_iter().filter(|(name, _)| wanted(name)) {
         found.partitions += 1;
@@ -101,6 +103,19 @@ pub(in crate::partition) fn verify(
     };
     found.damage.retain(|damage| !is_gone(&damage.partition));
     Ok(found)
+}
+
+/// What is wrong with one half of the key file: all galleries depend on the other one.
+fn half_of_keys(keys: &KeyFile) -> Option<Damage> {
+    let half = keys.damaged_half()?;
+    Some(Damage {
+        partition: "all".to_owned(),
+        what: format!(
+            "the key file: {half}; it is written anew when the data directory is next opened to be changed"
+        ),
+        file: Some(keys.path().display().to_string()),
+        offset_bytes: None,
+    })
 }
 
 /// Opens the segments of a partition that can be opened; the others are damage.
