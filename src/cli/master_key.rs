@@ -198,7 +198,10 @@ mod tests {
         for program in ["sleep 1000", "sh -c sleep\t20\t2>/dev/null&"] {
             let parts: Vec<String> = program.split(' ').map(str::to_owned).collect();
             let told = output_of(&parts, Duration::from_millis(200)).unwrap_err();
-            assert!(told.to_string().contains("did not end within 0.2 s"), "{told}");
+            assert!(
+                told.to_string().contains("did not end within 0.2 s"),
+                "{told}"
+            );
         }
         assert!(said("command:/nowhere/program").contains("cannot run"));
         assert!(said("variable:VULTUS_TEST_THAT_NOBODY_SETS").contains("no such variable"));

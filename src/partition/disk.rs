@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rand::Rng;
@@ -36,6 +36,10 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name in the same directory, over whatever has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a new file the name of an old one in the same directory. Where the system can do so in one step
+    /// the old one gets the name of the new one, so that what a kill leaves of it is found again; otherwise,
+    /// and where there is no old one, nothing has that name. Returns whether something has.
+    fn replace(&self, new: &Path, old: &Path) -> io::Result<bool>;
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
     /// Opens a database file, which is made for its owner alone if there is none.
@@ -111,6 +115,14 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn replace(&self, new: &Path, old: &Path) -> io::Result<bool> {
+        match exchange(new, old) {
+            Ok(()) => Ok(true),
+            // No such file, or a file system that cannot.
+            Err(_) => fs::rename(new, old).map(|()| false),
+        }
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -211,6 +223,43 @@ impl StorageBackend for Backend {
     }
 }
 
+/// Exchanges the names of two files.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes zeros over what an earlier process left at the name of a draft, which may be the file that a newer
+/// one has replaced, and removes it.
+///
+/// # Errors
+///
+/// If the disk fails. What is there has its name still then, and the next open tries again.
+pub(super) fn wipe(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    let Ok(found) = path.symlink_metadata() else {
+        return Ok(());
+    };
+    // First: as long as names are not durable, a crash may give this one's bytes the name of the newer one.
+    sync_directory_of(disk, path)?;
+    // Behind a link, or under another name of the same file, is what this program did not leave.
+    let overwritten = match found.is_file() && found.nlink() == 1 {
+        true => disk.modify(path).and_then(|file| overwrite(&*file)),
+        false => Ok(()),
+    };
+    match overwritten.and_then(|()| disk.remove(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("overwrite", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes zeros over a whole file.
 pub(super) fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
@@ -240,4 +289,48 @@ pub(super) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> Result<(), Stor
         .expect("a file in a data directory has a parent");
     let synced = disk.sync_directory(directory);
     synced.map_err(|error| StoreError::io("sync", directory, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn an_old_file_keeps_a_name_until_it_is_wiped() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, old] = ["new", "old"].map(|name| folder.path().join(name));
+        fs::write(&new, "after").unwrap();
+        // Where there is no old one.
+        assert!(!RealDisk.replace(&new, &old).unwrap());
+        assert!(!new.exists() && fs::read(&old).unwrap() == b"after");
+        fs::write(&new, "later").unwrap();
+        let mut kept = File::open(&old).unwrap();
+        let has_name = RealDisk.replace(&new, &old).unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"later");
+        assert_eq!(new.exists(), has_name);
+        if has_name {
+            wipe(&RealDisk, &new).unwrap();
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut kept, &mut bytes).unwrap();
+            assert_eq!((bytes, new.exists()), (vec![0; 5], false));
+        }
+        wipe(&RealDisk, &new).unwrap();
+    }
+
+    #[test]
+    fn what_has_another_name_is_not_wiped_by_the_one_of_a_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        let [draft, other] = ["draft", "other"].map(|name| folder.path().join(name));
+        fs::write(&other, "somebody's own").unwrap();
+        symlink(&other, &draft).unwrap();
+        wipe(&RealDisk, &draft).unwrap();
+        assert!(draft.symlink_metadata().is_err());
+        fs::hard_link(&other, &draft).unwrap();
+        wipe(&RealDisk, &draft).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"somebody's own");
+        fs::create_dir(&draft).unwrap();
+        assert!(wipe(&RealDisk, &draft).is_err());
+    }
 }

@@ -586,7 +586,9 @@ impl Files {
                     if catalog.database.is_some() {
                         return true;
                     }
+                    // It may have the name of a draft still, where others may make one: it stays, empty.
                     let overwritten = overwrite(&*catalog.file);
+                    let overwritten = overwritten.and_then(|()| catalog.file.set_length(0));
                     let failed = overwritten.is_err();
                     if let Err(error) = overwritten {
                         let path = self.directory.join(CATALOG_FILE);

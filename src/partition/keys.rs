@@ -7,7 +7,8 @@
 //!
 //! A key is durable before anything is sealed with it. A new file is written and synced beside the old
 //! one, and takes its name; then the old one is overwritten, so that a key that was destroyed is gone
-//! from the file system, too. A crash leaves the old file or the new one.
+//! from the file system, too. A crash leaves the old file or the new one, and the other one under the name
+//! of the draft, which the next open overwrites.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StoreError;
-use super::disk::{Disk, overwrite, sync_directory_of};
+use super::disk::{Disk, overwrite, sync_directory_of, wipe};
 use crate::secrets::{DataKey, KeyError, KeyRing, MasterKey, PageCipher, Salt};
 
 /// The name of the key file in the data directory.
@@ -81,6 +82,16 @@ impl KeyFile {
             ring: Mutex::new(ring),
             damaged_half: Mutex::new(damaged_half),
         })))
+    }
+
+    /// Overwrites what a crash left of a key file: a draft, or the one that was replaced. Only for whoever
+    /// changes the data directory.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub(super) fn wipe_leftover(directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+        wipe(disk, &draft_of(&KeyFile::path_in(directory)))
     }
 
     /// Makes the key file of a new data directory, durably.
@@ -288,12 +299,9 @@ fn read(path: &Path, disk: &dyn Disk) -> Result<Option<Vec<u8>>, StoreError> {
 
 /// Puts a new file in the place of the old one, which is overwritten.
 fn write(path: &Path, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
-    let draft = path.with_extension("keys.new");
+    let draft = draft_of(path);
     let failed = |error| StoreError::io("write", &draft, error);
-    match disk.remove(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    wipe(disk, &draft)?;
     let file = disk.create(&draft).map_err(failed)?;
     let written = file.write_at(bytes, 0).and_then(|()| file.sync());
     written.map_err(failed)?;
@@ -302,12 +310,26 @@ fn write(path: &Path, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(StoreError::io("open", path, error)),
     };
-    let renamed = disk.rename(&draft, path);
-    renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
+    let replaced = disk.replace(&draft, path);
+    let is_named = replaced.map_err(|error| StoreError::io("rename", &draft, error))?;
     sync_directory_of(disk, path)?;
-    // The new file is there, and counts. What is left of the old one opens with its master key alone.
-    if let Some(Err(error)) = old.map(|old| overwrite(&*old)) {
-        tracing::warn!(%error, "cannot overwrite the old key file");
+    // The new file is there, and counts. What is left of the old one opens with its master key alone, and is
+    // overwritten by the next open.
+    let overwritten = match (old, is_named) {
+        (_, true) => wipe(disk, &draft),
+        (Some(old), false) => {
+            overwrite(&*old).map_err(|error| StoreError::io("overwrite", path, error))
+        }
+        (None, false) => Ok(()),
+    };
+    if let Err(error) = overwritten {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "cannot overwrite the old key file");
     }
     Ok(())
+}
+
+/// The name of a key file before it has its own.
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_extension("keys.new")
 }

@@ -13,7 +13,7 @@ use super::catalog::{
     self, AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
     remove_leftover, trace_of_lost,
 };
-use super::disk::{Disk, RealDisk};
+use super::disk::{Disk, RealDisk, wipe};
 use super::error::StoreError;
 use super::files::Files;
 use super::health::Health;
@@ -255,7 +255,10 @@ impl Store {
             catalog.read(|tables| Ok((tables.identity()?, tables.known_segments()?)))?;
         let files = Files::new(directory, disk, identity)?;
         let highest = files.refuse_unknown(&known)?;
-        remove_leftover(&catalog.path().with_extension("redb.new"), &**files.disk())?;
+        let leftover = catalog.path().with_extension("redb.new");
+        // While somebody reads what it was, it loses its name alone.
+        files.unless_read(|| wipe(&**files.disk(), &leftover))?;
+        remove_leftover(&leftover, &**files.disk())?;
         let store = Store::with(directory, catalog, files)?;
         store.common.commits.skip(highest)?;
         remains::clear(&store.common, true)?;

@@ -97,8 +97,8 @@ impl Commits {
     /// `discard` before anything else can be changed: it is to be overwritten when nobody reads it
     /// any more.
     ///
-    /// What a crash leaves: before the rename, the old catalog and a file that the next open
-    /// deletes; after it, the new one, which says the same.
+    /// What a crash leaves: the old catalog or the new one, which says the same, and the other one under the
+    /// name of a draft, which the next open overwrites and deletes.
     ///
     /// # Errors
     ///
@@ -119,8 +119,8 @@ impl Commits {
                 .read(|tables| copy_to(&tables.transaction, &new_path, directory, disk, keys))?;
             let old_file = disk.modify(path);
             let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
-            let renamed = disk.rename(&new_path, path);
-            renamed.map_err(|error| StoreError::io("rename", &new_path, error))?;
+            let replaced = disk.replace(&new_path, path);
+            replaced.map_err(|error| StoreError::io("rename", &new_path, error))?;
             // From here on the old file must not come back.
             let synced = disk.sync_directory(directory);
             synced.map_err(|error| Halt::Broken(StoreError::io("sync", directory, error)))?;
@@ -132,7 +132,8 @@ impl Commits {
     }
 }
 
-/// Deletes what a crash left of a copy.
+/// Takes its name from what was left of a copy. It may be the catalog that was replaced last, which
+/// somebody may be reading, and which is overwritten when nobody does: only an open knows better.
 pub(in crate::partition) fn remove_leftover(
     path: &Path,
     disk: &dyn Disk,

@@ -3,18 +3,18 @@
 //! | step | what a crash just after it leaves |
 //! | --- | --- |
 //! | 1. write the key file | keys beside a plain catalog, which nobody opens but the next try |
-//! | 2. write an encrypted copy of the catalog | the same, and a file that the next try deletes |
-//! | 3. rename it over the plain one, sync the directory | the encrypted catalog, or still the same |
-//! | 4. overwrite the plain one, which has no name any more | the encrypted catalog |
+//! | 2. write an encrypted copy of the catalog | the same, and a file that the next open overwrites and deletes |
+//! | 3. exchange the names of both, sync the directory | the encrypted catalog and such a file, or still the same |
+//! | 4. overwrite the plain one, and delete it | the encrypted catalog |
 
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use super::copy::{copy_to, remove_leftover};
+use super::copy::copy_to;
 use super::lost::refuse_if_lost;
 use super::opened::{Catalog, is_encrypted};
 use crate::partition::StoreError;
-use crate::partition::disk::{Disk, overwrite};
+use crate::partition::disk::{Disk, overwrite, wipe};
 use crate::partition::keys::{KeyFile, Keys};
 use crate::secrets::KeyError;
 
@@ -52,7 +52,7 @@ pub(in crate::partition) fn encrypt(
     };
     let path = catalog.path().to_owned();
     let draft = path.with_extension("redb.new");
-    remove_leftover(&draft, disk)?;
+    wipe(disk, &draft)?;
     let copied = catalog.read(|tables| {
         copy_to(
             &tables.transaction,
@@ -65,12 +65,15 @@ pub(in crate::partition) fn encrypt(
     drop(copied?);
     let plain = disk.modify(&path);
     let plain = plain.map_err(|error| StoreError::io("open", &path, error))?;
-    let renamed = disk.rename(&draft, &path);
-    renamed.map_err(|error| StoreError::io("rename", &draft, error))?;
+    let replaced = disk.replace(&draft, &path);
+    let is_named = replaced.map_err(|error| StoreError::io("rename", &draft, error))?;
     let synced = disk.sync_directory(directory);
     synced.map_err(|error| StoreError::io("sync", directory, error))?;
     // It writes into its file when it is closed.
     drop(catalog);
-    overwrite(&*plain).map_err(|error| StoreError::io("overwrite", &path, error))?;
+    match is_named {
+        true => wipe(disk, &draft)?,
+        false => overwrite(&*plain).map_err(|error| StoreError::io("overwrite", &path, error))?,
+    }
     Ok(true)
 }

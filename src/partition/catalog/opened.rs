@@ -168,6 +168,7 @@ impl Catalog {
     ) -> Result<Catalog, StoreError> {
         let path = path_in(directory);
         let writer = lock_for_writing(directory)?;
+        KeyFile::wipe_leftover(directory, disk)?;
         let mut key_file = match keys {
             Some(keys) => KeyFile::open(directory, disk, keys)?,
             None => None,

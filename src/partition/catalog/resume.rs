@@ -28,8 +28,7 @@ impl Commits {
     /// Returns whether it does so now and did not before. `discard` gets the old file, as in
     /// [`Commits::renew`].
     ///
-    /// What a crash leaves: before the rename, the old catalog and a file that the next open
-    /// deletes; after it, the new one, which says the same.
+    /// What a crash leaves is as of [`Commits::renew`].
     ///
     /// # Errors
     ///
@@ -55,16 +54,17 @@ impl Commits {
             let database = copy_to(&transaction, &new_path, directory, disk, keys)?;
             let old_file = disk.modify(path);
             let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
-            let renamed = disk.rename(&new_path, path);
-            renamed.map_err(|error| StoreError::io("rename", &new_path, error))?;
+            let replaced = disk.replace(&new_path, path);
+            replaced.map_err(|error| StoreError::io("rename", &new_path, error))?;
             let old = self.catalog().replace_database(database);
+            // A name that is not durable is the old file's after a crash, which says the same until
+            // the next change. That one is not made, nor the old file overwritten, before this has
+            // succeeded.
+            let synced = disk.sync_directory(directory);
+            synced.map_err(|error| StoreError::io("sync", directory, error))?;
             if let Some(old) = old {
                 discard(old, old_file);
             }
-            // A name that is not durable is the old file's after a crash, which says the same until
-            // the next change. That one is not made before this has succeeded.
-            let synced = disk.sync_directory(directory);
-            synced.map_err(|error| StoreError::io("sync", directory, error))?;
             Ok(true)
         })
     }

@@ -6,10 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::faulty::{Fault, FaultyDisk};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::faulty::{Crash, Event, Fault, FaultyDisk, World, seed};
 use super::workload::Operation::{self, AddBatch, Compact, Count, Describe, Enroll, Remove, Seal};
 use super::workload::{Model, assert_nothing_shows, encrypt, keys, open};
 use crate::partition::disk::{Disk, RealDisk};
+use crate::partition::keys::KeyFile;
 use crate::partition::{
     Keys, Pace, Store, StoreError, inspect, restore_archive, restore_archive_with,
 };
@@ -189,7 +193,11 @@ fn a_damaged_half_of_the_key_file_is_told_and_mended() {
         let damage = verified.unwrap().damage;
         assert_eq!(damage.len(), 1, "{damage:?}");
         assert!(damage[0].what.contains("half is damaged"), "{damage:?}");
-        assert_eq!(fs::read(&path).unwrap(), damaged, "who looks on changes nothing");
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            damaged,
+            "who looks on changes nothing"
+        );
         drop(looking_on);
         let store = open(&disk(), &data).unwrap();
         assert!(model.is_held_by(&Model::of(&store).unwrap()));
@@ -202,6 +210,77 @@ fn a_damaged_half_of_the_key_file_is_told_and_mended() {
     }
 }
 
+/// What is known of the keys 1 and 2 by some events.
+fn known_of_keys(events: &[Event]) -> (bool, Option<bool>, bool) {
+    let has = |count| {
+        let mut events = events.iter();
+        events.any(|event| matches!(event, Event::Acknowledged(found) if *found == count))
+    };
+    let first = match (has(ADDED_FIRST), has(DESTROYING), has(DESTROYED)) {
+        (_, _, true) => Some(false),
+        (true, false, _) => Some(true),
+        _ => None,
+    };
+    (has(CREATED), first, has(ADDED_SECOND))
+}
+
+const CREATED: usize = 1;
+const ADDED_FIRST: usize = 2;
+const ADDED_SECOND: usize = 3;
+const DESTROYING: usize = 4;
+const DESTROYED: usize = 5;
+
+/// Makes a key file, and changes it. What fails is tried no more, and what comes after it is.
+fn change_keys(disk: &FaultyDisk, data: &Path) {
+    let acknowledge = |done: bool, count| {
+        if done {
+            disk.acknowledge(count);
+        }
+    };
+    let Ok(file) = KeyFile::create(data, disk, &keys(), 5) else {
+        return;
+    };
+    disk.acknowledge(CREATED);
+    acknowledge(file.gallery_or_new(1, disk).is_ok(), ADDED_FIRST);
+    acknowledge(file.gallery_or_new(2, disk).is_ok(), ADDED_SECOND);
+    disk.acknowledge(DESTROYING);
+    acknowledge(matches!(file.destroy(1, disk), Ok(true)), DESTROYED);
+}
+
+#[test]
+fn a_key_file_is_whole_after_any_crash_also_where_a_call_had_failed() {
+    encrypt();
+    let whole = FaultyDisk::default();
+    let directory = tempfile::tempdir().unwrap();
+    change_keys(&whole, directory.path());
+    let mut random = StdRng::seed_from_u64(seed());
+    for at in 0..=whole.calls() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::failing(at, Fault::Once);
+        change_keys(&disk, directory.path());
+        let (events, mut world) = (disk.events(), World::default());
+        for (done, event) in events.iter().enumerate() {
+            world.add(event);
+            let (is_there, first, second) = known_of_keys(&events[..=done]);
+            for crash in [Crash::Keep, Crash::Drop, Crash::Tear] {
+                let left = tempfile::tempdir().unwrap();
+                world.crash(crash, &mut random, directory.path(), left.path());
+                let context = format!("call {at}, event {done}, {crash:?}: {event:?}");
+                KeyFile::wipe_leftover(left.path(), &RealDisk).unwrap();
+                let found = KeyFile::open(left.path(), &RealDisk, &keys());
+                let found = found.unwrap_or_else(|error| panic!("{context}: {error}"));
+                let has = |number| {
+                    let file = found.as_ref();
+                    file.is_some_and(|file| file.gallery(number, &RealDisk).is_ok())
+                };
+                assert!(found.is_some() || !is_there, "{context}");
+                assert!(first.is_none_or(|first| has(1) == first), "{context}");
+                assert!(has(2) || !second, "{context}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_catalog_is_not_made_of_encrypted_segments_without_keys() {
     let (_directory, data, _) = filled();
@@ -209,7 +288,10 @@ fn a_catalog_is_not_made_of_encrypted_segments_without_keys() {
     fs::remove_file(data.join("gallery.keys")).unwrap();
     let refused = Store::rebuild(&data, &BTreeMap::new(), NOW, &keys()).unwrap_err();
     let said = refused.to_string();
-    assert!(said.contains("gallery.keys") && said.contains("missing"), "{said}");
+    assert!(
+        said.contains("gallery.keys") && said.contains("missing"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(super) enum Event {
     Sync(usize),
     Remove(PathBuf),
     Rename(PathBuf, PathBuf),
+    /// Two files have got each other's name.
+    Exchange(PathBuf, PathBuf),
     SyncDirectory(PathBuf),
     /// So many operations of the workload have returned.
     Acknowledged(usize),
@@ -182,6 +184,24 @@ impl Disk for FaultyDisk {
         let event = Event::Rename(from.to_owned(), to.to_owned());
         state.events.push(event);
         Ok(())
+    }
+
+    fn replace(&self, new: &Path, old: &Path) -> io::Result<bool> {
+        self.call()?;
+        let is_named = RealDisk.replace(new, old)?;
+        let mut state = self.0.lock().unwrap();
+        let file = state.names.remove(new).unwrap();
+        let replaced = state.names.insert(old.to_owned(), file);
+        let (new, old) = (new.to_owned(), old.to_owned());
+        let event = match (is_named, replaced) {
+            (true, Some(replaced)) => {
+                state.names.insert(new.clone(), replaced);
+                Event::Exchange(new, old)
+            }
+            _ => Event::Rename(new, old),
+        };
+        state.events.push(event);
+        Ok(is_named)
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -362,7 +382,10 @@ impl World {
                 let (bytes, pending) = self.files.entry(*file).or_default();
                 pending.drain(..).for_each(|event| apply(bytes, &event));
             }
-            Event::Create(path, _) | Event::Remove(path) | Event::Rename(path, _) => {
+            Event::Create(path, _)
+            | Event::Remove(path)
+            | Event::Rename(path, _)
+            | Event::Exchange(path, _) => {
                 let directory = path.parent().unwrap().to_owned();
                 self.renamed
                     .entry(directory)
@@ -461,6 +484,11 @@ fn rename(names: &mut BTreeMap<PathBuf, usize>, event: &Event) {
             if let Some(file) = names.remove(from) {
                 names.insert(to.clone(), file);
             }
+        }
+        Event::Exchange(one, other) => {
+            let (of_one, of_other) = (names.remove(one), names.remove(other));
+            names.extend(of_one.map(|file| (other.clone(), file)));
+            names.extend(of_other.map(|file| (one.clone(), file)));
         }
         other => unreachable!("{other:?} does not change a name"),
     }

@@ -1,6 +1,7 @@
 //! Removing whole partitions: what is left in files, and who is in the way.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -246,7 +247,7 @@ fn is_whole_or_gone_wherever_it_ends() {
     remove(&store, 7).unwrap().unwrap();
     store.overwrite_partitions().unwrap();
     let calls = whole.calls();
-    let (mut were_whole, mut were_gone) = (0, 0);
+    let (mut were_whole, mut were_gone, mut were_left) = (0, 0, 0);
     for at in before..calls {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path();
@@ -257,7 +258,17 @@ fn is_whole_or_gone_wherever_it_ends() {
         let outcome = remove(&store, 7).and_then(|_| store.overwrite_partitions());
         drop(store);
         let context = format!("call {at} of {before} to {calls}: {outcome:?}");
+        // What a kill leaves is overwritten, and does not lose its name alone.
+        let drafts = ["catalog.redb.new", "gallery.keys.new"].map(|name| data.join(name));
+        let drafts = drafts.iter().filter_map(|path| fs::File::open(path).ok());
+        let drafts: Vec<fs::File> = drafts.collect();
+        were_left += drafts.len();
         let store = open(&disk(), data).unwrap_or_else(|error| panic!("{context}: {error}"));
+        for mut draft in drafts {
+            let mut bytes = Vec::new();
+            draft.read_to_end(&mut bytes).unwrap();
+            assert!(bytes.iter().all(|byte| *byte == 0), "{context}");
+        }
         let found = store.partition(&id(7)).unwrap();
         if let Some(found) = found {
             let rows = found
@@ -282,7 +293,10 @@ fn is_whole_or_gone_wherever_it_ends() {
         assert_gone(data, 7);
         assert_eq!(segments_left(data, number), 0, "{context}");
     }
-    assert!(were_whole > 5 && were_gone > 5, "{were_whole}, {were_gone}");
+    assert!(
+        were_whole > 5 && were_gone > 5 && were_left > 2,
+        "{were_whole}, {were_gone}, {were_left}"
+    );
 }
 
 #[test]
