@@ -13,7 +13,7 @@ use crate::engine::{Engine, Gallery};
 use crate::face::{DecodeLimits, EmbedderSource, FacePipeline, PipelineOptions, Runtime};
 use crate::intake::Intake;
 use crate::liveness::LivenessDetector;
-use crate::partition::{Keys, Partition, Store, StoreError, private};
+use crate::partition::{Encryption, Keys, Partition, Store, StoreError, private};
 use crate::rates::KnownEncoder;
 use crate::search::Pool;
 use crate::types::{EncoderId, PartitionId};
@@ -126,7 +126,7 @@ pub(super) fn warn_of_readers(settings: &Settings) {
 
 /// Warns of templates that are not encrypted yet where others are.
 pub(super) fn warn_of_plain(engine: &Engine) -> anyhow::Result<()> {
-    if engine.store().is_half_encrypted()? {
+    if engine.store().encryption()? == Encryption::Partly {
         tracing::warn!("some templates are not encrypted yet: run `vultus gallery encrypt` again");
     }
     Ok(())

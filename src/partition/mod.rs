@@ -36,7 +36,7 @@
 //! tail       findings
 //! segment
 //! keys
-//! disk       pace      totals    overwritten
+//! disk       pace      totals    overwritten   encryption
 //! state_value
 //! private
 //! error
@@ -58,6 +58,7 @@ mod archive;
 mod batch;
 mod catalog;
 mod disk;
+mod encryption;
 mod erasure;
 mod error;
 mod files;
@@ -101,6 +102,7 @@ pub use archive::{
 pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
 pub use catalog::{AcceptedCatalog, StateOf};
+pub use encryption::Encryption;
 pub use erasure::Erased;
 pub use error::StoreError;
 #[cfg(feature = "web")]

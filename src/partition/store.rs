@@ -14,6 +14,7 @@ use super::catalog::{
     remove_leftover, trace_of_lost,
 };
 use super::disk::{Disk, RealDisk, wipe};
+use super::encryption::Encryption;
 use super::error::StoreError;
 use super::files::Files;
 use super::health::Health;
@@ -67,6 +68,8 @@ pub struct PartitionSummary {
     pub tail_templates: usize,
     /// Removed templates that still take up room in a segment.
     pub removed_rows: usize,
+    /// Whether it is encrypted.
+    pub encryption: Encryption,
 }
 
 impl Store {
@@ -308,22 +311,17 @@ impl Store {
         Ok(format!("{:016x}", identity.map_or(0, NonZeroU64::get)))
     }
 
-    /// Whether it is encrypted and some segments are not yet: [`Store::encrypt`] was broken off, or somebody
-    /// has put an older catalog in place. Galleries that cannot be opened are passed over.
+    /// Whether all of it is encrypted, by what the catalog says of segments: none is opened.
     ///
     /// # Errors
     ///
     /// If the catalog cannot be read.
-    pub fn is_half_encrypted(&self) -> Result<bool, StoreError> {
+    pub fn encryption(&self) -> Result<Encryption, StoreError> {
         if !self.is_encrypted() {
-            return Ok(false);
+            return Ok(Encryption::Off);
         }
-        let partitions = self.partitions()?;
-        let has_plain = |id: &PartitionId| {
-            let opened = self.partition(id).ok().flatten();
-            opened.is_some_and(|it| it.snapshot().plain_segment().is_some())
-        };
-        Ok(partitions.iter().any(has_plain))
+        let plain = self.catalog().read(|tables| tables.plain_segments())?;
+        Ok(Encryption::of(true, plain))
     }
 
     /// Where it is.
@@ -408,17 +406,21 @@ impl Store {
             segment_bytes: 0,
             tail_templates: 0,
             removed_rows: 0,
+            encryption: Encryption::Off,
         };
+        let mut plain_segments = 0;
         for block in snapshot.blocks.iter() {
             match &block.source {
                 Source::Segment(_, segment) => {
                     summary.segments += 1;
                     summary.segment_bytes += segment.bytes();
                     summary.removed_rows += block.removed_rows();
+                    plain_segments += usize::from(!segment.is_encrypted());
                 }
                 Source::Tail(_) => summary.tail_templates += block.rows() - block.removed_rows(),
             }
         }
+        summary.encryption = Encryption::of(self.is_encrypted(), plain_segments);
         Ok(summary)
     }
 

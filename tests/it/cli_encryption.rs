@@ -133,9 +133,21 @@ fn one_that_is_there_is_encrypted_and_gets_another_key() {
     let keyed = ["--master-key", &*key];
     failure(&place.gallery(&["encrypt"]));
     assert_eq!(place.templates(&[]), 50);
+    let info = json_lines(&success(&place.gallery(&["info", "--json"])));
+    assert_eq!(info[0]["encryption"], "off");
+    assert!(!success(&place.gallery(&["info"])).contains("encrypted"));
     success(&place.gallery(&[&["encrypt"], &keyed[..]].concat()));
     assert!(!shows(&place.data));
     assert_eq!(place.templates(&keyed), 50);
+    let info = json_lines(&success(
+        &place.gallery(&[&["info", "--json"], &keyed[..]].concat()),
+    ));
+    assert_eq!(info[0]["encryption"], "on");
+    let table = success(&place.gallery(&[&["info"], &keyed[..]].concat()));
+    assert!(
+        table.contains("encrypted") && table.contains("yes"),
+        "{table}"
+    );
     let new = place.key("new.key");
     success(&place.gallery(&[&["change-master-key", "--to", &*new], &keyed[..]].concat()));
     failure(&place.gallery(&[&["info"], &keyed[..]].concat()));

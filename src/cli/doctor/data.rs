@@ -158,7 +158,10 @@ fn look_into(
     let store = Store::open_read_only_with(directory, keys)?;
     let found = ServerKey::good_for(&store).map(|key| key.is_some());
     *key = Some(found.map_err(|error| format!("{:#}", anyhow::Error::from(error))));
-    let mut contents = Contents::default();
+    let mut contents = Contents {
+        encryption: store.encryption()?,
+        ..Contents::default()
+    };
     for id in store.partitions()? {
         contents.galleries += 1;
         let partition = match store.partition(&id) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::admin::SocketState;
 use crate::cli::machine::{Disk, Memory, Mount};
 use crate::kernel::Isa;
+use crate::partition::Encryption;
 use crate::types::Timestamp;
 use crate::web::Validity;
 
@@ -126,6 +127,8 @@ pub(super) struct Contents {
     pub(super) templates: usize,
     /// What searches read of all templates.
     pub(super) scanned_bytes: u64,
+    /// Whether all of it is encrypted.
+    pub(super) encryption: Encryption,
     /// Galleries that cannot be opened, with why.
     pub(super) damaged: Vec<(String, String)>,
 }

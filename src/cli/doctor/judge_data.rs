@@ -6,6 +6,7 @@ use super::facts::{Contents, DirectoryFacts, FolderFacts, StoreFacts, There};
 use super::finding::Finding;
 use crate::cli::admin::SocketState;
 use crate::cli::machine::{Disk, bytes_text};
+use crate::partition::Encryption;
 
 /// File systems on another machine, and those that are made by a program.
 const NETWORK: [&str; 15] = [
@@ -317,6 +318,21 @@ pub(super) fn galleries(facts: &StoreFacts) -> Finding {
     }
 }
 
+pub(super) fn encryption(facts: &StoreFacts) -> Finding {
+    const CHECK: &str = "encryption";
+    match facts.contents.as_ref().map(|contents| contents.encryption) {
+        // `galleries` says why.
+        Err(_) => Finding::skipped(CHECK, "the data directory cannot be opened"),
+        Ok(Encryption::Off) => Finding::ok(CHECK, "off: whoever has the files has the templates"),
+        Ok(Encryption::On) => Finding::ok(CHECK, "on: catalog and segments need the master key"),
+        Ok(Encryption::Partly) => Finding::warning(
+            CHECK,
+            "some segments are not encrypted yet: an encryption was broken off",
+            "`vultus gallery encrypt` goes on where it was, while no service runs",
+        ),
+    }
+}
+
 pub(super) fn writer(facts: &StoreFacts) -> Finding {
     const CHECK: &str = "in use";
     match facts.is_being_written {
@@ -596,6 +612,27 @@ mod tests {
             "no process",
         );
         expect(&writer(&of(Ok(Contents::default()), None)), Skipped, "");
+    }
+
+    #[test]
+    fn an_encryption_that_was_broken_off_is_told() {
+        let of = |contents| {
+            encryption(&StoreFacts {
+                contents,
+                is_being_written: None,
+            })
+        };
+        let contents = |encryption| {
+            Ok(Contents {
+                encryption,
+                ..Contents::default()
+            })
+        };
+        expect(&of(contents(Encryption::Off)), Good, "off");
+        expect(&of(contents(Encryption::On)), Good, "master key");
+        let partly = of(contents(Encryption::Partly));
+        expect(&partly, Warning, "`vultus gallery encrypt`");
+        expect(&of(Err("no master key".to_owned())), Skipped, "");
     }
 
     #[test]

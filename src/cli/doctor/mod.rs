@@ -79,7 +79,11 @@ fn judge(facts: &Facts) -> Vec<Finding> {
         ]);
     }
     if let Some(store) = &facts.store {
-        findings.extend([judge_data::writer(store), judge_data::galleries(store)]);
+        findings.extend([
+            judge_data::writer(store),
+            judge_data::galleries(store),
+            judge_data::encryption(store),
+        ]);
     }
     let snapshots = facts.snapshots.iter();
     findings.extend(snapshots.map(|folder| judge_data::snapshots(folder, data_bytes)));

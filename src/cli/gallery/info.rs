@@ -6,6 +6,7 @@ use crate::cli::args::Info;
 use crate::cli::exit::Exit;
 use crate::cli::{open, output};
 use crate::config::Settings;
+use crate::partition::Encryption;
 
 pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
     let engine = open::reading_engine(settings)?;
@@ -14,7 +15,7 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
         Some(partition) => vec![partition.clone()],
         None => engine.partitions()?,
     };
-    let columns = [
+    let mut columns = vec![
         "partition",
         "encoder",
         "people",
@@ -24,6 +25,11 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
         "segments",
         "MB",
     ];
+    // Where nothing is, a column of nothing else would say less than none.
+    let tells_encryption = store.is_encrypted();
+    if tells_encryption {
+        columns.push("encrypted");
+    }
     let mut table = output::table(&columns);
     let mut exit = Exit::Success;
     for id in &ids {
@@ -48,7 +54,8 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
             output::json_line(&summary)?;
             continue;
         }
-        table.add_row([
+        let encrypted = tells_encryption.then(|| word_of(summary.encryption).to_owned());
+        let row = [
             summary.partition,
             summary.encoder,
             summary.classes.to_string(),
@@ -57,7 +64,8 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
             summary.removed_rows.to_string(),
             summary.segments.to_string(),
             format!("{:.1}", summary.segment_bytes as f64 / 1e6),
-        ]);
+        ];
+        table.add_row(row.into_iter().chain(encrypted));
     }
     if !verb.json && ids.is_empty() {
         output::say!(
@@ -66,6 +74,16 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
         );
     } else if !verb.json {
         output::line(table.to_string())?;
+        open::warn_of_plain(&engine)?;
     }
     Ok(exit)
+}
+
+/// In the column `encrypted`.
+fn word_of(encryption: Encryption) -> &'static str {
+    match encryption {
+        Encryption::Off => "no",
+        Encryption::On => "yes",
+        Encryption::Partly => "partly",
+    }
 }

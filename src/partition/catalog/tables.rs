@@ -299,6 +299,16 @@ impl Tables<'_> {
         self.segments(&self.table(SEGMENTS)?, partition)
     }
 
+    /// How many segments are in use that are not encrypted.
+    pub(in crate::partition) fn plain_segments(&self) -> Result<usize, StoreError> {
+        let mut plain = 0;
+        for entry in self.partitions()?.values() {
+            let segments = self.segments_of(entry.partition)?;
+            plain += segments.values().filter(|it| it.seal.is_none()).count();
+        }
+        Ok(plain)
+    }
+
     /// How much there is of everything.
     pub(in crate::partition) fn totals(&self) -> Result<Totals, StoreError> {
         let count = |counted: Result<u64, _>| counted.map_err(|error| self.failed(error));

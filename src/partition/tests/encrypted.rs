@@ -15,7 +15,7 @@ use super::workload::{Model, assert_nothing_shows, encrypt, keys, open};
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::keys::KeyFile;
 use crate::partition::{
-    Keys, Pace, Store, StoreError, inspect, restore_archive, restore_archive_with,
+    Encryption, Keys, Pace, Store, StoreError, inspect, restore_archive, restore_archive_with,
 };
 use crate::secrets::{KeyError, MasterKey};
 use crate::types::Timestamp;
@@ -519,14 +519,31 @@ fn where_an_encryption_was_broken_off_it_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     plain(&disk(), &data);
-    assert!(!Store::open(&data).unwrap().is_half_encrypted().unwrap());
+    let encryption = Store::open(&data).unwrap().encryption().unwrap();
+    assert_eq!(encryption, Encryption::Off);
     encrypt();
     // The catalog comes first.
     crate::partition::catalog::encrypt(&data, &*disk(), &keys()).unwrap();
-    let is_half = || open(&disk(), &data).unwrap().is_half_encrypted().unwrap();
-    assert!(is_half());
+    // Of the whole, and of each gallery.
+    let told = || {
+        let store = open(&disk(), &data).unwrap();
+        let of = |name: &str| {
+            let partition = store.partition(&name.parse().unwrap()).unwrap();
+            store.summary(&partition.unwrap()).unwrap().encryption
+        };
+        [store.encryption().unwrap(), of("bws.0"), of("bws.1")]
+    };
+    assert_eq!(told(), [Encryption::Partly; 3]);
+    let store = open(&disk(), &data).unwrap();
+    let one = store.partition(&"bws.1".parse().unwrap()).unwrap().unwrap();
+    one.encrypt(&Pace::unlimited()).unwrap();
+    drop((one, store));
+    assert_eq!(
+        told(),
+        [Encryption::Partly, Encryption::Partly, Encryption::On]
+    );
     Store::encrypt(&data, &keys(), &Pace::unlimited()).unwrap();
-    assert!(!is_half());
+    assert_eq!(told(), [Encryption::On; 3]);
 }
 
 #[test]

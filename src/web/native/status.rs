@@ -15,7 +15,7 @@ use super::key::Key;
 use super::problem::Problem;
 use super::samples::encoder_name;
 use crate::access::Reach;
-use crate::partition::{Health, PartitionHealth};
+use crate::partition::{Encryption, Health, PartitionHealth};
 
 /// The service and the calling key.
 #[derive(Serialize, ToSchema)]
@@ -42,6 +42,9 @@ pub(in super::super) struct StatusAnswer {
 pub(in super::super) struct StorageAnswer {
     /// Whether changes are taken and no gallery is known to be damaged.
     good: bool,
+    /// Whether what is stored is encrypted: `off`, `on`, or `partly` where `vultus gallery encrypt` was broken
+    /// off; null where that cannot be read.
+    encryption: Option<&'static str>,
     /// Why nothing can be enrolled or removed until the service is restarted. Only told to a key for
     /// everything, since it names files of the machine; null to others, and while changes are taken.
     stopped: Option<String>,
@@ -59,7 +62,7 @@ pub(in super::super) struct DamagedPartition {
 }
 
 impl StorageAnswer {
-    fn new(health: Health, to_operator: bool) -> StorageAnswer {
+    fn new(health: Health, encryption: Option<Encryption>, to_operator: bool) -> StorageAnswer {
         let good = health.is_good();
         let told = |partition: PartitionHealth| {
             let (partition, damage) = (partition.partition, partition.damage?);
@@ -68,9 +71,18 @@ impl StorageAnswer {
         let damaged = health.partitions.into_iter().filter_map(told);
         StorageAnswer {
             good,
+            encryption: encryption.map(word_of),
             stopped: health.stopped.filter(|_| to_operator),
             damaged: damaged.filter(|_| to_operator).collect(),
         }
+    }
+}
+
+fn word_of(encryption: Encryption) -> &'static str {
+    match encryption {
+        Encryption::Off => "off",
+        Encryption::On => "on",
+        Encryption::Partly => "partly",
     }
 }
 
@@ -106,7 +118,12 @@ pub(super) fn endpoint() -> Endpoint {
 )]
 async fn status(State(state): State<AppState>, Key(key, _): Key) -> Result<Response, Problem> {
     let engine = state.engine().clone();
-    let health = state.lanes().small(move || engine.health()).await?;
+    let work = move || {
+        // A service with a broken catalog still says that it is broken.
+        let encryption = engine.store().encryption().ok();
+        engine.health().map(|health| (health, encryption))
+    };
+    let (health, encryption) = state.lanes().small(work).await?;
     let profile = state.intake().profile();
     let answer = StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
@@ -114,7 +131,7 @@ async fn status(State(state): State<AppState>, Key(key, _): Key) -> Result<Respo
         dimension: profile.encoder().dimension(),
         threshold: profile.verification_threshold(),
         portraits: state.intake().keeps_portraits(),
-        storage: StorageAnswer::new(health, key.reach == Reach::Everything),
+        storage: StorageAnswer::new(health, encryption, key.reach == Reach::Everything),
         key: KeyAnswer {
             id: key.id.to_string(),
             scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
@@ -145,12 +162,15 @@ mod tests {
                 },
             ],
         };
-        let operator = StorageAnswer::new(health(), true);
+        let operator = StorageAnswer::new(health(), Some(Encryption::Partly), true);
         assert!(!operator.good && operator.stopped.is_some());
+        assert_eq!(operator.encryption, Some("partly"));
         let named: Vec<&str> = operator.damaged.iter().map(|d| &*d.partition).collect();
         assert_eq!(named, ["bws.2"]);
-        let other = serde_json::to_value(StorageAnswer::new(health(), false)).unwrap();
-        let expected = serde_json::json!({ "good": false, "stopped": null, "damaged": [] });
+        let other = serde_json::to_value(StorageAnswer::new(health(), None, false)).unwrap();
+        let expected = serde_json::json!(
+            { "good": false, "encryption": null, "stopped": null, "damaged": [] }
+        );
         assert_eq!(other, expected);
     }
 }
