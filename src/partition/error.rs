@@ -116,6 +116,16 @@ pub enum StoreError {
         /// How many the catalog has.
         found: u64,
     },
+    /// The last change of the catalog is not whole, and nothing says whether somebody relies on it.
+    #[error(
+        "the last change in catalog `{path}` is damaged or was never finished, and `{witness}` does not say whether it was acknowledged; nothing was changed: put a newer copy of `{witness}` back, or restore a snapshot into another directory; `vultus gallery repair --accept-catalog` goes on without that change"
+    )]
+    LeftOut {
+        /// The catalog file.
+        path: PathBuf,
+        /// What says nothing.
+        witness: PathBuf,
+    },
     /// The catalog, or the witness beside it, was put in the place of another one's.
     #[error(
         "catalog `{path}` is of data directory {found:016x}, and `{witness}` of {expected:016x}; nothing was changed: put back the one that came from elsewhere; if it is the catalog that belongs here, and only the other file is lost, `vultus gallery repair --accept-catalog` says so"

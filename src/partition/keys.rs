@@ -126,16 +126,17 @@ impl KeyFile {
         *self.half()
     }
 
-    /// Writes the file anew where one half of it was damaged.
+    /// Writes the file anew where one half of it is damaged, or where another one was written more often,
+    /// `seen` times, and this one is taken for it: then that one is the older one, if it turns up.
     ///
     /// # Errors
     ///
-    /// If the disk fails. The other half is as good as it was then.
-    pub(super) fn mend(&self, disk: &dyn Disk) -> Result<(), StoreError> {
-        match self.damaged_half() {
-            Some(_) => self.change(disk, |_| ()),
-            None => Ok(()),
+    /// If the disk fails. The file is as good as it was then.
+    pub(super) fn mend(&self, disk: &dyn Disk, seen: u64) -> Result<(), StoreError> {
+        if self.damaged_half().is_none() && self.written() >= seen {
+            return Ok(());
         }
+        self.change(disk, |ring| ring.count_from(seen))
     }
 
     /// Which data directory it is of.
@@ -146,6 +147,12 @@ impl KeyFile {
     /// How often it was written.
     pub(super) fn written(&self) -> u64 {
         self.ring().written()
+    }
+
+    /// How often it was written, and what tells its keys from any others.
+    pub(super) fn written_and_digest(&self) -> (u64, u64) {
+        let ring = self.ring();
+        (ring.written(), ring.digest())
     }
 
     /// The key that the keys are sealed with.

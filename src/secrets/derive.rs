@@ -2,6 +2,7 @@
 
 use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use ring::hkdf::{self, HKDF_SHA256};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Bytes of every key.
@@ -17,6 +18,13 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.expect("the system has random numbers");
     bytes
+}
+
+/// A number that tells some bytes from any others, to whoever has the key: HMAC-SHA-256, cut to 64 bits.
+pub(super) fn digest(key: &[u8], bytes: &[u8]) -> u64 {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), bytes);
+    let first = tag.as_ref().first_chunk();
+    u64::from_le_bytes(*first.expect("a tag has 32 bytes"))
 }
 
 /// The first step of HKDF.

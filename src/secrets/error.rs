@@ -23,7 +23,7 @@ pub enum KeyError {
     NothingToEncryptWith,
     /// The master key is not the one that the key file was sealed with.
     #[error(
-        "the master key is another one than the keys were sealed with: set `master-key` to that one"
+        "the master key is another one than the keys were sealed with: set `master-key` to that one (a file of before `change-master-key` is opened by the key of then)"
     )]
     WrongMasterKey,
     /// The key file is cut, or has other bytes than were written.
@@ -56,7 +56,7 @@ pub enum KeyError {
     },
     /// An older key file was put in the place of the last one.
     #[error(
-        "the key file is an older one: it was written {found} times, and the last one {expected} times: put the last one back"
+        "the key file is an older one: it was written {found} times, and the last one {expected} times, with other keys: put the last one back, or restore a snapshot into another directory"
     )]
     Older {
         /// How often the last one was written.

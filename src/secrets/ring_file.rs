@@ -9,7 +9,7 @@ use crc_fast::CrcAlgorithm;
 use zeroize::Zeroizing;
 
 use super::blocks::{TAG_BYTES, Tag};
-use super::derive::KEY_BYTES;
+use super::derive::{KEY_BYTES, digest};
 use super::error::KeyError;
 use super::keys::{DataKey, SALT_BYTES, Salt, new_salt};
 use super::master::MasterKey;
@@ -56,6 +56,22 @@ impl KeyRing {
     /// How often they were written so far, by which an older file is known.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Counts as if they had been written so often, if that is more: the file that was is an older one then.
+    pub fn count_from(&mut self, written: u64) {
+        self.written = self.written.max(written);
+    }
+
+    /// What tells these keys from any others, to whoever has them: with which master key they are sealed,
+    /// and how often they were, makes no difference. It gives no key away (HMAC-SHA-256).
+    pub fn digest(&self) -> u64 {
+        let mut keys = Zeroizing::new(Vec::with_capacity(self.galleries.len() * ENTRY_BYTES));
+        for (number, key) in &self.galleries {
+            keys.extend_from_slice(&number.to_le_bytes());
+            keys.extend_from_slice(key.bytes());
+        }
+        digest(self.directory.bytes(), &keys)
     }
 
     /// The key of what belongs to no gallery alone.
@@ -280,6 +296,26 @@ mod tests {
         assert!(found.destroy(3) && !found.destroy(3));
         let found = KeyRing::open(&found.seal(&other), &other).unwrap();
         assert!(found.gallery(3).is_none() && found.gallery(1).is_some());
+    }
+
+    #[test]
+    fn the_same_keys_are_known_whatever_seals_them_and_others_are_told() {
+        let (mut ring, _, _) = ring();
+        let digest = ring.digest();
+        let other = MasterKey::random().0;
+        ring.count_from(7);
+        ring.count_from(5);
+        let found = KeyRing::open(&ring.seal(&other), &other).unwrap();
+        assert_eq!((found.written(), found.digest()), (8, digest));
+        ring.add(9);
+        let with_another = ring.digest();
+        assert!(ring.destroy(9) && ring.digest() == digest && with_another != digest);
+        ring.destroy(1);
+        assert_ne!(ring.digest(), digest);
+        // The same number, and another key.
+        ring.add(1);
+        assert_ne!(ring.digest(), digest);
+        assert_ne!(KeyRing::new(77).digest(), KeyRing::new(77).digest());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `--encryption`, `--master-key`, `vultus gallery encrypt` and `vultus gallery change-master-key`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -28,6 +29,8 @@ impl Place {
     fn key(&self, name: &str) -> String {
         let path = self.folder.path().join(name);
         fs::write(&path, MasterKey::random().1.as_bytes()).unwrap();
+        // Or every command warns of it.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         format!("file:{}", text(&path))
     }
 
@@ -152,6 +155,67 @@ fn one_that_is_there_is_encrypted_and_gets_another_key() {
     success(&place.gallery(&[&["change-master-key", "--to", &*new], &keyed[..]].concat()));
     failure(&place.gallery(&[&["info"], &keyed[..]].concat()));
     assert_eq!(place.templates(&["--master-key", &*new]), 50);
+}
+
+#[test]
+fn a_snapshot_of_before_the_master_key_was_changed_mends_with_the_key_of_then() {
+    let place = Place::new();
+    let (old, new) = (place.key("old.key"), place.key("new.key"));
+    place.import(&["--master-key", &old, "--encryption", "on"]);
+    let snapshot = place.folder.path().join("before.sealed");
+    success(&place.gallery(&["snapshot", "--to", text(&snapshot), "--master-key", &old]));
+    success(&place.gallery(&["change-master-key", "--to", &new, "--master-key", &old]));
+    let keyed = ["--master-key", &*new];
+    // A value in the middle of the only segment.
+    let folder = fs::read_dir(place.data.join("segments")).unwrap().next();
+    let segment = fs::read_dir(folder.unwrap().unwrap().path())
+        .unwrap()
+        .next();
+    let segment = segment.unwrap().unwrap().path();
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4096].fill(0x55);
+    fs::write(&segment, bytes).unwrap();
+    assert_eq!(
+        place
+            .gallery(&["verify", "--master-key", &new])
+            .status
+            .code(),
+        Some(1)
+    );
+
+    let repair = ["repair", "--from", text(&snapshot)];
+    let repaired = |more: &[&str]| place.gallery(&[&repair[..], more, &keyed].concat());
+    let said = failure(&repaired(&[]));
+    assert!(said.contains("--from-master-key"), "{said}");
+    let said = failure(&repaired(&["--from-master-key", &place.key("other.key")]));
+    assert!(said.contains("another one"), "{said}");
+    let said = failure(&repaired(&["--from-master-key", "0123456789abcdef"]));
+    assert!(
+        said.contains("expected `file:PATH`") && !said.contains("0123"),
+        "{said}"
+    );
+    assert!(failure(&repaired(&["--from-master-key", "file:/nowhere"])).contains("cannot open"));
+    success(&repaired(&["--from-master-key", &old]));
+    success(&place.gallery(&[&["verify"], &keyed[..]].concat()));
+    assert_eq!(place.templates(&keyed), 50);
+    // Of no use without a snapshot.
+    failure(&place.gallery(&[&["repair", "--from-master-key", &old], &keyed[..]].concat()));
+}
+
+#[test]
+fn a_plain_snapshot_mends_what_is_encrypted_only_where_somebody_says_so() {
+    let place = Place::new();
+    place.import(&[]);
+    let snapshot = place.folder.path().join("plain.tar.zst");
+    success(&place.gallery(&["snapshot", "--to", text(&snapshot)]));
+    let key = place.key("master.key");
+    let keyed = ["--master-key", &*key];
+    success(&place.gallery(&[&["encrypt"], &keyed[..]].concat()));
+    let repair = ["repair", "--from", text(&snapshot)];
+    let said = failure(&place.gallery(&[&repair[..], &keyed].concat()));
+    assert!(said.contains("--accept-plain"), "{said}");
+    success(&place.gallery(&[&repair[..], &["--accept-plain"], &keyed].concat()));
 }
 
 #[test]
@@ -336,6 +400,8 @@ fn a_removed_gallery_cannot_be_read_even_with_its_files_and_the_master_key() {
         50
     );
     // With the copy back in its place nobody can open what there was.
+    assert!(!first.exists(), "its folder goes, too");
+    fs::create_dir(first).unwrap();
     fs::copy(&copied, &segment).unwrap();
     fs::remove_file(place.data.join("catalog.redb")).unwrap();
     let rebuild = ["repair", "--from-segments"];

@@ -187,6 +187,14 @@ pub(in crate::cli) struct Repair {
     /// A snapshot of this data directory; it is unpacked beside the directory meanwhile
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) from: Option<PathBuf>,
+    /// Where the master key comes from that was in use when the snapshot was made, if another one is now;
+    /// beside a service, a file
+    #[arg(long, value_name = "SOURCE", requires = "from")]
+    pub(in crate::cli) from_master_key: Option<String>,
+    /// Take a snapshot that is not encrypted, though the data directory is: whoever could write to where it
+    /// lay may have made it
+    #[arg(long, requires = "from")]
+    pub(in crate::cli) accept_plain: bool,
     /// Go on without the templates that are lost
     #[arg(long)]
     pub(in crate::cli) accept_loss: bool,
@@ -194,8 +202,8 @@ pub(in crate::cli) struct Repair {
     /// removals, apps and keys stay lost
     #[arg(long, conflicts_with_all = ["partition", "from", "accept_loss"])]
     pub(in crate::cli) from_segments: bool,
-    /// Go on with a catalog that is refused because it is an older one, or because `writer.lock` is
-    /// another data directory's: what was done since stays lost
+    /// Go on with a catalog that is refused because it is an older one, because its last change is damaged,
+    /// or because `writer.lock` is another data directory's: what was done since stays lost
     #[arg(long, conflicts_with_all = ["partition", "from", "accept_loss", "from_segments", "names"])]
     pub(in crate::cli) accept_catalog: bool,
     /// The name of a gallery by the number of its folder, where older segments do not say it

@@ -9,9 +9,12 @@ use crate::cli::admin::{self, Holder};
 use crate::cli::args::Repair;
 use crate::cli::exit::Exit;
 use crate::cli::{master_key, open, output};
-use crate::config::Settings;
+use crate::config::{KeySource, Settings};
 use crate::engine::Engine;
-use crate::partition::{Keys, RepairedSegment, Store, is_sealed_archive, restore_archive_with};
+use crate::partition::{
+    Keys, RepairedSegment, Store, StoreError, is_sealed_archive, restore_archive_with,
+};
+use crate::secrets::KeyError;
 use crate::types::Clock;
 
 /// More classes than this are not listed for people.
@@ -50,11 +53,17 @@ pub(in crate::cli) fn carry_out(
         bail!("nobody was ever enrolled in `{id}`: `vultus gallery list` lists what there is");
     }
     let unpacked = match &verb.from {
-        Some(archive) => Some(unpack(
-            &directory.join(archive),
-            engine.store().directory(),
-            &engine.store().keys(),
-        )?),
+        Some(archive) => {
+            let archive = directory.join(archive);
+            ensure!(
+                verb.accept_plain || !engine.store().is_encrypted() || is_sealed_archive(&archive)?,
+                "the data directory is encrypted, but the snapshot `{}` is not: whoever could write to where it \
+                 lay may have made it; --accept-plain takes it all the same",
+                archive.display()
+            );
+            let keys = keys_of_snapshot(verb, engine, directory)?;
+            Some(unpack(&archive, engine.store().directory(), &keys)?)
+        }
         None => None,
     };
     let snapshot = unpacked.as_ref().map(|(_, store)| store);
@@ -121,6 +130,8 @@ fn accept_catalog(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         let missing = usize::try_from(missing).unwrap_or(usize::MAX);
         let missing = output::count(missing, "change", "changes");
         output::say!("the catalog is taken for the last one: the last {missing} are lost");
+    } else if accepted.left_out {
+        output::say!("the catalog is taken without its last change, which is not whole");
     } else {
         output::say!("the catalog is taken for the last one of this data directory");
     }
@@ -164,6 +175,26 @@ fn describe(segment: &RepairedSegment) -> String {
     }
 }
 
+/// What the snapshot is opened with. A service has variables and credentials of its own, and is not to run
+/// what somebody types: it reads a file.
+fn keys_of_snapshot(verb: &Repair, engine: &Engine, directory: &Path) -> anyhow::Result<Keys> {
+    let mut keys = engine.store().keys();
+    let Some(text) = &verb.from_master_key else {
+        return Ok(keys);
+    };
+    let source: KeySource = text.parse().context("`--from-master-key`")?;
+    let source = match source {
+        KeySource::File(path) => KeySource::File(directory.join(path)),
+        source if directory.as_os_str().is_empty() => source,
+        _ => bail!(
+            "`--from-master-key`: the service reads the snapshot, and a key for it from a file alone: give it as \
+             `file:PATH`, or stop the service first"
+        ),
+    };
+    keys.master = Some(master_key::from(&source)?);
+    Ok(keys)
+}
+
 /// Unpacks a snapshot beside the data directory, where there is room for as much again.
 fn unpack(archive: &Path, data: &Path, keys: &Keys) -> anyhow::Result<(TempDir, Store)> {
     let parent = data
@@ -174,16 +205,16 @@ fn unpack(archive: &Path, data: &Path, keys: &Keys) -> anyhow::Result<(TempDir, 
         .tempdir_in(parent.unwrap_or(Path::new(".")))
         .context("cannot create a directory for the snapshot")?;
     let target = directory.path().join("data");
-    ensure!(
-        !keys.encrypt_new || is_sealed_archive(archive)?,
-        "encryption is on, but the snapshot `{}` is not encrypted: whoever could write to where it lay may have \
-         made it",
-        archive.display()
-    );
     let bar = output::byte_progress("reading the snapshot");
     let restored = restore_archive_with(archive, &target, keys, &mut output::advance(&bar));
     bar.finish_and_clear();
-    restored.with_context(|| format!("reading the snapshot `{}`", archive.display()))?;
+    let hint = match &restored {
+        Err(StoreError::Keys { cause, .. }) if *cause == KeyError::WrongMasterKey => {
+            ", with --from-master-key if it was made before the master key was changed"
+        }
+        _ => "",
+    };
+    restored.with_context(|| format!("reading the snapshot `{}`{hint}", archive.display()))?;
     let store = Store::open_read_only_with(&target, keys)?;
     Ok((directory, store))
 }

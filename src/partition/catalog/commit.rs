@@ -21,7 +21,7 @@ use super::removals::{Removals, Said};
 use super::sealed::{key_of_name, key_of_numbers, key_of_state, parse, sealed, unsealed};
 use super::tables::{
     META_CHANGES, META_KEYS_WRITTEN, META_NEXT, PARTITIONS, PartitionEntry, RETIRED, SEGMENTS,
-    STATE, SegmentEntry, TAIL, TOMBSTONES, put_number,
+    STATE, SegmentEntry, TAIL, TOMBSTONES, put_keys, put_number,
 };
 use crate::partition::StoreError;
 use crate::partition::filter::RecordEvent;
@@ -359,9 +359,10 @@ impl Commits {
             put_number(&transaction, META_NEXT, reserved).map_err(failed)?;
         }
         // Keys are durable before anything is sealed with them, so that this is never ahead of them.
-        let keys_written = self.catalog.keys().map_or(0, |keys| keys.written());
-        if keys_written != lead.keys_written {
-            put_number(&transaction, META_KEYS_WRITTEN, keys_written).map_err(failed)?;
+        let keys = self.catalog.keys().map(|keys| keys.written_and_digest());
+        let keys_written = keys.map_or(0, |(written, _)| written);
+        if let Some(keys) = keys.filter(|_| keys_written != lead.keys_written) {
+            put_keys(&transaction, keys).map_err(failed)?;
         }
         put_number(&transaction, META_CHANGES, changes).map_err(failed)?;
         let removals = said.write(self.removals(), changes, &transaction);

@@ -10,8 +10,8 @@ use redb::{
 };
 
 use super::commit::{Commits, Halt};
+use super::database::open_database;
 use super::failures::failure;
-use super::opened::open_database;
 use super::tables::{
     CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, NAMES, NOT_SAME,
     PARTITIONS, PORTRAITS, RECORDS, REMOVED, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS,

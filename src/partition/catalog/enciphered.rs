@@ -71,6 +71,8 @@ struct First {
     synced: usize,
     /// Whether the other slot has something newer.
     is_ahead: bool,
+    /// Whether the other slot had something that is not whole when the file was opened.
+    is_other_torn: bool,
 }
 
 impl Enciphered {
@@ -112,10 +114,15 @@ impl Enciphered {
         self.is_believed.clone()
     }
 
+    /// Whether one of the first pages was not whole when the file was opened: it may have been the newest.
+    pub(super) fn has_torn_first(&self) -> bool {
+        self.first().is_other_torn
+    }
+
     /// The newest whole first page; `None` if there is one and it is not whole.
     fn find_first(&self) -> io::Result<Option<First>> {
         let mut found: Option<First> = None;
-        let mut is_written = false;
+        let (mut is_written, mut is_torn) = (false, false);
         if self.len()? == 0 {
             return Ok(Some(First::empty()));
         }
@@ -127,6 +134,7 @@ impl Enciphered {
             }
             is_written = true;
             let Some((page, generation)) = self.opened(0, &bytes) else {
+                is_torn = true;
                 continue;
             };
             if found
@@ -138,12 +146,16 @@ impl Enciphered {
                     generation,
                     synced: slot,
                     is_ahead: false,
+                    is_other_torn: false,
                 });
             }
         }
         Ok(match (found, is_written) {
             (None, false) => Some(First::empty()),
-            (found, _) => found,
+            (found, _) => found.map(|first| First {
+                is_other_torn: is_torn,
+                ..first
+            }),
         })
     }
 
@@ -235,6 +247,7 @@ impl First {
             generation: 0,
             synced: 0,
             is_ahead: false,
+            is_other_torn: false,
         }
     }
 }

@@ -6,38 +6,31 @@ use std::io::{self, Read};
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use redb::backends::InMemoryBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend};
+use redb::{Database, ReadableDatabase};
 use serde::Serialize;
 
-use super::enciphered::{ENCIPHERED_MAGIC, Enciphered, is_enciphered};
+use super::database::{copy_in_memory, open_database, quiet_lock};
+use super::enciphered::ENCIPHERED_MAGIC;
 use super::failures::{failure, guarded};
-use super::fill::FilledAhead;
 use super::lost::{CATALOG_FILE, refuse_if_lost};
 use super::tables::{
-    FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_KEYS_WRITTEN, META_NEXT, META_VERSION,
-    PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL, TOMBSTONES, Tables, VERSION, check_version,
-    put_number,
+    FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_KEYS_DIGEST, META_KEYS_DIGESTED,
+    META_KEYS_WRITTEN, META_NEXT, META_VERSION, PARTITIONS, RETIRED, SEGMENTS, STATE, TAIL,
+    TOMBSTONES, Tables, VERSION, check_version, put_keys, put_number,
 };
+use super::undone::leaves_out_a_change;
 use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;
-use crate::partition::disk::{Backend, Disk, lock_file};
+use crate::partition::disk::{Disk, lock_file};
 use crate::partition::keys::{KeyFile, Keys};
 use crate::secrets::KeyError;
 
-/// How often a copy of the catalog is made again if it is torn.
-const COPY_ATTEMPTS: usize = 20;
-
 /// How long a change waits for somebody who is copying the catalog.
 const QUIET_MILLISECONDS_MAX: usize = 1_000;
-
-/// What redb may keep of the file in memory. The tail is the bulk of it, and is read once.
-const CACHE_BYTES: usize = 64 << 20;
 
 /// The catalog of a data directory, open in this process.
 #[derive(Debug)]
@@ -66,13 +59,15 @@ pub struct AcceptedCatalog {
     pub changes_expected: Option<u64>,
     /// Whether the file beside it was of another data directory.
     pub was_of_another: bool,
+    /// Whether its last change was damaged or never finished, and is left out.
+    pub left_out: bool,
 }
 
 impl AcceptedCatalog {
     /// Whether it would not have been opened.
     pub fn is_news(&self) -> bool {
         let missing = self.changes_expected.is_some_and(|it| it > self.changes);
-        missing || self.was_of_another
+        missing || self.was_of_another || self.left_out
     }
 }
 
@@ -109,18 +104,25 @@ impl Catalog {
         disk: &dyn Disk,
         keys: Option<&Keys>,
     ) -> Result<Catalog, StoreError> {
-        let mut catalog = Catalog::open_any(directory, disk, keys)?;
+        let (mut catalog, left_out) = Catalog::open_any(directory, disk, keys, false)?;
+        debug_assert!(!left_out, "it is refused");
         let (identity, changes) = catalog.read(|tables| tables.age())?;
         match Witness::read(directory)? {
             Some(witness) => witness.refuse_older(&catalog.path, identity, changes)?,
-            None if changes > FIRST_CHANGE => {
-                let witness = Witness::path_in(directory);
-                tracing::info!(
-                    "`{}` says nothing of the catalog: whether it is the last one is not known",
-                    witness.display()
-                );
+            None => {
+                if changes > FIRST_CHANGE {
+                    let witness = Witness::path_in(directory);
+                    tracing::info!(
+                        "`{}` says nothing of the catalog: whether it is the last one is not known",
+                        witness.display()
+                    );
+                }
+                // Before the first change: without it one that is torn could not be told from one that
+                // was acknowledged.
+                if identity.is_some() {
+                    catalog.begin_witness(directory, disk)?;
+                }
             }
-            None => {}
         }
         catalog.complete(disk, None, FIRST_CHANGE)?;
         catalog.begin_witness(directory, disk)?;
@@ -138,7 +140,7 @@ impl Catalog {
         disk: &dyn Disk,
         keys: &Keys,
     ) -> Result<AcceptedCatalog, StoreError> {
-        let mut catalog = Catalog::open_any(directory, disk, Some(keys))?;
+        let (mut catalog, left_out) = Catalog::open_any(directory, disk, Some(keys), true)?;
         let (identity, found) = catalog.read(|tables| tables.age())?;
         let witness = Witness::read(directory)?;
         let of_this = |witness: &Witness| identity.is_none_or(|it| it == witness.identity);
@@ -147,12 +149,14 @@ impl Catalog {
             changes: found,
             changes_expected: expected,
             was_of_another: witness.is_some() && expected.is_none(),
+            left_out,
         };
         if !accepted.is_news() {
             return Ok(accepted);
         }
         // More than any that was lost: if one turns up, it is the older one.
-        let changes = found.max(expected.unwrap_or(0)).saturating_add(1);
+        let lost = found.saturating_add(u64::from(left_out));
+        let changes = lost.max(expected.unwrap_or(0)).saturating_add(1);
         let known = witness.map(|witness| witness.identity);
         catalog.complete(disk, known, changes)?;
         catalog.begin_witness(directory, disk)?;
@@ -160,12 +164,14 @@ impl Catalog {
     }
 
     /// Opens the catalog, or makes one, whether it is the last or an older one. Without `keys` it is
-    /// one that is not encrypted.
+    /// one that is not encrypted. Returns whether its last change is left out, which `may_leave_out`
+    /// allows where nothing says that it was not acknowledged.
     fn open_any(
         directory: &Path,
         disk: &dyn Disk,
         keys: Option<&Keys>,
-    ) -> Result<Catalog, StoreError> {
+        may_leave_out: bool,
+    ) -> Result<(Catalog, bool), StoreError> {
         let path = path_in(directory);
         let writer = lock_for_writing(directory)?;
         KeyFile::wipe_leftover(directory, disk)?;
@@ -173,8 +179,13 @@ impl Catalog {
             Some(keys) => KeyFile::open(directory, disk, keys)?,
             None => None,
         };
+        let mut left_out = false;
         let database = match disk.open(&path) {
-            Ok(_) => open_database(&path, directory, disk, key_file.as_deref())?,
+            Ok(_) => {
+                let keys = key_file.as_deref();
+                left_out = is_left_out(&path, directory, disk, keys, may_leave_out)?;
+                open_database(&path, directory, disk, keys)?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 refuse_if_lost(directory, disk)?;
                 let keys = keys.filter(|keys| keys.encrypt_new && key_file.is_none());
@@ -203,12 +214,12 @@ impl Catalog {
             _writer: Some(writer),
         };
         catalog.check_version()?;
-        catalog.refuse_older_keys()?;
+        let keys_seen = catalog.refuse_older_keys()?;
         if let Some(keys) = &catalog.keys {
             // Before it is said how often it was written.
-            keys.mend(disk)?;
+            keys.mend(disk, keys_seen)?;
         }
-        Ok(catalog)
+        Ok((catalog, left_out))
     }
 
     /// Reads the catalog in `directory` as it is now, beside a process that may be changing it.
@@ -222,6 +233,7 @@ impl Catalog {
         // First: whoever changes the catalog meanwhile makes it newer.
         let witness = Witness::read(directory)?;
         let mut key_file = KeyFile::open(directory, disk, keys)?;
+        is_left_out(&path, directory, disk, key_file.as_deref(), false)?;
         let copy = copy_in_memory(&path, key_file.as_deref())?;
         if key_file.is_some() {
             // Whoever changes the catalog writes the keys before: those that it counts are there now.
@@ -251,28 +263,40 @@ impl Catalog {
         check_version(&self.path, found)
     }
 
-    /// Fails if the key file was written less often than the catalog has seen.
-    fn refuse_older_keys(&self) -> Result<(), StoreError> {
+    /// Fails if the key file was written less often than the catalog has seen, unless it has the same keys
+    /// as the last one: those of before a change of the master key alone are as good. Returns how often it
+    /// was written by what the catalog has seen.
+    fn refuse_older_keys(&self) -> Result<u64, StoreError> {
         let Some(keys) = &self.keys else {
-            return Ok(());
+            return Ok(0);
         };
-        let (expected, identity) = self.read(|tables| {
+        let (expected, last, identity) = self.read(|tables| {
             let written = tables.number(META_KEYS_WRITTEN)?.unwrap_or(0);
-            Ok((written, tables.identity()?))
+            // An earlier build may have written the file since, and has not told the keys.
+            let is_of_last = tables.number(META_KEYS_DIGESTED)? == Some(written);
+            let digest = tables.number(META_KEYS_DIGEST)?.filter(|_| is_of_last);
+            Ok((written, digest, tables.identity()?))
         })?;
-        let found = keys.written();
-        if found < expected {
-            let older = KeyError::Older { expected, found };
-            return Err(StoreError::keys(keys.path(), older));
-        }
+        let refused = |cause| Err(StoreError::keys(keys.path(), cause));
         let found = keys.identity();
         match identity.map(NonZeroU64::get) {
             Some(expected) if expected != found => {
-                let foreign = KeyError::Foreign { expected, found };
-                Err(StoreError::keys(keys.path(), foreign))
+                return refused(KeyError::Foreign { expected, found });
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let (found, digest) = keys.written_and_digest();
+        if found < expected && last != Some(digest) {
+            return refused(KeyError::Older { expected, found });
+        }
+        if found < expected {
+            tracing::warn!(
+                path = %keys.path().display(),
+                "the key file is an older one, sealed with the master key of then: it has the keys of the last \
+                 one, and is taken for it"
+            );
+        }
+        Ok(expected)
     }
 
     /// Gives a catalog what it lacks, if it is older than that, and counts at least so many changes.
@@ -285,11 +309,15 @@ impl Catalog {
     ) -> Result<(), StoreError> {
         let (identity, counted) = self.read(|tables| tables.age())?;
         let has_retired = self.read(|tables| Ok(tables.later_table(RETIRED)?.is_some()))?;
-        let keys_written = self.keys.as_ref().map_or(0, |keys| keys.written());
-        let keys_seen = self
-            .read(|tables| tables.number(META_KEYS_WRITTEN))?
-            .unwrap_or(0);
-        let is_complete = identity.is_some() && has_retired && keys_seen == keys_written;
+        let keys = self.keys.as_ref().map(|keys| keys.written_and_digest());
+        let seen = self.read(|tables| {
+            let numbers = [META_KEYS_WRITTEN, META_KEYS_DIGEST, META_KEYS_DIGESTED];
+            let [written, digest, digested] = numbers.map(|name| tables.number(name));
+            Ok((written?, digest?, digested?))
+        })?;
+        let knows_keys = keys
+            .is_none_or(|(written, digest)| seen == (Some(written), Some(digest), Some(written)));
+        let is_complete = identity.is_some() && has_retired && knows_keys;
         if is_complete && counted >= changes {
             return Ok(());
         }
@@ -301,8 +329,8 @@ impl Catalog {
                 put_number(&transaction, META_IDENTITY, identity)?;
             }
             put_number(&transaction, META_CHANGES, counted.max(changes))?;
-            if keys_seen != keys_written {
-                put_number(&transaction, META_KEYS_WRITTEN, keys_written)?;
+            if let Some(keys) = keys.filter(|_| !knows_keys) {
+                put_keys(&transaction, keys)?;
             }
             transaction.open_table(RETIRED)?;
             Ok(transaction.commit()?)
@@ -314,9 +342,14 @@ impl Catalog {
     /// it was opened.
     fn begin_witness(&mut self, directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
         let (identity, changes) = self.read(|tables| tables.age())?;
+        let said_nothing = Witness::read(directory)?.is_none();
         let writer = WitnessWriter::new(directory, disk)?;
         self.witness = identity.map(|identity| (identity, writer));
-        self.bear_witness(changes)
+        self.bear_witness(changes)?;
+        if let (true, Some((_, writer))) = (said_nothing, &self.witness) {
+            writer.keep(directory, disk)?;
+        }
+        Ok(())
     }
 
     /// Which data directory it is of, where it can be changed.
@@ -448,44 +481,28 @@ pub(super) fn is_encrypted(directory: &Path, disk: &dyn Disk) -> Result<bool, St
     Ok(magic == ENCIPHERED_MAGIC)
 }
 
-/// Opens a database for writing, or makes one, encrypted where there are keys.
-pub(super) fn open_database(
+/// Whether the last change of a catalog is left out by whoever opens it, though it may have been
+/// acknowledged. Where the witness says something, it says so better.
+///
+/// # Errors
+///
+/// If that is so and must not be, or the file cannot be read.
+fn is_left_out(
     path: &Path,
     directory: &Path,
     disk: &dyn Disk,
     keys: Option<&KeyFile>,
-) -> Result<Database, StoreError> {
-    let backend = disk.database(path).and_then(FilledAhead::new);
-    let backend = backend.map_err(|error| StoreError::io("open", path, error))?;
-    let (backend, belief) = readable(Backend(Box::new(backend)), path, keys)?;
-    let opened = guarded(path, || {
-        let database = builder().create_with_backend(backend);
-        database.map_err(|error| open_failure(path, directory, error))
-    });
-    belief.store(opened.is_ok(), Ordering::Relaxed);
-    opened
-}
-
-/// What redb reads of a file: its pages, decrypted where there are keys. What comes with it is to be
-/// set when redb has opened it.
-fn readable(
-    backend: Backend,
-    path: &Path,
-    keys: Option<&KeyFile>,
-) -> Result<(Backend, Arc<AtomicBool>), StoreError> {
-    if let Some(keys) = keys {
-        let enciphered = Enciphered::open(backend, path, keys)?;
-        let belief = enciphered.belief();
-        return Ok((Backend(Box::new(enciphered)), belief));
+    may_leave_out: bool,
+) -> Result<bool, StoreError> {
+    if Witness::read(directory)?.is_some() || !leaves_out_a_change(path, disk, keys)? {
+        return Ok(false);
     }
-    let encrypted = is_enciphered(&backend);
-    match encrypted.map_err(|error| StoreError::io("read", path, error))? {
-        true => {
-            let directory = path.parent().unwrap_or(path);
-            let keys = KeyFile::path_in(directory);
-            Err(StoreError::keys(&keys, KeyError::Missing))
-        }
-        false => Ok((backend, Arc::default())),
+    match may_leave_out {
+        true => Ok(true),
+        false => Err(StoreError::LeftOut {
+            path: path.to_owned(),
+            witness: Witness::path_in(directory),
+        }),
     }
 }
 
@@ -539,86 +556,6 @@ fn initialize(database: &Database, identity: u64) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// A copy of a database file in memory, at one moment.
-///
-/// redb could share a file between a writer and readers in other processes, but then every commit
-/// takes two syncs instead of one. While the copy is made no commit begins, and one that is under
-/// way changes no page of the last; if a writer would not wait, the copy may be torn, does not pass
-/// the check of all pages, and is made again.
-///
-/// An encrypted one stays encrypted in memory, and is decrypted page by page when it is read.
-pub(in crate::partition) fn copy_in_memory(
-    path: &Path,
-    keys: Option<&KeyFile>,
-) -> Result<Database, StoreError> {
-    let lock = File::open(quiet_lock(path)).ok();
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        // Where there is no such file or lock, nobody is likely to be writing.
-        let locked = lock.as_ref().map(File::lock);
-        let copy = copy_once(path, keys);
-        if let (Some(lock), Some(Ok(()))) = (&lock, locked) {
-            let _ = lock.unlock();
-        }
-        match copy {
-            Err(StoreError::Catalog { .. }) if attempts < COPY_ATTEMPTS => {
-                thread::sleep(Duration::from_millis(10));
-            }
-            copy => return copy,
-        }
-    }
-}
-
-/// All pages of an encrypted catalog in the clear, also those that nothing in it names any more.
-#[cfg(test)]
-pub(in crate::partition) fn deciphered(path: &Path, keys: &KeyFile) -> Vec<u8> {
-    let copy = InMemoryBackend::new();
-    fill(&copy, &mut File::open(path).unwrap()).unwrap();
-    let copy = Enciphered::open(Backend(Box::new(copy)), path, keys).unwrap();
-    let mut bytes = vec![0; usize::try_from(copy.len().unwrap()).unwrap()];
-    copy.read(0, &mut bytes).unwrap();
-    bytes
-}
-
-fn copy_once(path: &Path, keys: Option<&KeyFile>) -> Result<Database, StoreError> {
-    let failed = |error| StoreError::io("read", path, error);
-    let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
-    let copy = InMemoryBackend::new();
-    fill(&copy, &mut file).map_err(failed)?;
-    let (copy, belief) = readable(Backend(Box::new(copy)), path, keys)?;
-    let opened = guarded(path, || {
-        let database = builder().create_with_backend(copy);
-        database.map_err(|error| failure("open", path, error))
-    });
-    belief.store(opened.is_ok(), Ordering::Relaxed);
-    opened
-}
-
-fn fill(copy: &InMemoryBackend, file: &mut File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    copy.set_len(length)?;
-    let mut chunk = vec![0; 1 << 20];
-    let mut done = 0;
-    while done < length {
-        let count = chunk.len().min((length - done) as usize);
-        file.read_exact(&mut chunk[..count])?;
-        copy.write(done, &chunk[..count])?;
-        done += count as u64;
-    }
-    Ok(())
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        // A page that was changed behind our back is damage when it is found here, and a wrong
-        // answer or a panic when it is found later.
-        .set_check_integrity_on_open(true);
-    builder
-}
-
 /// Keeps other writers out. redb's own lock is on a file that loses its name when the catalog is
 /// written anew, and somebody may have opened that file just before.
 pub(super) fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
@@ -633,10 +570,6 @@ pub(super) fn lock_for_writing(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn quiet_lock(path: &Path) -> PathBuf {
-    path.with_extension("lock")
-}
-
 fn file_id(path: &Path) -> io::Result<FileId> {
     let metadata = path.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
@@ -644,13 +577,4 @@ fn file_id(path: &Path) -> io::Result<FileId> {
 
 fn path_in(directory: &Path) -> PathBuf {
     directory.join(CATALOG_FILE)
-}
-
-fn open_failure(path: &Path, directory: &Path, error: DatabaseError) -> StoreError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
-            path: directory.to_owned(),
-        },
-        error => failure("open", path, error),
-    }
 }

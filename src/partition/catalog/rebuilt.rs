@@ -6,9 +6,10 @@ use std::path::Path;
 use redb::Database;
 
 use super::copy::remove_leftover;
+use super::database::open_database;
 use super::failures::failure;
 use super::lost::CATALOG_FILE;
-use super::opened::{lock_for_writing, open_database};
+use super::opened::lock_for_writing;
 use super::sealed::{key_of_name, key_of_numbers, sealed};
 use super::tables::{
     FIRST_CHANGE, META_CHANGES, META_IDENTITY, META_NEXT, META_VERSION, PARTITIONS, PartitionEntry,

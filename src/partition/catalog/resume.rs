@@ -16,8 +16,8 @@ use redb::{Database, ReadableDatabase};
 
 use super::commit::Commits;
 use super::copy::{copy_to, remove_leftover};
+use super::database::copy_in_memory;
 use super::failures::failure;
-use super::opened::copy_in_memory;
 use super::sealed::number_of;
 use super::tables::{META, META_CHANGES, META_IDENTITY};
 use crate::partition::StoreError;

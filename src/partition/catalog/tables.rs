@@ -114,6 +114,11 @@ pub(in crate::partition) const META_IDENTITY: &str = "identity";
 /// How often the key file was written, of an encrypted data directory: an older one is known by it.
 pub(in crate::partition) const META_KEYS_WRITTEN: &str = "keys_written";
 
+/// What tells the keys of that file from any others, and how often it was written when they were told: one
+/// that was written less often, and has the same keys, is as good as the last.
+pub(super) const META_KEYS_DIGEST: &str = "keys_digest";
+pub(super) const META_KEYS_DIGESTED: &str = "keys_digested";
+
 /// Since when something that was removed waits to be overwritten: 0 where nothing does, 1 where nobody has
 /// said it yet, else milliseconds since 1970 and 2.
 pub(in crate::partition) const META_UNERASED: &str = "unerased";
@@ -459,6 +464,16 @@ impl Tables<'_> {
     pub(super) fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
         failure("read", self.path, error)
     }
+}
+
+/// Writes of the key file how often it was written, and which keys it has.
+pub(super) fn put_keys(
+    transaction: &WriteTransaction,
+    (written, digest): (u64, u64),
+) -> Result<(), redb::Error> {
+    put_number(transaction, META_KEYS_WRITTEN, written)?;
+    put_number(transaction, META_KEYS_DIGEST, digest)?;
+    put_number(transaction, META_KEYS_DIGESTED, written)
 }
 
 /// Writes a number of the table `meta`.

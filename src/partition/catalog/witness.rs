@@ -2,11 +2,11 @@
 //!
 //! Every commit counts itself in the catalog, and once it is durable the count is written beside
 //! it, into `writer.lock`. So the witness is never ahead of what is durable, whatever a crash
-//! leaves: it need not be synced, and costs no time. A catalog that counts less than its witness
+//! leaves: it need not be synced but once, and costs no time. A catalog that counts less than its witness
 //! is an older one, and what was done since would be undone without a word.
 //!
-//! A witness that is missing or damaged says nothing: older data directories have none, and a
-//! crash of the machine may lose it.
+//! A witness that is missing or damaged says nothing: older data directories and restored ones have
+//! none. Then a catalog is not opened without its last change ([`super::undone`]).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -145,6 +145,13 @@ impl WitnessWriter {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let written = file.write_at(&witness.to_bytes(), 0);
         written.map_err(|error| StoreError::io("write", &self.path, error))
+    }
+
+    /// Sees to it that what is said stays, whatever crash comes: that something was said once.
+    pub(super) fn keep(&self, directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let synced = file.sync().and_then(|()| disk.sync_directory(directory));
+        synced.map_err(|error| StoreError::io("sync", &self.path, error))
     }
 
     /// Says nothing any more, durably: what it said is not of the catalog that is to come.

@@ -15,7 +15,8 @@ use super::workload::{Model, assert_nothing_shows, encrypt, keys, open};
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::keys::KeyFile;
 use crate::partition::{
-    Encryption, Keys, Pace, Store, StoreError, inspect, restore_archive, restore_archive_with,
+    Encryption, Keys, Pace, StateValue, Store, StoreError, inspect, restore_archive,
+    restore_archive_with,
 };
 use crate::secrets::{KeyError, MasterKey};
 use crate::types::Timestamp;
@@ -577,7 +578,56 @@ fn another_master_key_opens_it_from_now_on_and_the_old_file_is_an_older_one() {
     let store = Store::open_with(&data, &new_keys).unwrap();
     assert!(model.is_held_by(&Model::of(&store).unwrap()));
     drop(store);
-    fs::write(&path, old_file).unwrap();
+    // A copy of the file of before has the same keys: with its master key it is as good, for whoever looks
+    // on and for whoever changes something, and the one that was lost is the older one then.
+    let new_file = fs::read(&path).unwrap();
+    fs::write(&path, &old_file).unwrap();
+    assert_eq!(
+        refusal(Store::open_with(&data, &new_keys)),
+        KeyError::WrongMasterKey
+    );
+    let looking_on = Store::open_read_only_with(&data, &old_keys).unwrap();
+    assert!(model.is_held_by(&Model::of(&looking_on).unwrap()));
+    assert_eq!(fs::read(&path).unwrap(), old_file);
+    drop(looking_on);
+    let store = Store::open_with(&data, &old_keys).unwrap();
+    let mut now = Model::of(&store).unwrap();
+    assert!(model.is_held_by(&now));
+    // Of before a gallery came, or went, it is refused by name.
+    for operation in [Enroll(2, 1, 1, ALL), Seal(2)] {
+        operation.run(&store, &mut now).unwrap();
+    }
+    drop(store);
+    let newest = fs::read(&path).unwrap();
+    for older in [&old_file, &new_file] {
+        fs::write(&path, older).unwrap();
+        let keys = if older == &old_file {
+            &old_keys
+        } else {
+            &new_keys
+        };
+        for opened in [
+            Store::open_with(&data, keys),
+            Store::open_read_only_with(&data, keys),
+        ] {
+            let refused = refusal(opened);
+            assert!(matches!(refused, KeyError::Older { .. }), "{refused}");
+            assert!(refused.to_string().contains("with other keys"), "{refused}");
+        }
+    }
+    fs::write(&path, &newest).unwrap();
+    let store = Store::open_with(&data, &old_keys).unwrap();
+    assert!(now.is_held_by(&Model::of(&store).unwrap()));
+    let nothing = |_: u64, change: u64| StateValue {
+        area: "noted",
+        key: "removed".to_owned(),
+        value: change.to_le_bytes().to_vec(),
+    };
+    let removed = store.remove_partition(&"bws.2".parse().unwrap(), Vec::new(), nothing);
+    removed.unwrap().unwrap();
+    drop(store);
+    // It would bring the key back that was destroyed.
+    fs::write(&path, &newest).unwrap();
     let refused = refusal(Store::open_with(&data, &old_keys));
     assert!(matches!(refused, KeyError::Older { .. }), "{refused}");
     let plain = tempfile::tempdir().unwrap();

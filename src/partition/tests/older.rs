@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::lost::{contents, filled, refusals, segments};
-use super::workload::Model;
 use super::workload::Operation::{self, AddBatch, Compact, Count, Enroll, Remove, Seal};
+use super::workload::{Model, encrypt, keys};
 use crate::partition::catalog::{META, META_CHANGES, META_IDENTITY};
 use crate::partition::{Keys, Pace, Store, StoreError};
 use crate::types::Timestamp;
@@ -238,6 +238,140 @@ fn a_catalog_beside_the_witness_of_another_data_directory_is_refused() {
     assert!(accepted.was_of_another && accepted.is_news());
     assert_eq!(accepted.changes_expected, None);
     assert!(one.holds(&one.model));
+}
+
+/// What a kill leaves of a data directory whose last change is the enrolment of class 9, and what was there
+/// before that.
+fn killed(is_encrypted: bool) -> (tempfile::TempDir, Keys, Model, Model) {
+    if is_encrypted {
+        encrypt();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (live, left) = (directory.path().join("live"), directory.path().join("left"));
+    let store = Store::open_with(&live, &keys()).unwrap();
+    assert_eq!(store.is_encrypted(), is_encrypted);
+    let mut model = Model::default();
+    for operation in [Enroll(0, 1, 2, ALL), Enroll(0, 2, 1, ALL)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    let before = Model::of(&store).unwrap();
+    Enroll(0, 9, 1, ALL).run(&store, &mut model).unwrap();
+    // While it is open: closing it would write more.
+    copy(&live, &left);
+    (directory, keys(), before, model)
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => drop(fs::copy(&path, &target).unwrap()),
+        }
+    }
+}
+
+/// Flips a byte of the catalog that a kill leaves, all over the file, with and without what the witness
+/// says. Returns how often the last change was said to be damaged.
+fn flipped_bytes_undo_nothing(is_encrypted: bool) -> usize {
+    let (directory, keys, before, model) = killed(is_encrypted);
+    let [left, tried] = ["left", "tried"].map(|name| directory.path().join(name));
+    let bytes = fs::read(left.join("catalog.redb")).unwrap();
+    let header = if is_encrypted {
+        4096..4096 + 2 * 4136
+    } else {
+        9..320
+    };
+    let every = if is_encrypted { 331 } else { 7 };
+    let first = header.clone().step_by(every);
+    let rest = (header.end..bytes.len()).filter(|at| bytes[*at] != 0);
+    let rest: Vec<usize> = rest.collect();
+    let rest = rest.iter().copied().step_by(rest.len() / 25 + 1);
+    let (mut were_told, mut was_lost) = (0, false);
+    for at in first.chain(rest) {
+        for witness in ["kept", "emptied", "removed"] {
+            copy(&left, &tried);
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x10;
+            fs::write(tried.join("catalog.redb"), &flipped).unwrap();
+            match witness {
+                "emptied" => fs::write(tried.join("writer.lock"), b"").unwrap(),
+                "removed" => fs::remove_file(tried.join("writer.lock")).unwrap(),
+                _ => {}
+            }
+            let context = format!("byte {at}, witness {witness}");
+            let looked_on = Store::open_read_only_with(&tried, &keys).map(drop);
+            let opened = Store::open_with(&tried, &keys);
+            let is_left_out = matches!(opened, Err(StoreError::LeftOut { .. }));
+            if let Err(StoreError::LeftOut { .. }) = looked_on {
+                assert!(is_left_out, "{context}");
+            }
+            match opened {
+                Ok(store) => match Model::of(&store) {
+                    Ok(found) => assert!(model.is_held_by(&found), "{context}"),
+                    Err(StoreError::Catalog { .. }) => {}
+                    Err(error) => panic!("{context}: {error}"),
+                },
+                Err(StoreError::LeftOut { .. }) => {
+                    assert_ne!(witness, "kept", "{context}");
+                    were_told += 1;
+                    let now = fs::read(tried.join("catalog.redb")).unwrap();
+                    assert!(now == flipped, "{context}: nothing was changed");
+                    if !was_lost {
+                        let accepted = Store::accept_catalog(&tried, &keys).unwrap();
+                        assert!(accepted.left_out && accepted.is_news(), "{accepted:?}");
+                        let store = Store::open_with(&tried, &keys).unwrap();
+                        let found = Model::of(&store).unwrap();
+                        // It may have been the older one of two first pages.
+                        was_lost = before.is_held_by(&found);
+                        assert!(was_lost || model.is_held_by(&found), "{context}");
+                        drop(store);
+                        // The one that was lost is the older one now.
+                        fs::write(tried.join("catalog.redb"), &bytes).unwrap();
+                        let older = Store::open_with(&tried, &keys).unwrap_err();
+                        assert!(matches!(older, StoreError::OlderCatalog { .. }), "{older}");
+                    }
+                }
+                Err(
+                    StoreError::OlderCatalog { .. }
+                    | StoreError::Catalog { .. }
+                    | StoreError::Version { .. }
+                    | StoreError::Keys { .. }
+                    | StoreError::Io { .. },
+                ) => {}
+                Err(error) => panic!("{context}: {error}"),
+            }
+        }
+    }
+    assert!(was_lost);
+    were_told
+}
+
+#[test]
+fn a_damaged_last_change_is_not_undone_without_a_word() {
+    assert!(flipped_bytes_undo_nothing(false) > 10);
+}
+
+#[test]
+fn a_damaged_last_change_of_an_encrypted_catalog_is_not_undone_without_a_word() {
+    assert!(flipped_bytes_undo_nothing(true) > 10);
+}
+
+#[test]
+fn a_kill_alone_is_no_damage_also_where_the_witness_is_lost() {
+    for is_encrypted in [false, true] {
+        let (directory, keys, _, model) = killed(is_encrypted);
+        let left = directory.path().join("left");
+        fs::remove_file(left.join("writer.lock")).unwrap();
+        let nothing_new = Store::accept_catalog(&left, &keys).unwrap();
+        assert!(!nothing_new.is_news(), "{nothing_new:?}");
+        fs::remove_file(left.join("writer.lock")).unwrap();
+        let store = Store::open_with(&left, &keys).unwrap();
+        assert!(model.is_held_by(&Model::of(&store).unwrap()));
+    }
 }
 
 #[test]
