@@ -159,7 +159,7 @@ pub(super) fn warn_of_portraits(settings: &Settings, engine: &Engine) -> anyhow:
 
 /// A gallery, which must exist, whatever its encoder.
 pub(super) fn gallery(engine: &Engine, id: &PartitionId) -> anyhow::Result<Gallery> {
-    engine.enrolled(id)?.with_context(|| missing(id))
+    engine.enrolled(id)?.with_context(|| no_gallery(id))
 }
 
 /// A gallery, which must exist, to be asked about embeddings of `encoder`.
@@ -168,17 +168,21 @@ pub(super) fn gallery_of(
     id: &PartitionId,
     encoder: &EncoderId,
 ) -> anyhow::Result<Gallery> {
-    engine.gallery(id, encoder)?.with_context(|| missing(id))
+    engine.gallery(id, encoder)?.with_context(|| no_gallery(id))
 }
 
 /// The files of a gallery, which must exist.
 pub(super) fn partition(engine: &Engine, id: &PartitionId) -> anyhow::Result<Arc<Partition>> {
     let partition = engine.store().partition(id)?;
-    partition.with_context(|| missing(id))
+    partition.with_context(|| no_gallery(id))
 }
 
-fn missing(id: &PartitionId) -> String {
-    format!("nobody was ever enrolled in `{id}`: `vultus gallery info` lists what there is")
+/// What is said of a gallery that is not there.
+pub(super) fn no_gallery(id: &PartitionId) -> String {
+    format!(
+        "there is no gallery `{id}`: nobody was enrolled in it, or it was removed; `vultus gallery info` lists \
+         what there is"
+    )
 }
 
 /// What the service proves with who it is, if it speaks TLS.

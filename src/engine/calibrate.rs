@@ -317,7 +317,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If nobody was ever enrolled in the gallery, the calibration is of another encoder, or the disk
+    /// If there is no such gallery, the calibration is of another encoder, or the disk
     /// fails.
     pub fn keep_calibration(
         &self,

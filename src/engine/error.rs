@@ -25,7 +25,7 @@ pub enum EngineError {
     #[error("no samples were given")]
     NoSamples,
     /// There is no such partition.
-    #[error("nobody was ever enrolled in `{partition}`")]
+    #[error("there is no gallery `{partition}`: nobody was enrolled in it, or it was removed")]
     NoPartition {
         /// The partition asked for.
         partition: PartitionId,

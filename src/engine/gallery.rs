@@ -50,7 +50,7 @@ impl Engine {
     }
 
     /// The gallery `id`, whatever its encoder: for questions that are not about an embedding.
-    /// `None` if nobody was ever enrolled in it.
+    /// `None` if nobody was ever enrolled in it, or it was removed.
     ///
     /// # Errors
     ///

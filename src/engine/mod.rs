@@ -138,7 +138,7 @@ impl Engine {
         self.put(bcid, encoder, templates, choose, now)
     }
 
-    /// The partitions in which somebody was ever enrolled, in order of their names.
+    /// The partitions in which somebody was enrolled and that were not removed, in order of their names.
     ///
     /// # Errors
     ///

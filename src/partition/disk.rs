@@ -34,6 +34,8 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path) -> io::Result<File>;
     /// Removes the name of a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory that is empty. Returns whether it is gone; where something is in it, it stays.
+    fn remove_directory(&self, path: &Path) -> io::Result<bool>;
     /// Gives a file another name in the same directory, over whatever has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a new file the name of an old one in the same directory. Where the system can do so in one step
@@ -111,6 +113,15 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_dir(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

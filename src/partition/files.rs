@@ -48,6 +48,9 @@ pub(super) struct Files {
     old_catalogs: Mutex<Vec<OldCatalog>>,
     /// What a crash or a removed partition left, and somebody still reads.
     leftovers: Mutex<Vec<Leftover>>,
+    /// Partitions that were removed and whose folder is there still. Locked also while a segment is begun,
+    /// which needs its folder.
+    removed: Mutex<BTreeSet<u64>>,
     /// Partitions whose directory was looked through. Only before this process has changed one can
     /// it be told what a crash left from what is on its way.
     tidied: Mutex<HashSet<u64>>,
@@ -184,6 +187,7 @@ impl Files {
             obsolete: Mutex::default(),
             old_catalogs: Mutex::default(),
             leftovers: Mutex::default(),
+            removed: Mutex::default(),
             tidied: Mutex::default(),
         }
     }
@@ -276,6 +280,7 @@ impl Files {
         rows: usize,
     ) -> Result<SegmentWriter, StoreError> {
         let directory = self.partition(name.partition);
+        let _folder_stays = self.removed();
         let created = self.disk.create_directory(&directory);
         created.map_err(|error| StoreError::io("create", &directory, error))?;
         // Also if it was there: whoever made it may not have come to the sync.
@@ -384,6 +389,11 @@ impl Files {
                 // Without its key nobody reads a sealed one.
                 is_readable: header.is_none_or(|header| header.seal.is_none()),
             });
+        }
+        drop(leftovers);
+        self.removed().insert(partition);
+        if of_it.is_empty() {
+            self.remove_folders()?;
         }
         Ok(of_it.len())
     }
@@ -498,7 +508,30 @@ impl Files {
         let segments = self.collect_segments();
         let catalogs = self.collect_catalogs();
         let leftovers = self.collect_leftovers();
-        Ok(segments? + catalogs? + leftovers?)
+        let left = segments? + catalogs? + leftovers?;
+        self.remove_folders()?;
+        Ok(left)
+    }
+
+    /// Removes the folders of removed partitions, durably, that nothing is in. One that has something else
+    /// in it is looked at again by the next call.
+    fn remove_folders(&self) -> Result<(), StoreError> {
+        let mut removed = self.removed();
+        let mut was_any = false;
+        for partition in removed.clone() {
+            let path = self.partition(partition);
+            let gone = self.disk.remove_directory(&path);
+            if gone.map_err(|error| StoreError::io("remove", &path, error))? {
+                removed.remove(&partition);
+                was_any = true;
+            }
+        }
+        let segments = self.directory.join("segments");
+        if !was_any || !segments.is_dir() {
+            return Ok(());
+        }
+        let synced = self.disk.sync_directory(&segments);
+        synced.map_err(|error| StoreError::io("sync", &segments, error))
     }
 
     /// As [`Files::collect`], but waits a moment for readers in this process.
@@ -533,6 +566,11 @@ impl Files {
             leftovers.pop();
         }
         Ok(leftovers.len())
+    }
+
+    fn removed(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        // One is added or removed at a time.
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leftovers(&self) -> MutexGuard<'_, Vec<Leftover>> {

@@ -116,10 +116,7 @@ fn what_cannot_be_measured_is_refused() {
         "{error}"
     );
     let error = failure(&calibrate(&data, "bws.2", &[]));
-    assert!(
-        error.contains("nobody was ever enrolled in `bws.2`"),
-        "{error}"
-    );
+    assert!(error.contains("there is no gallery `bws.2`"), "{error}");
     for bad in [
         ["--probes", "0"],
         ["--probes", "-3"],

@@ -97,7 +97,7 @@ fn people_enrolled_twice_are_listed() {
         "--threshold",
         "0",
     ]);
-    assert!(failure(&nobody).contains("nobody was ever enrolled in `bws.2`"));
+    assert!(failure(&nobody).contains("there is no gallery `bws.2`"));
     for threshold in ["2.0", "NaN", "-1.01", "x"] {
         let said = failure(&duplicates(threshold, &[]));
         assert!(

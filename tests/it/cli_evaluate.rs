@@ -453,10 +453,7 @@ fn labels_that_are_missing_or_of_nobody_are_told() {
         "identification",
         &[&place[..2], &["--partition", "bws.9"]].concat(),
     ));
-    assert!(
-        said.contains("nobody was ever enrolled in `bws.9`"),
-        "{said}"
-    );
+    assert!(said.contains("there is no gallery `bws.9`"), "{said}");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn people_are_erased_and_galleries_compacted() {
     );
 
     let nowhere = ["gallery", "erase", "--partition", "bws.9", "--class", "1"];
-    assert!(failure(&data.run(&nowhere)).contains("nobody was ever enrolled in `bws.9`"));
+    assert!(failure(&data.run(&nowhere)).contains("there is no gallery `bws.9`"));
     assert!(failure(&data.run(&["gallery", "verify", "--partition", "bws.9"])).contains("bws.9"));
     assert!(failure(&data.run(&["gallery", "compact", "--partition", "bws.9"])).contains("bws.9"));
 }

@@ -69,7 +69,7 @@ pub(super) fn run(verb: &Info, settings: &Settings) -> anyhow::Result<Exit> {
     }
     if !verb.json && ids.is_empty() {
         output::say!(
-            "nobody was ever enrolled in `{}`",
+            "there is no gallery in `{}`: nobody is enrolled",
             settings.data_dir.display()
         );
     } else if !verb.json {

@@ -50,7 +50,7 @@ pub(in crate::cli) fn carry_out(
     if let Some(id) = only
         && !engine.partitions()?.contains(id)
     {
-        bail!("nobody was ever enrolled in `{id}`: `vultus gallery list` lists what there is");
+        bail!(open::no_gallery(id));
     }
     let unpacked = match &verb.from {
         Some(archive) => {

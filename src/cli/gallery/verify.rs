@@ -20,9 +20,7 @@ pub(super) fn run(verb: &Verify, settings: &Settings) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let verified = verified?;
     if let (Some(partition), 0) = (only, verified.partitions) {
-        bail!(
-            "nobody was ever enrolled in `{partition}`: `vultus gallery list` lists what there is"
-        );
+        bail!(open::no_gallery(partition));
     }
     if verb.json {
         output::json_line(&verified)?;

@@ -175,6 +175,12 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
+    fn remove_directory(&self, path: &Path) -> io::Result<bool> {
+        self.call()?;
+        // A crash may leave it, and here always does.
+        RealDisk.remove_directory(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.call()?;
         RealDisk.rename(from, to)?;

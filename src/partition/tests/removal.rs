@@ -125,8 +125,12 @@ fn has_key(directory: &Path, number: u64) -> bool {
     file.is_some_and(|file| file.gallery(number, &RealDisk).is_ok())
 }
 
+fn folder_of(directory: &Path, number: u64) -> PathBuf {
+    directory.join("segments").join(number.to_string())
+}
+
 fn segments_left(directory: &Path, number: u64) -> usize {
-    let folder = directory.join("segments").join(number.to_string());
+    let folder = folder_of(directory, number);
     fs::read_dir(folder).map_or(0, Iterator::count)
 }
 
@@ -213,9 +217,11 @@ fn nothing_is_left_of_it() {
     assert!(remove(&store, 7).unwrap().is_none());
     drop((store, removed, other));
 
+    fs::remove_file(folder.join("notes.txt")).unwrap();
     let store = open(&disk(), data).unwrap();
     let left = store.catalog().read(|tables| tables.removed_partitions());
     assert!(left.unwrap().is_empty());
+    assert!(!folder.exists());
     // Another one of its name has a number and a key of its own.
     let again = fill(&store, 7);
     assert!(again.shared().number() != number);
@@ -291,7 +297,7 @@ fn is_whole_or_gone_wherever_it_ends() {
         assert!(store.overwrite_partitions().unwrap(), "{context}");
         drop(store);
         assert_gone(data, 7);
-        assert_eq!(segments_left(data, number), 0, "{context}");
+        assert!(!folder_of(data, number).exists(), "{context}");
     }
     assert!(
         were_whole > 5 && were_gone > 5 && were_left > 2,
@@ -336,7 +342,7 @@ fn a_merge_under_way_gives_up_and_leaves_nothing() {
     );
     removing.get_or_insert(receive.recv().unwrap().join().unwrap());
     assert!(store.overwrite_partitions().unwrap());
-    assert_eq!(segments_left(directory.path(), number), 0);
+    assert!(!folder_of(directory.path(), number).exists());
     assert_gone(directory.path(), 7);
 }
 

@@ -71,7 +71,7 @@ pub(super) fn list_endpoint() -> Endpoint {
 
 /// List partitions
 ///
-/// Those in which somebody was ever enrolled, and which the key reaches. Needs the scope `read`.
+/// Those in which somebody was enrolled, that were not removed, and that the key reaches. Needs the scope `read`.
 #[utoipa::path(
     get,
     path = "/partitions",
@@ -251,6 +251,6 @@ async fn delete(
 
 /// Nobody was ever enrolled there, or it was removed.
 pub(super) fn missing(partition: &PartitionId) -> Problem {
-    let detail = format!("nobody was ever enrolled in `{partition}`");
+    let detail = format!("nobody was ever enrolled in `{partition}`, or it was removed");
     Problem::new(Code::PartitionNotFound, detail)
 }

@@ -161,11 +161,7 @@ impl Code {
                 "The API key may not be used on this partition",
             ),
             Code::NotFound => ("not_found", 404, "There is nothing at this path"),
-            Code::PartitionNotFound => (
-                "partition_not_found",
-                404,
-                "Nobody was ever enrolled in this partition",
-            ),
+            Code::PartitionNotFound => ("partition_not_found", 404, "There is no such partition"),
             Code::ClassNotFound => ("class_not_found", 404, "This class is not enrolled"),
             Code::ReceiptNotFound => ("receipt_not_found", 404, "There is no receipt of this id"),
             Code::PortraitNotFound => (

@@ -351,10 +351,7 @@ fn what_a_command_measures_is_kept_by_the_service() {
     let _server = Program::start(&data, &registered);
     let calibrate = ["calibrate", "--partition", "bws.7", "--json"];
     let error = failure(&admin(&data, &calibrate));
-    assert!(
-        error.contains("nobody was ever enrolled in `bws.7`"),
-        "{error}"
-    );
+    assert!(error.contains("there is no gallery `bws.7`"), "{error}");
     let few: Vec<i64> = (1..=19).collect();
     success(&import(&data, directory.path(), &few, &[]));
     let error = failure(&admin(&data, &calibrate));
@@ -404,7 +401,7 @@ fn a_damaged_gallery_is_mended_beside_the_service_that_has_it() {
     for (more, why) in [
         (&["--from-segments"][..], "stop that process"),
         (&["--accept-catalog"], "stop that process"),
-        (&["--partition", "bws.99"], "nobody was ever enrolled"),
+        (&["--partition", "bws.99"], "there is no gallery"),
         (&["--from", "missing.tar.zst"], "missing.tar.zst"),
     ] {
         let said = failure(&admin(&data, &[&repair[..], more].concat()));
