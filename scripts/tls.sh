@@ -113,15 +113,18 @@ same "curl after a broken key and SIGHUP" "1.1 200" "$(ask)"
 
 serve old
 same "curl with an expired certificate (60)" x60 "$(ask)"
-grep -q 'has ended' "$work/log"
+timeout 60 sh -c "until grep -q 'has ended' '$work/log'; do sleep 0.05; done"
 serve other
 same "curl with the certificate of another name (60)" x60 "$(ask)"
 same "the same, by its name" "1.1 200" "$(host=elsewhere.example ask --resolve "elsewhere.example:$port:127.0.0.1")"
 
 kill "$service" && wait "$service" || true
+# Else the address of the service before may be read.
+: > "$work/out"
 "$vultus" serve --data-dir "$work/data" --listen 127.0.0.1:0 > "$work/out" 2> "$work/log" &
 service=$!
 until grep -q listening "$work/out"; do sleep 0.05; done
 port=$(sed 's/.*:\([0-9]*\)".*/\1/' "$work/out")
 same "TLS to the port of plain HTTP (35: no TLS)" x35 "$(ask)"
-grep -q 'a client speaks TLS' "$work/log"
+# The log is written by a thread of its own.
+timeout 60 sh -c "until grep -q 'a client speaks TLS' '$work/log'; do sleep 0.05; done"
