@@ -5,6 +5,8 @@
 //! person. Each measure here tells some of that from natural portraits; `docs/quality.md` has the
 //! kinds, what was tried, and the figures. All are of the middle of an aligned face of 112 pixels.
 
+use std::ops::Range;
+
 use super::align::AlignedFace;
 use super::decode::Picture;
 use super::detect::Landmarks;
@@ -19,6 +21,14 @@ const HEIGHT: usize = 72;
 const WIDTH: usize = 64;
 const BLOCK: usize = 8;
 
+/// Rows and columns of parts of a face.
+type Areas<'a> = &'a [(Range<usize>, Range<usize>)];
+const EYES: Areas = &[(46..57, 32..45), (46..57, 67..80)];
+/// Below the eyes.
+const CHEEKS: Areas = &[(64..76, 28..42), (64..76, 70..84)];
+/// Its tip, which comes nearest to whatever light there is.
+const NOSE: Areas = &[(66..74, 51..61)];
+
 /// A block is blank if its brightness spreads less than this share of that of the face.
 const BLANK_SHARE: f32 = 0.03;
 /// Less than this is the rounding of pixels.
@@ -31,7 +41,7 @@ pub(super) struct Fitness {
     /// which see little else. Natural portraits have -2.4 and more.
     pub(super) fine_detail: f32,
     /// The logarithm of the power of the large areas of light and shadow over that of all. Natural
-    /// portraits have -0.9 and more.
+    /// portraits have -0.8 and more.
     pub(super) shading: f32,
     /// The share of blocks in which there is nothing.
     pub(super) blank: f32,
@@ -39,6 +49,8 @@ pub(super) struct Fitness {
     pub(super) imbalance: f32,
     /// How much darker the eyes are than the cheeks, as a multiple of the spread of brightness.
     pub(super) eye_shadow: f32,
+    /// How much brighter the tip of the nose is than the eyes, likewise.
+    pub(super) nose_light: f32,
 }
 
 impl Fitness {
@@ -64,7 +76,8 @@ impl Fitness {
             shading: (variance(&blocks.means) / power + 1e-6).ln(),
             blank: blocks.spreads.iter().filter(|&&of| of < blank).count() as f32 / count,
             imbalance: blocks.imbalance(),
-            eye_shadow: eye_shadow(&luma) / (spread + 1.0),
+            eye_shadow: (mean_in(&luma, CHEEKS) - mean_in(&luma, EYES)) / (spread + 1.0),
+            nose_light: (mean_in(&luma, NOSE) - mean_in(&luma, EYES)) / (spread + 1.0),
         }
     }
 }
@@ -152,20 +165,15 @@ fn fourth_differences(face: &[f32]) -> f32 {
     (sum / (2 * (HEIGHT - 4) * (WIDTH - 4)) as f64) as f32
 }
 
-/// How much darker the eyes are than the cheeks below them.
-fn eye_shadow(luma: &[f32]) -> f32 {
-    let area = |rows: std::ops::Range<usize>, columns: [std::ops::Range<usize>; 2]| {
-        let row = |y: usize| {
-            columns
-                .clone()
-                .map(|of| &luma[y * MEASURED_SIDE..][of])
-                .concat()
-        };
-        mean(&rows.flat_map(row).collect::<Vec<f32>>())
-    };
-    let eyes = area(46..57, [32..45, 67..80]);
-    let cheeks = area(64..76, [28..42, 70..84]);
-    cheeks - eyes
+/// The mean brightness in some rows and columns of the aligned face.
+fn mean_in(luma: &[f32], areas: Areas<'_>) -> f32 {
+    let mut found = Vec::new();
+    for (rows, columns) in areas {
+        for y in rows.clone() {
+            found.extend_from_slice(&luma[y * MEASURED_SIDE..][columns.clone()]);
+        }
+    }
+    mean(&found)
 }
 
 fn mean(values: &[f32]) -> f32 {

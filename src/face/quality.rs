@@ -135,6 +135,8 @@ pub struct Quality {
     pub imbalance: f32,
     /// How much darker the eyes are than the cheeks, as a multiple of the spread of brightness.
     pub eye_shadow: f32,
+    /// How much brighter the tip of the nose is than the eyes, as a multiple of the same.
+    pub nose_light: f32,
 }
 
 const EYE_DISTANCE_WAY_TOO_SMALL: f32 = 15.0;
@@ -154,10 +156,11 @@ const TURNED_DEGREES: f32 = 60.0;
 const REPEATED_MAX: f32 = 0.35;
 // What natural portraits keep within, and what the made-up ones reach: docs/quality.md.
 const UPRIGHT: (f32, f32) = (0.84, 0.89);
-const SHADING: (f32, f32) = (-1.8, -1.1);
+const SHADING: (f32, f32) = (-1.35, -1.05);
 const BLANK: (f32, f32) = (0.25, 0.06);
 const IMBALANCE: (f32, f32) = (0.9, 0.5);
 const EYE_SHADOW: (f32, f32) = (-0.7, 0.3);
+const NOSE_LIGHT: (f32, f32) = (-0.65, -0.2);
 const FINE_DETAIL: (f32, f32) = (-4.6, -3.0);
 /// Less fine detail than this is told. Natural portraits have more but for one in a hundred.
 const FINE_DETAIL_MIN: f32 = -3.3;
@@ -210,6 +213,7 @@ impl Quality {
             blank: fitness.blank,
             imbalance: fitness.imbalance,
             eye_shadow: fitness.eye_shadow,
+            nose_light: fitness.nose_light,
         })
     }
 
@@ -235,6 +239,7 @@ impl Quality {
             * ramp(self.upright, UPRIGHT)
             * ramp(self.shading, SHADING)
             * ramp(self.eye_shadow, EYE_SHADOW)
+            * ramp(self.nose_light, NOSE_LIGHT)
     }
 
     /// One number from 0, useless, to 1, as good as can be measured: the product of how well each
@@ -407,6 +412,7 @@ mod tests {
             blank: 0.0,
             imbalance: 0.1,
             eye_shadow: 1.8,
+            nose_light: 1.8,
             ..quality
         }
     }
@@ -431,7 +437,7 @@ mod tests {
             ),
             (
                 Quality {
-                    shading: -1.7,
+                    shading: -1.3,
                     ..sound
                 },
                 Warning::FaceUnnatural,
@@ -439,6 +445,13 @@ mod tests {
             (
                 Quality {
                     eye_shadow: -0.6,
+                    ..sound
+                },
+                Warning::FaceUnnatural,
+            ),
+            (
+                Quality {
+                    nose_light: -0.6,
                     ..sound
                 },
                 Warning::FaceUnnatural,

@@ -138,6 +138,23 @@ fn covered(
     picture
 }
 
+/// In relief, as by light from one side, and a tenth of what it was.
+fn embossed(picture: &RgbImage) -> RgbImage {
+    let mut relief = picture.clone();
+    for (x, y, pixel) in relief.enumerate_pixels_mut() {
+        let here = picture.get_pixel(x, y).0;
+        let beside = picture
+            .get_pixel(x.saturating_sub(1), y.saturating_sub(1))
+            .0;
+        *pixel = Rgb(std::array::from_fn(|at| {
+            let value = f32::from(here[at]);
+            let raised = (value - f32::from(beside[at]) + 128.0).clamp(0.0, 255.0);
+            (0.9 * raised + 0.1 * value) as u8
+        }));
+    }
+    relief
+}
+
 /// Whatever the network makes of it, nobody is enrolled with it.
 #[test]
 fn what_is_no_natural_portrait_is_refused_or_has_no_face() {
@@ -150,6 +167,7 @@ fn what_is_no_natural_portrait_is_refused_or_has_no_face() {
             ("negative", inverted(&natural)),
             ("negative, turned", imageops::rotate180(&inverted(&natural))),
             ("of one bit", mapped(&natural, |value| value & 0x80)),
+            ("embossed", embossed(&natural)),
             ("blurred", imageops::blur(&natural, 0.15 * eyes)),
             (
                 "squares",

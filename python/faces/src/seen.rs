@@ -103,5 +103,6 @@ fn measures(quality: &Quality) -> Vec<(&'static str, f32)> {
         ("blank", quality.blank),
         ("imbalance", quality.imbalance),
         ("eye_shadow", quality.eye_shadow),
+        ("nose_light", quality.nose_light),
     ]
 }
