@@ -123,7 +123,8 @@ impl Crate {
         let edges = self.modules.iter().map(|(from, module)| {
             let used = module.used.iter();
             let used = used.filter_map(|path| self.definition(from, path, 0));
-            let is_within = |to: &str| to == from || to.starts_with(&format!("{from}::"));
+            let is_within =
+                |to: &str| to == from || from.is_empty() || to.starts_with(&format!("{from}::"));
             (from.as_str(), used.filter(|to| !is_within(to)).collect())
         });
         edges.collect()
