@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the program that is handed out, target/packaging/vultus: stripped, about 80 MB, of which 48 MB are
+# Builds the program that is handed out, target/packaging/vultus: stripped, about 78 MB, of which 48 MB are
 # networks.
 set -eu
 cd "$(dirname "$0")/.."
