@@ -6,12 +6,12 @@
 //! makes the catalog longer. So holes are filled with zeros, many pages at a time.
 
 use std::io;
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use redb::{BackendError, StorageBackend};
+use redb::StorageBackend;
 
-use crate::partition::disk::Backend;
+use crate::partition::disk::{Backend, closed_and_locked_as};
 
 /// Bytes that are filled at once: some hundred commits find their pages in them, and the one that
 /// writes them is not late for long.
@@ -105,37 +105,7 @@ impl StorageBackend for FilledAhead {
         self.inner.write(offset, data)
     }
 
-    fn close(&self) -> io::Result<()> {
-        self.inner.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.query_lock_range(start, end)
-    }
+    closed_and_locked_as!(inner);
 }
 
 #[cfg(test)]

@@ -11,20 +11,19 @@
 //! (`docs/design.md` of redb, "Commit slots" and "Repair").
 
 use std::io;
-use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use redb::backends::InMemoryBackend;
-use redb::{BackendError, Database, ReadableDatabase, StorageBackend};
+use redb::{Database, ReadableDatabase, StorageBackend};
 
 use super::database::{builder, fill, readable};
 use super::enciphered::Enciphered;
 use super::failures::{failure, guarded};
 use super::tables::{FIRST_CHANGE, Tables};
 use crate::partition::StoreError;
-use crate::partition::disk::{Backend, Disk};
+use crate::partition::disk::{Backend, Disk, closed_and_locked_as};
 use crate::partition::keys::KeyFile;
 
 /// Where the header of redb says which slot counts, and by which bit.
@@ -128,35 +127,5 @@ impl StorageBackend for Watched {
         self.inner.write(offset, data)
     }
 
-    fn close(&self) -> io::Result<()> {
-        self.inner.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.query_lock_range(start, end)
-    }
+    closed_and_locked_as!(inner);
 }
