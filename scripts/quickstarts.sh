@@ -3,9 +3,9 @@
 # from an empty folder, and what comes is compared with what they promise. Then examples/side_by_side.py between two
 # real services, with all that can go wrong. Names of pages may be given to follow those alone.
 #
-# Needs python3 with venv, openssl, curl, and a built or buildable `vultus`; set VULTUS to use another binary. NumPy,
-# which one page wants, is fetched into scripts/cache if it is not there. Not covered: the fences that a page marks as
-# `not run`, which build or install the program.
+# Needs python3 (3.10 or later) with venv, openssl, curl, and a built or buildable `vultus`; set VULTUS to use another
+# binary. NumPy, mitmproxy and requests, which pages want, are fetched into scripts/cache if they are not there. Not
+# covered: the fences that a page marks as `not run`, which build or install programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,12 +17,13 @@ if [ -n "${missing:-}" ]; then
   # shellcheck disable=SC2086
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing > /dev/null
 fi
-if ! python3 -s -c 'import numpy' 2> /dev/null; then
+if ! python3 -s -c 'import mitmproxy, numpy, requests' 2> /dev/null || ! command -v mitmdump > /dev/null; then
   tools=scripts/cache/quickstarts
-  if [ ! -f "$tools/ready" ]; then
+  if [ ! -f "$tools/ready-2" ]; then
     python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet 'numpy>=1.26'
-    touch "$tools/ready"
+    # What docs/migration.md names.
+    "$tools/bin/pip" install --quiet 'numpy>=1.26' 'mitmproxy>=11,<13' 'requests>=2.31,<3'
+    touch "$tools/ready-2"
   fi
   export PATH="$PWD/$tools/bin:$PATH"
 fi

@@ -232,7 +232,7 @@ def follow_with(page, options, work, others):
         (work / "bin" / opener).chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VULTUS_", "NEW_APP"))}
     environment |= {"PATH": f"{work / 'bin'}:{os.environ['PATH']}", "HOME": str(work), "FENCES": str(work / "fences"),
-                    "VULTUS_LISTEN": places["127.0.0.1:8040"], "LISTEN": places["127.0.0.1:8050"], "LC_ALL": "C.UTF-8"}
+                    "VULTUS_LISTEN": places["127.0.0.1:8040"], "LC_ALL": "C.UTF-8"}
     shell = Shell(work / "empty", environment)
     try:
         for fence in fences(page):

@@ -2,13 +2,14 @@
 """Drives examples/side_by_side.py between two real services, one of which plays the old one.
 
 Wrong secrets, services that are down, samples that the new one refuses, people who come twice, answers that are no
-JSON: in each case the client must see exactly what the old service says, and the report must say who is over, and
-why somebody is not. Standard library only. See ../quickstarts.sh.
+JSON, clients that leave, answers that end in the middle: in each case the client must see exactly what the old service
+says, and the report must say who is over, and why somebody is not. Needs what the proxy needs. See ../quickstarts.sh.
 """
 
 import argparse
 import base64
 import concurrent.futures
+import gzip
 import http.client
 import http.server
 import json
@@ -71,6 +72,7 @@ class Scene:
 
     def __init__(self, options, work):
         self.vultus, self.proxy_program, self.work = str(options.vultus), str(options.proxy), work
+        self.people_program = str(options.proxy.with_name("side_by_side_people.py"))
         self.journal = work / "journal.jsonl"
         for name in ("old", "new"):
             subprocess.run([self.vultus, "app", "create", "--data-dir", work / name, "--name", name, "--storage", "bws",
@@ -91,19 +93,21 @@ class Scene:
         self.new.stop()
         self.new = self.service("new", *flags, port=self.new.port)
 
-    def environment(self, secret=SECRET):
-        return {"NEW_APP_ID": ID, "NEW_APP_SECRET": secret, "JOURNAL": str(self.journal), "LISTEN": "127.0.0.1:0"}
+    def environment(self, new=None, secret=SECRET):
+        # Of mitmproxy: nothing of whoever runs this.
+        return {"NEW": new or self.new.url, "NEW_APP_ID": ID, "NEW_APP_SECRET": secret, "JOURNAL": str(self.journal),
+                "HOME": str(self.work)}
 
-    def side_by_side(self, old=None, new=None, secret=SECRET, more=None):
-        command = [sys.executable, self.proxy_program, "serve", old or self.old.url, new or self.new.url]
-        return Process(command, self.work / "proxy.log", {**self.environment(secret), **(more or {})})
+    def side_by_side(self, old=None, new=None, secret=SECRET, flags=(), log="proxy.log"):
+        mode = f"reverse:{old or self.old.url}@127.0.0.1:0"
+        command = ["mitmdump", "-q", "--mode", mode, "-s", self.proxy_program, *flags]
+        return Process(command, self.work / log, self.environment(new, secret))
 
     def report(self, *people):
         """The exit code and the lines of the report."""
         (self.work / "people.txt").write_text("".join(f"{person}\n" for person in people))
-        command = [sys.executable, self.proxy_program, "report", self.new.url]
-        done = subprocess.run(command + ([str(self.work / "people.txt")] if people else []), capture_output=True,
-                              text=True, env={**os.environ, **self.environment()})
+        command = [sys.executable, self.people_program, *([str(self.work / "people.txt")] if people else [])]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.environment()})
         return done.returncode, (done.stdout + done.stderr).splitlines()
 
     def entries(self):
@@ -221,11 +225,12 @@ def is_passed_on(scene):
     # Who leaves in the middle of an upload leaves nothing behind, and others are served.
     with socket.create_connection(("127.0.0.1", scene.proxy.port)) as client:
         client.sendall(b"POST /extension/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\ndata:image")
-    until("a word", lambda: "not answered: ConnectionError" in (scene.work / "proxy.log").read_text())
-    for length in ("x", "-1", str(1 << 40)):
+    until("a word", lambda: "not answered: the client has left" in (scene.work / "proxy.log").read_text())
+    for length, expected in (("x", 400), ("-1", 400), (str(1 << 40), 413)):
         headers = {"Content-Length": length}
         status, headers, body = request(scene.proxy.port, "POST", "/extension/upload", headers=headers)
-        assert status == 400 and "Message" in json.loads(body), (status, body)
+        assert status == expected and "Message" in json.loads(body), (status, body)
+        assert headers["access-control-allow-origin"] == "*", headers
 
 
 def new_is_down(scene, faces):
@@ -283,11 +288,100 @@ def secret_is_wrong(scene, faces):
     """Clients are served, and the reason stands in the log at once, and in the report."""
     lines = len(scene.entries())
     other = scene.side_by_side(secret="another+Secret/entirely=")
-    assert "answers status with 401" in until("a word", (scene.work / "proxy.log").read_text)
+    until("a word", lambda: "answers status with 401" in (scene.work / "proxy.log").read_text())
     assert success(visit(other.port, ADA, "verify", faces["speech"]))
     seen, did, why = scene.next_entry(lines, ADA)
     assert (seen, did) == ("verified", "failed") and "401" in why, why
     other.stop()
+
+
+def raw_service(answers):
+    """A port at which whoever asks gets these bytes, by path, and then the end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(client):
+        with client, client.makefile("rb") as file:
+            _, path, _ = file.readline().split(b" ")
+            headers = http.client.parse_headers(file)
+            file.read(int(headers.get("Content-Length", "0")))
+            client.sendall(answers[path.decode().partition("?")[0]])
+
+    def accept():
+        while True:
+            threading.Thread(target=serve, args=[listener.accept()[0]], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def raw_answer(port, path, head=b""):
+    """Every byte of an answer."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_SECONDS) as client:
+        client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + b"\r\n")
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def bearer_of(claims):
+    packed = base64.urlsafe_b64encode(claims).decode().rstrip("=")
+    return f"Authorization: Bearer e30.{packed}.x\r\n".encode()
+
+
+def every_byte_goes_back(scene):
+    """Reasons and headers in any bytes, twice and in any case; bodies that are packed, are no JSON or end too soon."""
+    packed = gzip.compress(b'{"Success":false}', mtime=0)
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+    answers = {
+        "/extension/reason": b"HTTP/1.1 500 Ung\xfcltig, leider\r\nsEt-Cookie: a=\xe9\r\nSet-Cookie: b\r\n"
+                             b"X-Empty: \r\nContent-Length: 3\r\n\r\n\x00\xff\r",
+        "/extension/none": b"HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n",
+        "/extension/moved": b"HTTP/1.1 302 Found\r\nLocation: https://example.org/\r\nContent-Length: 0\r\n\r\n",
+        "/extension/identify": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s"
+                               % (len(packed), packed),
+        "/extension/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "/extension/verify": whole % (16, b'{"Success":true}'),
+        "/extension/enroll": whole % (8, b'{"Succes'),
+        "/extension/half": whole % (900, b'{"Succ'),
+    }
+    lines, old = len(scene.entries()), raw_service(answers)
+    proxy = scene.side_by_side(old=f"http://127.0.0.1:{old}", log="raw.log")
+    for path in sorted(answers.keys() - {"/extension/half"}):
+        assert raw_answer(proxy.port, path.encode()) == answers[path], path
+    # Tokens that say nobody, something else or nothing; then one of a person, whose answer is cut.
+    for claims in (b"{}", b'{"bcid":7}', b"[]", b"{", b"\xff", b""):
+        for path in ("/extension/verify", "/extension/enroll"):
+            assert raw_answer(proxy.port, path.encode(), bearer_of(claims)) == answers[path], claims
+    assert not scene.entries()[lines:]
+    bearer = bearer_of(b'{"bcid":"bws.112.31"}')
+    assert raw_answer(proxy.port, b"/extension/enroll", bearer) == answers["/extension/enroll"]
+    assert scene.next_entry(lines, "bws.112.31")[1:] == ("failed", "the old service does not answer in JSON")
+    assert raw_answer(proxy.port, b"/extension/verify", bearer) == answers["/extension/verify"]
+    assert scene.next_entry(lines + 1, "bws.112.31")[1:] == ("failed", "the samples did not come through here")
+    # Half an answer is none.
+    status, _, body = request(proxy.port, "GET", "/extension/half")
+    assert status == 502 and "cannot be reached" in json.loads(body)["Message"], (status, body)
+    # A body without an end is too large at some time.
+    chunks = (b"x" * (1 << 20) for _ in range(70))
+    try:
+        headers = {"Transfer-Encoding": "chunked"}
+        status, _, body = request(proxy.port, "POST", "/extension/upload", chunks, headers, True)
+        assert status == 413 and "Message" in json.loads(body), (status, body)
+    except ConnectionError:
+        pass  # It is told so while it is still sending, and need not listen.
+    assert raw_answer(proxy.port, b"/extension/none") == answers["/extension/none"]
+    proxy.stop()
+
+
+def new_is_slow(scene, faces):
+    """A new service that takes calls and never answers keeps no client waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = scene.side_by_side(new=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for _ in range(2):
+            assert success(visit(proxy.port, ADA, "verify", faces["speech"]))
+        lines = len(scene.entries())
+    # Nobody is behind that port any more.
+    until("both", lambda: len(scene.entries()) == lines + 2)
+    assert all("cannot be reached" in entry["why"] for entry in scene.entries()[lines:]), scene.entries()
+    proxy.stop()
 
 
 class Strange(http.server.BaseHTTPRequestHandler):
@@ -356,12 +450,12 @@ def old_speaks_tls(scene, faces):
     scene.old.stop()
     scene.old = scene.service("old", "--tls-cert", str(certificate), "--tls-key", str(key))
     url = f"https://{name}:{scene.old.port}"
-    trusting = scene.side_by_side(old=url, more={"SSL_CERT_FILE": str(certificate)})
+    trusting = scene.side_by_side(old=url, flags=["--set", f"ssl_verify_upstream_trusted_ca={certificate}"])
     assert success(visit(trusting.port, ADA, "verify", faces["speech"]))
     trusting.stop()
     wary = scene.side_by_side(old=url)
     status, _, body = request(wary.port, "GET", "/extension/status", headers=BASIC)
-    assert status == 502 and "SSLCertVerificationError" in json.loads(body)["Message"], body
+    assert status == 502 and "ertificate verify failed" in json.loads(body)["Message"], body
     wary.stop()
     scene.old.stop()
     scene.old = scene.service("old")
@@ -386,27 +480,36 @@ def stops_in_order(scene, faces):
 
 
 def is_told_what_is_wrong(scene):
-    """Whoever calls it wrongly is told so, and /extension may stand at an address."""
-    for arguments, words in [([], "side_by_side.py serve"), (["serve", "x"], "side_by_side.py serve"),
-                             (["serve", "bws.bioid.com", scene.new.url], "`bws.bioid.com` is no address"),
-                             (["report", f"{scene.new.url}/extension", "/nowhere"], "/nowhere"),
-                             (["report", "ftp://x"], "is no address")]:
-        done = subprocess.run([sys.executable, scene.proxy_program, *arguments], capture_output=True, text=True,
-                              env={**os.environ, **scene.environment()})
-        assert done.returncode == 1 and words in done.stderr, (arguments, done)
-    proxy = scene.side_by_side(old=f"{scene.old.url}/extension/", new=f"{scene.new.url}/")
+    """Whoever calls it wrongly is told so, and /extension may stand at the new address."""
+    proxy, people = ["mitmdump", "-q", "-s", scene.proxy_program, "--mode"], [sys.executable, scene.people_program]
+    old = f"reverse:{scene.old.url}@127.0.0.1:0"
+    for command, wrong, words in [
+        (proxy + [old], {"NEW": ""}, "NEW, an address"),
+        (proxy + [old], {"NEW": "bws.bioid.com"}, "NEW, an address"),
+        (proxy + [old], {"NEW_APP_SECRET": ""}, "must be set"),
+        (proxy + [old], {"JOURNAL": "/no/such/journal"}, "/no/such/journal"),
+        (proxy + ["reverse:ftp://x@127.0.0.1:0"], {}, "ftp"),
+        (proxy + [f"reverse:{scene.old.url}@127.0.0.1:{scene.new.port}"], {}, "address already in use"),
+        (people, {"NEW": "ftp://x"}, "NEW, an address"),
+        (people + ["/nowhere"], {}, "/nowhere"),
+        (people + ["/nowhere", "x"], {}, "argument"),
+    ]:
+        done = subprocess.run(command, capture_output=True, text=True,
+                              env={**os.environ, **scene.environment(), **wrong}, timeout=WAIT_SECONDS)
+        assert done.returncode == 1 and words in done.stderr + done.stdout, (command, wrong, done)
+    proxy = scene.side_by_side(new=f"{scene.new.url}/extension/")
     assert request(proxy.port, "GET", "/extension/status", headers=BASIC)[0] == 200
     proxy.stop()
 
 
 def nothing_is_secret(scene):
     """Neither the log nor the journal has a secret, a token or a picture."""
-    for path in (scene.work / "proxy.log", scene.journal):
+    for path in (scene.work / "proxy.log", scene.work / "raw.log", scene.journal):
         text = path.read_text()
         assert text, path
-        for secret in (SECRET, "another+Secret", BASIC["Authorization"][6:], "eyJ", "base64", "?"):
+        for secret in (SECRET, "another+Secret", "e30.", BASIC["Authorization"][6:], "eyJ", "base64", "?"):
             assert secret not in text, (path, secret)
-        assert "not learned" not in text, path
+        assert ("not learned" in text) == (path.name == "raw.log"), path
 
 
 def main():
@@ -421,8 +524,8 @@ def main():
         scene = Scene(options, pathlib.Path(folder))
         try:
             for act in (comes_over, differences_are_counted, is_passed_on, new_is_down, samples_are_refused,
-                        secret_is_wrong, answers_are_no_json, old_is_down, old_speaks_tls, stops_in_order,
-                        is_told_what_is_wrong, nothing_is_secret):
+                        secret_is_wrong, answers_are_no_json, every_byte_goes_back, new_is_slow, old_is_down,
+                        old_speaks_tls, stops_in_order, is_told_what_is_wrong, nothing_is_secret):
                 began = time.monotonic()
                 act(*[scene, faces][:act.__code__.co_argcount])
                 print(f"side by side: {act.__doc__.splitlines()[0]} ({time.monotonic() - began:.1f} s)", flush=True)
