@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use crate::counts::Count;
 use crate::liveness::{FaceView, Observation};
+use crate::turns::Account;
 use crate::types::{Embedding, Portrait, Timestamp};
 
 /// What is kept of one uploaded picture.
@@ -37,6 +39,17 @@ pub enum Presence {
     Unseen(Box<FaceView>),
     /// What was seen. Smaller by a factor of twenty.
     Seen(Box<Observation>),
+}
+
+/// Whose samples they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Whose share of the room they take: that of the app.
+    pub account: Account,
+    /// Whose task uses them.
+    pub token: Uuid,
+    /// When nobody can use them any more.
+    pub expires: Timestamp,
 }
 
 /// How many samples may wait.
@@ -72,6 +85,14 @@ pub enum SampleError {
         /// How many it may have sent.
         limit: usize,
     },
+    /// There are as many samples as there is room for, and nobody has more of them than this app.
+    #[error(
+        "the service holds {limit} samples, which is the most allowed, and this app has as many of them as any"
+    )]
+    AboveShare {
+        /// How many there may be.
+        limit: usize,
+    },
     /// There are as many samples as there is room for.
     #[error("the service holds {limit} samples, which is the most allowed")]
     Full {
@@ -84,9 +105,14 @@ pub enum SampleError {
 }
 
 /// Holds samples until their token's task takes them or the token expires.
+///
+/// An app that is alone may have all the room. When there is none left, whoever has more than another
+/// app would have gives way to it: the token that sent nothing for the longest loses its samples, as
+/// it would by a restart. So one app cannot shut the others out, however many tokens it makes.
 pub struct WaitingRoom {
     limits: Limits,
     arrivals: AtomicU64,
+    given_up: Count,
     state: Mutex<State>,
 }
 
@@ -95,14 +121,21 @@ struct State {
     tokens: HashMap<Uuid, Waiting>,
     /// How many samples there are in `tokens`.
     total: usize,
+    /// How many of each account that has any.
+    by_account: HashMap<Account, usize>,
+    /// How many samples were ever put.
+    puts: u64,
     /// No token in `tokens` expires before this.
     next_expiry: Option<Timestamp>,
 }
 
 struct Waiting {
+    account: Account,
     expires: Timestamp,
     /// In the order of arrival.
     samples: Vec<UploadedSample>,
+    /// The number of the last of them among all that were put.
+    last_put: u64,
     /// How many pictures were of no use.
     refused: usize,
 }
@@ -131,6 +164,7 @@ impl WaitingRoom {
         WaitingRoom {
             limits,
             arrivals: AtomicU64::new(0),
+            given_up: Count::default(),
             state: Mutex::default(),
         }
     }
@@ -147,41 +181,41 @@ impl WaitingRoom {
     /// # Errors
     ///
     /// As [`WaitingRoom::put`].
-    pub fn check(
-        &self,
-        token: Uuid,
-        expires: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), SampleError> {
-        self.state().admit(self.limits, token, expires, now)
+    pub fn check(&self, owner: &Owner, now: Timestamp) -> Result<(), SampleError> {
+        let mut state = self.state();
+        state.admit(self.limits, owner, now)?;
+        if state.total < self.limits.total || state.greatest_above(&owner.account).is_some() {
+            return Ok(());
+        }
+        Err(state.full(self.limits, &owner.account))
     }
 
-    /// Keeps a sample for the token's task until the token `expires`.
+    /// Keeps a sample for the token's task until the token expires.
     ///
     /// # Errors
     ///
-    /// If the token or the room is full, or the token has expired. Nothing is kept then.
+    /// If the token or the room is full, or the token has expired. Nothing is kept or given up then.
     pub fn put(
         &self,
-        token: Uuid,
-        expires: Timestamp,
+        owner: &Owner,
         sample: UploadedSample,
         now: Timestamp,
     ) -> Result<(), SampleError> {
         let mut state = self.state();
-        state.admit(self.limits, token, expires, now)?;
-        state.total += 1;
-        state.waiting(token, expires).samples.push(sample);
+        state.admit(self.limits, owner, now)?;
+        let given_up = state.make_room(self.limits, &owner.account)?;
+        self.given_up.add(given_up as u64);
+        state.keep(owner, sample);
         Ok(())
     }
 
-    /// Counts a picture of the token that was of no use, until the token `expires`. It took as long to
+    /// Counts a picture of the token that was of no use, until the token expires. It took as long to
     /// know that as to look at a good one, so that there is an end to them, too.
-    pub fn refuse(&self, token: Uuid, expires: Timestamp, now: Timestamp) {
+    pub fn refuse(&self, owner: &Owner, now: Timestamp) {
         let mut state = self.state();
         state.sweep(now);
-        if now < expires {
-            state.waiting(token, expires).refused += 1;
+        if now < owner.expires {
+            state.waiting(owner).refused += 1;
         }
     }
 
@@ -191,14 +225,11 @@ impl WaitingRoom {
     /// However many callers race for them, one gets them all and the others get none.
     pub fn take(&self, token: Uuid, now: Timestamp) -> Vec<UploadedSample> {
         let mut state = self.state();
-        let Some(waiting) = state.tokens.get_mut(&token) else {
+        let Some(waiting) = state.tokens.get(&token) else {
             return Vec::new();
         };
-        let (mut samples, expires) = (mem::take(&mut waiting.samples), waiting.expires);
-        if waiting.refused == 0 {
-            state.tokens.remove(&token);
-        }
-        state.total -= samples.len();
+        let expires = waiting.expires;
+        let mut samples = state.take(token);
         drop(state);
         if now >= expires {
             return Vec::new();
@@ -215,6 +246,11 @@ impl WaitingRoom {
     /// How many samples wait.
     pub fn len(&self) -> usize {
         self.state().total
+    }
+
+    /// How many samples have ever made room for those of another app.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.get()
     }
 
     /// Whether so many samples wait that there is no room for what has not been looked at.
@@ -246,18 +282,13 @@ impl fmt::Debug for WaitingRoom {
 }
 
 impl State {
-    fn admit(
-        &mut self,
-        limits: Limits,
-        token: Uuid,
-        expires: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), SampleError> {
-        if now >= expires {
+    /// Fails if the token may have no more samples, whatever room there is.
+    fn admit(&mut self, limits: Limits, owner: &Owner, now: Timestamp) -> Result<(), SampleError> {
+        if now >= owner.expires {
             return Err(SampleError::Expired);
         }
         self.sweep(now);
-        let waiting = self.tokens.get(&token);
+        let waiting = self.tokens.get(&owner.token);
         if waiting.is_some_and(|waiting| waiting.samples.len() >= limits.per_token) {
             return Err(SampleError::TokenFull {
                 limit: limits.per_token,
@@ -267,20 +298,99 @@ impl State {
         if waiting.is_some_and(|waiting| waiting.refused >= limit) {
             return Err(SampleError::TooManyRefused { limit });
         }
-        if self.total >= limits.total {
-            return Err(SampleError::Full {
-                limit: limits.total,
-            });
-        }
         Ok(())
     }
 
+    /// Makes room for one sample more. Returns how many were given up for it.
+    fn make_room(&mut self, limits: Limits, account: &Account) -> Result<usize, SampleError> {
+        let mut given_up = 0;
+        while self.total >= limits.total {
+            let idle = self
+                .greatest_above(account)
+                .and_then(|greatest| self.idle_longest(greatest));
+            let Some(token) = idle else {
+                return Err(self.full(limits, account));
+            };
+            given_up += self.take(token).len();
+        }
+        Ok(given_up)
+    }
+
+    /// The account with the most samples, if that are more than `account` has with one more.
+    fn greatest_above(&self, account: &Account) -> Option<&Account> {
+        let own = self.by_account.get(account).copied().unwrap_or_default() + 1;
+        let others = self
+            .by_account
+            .iter()
+            .filter(|(other, _)| *other != account);
+        // Of equal ones always the same.
+        let (greatest, count) = others.max_by_key(|(other, count)| (**count, *other))?;
+        (*count > own).then_some(greatest)
+    }
+
+    /// The token of an account whose last sample came before those of all others of it.
+    fn idle_longest(&self, account: &Account) -> Option<Uuid> {
+        let own = self.tokens.iter();
+        let own =
+            own.filter(|(_, waiting)| waiting.account == *account && !waiting.samples.is_empty());
+        let (token, _) = own.min_by_key(|(_, waiting)| waiting.last_put)?;
+        Some(*token)
+    }
+
+    /// Why there is no room: only who shares it with others is above a share.
+    fn full(&self, limits: Limits, account: &Account) -> SampleError {
+        let limit = limits.total;
+        let has_others = self.by_account.keys().any(|other| other != account);
+        match has_others && self.by_account.contains_key(account) {
+            true => SampleError::AboveShare { limit },
+            false => SampleError::Full { limit },
+        }
+    }
+
+    fn keep(&mut self, owner: &Owner, sample: UploadedSample) {
+        self.puts += 1;
+        self.total += 1;
+        *self.by_account.entry(owner.account.clone()).or_default() += 1;
+        let number = self.puts;
+        let waiting = self.waiting(owner);
+        waiting.samples.push(sample);
+        waiting.last_put = number;
+    }
+
+    /// Takes all samples of a token. How many of its pictures were of no use stays known.
+    fn take(&mut self, token: Uuid) -> Vec<UploadedSample> {
+        let Some(waiting) = self.tokens.get_mut(&token) else {
+            return Vec::new();
+        };
+        let samples = mem::take(&mut waiting.samples);
+        let account = waiting.account.clone();
+        if waiting.refused == 0 {
+            self.tokens.remove(&token);
+        }
+        self.forget(&account, samples.len());
+        samples
+    }
+
+    /// So many samples of an account are gone.
+    fn forget(&mut self, account: &Account, count: usize) {
+        self.total -= count;
+        if let Some(known) = self.by_account.get_mut(account) {
+            *known -= count;
+            if *known == 0 {
+                self.by_account.remove(account);
+            }
+        }
+    }
+
     /// What is kept for a token, to which something is added.
-    fn waiting(&mut self, token: Uuid, expires: Timestamp) -> &mut Waiting {
+    fn waiting(&mut self, owner: &Owner) -> &mut Waiting {
+        let expires = owner.expires;
         self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
-        self.tokens.entry(token).or_insert(Waiting {
+        self.tokens.entry(owner.token).or_insert(Waiting {
+            account: owner.account.clone(),
             expires,
             samples: Vec::new(),
+            last_put: 0,
             refused: 0,
         })
     }
@@ -289,12 +399,14 @@ impl State {
         if self.next_expiry.is_none_or(|next| now < next) {
             return;
         }
-        self.tokens.retain(|_, waiting| now < waiting.expires);
-        self.total = self
+        let gone = self
             .tokens
-            .values()
-            .map(|waiting| waiting.samples.len())
-            .sum();
+            .extract_if(|_, waiting| now >= waiting.expires)
+            .map(|(_, waiting)| (waiting.account, waiting.samples.len()));
+        let gone: Vec<(Account, usize)> = gone.collect();
+        for (account, count) in gone {
+            self.forget(&account, count);
+        }
         self.next_expiry = self.tokens.values().map(|waiting| waiting.expires).min();
     }
 }
@@ -331,7 +443,7 @@ mod tests {
                 arrival,
                 ..sample(number, Some(1))
             };
-            room.put(token(1), expiry(), sample, NOW).unwrap();
+            room.put(&owner(1), sample, NOW).unwrap();
         }
         assert_eq!(numbers(&room.take(token(1), NOW)), [1.0, 2.0]);
     }
@@ -351,6 +463,26 @@ mod tests {
         Uuid::from_u128(number)
     }
 
+    /// A token of an app, named by a number.
+    fn of(app: &str, number: u128) -> Owner {
+        Owner {
+            account: Account::new(app),
+            token: token(number),
+            expires: expiry(),
+        }
+    }
+
+    fn owner(number: u128) -> Owner {
+        of("one", number)
+    }
+
+    fn until(number: u128, expires: Timestamp) -> Owner {
+        Owner {
+            expires,
+            ..owner(number)
+        }
+    }
+
     #[test]
     fn samples_come_by_index_then_by_arrival_and_those_without_last() {
         let room = WaitingRoom::new(Limits::default());
@@ -362,8 +494,7 @@ mod tests {
             (5.0, None),
             (6.0, Some(0)),
         ] {
-            room.put(token(1), expiry(), sample(number, index), NOW)
-                .unwrap();
+            room.put(&owner(1), sample(number, index), NOW).unwrap();
         }
         let taken = room.take(token(1), NOW);
         assert_eq!(numbers(&taken), [3.0, 6.0, 2.0, 4.0, 1.0, 5.0]);
@@ -374,10 +505,8 @@ mod tests {
     #[test]
     fn tokens_do_not_see_each_others_samples() {
         let room = WaitingRoom::new(Limits::default());
-        room.put(token(1), expiry(), sample(1.0, None), NOW)
-            .unwrap();
-        room.put(token(2), expiry(), sample(2.0, None), NOW)
-            .unwrap();
+        room.put(&owner(1), sample(1.0, None), NOW).unwrap();
+        room.put(&owner(2), sample(2.0, None), NOW).unwrap();
         assert_eq!(numbers(&room.take(token(2), NOW)), [2.0]);
         assert_eq!(numbers(&room.take(token(1), NOW)), [1.0]);
     }
@@ -385,11 +514,10 @@ mod tests {
     #[test]
     fn samples_expire_with_their_token() {
         let room = WaitingRoom::new(Limits::default());
-        room.put(token(1), expiry(), sample(1.0, None), NOW)
-            .unwrap();
+        room.put(&owner(1), sample(1.0, None), NOW).unwrap();
         let later = expiry().after(Duration::from_secs(9));
-        room.put(token(2), later, sample(2.0, None), NOW).unwrap();
-        let late = room.put(token(1), expiry(), sample(3.0, None), expiry());
+        room.put(&until(2, later), sample(2.0, None), NOW).unwrap();
+        let late = room.put(&owner(1), sample(3.0, None), expiry());
         assert_eq!(late, Err(SampleError::Expired));
         room.sweep(expiry());
         assert_eq!(
@@ -404,8 +532,7 @@ mod tests {
     #[test]
     fn expired_samples_are_not_handed_out_even_without_a_sweep() {
         let room = WaitingRoom::new(Limits::default());
-        room.put(token(1), expiry(), sample(1.0, None), NOW)
-            .unwrap();
+        room.put(&owner(1), sample(1.0, None), NOW).unwrap();
         assert!(room.take(token(1), expiry()).is_empty());
     }
 
@@ -416,7 +543,7 @@ mod tests {
             total: 3,
             unseen: 2,
         });
-        let put = |number, now| room.put(token(number), expiry(), sample(0.5, None), now);
+        let put = |number, now| room.put(&owner(number), sample(0.5, None), now);
         put(1, NOW).unwrap();
         assert!(!room.is_crowded());
         put(1, NOW).unwrap();
@@ -425,11 +552,11 @@ mod tests {
         put(2, NOW).unwrap();
         assert_eq!(put(2, NOW), Err(SampleError::Full { limit: 3 }));
         assert_eq!(
-            room.check(token(2), expiry(), NOW),
+            room.check(&owner(2), NOW),
             Err(SampleError::Full { limit: 3 })
         );
         let later = expiry().after(Duration::from_secs(600));
-        room.put(token(3), later, sample(1.0, None), expiry())
+        room.put(&until(3, later), sample(1.0, None), expiry())
             .unwrap();
         assert_eq!(room.len(), 1);
     }
@@ -440,10 +567,10 @@ mod tests {
             per_token: 2,
             ..Limits::default()
         });
-        let put = || room.put(token(1), expiry(), sample(0.5, None), NOW);
+        let put = || room.put(&owner(1), sample(0.5, None), NOW);
         for round in 0..16 {
-            assert_eq!(room.check(token(1), expiry(), NOW), Ok(()), "{round}");
-            room.refuse(token(1), expiry(), NOW);
+            assert_eq!(room.check(&owner(1), NOW), Ok(()), "{round}");
+            room.refuse(&owner(1), NOW);
             // Good ones have places of their own, and a task that takes them makes no others free.
             if round % 5 == 0 && round < 15 {
                 put().unwrap();
@@ -451,14 +578,14 @@ mod tests {
             }
         }
         let full = Err(SampleError::TooManyRefused { limit: 16 });
-        assert_eq!(room.check(token(1), expiry(), NOW), full);
+        assert_eq!(room.check(&owner(1), NOW), full);
         assert_eq!(put(), full);
         assert!(room.is_empty());
         // Others are not held to it, nor is anybody when it is over.
-        assert_eq!(room.check(token(2), expiry(), NOW), Ok(()));
+        assert_eq!(room.check(&owner(2), NOW), Ok(()));
         room.sweep(expiry());
         assert_eq!(room.state().tokens.len(), 0);
-        room.refuse(token(3), expiry(), expiry());
+        room.refuse(&owner(3), expiry());
         assert_eq!(
             room.state().tokens.len(),
             0,
@@ -474,8 +601,7 @@ mod tests {
             unseen: 0,
         });
         for _ in 0..3 {
-            room.put(token(1), expiry(), sample(1.0, None), NOW)
-                .unwrap();
+            room.put(&owner(1), sample(1.0, None), NOW).unwrap();
             assert_eq!(room.take(token(1), NOW).len(), 1);
         }
     }
@@ -485,7 +611,7 @@ mod tests {
         for _ in 0..50 {
             let room = WaitingRoom::new(Limits::default());
             for number in 1..=8_u8 {
-                room.put(token(1), expiry(), sample(f32::from(number), None), NOW)
+                room.put(&owner(1), sample(f32::from(number), None), NOW)
                     .unwrap();
             }
             let mut counts: Vec<usize> = thread::scope(|scope| {
@@ -507,7 +633,7 @@ mod tests {
         let room = WaitingRoom::new(Limits::default());
         let kept: usize = thread::scope(|scope| {
             let uploads: Vec<_> = (0..64)
-                .map(|_| scope.spawn(|| room.put(token(1), expiry(), sample(1.0, None), NOW)))
+                .map(|_| scope.spawn(|| room.put(&owner(1), sample(1.0, None), NOW)))
                 .collect();
             uploads
                 .into_iter()
@@ -518,11 +644,100 @@ mod tests {
         assert_eq!(room.take(token(1), NOW).len(), 32);
     }
 
+    fn counts(room: &WaitingRoom, apps: &[&str]) -> Vec<usize> {
+        let state = room.state();
+        let count = |app: &&str| state.by_account.get(&Account::new(app)).copied();
+        apps.iter()
+            .map(|app| count(app).unwrap_or_default())
+            .collect()
+    }
+
+    fn of_twelve() -> WaitingRoom {
+        WaitingRoom::new(Limits {
+            per_token: 4,
+            total: 12,
+            unseen: 0,
+        })
+    }
+
+    #[test]
+    fn an_app_alone_has_all_the_room_and_makes_some_for_whoever_comes() {
+        let room = of_twelve();
+        let put = |app, number| room.put(&of(app, number), sample(0.5, None), NOW);
+        // Six tokens with two samples each; the first is the last to send one.
+        for number in [1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1] {
+            assert_eq!(put("flood", number), Ok(()));
+        }
+        let full = Err(SampleError::Full { limit: 12 });
+        assert_eq!(
+            (put("flood", 7), room.check(&of("flood", 7), NOW)),
+            (full, full)
+        );
+        assert_eq!(room.check(&of("other", 100), NOW), Ok(()));
+        assert_eq!((put("other", 100), room.given_up()), (Ok(()), 2));
+        assert!(room.take(token(6), NOW).is_empty(), "it was idle longest");
+        let above = Err(SampleError::AboveShare { limit: 12 });
+        assert_eq!(put("flood", 7), Ok(()), "there is room again");
+        assert_eq!(
+            (put("flood", 7), room.check(&of("flood", 7), NOW)),
+            (above, above)
+        );
+        for number in [101, 101, 102, 102, 103] {
+            assert_eq!(put("other", number), Ok(()));
+        }
+        assert_eq!(counts(&room, &["flood", "other"]), [5, 6]);
+        // Both have as much as the other then, and neither gets more.
+        assert_eq!(put("flood", 8), Ok(()));
+        assert_eq!((put("flood", 8), put("other", 104)), (above, above));
+        assert_eq!((room.len(), room.given_up()), (12, 8));
+    }
+
+    #[test]
+    fn many_small_apps_find_room_beside_one_that_floods() {
+        let room = of_twelve();
+        let flood = || {
+            let put = |number: &u128| {
+                room.put(&of("flood", 1000 + number), sample(0.5, None), NOW)
+                    .is_ok()
+            };
+            (0..100).take_while(put).count()
+        };
+        assert_eq!(flood(), 12);
+        let names: Vec<String> = (0..11).map(|app| format!("small {app}")).collect();
+        for (number, app) in (0..).zip(&names) {
+            let small = of(app, number);
+            assert_eq!(room.check(&small, NOW), Ok(()), "{app}");
+            assert_eq!(room.put(&small, sample(0.5, None), NOW), Ok(()), "{app}");
+            assert_eq!(flood(), 0);
+        }
+        // There is nobody with more than one, so that one more app finds nothing.
+        let late = of("late", 500);
+        assert_eq!(room.check(&late, NOW), Err(SampleError::Full { limit: 12 }));
+        assert_eq!(room.take(token(3), NOW).len(), 1);
+        assert_eq!(room.put(&late, sample(0.5, None), NOW), Ok(()));
+    }
+
+    #[test]
+    fn what_gives_way_does_not_let_more_pictures_of_no_use_in() {
+        let room = of_twelve();
+        for number in 1..=12 {
+            room.put(&of("flood", number), sample(0.5, None), NOW)
+                .unwrap();
+        }
+        (0..32).for_each(|_| room.refuse(&of("flood", 1), NOW));
+        room.put(&of("other", 100), sample(0.5, None), NOW).unwrap();
+        assert!(room.take(token(1), NOW).is_empty());
+        let refused = Err(SampleError::TooManyRefused { limit: 32 });
+        assert_eq!(room.check(&of("flood", 1), NOW), refused);
+        room.sweep(expiry());
+        assert_eq!(counts(&room, &["flood", "other"]), [0, 0]);
+        assert!(room.is_empty() && room.state().by_account.is_empty());
+    }
+
     #[test]
     fn debug_shows_counts_only() {
         let room = WaitingRoom::new(Limits::default());
-        room.put(token(1), expiry(), sample(0.123_456, None), NOW)
-            .unwrap();
+        room.put(&owner(1), sample(0.123_456, None), NOW).unwrap();
         let shown = format!("{room:?}");
         assert!(
             shown.contains("samples: 1") && !shown.contains("0.12"),

@@ -12,4 +12,4 @@ mod account;
 mod waiting;
 
 pub use account::Account;
-pub use waiting::{Place, Waiting};
+pub use waiting::{Fit, Place, Waiting};

@@ -23,6 +23,17 @@ pub struct Place {
     number: u64,
 }
 
+/// Whether more work may come to what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It may.
+    Fits,
+    /// No: too many pieces wait, however little each of them takes.
+    TooMany,
+    /// No: what waits takes too long.
+    TooLong,
+}
+
 /// Work that was given up, so that other work may come in.
 struct GivenUp<T> {
     account: Account,
@@ -48,6 +59,14 @@ struct Piece<T> {
 }
 
 impl<T> Line<T> {
+    /// How much an account has of what there is too much of.
+    fn size(&self, full: Fit) -> f64 {
+        match full {
+            Fit::TooMany => self.pieces.len() as f64,
+            Fit::Fits | Fit::TooLong => self.cost,
+        }
+    }
+
     /// Where the piece with this number is.
     fn at(&self, number: u64) -> Option<usize> {
         let found = self
@@ -186,17 +205,23 @@ impl<T> Waiting<T> {
     }
 
     /// Makes room for `cost` more of `account` until that `fits`: whoever has most gives up the newest
-    /// of it, as long as they have more than `account` then would, and it is not firm. Returns what was
-    /// given up; `None`, and all is as before, if it does not fit all the same.
+    /// of it, as long as they have more than `account` then would, and it is not firm. Most is of
+    /// pieces where those are too many, and of cost where that is too much: many small pieces of one
+    /// account must not shut out a few large ones of another. Returns what was given up; `None`, and
+    /// all is as before, if it does not fit all the same.
     pub fn make_room(
         &mut self,
         account: &Account,
         cost: f64,
-        fits: impl Fn(&Waiting<T>) -> bool,
+        fits: impl Fn(&Waiting<T>) -> Fit,
     ) -> Option<Vec<T>> {
         let mut given_up = Vec::new();
-        while !fits(self) {
-            match self.give_up(account, cost) {
+        loop {
+            let full = fits(self);
+            if full == Fit::Fits {
+                break;
+            }
+            match self.give_up(account, cost, full) {
                 Some(piece) => given_up.push(piece),
                 None => {
                     given_up
@@ -215,8 +240,8 @@ impl<T> Waiting<T> {
         )
     }
 
-    fn give_up(&mut self, account: &Account, cost: f64) -> Option<GivenUp<T>> {
-        let account = self.greatest_above(account, cost)?.clone();
+    fn give_up(&mut self, account: &Account, cost: f64, full: Fit) -> Option<GivenUp<T>> {
+        let account = self.greatest_above(account, cost, full)?.clone();
         let line = self.lines.get_mut(&account)?;
         let at = line.pieces.iter().rposition(|piece| !piece.is_firm)?;
         let (spent, piece) = (line.spent, line.pieces.remove(at)?);
@@ -248,19 +273,25 @@ impl<T> Waiting<T> {
         line.pieces.insert(at, piece);
     }
 
-    /// Whether [`Waiting::make_room`] would give something up.
-    pub fn gives_way_to(&self, account: &Account, cost: f64) -> bool {
-        self.greatest_above(account, cost).is_some()
+    /// Whether [`Waiting::make_room`] would give something up for `cost` more of `account`, which
+    /// `fits` or not.
+    pub fn gives_way_to(&self, account: &Account, cost: f64, fits: Fit) -> bool {
+        fits != Fit::Fits && self.greatest_above(account, cost, fits).is_some()
     }
 
-    fn greatest_above(&self, account: &Account, cost: f64) -> Option<&Account> {
-        let own = self.lines.get(account).map_or(0.0, |line| line.cost) + cost;
+    fn greatest_above(&self, account: &Account, cost: f64, full: Fit) -> Option<&Account> {
+        let more = match full {
+            Fit::TooMany => 1.0,
+            Fit::Fits | Fit::TooLong => cost,
+        };
+        let size = |line: &Line<T>| line.size(full);
+        let own = self.lines.get(account).map_or(0.0, size) + more;
         let can_give = |line: &Line<T>| line.pieces.iter().any(|piece| !piece.is_firm);
         let others = self.lines.iter().filter(|(other, _)| *other != account);
         let (greatest, line) = others
             .filter(|(_, line)| can_give(line))
-            .max_by(|(_, one), (_, other)| one.cost.total_cmp(&other.cost))?;
-        (line.cost > own).then_some(greatest)
+            .max_by(|(_, one), (_, other)| size(one).total_cmp(&size(other)))?;
+        (size(line) > own).then_some(greatest)
     }
 
     /// Whether others than `account` wait, too.
@@ -351,9 +382,20 @@ mod tests {
         }
     }
 
-    /// It fits as soon as so many wait.
-    fn has<T>(count: usize) -> impl Fn(&Waiting<T>) -> bool {
-        move |waiting| waiting.len() <= count
+    /// It fits as soon as so many wait; with more of them it takes too long.
+    fn has<T>(count: usize) -> impl Fn(&Waiting<T>) -> Fit {
+        move |waiting| match waiting.len() <= count {
+            true => Fit::Fits,
+            false => Fit::TooLong,
+        }
+    }
+
+    /// The same where more would be too many.
+    fn counts<T>(count: usize) -> impl Fn(&Waiting<T>) -> Fit {
+        move |waiting| match waiting.len() <= count {
+            true => Fit::Fits,
+            false => Fit::TooMany,
+        }
     }
 
     fn order(waiting: &mut Waiting<(String, usize)>) -> Vec<String> {
@@ -468,14 +510,34 @@ mod tests {
         push(&mut waiting, "a", 8, 1.0);
         push(&mut waiting, "b", 3, 1.0);
         let new = account("c");
-        assert!(waiting.gives_way_to(&new, 1.0));
+        assert!(waiting.gives_way_to(&new, 1.0, Fit::TooLong));
+        assert!(!waiting.gives_way_to(&new, 1.0, Fit::Fits));
         let given_up = waiting.make_room(&new, 1.0, has(10));
         assert_eq!(given_up.unwrap(), [("a".to_owned(), 7)]);
         // Who would have as much as the greatest has no claim, and the greatest itself has none.
         assert!(waiting.make_room(&new, 7.0, has(9)).is_none());
         assert!(waiting.make_room(&account("a"), 1.0, has(9)).is_none());
-        assert!(!waiting.gives_way_to(&account("a"), 1.0));
+        assert!(!waiting.gives_way_to(&account("a"), 1.0, Fit::TooLong));
         assert_eq!(waiting.len(), 10);
+    }
+
+    #[test]
+    fn many_small_pieces_make_room_for_a_large_one_where_there_are_too_many() {
+        let mut waiting = Waiting::default();
+        push(&mut waiting, "many small", 8, 0.1);
+        push(&mut waiting, "few large", 2, 50.0);
+        let new = account("large");
+        // Nobody has as much as it would, so that nobody makes it come sooner.
+        assert!(!waiting.gives_way_to(&new, 101.0, Fit::TooLong));
+        assert!(waiting.make_room(&new, 101.0, has(9)).is_none());
+        assert!(waiting.gives_way_to(&new, 101.0, Fit::TooMany));
+        let given_up = waiting.make_room(&new, 101.0, counts(9));
+        assert_eq!(given_up.unwrap(), [("many small".to_owned(), 7)]);
+        push(&mut waiting, "large", 6, 64.0);
+        // It would have as many as the others now.
+        assert!(!waiting.gives_way_to(&new, 1.0, Fit::TooMany));
+        assert!(waiting.make_room(&new, 1.0, counts(14)).is_none());
+        assert_eq!(waiting.len(), 15);
     }
 
     #[test]

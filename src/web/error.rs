@@ -297,6 +297,9 @@ impl From<SampleError> for Error {
             SampleError::TokenFull { .. } | SampleError::TooManyRefused { .. } => {
                 Error::new(StatusCode::TOO_MANY_REQUESTS, message)
             }
+            SampleError::AboveShare { .. } => {
+                Error::try_again(StatusCode::TOO_MANY_REQUESTS, message).counted("share_exceeded")
+            }
             SampleError::Full { .. } => Error::try_again(StatusCode::SERVICE_UNAVAILABLE, message),
             SampleError::Expired => Error::token_needed(message),
         }

@@ -10,7 +10,7 @@ use crate::code::Probe;
 use crate::counts::Stages;
 use crate::engine::{Gallery, IdentifyOptions};
 use crate::search::Query;
-use crate::turns::{Account, Place, Waiting};
+use crate::turns::{Account, Fit, Place, Waiting};
 
 /// A pass takes so many probes, however long it takes: fewer would waste most of the time on waiting
 /// for memory.
@@ -207,10 +207,9 @@ impl<A> Queue<A> {
         now: Instant,
     ) -> Result<(), Refusal> {
         let load = Load::of(gallery, probes);
+        let fits = self.fits(&self.waiting, account, load, now);
         // Others may have to give way; that is seen when it comes.
-        if self.fits(&self.waiting, account, load, now)
-            || self.waiting.gives_way_to(account, load.cost())
-        {
+        if fits == Fit::Fits || self.waiting.gives_way_to(account, load.cost(), fits) {
             return Ok(());
         }
         Err(self.refusal(account, now))
@@ -394,7 +393,8 @@ impl<A> Queue<A> {
         all.filter_map(|waiter| waiter.entry).collect()
     }
 
-    /// Whether a question comes to its answer in time, if it came to those that wait now. One that
+    /// Whether a question comes to its answer in time, if it came to those that wait now, and what
+    /// there is too much of otherwise. One that
     /// comes first does, however long that takes.
     fn fits(
         &self,
@@ -402,14 +402,19 @@ impl<A> Queue<A> {
         account: &Account,
         load: Load,
         now: Instant,
-    ) -> bool {
+    ) -> Fit {
         let is_idle = || self.busy_until.is_none() && !waiting.iter().any(Waiter::is_ready);
         if waiting.is_empty() || is_idle() {
-            return true;
+            return Fit::Fits;
         }
-        let expected = || self.time_to_answer(waiting, account, load, now);
-        waiting.len() < self.limits.questions_max
-            && self.lateness.of(expected()) <= self.limits.answer_within
+        if waiting.len() >= self.limits.questions_max {
+            return Fit::TooMany;
+        }
+        let expected = self.time_to_answer(waiting, account, load, now);
+        match self.lateness.of(expected) <= self.limits.answer_within {
+            true => Fit::Fits,
+            false => Fit::TooLong,
+        }
     }
 
     /// How long a question takes if it comes to those that wait, from how long passes take.

@@ -310,6 +310,45 @@ mod queue {
     }
 
     #[test]
+    fn a_flood_of_small_questions_leaves_room_for_many_small_apps_and_for_a_large_question() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let gallery = gallery(&engine, "bws.1");
+        let limits = SchedulerLimits {
+            questions_max: 60,
+            ..NO_LIMITS
+        };
+        let (mut queue, now) = (Queue::new(limits), Instant::now());
+        let flood = |queue: &mut Queue<usize>| {
+            let pushed = |tag: &usize| queue.push(by("flood", &gallery, 1), *tag, now).is_ok();
+            (0..100).take_while(pushed).count()
+        };
+        assert_eq!(flood(&mut queue), 60, "alone it has all of it");
+        let again = queue.push(by("flood", &gallery, 1), 100, now).err();
+        assert!(
+            matches!(again, Some(Refusal::Busy { .. })),
+            "nobody else waits"
+        );
+        // As much as all of the flood together, but one question.
+        let asked = by("large", &gallery, 60);
+        assert!(queue.check(&asked.account, &gallery, 60, now).is_ok());
+        assert_eq!(queue.push(asked, 200, now).unwrap().displaced.len(), 1);
+        for app in 0..29 {
+            let asked = by(&format!("small {app}"), &gallery, 1);
+            assert!(
+                queue.check(&asked.account, &gallery, 1, now).is_ok(),
+                "{app}"
+            );
+            let displaced = queue.push(asked, 300 + app, now).unwrap().displaced;
+            let (entry, refusal) = &displaced[0];
+            assert!(entry.answered < 100, "{} gave way", entry.answered);
+            assert!(matches!(refusal, Refusal::AboveShare { .. }));
+        }
+        assert_eq!(flood(&mut queue), 0, "it still has half of all");
+        let refusal = queue.push(by("flood", &gallery, 1), 100, now).err();
+        assert!(matches!(refusal, Some(Refusal::AboveShare { .. })));
+    }
+
+    #[test]
     fn who_asks_one_thing_is_not_refused_for_what_others_will_wait_for() {
         let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
         let (busy, other) = (gallery(&engine, "bws.1"), gallery(&engine, "bws.2"));

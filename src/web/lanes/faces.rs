@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::small::on_thread;
 use super::{Busy, LaneRead, Left};
 use crate::counts::Histogram;
-use crate::turns::{Account, Place, Waiting};
+use crate::turns::{Account, Fit, Place, Waiting};
 
 /// How much the last picture counts against all before.
 const NEWEST_WEIGHT: f64 = 0.1;
@@ -146,7 +146,7 @@ impl Faces {
     pub(super) fn check(&self, account: &Account, pictures: usize) -> Result<(), Busy> {
         let state = self.state();
         let fits = self.fits(&state, &state.waiting, account, pictures);
-        if fits || state.waiting.gives_way_to(account, pictures as f64) {
+        if fits == Fit::Fits || state.waiting.gives_way_to(account, pictures as f64, fits) {
             return Ok(());
         }
         Err(self.busy(&state, account))
@@ -222,11 +222,14 @@ impl Faces {
         waiting: &Waiting<Waiter>,
         account: &Account,
         pictures: usize,
-    ) -> bool {
+    ) -> Fit {
         // What is promised an idle worker has it.
         let (count, workers) = (state.running + waiting.len(), self.0.workers);
         if count < workers {
-            return true;
+            return Fit::Fits;
+        }
+        if count >= workers.saturating_add(self.0.queue_max) {
+            return Fit::TooMany;
         }
         let before = waiting.before(account, pictures as f64);
         let before = before.map(|(waiter, share)| waiter.pictures as f64 * share);
@@ -238,7 +241,10 @@ impl Faces {
             true => self.time_of(state, before),
             false => self.time(state, pictures as f64 + before),
         };
-        count < workers.saturating_add(self.0.queue_max) && time <= self.0.wait
+        match time <= self.0.wait {
+            true => Fit::Fits,
+            false => Fit::TooLong,
+        }
     }
 
     /// How long work that costs so much will take from now on.

@@ -29,6 +29,7 @@ pub(super) struct Readings {
     pub(super) storage: Option<Storage>,
     pub(super) is_ready: bool,
     pub(super) samples_waiting: u64,
+    pub(super) samples_given_up: u64,
     pub(super) snapshots_made: u64,
     pub(super) snapshots_failed: u64,
     /// In seconds since 1970.
@@ -100,6 +101,7 @@ impl Readings {
             storage: Storage::read(state).await,
             is_ready: state.readiness().faults().await.is_empty(),
             samples_waiting: state.samples().len() as u64,
+            samples_given_up: state.samples().given_up(),
             snapshots_made: state.snapshot_counts().made(),
             snapshots_failed: state.snapshot_counts().failed(),
             certificate_until: certificate_until(state),

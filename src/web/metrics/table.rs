@@ -315,6 +315,13 @@ pub(super) static METRICS: &[Metric] = &[
         read: |all, out| out.count(&[], all.samples_waiting),
     },
     Metric {
+        name: "vultus_samples_given_up_total",
+        kind: Counter,
+        labels: &[],
+        help: "Uploaded samples that made room for those of an app that had fewer",
+        read: |all, out| out.count(&[], all.samples_given_up),
+    },
+    Metric {
         name: "vultus_decisions_total",
         kind: Counter,
         labels: &["decision", "outcome"],

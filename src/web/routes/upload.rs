@@ -16,11 +16,11 @@ use super::super::parameters::Parameters;
 use super::super::render;
 use super::super::state::AppState;
 use super::failures::{self, ErrorStatus};
-use crate::access::{Claims, Task, Trait, Traits};
+use crate::access::{Task, Trait, Traits};
 use crate::engine::Fault;
 use crate::face::Patience;
 use crate::intake::{Care, Cause, IntakeError};
-use crate::samples::{Presence, UploadedSample};
+use crate::samples::{Owner, Presence, UploadedSample};
 
 /// The words that a tag is made of.
 const TAG_WORDS: [&str; 5] = ["any", "up", "down", "left", "right"];
@@ -105,15 +105,19 @@ async fn upload(
     let account = caller.account();
     let Caller(claims, _) = caller;
     let labels = Labels::new(&parameters, state.samples().arrival())?;
-    let now = state.clock().now();
-    state.samples().check(claims.id, claims.expires, now)?;
+    let owner = Owner {
+        account: account.clone(),
+        token: claims.id,
+        expires: claims.expires,
+    };
+    state.samples().check(&owner, state.clock().now())?;
     // Before megabytes come for nothing.
     state.lanes().check_see(&account, 1)?;
     let body = Received::whole(&state, request).await?.sample().await?;
     let shared = state.clone();
     let work = move |left| {
         let patience = shared.intake().patience().until_left(left);
-        examine(&shared, &claims, labels, &body, &patience)
+        examine(&shared, (&owner, claims.task), labels, &body, &patience)
     };
     let examined = state.lanes().see(&account, 1, work).await??;
     Ok(render::answer(StatusCode::OK, examined))
@@ -151,15 +155,12 @@ impl UploadResult {
 
 fn examine(
     state: &AppState,
-    claims: &Claims,
+    (owner, task): (&Owner, Task),
     labels: Labels,
     body: &[u8],
     patience: &Patience,
 ) -> Result<UploadResult, Error> {
-    let refused = || {
-        let now = state.clock().now();
-        state.samples().refuse(claims.id, claims.expires, now);
-    };
+    let refused = || state.samples().refuse(owner, state.clock().now());
     let url = DataUrl::parse(body).map_err(|error| {
         refused();
         Error::bad_request(error.to_string())
@@ -191,7 +192,7 @@ fn examine(
     } else {
         Presence::Unseen(Box::new(seen.view()))
     };
-    let seen = match claims.task {
+    let seen = match task {
         Task::Enroll => state.intake().portrayed(seen),
         _ => seen,
     };
@@ -205,10 +206,7 @@ fn examine(
         arrival: labels.arrival,
         portrait: face.portrait,
     };
-    let now = state.clock().now();
-    state
-        .samples()
-        .put(claims.id, claims.expires, sample, now)?;
+    state.samples().put(owner, sample, state.clock().now())?;
     let warnings = face.warnings.iter().map(|warning| warning.code());
     Ok(UploadResult {
         accepted: true,
