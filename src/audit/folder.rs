@@ -1,17 +1,21 @@
 //! The files of the log: one after the other, each named by the number of its first line.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::AuditError;
+use super::line::Entry;
+use crate::types::Timestamp;
 
 /// The folder of the log in a data directory.
 pub const AUDIT_FOLDER: &str = "audit";
 
 const ENDING: &str = ".jsonl";
 const DIGITS: usize = 20;
+/// A longer line is none of ours.
+pub(super) const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file of the log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +97,44 @@ pub(super) fn create(folder: &Path, first: u64) -> Result<(File, PathBuf), Audit
         return Err(AuditError::io("syncing the folder", folder)(error));
     }
     Ok((made, path))
+}
+
+/// When the first line of a file was written; `None` if it has none that can be read.
+pub(super) fn begun(file: &AuditFile) -> Result<Option<Timestamp>, AuditError> {
+    let opened = File::open(&file.path);
+    let mut line = Vec::new();
+    let read = opened.and_then(|opened| {
+        let mut limited = BufReader::new(opened).take(LINE_BYTES_MAX);
+        limited.read_until(b'\n', &mut line)
+    });
+    read.map_err(AuditError::io("reading the audit log", &file.path))?;
+    let entry = line.strip_suffix(b"\n").and_then(Entry::read);
+    Ok(entry.map(|entry| entry.time()))
+}
+
+/// When the last line of a file was written; `None` if it is none that can be read.
+pub(super) fn ended(file: &AuditFile) -> Result<Option<Timestamp>, AuditError> {
+    let mut end = Vec::new();
+    let read = File::open(&file.path).and_then(|mut opened| {
+        let length = opened.metadata()?.len();
+        opened.seek(SeekFrom::Start(length.saturating_sub(LINE_BYTES_MAX)))?;
+        opened.read_to_end(&mut end)
+    });
+    read.map_err(AuditError::io("reading the audit log", &file.path))?;
+    let whole = end.strip_suffix(b"\n").unwrap_or_default();
+    let last = whole.rsplit(|byte| *byte == b'\n').next();
+    let entry = last.and_then(Entry::read);
+    Ok(entry.map(|entry| entry.time()))
+}
+
+/// Removes files, the oldest first, so that what a crash leaves has no gap.
+pub(super) fn remove(folder: &Path, files: &[AuditFile]) -> Result<(), AuditError> {
+    for AuditFile { path, .. } in files {
+        fs::remove_file(path).map_err(AuditError::io("removing an old file", path))?;
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(AuditError::io("syncing the folder", folder))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub struct Entry {
     /// When it was done, in milliseconds since 1970 in UTC.
     pub unix_milliseconds: i64,
     /// What was done, the name of an [`Event`](super::Event); `head` for a signature, `recovered` where a
-    /// crash was mended, `replaced` where the log was another one, or a longer one, before.
+    /// crash was mended, `replaced` where the log was another one, or a longer one, before, `pruned` where
+    /// files went whose time was over.
     pub event: String,
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +66,9 @@ pub struct Entry {
     /// Of which number the next line was known to be, of a log in whose place there is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_sequence: Option<u64>,
+    /// With which number the log begins from now on: the files before it go, since their time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_sequence: Option<u64>,
     /// Of a head: the public key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -132,6 +136,15 @@ impl Head {
         self.push(&entry, text);
     }
 
+    /// Writes that what is before the number `first` goes, since its time is over.
+    pub(super) fn push_pruned(&mut self, first: u64, time: Timestamp, text: &mut Vec<u8>) {
+        let entry = Entry {
+            first_sequence: Some(first),
+            ..self.entry(time, Entry::PRUNED)
+        };
+        self.push(&entry, text);
+    }
+
     /// Writes a head, which signs all that is before it.
     pub(super) fn push_head(&mut self, key: &AuditKey, time: Timestamp, text: &mut Vec<u8>) {
         let entry = Entry {
@@ -150,6 +163,8 @@ impl Entry {
     pub const RECOVERED: &str = "recovered";
     /// The event of a log in the place of another one.
     pub const REPLACED: &str = "replaced";
+    /// The event of files that go, since their time is over.
+    pub const PRUNED: &str = "pruned";
 
     /// Reads a line, without its end; `None` if it is no entry.
     pub(super) fn read(line: &[u8]) -> Option<Entry> {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::*;
 use crate::types::{ClassId, Timestamp};
@@ -42,6 +43,7 @@ fn open(folder: &Path, file_bytes_max: u64) -> Result<AuditLog, AuditError> {
     let options = AuditOptions {
         is_strict: true,
         file_bytes_max,
+        keep: None,
     };
     AuditLog::open(folder, key(), options, None, NOW)
 }
@@ -477,4 +479,125 @@ fn whoever_waits_is_told_if_a_record_cannot_be_written() {
     let (report, classes) = look(folder.path(), &[log.head()]);
     assert_eq!(report.findings, []);
     assert_eq!(classes, ["0", "2"]);
+}
+
+/// Days after [`NOW`].
+fn day(days: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(days * 86_400))
+}
+
+/// Writes a record on each of some days into a log that is kept for 16 days.
+fn write_for_days(folder: &Path, days: std::ops::Range<u64>) {
+    for at in days {
+        let options = AuditOptions {
+            is_strict: true,
+            keep: Some(Duration::from_secs(16 * 86_400)),
+            ..AuditOptions::default()
+        };
+        let log = AuditLog::open(folder, key(), options, None, day(at)).unwrap();
+        let (told, done) = mpsc::channel();
+        let acknowledge = move |is_written| told.send(is_written).unwrap();
+        let class = i64::try_from(at).unwrap();
+        let dated = Record {
+            time: day(at),
+            ..record(class)
+        };
+        log.record(dated, Some(Box::new(acknowledge)));
+        assert!(done.recv().unwrap());
+    }
+}
+
+#[test]
+fn files_go_when_their_time_is_over_and_the_rest_says_where_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_for_days(folder, 0..16);
+    let (report, classes) = look(folder, &[]);
+    assert_eq!((report.findings, report.first), (vec![], 1));
+    assert_eq!(classes, names(0..16));
+    write_for_days(folder, 16..60);
+    let (report, classes) = look(folder, &[]);
+    let first = report.first;
+    assert_eq!(report.findings, [Finding::Pruned { first }]);
+    assert_eq!(
+        paths(folder)[0].file_name().unwrap().to_str().unwrap()[..20],
+        format!("{first:020}")
+    );
+    // Those of the last 16 days are all there, and none that is an eighth older than that.
+    let oldest: i64 = classes[0].parse().unwrap();
+    assert!((43..=44).contains(&oldest), "{oldest}");
+    assert_eq!(classes, names(oldest..60));
+    // Without a time none goes.
+    write(folder, 60..61, 4_000_000);
+    assert_eq!(look(folder, &[]).1, names(oldest..61));
+}
+
+#[test]
+fn what_somebody_else_takes_away_is_missing_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_for_days(folder, 0..40);
+    let before = look(folder, &[]).0;
+    assert!(!is_damaged(folder, &[]));
+    let head = before.end.clone();
+    assert!(!is_damaged(folder, &[head]));
+    // One more than the record says.
+    fs::remove_file(&paths(folder)[0]).unwrap();
+    let (report, _) = look(folder, &[]);
+    let missing = report.findings.iter().any(
+        |finding| matches!(finding, Finding::Missing { from: 1, to, .. } if *to >= before.first),
+    );
+    assert!(missing, "{:?}", report.findings);
+    // One of the middle.
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_for_days(folder, 0..40);
+    fs::remove_file(&paths(folder)[2]).unwrap();
+    assert!(is_damaged(folder, &[]));
+}
+
+/// A crash between the record and the last file that goes leaves a log without a gap, and the next file
+/// takes the rest along.
+#[test]
+fn files_that_a_crash_kept_go_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_for_days(folder, 0..17);
+    let old: Vec<(PathBuf, Vec<u8>)> = paths(folder)
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    write_for_days(folder, 17..22);
+    let gone: Vec<_> = old.iter().filter(|(path, _)| !path.exists()).collect();
+    assert!(gone.len() > 1, "{}", gone.len());
+    // The last of them, then all.
+    for kept in [&gone[gone.len() - 1..], &gone[..]] {
+        for (path, bytes) in kept {
+            fs::write(path, bytes).unwrap();
+        }
+        assert!(!is_damaged(folder, &[]));
+    }
+    write_for_days(folder, 22..24);
+    assert!(gone.iter().all(|(path, _)| !path.exists()));
+    assert!(!is_damaged(folder, &[]));
+}
+
+/// A record that says so counts with a signature alone.
+#[test]
+fn a_forged_record_excuses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, 0..12, 900);
+    let removed = paths(folder).remove(0);
+    let first = files(folder).unwrap()[1].first;
+    fs::remove_file(removed).unwrap();
+    let last = paths(folder).pop().unwrap();
+    let (report, _) = look(folder, &[]);
+    let (mut end, mut text) = (report.end, fs::read(&last).unwrap());
+    end.push_pruned(first, NOW, &mut text);
+    fs::write(&last, &text).unwrap();
+    assert!(is_damaged(folder, &[]), "without a signature");
+    end.push_head(&AuditKey::from_seed(&[8; 32]), NOW, &mut text);
+    fs::write(&last, &text).unwrap();
+    assert!(is_damaged(folder, &[]), "with that of another key");
 }

@@ -5,13 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::error::AuditError;
-use super::folder::{AuditFile, files};
+use super::folder::{AuditFile, LINE_BYTES_MAX, files};
 use super::head::Head;
 use super::line::Entry;
 use super::signing::PublicKey;
-
-/// A longer line is none of ours.
-const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What was found in a log.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +19,8 @@ pub struct Report {
     pub records: u64,
     /// How many heads.
     pub heads: u64,
+    /// The number of the first line.
+    pub first: u64,
     /// What comes behind the last line: worth writing down elsewhere.
     pub end: Head,
     /// All that is to be said of it, in order.
@@ -43,6 +42,12 @@ pub enum Finding {
         file: PathBuf,
         /// Before this line.
         line: u64,
+    },
+    /// What was before went with files whose time was over, as a signed record says.
+    #[error("it begins with number {first}: what was before was removed when its time was over")]
+    Pruned {
+        /// The number of the first line.
+        first: u64,
     },
     /// A line stands where it does not belong.
     #[error("line {line} of `{file}` has the number {sequence}, which does not belong there", file = .file.display())]
@@ -151,7 +156,7 @@ pub enum Finding {
 impl Finding {
     /// Whether somebody or something damaged the log.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Finding::Recovered { .. })
+        !matches!(self, Finding::Recovered { .. } | Finding::Pruned { .. })
     }
 }
 
@@ -174,10 +179,12 @@ pub fn verify(
         known,
         next: Some(Head::beginning()),
         unsigned: 0,
+        pruned_to: 1,
         report: Report {
             files: files.len(),
             records: 0,
             heads: 0,
+            first: 1,
             end: Head::beginning(),
             findings: Vec::new(),
         },
@@ -194,6 +201,9 @@ struct Reading<'a> {
     /// What should come; its digest is none where the line before cannot be read.
     next: Option<Head>,
     unsigned: u64,
+    /// With which number the log may begin, since files went whose time was over. What says so is signed, or
+    /// that it is not is a finding of its own.
+    pruned_to: u64,
     report: Report,
 }
 
@@ -258,6 +268,7 @@ impl Reading<'_> {
                 dropped_bytes,
             });
         }
+        self.pruned_to = self.pruned_to.max(entry.first_sequence.unwrap_or(0));
         if let Some(known) = entry.known_sequence {
             self.find(Finding::Superseded {
                 sequence: entry.sequence,
@@ -279,6 +290,9 @@ impl Reading<'_> {
                 line,
             });
             return false;
+        }
+        if sequence > expected && expected == 1 {
+            self.report.first = sequence;
         }
         if sequence > expected {
             self.find(Finding::Missing {
@@ -324,7 +338,12 @@ impl Reading<'_> {
     }
 
     fn end(mut self) -> Report {
-        let end = self.report.end.clone();
+        let (first, end) = (self.report.first, self.report.end.clone());
+        if let Some(Finding::Missing { from: 1, .. }) = self.report.findings.first()
+            && first <= self.pruned_to
+        {
+            self.report.findings[0] = Finding::Pruned { first };
+        }
         self.compare(&end);
         let later = self.known.iter().map(|known| known.sequence).max();
         if let Some(known) = later.filter(|known| *known > end.sequence) {

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::error::AuditError;
-use super::folder::{self, Identity};
+use super::folder::{self, AuditFile, Identity};
 use super::head::Head;
 use super::mending::{self, End};
 use super::queue::{AuditCounts, Done, Queue, Waiting};
@@ -25,6 +25,8 @@ pub struct AuditOptions {
     pub is_strict: bool,
     /// A file that has as many bytes is followed by another.
     pub file_bytes_max: u64,
+    /// How long records are kept: a file goes when all that is in it is older. For good if `None`.
+    pub keep: Option<Duration>,
 }
 
 impl Default for AuditOptions {
@@ -32,12 +34,17 @@ impl Default for AuditOptions {
         AuditOptions {
             is_strict: false,
             file_bytes_max: 64 << 20,
+            keep: None,
         }
     }
 }
 
 /// How long records wait for others where nobody waits for them: one sync for all of them.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Where records are kept for a time, a file is followed by another after this part of it: so much longer are
+/// they kept at most.
+const FILES_IN_TIME: u32 = 8;
 
 /// An audit log that is open to be written. When it is dropped, all that waits is written first.
 #[derive(Debug)]
@@ -58,6 +65,8 @@ struct Writing {
     head: Head,
     /// The last file, its length, and where it is.
     file: Option<(File, u64, PathBuf)>,
+    /// When that was begun.
+    begun: Option<Timestamp>,
     /// Whether it was said that the log is no longer at its place.
     is_moved: bool,
     /// Whether the file has something at its end that could not be cut off.
@@ -97,8 +106,13 @@ impl AuditLog {
             options,
             head,
             file,
+            begun: None,
             is_moved: false,
             is_broken: false,
+        };
+        writing.begun = match folder::files(folder)?.last() {
+            Some(last) => folder::begun(last)?,
+            None => None,
         };
         if let Some(bytes) = dropped {
             let push = |head: &mut Head, text: &mut Vec<u8>| head.push_recovered(bytes, now, text);
@@ -115,6 +129,7 @@ impl AuditLog {
             let told = writing.write(push, now);
             told.map_err(AuditError::io("writing the audit log", folder))?;
         }
+        writing.prune(now);
         let queue = Arc::new(Queue::default());
         let written = Arc::new(Mutex::new(writing.head.clone()));
         let (theirs, known) = (queue.clone(), written.clone());
@@ -196,7 +211,8 @@ impl Writing {
         }
     }
 
-    /// Writes lines with a head behind them, all or nothing, and syncs them.
+    /// Writes lines with a head behind them, all or nothing, and syncs them. Where that begins a file, those
+    /// whose time is over go.
     fn write(
         &mut self,
         push: impl FnOnce(&mut Head, &mut Vec<u8>),
@@ -206,16 +222,35 @@ impl Writing {
             return Err(io::Error::other("its end could not be mended before"));
         }
         self.check_place()?;
+        if self.append(push, now)? {
+            self.prune(now);
+        }
+        Ok(())
+    }
+
+    /// Writes lines with a head behind them. Returns whether that has begun a file.
+    fn append(
+        &mut self,
+        push: impl FnOnce(&mut Head, &mut Vec<u8>),
+        now: Timestamp,
+    ) -> io::Result<bool> {
         let (mut head, mut text) = (self.head.clone(), Vec::new());
         push(&mut head, &mut text);
         head.push_head(&self.key, now, &mut text);
         let is_full = |(_, length, _): &(File, u64, PathBuf)| {
             *length > 0 && length + text.len() as u64 > self.options.file_bytes_max
         };
-        if self.file.as_ref().is_none_or(is_full) {
+        let is_old = |keep: Duration| {
+            let begun = self.begun.map(|begun| begun.after(keep / FILES_IN_TIME));
+            begun.is_some_and(|until| until <= now)
+        };
+        let is_old = self.options.keep.is_some_and(is_old);
+        let begins = is_old || self.file.as_ref().is_none_or(is_full);
+        if begins {
             let made = folder::create(&self.folder, self.head.sequence);
             let (file, path) = made.map_err(io::Error::other)?;
             self.file = Some((file, 0, path));
+            self.begun = Some(now);
         }
         let Some((file, length, _)) = &mut self.file else {
             return Err(io::Error::other("there is no file"));
@@ -228,7 +263,51 @@ impl Writing {
         }
         *length += text.len() as u64;
         self.head = head;
-        Ok(())
+        Ok(begins)
+    }
+
+    /// Removes the files whose time is over. First it is written, and signed, with which number the log begins
+    /// then: whoever verifies it can tell that from files that somebody else has taken away.
+    fn prune(&mut self, now: Timestamp) {
+        let pruned = self.expired(now).and_then(|expired| {
+            let Some((first, files)) = expired else {
+                return Ok(());
+            };
+            let push = |head: &mut Head, text: &mut Vec<u8>| head.push_pruned(first, now, text);
+            let written = self.append(push, now);
+            written.map_err(AuditError::io("writing the audit log", &self.folder))?;
+            folder::remove(&self.folder, &files)?;
+            tracing::info!(
+                files = files.len(),
+                first,
+                "removed audit files whose time is over"
+            );
+            Ok(())
+        });
+        if let Err(error) = pruned {
+            // Records are written all the same; it is tried again with the next file.
+            tracing::error!(%error, "cannot remove audit files whose time is over");
+        }
+    }
+
+    /// The files whose time is over, and the number that the one behind them begins with.
+    fn expired(&self, now: Timestamp) -> Result<Option<(u64, Vec<AuditFile>)>, AuditError> {
+        let Some(keep) = self.options.keep.filter(|_| !self.is_moved) else {
+            return Ok(None);
+        };
+        let mut files = folder::files(&self.folder)?;
+        let mut gone = 0;
+        // Never the last, which is written.
+        for file in files.iter().rev().skip(1).rev() {
+            let ended = folder::ended(file)?;
+            if ended.is_none_or(|ended| ended.after(keep) > now) {
+                break;
+            }
+            gone += 1;
+        }
+        files.truncate(gone + 1);
+        let first = files.pop().filter(|_| gone > 0);
+        Ok(first.map(|next| (next.first, files)))
     }
 
     /// Whether the names of the folder and of the last file still lead to them. What was moved away, replaced

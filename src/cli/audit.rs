@@ -3,21 +3,23 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::mpsc;
 
 use anyhow::{Context as _, ensure};
 
 use super::args::{Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit, VerifyReceipt};
 use super::exit::Exit;
-use super::{open, output};
+use super::{args, open, output};
 use crate::access::ServerKey;
 use crate::audit::{
     self, AUDIT_FOLDER, Actor, AuditKey, AuditLog, AuditMode, AuditOptions, Entry, Event, Finding,
     Head, PublicKey, Receipt, Record, Report,
 };
 use crate::config::Settings;
+use crate::engine::Engine;
 use crate::partition::Store;
 use crate::types::{Clock, Timestamp};
-use crate::web::{AppState, remembered_audit};
+use crate::web::{AppState, remember_audit, remembered_audit};
 
 /// What prints a record.
 type Print<'a> = Box<dyn FnMut(&Entry) -> io::Result<()> + 'a>;
@@ -48,19 +50,79 @@ pub(super) fn begin(settings: &Settings, state: &AppState) -> anyhow::Result<()>
     }
     let options = AuditOptions {
         is_strict: settings.audit == AuditMode::Strict,
+        keep: settings.audit_keep,
         ..AuditOptions::default()
     };
-    let folder = settings.data_dir.join(AUDIT_FOLDER);
     let key = AuditKey::from_seed(&state.server_key().audit_seed());
     let (now, public) = (Clock::System.now(), key.public());
-    let known = remembered_audit(state.engine().store());
-    let known = known.context("reading how far the audit log was")?;
-    let log = AuditLog::open(&folder, key, options, known.as_ref(), now);
-    let log = log.context("opening the audit log")?;
+    let store = state.engine().store();
+    let log = opened(store, key, options)?;
+    let folder = store.directory().join(AUDIT_FOLDER);
     tracing::info!(folder = %folder.display(), mode = %settings.audit, key = %public, "accounting");
     log.record(Record::new(now, Event::Started, Actor::default()), None);
     state.keep_audit(log);
     Ok(())
+}
+
+/// Opens the log of a data directory that this process has.
+fn opened(store: &Store, key: AuditKey, options: AuditOptions) -> anyhow::Result<AuditLog> {
+    let folder = store.directory().join(AUDIT_FOLDER);
+    let known = remembered_audit(store).context("reading how far the audit log was")?;
+    let log = AuditLog::open(&folder, key, options, known.as_ref(), Clock::System.now());
+    log.context("opening the audit log")
+}
+
+/// Accounts for the command that this process was started for, before it changes a data directory that has a
+/// log and no service. So one that is killed has its record, too.
+///
+/// # Errors
+///
+/// If the record cannot be written: then nothing is to be changed.
+pub(super) fn commanded(engine: &Engine) -> anyhow::Result<()> {
+    let store = engine.store();
+    if !store.directory().join(AUDIT_FOLDER).is_dir() {
+        return Ok(());
+    }
+    let account = || {
+        let key = ServerKey::of_store(store, &mut rand::rng())?;
+        let options = AuditOptions {
+            is_strict: true,
+            ..AuditOptions::default()
+        };
+        let log = opened(store, AuditKey::from_seed(&key.audit_seed()), options)?;
+        let (told, done) = mpsc::channel();
+        let tell = move |is_written| {
+            let _gone = told.send(is_written);
+        };
+        log.record(record_of_command(), Some(Box::new(tell)));
+        ensure!(
+            done.recv().unwrap_or(false),
+            "the audit log cannot be written: the log above says why"
+        );
+        log.close();
+        Ok(remember_audit(store, &log)?)
+    };
+    account().context(
+        "accounting for this command, since the data directory has an audit log: nothing was changed",
+    )
+}
+
+/// The command that this process was started for: its words, and the gallery or class that it names.
+fn record_of_command() -> Record {
+    let typed = args::command().try_get_matches_from(std::env::args_os());
+    let matches = typed.ok();
+    let user = rustix::process::geteuid().as_raw();
+    let actor = Actor {
+        caller: Some(format!("command line of user {user}")),
+        ..Actor::default()
+    };
+    let (partition, class) = matches.as_ref().map_or((None, None), args::whom);
+    Record {
+        partition,
+        class,
+        object: matches.as_ref().map(args::words),
+        ..Record::new(Clock::System.now(), Event::Commanded, actor)
+    }
 }
 
 pub(super) fn run(verb: &Audit, settings: &Settings) -> anyhow::Result<Exit> {
@@ -100,6 +162,7 @@ fn verify(verb: &VerifyAudit, settings: &Settings, folder: &Path) -> anyhow::Res
         output::json_line(&serde_json::json!({
             "good": !is_damaged && missing.is_empty(),
             "files": report.files,
+            "first": report.first,
             "records": report.records,
             "heads": report.heads,
             "head": end,

@@ -104,7 +104,7 @@ fn good(row: &Setting) -> (String, String) {
                 "log-format" => "json",
                 "audit" => "strict",
                 "climb" => "refuse",
-                "snapshot-every" | "erase-within" => "36h",
+                "snapshot-every" | "erase-within" | "audit-keep" => "36h",
                 "master-key" => "file:x",
                 "encryption" => "on",
                 "enroll-duplicates" => "refuse",

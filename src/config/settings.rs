@@ -31,6 +31,8 @@ pub struct Settings {
     pub encrypts_new: bool,
     /// Whether a service accounts for what is done.
     pub audit: AuditMode,
+    /// How long what it wrote is kept; for good if `None`.
+    pub audit_keep: Option<Duration>,
     /// Threads that scan the gallery and read pictures.
     pub threads: usize,
     /// The instruction set that scans; the fastest that the processor has if `None`.
@@ -113,6 +115,7 @@ impl Settings {
             master_key: None,
             encrypts_new: false,
             audit: AuditMode::Off,
+            audit_keep: None,
             threads: processors,
             isa: None,
             embedder: None,

@@ -243,6 +243,20 @@ pub static SETTINGS: &[Setting] = &[
         verbs: SERVING,
     },
     Setting {
+        name: "audit-keep",
+        value_name: "TIME",
+        text: "How long that log is kept: a file of it is removed when all that is in it is older",
+        value: Text(
+            "a number of minutes, hours or days, one or more, such as `36h` or `400d`",
+            |settings, text| {
+                settings.audit_keep = Some(interval(text)?);
+                Some(())
+            },
+        ),
+        standard: Words("for good"),
+        verbs: SERVING,
+    },
+    Setting {
         name: "threads",
         value_name: "N",
         text: "Threads that scan the gallery and read pictures",

@@ -9,7 +9,7 @@ use tower_http::request_id::RequestId;
 use super::notes::{Caller, Notes};
 use super::state::AppState;
 use crate::audit::{Actor, AuditLog, Done, Event, Head, Record};
-use crate::partition::StoreError;
+use crate::partition::{Store, StoreError};
 use crate::types::{Bcid, ClassId, Embedding, EncoderId, PartitionId};
 
 /// Where the catalog remembers how far the log went.
@@ -227,13 +227,21 @@ impl AppState {
         let Some(log) = self.audit() else {
             return Ok(());
         };
-        let store = self.engine().store();
-        let head = serde_json::to_vec(&log.head()).expect("texts and numbers become JSON");
-        if store.state_get(AREA, HEAD)?.as_ref() != Some(&head) {
-            store.state_put(AREA, HEAD, &head)?;
-        }
-        Ok(())
+        remember_audit(self.engine().store(), log)
     }
+}
+
+/// Has the catalog of `store` remember how far its log went.
+///
+/// # Errors
+///
+/// If the catalog cannot be written.
+pub fn remember_audit(store: &Store, log: &AuditLog) -> Result<(), StoreError> {
+    let head = serde_json::to_vec(&log.head()).expect("texts and numbers become JSON");
+    if store.state_get(AREA, HEAD)?.as_ref() != Some(&head) {
+        store.state_put(AREA, HEAD, &head)?;
+    }
+    Ok(())
 }
 
 /// What the catalog of `store` remembers of the log, if anything.
@@ -241,7 +249,7 @@ impl AppState {
 /// # Errors
 ///
 /// If it cannot be read.
-pub fn remembered_audit(store: &crate::partition::Store) -> Result<Option<Head>, StoreError> {
+pub fn remembered_audit(store: &Store) -> Result<Option<Head>, StoreError> {
     let head = store.state_get(AREA, HEAD)?;
     Ok(head.and_then(|head| serde_json::from_slice(&head).ok()))
 }

@@ -59,7 +59,7 @@ mod snapshot_counts;
 mod state;
 mod traces;
 
-pub use audited::remembered_audit;
+pub use audited::{remember_audit, remembered_audit};
 pub use certificates::{CertificateError, Certificates, Standing, Validity};
 pub use connections::{ConnectionOptions, DescriptorLimit, raise_descriptor_limit};
 pub use metrics::serve as serve_metrics;

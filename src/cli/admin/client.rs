@@ -16,7 +16,7 @@ use super::wire::{
 };
 use super::{pieces, socket};
 use crate::cli::exit::Exit;
-use crate::cli::{log, open, output};
+use crate::cli::{audit, log, open, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
 use crate::exchange::{Existing, Job, RefusedFile, RefusedItem, Source};
@@ -38,11 +38,13 @@ pub(in crate::cli) struct Remote {
     data: PathBuf,
 }
 
-/// Opens the data directory with `open_own`, or connects to the service that has it.
+/// Opens the data directory with `open_own`, and accounts for the command where there is a log, or connects to
+/// the service that has it, which does that itself.
 ///
 /// # Errors
 ///
-/// If another process has it that is no service, the service is that of another user, or as `open_own`.
+/// If another process has it that is no service, the service is that of another user, the log cannot be
+/// written, or as `open_own`.
 pub(in crate::cli) fn holder(
     settings: &Settings,
     open_own: impl Fn(&Settings) -> anyhow::Result<Engine>,
@@ -54,7 +56,10 @@ pub(in crate::cli) fn holder(
             return Ok(Holder::Service(service));
         }
         match open_own(settings) {
-            Ok(engine) => return Ok(Holder::Own(Box::new(engine))),
+            Ok(engine) => {
+                audit::commanded(&engine)?;
+                return Ok(Holder::Own(Box::new(engine)));
+            }
             // A service that is starting, or another command that is soon done.
             Err(error) if open::is_locked(&error) && tries < open::TRIES => {
                 thread::sleep(open::TRY_AGAIN);

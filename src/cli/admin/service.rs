@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use clap::{ArgMatches, FromArgMatches};
+use clap::FromArgMatches;
 use serde::Serialize;
 
 use super::context::Context;
@@ -279,7 +279,7 @@ impl Shared {
         };
         let work = || carry_out(&verb, run, &self.context, &self.pace);
         let done = away::elsewhere(away, work);
-        let what = what(&matches);
+        let what = args::words(&matches);
         self.account(user, &what);
         match &done {
             Ok(exit) => tracing::info!(user, command = what, ?exit, "did a command"),
@@ -403,17 +403,6 @@ fn told<T>(done: anyhow::Result<T>, user: u32, command: &str) -> anyhow::Result<
 
 fn json(value: &impl Serialize) -> anyhow::Result<(Kind, Vec<u8>)> {
     Ok((Kind::Answer, serde_json::to_vec(value)?))
-}
-
-/// The words of a command, for the log: neither a flag nor the value of one.
-fn what(matches: &ArgMatches) -> String {
-    let mut words = Vec::new();
-    let mut matches = matches;
-    while let Some((word, inner)) = matches.subcommand() {
-        words.push(word);
-        matches = inner;
-    }
-    words.join(" ")
 }
 
 /// Does a verb by the function that does it for this process.

@@ -15,7 +15,7 @@ mod settings;
 
 use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, CommandFactory, Parser, Subcommand};
 
 pub(in crate::cli) use self::audit::{
     Audit, AuditFormat, ExportAudit, ListAudit, VerifyAudit, VerifyReceipt,
@@ -570,6 +570,33 @@ impl ExistingOutput {
             _ => Existing::Refuse,
         }
     }
+}
+
+/// The words of a command, for the log: neither a flag nor the value of one.
+pub(in crate::cli) fn words(matches: &ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut matches = matches;
+    while let Some((word, inner)) = matches.subcommand() {
+        words.push(word);
+        matches = inner;
+    }
+    words.join(" ")
+}
+
+/// The gallery that a command names by a flag, and the class, if it is one.
+pub(in crate::cli) fn whom(matches: &ArgMatches) -> (Option<PartitionId>, Option<ClassId>) {
+    let mut matches = matches;
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    let partition = matches.try_get_one::<PartitionId>("partition");
+    let classes = matches.try_get_many::<ClassId>("class");
+    let mut classes = classes.ok().flatten().into_iter().flatten();
+    let class = match (classes.next(), classes.next()) {
+        (Some(class), None) => Some(*class),
+        _ => None,
+    };
+    (partition.ok().flatten().cloned(), class)
 }
 
 /// The command line: verbs with their flags and examples, and the flags of settings at the verbs

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use vultus::access::ServerKey;
+use vultus::audit::{Actor, AuditKey, AuditLog, AuditOptions, Event, Record};
+use vultus::types::{Clock, Timestamp};
 
-use crate::cli::{json_lines, success, text, vultus};
+use crate::cli::{embeddings, failure, json_lines, random_rows, success, text, vultus};
 use crate::harness::{Bws, Call, Door, Native, Program, Registered, Who, axis, pictures};
 
 const IDENTIFY: &str = "partitions/bws.1/identify";
@@ -346,4 +349,120 @@ fn a_wrong_head_or_key_and_no_log_at_all_are_said_plainly() {
             .unwrap()
             .contains("cut off")
     );
+}
+
+#[test]
+fn commands_without_a_service_are_in_the_log_before_they_begin() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let rows = directory.path().join("rows.npy");
+    embeddings(&rows, &random_rows(9, 32, 3));
+    let run = |words: &[&str]| vultus(&[words, &["--data-dir", text(&data)]].concat());
+    let import = [
+        "gallery",
+        "import",
+        text(&rows),
+        "--encoder",
+        "test",
+        "--partition",
+    ];
+    // Where no log is kept none is begun.
+    success(&run(&[&import[..], &["bws.1"]].concat()));
+    assert!(!data.join("audit").exists());
+    let registered = Registered::create(&data);
+    start(&data, &registered, "on").terminate();
+    let before = list(&data).len();
+    success(&run(&[&import[..], &["bws.2"]].concat()));
+    let erase = ["gallery", "erase", "--partition", "bws.2", "--class"];
+    success(&run(&[&erase[..], &["3"]].concat()));
+    // Also one that is refused, and one that removes nothing.
+    assert_eq!(run(&[&erase[..], &["99"]].concat()).status.code(), Some(1));
+    let nobody = ["gallery", "erase", "--partition", "bws.9", "--class", "3"];
+    assert_eq!(run(&nobody).status.code(), Some(2));
+    let remove = [
+        "gallery",
+        "remove",
+        "--partition",
+        "bws.2",
+        "--confirm",
+        "bws.2",
+    ];
+    success(&run(&remove));
+    // Those that only look on are not.
+    success(&run(&["gallery", "info"]));
+    let written = list(&data).split_off(before);
+    let shown: Vec<_> = written
+        .iter()
+        .map(|it| (&it["object"], &it["partition"], &it["class"]))
+        .collect();
+    let (two, nine) = (json!("bws.2"), json!("bws.9"));
+    let (import, erase) = (json!("gallery import"), json!("gallery erase"));
+    let (remove, three, null) = (json!("gallery remove"), json!("3"), json!(null));
+    let expected = [
+        (&import, &two, &null),
+        (&erase, &two, &three),
+        (&erase, &two, &json!("99")),
+        (&erase, &nine, &three),
+        (&remove, &two, &null),
+    ];
+    assert_eq!(shown, expected);
+    for record in &written {
+        assert_eq!(record["event"], "commanded");
+        let caller = record["caller"].as_str().unwrap();
+        assert!(caller.starts_with("command line of user "), "{caller}");
+    }
+    assert_eq!(verify(&data, &[], 0)["good"], true);
+    // What cannot be accounted for is not begun.
+    let log = file(&data);
+    let text = fs::read_to_string(&log).unwrap();
+    fs::write(&log, text.replacen("started", "stopped", 1)).unwrap();
+    let refused = run(&["gallery", "erase", "--partition", "bws.1", "--class", "1"]);
+    let said = failure(&refused);
+    assert!(
+        said.contains("accounting for this command") && said.contains("nothing was changed"),
+        "{said}"
+    );
+    fs::write(&log, text).unwrap();
+    start(&data, &registered, "on").terminate();
+    assert_eq!(verify(&data, &[], 0)["good"], true);
+}
+
+#[test]
+fn old_files_go_and_the_rest_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let registered = Registered::create(&data);
+    start(&data, &registered, "on").terminate();
+    // As it would be after a year.
+    let key = ServerKey::open(&data).unwrap().unwrap();
+    let folder = data.join("audit");
+    fs::remove_dir_all(&folder).unwrap();
+    let year_ago = Timestamp {
+        unix_milliseconds: Clock::System.now().unix_milliseconds - 365 * 86_400_000,
+    };
+    let begin = || {
+        let key = AuditKey::from_seed(&key.audit_seed());
+        let options = AuditOptions::default();
+        let log = AuditLog::open(&folder, key, options, None, year_ago).unwrap();
+        log.record(
+            Record::new(year_ago, Event::Started, Actor::default()),
+            None,
+        );
+    };
+    begin();
+    let run = |keep: &str| {
+        let flags = ["--audit", "on", "--audit-keep", keep];
+        Program::start_with(&data, &registered, &flags, Stdio::null()).terminate();
+    };
+    run("9000d");
+    let said = verify(&data, &[], 1);
+    assert_eq!(said["first"], 1, "nothing is old enough: {said}");
+    fs::remove_dir_all(&folder).unwrap();
+    begin();
+    run("90d");
+    let said = verify(&data, &[], 1);
+    assert_eq!(said["first"], 3, "{said}");
+    let texts = said["findings"].to_string();
+    assert!(texts.contains("begins with number 3"), "{texts}");
+    assert!(!texts.contains("are missing"), "{texts}");
 }
