@@ -124,10 +124,16 @@ pub(super) fn warn_of_readers(settings: &Settings) {
     }
 }
 
-/// Warns of templates that are not encrypted yet where others are.
+/// Warns of templates that are not encrypted yet where others are, or not with the last keys.
 pub(super) fn warn_of_plain(engine: &Engine) -> anyhow::Result<()> {
     if engine.store().encryption()? == Encryption::Partly {
         tracing::warn!("some templates are not encrypted yet: run `vultus gallery encrypt` again");
+    }
+    if engine.store().is_changing_keys() {
+        tracing::warn!(
+            "galleries get other keys, and those before are needed still: the service goes on with it, and so does \
+             `vultus gallery rotate-keys`"
+        );
     }
     Ok(())
 }

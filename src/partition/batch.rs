@@ -9,9 +9,10 @@ use crc_fast::{CrcAlgorithm, checksum};
 use super::StoreError;
 use super::admission::{check_record, class_of_new};
 use super::catalog::{Change, Group, Halt};
+use super::keys::KeyFile;
 use super::pace::Pace;
 use super::partition::{Partition, insert_segment};
-use super::segment::{ROWS_MAX, SegmentWriter, TemplateInfo};
+use super::segment::{ROWS_MAX, Segment, SegmentWriter, TemplateInfo};
 use super::shared::Shared;
 use super::snapshot::{Block, Snapshot};
 use super::tail::TailBlock;
@@ -164,7 +165,8 @@ impl Import<'_> {
     ///
     /// # Errors
     ///
-    /// If templates are missing, or the disk fails. Nothing has changed then.
+    /// If templates are missing, the disk fails, or the partition has got another key since this was begun
+    /// ([`crate::partition::Store::rotate_keys`]): then it is to be begun again. Nothing has changed then.
     pub fn finish(mut self) -> Result<(), StoreError> {
         self.flush()?;
         if self.written != self.expected {
@@ -254,6 +256,8 @@ impl Partition {
         if batch.is_empty() {
             return self.finish(None, Known::of(batch, people), note.cloned());
         }
+        // Until it is named: what is sealed with a key that was replaced meanwhile would be refused.
+        let _keys_stay = self.files().keys().map(KeyFile::hold);
         let segment = self.commits().take_numbers(1 + batch.len() as u64)?;
         let mut infos = batch.rows.infos.clone();
         for (template, info) in (segment + 1..).zip(&mut infos) {
@@ -333,7 +337,7 @@ impl Partition {
     ) -> Result<(), StoreError> {
         let (entry, reader) = self.complete(segment, writer, &Pace::unlimited())?;
         let reader = Arc::new(reader);
-        let written = Some((segment, reader.clone()));
+        let written = reader.clone();
         let change = move |group: &mut Group<'_>, shared: &Arc<Shared>| -> Result<(), Halt> {
             let change = Change {
                 add_segment: Some((segment, &entry)),
@@ -346,27 +350,32 @@ impl Partition {
             group.publish(shared, snapshot);
             Ok(())
         };
-        let finished = self.finish(Some(Box::new(change)), people, note);
-        finished.inspect_err(|error| self.discard_unnamed(written, error))?;
+        let add: AddRows = Box::new(change);
+        let finished = self.finish(Some((written.clone(), add)), people, note);
+        finished.inspect_err(|error| self.discard_unnamed(Some((segment, written)), error))?;
         self.give_name(segment);
         self.alert(true);
         Ok(())
     }
 
-    /// Adds rows, records and a note in one transaction.
+    /// Adds rows, which are in a segment, records and a note in one transaction.
     fn finish(
         &self,
-        rows: Option<AddRows>,
+        rows: Option<(Arc<Segment>, AddRows)>,
         people: Known,
         note: Option<Note>,
     ) -> Result<(), StoreError> {
         let (shared, id) = (self.shared().clone(), self.id().clone());
+        let files = self.files().clone();
         let replaces = self.commits().commit(move |group| {
             // Whatever may be refused comes before the first that is written.
             let records = records_after(group, &shared, &id, &people)?;
+            if let Some((segment, _)) = &rows {
+                files.refuse_replaced_key(shared.number(), segment)?;
+            }
             group.put_note(note.as_ref())?;
-            if let Some(rows) = rows {
-                rows(group, &shared)?;
+            if let Some((_, add)) = rows {
+                add(group, &shared)?;
             }
             let mut replaces = false;
             for (class, record, has_record) in records {

@@ -28,6 +28,7 @@ use super::keys::KeyFile;
 use super::segment::{
     DeadRows, Header, Named, PAGE_BYTES, Segment, SegmentName, SegmentWriter, draft_of, read_header,
 };
+use crate::secrets::KeyError;
 
 /// The files of all partitions.
 #[derive(Debug)]
@@ -241,7 +242,19 @@ impl Files {
             seal: entry.seal,
             key: key.as_ref(),
         };
-        let opened = Segment::open(&*self.disk, &path, named);
+        let opened = match (Segment::open(&*self.disk, &path, named), &self.keys) {
+            // It may not be written anew yet with the key that the gallery has now.
+            (Err(StoreError::Keys { path: of, cause }), Some(keys)) => {
+                match keys.gallery_before(partition) {
+                    Some(before) => {
+                        let key = Some(&before);
+                        Segment::open(&*self.disk, &path, Named { key, ..named })
+                    }
+                    None => Err(StoreError::Keys { path: of, cause }),
+                }
+            }
+            (opened, _) => opened,
+        };
         let opened = opened.or_else(|error| {
             // Whose it is says more than what is wrong with it.
             let header = self.header_of(&path);
@@ -259,6 +272,36 @@ impl Files {
             });
         }
         Ok(opened)
+    }
+
+    /// One of some segments that is not sealed with the key that its partition has now.
+    pub(super) fn sealed_before<'s>(
+        &self,
+        partition: u64,
+        mut segments: impl Iterator<Item = (u64, &'s Segment)>,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(keys) = &self.keys else {
+            return Ok(None);
+        };
+        let key = keys.gallery(partition, &*self.disk)?;
+        let found = segments.find(|(_, segment)| !segment.is_sealed_with(&key));
+        Ok(found.map(|(number, _)| number))
+    }
+
+    /// Fails if a segment that is to be named is sealed with another key than its partition has now: the one
+    /// that it had may be about to be destroyed.
+    pub(super) fn refuse_replaced_key(
+        &self,
+        partition: u64,
+        segment: &Segment,
+    ) -> Result<(), StoreError> {
+        let Some(keys) = &self.keys else {
+            return Ok(());
+        };
+        match segment.is_sealed_with(&keys.gallery(partition, &*self.disk)?) {
+            true => Ok(()),
+            false => Err(StoreError::keys(keys.path(), KeyError::Replaced)),
+        }
     }
 
     /// Fails if a segment says that it belongs to another data directory.

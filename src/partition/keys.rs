@@ -13,7 +13,7 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::StoreError;
 use super::disk::{Disk, overwrite, sync_directory_of, wipe};
@@ -40,6 +40,8 @@ pub(super) struct KeyFile {
     ring: Mutex<KeyRing>,
     /// What is wrong with one half of the file, until it is written anew.
     damaged_half: Mutex<Option<&'static str>>,
+    /// Held shared by whoever wants all keys to stay; locked before `ring`.
+    holding: RwLock<()>,
 }
 
 impl fmt::Debug for KeyFile {
@@ -81,6 +83,7 @@ impl KeyFile {
             master,
             ring: Mutex::new(ring),
             damaged_half: Mutex::new(damaged_half),
+            holding: RwLock::default(),
         })))
     }
 
@@ -110,6 +113,7 @@ impl KeyFile {
             master,
             ring: Mutex::new(KeyRing::new(identity)),
             damaged_half: Mutex::default(),
+            holding: RwLock::default(),
         };
         file.change(disk, |_| ())?;
         Ok(Arc::new(file))
@@ -161,24 +165,103 @@ impl KeyFile {
         &self.master
     }
 
-    /// The bytes of the file, sealed as they are.
+    /// The keys as a file of their own, sealed with a salt of its own, and the key among them of what belongs
+    /// to no gallery alone. They are those of this process, which open what it sees, whoever has changed the
+    /// file since; the file counts as often written as theirs.
+    pub(super) fn sealed_again(&self) -> (Vec<u8>, DataKey) {
+        let ring = self.ring();
+        (ring.sealed(&self.master), ring.directory().clone())
+    }
+
+    /// While this is held no key is put in the place of another, and none that was replaced is destroyed: what
+    /// the catalog names is opened by the keys that there are.
+    pub(super) fn hold(&self) -> RwLockReadGuard<'_, ()> {
+        // Nothing is in it.
+        self.holding.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ciphers that a catalog with this salt may be sealed with; new ones are with the first.
+    pub(super) fn catalog_ciphers(&self, salt: &Salt) -> (PageCipher, Option<PageCipher>) {
+        let ring = self.ring();
+        let cipher = |key: &DataKey| key.page_cipher(salt, CATALOG_PURPOSE);
+        let before = ring.directory_before().map(cipher);
+        (cipher(ring.directory()), before)
+    }
+
+    /// The key that a gallery had before, while something may be sealed with it.
+    pub(super) fn gallery_before(&self, number: u64) -> Option<DataKey> {
+        self.ring().gallery_before(number).cloned()
+    }
+
+    /// Gives galleries other keys, and the directory too if that is asked for, durably and at once, and keeps
+    /// those before. What was begun earlier, and has a key before still, stays as it is.
     ///
     /// # Errors
     ///
-    /// If it cannot be read.
-    pub(super) fn sealed_bytes(&self) -> Result<Vec<u8>, StoreError> {
-        let read = std::fs::read(&self.path);
-        read.map_err(|error| StoreError::io("read", &self.path, error))
+    /// If the disk fails. All keys are those that they were then.
+    pub(super) fn begin_anew(
+        &self,
+        galleries: &[u64],
+        with_directory: bool,
+        disk: &dyn Disk,
+    ) -> Result<(), StoreError> {
+        let _nobody_holds = self.no_holders();
+        let is_due = {
+            let ring = self.ring();
+            let has_one = |number: &u64| {
+                ring.gallery(*number).is_some() && ring.gallery_before(*number).is_none()
+            };
+            galleries.iter().any(has_one) || (with_directory && ring.directory_before().is_none())
+        };
+        if !is_due {
+            return Ok(());
+        }
+        self.change(disk, |ring| {
+            for number in galleries {
+                ring.begin_anew(*number);
+            }
+            if with_directory {
+                ring.begin_directory_anew();
+            }
+        })
     }
 
-    /// The key of what belongs to no gallery alone.
-    pub(super) fn directory_key(&self) -> DataKey {
-        self.ring().directory().clone()
+    /// Destroys the key that a gallery had before, durably. The caller has seen to it that nothing that the
+    /// catalog names, durably, is sealed with it, nor anything that is still to be named.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. The key may be there still then.
+    pub(super) fn destroy_before(&self, number: u64, disk: &dyn Disk) -> Result<(), StoreError> {
+        let _nobody_holds = self.no_holders();
+        // The gallery may have been removed meanwhile, with both its keys.
+        let has = self.ring().gallery_before(number).is_some();
+        match has {
+            true => self.change(disk, |ring| {
+                ring.destroy_before(number);
+            }),
+            false => Ok(()),
+        }
     }
 
-    /// The cipher of the catalog with this salt.
-    pub(super) fn catalog_cipher(&self, salt: &Salt) -> PageCipher {
-        self.ring().directory().page_cipher(salt, CATALOG_PURPOSE)
+    /// Destroys the key that the directory had before, durably.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. The key may be there still then.
+    pub(super) fn destroy_directory_before(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        let _nobody_holds = self.no_holders();
+        self.change(disk, KeyRing::destroy_directory_before)
+    }
+
+    /// Whether other keys were begun with, and something may be sealed with those before.
+    pub(super) fn is_changing(&self) -> bool {
+        self.ring().is_changing()
+    }
+
+    /// Whether the directory has another key, and the catalog was not written anew with it yet.
+    pub(super) fn is_directory_changing(&self) -> bool {
+        self.ring().directory_before().is_some()
     }
 
     /// The key of a gallery, by its number. It may have been made since by the process that changes the
@@ -194,8 +277,11 @@ impl KeyFile {
         {
             let found = KeyRing::open(&bytes, &self.master);
             let found = found.map_err(|error| StoreError::keys(&self.path, error))?;
-            if found.identity() == ring.identity() && found.written() > ring.written() {
-                *ring = found;
+            // That key alone: what this process looks at may be sealed with others that are destroyed since.
+            if found.identity() == ring.identity()
+                && let Some(key) = found.gallery(number)
+            {
+                ring.adopt(number, key.clone());
             }
         }
         let missing = KeyError::NoKeyOfGallery { gallery: number };
@@ -235,21 +321,11 @@ impl KeyFile {
         Ok(has)
     }
 
-    /// One of some galleries whose key is not in the bytes of a key file that is sealed with the same
-    /// master key.
-    ///
-    /// # Errors
-    ///
-    /// If the bytes are no such file.
-    pub(super) fn lacking_in(
-        &self,
-        bytes: &[u8],
-        galleries: &[u64],
-    ) -> Result<Option<u64>, StoreError> {
-        let ring = KeyRing::open(bytes, &self.master);
-        let ring = ring.map_err(|error| StoreError::keys(&self.path, error))?;
+    /// One of some galleries that has no key.
+    pub(super) fn lacking(&self, galleries: &[u64]) -> Option<u64> {
+        let ring = self.ring();
         let mut galleries = galleries.iter().copied();
-        Ok(galleries.find(|number| ring.gallery(*number).is_none()))
+        galleries.find(|number| ring.gallery(*number).is_none())
     }
 
     /// Seals the keys with another master key, durably. None of them changes, so that nothing else has
@@ -278,6 +354,11 @@ impl KeyFile {
         *ring = changed;
         *self.half() = None;
         Ok(())
+    }
+
+    fn no_holders(&self) -> RwLockWriteGuard<'_, ()> {
+        // Nothing is in it.
+        self.holding.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn half(&self) -> MutexGuard<'_, Option<&'static str>> {

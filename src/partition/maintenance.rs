@@ -1,5 +1,5 @@
 //! Keeping partitions in order in the background: sealing, compaction, overwriting what was removed,
-//! deleting what nobody reads, and reading everything again from time to time.
+//! going on with other keys, deleting what nobody reads, and reading everything again from time to time.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -142,9 +142,13 @@ fn erase_and_compact(
     if matches!(erased, Err(StoreError::Interrupted)) {
         return erased;
     }
-    // What cannot be erased does not keep other partitions from being put in order.
+    let rotated = store.go_on_rotating(pace);
+    if matches!(rotated, Err(StoreError::Interrupted)) {
+        return rotated;
+    }
+    // What cannot be erased, or written anew, does not keep other partitions from being put in order.
     let compacted = store.compact_once(pace)?;
-    Ok(erased? | compacted)
+    Ok(erased? | rotated? | compacted)
 }
 
 fn resume(store: &Store) {

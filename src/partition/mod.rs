@@ -23,7 +23,7 @@
 //!
 //! ```text
 //! maintenance
-//! erasure    portraits   removal
+//! erasure    portraits   removal   rotation
 //! store      inspect
 //! upkeep     batch     archive   records   remains
 //! partition  health    place
@@ -82,6 +82,7 @@ mod recognised;
 mod records;
 mod remains;
 mod removal;
+mod rotation;
 mod segment;
 mod shared;
 mod snapshot;
@@ -121,6 +122,7 @@ pub use partition::{
 pub use place::PlaceFault;
 pub use records::{Merged, Moved, RecordReader};
 pub use removal::RemovedPartition;
+pub use rotation::Rotated;
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };

@@ -23,6 +23,7 @@ use super::shared::Shared;
 use super::snapshot::{Block, BlockReader, Snapshot, Source};
 use super::state_value::StateValue;
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
+use crate::secrets::KeyError;
 use crate::types::{
     ClassId, Embedding, EncoderId, PartitionId, Portrait, Record, RecordChange, Timestamp,
 };
@@ -538,7 +539,15 @@ impl Partition {
             seal,
         };
         let files = &self.common.files;
-        let reader = files.open(self.shared.number(), segment, &entry)?;
+        let opened = files.open(self.shared.number(), segment, &entry);
+        let reader = opened.map_err(|error| match error {
+            // It is what was just written: its key was replaced, and destroyed, meanwhile.
+            StoreError::Keys {
+                path,
+                cause: KeyError::Forged { .. },
+            } => StoreError::keys(&path, KeyError::Replaced),
+            error => error,
+        })?;
         let mut damage = None;
         reader.verify(&**files.disk(), pace, |error| damage = Some(error))?;
         match damage {
@@ -547,9 +556,15 @@ impl Partition {
         }
     }
 
-    /// Lets a whole segment go that the catalog does not name, since the partition was removed.
+    /// Lets a whole segment go that the catalog does not name, since the partition was removed, or its key was
+    /// replaced.
     pub(super) fn discard_unnamed(&self, segment: Option<(u64, Arc<Segment>)>, error: &StoreError) {
-        if let (Some((number, segment)), StoreError::PartitionRemoved { .. }) = (segment, error) {
+        let is_refused = match error {
+            StoreError::PartitionRemoved { .. } => true,
+            StoreError::Keys { cause, .. } => *cause == KeyError::Replaced,
+            _ => false,
+        };
+        if let (Some((number, segment)), true) = (segment, is_refused) {
             let path = self.files().path(self.shared.number(), number);
             self.files().discard_whole(path, segment);
             self.common.alarm.raise();

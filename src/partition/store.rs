@@ -45,6 +45,8 @@ pub struct Store {
     open: Mutex<HashMap<PartitionId, Arc<Partition>>>,
     /// Locked before `open`, by whoever needs both.
     pub(super) erasing: Mutex<Erasing>,
+    /// Held by whoever gives galleries other keys: one at a time.
+    pub(super) rotating: Mutex<()>,
 }
 
 /// What there is of a partition.
@@ -284,6 +286,7 @@ impl Store {
             compacted: AtomicBool::new(false),
             open: Mutex::default(),
             erasing: Mutex::default(),
+            rotating: Mutex::default(),
         })
     }
 

@@ -33,7 +33,7 @@ pub enum KeyError {
         what: String,
     },
     /// The key file was made by a newer version.
-    #[error("the key file has version {found}, and this build reads 1: use a newer build")]
+    #[error("the key file has version {found}, and this build reads 1 to 2: use a newer build")]
     Version {
         /// The version found.
         found: u32,
@@ -72,6 +72,11 @@ pub enum KeyError {
         /// The number of the gallery in the data directory.
         gallery: u64,
     },
+    /// Another key took the place of that of a gallery while something was sealed with it.
+    #[error(
+        "the gallery has got another key while this was written with the one before: try again"
+    )]
+    Replaced,
     /// What is asked for cannot be told of an encrypted file.
     #[error(
         "it is encrypted: with the master key, `vultus gallery verify` reads a data directory, and `vultus gallery restore --check` a snapshot"

@@ -16,14 +16,21 @@ use super::master::MasterKey;
 
 /// The first bytes of a key file.
 const MAGIC: [u8; 8] = *b"VULTKEYS";
-/// The version that is written and read.
+/// The version of a file in which every gallery, and the directory, has one key.
 const VERSION: u32 = 1;
+/// That of one which also has keys of before: whoever does not try those must not open it.
+const VERSION_CHANGING: u32 = 2;
 /// What comes before the sealed keys.
 const HEAD_BYTES: usize = 8 + 4 + 4 + 8 + 8 + SALT_BYTES + TAG_BYTES;
 /// A gallery's number and key.
 const ENTRY_BYTES: usize = 8 + KEY_BYTES;
 /// Far more galleries than a data directory has.
 const GALLERIES_MAX: usize = 1 << 24;
+/// Added to the number of a gallery for the key that it had before, until all is written anew that was sealed
+/// with it.
+const BEFORE: u64 = 1 << 63;
+/// What stands for the number of a gallery for the key of the directory before.
+const DIRECTORY_BEFORE: u64 = u64::MAX;
 /// Numbers of what is sealed in a record.
 const PROOF: u64 = 0;
 const KEYS: u64 = 1;
@@ -89,20 +96,84 @@ impl KeyRing {
         self.galleries.entry(number).or_insert_with(DataKey::random);
     }
 
+    /// Takes a key of a gallery that another process has made.
+    pub fn adopt(&mut self, number: u64, key: DataKey) {
+        self.galleries.insert(number, key);
+    }
+
+    /// Whether a gallery or the directory has another key, and the one before is needed still.
+    pub fn is_changing(&self) -> bool {
+        self.galleries.keys().any(|number| *number >= BEFORE)
+    }
+
     /// Forgets the key of a gallery: without it nobody can read what was sealed with it. Returns whether
     /// there was one.
     pub fn destroy(&mut self, number: u64) -> bool {
-        self.galleries.remove(&number).is_some()
+        self.destroy_before(number) | self.galleries.remove(&number).is_some()
     }
 
-    /// The bytes of the next file, sealed with `master`, and how often the keys are written with it.
+    /// The key that a gallery had before, while there may be something that was sealed with it.
+    pub fn gallery_before(&self, number: u64) -> Option<&DataKey> {
+        self.galleries.get(&(number | BEFORE))
+    }
+
+    /// Gives a gallery another key, and keeps the one before, unless it has none, or an earlier one is kept
+    /// still. Returns whether it has got one.
+    pub fn begin_anew(&mut self, number: u64) -> bool {
+        if self.galleries.contains_key(&(number | BEFORE)) {
+            return false;
+        }
+        let Some(key) = self.galleries.get_mut(&number) else {
+            return false;
+        };
+        let before = std::mem::replace(key, DataKey::random());
+        self.galleries.insert(number | BEFORE, before);
+        true
+    }
+
+    /// Forgets the key that a gallery had before. Returns whether there was one.
+    pub fn destroy_before(&mut self, number: u64) -> bool {
+        self.galleries.remove(&(number | BEFORE)).is_some()
+    }
+
+    /// The key of the directory before, while something may be sealed with it.
+    pub fn directory_before(&self) -> Option<&DataKey> {
+        self.galleries.get(&DIRECTORY_BEFORE)
+    }
+
+    /// Gives the directory another key, and keeps the one before, unless an earlier one is kept still.
+    /// Returns whether it has got one.
+    pub fn begin_directory_anew(&mut self) -> bool {
+        if self.galleries.contains_key(&DIRECTORY_BEFORE) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.directory, DataKey::random());
+        self.galleries.insert(DIRECTORY_BEFORE, before);
+        true
+    }
+
+    /// Forgets the key of the directory before.
+    pub fn destroy_directory_before(&mut self) {
+        self.galleries.remove(&DIRECTORY_BEFORE);
+    }
+
+    /// The bytes of the next file, sealed with `master`. From then on the keys count as written once more.
     pub fn seal(&mut self, master: &MasterKey) -> Vec<u8> {
         self.written += 1;
+        self.sealed(master)
+    }
+
+    /// The bytes of a file that counts as often written as these keys, sealed with `master`.
+    pub fn sealed(&self, master: &MasterKey) -> Vec<u8> {
         let salt = new_salt();
         let cipher = master.cipher(&salt, "vultus key file 1");
         let mut record = Vec::with_capacity(HEAD_BYTES + self.galleries.len() * ENTRY_BYTES);
         record.extend_from_slice(&MAGIC);
-        record.extend_from_slice(&VERSION.to_le_bytes());
+        let version = match self.is_changing() {
+            true => VERSION_CHANGING,
+            false => VERSION,
+        };
+        record.extend_from_slice(&version.to_le_bytes());
         record.extend_from_slice(&(self.galleries.len() as u32).to_le_bytes());
         record.extend_from_slice(&self.identity.to_le_bytes());
         record.extend_from_slice(&self.written.to_le_bytes());
@@ -190,7 +261,7 @@ impl Record<'_> {
         if checksum(&record[..end]) != u64::from_le_bytes(take(&mut expected)) {
             return Err(damaged("its checksum is another one"));
         }
-        if version != VERSION {
+        if !(VERSION..=VERSION_CHANGING).contains(&version) {
             return Err(KeyError::Version { found: version });
         }
         Ok(Record {
@@ -316,6 +387,37 @@ mod tests {
         ring.add(1);
         assert_ne!(ring.digest(), digest);
         assert_ne!(KeyRing::new(77).digest(), KeyRing::new(77).digest());
+    }
+
+    #[test]
+    fn a_key_is_kept_until_all_is_written_anew_that_was_sealed_with_it() {
+        let (mut ring, master, _) = ring();
+        let bytes = |key: Option<&DataKey>| key.map(|key| *key.bytes());
+        let (first, directory) = (bytes(ring.gallery(3)), *ring.directory().bytes());
+        assert!(ring.begin_anew(3) && !ring.begin_anew(9));
+        let second = bytes(ring.gallery(3));
+        assert!(second.is_some() && second != first);
+        // Again, where it was broken off.
+        assert!(!ring.begin_anew(3));
+        assert!(ring.begin_directory_anew() && !ring.begin_directory_anew());
+        assert_eq!(bytes(ring.gallery(3)), second);
+        let mut found = KeyRing::open(&ring.seal(&master), &master).unwrap();
+        assert!(same(&found, &ring));
+        assert_eq!(
+            (bytes(found.gallery(3)), bytes(found.gallery_before(3))),
+            (second, first)
+        );
+        assert_eq!(bytes(found.directory_before()), Some(directory));
+        assert_ne!(*found.directory().bytes(), directory);
+        assert_eq!(bytes(found.gallery_before(1)), None);
+        assert!(found.destroy_before(3) && !found.destroy_before(3));
+        found.destroy_directory_before();
+        assert_eq!(
+            (bytes(found.gallery(3)), found.galleries.len()),
+            (second, 2)
+        );
+        assert!(found.begin_anew(3) && found.destroy(3) && !found.destroy(3));
+        assert_eq!(bytes(found.gallery_before(3)), None);
     }
 
     #[test]

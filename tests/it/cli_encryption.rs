@@ -1,4 +1,4 @@
-//! `--encryption`, `--master-key`, `vultus gallery encrypt` and `vultus gallery change-master-key`.
+//! `--encryption`, `--master-key`, `vultus gallery encrypt`, `change-master-key` and `rotate-keys`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -412,4 +412,76 @@ fn a_removed_gallery_cannot_be_read_even_with_its_files_and_the_master_key() {
     let names = ["--name", &names[0], "--name", &names[1]];
     let said = failure(&place.gallery(&[&rebuild[..], &names, &keyed].concat()));
     assert!(said.contains("no key of gallery number"), "{said}");
+}
+
+#[test]
+fn galleries_get_other_keys_alone_and_beside_a_service() {
+    let place = Place::new();
+    let key = place.key("master.key");
+    let keyed = ["--master-key", &*key];
+    let said = failure(&place.gallery(&[&["rotate-keys"], &keyed[..]].concat()));
+    assert!(said.contains("no data directory"), "{said}");
+    place.import(&[&keyed[..], &["--encryption", "on"]].concat());
+    let segment = || {
+        let folder = fs::read_dir(place.data.join("segments")).unwrap();
+        let folder = folder.map(|it| it.unwrap().path()).next().unwrap();
+        let mut files = fs::read_dir(folder).unwrap();
+        files.next().unwrap().unwrap().path()
+    };
+    let rotate = |more: &[&str]| {
+        let output = place.gallery(&[&["rotate-keys", "--json"], &keyed[..], more].concat());
+        let said = json_lines(&success(&output)).remove(0);
+        let count = |name: &str| said[name].as_u64().unwrap();
+        (
+            count("partitions"),
+            count("segments"),
+            said["catalog"].as_bool().unwrap(),
+        )
+    };
+    let (first, keys) = (
+        segment(),
+        fs::read(place.data.join("gallery.keys")).unwrap(),
+    );
+    let said = failure(&place.gallery(&["rotate-keys"]));
+    assert!(said.contains("no master key is given"), "{said}");
+    let none = ["rotate-keys", "--partition", "bws.9"];
+    let said = failure(&place.gallery(&[&none[..], &keyed].concat()));
+    assert!(said.contains("there is no gallery `bws.9`"), "{said}");
+    assert_eq!(segment(), first);
+    assert_eq!(rotate(&[]), (1, 1, true));
+    assert!(!first.exists());
+    assert_eq!(place.templates(&keyed), 50);
+    // Beside a service, which goes on.
+    let registered = Registered::create_with(&place.data, &keyed);
+    let null = std::process::Stdio::null();
+    let program = Program::start_with(&place.data, &registered, &keyed, null);
+    let second = segment();
+    assert_eq!(rotate(&["--partition", "bws.1"]), (1, 1, false));
+    assert_eq!(rotate(&[]), (1, 1, true));
+    assert!(!second.exists());
+    assert_eq!(program.get("partitions/bws.1").status, 200);
+    // What cannot be done beside it says what to do.
+    for verb in [&["encrypt"][..], &["change-master-key", "--to", &*key]] {
+        let said = failure(&place.gallery(&[verb, &keyed].concat()));
+        assert!(said.contains("stop the service, run"), "{said}");
+    }
+    assert_eq!(place.templates(&keyed), 50);
+    program.terminate();
+    assert!(!shows(&place.data));
+    // The keys of before open nothing.
+    fs::write(place.data.join("gallery.keys"), keys).unwrap();
+    let said = failure(&place.gallery(&[&["info"], &keyed[..]].concat()));
+    assert!(said.contains("older one"), "{said}");
+}
+
+#[test]
+fn what_is_not_encrypted_has_no_keys_to_be_replaced() {
+    let place = Place::new();
+    place.import(&[]);
+    let said = failure(&place.gallery(&["rotate-keys"]));
+    assert!(
+        said.contains("not encrypted") && said.contains("nothing has got another key"),
+        "{said}"
+    );
+    assert_eq!(place.templates(&[]), 50);
 }

@@ -92,6 +92,7 @@ const WORKING: &[(&str, &str)] = &[
     ("gallery restore", "--from out.tar.zst"),
     ("gallery encrypt", ""),
     ("gallery change-master-key", "--to file:face.jpg"),
+    ("gallery rotate-keys", ""),
     ("inspect", "out.tar.zst"),
     ("config show", ""),
     ("doctor", ""),

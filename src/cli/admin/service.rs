@@ -414,6 +414,9 @@ fn carry_out(verb: &Verb, run: &Run, context: &Context, pace: &Pace) -> anyhow::
         Verb::Key(Key::Rotate(verb)) => key::rotate(verb, context),
         Verb::Gallery(Gallery::Erase(verb)) => gallery::erase(verb, context, pace),
         Verb::Gallery(Gallery::Remove(verb)) => gallery::remove(verb, context, pace),
+        Verb::Gallery(Gallery::RotateKeys(verb)) => {
+            gallery::rotate_keys(verb, &context.engine, pace)
+        }
         Verb::Gallery(Gallery::Compact(verb)) => gallery::compact(verb, &context.engine, pace),
         Verb::Gallery(Gallery::Repair(verb)) => {
             gallery::repair(verb, &context.engine, Path::new(&run.directory))

@@ -25,6 +25,7 @@ pub(in crate::cli) enum Gallery {
     Restore(Restore),
     Encrypt(Encrypt),
     ChangeMasterKey(ChangeMasterKey),
+    RotateKeys(RotateKeys),
 }
 
 /// Add many templates: ready embeddings from a file, or pictures
@@ -353,6 +354,21 @@ pub(in crate::cli) struct ChangeMasterKey {
     /// Where the new key comes from, as in the setting `master-key`, which says the present one
     #[arg(long, value_name = "SOURCE")]
     pub(in crate::cli) to: String,
+}
+
+/// Write encrypted galleries anew with other keys, and destroy the old ones
+///
+/// For when a key may have become known: `change-master-key` seals the same keys anew, at once. Takes as
+/// long as writing all segments takes, also beside a service, which goes on searching and enrolling. If it is
+/// broken off, it goes on when it is run again. Snapshots that were made before have the old keys.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RotateKeys {
+    /// One gallery [default: all, and the catalog]
+    #[arg(long, value_name = "STORAGE.PARTITION")]
+    pub(in crate::cli) partition: Option<PartitionId>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 impl Import {

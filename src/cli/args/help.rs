@@ -463,6 +463,19 @@ const EXAMPLES: &[(&str, [Example; 2])] = &[
         ],
     ),
     (
+        "gallery rotate-keys",
+        [
+            (
+                "All galleries, and the catalog",
+                "vultus gallery rotate-keys",
+            ),
+            (
+                "One gallery",
+                "vultus gallery rotate-keys --partition bws.1",
+            ),
+        ],
+    ),
+    (
         "gallery erase",
         [
             (

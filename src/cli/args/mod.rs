@@ -26,7 +26,7 @@ pub(in crate::cli) use self::evaluate::{
 };
 pub(in crate::cli) use self::gallery::{
     ChangeMasterKey, Compact, Duplicates, Encrypt, Erase, Export, Gallery, Import, Info, List,
-    RemoveGallery, Repair, Restore, Snapshot, Verify,
+    RemoveGallery, Repair, Restore, RotateKeys, Snapshot, Verify,
 };
 pub(in crate::cli) use self::help::is_quiet;
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};

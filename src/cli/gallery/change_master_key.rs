@@ -1,14 +1,20 @@
 //! `vultus gallery change-master-key`
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::cli::args::ChangeMasterKey;
 use crate::cli::exit::Exit;
-use crate::cli::{master_key, output};
+use crate::cli::{admin, master_key, output};
 use crate::config::{KeySource, Settings};
 use crate::partition::Store;
 
 pub(super) fn run(verb: &ChangeMasterKey, settings: &Settings) -> anyhow::Result<Exit> {
+    ensure!(
+        admin::service(settings)?.is_none(),
+        "a service has `{}` open, and would write the keys with the master key that it has: stop the service, run \
+         this again, and start it with the new `master-key`",
+        settings.data_dir.display()
+    );
     let keys = master_key::keys(settings)?;
     // Before anything is changed: a key that cannot be had again would open nothing.
     let source: KeySource = verb.to.parse().context("`--to`")?;

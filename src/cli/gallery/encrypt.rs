@@ -1,10 +1,11 @@
 //! `vultus gallery encrypt`
 
+use anyhow::ensure;
 use serde::Serialize;
 
 use crate::cli::args::Encrypt;
 use crate::cli::exit::Exit;
-use crate::cli::{master_key, output};
+use crate::cli::{admin, master_key, output};
 use crate::config::Settings;
 use crate::partition::{Pace, Store};
 
@@ -14,6 +15,12 @@ struct Encrypted {
 }
 
 pub(super) fn run(verb: &Encrypt, settings: &Settings) -> anyhow::Result<Exit> {
+    ensure!(
+        admin::service(settings)?.is_none(),
+        "a service has `{}` open, which is encrypted as a whole, its catalog first: stop the service, run this again, \
+         and start it with the same `master-key`",
+        settings.data_dir.display()
+    );
     let keys = master_key::keys(settings)?;
     let segments = Store::encrypt(&settings.data_dir, &keys, &Pace::unlimited())?;
     if verb.json {

@@ -13,6 +13,7 @@ mod picture_source;
 mod remove;
 mod repair;
 mod restore;
+mod rotate_keys;
 mod snapshot;
 mod verify;
 
@@ -20,6 +21,7 @@ pub(super) use self::compact::carry_out as compact;
 pub(super) use self::erase::carry_out as erase;
 pub(super) use self::remove::carry_out as remove;
 pub(super) use self::repair::carry_out as repair;
+pub(super) use self::rotate_keys::carry_out as rotate_keys;
 use super::args::Gallery;
 use super::exit::Exit;
 use crate::config::Settings;
@@ -40,5 +42,6 @@ pub(super) fn run(verb: &Gallery, settings: &Settings) -> anyhow::Result<Exit> {
         Gallery::Restore(verb) => restore::run(verb, settings),
         Gallery::Encrypt(verb) => encrypt::run(verb, settings),
         Gallery::ChangeMasterKey(verb) => change_master_key::run(verb, settings),
+        Gallery::RotateKeys(verb) => rotate_keys::run(verb, settings),
     }
 }

@@ -11,7 +11,7 @@ use super::{ArchivedFile, Manifest, PartitionContents, beside};
 use crate::partition::StoreError;
 use crate::partition::catalog::{CATALOG_FILE, Catalog, Tables, copy_to};
 use crate::partition::files::Files;
-use crate::partition::keys::KEY_FILE;
+use crate::partition::keys::{KEY_FILE, KeyFile};
 use crate::partition::private;
 use crate::partition::segment::{SegmentCheck, open_segment_file};
 use crate::secrets::KeyError;
@@ -96,6 +96,8 @@ impl Copies {
     fn of((catalog, files): (&Catalog, &Files), path: &Path) -> Result<Copies, StoreError> {
         let copy = DraftCopy::create(beside(path, "new.catalog"))?;
         let (disk, keys) = (&**files.disk(), files.keys());
+        // Until they are copied: the catalog may name what only a key before opens.
+        let _all_keys_stay = keys.map(KeyFile::hold);
         let ((directory, sealed), (partitions, listed)) = catalog.read(|tables| {
             let from = &tables.transaction;
             drop(copy_to(from, &copy.path, files.directory(), disk, keys)?);
@@ -110,9 +112,9 @@ impl Copies {
         })?;
         let (keys, lacking) = match keys {
             Some(keys) => {
-                let bytes = keys.sealed_bytes()?;
+                let (bytes, _) = keys.sealed_again();
                 let copy = DraftCopy::of(&bytes, beside(path, "new.keys"))?;
-                (Some(copy), keys.lacking_in(&bytes, &sealed)?)
+                (Some(copy), keys.lacking(&sealed))
             }
             None => (None, None),
         };

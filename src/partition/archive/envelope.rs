@@ -57,7 +57,7 @@ impl<W: Write> SealedWriter<W> {
         path: &Path,
     ) -> Result<SealedWriter<W>, StoreError> {
         let salt = new_salt();
-        let key_file = keys.sealed_bytes()?;
+        let (key_file, directory_key) = keys.sealed_again();
         let mut header = Vec::with_capacity(HEAD_BYTES + key_file.len() + 8);
         header.extend_from_slice(&SEALED_MAGIC);
         header.extend_from_slice(&VERSION.to_le_bytes());
@@ -69,7 +69,7 @@ impl<W: Write> SealedWriter<W> {
         header.extend_from_slice(&checksum(&header).to_le_bytes());
         let written = out.write_all(&header);
         written.map_err(|error| StoreError::io("write", path, error))?;
-        let cipher = keys.directory_key().block_cipher(&salt, PURPOSE);
+        let cipher = directory_key.block_cipher(&salt, PURPOSE);
         Ok(SealedWriter {
             out,
             sealing: Sealing::new(cipher, keys.identity()),

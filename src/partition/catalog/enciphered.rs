@@ -91,9 +91,10 @@ impl Enciphered {
             0 => begin(&inner, keys.identity()).map_err(failed)?,
             _ => read_header(&inner, length, path, keys.identity())?,
         };
+        let (cipher, cipher_before) = keys.catalog_ciphers(&salt);
         let mut file = Enciphered {
             inner,
-            cipher: keys.catalog_cipher(&salt),
+            cipher,
             identity: keys.identity(),
             first: Mutex::new(First::empty()),
             is_believed: Arc::default(),
@@ -101,8 +102,16 @@ impl Enciphered {
         // The newest first page may be in the memory of the system alone, and the slot of the one before
         // is the next to be written.
         file.inner.sync_data().map_err(failed)?;
-        let first = file.find_first().map_err(failed)?;
-        let what = || "its first page is not what was sealed with the keys of this data directory";
+        let mut first = file.find_first().map_err(failed)?;
+        if let (None, Some(cipher)) = (&first, cipher_before) {
+            // Another key was begun with, and the catalog was not written anew yet.
+            file.cipher = cipher;
+            first = file.find_first().map_err(failed)?;
+        }
+        let what = || {
+            "its first page is not what was sealed with the keys of this data directory, unless the key file is \
+             an older one"
+        };
         let first = first.ok_or_else(|| damage(path, what().to_owned()))?;
         file.first = Mutex::new(first);
         Ok(file)

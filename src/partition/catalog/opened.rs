@@ -29,6 +29,9 @@ use crate::partition::disk::{Disk, lock_file};
 use crate::partition::keys::{KeyFile, Keys};
 use crate::secrets::KeyError;
 
+/// How often the catalog is copied again if its keys changed meanwhile.
+const COPY_ATTEMPTS: usize = 5;
+
 /// How long a change waits for somebody who is copying the catalog.
 const QUIET_MILLISECONDS_MAX: usize = 1_000;
 
@@ -233,12 +236,21 @@ impl Catalog {
         // First: whoever changes the catalog meanwhile makes it newer.
         let witness = Witness::read(directory)?;
         let mut key_file = KeyFile::open(directory, disk, keys)?;
-        is_left_out(&path, directory, disk, key_file.as_deref(), false)?;
-        let copy = copy_in_memory(&path, key_file.as_deref())?;
-        if key_file.is_some() {
-            // Whoever changes the catalog writes the keys before: those that it counts are there now.
-            key_file = KeyFile::open(directory, disk, keys)?;
-        }
+        let mut attempts = 0;
+        let copy = loop {
+            attempts += 1;
+            let copy = is_left_out(&path, directory, disk, key_file.as_deref(), false)
+                .and_then(|_| copy_in_memory(&path, key_file.as_deref()));
+            // Whoever changes the catalog writes the keys before, and destroys those that it needs no more
+            // after it: it agrees with keys that were the same before and after it was copied.
+            let now = KeyFile::open(directory, disk, keys)?;
+            let written = |file: &Option<Arc<KeyFile>>| file.as_ref().map(|file| file.written());
+            let is_of_one_moment = written(&now) == written(&key_file);
+            key_file = now;
+            if is_of_one_moment || attempts == COPY_ATTEMPTS {
+                break copy?;
+            }
+        };
         let backing = Backing::ReadOnly(copy);
         let catalog = Catalog {
             path,

@@ -195,6 +195,20 @@ impl Segment {
         self.map.release();
     }
 
+    /// Whether it is encrypted, and this is the key of its partition.
+    pub(in crate::partition) fn is_sealed_with(&self, key: &DataKey) -> bool {
+        let named = Named {
+            segment: self.header.segment,
+            partition: self.header.partition,
+            header_checksum: self.header.header_checksum,
+            seal: self.header.seal,
+            key: Some(key),
+        };
+        let page = self.map.first_chunk::<PAGE_BYTES>();
+        let cipher = page.map(|page| cipher_of(&self.path, page, &self.header, &named));
+        cipher.is_some_and(|cipher| matches!(cipher, Ok(Some(_))))
+    }
+
     /// Whether it is encrypted.
     pub(in crate::partition) fn is_encrypted(&self) -> bool {
         self.decrypted.is_some()

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use super::faulty::{Crash, Event, FaultyDisk, World, seed};
 use super::workload::Operation::{
     self, AddBatch, AddPerson, Compact, Count, Describe, Enroll, EnrollNew, Erase, EraseEnded,
-    Maintain, Merge, Remove, RemoveAll, Seal,
+    Maintain, Merge, Remove, RemoveAll, RotateKeys, Seal,
 };
 use super::workload::{Model, assert_nothing_shows, encrypt, keys, open, run};
 use crate::partition::disk::{Disk, RealDisk};
@@ -100,6 +100,24 @@ const GALLERIES: &[Operation] = &[
     Enroll(1, 5, 1, ALL),
 ];
 
+/// Other keys, twice, for galleries with segments and without, and for one that comes and goes.
+const ROTATIONS: &[Operation] = &[
+    Enroll(0, 1, 2, ALL),
+    Describe(0, 1, 1),
+    Seal(0),
+    AddBatch(1, 3),
+    Remove(1, 101),
+    Enroll(2, 9, 1, ALL),
+    RotateKeys,
+    Enroll(0, 2, 1, ALL),
+    Seal(0),
+    Seal(2),
+    RemoveAll(1),
+    RotateKeys,
+    AddBatch(1, 1),
+    Erase(0, 1),
+];
+
 /// Runs the operations, and then, for every point at which the machine could have stopped and each
 /// way in which it could have, opens what was left. Returns the first thing that is wrong.
 fn crash_at_every_point(
@@ -156,10 +174,16 @@ fn check(directory: &Path, models: &[Model], acknowledged: usize) -> Result<(), 
     for operation in [Enroll(0, 50, 1, ALL), Compact(0)] {
         operation.run(&store, &mut model).map_err(failed)?;
     }
-    let found = Model::of(&store).map_err(failed)?;
     if keys().encrypt_new {
         assert_nothing_shows(directory);
     }
+    let was_changing = store.is_changing_keys();
+    if store.go_on_rotating(&Pace::unlimited()).map_err(failed)? != was_changing
+        || store.is_changing_keys()
+    {
+        return Err(format!("keys of before are left: {was_changing}"));
+    }
+    let found = Model::of(&store).map_err(failed)?;
     match model.is_held_by(&found) {
         true => Ok(()),
         false => Err(format!("found {found:?} afterwards, expected {model:?}")),
@@ -244,4 +268,10 @@ fn encrypted_operators_lose_and_show_nothing() {
 fn encrypted_people_are_known_whole_or_not_at_all_and_not_shown() {
     encrypt();
     survives_a_crash_at_every_point(PEOPLE, &[Crash::Tear]);
+}
+
+#[test]
+fn other_keys_lose_and_show_nothing_and_are_gone_on_with() {
+    encrypt();
+    survives_a_crash_at_every_point(ROTATIONS, &[Crash::Drop, Crash::Tear]);
 }

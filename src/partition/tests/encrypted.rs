@@ -38,12 +38,12 @@ const OPERATIONS: &[Operation] = &[
     Describe(0, 7, 3),
 ];
 
-fn disk() -> Arc<dyn Disk> {
+pub(super) fn disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk)
 }
 
 /// An encrypted data directory in `DIR/data`, closed, and what it holds.
-fn filled() -> (tempfile::TempDir, PathBuf, Model) {
+pub(super) fn filled() -> (tempfile::TempDir, PathBuf, Model) {
     encrypt();
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -59,14 +59,14 @@ fn filled() -> (tempfile::TempDir, PathBuf, Model) {
     (directory, data, model)
 }
 
-fn refusal(result: Result<Store, StoreError>) -> KeyError {
+pub(super) fn refusal(result: Result<Store, StoreError>) -> KeyError {
     match result {
         Err(StoreError::Keys { cause, .. }) => cause,
         other => panic!("{other:?}"),
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

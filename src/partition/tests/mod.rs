@@ -14,5 +14,6 @@ mod people;
 mod portraits;
 mod removal;
 mod repair;
+mod rotation;
 mod upkeep;
 mod workload;

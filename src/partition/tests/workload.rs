@@ -42,6 +42,8 @@ pub(super) enum Operation {
     EraseEnded(usize),
     /// Removes a whole partition.
     RemoveAll(usize),
+    /// Gives all that is encrypted other keys.
+    RotateKeys,
 }
 
 /// What a data directory holds: the values of each class of each partition, oldest first, and the
@@ -241,6 +243,7 @@ impl Operation {
                 store.remove_partition(&partition_id(at), Vec::new(), note)?;
                 store.overwrite_partitions()?;
             }
+            Operation::RotateKeys => drop(store.rotate_keys(None, &pace)?),
             Operation::EraseEnded(at) => {
                 let partition = partition(store, at)?;
                 let ended = partition.ended(END)?.into_iter();
@@ -329,7 +332,10 @@ impl Model {
                 self.records.insert((at, class), number);
             }
             Operation::Count => self.count("tries/token"),
-            Operation::Seal(_) | Operation::Compact(_) | Operation::Maintain => {}
+            Operation::Seal(_)
+            | Operation::Compact(_)
+            | Operation::Maintain
+            | Operation::RotateKeys => {}
         }
         self.templates.retain(|_, templates| !templates.is_empty());
     }

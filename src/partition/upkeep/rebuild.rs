@@ -250,9 +250,12 @@ fn add(
     for Found { path, header } in segments {
         let named = path.with_file_name(format!("{}.vseg", header.segment));
         let checksum = header.header_checksum;
-        let key = match (keys, header.seal) {
-            (Some(keys), Some(_)) => Some(keys.gallery(number, disk)?),
-            _ => None,
+        let (key, before) = match (keys, header.seal) {
+            (Some(keys), Some(_)) => (
+                Some(keys.gallery(number, disk)?),
+                keys.gallery_before(number),
+            ),
+            _ => (None, None),
         };
         let wanted = Named {
             segment: header.segment,
@@ -261,7 +264,13 @@ fn add(
             seal: header.seal,
             key: key.as_ref(),
         };
-        let segment = Segment::open(disk, &named, wanted)?;
+        let segment = match (Segment::open(disk, &named, wanted), &before) {
+            (Err(StoreError::Keys { .. }), Some(_)) => {
+                let key = before.as_ref();
+                Segment::open(disk, &named, Named { key, ..wanted })?
+            }
+            (segment, _) => segment?,
+        };
         // Where they are damaged, the repair of the segment sees to them.
         let infos = segment.infos(0..segment.rows()).unwrap_or_default();
         for (row, info) in infos.iter().enumerate() {

@@ -168,7 +168,7 @@ impl Damaged<'_> {
             what: format!("segment {} has {} rows", self.segment, self.described.rows),
         })?;
         let dimension = self.entry.encoder.dimension();
-        let left = Left::of(&**files.disk(), &path, (rows, dimension), self.cipher()?);
+        let left = self.left(&path, (rows, dimension))?;
         let tombstones = contents.tombstones.iter();
         let removed: HashSet<u64> = tombstones
             .filter(|(segment, _)| *segment == self.segment)
@@ -209,20 +209,34 @@ impl Damaged<'_> {
         Ok(report)
     }
 
-    /// The cipher of an encrypted segment. The catalog knows all that it takes, so that the header need
-    /// not be whole.
-    fn cipher(&self) -> Result<Option<SegmentCipher>, StoreError> {
+    /// What is left of the file. Where keys are changed at the moment it is sealed with either: with the right
+    /// one more of it is whole.
+    fn left(&self, path: &Path, (rows, dimension): (usize, usize)) -> Result<Left, StoreError> {
+        let disk = &**self.common.files.disk();
+        let of = |cipher| Left::of(disk, path, (rows, dimension), cipher);
+        let lefts = self.ciphers()?.into_iter().map(|cipher| of(Some(cipher)));
+        let most_whole = lefts.max_by_key(Left::whole_blocks);
+        Ok(most_whole.unwrap_or_else(|| of(None)))
+    }
+
+    /// The ciphers that an encrypted segment may be sealed with. The catalog knows all that they take, so
+    /// that the header need not be whole.
+    fn ciphers(&self) -> Result<Vec<SegmentCipher>, StoreError> {
         let files = &self.common.files;
         let (Some(seal), Some(keys)) = (self.described.seal, files.keys()) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let key = keys.gallery(self.entry.partition, &**files.disk())?;
-        let owner = Owner {
+        let partition = self.entry.partition;
+        let key = keys.gallery(partition, &**files.disk())?;
+        let owner = || Owner {
             identity: keys.identity(),
-            partition: self.entry.partition,
+            partition,
             segment: self.segment,
         };
-        Ok(Some(SegmentCipher::new(&key, &seal.salt, owner)))
+        let all = keys.gallery_before(partition).into_iter().chain([key]);
+        Ok(all
+            .map(|key| SegmentCipher::new(&key, &seal.salt, owner()))
+            .collect())
     }
 
     /// Writes a new segment of what was found, `rows` of the damaged one, and names it in its place.
@@ -240,9 +254,12 @@ impl Damaged<'_> {
         };
         let is_written = written.is_some();
         let (damaged, shared) = (self.segment, self.partition.shared().clone());
-        let is_open = self.is_open;
+        let (is_open, files) = (self.is_open, self.common.files.clone());
         self.common.commits.commit(move |group| {
             let now = group.snapshot(&shared)?;
+            if let Some((_, segment)) = &written {
+                files.refuse_replaced_key(shared.number(), segment)?;
+            }
             let dead = match is_open {
                 true => removed_among(&rows, &removed_by_now(&now, damaged)),
                 false => DeadRows::default(),
@@ -374,6 +391,14 @@ impl Left {
             (plane, whole.collect())
         });
         left
+    }
+
+    /// How many blocks are as they were written.
+    fn whole_blocks(&self) -> usize {
+        let planes = self.whole.iter();
+        planes
+            .map(|(_, whole)| whole.iter().filter(|whole| **whole).count())
+            .sum()
     }
 
     fn has(&self, row: usize) -> bool {

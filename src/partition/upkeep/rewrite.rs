@@ -16,12 +16,14 @@ use std::sync::{Arc, PoisonError};
 use super::compaction::{Choice, SegmentStats, choose, choose_thoroughly};
 use crate::partition::StoreError;
 use crate::partition::catalog::{Change, Group, Halt, SegmentEntry};
+use crate::partition::files::Files;
 use crate::partition::pace::Pace;
 use crate::partition::partition::{Partition, insert_segment, push_tail, tail_rows};
 use crate::partition::segment::{DeadRows, Segment};
 use crate::partition::shared::Shared;
 use crate::partition::snapshot::{Block, Snapshot, Source};
 use crate::partition::tail::TailBlock;
+use crate::secrets::KeyError;
 use crate::types::Timestamp;
 
 /// Rows that are copied before the pace is looked at.
@@ -163,6 +165,53 @@ impl Partition {
         }
     }
 
+    /// Makes every segment anew that is not sealed with the key that the partition has now, one after the
+    /// other, and then destroys the key before, durably. Returns how many segments there were.
+    ///
+    /// The key before is needed until the catalog names nothing, durably, that is sealed with it, and nothing
+    /// can come: what is made of the tail or of segments is waited for, and what others were writing is
+    /// refused ([`Files::refuse_replaced_key`]).
+    pub(in crate::partition) fn leave_key_before(&self, pace: &Pace) -> Result<usize, StoreError> {
+        let (files, number) = (self.files(), self.shared().number());
+        let Some(keys) = files.keys() else {
+            return Err(StoreError::keys(files.directory(), KeyError::NothingSealed));
+        };
+        // Those that were begun with the key before; whoever begins now has the new one.
+        drop(self.rewriting.lock());
+        drop(self.sealing.lock());
+        let mut written = 0;
+        loop {
+            if let Some(segment) = sealed_before(files, &self.snapshot(), number)? {
+                // Somebody may have merged it since.
+                let choose = |_: usize, stats: &[SegmentStats]| match stats
+                    .iter()
+                    .any(|stats| stats.segment == segment)
+                {
+                    true => Choice::Merge(vec![segment]),
+                    false => Choice::Nothing,
+                };
+                let done = self.compact_by(choose, pace)?;
+                written += usize::from(done.is_some());
+                continue;
+            }
+            let (files, shared) = (files.clone(), self.shared().clone());
+            // Behind every change that was let in before the partition had another key.
+            let left = self.commits().commit(move |group| {
+                let now = group.snapshot(&shared)?;
+                Ok(sealed_before(&files, &now, shared.number())?)
+            })?;
+            if left.is_none() {
+                break;
+            }
+        }
+        keys.destroy_before(number, &**files.disk())?;
+        self.commits().commit(|group| {
+            group.count_keys();
+            Ok(())
+        })?;
+        Ok(written)
+    }
+
     fn compact_by(
         &self,
         choose: impl FnOnce(usize, &[SegmentStats]) -> Choice,
@@ -268,6 +317,22 @@ struct New {
     number: u64,
     entry: SegmentEntry,
     segment: Arc<Segment>,
+}
+
+/// A segment of a snapshot that is not sealed with the key that the partition has now.
+fn sealed_before(
+    files: &Files,
+    snapshot: &Snapshot,
+    partition: u64,
+) -> Result<Option<u64>, StoreError> {
+    let segments = snapshot
+        .blocks
+        .iter()
+        .filter_map(|block| match &block.source {
+            Source::Segment(number, segment) => Some((*number, &**segment)),
+            Source::Tail(_) => None,
+        });
+    files.sealed_before(partition, segments)
 }
 
 /// What is known of the segments of a snapshot.
