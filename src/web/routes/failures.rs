@@ -55,8 +55,8 @@ impl ErrorStatus {
             ErrorStatus::TooManyFailed => (429, "Too many log-ins from this address have failed"),
             ErrorStatus::TokenFull => (
                 429,
-                "The token has as many waiting samples as it may, or too many log-ins from this \
-                 address have failed",
+                "The token has as many waiting samples as it may, or the server holds as many as it can and \
+                 this app has its share of them, or too many log-ins from this address have failed",
             ),
             ErrorStatus::BudgetSpent => (
                 429,

@@ -261,3 +261,37 @@ fn a_full_service_says_when_to_try_again() {
     service.task(&first, "enroll").json();
     service.accepted(&second, pictures::obama());
 }
+
+#[test]
+fn an_app_that_fills_the_waiting_room_makes_room_for_another_one() {
+    let service = Service::with(|settings| settings.samples.total = 3);
+    let token_of = |who: Who| {
+        let id = service.credentials(who).id;
+        let query = format!("token?id={id}&bcid=bws.1.1&task=enroll&livedetection=false");
+        let answer = service.ask_as(who, "GET", &query);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    let flood: Vec<String> = (0..3).map(|_| token_of(Who::Main)).collect();
+    for token in &flood {
+        service.accepted(token, pictures::obama());
+    }
+    // The others are nobody's share as long as the app is alone.
+    service
+        .upload(&flood[0], pictures::obama())
+        .refuses(503, "3 samples");
+    let other = token_of(Who::Twin);
+    service.accepted(&other, pictures::obama());
+    let answer = service.upload(&flood[1], pictures::obama());
+    answer.refuses(429, "as many of them as any");
+    assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    assert_eq!(service.task(&other, "enroll").status, 200);
+    // Who made room uploads again, as after a restart.
+    service
+        .task(&flood[0], "enroll")
+        .refuses(400, "no samples have been uploaded");
+    service.accepted(&flood[0], pictures::obama());
+    for token in &flood {
+        assert_eq!(service.task(token, "enroll").status, 200);
+    }
+}
