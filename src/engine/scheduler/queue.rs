@@ -432,15 +432,24 @@ impl<A> Queue<A> {
 
     /// How long it takes until such shares of questions are answered.
     fn time_for(&self, shares: impl Iterator<Item = (Load, f64)>, now: Instant) -> Duration {
-        let shares = shares.map(|(load, share)| {
-            let probes = load.probes as f64 * share;
-            (load.gallery, load.extent, probes)
-        });
         let mut galleries: BTreeMap<usize, (Extent, f64)> = BTreeMap::new();
-        for (key, extent, probes) in shares {
+        let mut add = |(key, extent, probes)| {
             let (_, sum) = galleries.entry(key).or_insert((extent, 0.0));
             *sum += probes;
+        };
+        // All that waits is looked at whenever somebody comes, and most of it is of one gallery.
+        let mut run: Option<(usize, Extent, f64)> = None;
+        for (load, share) in shares {
+            let more = load.probes as f64 * share;
+            match &mut run {
+                Some((key, _, probes)) if *key == load.gallery => *probes += more,
+                _ => run
+                    .replace((load.gallery, load.extent, more))
+                    .into_iter()
+                    .for_each(&mut add),
+            }
         }
+        run.into_iter().for_each(add);
         let passes = galleries.values().map(|&(extent, probes)| {
             let probes = probes.ceil() as usize;
             let per_pass = self.probes_per_pass(extent);

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::pace::Extent;
-use super::queue::Queue;
+use super::queue::{Entry, Queue};
 use super::*;
 use crate::code::Probe;
 use crate::engine::{Engine, Gallery, Identification, IdentifyOptions};
@@ -269,6 +269,22 @@ mod queue {
             queue.learn_lateness(expected, expected / 2);
         }
         assert_eq!(let_in(&mut queue), 10);
+    }
+
+    #[test]
+    fn questions_about_one_gallery_are_counted_together_in_whatever_order_they_came() {
+        let (_directory, engine) = engine(&mut StdRng::seed_from_u64(1));
+        let (first, second) = (gallery(&engine, "bws.1"), gallery(&engine, "bws.2"));
+        let (mut queue, now) = (Queue::new(NO_LIMITS), Instant::now());
+        queue.learn(SMALL, 64, Duration::from_millis(100));
+        for (tag, of) in [&first, &second, &first, &second].into_iter().enumerate() {
+            assert!(queue.push(asked(of, 32), tag, now).is_ok());
+        }
+        // Two passes for 64 probes each answer all four.
+        let waiting = queue.take_all();
+        let (_, expected) = waiting.iter().map(Entry::expectation).max().unwrap();
+        let milliseconds = expected.as_secs_f64() * 1e3;
+        assert!((milliseconds - 200.0).abs() < 1.0, "{milliseconds}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
 use self::faces::Faces;
@@ -45,6 +46,10 @@ const CROWD_PICTURES: usize = 8;
 /// As many look something up at once.
 const SMALL_MAX: usize = 32;
 
+/// Answers to identifications that are made at once, for each picture that is looked at at once: enough
+/// for all threads that serve sockets. What comes meanwhile stands behind no more than so many.
+const ANSWERS_PER_WORKER: usize = 2;
+
 /// Long bodies that are read at once. A few kilobytes can be packed so that reading what they unpack to
 /// takes a processor for a second; all sockets must be heard meanwhile.
 const BODIES_MAX: usize = 2;
@@ -59,6 +64,8 @@ pub(super) struct Lanes {
     writes: Threads,
     small: Threads,
     bodies: Threads,
+    /// Answers that are being made of what searches found.
+    answers: Arc<Semaphore>,
 }
 
 /// How one lane is at this moment, and how long work waited on it.
@@ -115,12 +122,14 @@ impl Lanes {
             answer_within: limits.search_wait,
             questions_max: limits.queue_max,
         };
+        let answers = ANSWERS_PER_WORKER * limits.workers.max(1);
         Lanes {
             faces: Faces::new(limits.workers, limits.queue_max, limits.queue_wait),
             searches: Searches::new(searches, Instant::now),
             writes: Threads::new(WRITES_MAX),
             small: Threads::new(SMALL_MAX),
             bodies: Threads::new(BODIES_MAX),
+            answers: Arc::new(Semaphore::new(answers)),
         }
     }
 
@@ -270,6 +279,14 @@ impl Lanes {
         }
     }
 
+    /// A turn to make an answer of what was found, which is held for as long as that takes the processor: a
+    /// pass answers hundreds at one moment, and whoever asks or is refused then must not stand behind
+    /// all of them. Nobody is to hold it who waits for a client, or for what others have to say.
+    pub(super) async fn answering(&self) -> OwnedSemaphorePermit {
+        let turn = self.answers.clone().acquire_owned().await;
+        turn.expect("nobody closes this semaphore")
+    }
+
     /// Runs `work`, which changes what is on disk and waits for that.
     pub(super) async fn write<T: Send + 'static>(
         &self,
@@ -332,5 +349,29 @@ impl From<Refusal> for Busy {
 impl From<Busy> for Unidentified {
     fn from(busy: Busy) -> Unidentified {
         Unidentified::Busy(busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_answers_are_made_at_once_and_the_others_wait_for_a_turn() {
+        let second = Duration::from_secs(1);
+        let lanes = Lanes::new(LaneLimits {
+            workers: 1,
+            queue_max: 1,
+            queue_wait: second,
+            search_wait: second,
+        });
+        let turns = [lanes.answering().await, lanes.answering().await];
+        let third = time::timeout(Duration::ZERO, lanes.answering()).await;
+        assert!(third.is_err());
+        // Whoever stopped waiting keeps nobody from a turn.
+        drop(turns);
+        let others = [lanes.answering().await, lanes.answering().await];
+        assert!(lanes.answers.try_acquire().is_err());
+        drop(others);
     }
 }

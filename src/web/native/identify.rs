@@ -356,6 +356,7 @@ async fn search(
     time::sleep(delay).await;
     let (decision, confidence) =
         decisions::withheld(pending, (decision, confidence), &mut found.matches);
+    let _turn = lanes.answering().await;
     let records = known_of(state, &gallery, &found.matches).await?;
     let matches = found.matches.iter().zip(&records);
     let score =
