@@ -287,11 +287,15 @@ impl Planes {
     fn push_nibbles(&mut self, codes: &[i8]) {
         for group in codes.chunks(VALUES_PER_LINE) {
             // Zeros stand where the last line is longer than the row.
-            let code = |at: usize| group.get(at).copied().unwrap_or(0);
-            let high = |at: usize| high_nibble(code(at));
-            let low = |at: usize| code(at) - 16 * high(at);
-            self.high.push(pack(high));
-            self.low.push(pack(low));
+            let mut codes = [0; VALUES_PER_LINE];
+            codes[..group.len()].copy_from_slice(group);
+            let (mut high, mut low) = ([0; VALUES_PER_LINE], [0; VALUES_PER_LINE]);
+            for ((high, low), &code) in high.iter_mut().zip(&mut low).zip(&codes) {
+                *high = high_nibble(code);
+                *low = code - 16 * *high;
+            }
+            self.high.push(pack(&high));
+            self.low.push(pack(&low));
         }
     }
 }
@@ -309,15 +313,14 @@ impl fmt::Debug for Planes {
 
 /// Byte `i` of a line holds value `i` in its lower half and value `i + 64` in its upper half, so
 /// that unpacking needs one mask and one shift and no shuffling.
-fn pack(nibble: impl Fn(usize) -> i8) -> Line {
-    let byte = |at: usize| {
-        let (front, back) = (
-            nibble(at) + NIBBLE_OFFSET as i8,
-            nibble(at + 64) + NIBBLE_OFFSET as i8,
-        );
-        front as u8 | (back as u8) << 4
-    };
-    Line(std::array::from_fn(byte))
+fn pack(nibbles: &[i8; VALUES_PER_LINE]) -> Line {
+    let offset = NIBBLE_OFFSET as i8;
+    let (front, back) = nibbles.split_at(VALUES_PER_LINE / 2);
+    let mut line = Line::zeroed();
+    for ((byte, front), back) in line.0.iter_mut().zip(front).zip(back) {
+        *byte = (front + offset) as u8 | ((back + offset) as u8) << 4;
+    }
+    line
 }
 
 #[cfg(test)]

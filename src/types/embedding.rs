@@ -63,10 +63,18 @@ impl Embedding {
                 found: values.len(),
             });
         }
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        // Numbers without a sign are in the order of their bits, and what is no number comes last. One
+        // look that never ends early is done with several values at once.
+        let bits = values
+            .iter()
+            .map(|value| value.abs().to_bits().cast_signed());
+        let largest = f32::from_bits(bits.fold(0, i32::max).cast_unsigned());
+        if !largest.is_finite() {
+            let at = values.iter().position(|value| !value.is_finite());
+            let at = at.expect("the largest is one of the values");
             return Err(EmbeddingError::NotFinite { at });
         }
-        if values.iter().all(|&value| value == 0.0) {
+        if largest == 0.0 {
             return Err(EmbeddingError::Zero);
         }
         Ok(())
