@@ -24,6 +24,44 @@ def gallery(request, tmp_path):
         yield gallery
 
 
+def test_what_is_added_in_many_rounds_and_files_is_what_it_was(tmp_path, rng):
+    # Each row is the one before, shifted by a value, so that the array takes no memory: more rows than a file has.
+    count, dimension = 20_000, 4096
+    values = rng.standard_normal(count + dimension).astype(np.float16)
+    X = np.lib.stride_tricks.sliding_window_view(values, dimension)[:count]
+    seen = []
+    with vultus.Gallery(tmp_path / "data") as gallery:
+        labels = np.arange(count) * 7 - 50_000
+        gallery.add(X, labels, progress=lambda done, total: seen.append((done, total)))
+        assert gallery.templates == len(gallery) == count
+        rows = rng.choice(count, 40, replace=False).tolist() + [0, 1023, 1024, 2047, 2048, 16_383, 16_384, count - 1]
+        found = gallery.search(X[rows], 2)
+        assert found.labels[:, 0].tolist() == labels[rows].tolist()
+        for row in rows:
+            assert (gallery[int(labels[row])] == X[row].astype(np.float32)).all()
+    assert [total for _, total in seen] == [count] * len(seen)
+    assert seen[-1][0] == count and [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize("how", ("Ctrl-C", "an error"))
+def test_who_is_interrupted_has_whole_files_and_can_go_on(tmp_path, rng, how):
+    X = rng.standard_normal((6000, 2048)).astype(np.float32)
+
+    def stop(done, total):
+        if done:
+            raise KeyboardInterrupt if how == "Ctrl-C" else ZeroDivisionError
+
+    with vultus.Gallery(tmp_path / "data") as gallery:
+        with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
+            gallery.add(X, progress=stop)
+        # All of it is one file, which was not whole.
+        assert gallery.templates == 0
+        assert not list((tmp_path / "data").rglob("*.vseg*"))
+        gallery.add(X)
+        assert gallery.templates == 6000
+        assert (gallery[gallery.labels[5999].item()] == X[5999]).all()
+
+
 @pytest.mark.parametrize("count", (1, 20, 500))
 @pytest.mark.parametrize("dtype", (np.float16, np.float32, np.float64))
 def test_what_is_added_is_found(gallery, X, count, dtype):

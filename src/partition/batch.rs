@@ -9,6 +9,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use super::StoreError;
 use super::admission::{check_record, class_of_new};
 use super::catalog::{Change, Group, Halt};
+use super::few::Few;
 use super::keys::KeyFile;
 use super::pace::Pace;
 use super::partition::{Partition, insert_segment};
@@ -161,19 +162,63 @@ impl Import<'_> {
         }
     }
 
+    /// Adds the templates of a batch, which are coded already, with their times of enrolment.
+    ///
+    /// # Errors
+    ///
+    /// If there are more templates than announced, or the disk fails.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they are not of the encoder of the partition.
+    pub fn append(&mut self, batch: &TemplateBatch) -> Result<(), StoreError> {
+        let encoder = self.partition.encoder();
+        assert_eq!(*encoder, batch.encoder, "a partition is of one encoder");
+        self.flush()?;
+        let with_these = self.written + batch.len();
+        if with_these > self.expected {
+            return Err(self.wrong_count(with_these));
+        }
+        let mut infos = batch.rows.infos.clone();
+        let first = self.segment + 1 + self.written as u64;
+        for (template, info) in (first..).zip(&mut infos) {
+            info.template = template;
+        }
+        let mut rows = batch.rows.stored(0..batch.len());
+        rows.infos = &infos;
+        self.writer.append(&rows)?;
+        self.written = with_these;
+        Ok(())
+    }
+
     /// Makes all templates durable and visible at once.
     ///
     /// # Errors
     ///
     /// If templates are missing, the disk fails, or the partition has got another key since this was begun
     /// ([`crate::partition::Store::rotate_keys`]): then it is to be begun again. Nothing has changed then.
-    pub fn finish(mut self) -> Result<(), StoreError> {
+    pub fn finish(self) -> Result<(), StoreError> {
+        self.finish_with(Vec::new(), None)
+    }
+
+    /// Makes all templates durable and visible at once, and in the same transaction what becomes known of
+    /// people who have a template then, and `note`: see [`Partition::add_batch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Import::finish`], and if a record cannot be so. Nothing has changed then.
+    pub fn finish_with(
+        mut self,
+        people: Vec<(ClassId, RecordChange)>,
+        note: Option<&Note>,
+    ) -> Result<(), StoreError> {
         self.flush()?;
         if self.written != self.expected {
             return Err(self.wrong_count(self.written));
         }
+        let known = Known::of(self.writer.classes(), people);
         self.partition
-            .finish_segment(self.segment, self.writer, Known::default(), None)
+            .finish_segment(self.segment, self.writer, known, note.cloned())
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -254,20 +299,13 @@ impl Partition {
     ) -> Result<(), StoreError> {
         self.check_encoder(&batch.encoder)?;
         if batch.is_empty() {
-            return self.finish(None, Known::of(batch, people), note.cloned());
+            return self.finish(None, Known::of(&[], people), note.cloned());
         }
         // Until it is named: what is sealed with a key that was replaced meanwhile would be refused.
         let _keys_stay = self.files().keys().map(KeyFile::hold);
-        let segment = self.commits().take_numbers(1 + batch.len() as u64)?;
-        let mut infos = batch.rows.infos.clone();
-        for (template, info) in (segment + 1..).zip(&mut infos) {
-            info.template = template;
-        }
-        let mut rows = batch.rows.stored(0..batch.len());
-        rows.infos = &infos;
-        let mut writer = self.new_segment(segment, batch.len(), now)?;
-        writer.append(&rows)?;
-        self.finish_segment(segment, writer, Known::of(batch, people), note.cloned())
+        let mut import = self.import(&batch.encoder, batch.len(), now)?;
+        import.append(batch)?;
+        import.finish_with(people, note)
     }
 
     /// The places, rising, of those templates of a batch that add nothing: the class has a template of
@@ -394,7 +432,6 @@ impl Partition {
 }
 
 /// What becomes known of people together with templates.
-#[derive(Default)]
 struct Known {
     changes: Vec<(ClassId, RecordChange)>,
     /// The classes that get a template.
@@ -402,10 +439,10 @@ struct Known {
 }
 
 impl Known {
-    fn of(batch: &TemplateBatch, changes: Vec<(ClassId, RecordChange)>) -> Known {
+    fn of(classes: &[i64], changes: Vec<(ClassId, RecordChange)>) -> Known {
         let added = match changes.is_empty() {
             true => HashSet::new(),
-            false => batch.classes().iter().copied().collect(),
+            false => classes.iter().copied().collect(),
         };
         Known { changes, added }
     }
@@ -448,37 +485,6 @@ fn records_after(
 /// What tells most rows apart.
 fn digest(bits: &[u32]) -> u64 {
     checksum(CrcAlgorithm::Crc64Nvme, bytemuck::cast_slice(bits))
-}
-
-/// Some classes, of which most others are told apart without looking into a table: a gallery may have
-/// millions of rows.
-struct Few {
-    bits: Vec<u64>,
-    classes: HashSet<i64>,
-}
-
-impl Few {
-    /// As many bits as there are classes at the most in a batch, several times.
-    const BITS: u64 = 1 << 20;
-
-    fn of(classes: &[i64]) -> Few {
-        let mut bits = vec![0_u64; (Few::BITS / 64) as usize];
-        for class in classes {
-            let at = Few::place(*class);
-            bits[(at / 64) as usize] |= 1 << (at % 64);
-        }
-        let classes = classes.iter().copied().collect();
-        Few { bits, classes }
-    }
-
-    fn place(class: i64) -> u64 {
-        (class as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44
-    }
-
-    fn contains(&self, class: i64) -> bool {
-        let at = Few::place(class);
-        self.bits[(at / 64) as usize] >> (at % 64) & 1 == 1 && self.classes.contains(&class)
-    }
 }
 
 impl Group<'_> {

@@ -61,6 +61,7 @@ mod disk;
 mod encryption;
 mod erasure;
 mod error;
+mod few;
 mod files;
 mod filter;
 mod findings;

@@ -978,7 +978,7 @@ fn must_exist(directory: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::partition::{Enrolled, NewTemplate, Snapshot};
+    use crate::partition::{Enrolled, NewTemplate, Snapshot, TemplateBatch};
     use crate::types::{ClassId, Embedding};
 
     const NOW: Timestamp = Timestamp {
@@ -1163,6 +1163,60 @@ mod tests {
             error.to_string().contains("2147483648 is the most"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_import_of_batches_and_rows_is_what_one_batch_is() {
+        let value = |row: usize| -> [f32; 16] {
+            std::array::from_fn(|at| ((row * 31 + at * 17) % 97) as f32 - 40.5)
+        };
+        let batch_of = |rows: std::ops::Range<usize>| {
+            let mut batch = TemplateBatch::new(&encoder());
+            for row in rows {
+                let class = ClassId(row as i64 * 7 % 100);
+                batch.push(class, &value(row), f32::NAN, NOW);
+            }
+            batch
+        };
+        let planes_of = |fill: &dyn Fn(&Partition)| {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(directory.path()).unwrap();
+            let partition = open(&store);
+            fill(&partition);
+            assert_eq!(partition.snapshot().templates(), 300);
+            let mut files = fs::read_dir(directory.path().join("segments/1")).unwrap();
+            let bytes = fs::read(files.next().unwrap().unwrap().path()).unwrap();
+            assert!(files.next().is_none());
+            // The header has the identity of the data directory.
+            bytes[4096..].to_vec()
+        };
+        let one = planes_of(&|partition| {
+            let batch = batch_of(0..300);
+            partition.add_batch(&batch, Vec::new(), None, NOW).unwrap();
+        });
+        let many = planes_of(&|partition| {
+            let mut import = partition.import(&encoder(), 300, NOW).unwrap();
+            for row in 0..30 {
+                let class = ClassId(row as i64 * 7 % 100);
+                import.push(class, &value(row), f32::NAN).unwrap();
+            }
+            for rows in [30..130, 130..130, 130..299] {
+                import.append(&batch_of(rows)).unwrap();
+            }
+            // One too many is refused and changes nothing.
+            let refused = import.append(&batch_of(298..300));
+            assert!(matches!(
+                refused,
+                Err(StoreError::RowCount {
+                    expected: 300,
+                    found: 301,
+                    ..
+                })
+            ));
+            import.append(&batch_of(299..300)).unwrap();
+            import.finish().unwrap();
+        });
+        assert!(one == many, "the files differ");
     }
 
     #[test]

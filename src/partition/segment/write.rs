@@ -106,6 +106,11 @@ impl SegmentWriter {
         self.rows
     }
 
+    /// The classes of the rows so far.
+    pub(in crate::partition) fn classes(&self) -> &[i64] {
+        &self.classes
+    }
+
     /// Appends rows.
     ///
     /// # Panics
