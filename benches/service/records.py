@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What records of people cost a search, and what a filter by label does.
 
-    benches/service/records.py target/release/vultus [--rows 1000000] [--dim 128] [--questions 60]
+    benches/service/records.py target/release/vultus [--rows 1000000] [--dim 128] [--questions 60] [--limit 20]
 
 Makes up two galleries of the same rows, and gives everybody in the second a record with one of two
 labels. Then asks the service in turns: about the first gallery, about the second, and about those in the
@@ -35,9 +35,10 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--limit", type=int, default=20, help="how many people an answer lists")
     parser.add_argument("--directory", help="where the galleries are made")
     options = parser.parse_args()
-    if options.rows < 2 or options.questions < 1 or not 16 <= options.dim <= 4096:
+    if options.rows < 2 or min(options.questions, options.limit) < 1 or not 16 <= options.dim <= 4096:
         parser.error("expected two rows and one question at least, and 16 to 4096 values")
     if not os.access(options.program, os.X_OK):
         parser.error(f"{options.program} is no program; build it with `cargo build --release`")
@@ -63,7 +64,7 @@ def measure(options, directory):
     print(f"{options.rows} records came in within {time.monotonic() - began:.0f} s")
     key = command("key", "create", "--name", "bench", "--scopes", "identify,embeddings,scores", "--everything", "--json")
     with Service(options.program, data):
-        ask = asker(json.loads(key)["key"], options.dim)
+        ask = asker(json.loads(key)["key"], options)
         for partition in (WITHOUT, WITH, WITHOUT, WITH):
             ask(partition)
         print(f"a label for the first time: {ask(WITH, LABEL):.0f} ms")
@@ -76,13 +77,13 @@ def measure(options, directory):
     print(f"with records {ratio:.3f} times as long; a label takes {more:.2f} ms more")
 
 
-def asker(key, dim, port=PORT):
+def asker(key, options, port=PORT):
     connection = http.client.HTTPConnection("127.0.0.1", port)
     numbers = random.Random(7)
 
     def ask(partition, labels=None):
         """Milliseconds until an answer was read."""
-        body = {"encoder": ENCODER, "embeddings": [[numbers.gauss(0, 1) for _ in range(dim)]]}
+        body = {"encoder": ENCODER, "limit": options.limit, "embeddings": [[numbers.gauss(0, 1) for _ in range(options.dim)]]}
         if labels:
             body["labels"] = labels
         body = json.dumps(body)
