@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ProducesTickets;
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
+use x509_cert::certificate::Version;
 use x509_cert::der::Decode;
 
 use crate::types::Timestamp;
@@ -334,6 +335,14 @@ fn wrong_key(path: &Path, found: &str) -> CertificateError {
 fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, String> {
     let certificate = x509_cert::Certificate::from_der(certificate)
         .map_err(|_| "what is no certificate of X.509".to_owned())?;
+    let version = certificate.tbs_certificate().version();
+    if version != Version::V3 {
+        let version = version as u8 + 1;
+        return Err(format!(
+            "one of X.509 version {version}, which browsers and TLS libraries refuse; `openssl req -x509` makes \
+             version 3, and so does `openssl x509 -req` with `-extfile`"
+        ));
+    }
     let validity = certificate.tbs_certificate().validity();
     let [from, until] = [validity.not_before, validity.not_after]
         .map(|time| Timestamp::from_unix_seconds(0).after(time.to_unix_duration()));
@@ -342,6 +351,8 @@ fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
 
     #[test]
@@ -392,6 +403,47 @@ mod tests {
              vw==",
         ),
     ];
+
+    /// What `openssl x509 -req` makes without `-extfile`.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBJTCBywIUIWcQfY2JU7RwaLA2msG0VBbGTkswCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTE5MDk0MFoYDzIxMjYxMTA1MTkwOTQw
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASbnjQ45afDHyzfm371yuGfWH6ZWSE2pzHEoxCTdOagqokenguINYqo4LduqYRG
+rUJP2ZT8rYIJVWMTYc0tVl1mMAoGCCqGSM49BAMCA0kAMEYCIQCRaj00hOsfi62S
+3xIk6t80mq9luCRz7XQAxUlAX0S5NwIhAPF92u++pYoC8XGdjAfh6+IVDFzJdi94
+29ElO07XlGrf
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_certificate_of_an_old_version_is_refused_in_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let chain = directory.path().join("cert");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        // The version is the only difference.
+        let mut second = made.cert.der().to_vec();
+        let version = [0xa0, 3, 2, 1, 2];
+        let at = second
+            .windows(5)
+            .position(|found| found == version)
+            .unwrap();
+        second[at + 4] = 1;
+        let second = base64::engine::general_purpose::STANDARD.encode(second);
+        let second = format!("-----BEGIN CERTIFICATE-----\n{second}\n-----END CERTIFICATE-----\n");
+        for (pem, version) in [(VERSION_1, "1"), (second.as_str(), "2")] {
+            fs::write(&chain, pem).unwrap();
+            let error = Certificates::read(&chain, Path::new("key"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(&format!("X.509 version {version}, ")),
+                "{error}"
+            );
+            assert!(error.contains("-extfile"), "{error}");
+        }
+    }
 
     #[test]
     fn a_key_of_another_kind_is_named_with_those_that_are_taken() {
