@@ -319,11 +319,19 @@ pub(super) fn verification(
         heading: "FMR and FNMR against each other (DET)",
     };
     let trials = (report.non_mated_comparisons, report.mated_comparisons);
+    let mut rows = report.at_rates.iter().chain(&report.in_use);
+    let distinct = rows.find_map(|row| Some((row.fmr?.distinct, row.fnmr?.distinct)));
     errors.figures = vec![
         Figure {
             name: "det",
             caption: "Both errors as the threshold moves; rings are single thresholds.".to_owned(),
-            drawing: draw::det(&report.det, trials, &marks.collect::<Vec<_>>(), names),
+            drawing: draw::det(
+                &report.det,
+                trials,
+                distinct.unwrap_or(trials),
+                &marks.collect::<Vec<_>>(),
+                names,
+            ),
         },
         Figure {
             name: "scores",
@@ -542,11 +550,18 @@ fn identification_figures(report: &IdentificationReport) -> Vec<Figure> {
         heading: "FPIR and FNIR against each other (DET)",
     };
     let trials = (report.non_mated_searches, report.mated_searches);
+    let distinct = rows().find_map(|row| Some((row.fpir?.distinct, row.fnir?.distinct)));
     vec![
         Figure {
             name: "det",
             caption: "Both errors as the threshold moves; rings are single thresholds.".to_owned(),
-            drawing: draw::det(&report.det, trials, &marks.collect::<Vec<_>>(), names),
+            drawing: draw::det(
+                &report.det,
+                trials,
+                distinct.unwrap_or(trials),
+                &marks.collect::<Vec<_>>(),
+                names,
+            ),
         },
         Figure {
             name: "scores",

@@ -3,6 +3,7 @@
 use super::probit::Axis;
 use super::style;
 use super::svg::{Anchor, Point, Stroke, Svg};
+use crate::eval::rate::wilson;
 use crate::eval::recognition::{DetPoint, Histogram, RankShare, Reliability, Scores};
 
 const WIDTH: f64 = 640.0;
@@ -13,6 +14,8 @@ const PANEL_WIDTH: f64 = 530.0;
 const PANEL_HEIGHT: f64 = 360.0;
 /// How far the ends of an axis stand from the frame, so that lines there can be seen.
 const INSET: f64 = 8.0;
+/// How wide a character is at most in the mean, in pixels.
+const CHARACTER_WIDTH: f64 = 8.0;
 /// The first line of the key.
 const KEY_TOP: f64 = TOP + PANEL_HEIGHT + 74.0;
 
@@ -150,17 +153,19 @@ pub(crate) struct ErrorNames {
 }
 
 /// Both errors against each other, on the scale of normal deviates. `trials` are how many there are
-/// of strangers and of enrolled people, and `marks` single thresholds with what is said of them.
+/// of strangers and of enrolled people, `distinct` how many of these are different ones, which say how
+/// wide the band is, and `marks` single thresholds with what is said of them.
 pub(crate) fn det(
     points: &[DetPoint],
-    (non_mated, mated): (usize, usize),
+    trials: (usize, usize),
+    distinct: (usize, usize),
     marks: &[(DetPoint, String)],
     names: ErrorNames,
 ) -> Svg {
     let mut svg = Svg::new(WIDTH, HEIGHT, names.heading);
     let panel = Panel {
-        across: Scale::Deviates(Axis::of(non_mated)),
-        up: Scale::Deviates(Axis::of(mated)),
+        across: Scale::Deviates(Axis::of(trials.0)),
+        up: Scale::Deviates(Axis::of(trials.1)),
     };
     panel.frame(&mut svg, names.heading, names.positive, names.negative);
     if points.is_empty() {
@@ -168,19 +173,34 @@ pub(crate) fn det(
         return svg;
     }
     let place = |it: &DetPoint| (panel.x(it.false_positive), panel.y(it.false_negative));
-    let mut corners: Vec<Point> = Vec::new();
-    for point in points.iter().map(place) {
-        // Shares change at single thresholds: the line goes in steps.
-        if let Some(last) = corners.last().copied() {
-            corners.push((point.0, last.1));
-        }
-        corners.push(point);
+    let end = |it: &DetPoint, of: fn((f64, f64)) -> f64| {
+        let positive = wilson(it.false_positive, distinct.0 as f64);
+        let negative = wilson(it.false_negative, distinct.1 as f64);
+        (panel.x(of(positive)), panel.y(of(negative)))
+    };
+    let mut around = steps(points.iter().map(|it| end(it, |range| range.0)));
+    let above = steps(points.iter().map(|it| end(it, |range| range.1)));
+    around.extend(above.into_iter().rev());
+    svg.area(&around, style::LIVE.colour, 0.12);
+    svg.line(&steps(points.iter().map(place)), style::LIVE);
+    let marks = marks
+        .iter()
+        .map(|(mark, text)| (place(mark), text.as_str()));
+    ring(&mut svg, marks);
+    let notes = [
+        "The scale is that of normal deviates (probit); its ends are 0 and 100 %.",
+        "Band: both errors at the ends of their ranges of 95 % confidence (Wilson).",
+    ];
+    for (at, note) in notes.into_iter().enumerate() {
+        svg.text((LEFT, KEY_TOP + 22.0 * at as f64), Anchor::Start, note);
     }
-    corners.dedup();
-    svg.line(&corners, style::LIVE);
+    svg
+}
+
+/// Rings at places, each with what is said of it.
+fn ring<'a>(svg: &mut Svg, marks: impl Iterator<Item = (Point, &'a str)>) {
     let mut labels: Vec<Point> = Vec::new();
-    for (mark, text) in marks {
-        let (x, y) = place(mark);
+    for ((x, y), text) in marks {
         svg.ring((x, y), 4.5, "#000000");
         // Where labels would stand on each other, those that come later go up.
         let mut label = (x + 9.0, y - 7.0);
@@ -196,9 +216,19 @@ pub(crate) fn det(
         svg.text(at, anchor, text);
         labels.push(label);
     }
-    let note = "The scale is that of normal deviates (probit); its ends are 0 and 100 %.";
-    svg.text((LEFT, KEY_TOP), Anchor::Start, note);
-    svg
+}
+
+/// The corners of a line through points whose shares change at single thresholds.
+fn steps(points: impl Iterator<Item = Point>) -> Vec<Point> {
+    let mut corners: Vec<Point> = Vec::new();
+    for point in points {
+        if let Some(last) = corners.last().copied() {
+            corners.push((point.0, last.1));
+        }
+        corners.push(point);
+    }
+    corners.dedup();
+    corners
 }
 
 /// How many enrolled people are among the first so many.
@@ -289,19 +319,36 @@ pub(crate) fn scores(scores: &Scores, names: [&str; 2], thresholds: &[(f64, Stri
         svg.line(&corners, stroke);
         key_lines.push((stroke, format!("{name}, {} of them", histogram.total())));
     }
-    for (at, (threshold, text)) in thresholds.iter().enumerate() {
+    for (threshold, _) in thresholds {
         let x = panel.x(*threshold);
         svg.line(&[(x, TOP), (x, TOP + PANEL_HEIGHT)], THRESHOLD);
+    }
+    for (at, (threshold, text)) in thresholds.iter().enumerate() {
+        let x = panel.x(*threshold);
         let is_right = x > LEFT + PANEL_WIDTH - 130.0;
         let (anchor, x) = if is_right {
             (Anchor::End, x - 5.0)
         } else {
             (Anchor::Start, x + 5.0)
         };
-        svg.text((x, TOP + 16.0 + 16.0 * at as f64), anchor, text);
+        label(&mut svg, (x, TOP + 16.0 + 16.0 * at as f64), anchor, text);
     }
     key(&mut svg, &key_lines);
     svg
+}
+
+/// A text on a ground of its own, so that no line goes through it.
+fn label(svg: &mut Svg, at: Point, anchor: Anchor, text: &str) {
+    let width = CHARACTER_WIDTH * text.chars().count() as f64;
+    let left = match anchor {
+        Anchor::Start => at.0,
+        Anchor::Middle => at.0 - width / 2.0,
+        Anchor::End => at.0 - width,
+    };
+    let (right, top, bottom) = (left + width, at.1 - 11.5, at.1 + 3.5);
+    let ground = [(left, top), (right, top), (right, bottom), (left, bottom)];
+    svg.area(&ground, "#ffffff", 0.85);
+    svg.text(at, anchor, text);
 }
 
 /// What was said of being right, and how often it was.
@@ -329,11 +376,16 @@ pub(crate) fn reliability(reliability: &Reliability) -> Svg {
     svg.line(&places, SAME);
     for (place, bin) in places.iter().zip(&reliability.bins) {
         svg.ring(*place, 4.5, SAME.colour);
-        svg.text(
-            (place.0 + 8.0, place.1 + 16.0),
-            Anchor::Start,
-            &bin.answers.to_string(),
-        );
+        // Inside the frame, whichever edge is near.
+        let is_right = place.0 > LEFT + PANEL_WIDTH - 70.0;
+        let is_low = place.1 > TOP + PANEL_HEIGHT - 30.0;
+        let (x, anchor) = if is_right {
+            (place.0 - 8.0, Anchor::End)
+        } else {
+            (place.0 + 8.0, Anchor::Start)
+        };
+        let y = place.1 + if is_low { -8.0 } else { 16.0 };
+        svg.text((x, y), anchor, &bin.answers.to_string());
     }
     let error = reliability.expected_calibration_error;
     key(
@@ -357,6 +409,7 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::svg::Shape;
     use super::*;
 
     #[test]
@@ -389,7 +442,7 @@ mod tests {
             negative: "FNIR, %",
             heading: "DET",
         };
-        let nothing = det(&[], (0, 0), &[], names).finish();
+        let nothing = det(&[], (0, 0), (0, 0), &[], names).finish();
         assert!(nothing.contains("nothing to set against"));
         let empty = Histogram {
             from: -1.0,
@@ -401,7 +454,7 @@ mod tests {
             non_mated: empty,
         };
         for svg in [
-            det(&[], (0, 0), &[], names),
+            det(&[], (0, 0), (0, 0), &[], names),
             ranks(&[]),
             ranks(&[RankShare {
                 rank: 1,
@@ -413,6 +466,45 @@ mod tests {
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
             assert!(svg.png().unwrap().len() > 1_000);
         }
+    }
+
+    #[test]
+    fn the_band_holds_the_line_and_is_narrower_for_more_trials() {
+        let names = ErrorNames {
+            positive: "FPIR, %",
+            negative: "FNIR, %",
+            heading: "DET",
+        };
+        let points =
+            [(0.0, 0.4), (0.01, 0.2), (0.2, 0.0)].map(|(false_positive, false_negative)| {
+                DetPoint {
+                    threshold: 0.4,
+                    false_positive,
+                    false_negative,
+                }
+            });
+        let heights = [100, 10_000].map(|trials| {
+            let svg = det(&points, (10_000, 10_000), (10_000, trials), &[], names);
+            let area = svg.shapes.iter().find_map(|shape| match shape {
+                Shape::Area(points, ..) => Some(points.clone()),
+                _ => None,
+            });
+            let line = svg.shapes.iter().find_map(|shape| match shape {
+                Shape::Line(points, stroke) if *stroke == style::LIVE => Some(points.clone()),
+                _ => None,
+            });
+            let (area, line) = (area.unwrap(), line.unwrap());
+            let ends = |points: &[Point]| {
+                let of = |least: fn(f64, f64) -> f64, from| {
+                    points.iter().map(|it| it.1).fold(from, least)
+                };
+                (of(f64::min, f64::INFINITY), of(f64::max, 0.0))
+            };
+            let ((top, bottom), (line_top, line_bottom)) = (ends(&area), ends(&line));
+            assert!(top < line_top && bottom >= line_bottom, "{trials}");
+            line_top - top
+        });
+        assert!(heights[0] > 4.0 * heights[1], "{heights:?}");
     }
 
     #[test]
