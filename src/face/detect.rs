@@ -244,9 +244,8 @@ pub(super) struct Detector {
 
 impl Detector {
     pub(super) fn load(runtime: &Runtime, lanes: &Arc<Lanes>) -> Result<Detector, FaceSetupError> {
-        const ONNX: &[u8] =
-            include_bytes!("../../data/models/face_detection_yunet_2023mar_dynamic.onnx");
-        let network = network::load(runtime, "detection", ONNX, &OUTPUTS, lanes)?;
+        let onnx = network::built_in::detection();
+        let network = network::load(runtime, "detection", onnx, &OUTPUTS, lanes)?;
         Ok(Detector { network })
     }
 

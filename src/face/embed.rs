@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::align::AlignedFace;
 use super::error::{FaceError, FaceSetupError};
-use super::network::{Inference, Lanes, Network};
+use super::network::{Inference, Lanes, Network, built_in};
 use super::profile::EncoderProfile;
 use crate::types::Embedding;
 
@@ -18,9 +18,8 @@ pub(super) struct Embedder {
 impl Embedder {
     /// SFace.
     pub(super) fn built_in(lanes: &Arc<Lanes>) -> Result<Embedder, FaceSetupError> {
-        const ONNX: &[u8] = include_bytes!("../../data/models/face_recognition_sface_2021dec.onnx");
         let profile = built_in_profile()?;
-        Embedder::new(ONNX.to_vec(), profile, "built-in SFace", lanes)
+        Embedder::new(built_in::recognition(), profile, "built-in SFace", lanes)
     }
 
     /// The network in `onnx`, which came from `origin`, fed as `profile` says.

@@ -56,7 +56,7 @@ pub use looking::Looking;
 pub use miniature::miniature;
 // For the other networks that look at a face.
 pub use network::Runtime;
-pub(crate) use network::{Inference, Lanes, Network};
+pub(crate) use network::{Inference, Lanes, Network, built_in};
 pub use patience::Patience;
 pub use pipeline::{EmbedderSource, Face, FacePipeline, FaceStages, PipelineOptions};
 pub use portrait::{PortraitFault, PortraitRules, portrait_bmp, portrait_faults};

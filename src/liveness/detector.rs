@@ -4,7 +4,7 @@ use super::crop::planes;
 use super::observation::{LANDMARKS, Observation, Pose};
 use super::view::{FaceView, LANDMARK_SIDE, POSE_SIDE, TEXTURE_SIDE};
 use crate::counts::Histogram;
-use crate::face::{FaceError, FaceSetupError, Inference, Lanes, Network, Point};
+use crate::face::{FaceError, FaceSetupError, Inference, Lanes, Network, Point, built_in};
 
 /// Runs the networks. Made once, shared by all threads.
 #[derive(Debug)]
@@ -34,21 +34,18 @@ impl LivenessDetector {
     ///
     /// If `threads` is 0, or a network cannot be run.
     pub fn new(threads: usize) -> Result<LivenessDetector, FaceSetupError> {
-        const TEXTURE: &[u8] = include_bytes!("../../data/models/fr_liveness.onnx");
-        const LANDMARK: &[u8] = include_bytes!("../../data/models/fr_landmark.onnx");
-        const POSE: &[u8] = include_bytes!("../../data/models/fr_pose.onnx");
         if threads == 0 {
             return Err(FaceSetupError::NoThreads);
         }
         let lanes = Lanes::new(threads);
-        let load = |name, onnx: &[u8], outputs: &[&str]| {
+        let load = |name, onnx: Vec<u8>, outputs: &[&str]| {
             let origin = format!("built-in {name}");
-            Network::load(name, onnx.to_vec(), &origin, outputs, &lanes)
+            Network::load(name, onnx, &origin, outputs, &lanes)
         };
         Ok(LivenessDetector {
-            texture: load("fr_liveness", TEXTURE, &[])?,
-            landmarks: load("fr_landmark", LANDMARK, &[])?,
-            pose: load("fr_pose", POSE, &POSE_OUTPUTS)?,
+            texture: load("fr_liveness", built_in::texture(), &[])?,
+            landmarks: load("fr_landmark", built_in::landmarks(), &[])?,
+            pose: load("fr_pose", built_in::pose(), &POSE_OUTPUTS)?,
             times: Histogram::of_times(),
         })
     }

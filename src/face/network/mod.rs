@@ -3,6 +3,7 @@
 //! All networks run on rten, which is part of the program. Those that find faces can run on ONNX
 //! Runtime instead, which is several times as fast at them; see [`Runtime`].
 
+pub(crate) mod built_in;
 mod idle;
 #[cfg(feature = "onnxruntime")]
 mod onnx_runtime;
@@ -53,14 +54,14 @@ pub(crate) trait Inference: Debug + Send + Sync {
 pub(super) fn load(
     runtime: &Runtime,
     name: &'static str,
-    onnx: &'static [u8],
+    onnx: Vec<u8>,
     outputs: &[&'static str],
     lanes: &Arc<Lanes>,
 ) -> Result<Box<dyn Inference>, FaceSetupError> {
     match runtime {
         Runtime::BuiltIn => {
             let origin = format!("built-in {name}");
-            let network = Network::load(name, onnx.to_vec(), &origin, outputs, lanes)?;
+            let network = Network::load(name, onnx, &origin, outputs, lanes)?;
             Ok(Box::new(network))
         }
         #[cfg(feature = "onnxruntime")]

@@ -19,7 +19,7 @@ use super::idle::Idle;
 /// One network, as often as it was ever run at once: a session runs one input at a time.
 pub(super) struct Sessions {
     name: &'static str,
-    onnx: &'static [u8],
+    onnx: Vec<u8>,
     outputs: Vec<&'static str>,
     threads: usize,
     environment: Environment,
@@ -30,7 +30,7 @@ impl Sessions {
     pub(super) fn load(
         library: &Path,
         name: &'static str,
-        onnx: &'static [u8],
+        onnx: Vec<u8>,
         outputs: &[&'static str],
         threads: usize,
     ) -> Result<Sessions, FaceSetupError> {
@@ -62,7 +62,7 @@ impl Sessions {
     fn open(&self) -> Result<Session, ort::Error> {
         Session::builder(&self.environment)?
             .with_intra_threads(self.threads)?
-            .commit_from_memory(self.onnx)
+            .commit_from_memory(&self.onnx)
     }
 
     fn outputs_of(

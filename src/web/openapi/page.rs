@@ -1,12 +1,14 @@
 //! The page that shows the description. It is part of the program, and asks nobody but the service.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
 /// Nothing from anywhere else, and no script but the two files. Swagger UI writes styles into its elements,
@@ -95,8 +97,10 @@ static UNPACKED: LazyLock<HashMap<&'static str, Bytes>> = LazyLock::new(|| {
         "favicon-32x32.png",
     ];
     let unpacked = names.into_iter().filter_map(|name| {
-        let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default()));
-        Some((name, Bytes::from(file.ok()??.bytes.into_owned())))
+        let packed = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).ok()??;
+        let mut file = Vec::new();
+        GzDecoder::new(&*packed.bytes).read_to_end(&mut file).ok()?;
+        Some((name, Bytes::from(file)))
     });
     unpacked.collect()
 });

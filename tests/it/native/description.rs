@@ -111,6 +111,8 @@ fn the_page_is_whole_and_may_load_nothing_else() {
             let found = get(&service, &format!("/{file}"));
             assert_eq!(found.status, 200, "{file}");
             assert!(found.body.len() > 50, "{file}");
+            // They are packed in the program, and not told to be so.
+            assert!(!found.body.starts_with('\u{1f}'), "{file}");
         }
     }
     for path in [
