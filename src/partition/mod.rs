@@ -36,7 +36,7 @@
 //! tail       findings
 //! segment
 //! keys
-//! disk       pace      totals    overwritten   encryption
+//! disk       pace      totals    overwritten   encryption   few
 //! state_value
 //! private
 //! error
