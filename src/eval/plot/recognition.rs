@@ -178,10 +178,9 @@ pub(crate) fn det(
         let negative = wilson(it.false_negative, distinct.1 as f64);
         (panel.x(of(positive)), panel.y(of(negative)))
     };
-    let mut around = steps(points.iter().map(|it| end(it, |range| range.0)));
-    let above = steps(points.iter().map(|it| end(it, |range| range.1)));
-    around.extend(above.into_iter().rev());
-    svg.area(&around, style::LIVE.colour, 0.12);
+    let low = steps(points.iter().map(|it| end(it, |range| range.0)));
+    let high = steps(points.iter().map(|it| end(it, |range| range.1)));
+    svg.area(&between(low, high), style::LIVE.colour, 0.12);
     svg.line(&steps(points.iter().map(place)), style::LIVE);
     let marks = marks
         .iter()
@@ -195,6 +194,21 @@ pub(crate) fn det(
         svg.text((LEFT, KEY_TOP + 22.0 * at as f64), Anchor::Start, note);
     }
     svg
+}
+
+/// The corners around what is between two lines that fall, of which none of `high` is left of or below
+/// that of `low`: it ends in corners, too, so that a line between both stays within.
+fn between(low: Vec<Point>, high: Vec<Point>) -> Vec<Point> {
+    let corner = |across: Option<&Point>, down: Option<&Point>| {
+        across.zip(down).map(|(across, down)| (across.0, down.1))
+    };
+    let first = corner(low.first(), high.first());
+    let last = corner(high.last(), low.last());
+    let mut around = low;
+    around.extend(last);
+    around.extend(high.into_iter().rev());
+    around.extend(first);
+    around
 }
 
 /// Rings at places, each with what is said of it.
@@ -385,7 +399,7 @@ pub(crate) fn reliability(reliability: &Reliability) -> Svg {
             (place.0 + 8.0, Anchor::Start)
         };
         let y = place.1 + if is_low { -8.0 } else { 16.0 };
-        svg.text((x, y), anchor, &bin.answers.to_string());
+        label(&mut svg, (x, y), anchor, &bin.answers.to_string());
     }
     let error = reliability.expected_calibration_error;
     key(
@@ -502,6 +516,12 @@ mod tests {
             };
             let ((top, bottom), (line_top, line_bottom)) = (ends(&area), ends(&line));
             assert!(top < line_top && bottom >= line_bottom, "{trials}");
+            // The line begins and ends within.
+            let (begin, end) = (line[0], line[line.len() - 1]);
+            let corner = area[area.len() - 1];
+            assert!(corner.0 <= begin.0 && corner.1 <= begin.1, "{trials}");
+            let is_beyond = |it: &Point| it.0 >= end.0 && it.1 >= end.1;
+            assert!(area.iter().any(is_beyond), "{trials}");
             line_top - top
         });
         assert!(heights[0] > 4.0 * heights[1], "{heights:?}");
