@@ -322,17 +322,13 @@ pub(super) fn verification(
     let mut rows = report.at_rates.iter().chain(&report.in_use);
     let distinct = rows.find_map(|row| Some((row.fmr?.distinct, row.fnmr?.distinct)));
     errors.figures = vec![
-        Figure {
-            name: "det",
-            caption: "Both errors as the threshold moves; rings are single thresholds.".to_owned(),
-            drawing: draw::det(
-                &report.det,
-                trials,
-                distinct.unwrap_or(trials),
-                &marks.collect::<Vec<_>>(),
-                names,
-            ),
-        },
+        det_figure(
+            &report.det,
+            trials,
+            distinct,
+            &marks.collect::<Vec<_>>(),
+            names,
+        ),
         Figure {
             name: "scores",
             caption: "How alike one person and different people are.".to_owned(),
@@ -533,6 +529,21 @@ fn verification_table(report: &VerificationReport) -> Table {
     table
 }
 
+/// Both errors against each other; the band is that of the `distinct` trials, of all where nothing tells them.
+fn det_figure(
+    points: &[DetPoint],
+    trials: (usize, usize),
+    distinct: Option<(usize, usize)>,
+    marks: &[(DetPoint, String)],
+    names: ErrorNames,
+) -> Figure {
+    Figure {
+        name: "det",
+        caption: "Both errors as the threshold moves; rings are single thresholds.".to_owned(),
+        drawing: draw::det(points, trials, distinct.unwrap_or(trials), marks, names),
+    }
+}
+
 fn identification_figures(report: &IdentificationReport) -> Vec<Figure> {
     let name = |row: &AtThreshold| {
         row.target_fpir
@@ -552,17 +563,13 @@ fn identification_figures(report: &IdentificationReport) -> Vec<Figure> {
     let trials = (report.non_mated_searches, report.mated_searches);
     let distinct = rows().find_map(|row| Some((row.fpir?.distinct, row.fnir?.distinct)));
     vec![
-        Figure {
-            name: "det",
-            caption: "Both errors as the threshold moves; rings are single thresholds.".to_owned(),
-            drawing: draw::det(
-                &report.det,
-                trials,
-                distinct.unwrap_or(trials),
-                &marks.collect::<Vec<_>>(),
-                names,
-            ),
-        },
+        det_figure(
+            &report.det,
+            trials,
+            distinct,
+            &marks.collect::<Vec<_>>(),
+            names,
+        ),
         Figure {
             name: "scores",
             caption:
