@@ -198,7 +198,12 @@ pub(crate) fn det(
 
 /// The corners around what is between two lines that fall, of which none of `high` is left of or below
 /// that of `low`: it ends in corners, too, so that a line between both stays within.
-fn between(low: Vec<Point>, high: Vec<Point>) -> Vec<Point> {
+fn between(mut low: Vec<Point>, mut high: Vec<Point>) -> Vec<Point> {
+    // From the left to the right, whichever way the threshold moves.
+    if low.first().map(|it| it.0) > low.last().map(|it| it.0) {
+        low.reverse();
+        high.reverse();
+    }
     let corner = |across: Option<&Point>, down: Option<&Point>| {
         across.zip(down).map(|(across, down)| (across.0, down.1))
     };
