@@ -369,37 +369,57 @@ fn a_plan_grows_with_the_rows_and_says_how_sure_it_is() {
 #[test]
 fn a_job_is_planned_for_some_machines() {
     let job = |more: &[&str]| plan("100000000", &[&["--job", "duplicates"], more].concat());
-    let (one, ten) = (job(&[]), job(&["--machines", "10"]));
+    let (one, ten) = (job(&[]), job(&["--machines", "10", "--start-seconds", "2"]));
     assert_eq!(
-        (&one["job"], &one["machines"]),
-        (&"duplicates".into(), &1.into())
+        (&one["job"], &one["machines"], &one["tasks_at_a_time"]),
+        (&"duplicates".into(), &1.into(), &1.into())
     );
     assert_eq!(one["tasks"], 1_000 * 1_001 / 2);
     assert_eq!(ten["tasks"], one["tasks"]);
     let number = |report: &Value, name: &str| report[name].as_f64().unwrap();
-    for report in [&one, &ten] {
+    for (report, start_seconds) in [(&one, 0.0), (&ten, 2.0)] {
         let (tasks, machines) = (number(report, "tasks"), number(report, "machines"));
-        let expected = (tasks / machines).ceil() * number(report, "task_seconds");
+        let task_seconds = number(report, "task_seconds");
+        let parts = ["task_compare_seconds", "task_read_seconds"].map(|part| number(report, part));
+        assert!(parts[0] > 0.0 && parts[1] > 0.0, "{report}");
         assert!(
-            (number(report, "seconds") / expected - 1.0).abs() < 1e-9,
+            task_seconds > start_seconds + parts[0] + parts[1],
             "{report}"
         );
-        let rate = number(report, "comparisons_per_second");
-        let of_task = number(report, "comparisons") / tasks / rate;
+        let steps = [
+            number(report, "survey_seconds"),
+            (tasks / machines).ceil() * task_seconds,
+            number(report, "merge_seconds"),
+        ];
+        let seconds: f64 = steps.iter().sum();
         assert!(
-            (number(report, "task_seconds") / of_task - 1.0).abs() < 1e-9,
+            (number(report, "seconds") / seconds - 1.0).abs() < 1e-9,
+            "{report}"
+        );
+        // A task codes 100,000 rows, if it codes any, and compares them with as many.
+        let coding = report["coded_rows_per_second"]
+            .as_f64()
+            .map_or(0.0, |rate| 1e5 / rate);
+        let comparing = 1e10 / number(report, "comparisons_per_second");
+        assert!(
+            (parts[0] / (coding + comparing) - 1.0).abs() < 1e-9,
             "{report}"
         );
     }
-    let identify = ["--job", "identify", "--probes", "150000"];
-    assert_eq!(plan("1000000", &identify)["tasks"], 2 * 10);
-    assert_eq!(
-        plan(
-            "1000000",
-            &[&identify[..], &["--block-rows", "50000"]].concat()
-        )["tasks"],
-        60
-    );
+}
+
+#[test]
+fn many_probes_are_planned_in_blocks_of_both() {
+    let identify = |more: &[&str]| {
+        let job = ["--job", "identify", "--probes", "150000"];
+        plan("1000000", &[&job[..], more].concat())
+    };
+    let (twenty, one) = (identify(&[]), identify(&["--k", "1"]));
+    assert_eq!(twenty["tasks"], 2 * 10);
+    assert_eq!(identify(&["--block-rows", "50000"])["tasks"], 60);
+    // Fewer matches of each probe are merged sooner.
+    let merge = |report: &Value| report["merge_seconds"].as_f64().unwrap();
+    assert!(merge(&one) * 10.0 < merge(&twenty), "{one} {twenty}");
     let table = success(&vultus(&[
         "plan",
         "--job",
@@ -454,6 +474,30 @@ fn what_cannot_be_planned_is_refused_by_name() {
             "--probes",
         ),
         (&["--rows", "9", "--job", "identify"], "--probes"),
+        (&["--rows", "9", "--tasks", "2"], "--job"),
+        (&["--rows", "9", "--k", "2"], "--job"),
+        (&["--rows", "9", "--start-seconds", "2"], "--job"),
+        (
+            &["--rows", "9", "--job", "duplicates", "--tasks", "0"],
+            "--tasks",
+        ),
+        // More than any machine has threads.
+        (
+            &["--rows", "9", "--job", "duplicates", "--tasks", "1024"],
+            "--tasks",
+        ),
+        (&["--rows", "9", "--job", "duplicates", "--k", "2"], "--k"),
+        (
+            &[
+                "--rows",
+                "9",
+                "--job",
+                "duplicates",
+                "--start-seconds",
+                "-1",
+            ],
+            "--start-seconds",
+        ),
         (
             &[
                 "--rows",

@@ -32,7 +32,7 @@ pub(in crate::cli) use self::help::is_quiet;
 pub(in crate::cli) use self::key::{CreateKey, Key, ListKeys, RevokeKey, RotateKey};
 pub(in crate::cli) use self::load::{CallKind, Load, Secret, Url};
 pub(in crate::cli) use self::mistakes::explain;
-use self::parse::{cosine, rate, whole};
+use self::parse::{cosine, rate, start_seconds, whole};
 pub(in crate::cli) use self::people::{
     ExpirePeople, ExportPeople, ImportPeople, ListPeople, MergePeople, People, RemovePeople,
     RemovePortraits, RenamePerson, ShowPerson, Suggest,
@@ -473,6 +473,23 @@ pub(in crate::cli) struct Plan {
     /// Templates that are looked for, of --job identify
     #[arg(long, value_name = "N", value_parser = whole(1..=PLAN_ROWS_MAX), requires = "job")]
     pub(in crate::cli) probes: Option<usize>,
+    /// People in an answer, of --job identify [default: 20]
+    #[arg(long, value_name = "N", value_parser = whole(1..=PLAN_ROWS_MAX), requires = "job")]
+    pub(in crate::cli) k: Option<usize>,
+    /// Tasks that each machine does at a time, which share its threads: with Spark as many as an
+    /// executor has cores
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1_usize..=1_024), requires = "job")]
+    pub(in crate::cli) tasks: usize,
+    /// Seconds until a task begins its work, which depends on who does the job: docs/jobs.md
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        value_parser = start_seconds,
+        requires = "job"
+    )]
+    pub(in crate::cli) start_seconds: f64,
     /// Templates of a block of the job
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = whole(1..=PLAN_ROWS_MAX), requires = "job")]
     pub(in crate::cli) block_rows: usize,

@@ -42,6 +42,13 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected a number a second from 0.001 to 1000000".to_owned())
 }
 
+/// Reads how many seconds something takes to begin.
+pub(super) fn start_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok();
+    let seconds = seconds.filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "expected seconds from 0 to 86400, such as 0.2".to_owned())
+}
+
 /// Reads a share that is neither nothing nor all.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok();
@@ -74,6 +81,15 @@ mod tests {
         assert_eq!(rate("1e3"), Ok(1_000.0));
         for text in ["0", "-1", "NaN", "inf", "1e7", "", "x"] {
             assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_begins_does_so_within_a_day() {
+        assert_eq!(start_seconds("0"), Ok(0.0));
+        assert_eq!(start_seconds("86400"), Ok(86_400.0));
+        for text in ["-0.1", "86401", "NaN", "inf", "", "x"] {
+            assert!(start_seconds(text).is_err(), "{text}");
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 use anyhow::Context;
 
 use super::estimate::{Asked, Calibration, Measured, PROBES};
-use super::job::{AskedJob, Rate};
 use crate::cli::bench::gallery::{Gallery, MadeUp};
 use crate::cli::bench::machine::median;
 use crate::cli::demo::PORTRAIT;
@@ -15,8 +14,7 @@ use crate::cli::doctor::data::scanned_bytes_per_row;
 use crate::cli::{open, output};
 use crate::code::Layout;
 use crate::config::Settings;
-use crate::engine::PROBES_PER_PASS;
-use crate::search::{Options, Pool, Query, search};
+use crate::search::{Options, Pool, search};
 
 /// How many values are made up at most: some seconds of work, and some hundred MB among the temporary
 /// files.
@@ -28,10 +26,6 @@ const ROUNDS: usize = 7;
 const FLUSH_BYTES: usize = 512 << 20;
 /// Of a gallery that is smaller than it need be, to be quick about it.
 const FLUSH_TIMES: usize = 64;
-/// Values that a job codes at once.
-const JOB_VALUES: usize = 1 << 25;
-/// What nearly nobody reaches who is not looked for.
-const JOB_THRESHOLD: f64 = 0.5;
 /// As `serve` answers by default.
 const LIMIT: usize = 20;
 const PICTURES: usize = 3;
@@ -82,50 +76,6 @@ pub(super) fn measure(
     })
 }
 
-/// Measures how many comparisons a second a job makes: in passes of as many probes as it has, from a
-/// threshold on that strangers do not reach.
-pub(super) fn rate(
-    asked: AskedJob,
-    calibration_rows: Option<usize>,
-    folder: &Path,
-    settings: &Settings,
-) -> anyhow::Result<Rate> {
-    let pool = Pool::new(settings.threads);
-    let options = Options::with(settings.kernel()?);
-    let rows_max = calibration_rows.unwrap_or(JOB_VALUES / asked.dimension);
-    let rows = asked.rows.min(asked.block_rows).min(rows_max);
-    let made = MadeUp {
-        rows,
-        dimension: asked.dimension,
-        seed: 1,
-    };
-    let gallery = Gallery::made_up(folder, made, PROBES_PER_PASS, LIMIT)?;
-    let query = |probe| Query {
-        probe,
-        limit: usize::MAX,
-        threshold: Some(JOB_THRESHOLD),
-    };
-    let queries: Vec<Query<'_>> = gallery.probes.iter().map(query).collect();
-    let mut seconds = Vec::new();
-    let bar = output::progress(ROUNDS, "calibrating");
-    // One more: the first reads every block for the first time, and compares its checksum.
-    for round in 0..=ROUNDS {
-        let began = Instant::now();
-        search(&gallery.snapshot, &queries, &options, &pool)?;
-        if round > 0 {
-            seconds.push(began.elapsed().as_secs_f64());
-        }
-        bar.set_position(round as u64);
-    }
-    bar.finish_and_clear();
-    Ok(Rate {
-        comparisons_per_second: (rows * queries.len()) as f64 / median(&seconds),
-        spread: spread(&seconds),
-        threads: pool.threads(),
-        rows,
-    })
-}
-
 /// Searches for all numbers of probes in turn, so that a noisy neighbour slows all alike.
 fn passes(
     gallery: &Gallery,
@@ -158,7 +108,7 @@ fn passes(
 }
 
 /// How far the middle half of some numbers lies apart, as a part of the median.
-fn spread(numbers: &[f64]) -> f64 {
+pub(super) fn spread(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |part: usize| sorted.get(sorted.len() * part / 4).copied().unwrap_or(0.0);

@@ -7,11 +7,9 @@ mod job;
 
 use std::time::Instant;
 
-use anyhow::bail;
 use serde::Serialize;
 
 use self::estimate::{Asked, Calibration, Plan};
-use self::job::{AskedJob, JobPlan, Rate};
 use super::args;
 use super::exit::Exit;
 use super::machine::bytes_text;
@@ -34,29 +32,9 @@ struct Report<'a> {
     plan: &'a Plan,
 }
 
-/// What is printed of a job.
-#[derive(Serialize)]
-struct JobReport<'a> {
-    version: &'static str,
-    job: args::JobKind,
-    rows: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probes: Option<usize>,
-    dimension: usize,
-    machines: usize,
-    block_rows: usize,
-    threads: usize,
-    isa: String,
-    /// Templates that were made up to measure.
-    calibrated_rows: usize,
-    comparisons_per_second: f64,
-    #[serde(flatten)]
-    plan: &'a JobPlan,
-}
-
 pub(super) fn run(verb: &args::Plan, settings: &Settings) -> anyhow::Result<Exit> {
     if let Some(kind) = verb.job {
-        return run_job(verb, kind, settings);
+        return job::run(verb, kind, settings);
     }
     let asked = Asked {
         rows: verb.rows,
@@ -93,85 +71,6 @@ pub(super) fn run(verb: &args::Plan, settings: &Settings) -> anyhow::Result<Exit
         plan.latency.error * 100.0
     );
     Ok(Exit::Success)
-}
-
-fn run_job(verb: &args::Plan, kind: args::JobKind, settings: &Settings) -> anyhow::Result<Exit> {
-    let probes = match (kind, verb.probes) {
-        (args::JobKind::Identify, None) => bail!("how many probes? say it with --probes"),
-        (args::JobKind::Duplicates, Some(_)) => {
-            bail!("--probes are of --job identify; all templates are those of --job duplicates")
-        }
-        (_, probes) => probes,
-    };
-    let asked = AskedJob {
-        kind,
-        rows: verb.rows,
-        probes: probes.unwrap_or(0),
-        dimension: verb.dim,
-        machines: verb.machines,
-        block_rows: verb.block_rows,
-    };
-    let folder = verb.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let rate = calibration::rate(asked, verb.calibration_rows, &folder, settings)?;
-    let plan = rate.plan(asked);
-    if verb.json {
-        output::json_line(&JobReport {
-            version: env!("CARGO_PKG_VERSION"),
-            job: kind,
-            rows: asked.rows,
-            probes,
-            dimension: asked.dimension,
-            machines: asked.machines,
-            block_rows: asked.block_rows,
-            threads: rate.threads,
-            isa: settings.kernel()?.isa().to_string(),
-            calibrated_rows: rate.rows,
-            comparisons_per_second: rate.comparisons_per_second,
-            plan: &plan,
-        })?;
-        return Ok(Exit::Success);
-    }
-    for line in job_lines(asked, &rate, &plan) {
-        output::line(line)?;
-    }
-    say!(
-        "measured with {} made-up templates and {} threads; all else is calculated, for machines like \
-         this one that do nothing else. Times may be off by {:.0} %, and by more if others use this \
-         machine",
-        rate.rows,
-        rate.threads,
-        plan.error * 100.0
-    );
-    Ok(Exit::Success)
-}
-
-fn job_lines(asked: AskedJob, rate: &Rate, plan: &JobPlan) -> [String; 4] {
-    [
-        format!(
-            "time     {} on {} machines, {} on one: {:.2e} comparisons, {:.2e} a second here",
-            duration_text(plan.seconds),
-            asked.machines,
-            duration_text(plan.task_seconds * plan.tasks as f64),
-            plan.comparisons,
-            rate.comparisons_per_second
-        ),
-        format!(
-            "tasks    {} pairs of blocks of {} templates, {} each with the {} threads here",
-            plan.tasks,
-            asked.block_rows,
-            duration_text(plan.task_seconds),
-            rate.threads
-        ),
-        format!(
-            "memory   {} for each task at a time",
-            bytes_text(plan.task_memory_bytes)
-        ),
-        format!(
-            "reads    {} in all, {} a second for each machine",
-            bytes_text(plan.read_bytes as u64),
-            bytes_text(plan.read_bytes_per_second as u64)
-        ),
-    ]
 }
 
 /// A time as people say it.
