@@ -1,6 +1,7 @@
 //! Exceptions, which `vultus/errors.py` defines.
 
 use std::error::Error;
+use std::io;
 
 use pyo3::prelude::*;
 use vultus::engine::{EngineError, Fault};
@@ -13,6 +14,9 @@ use vultus::secrets::KeyError;
 pub(crate) enum Failure {
     /// An exception of `vultus.errors`, by its name, with its text.
     Of(&'static str, String),
+    /// The same where the system refused something, with its number: what Python raises for that is a
+    /// base of the exception, too.
+    OfSystem(&'static str, String, i32),
     /// An exception that Python code raised while it was asked: Ctrl-C, or that of a callback.
     Python(PyErr),
 }
@@ -28,6 +32,9 @@ impl Failure {
     pub(crate) fn of_argument(self, name: &str) -> Failure {
         match self {
             Failure::Of(class, text) => Failure::Of(class, format!("{name}: {text}")),
+            Failure::OfSystem(class, text, number) => {
+                Failure::OfSystem(class, format!("{name}: {text}"), number)
+            }
             other => other,
         }
     }
@@ -69,9 +76,43 @@ impl From<StoreError> for Failure {
             error if error.is_callers_fault() => "InputError",
             _ => "StorageError",
         };
-        Failure::new(class, with_causes(&error))
+        let text = with_causes(&error);
+        match number_of(&error) {
+            Some(number) if class == "StorageError" => Failure::OfSystem(class, text, number),
+            _ => Failure::Of(class, text),
+        }
     }
 }
+
+/// What the system said, as a number: that of a file that is not there, and so on.
+fn number_of(error: &StoreError) -> Option<i32> {
+    if matches!(
+        error,
+        StoreError::Exists { .. } | StoreError::Occupied { .. } | StoreError::NotOurs { .. }
+    ) {
+        return Some(EXISTS);
+    }
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            return error.raw_os_error().or(match error.kind() {
+                io::ErrorKind::NotFound => Some(MISSING),
+                io::ErrorKind::PermissionDenied => Some(DENIED),
+                io::ErrorKind::AlreadyExists => Some(EXISTS),
+                io::ErrorKind::NotADirectory => Some(NO_DIRECTORY),
+                _ => None,
+            });
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// `ENOENT`, `EACCES`, `EEXIST` and `ENOTDIR`, which are the same on all systems.
+const MISSING: i32 = 2;
+const DENIED: i32 = 13;
+const EXISTS: i32 = 17;
+const NO_DIRECTORY: i32 = 20;
 
 /// Whether it is the key that was given or not, and nothing is wrong with what is on disk.
 fn is_of_master_key(error: &KeyError) -> bool {
@@ -117,14 +158,18 @@ fn with_causes(error: &dyn Error) -> String {
 impl Failure {
     /// The exception to be raised.
     pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
-        let (class, text) = match self {
+        let (class, text, number) = match self {
             Failure::Python(error) => return error,
-            Failure::Of(class, text) => (class, text),
+            Failure::Of(class, text) => (class, text, None),
+            Failure::OfSystem(class, text, number) => (class, text, Some(number)),
         };
-        let exception = py
-            .import("vultus.errors")
-            .and_then(|errors| errors.getattr(class))
-            .and_then(|class| class.call1((text,)));
+        let exception = py.import("vultus.errors").and_then(|errors| {
+            let class = errors.getattr(class)?;
+            match number {
+                None => class.call1((text,)),
+                Some(number) => errors.call_method1("of_system", (class, text, number)),
+            }
+        });
         match exception {
             Ok(exception) => PyErr::from_value(exception),
             Err(error) => error,

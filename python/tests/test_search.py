@@ -167,39 +167,6 @@ def test_polars_and_pandas(rng):
         vultus.exact_search(pd.Series([[1.0], [1.0, 2.0]]), X, 1)
 
 
-class SharedByDlpack:
-    """As a tensor of PyTorch is: no array, but one that can be seen through DLPack."""
-
-    def __init__(self, array, device=(1, 0)):
-        self.array, self.device = array, device
-
-    def __dlpack__(self, **options):
-        if self.device[0] != 1:
-            raise BufferError("cannot export from this device")
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.device
-
-
-def test_dlpack(rng):
-    X = rng.standard_normal((60, 20)).astype(np.float32)
-    expected = vultus.exact_search(X, X, 3)
-    shared = SharedByDlpack(X)
-    np.testing.assert_array_equal(vultus.exact_search(shared, shared, 3)[1], expected[1])
-    with pytest.raises(vultus.InputError, match="expected an array in this computer's memory"):
-        vultus.exact_search(SharedByDlpack(X, (2, 0)), X, 3)
-
-
-def test_torch(rng):
-    torch = pytest.importorskip("torch")
-    X = rng.standard_normal((60, 20)).astype(np.float32)
-    tensor = torch.from_numpy(X).requires_grad_()
-    np.testing.assert_array_equal(vultus.exact_search(tensor, tensor, 3)[1], vultus.exact_search(X, X, 3)[1])
-    with pytest.raises(vultus.DtypeError, match="bfloat16"):
-        vultus.exact_search(tensor.bfloat16(), X, 3)
-
-
 def test_pairs_are_all_pairs_and_no_others(rng):
     X = rng.standard_normal((700, 16)).astype(np.float32)
     X[600:] = X[:100]

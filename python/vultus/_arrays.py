@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vultus._vultus import threads_usual
-from vultus.errors import DtypeError, InputError, ShapeError
+from vultus.errors import DtypeError, InputError, ShapeError, VultusError, of_type
 
 _KINDS = "float16, float32 or float64"
 
@@ -23,7 +23,7 @@ def as_rows(value: Any, name: str) -> np.ndarray:
     Raises `DtypeError` if the numbers are of another kind, `ShapeError` if it is not two-dimensional,
     `InputError` if rows are missing or on another device.
     """
-    array = _as_array(value, name)
+    array = as_array(value, name)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         found = array.dtype
         if array.dtype == object:
@@ -39,7 +39,11 @@ def as_rows(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _as_array(value: Any, name: str) -> np.ndarray:
+def as_array(value: Any, name: str) -> np.ndarray:
+    """`value` as an array of any shape and numbers, where it lies if that can be.
+
+    Raises `DtypeError`, `ShapeError` or `InputError` if it cannot be one.
+    """
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
             raise InputError(f"{name}: expected all values, found masked ones")
@@ -56,32 +60,52 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     if hasattr(value, "__dlpack__"):
         return _from_dlpack(value, name)
     try:
+        if isinstance(value, list | tuple) and value and all(hasattr(row, "__dlpack__") for row in value):
+            # A list of tensors, of which numpy would ask for one number after the other.
+            return np.stack([as_array(row, f"{name}[{at}]") for at, row in enumerate(value)])
         array = np.asarray(value)
         # Numbers that somebody wrote down, such as [[1, 0, ...]]: Python does not tell them apart.
         if isinstance(value, list | tuple) and array.dtype.kind in "iu":
             array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except VultusError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ShapeError(
             f"{name}: expected rows of one length of {_KINDS}, found {type(value).__name__}: {error}"
         ) from None
     return array
 
 
+#: `kDLCPU` of DLPack, the memory of this computer.
+_CPU = 1
+
+
 def _from_dlpack(value: Any, name: str) -> np.ndarray:
     """PyTorch and whatever else shares memory by DLPack."""
+    kind = type(value).__name__
+    layout = str(getattr(value, "layout", "torch.strided"))
+    if layout.startswith("torch.") and layout != "torch.strided":
+        found = layout.removeprefix("torch.")
+        raise InputError(f"{name}: expected all values, found a {kind} of layout {found}: convert it with .to_dense()")
+    numbers = str(getattr(value, "dtype", "")).rpartition(".")[2]
+    if numbers.startswith(("bfloat", "float8", "float4", "complex", "q")):
+        advice = ".real" if numbers.startswith("complex") else ".dequantize()" if numbers[0] == "q" else ".float()"
+        raise DtypeError(f"{name}: expected {_KINDS}, found {numbers}: convert it with {advice}")
     if getattr(value, "requires_grad", False):
         value = value.detach()
-    if "bfloat16" in str(getattr(value, "dtype", "")):
-        raise DtypeError(f"{name}: expected {_KINDS}, found bfloat16: convert it with .float()")
+    # What PyTorch keeps as a mark, to be done when values are read, DLPack does not carry over.
+    if getattr(value, "is_neg", bool)():
+        value = value.resolve_neg()
     try:
-        return np.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        device = getattr(value, "device", None)
-        where = f" on {device}" if device is not None else ""
-        raise InputError(
-            f"{name}: expected an array in this computer's memory, found {type(value).__name__}{where}, "
-            f"which cannot be shared: {error}"
-        ) from None
+        device, _ = value.__dlpack_device__()
+        if device == _CPU:
+            return np.from_dlpack(value)
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected an array that can be shared by DLPack, found {kind}: {error}") from None
+    where = getattr(value, "device", f"device {int(device)} of DLPack")
+    raise InputError(
+        f"{name}: expected an array in this computer's memory, found {kind} on {where}: copy it to the CPU"
+    )
 
 
 def _from_arrow(value: Any, name: str) -> np.ndarray:
@@ -152,13 +176,19 @@ def _from_pandas(value: Any, name: str) -> np.ndarray:
         raise ShapeError(f"{name}: expected rows of one length of {_KINDS}, found: {error}") from None
 
 
+#: More than anything has.
+_MOST = 2**63 - 1
+
+
 def as_count(value: Any, name: str, least: int) -> int:
     """A whole number of at least `least`, or `InputError`."""
     try:
         count = operator.index(value)
     except TypeError:
-        raise InputError(f"{name}: expected a whole number, found {value!r}") from None
-    if isinstance(value, bool | np.bool_) or count < least:
+        raise of_type(InputError, f"{name}: expected a whole number, found {_shown(value)}") from None
+    if isinstance(value, bool | np.bool_):
+        raise of_type(InputError, f"{name}: expected a whole number of at least {least}, found {value!r}")
+    if not least <= count <= _MOST:
         raise InputError(f"{name}: expected a whole number of at least {least}, found {value!r}")
     return count
 
@@ -173,12 +203,25 @@ def as_threads(value: Any) -> int:
     return threads
 
 
+def _shown(value: Any) -> str:
+    """A value as errors show it: what may have embeddings in it by its type alone."""
+    is_plain = value is None or isinstance(value, str | bytes | bool | int | float | np.generic)
+    return repr(value) if is_plain else type(value).__name__
+
+
+def as_number(value: Any, name: str, expected: str) -> float:
+    """A number, or `InputError` with what was expected; a text is none, whatever it says."""
+    try:
+        if isinstance(value, str | bytes | bytearray):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise of_type(InputError, f"{name}: expected {expected}, found {_shown(value)}") from None
+
+
 def as_similarity(value: Any, name: str) -> float:
     """A similarity from -1 to 1, or `InputError`."""
-    try:
-        similarity = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: expected a similarity from -1 to 1, found {value!r}") from None
+    similarity = as_number(value, name, "a similarity from -1 to 1")
     if not -1 <= similarity <= 1:
         raise InputError(f"{name}: expected a similarity from -1 to 1, found {value!r}")
     return similarity

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vultus._arrays import as_rows
-from vultus._sent import Picture, as_bearer, as_content, as_name, as_url
-from vultus.errors import ApiError, InputError, PictureError, RowError
+from vultus._sent import Picture, as_bearer, as_content, as_name, as_parameter, as_url, reaching
+from vultus.errors import ApiError, InputError, PictureError, RowError, of_type
 
 
 class Operation(NamedTuple):
@@ -91,9 +91,9 @@ def request(name: str, path: Mapping[str, object], members: Mapping[str, Any]) -
         if key not in operation.query + operation.body:
             known = ", ".join(operation.query + operation.body) or "nothing"
             raise InputError(f"{name}: expected {known}, found {key!r}")
-    for key, convert in (("pictures", _pictures), ("embeddings", _embeddings)):
-        if key in members:
-            members[key] = convert(members[key])
+    given = {"pictures": _pictures, "embeddings": _embeddings}
+    for key, value in members.items():
+        members[key] = given[key](value) if key in given else as_parameter(value, f"{name}, {key}")
     filled = operation.path.format_map(
         {key: quote(as_name(path.get(key), f"{name}, {key}", form), safe="") for key, form in _in(operation.path)}
     )
@@ -119,7 +119,8 @@ _FORMS = {"partition": "`storage.number`", "class": "the number of a class"}
 def _given(pictures: Any) -> Any:
     """Pictures that a call cannot do without: what is None is else left out."""
     if pictures is None:
-        raise PictureError("pictures: expected a path, the bytes of a file, or a list of them, found NoneType")
+        expected = "a path, the bytes of a file, or a list of them"
+        raise of_type(PictureError, f"pictures: expected {expected}, found NoneType")
     return pictures
 
 
@@ -129,7 +130,8 @@ def _pictures(pictures: Picture | Sequence[Picture]) -> list[str]:
     several: Sequence[Any] = [pictures] if one else pictures  # type: ignore[assignment, list-item]
     if not isinstance(several, Sequence):
         found = type(pictures).__name__
-        raise PictureError(f"pictures: expected a path, the bytes of a file, or a list of them, found {found}")
+        expected = "a path, the bytes of a file, or a list of them"
+        raise of_type(PictureError, f"pictures: expected {expected}, found {found}")
     contents = [as_content(each, "pictures" if one else f"pictures[{at}]") for at, each in enumerate(several)]
     return [base64.b64encode(content).decode() for content in contents]
 
@@ -161,7 +163,7 @@ def _failed(answer: Any, content: bytes) -> ApiError:
         problem = json.loads(content)
         code = problem.get("code")
         text = problem.get("detail") or problem.get("title") or problem.get("Message")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         # A proxy answers in its own way.
         pass
     status, after = answer.status_code, answer.headers.get("retry-after", "")
@@ -249,7 +251,7 @@ def _httpx() -> Any:
     try:
         import httpx
     except ImportError:
-        raise ImportError("vultus.Client needs httpx: pip install 'vultus[client]'") from None
+        raise ModuleNotFoundError("vultus.Client needs httpx: pip install 'vultus[client]'", name="httpx") from None
     return httpx
 
 
@@ -266,8 +268,8 @@ class Client(_Calls):
         key: An API key (`vultus key create`).
         options: Passed on to `httpx.Client`, such as `timeout` and `verify`.
 
-    Calls raise `ApiError` with `status`, `code` and `retry_after_seconds` where the service refuses, and httpx's own
-    where it is not reached. None is repeated by itself.
+    Calls raise `ApiError` with `status`, `code` and `retry_after_seconds` where the service refuses, and
+    `NotReachedError`, which is also what httpx raises, where it is not reached. None is repeated by itself.
     """
 
     def __init__(self, url: str, key: str | None = None, **options: Any) -> None:
@@ -275,21 +277,23 @@ class Client(_Calls):
 
     def _call(self, name: str, path: Mapping[str, object], members: Mapping[str, Any]) -> Any:
         sent = request(name, path, members)
-        answer = self._http.request(
-            sent.method, sent.path, params=sent.query, content=sent.content, headers=sent.headers
-        )
+        with reaching(self._http.base_url):
+            answer = self._http.request(
+                sent.method, sent.path, params=sent.query, content=sent.content, headers=sent.headers
+            )
         return _read(answer)
 
     def identify_many(self, partition: str, Q: Any, **options: Any) -> Iterator[Any]:
         """Who each row of `Q` shows, shape (q, d): an answer for each, as they come. `encoder`, `limit`, ..."""
         sent = request("identify_many", {"partition": partition}, options)
         headers = {"Content-Type": "application/x-npy"}
-        with self._http.stream(sent.method, sent.path, params=sent.query, content=_npy(Q), headers=headers) as answer:
+        asked = {"params": sent.query, "content": _npy(Q), "headers": headers}
+        with reaching(self._http.base_url), self._http.stream(sent.method, sent.path, **asked) as answer:
             if not answer.is_success:
                 raise _failed(answer, answer.read())
             for line in answer.iter_lines():
                 if line.strip():
-                    yield json.loads(line)
+                    yield _line(line, answer.status_code)
 
     def close(self) -> None:
         """Lets go of connections."""
@@ -314,23 +318,24 @@ class AsyncClient(_Calls):
 
     async def _call(self, name: str, path: Mapping[str, object], members: Mapping[str, Any]) -> Any:  # type: ignore[override]
         sent = request(name, path, members)
-        answer = await self._http.request(
-            sent.method, sent.path, params=sent.query, content=sent.content, headers=sent.headers
-        )
+        with reaching(self._http.base_url):
+            answer = await self._http.request(
+                sent.method, sent.path, params=sent.query, content=sent.content, headers=sent.headers
+            )
         return _read(answer)
 
     async def identify_many(self, partition: str, Q: Any, **options: Any) -> AsyncIterator[Any]:
         """As `Client.identify_many`."""
         sent = request("identify_many", {"partition": partition}, options)
         headers = {"Content-Type": "application/x-npy"}
-        async with self._http.stream(
-            sent.method, sent.path, params=sent.query, content=_npy(Q), headers=headers
-        ) as answer:
-            if not answer.is_success:
-                raise _failed(answer, await answer.aread())
-            async for line in answer.aiter_lines():
-                if line.strip():
-                    yield json.loads(line)
+        asked = {"params": sent.query, "content": _npy(Q), "headers": headers}
+        with reaching(self._http.base_url):
+            async with self._http.stream(sent.method, sent.path, **asked) as answer:
+                if not answer.is_success:
+                    raise _failed(answer, await answer.aread())
+                async for line in answer.aiter_lines():
+                    if line.strip():
+                        yield _line(line, answer.status_code)
 
     async def close(self) -> None:
         """Lets go of connections."""
@@ -346,18 +351,20 @@ class AsyncClient(_Calls):
         return f"<vultus.AsyncClient of {self._http.base_url}>"
 
 
+def _line(content: bytes | str, status: int) -> Any:
+    """What a service says in JSON, all of it or a line."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        found = f"{len(content)} bytes of something else"
+        raise ApiError(f"the service answered {status}: expected JSON, found {found}", status) from None
+
+
 def _read(answer: Any) -> Any:
     if not answer.is_success:
         raise _failed(answer, answer.content)
     if "json" in answer.headers.get("content-type", ""):
-        try:
-            return answer.json()
-        except ValueError:
-            raise ApiError(
-                f"the service answered {answer.status_code}: expected JSON, found {len(answer.content)} bytes of "
-                "something else",
-                answer.status_code,
-            ) from None
+        return _line(answer.content, answer.status_code)
     if answer.headers.get("content-type", "").startswith("image/"):
         return answer.content
     return answer.text or None

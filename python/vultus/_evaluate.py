@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus._arrays import as_number
 from vultus._found import Found, _Table
 from vultus.errors import InputError
 
@@ -44,10 +45,12 @@ class Evaluation(_Table):
 
     def fnir(self, threshold: float) -> float:
         """The share of enrolled people who are missed; NaN if `y` names none."""
+        threshold = as_number(threshold, "threshold", "a similarity")
         return float(np.mean(self.own < threshold)) if len(self.own) else float("nan")
 
     def fpir(self, threshold: float) -> float:
         """The share of strangers who are taken for somebody; NaN if `y` names none."""
+        threshold = as_number(threshold, "threshold", "a similarity")
         return float(np.mean(self.strangers >= threshold)) if len(self.strangers) else float("nan")
 
     def threshold(self, target_fpir: float) -> float:
@@ -56,6 +59,7 @@ class Evaluation(_Table):
         Raises `InputError` if there are no strangers, or too few for so low a rate.
         """
         count = len(self.strangers)
+        target_fpir = as_number(target_fpir, "target_fpir", "a rate between 0 and 1")
         if not 0 < target_fpir < 1:
             raise InputError(f"target_fpir: expected a rate between 0 and 1, found {target_fpir!r}")
         allowed = int(np.floor(target_fpir * count + 1e-9))

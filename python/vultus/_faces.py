@@ -14,7 +14,7 @@ import vultus.errors
 from vultus._arrays import as_threads
 from vultus._pictures import as_picture, as_pictures, is_one
 from vultus._progress import Progress, shown
-from vultus.errors import FacesMissingError, InputError, VultusError
+from vultus.errors import FacesMissingError, InputError, VultusError, of_system, of_type, renamed
 
 
 class _Pixels(Protocol):
@@ -118,8 +118,9 @@ class Faces:
 
     and raise:
 
-        PictureError: It is no picture that is read, is damaged, too large or too small.
-        PictureFileError: A file cannot be read.
+        PictureError: It is no picture that is read, is damaged, too large or too small; a `TimeoutError` if
+            looking at it took longer than `picture_seconds_max`.
+        PictureFileError: A file cannot be read; a `FileNotFoundError` if there is none, and so on.
         NoFaceError, SeveralFacesError: There is not exactly one face, where one is expected.
         DtypeError, ShapeError: An array is no picture; the text says how to make one of it.
 
@@ -287,7 +288,7 @@ class Faces:
                 for at, value in enumerate(part, start):
                     seen = value if isinstance(value, VultusError) else _outcome(next(looked))
                     if isinstance(seen, VultusError):
-                        seen = type(seen)(f"{_name(given[at], None if one else at)}: {seen}")
+                        seen = renamed(seen, f"{_name(given[at], None if one else at)}: {seen}")
                         if one or not return_exceptions:
                             raise seen
                         results.append(seen)
@@ -306,7 +307,7 @@ def _as_seconds(value: Any) -> float:
     try:
         seconds = float(value)
     except (TypeError, ValueError):
-        raise InputError(f"picture_seconds_max: expected a number, found {type(value).__name__}") from None
+        raise of_type(InputError, f"picture_seconds_max: expected a number, found {type(value).__name__}") from None
     if not seconds > 0:
         raise InputError(f"picture_seconds_max: expected more than 0, found {seconds}")
     return seconds
@@ -325,9 +326,11 @@ def _ready(pictures: list[Any]) -> list[Any]:
 
 
 def _outcome(seen: Any) -> Any:
-    """What was seen, or the exception whose name and text came instead."""
+    """What was seen, or the exception whose name, text and number came instead."""
     if isinstance(seen, tuple):
-        return getattr(vultus.errors, seen[0])(seen[1])
+        kind, text, number = seen
+        kind = getattr(vultus.errors, kind)
+        return kind(text) if number is None else of_system(kind, text, number)
     return seen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus import _vultus
-from vultus._arrays import as_count, as_rows, as_similarity, as_threads
+from vultus._arrays import as_array, as_count, as_number, as_rows, as_similarity, as_threads
 from vultus._found import Duplicates, Found, Label, Match, Rate
 from vultus._labels import KINDS, Kind, as_metadata, as_names, kind_of
 from vultus._progress import Progress, shown
+from vultus._sent import is_text
 from vultus.errors import (
     DimensionError,
     EncoderError,
@@ -28,6 +30,10 @@ from vultus.errors import (
     NotEnrolledError,
     PicklingError,
     ShapeError,
+    StorageError,
+    of_os_error,
+    of_system,
+    of_type,
 )
 
 PARTITION = "gallery.1"
@@ -75,12 +81,16 @@ class Gallery:
         master_key: str | bytes | None = None,
     ) -> None:
         self._threads = as_threads(threads)
+        if not isinstance(read_only, bool | np.bool_):
+            raise of_type(InputError, f"read_only: expected a bool, found {type(read_only).__name__}")
         key = _master_key(master_key)
         self._has_key = key is not None
         if path is None and read_only:
             raise InputError("read_only: a gallery without a path is empty, and nobody could fill it")
         self._is_temporary = path is None
-        self.path = Path(tempfile.mkdtemp(prefix="vultus-") if path is None else path).absolute()
+        _check_names(partition, encoder)
+        known = None if path is None else _as_path(path, "path")
+        self.path = (known or Path(tempfile.mkdtemp(prefix="vultus-"))).absolute()
         if self._is_temporary:
             self._gone = weakref.finalize(self, _delete, self.path, os.getpid())
         self.partition = partition
@@ -120,11 +130,16 @@ class Gallery:
     ) -> Gallery:
         """A gallery that is there already. Its files are mapped into memory: there is no load phase.
 
-        Raises `NotEnrolledError` if there is none at `path`, else as `Gallery`.
+        Raises `NotEnrolledError`, which is then a `FileNotFoundError`, if there is none at `path`; else as `Gallery`.
         """
-        path = Path(path)
-        if not path.is_dir() or not any(path.iterdir()):
-            raise NotEnrolledError(f"path: expected a data directory, found none at `{path}`")
+        path = _as_path(path, "path")
+        try:
+            is_there = path.is_dir() and any(path.iterdir())
+        except OSError as error:
+            raise of_os_error(StorageError, f"path: `{path}` cannot be read: {error}", error) from None
+        if not is_there:
+            text = f"path: expected a data directory, found none at `{path}`"
+            raise of_system(NotEnrolledError, text, errno.ENOENT, os.fspath(path))
         return cls(path, partition=partition, read_only=read_only, threads=threads, master_key=master_key)
 
     # What is in it.
@@ -372,7 +387,7 @@ class Gallery:
 
     def search_one(self, q: Any, k: int = 20, threshold: float | None = None, **rate: Any) -> list[Match]:
         """As `search` of one embedding of shape (dimension,): a list of `Match(label, similarity, name)`."""
-        array = np.asarray(q)
+        array = as_array(q, "q")
         if array.ndim != 1:
             raise ShapeError(f"q: expected the shape (dimension,), found {array.shape}")
         (D,), (I,) = found = self.search(array[None, :], k, threshold, **rate)
@@ -401,14 +416,14 @@ class Gallery:
         probes = as_count(probes, "probes", 1)
         seed = as_count(seed, "seed", 0)
         with shown(progress, min(probes, len(self)), "people") as told:
-            return self._handle.calibrate(probes, seed % 2**64, self._threads, told)
+            return self._handle.calibrate(probes, seed, self._threads, told)
 
     def threshold(self, target_fpir: float) -> Rate:
         """The similarity that a stranger reaches with somebody here as often as `target_fpir`.
 
         Raises `NotCalibratedError` if nothing is known of strangers, `InputError` if it is no rate.
         """
-        return self._rate(self._handle.threshold(_number(target_fpir, "target_fpir")))
+        return self._rate(self._handle.threshold(as_number(target_fpir, "target_fpir", "a rate")))
 
     def fpir(self, threshold: float) -> Rate:
         """How often a stranger reaches `threshold` with somebody here. Raises `NotCalibratedError`."""
@@ -478,8 +493,9 @@ class Gallery:
 
         It holds all templates: only its owner may read it.
         """
-        self._handle.snapshot(Path(path), bool(overwrite), None)
-        return Path(path)
+        path = _as_path(path, "path")
+        self._handle.snapshot(path, bool(overwrite), None)
+        return path
 
     @classmethod
     def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> Gallery:
@@ -487,7 +503,8 @@ class Gallery:
 
         `options` are those of `Gallery`; a snapshot of an encrypted gallery needs its `master_key`.
         """
-        _vultus.Handle.restore(Path(snapshot), Path(path), _master_key(options.get("master_key")), None)
+        places = _as_path(snapshot, "snapshot"), _as_path(path, "path")
+        _vultus.Handle.restore(*places, _master_key(options.get("master_key")), None)
         return cls(path, **options)
 
     def close(self) -> None:
@@ -522,7 +539,7 @@ def _master_key(key: str | bytes | None) -> bytes | None:
         # Nothing of it in an error, not even what is no digit.
         return key.encode(errors="replace")
     if key is not None and not isinstance(key, bytes | bytearray):
-        raise MasterKeyError(f"master_key: expected a str or bytes, found {type(key).__name__}")
+        raise of_type(MasterKeyError, f"master_key: expected a str or bytes, found {type(key).__name__}")
     return None if key is None else bytes(key)
 
 
@@ -536,8 +553,19 @@ def _delete(path: Path, process: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _number(value: Any, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: expected a rate, found {value!r}") from None
+def _as_path(value: Any, name: str) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise of_type(InputError, f"{name}: expected a path, found {type(value).__name__}")
+    if not os.fspath(value):
+        raise InputError(f"{name}: expected a path, found an empty text")
+    return Path(os.fsdecode(value))
+
+
+def _check_names(partition: Any, encoder: Any) -> None:
+    for name, value in (("partition", partition), ("encoder", encoder)):
+        if isinstance(value, str) and not is_text(value):
+            raise InputError(f"{name}: expected a text, found one with half a letter")
+    if not isinstance(partition, str):
+        raise of_type(InputError, f"partition: expected a text such as {PARTITION!r}, found {type(partition).__name__}")
+    if encoder is not None and not isinstance(encoder, str):
+        raise of_type(InputError, f"encoder: expected a name or name@version, found {type(encoder).__name__}")

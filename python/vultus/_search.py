@@ -119,7 +119,7 @@ def pairs_above(
     limit = as_count(limit, "limit", 0)
     total = len(rows) * len(rows if others is None else others)
     with shown(progress, total, "comparisons") as told:
-        found = _vultus.pairs_above(rows, others, least, min(limit, np.iinfo(np.int64).max), as_threads(threads), told)
+        found = _vultus.pairs_above(rows, others, least, limit, as_threads(threads), told)
     return Pairs(*found)
 
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vultus._client import _httpx, _read
-from vultus._sent import Picture, as_bearer, as_content, as_name, as_secret, as_url
-from vultus.errors import ApiError, InputError, PictureError
+from vultus._sent import Picture, as_bearer, as_content, as_name, as_parameter, as_secret, as_url, reaching
+from vultus.errors import ApiError, InputError, PictureError, of_type
 
 TASKS = ("verify", "identify", "enroll", "livenessdetection")
 """What a token can be for."""
@@ -42,12 +42,13 @@ def _data_url(picture: Picture, name: str = "picture") -> str:
     return "data:image/jpeg;base64," + base64.b64encode(as_content(picture, name)).decode()
 
 
-def _text(value: object) -> object:
+def _text(value: object, name: str) -> object:
+    value = as_parameter(value, name)
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def _request(method: str, name: str, token: str | None = None, **query: Any) -> Request:
-    given = {key: _text(value) for key, value in query.items() if value is not None}
+    given = {key: _text(value, key) for key, value in query.items() if value is not None}
     return Request(method, name, given, token)
 
 
@@ -217,7 +218,7 @@ class _Calls:
 
 def _there(picture: Any, name: str) -> Any:
     if picture is None:
-        raise PictureError(f"{name}: expected a path or the bytes of a file, found NoneType")
+        raise of_type(PictureError, f"{name}: expected a path or the bytes of a file, found NoneType")
     return picture
 
 
@@ -276,8 +277,8 @@ class Client(_Calls):
         secret: Its secret.
         options: Passed on to `httpx.Client`, such as `timeout` and `verify`.
 
-    Calls raise `ApiError` with `status` and `retry_after_seconds` where the service refuses, and httpx's own where it
-    is not reached.
+    Calls raise `ApiError` with `status` and `retry_after_seconds` where the service refuses, and `NotReachedError`,
+    which is also what httpx raises, where it is not reached.
     """
 
     def __init__(self, url: str, app_id: str, secret: str, **options: Any) -> None:
@@ -285,7 +286,9 @@ class Client(_Calls):
         self._http = _httpx().Client(**{"base_url": as_url(url), "timeout": 60.0, **options})
 
     def _send(self, request: Request, read: Any = _read) -> Any:
-        return read(self._http.request(**_sent(request, self._credentials)))
+        with reaching(self._http.base_url):
+            answer = self._http.request(**_sent(request, self._credentials))
+        return read(answer)
 
     def close(self) -> None:
         """Lets go of connections."""
@@ -310,7 +313,9 @@ class AsyncClient(_Calls):
         self._http = _httpx().AsyncClient(**{"base_url": as_url(url), "timeout": 60.0, **options})
 
     async def _send(self, request: Request, read: Any = _read) -> Any:  # type: ignore[override]
-        return read(await self._http.request(**_sent(request, self._credentials)))
+        with reaching(self._http.base_url):
+            answer = await self._http.request(**_sent(request, self._credentials))
+        return read(answer)
 
     async def close(self) -> None:
         """Lets go of connections."""

@@ -1,8 +1,17 @@
-"""What Vultus raises. Each is a `VultusError`, and also what Python itself would raise."""
+"""What Vultus raises. Each is a `VultusError`, and also what Python itself would raise.
+
+Where that depends on what happened, an exception has another base beside its own: an `InputFileError` for a
+file that is not there is a `FileNotFoundError`, a `StorageError` for one that may not be written a
+`PermissionError`, and an `InputError` for an argument of another type a `TypeError`.
+"""
 
 from __future__ import annotations
 
+import functools
+import io
+import os
 import pickle
+from typing import Any, TypeVar
 
 __all__ = [
     "ApiError",
@@ -13,6 +22,7 @@ __all__ = [
     "FacesMissingError",
     "ForkedError",
     "InputError",
+    "InputFileError",
     "InternalError",
     "LabelError",
     "LockedError",
@@ -20,6 +30,7 @@ __all__ = [
     "NoFaceError",
     "NotCalibratedError",
     "NotEnrolledError",
+    "NotReachedError",
     "PicklingError",
     "PictureError",
     "PictureFileError",
@@ -77,7 +88,22 @@ class PictureError(InputError):
     """What was given is no picture that is read, or is damaged, too large or too small."""
 
 
-class PictureFileError(PictureError, OSError):
+class _OfSystem(OSError):
+    """What the system says is kept beside the text, and goes with it to other processes."""
+
+    def __str__(self) -> str:
+        # An OSError shows its number and name in place of the text.
+        return Exception.__str__(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), (), self.args, (self.errno, self.strerror, self.filename))
+
+
+class InputFileError(InputError, _OfSystem):
+    """A file that was named cannot be read. One that is not there is a `FileNotFoundError`, and so on."""
+
+
+class PictureFileError(PictureError, InputFileError):
     """The file of a picture cannot be read."""
 
 
@@ -89,7 +115,7 @@ class SeveralFacesError(PictureError):
     """A picture shows several people, where one is expected."""
 
 
-class FacesMissingError(VultusError, ImportError):
+class FacesMissingError(VultusError, ModuleNotFoundError):
     """`vultus.Faces` needs the networks, and they are not installed."""
 
 
@@ -117,15 +143,15 @@ class PicklingError(VultusError, pickle.PicklingError):
     """A gallery without a path cannot go to another process."""
 
 
-class StorageError(VultusError, OSError):
-    """The disk fails, or what is on it is damaged or no gallery."""
+class StorageError(VultusError, _OfSystem):
+    """The disk fails, or what is on it is damaged or no gallery. `errno` says what the system said, if it did."""
 
 
-class LockedError(StorageError):
+class LockedError(StorageError, BlockingIOError):
     """Another process has the gallery open to change it."""
 
 
-class ReadOnlyError(StorageError):
+class ReadOnlyError(StorageError, io.UnsupportedOperation):
     """The gallery was opened only to look."""
 
 
@@ -147,5 +173,73 @@ class ApiError(VultusError, RuntimeError):
         self.status, self.code, self.retry_after_seconds = status, code, retry_after_seconds
 
 
+class NotReachedError(VultusError):
+    """A service was not reached, or did not answer in time.
+
+    It is what httpx raises, too, and a `TimeoutError` or a `ConnectionError` where it is one.
+    """
+
+
 class InternalError(VultusError, RuntimeError):
     """A defect of Vultus."""
+
+
+_Kind = TypeVar("_Kind", bound=VultusError)
+
+
+def also(kind: type[_Kind], *bases: type[BaseException], text: str) -> _Kind:
+    """An exception of `kind` with further bases that those who catch it expect. It is called as `kind` is."""
+    made: _Kind = _both(kind, bases)(text)
+    return made
+
+
+def of_type(kind: type[_Kind], text: str) -> _Kind:
+    """An exception of `kind` for what is of another type than expected: a `TypeError`, too."""
+    return also(kind, TypeError, text=text)
+
+
+def of_system(kind: type[_Kind], text: str, number: int, file: str | None = None) -> _Kind:
+    """An exception of `kind`, an `OSError`, that is also what Python raises for the error `number` of the system."""
+    made: Any = also(kind, type(OSError(number, "")), text=text)
+    made.errno, made.strerror, made.filename = number, os.strerror(number), file
+    return made
+
+
+def of_os_error(kind: type[_Kind], text: str, error: OSError) -> _Kind:
+    """The same as what `error` is."""
+    if error.errno is None:
+        return also(kind, type(error), text=text) if type(error).__module__ == "builtins" else kind(text)
+    return of_system(kind, text, error.errno, error.filename)
+
+
+def renamed(error: _Kind, text: str) -> _Kind:
+    """The same exception with another text."""
+    made: Any = type(error)(text)
+    if isinstance(error, OSError):
+        made.errno, made.strerror, made.filename = error.errno, error.strerror, error.filename
+    return made
+
+
+@functools.cache
+def _both(kind: type[VultusError], bases: tuple[type[BaseException], ...]) -> Any:
+    """A class of both, which is called and shown as `kind` is. Bases that it has already are left out."""
+    more = tuple(base for base in bases if not issubclass(kind, base))
+    if not more:
+        return kind
+    shown = {name: getattr(kind, name) for name in ("__doc__", "__module__", "__qualname__")}
+
+    def reduce(self: Any) -> tuple[Any, ...]:
+        facts = (self.errno, self.strerror, self.filename) if isinstance(self, OSError) else None
+        return _again, (kind, bases, self.args, facts)
+
+    return type(kind.__name__, (kind, *more), {**shown, "__reduce__": reduce, "__str__": kind.__str__})
+
+
+def _again(
+    kind: type[VultusError], bases: tuple[type[BaseException], ...], arguments: tuple[Any, ...], facts: Any
+) -> VultusError:
+    """What was pickled."""
+    made: Any = _both(kind, bases)(*arguments)
+    if facts is not None:
+        made.errno, made.strerror, made.filename = facts
+    return made

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vultus.errors import InputError, InternalError, VultusError
+from vultus.errors import InputError, InputFileError, InternalError, StorageError, VultusError
 
 from .jobs import errors, run
 from .jobs.blocks import Block, Survey, survey
@@ -91,7 +91,7 @@ def _tell(do: Callable[[int], str], at: int) -> tuple[int, str | None, str | Non
     mend it; all else is left to Spark, which tries again elsewhere."""
     try:
         return at, do(at), None
-    except InternalError:
+    except (InputFileError, InternalError, StorageError):
         raise
     except VultusError as error:
         return at, None, f"{type(error).__name__} {error}"

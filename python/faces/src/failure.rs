@@ -2,22 +2,45 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::io;
 
 use pyo3::prelude::*;
 use vultus::face::{FaceError, FaceSetupError};
 use vultus::intake::{Cause, IntakeError};
 
-/// The name of an exception, and its text.
+/// The name of an exception, its text, and the number of the error of the system if it is one: what
+/// Python raises for that is a base of the exception, too.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) class: &'static str,
     pub(crate) text: String,
+    pub(crate) number: Option<i32>,
 }
+
+/// `ETIMEDOUT`, by which Python knows a `TimeoutError`.
+#[cfg(target_os = "linux")]
+const TIME_OVER: i32 = 110;
+#[cfg(not(target_os = "linux"))]
+const TIME_OVER: i32 = 60;
 
 impl Failure {
     pub(crate) fn new(class: &'static str, text: impl ToString) -> Failure {
         let text = text.to_string();
-        Failure { class, text }
+        let number = None;
+        Failure {
+            class,
+            text,
+            number,
+        }
+    }
+
+    /// The same where the system refused something.
+    pub(crate) fn of_io(class: &'static str, text: impl ToString, error: &io::Error) -> Failure {
+        let number = error.raw_os_error();
+        Failure {
+            number,
+            ..Failure::new(class, text)
+        }
     }
 
     /// What a panic is to those who call.
@@ -33,10 +56,13 @@ impl Failure {
 
     /// The exception to be raised.
     pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
-        let exception = py
-            .import("vultus.errors")
-            .and_then(|errors| errors.getattr(self.class))
-            .and_then(|class| class.call1((self.text,)));
+        let exception = py.import("vultus.errors").and_then(|errors| {
+            let class = errors.getattr(self.class)?;
+            match self.number {
+                None => class.call1((self.text,)),
+                Some(number) => errors.call_method1("of_system", (class, self.text, number)),
+            }
+        });
         match exception {
             Ok(exception) => PyErr::from_value(exception),
             Err(error) => error,
@@ -52,7 +78,11 @@ impl From<IntakeError> for Failure {
             Cause::Network(_) | Cause::NoDetector => "InternalError",
             _ => "PictureError",
         };
-        Failure::new(class, with_causes(&error))
+        let is_time_over = matches!(error.cause, Cause::Picture(FaceError::TooSlow { .. }));
+        Failure {
+            number: is_time_over.then_some(TIME_OVER),
+            ..Failure::new(class, with_causes(&error))
+        }
     }
 }
 
@@ -64,7 +94,11 @@ impl From<FaceError> for Failure {
 
 impl From<FaceSetupError> for Failure {
     fn from(error: FaceSetupError) -> Failure {
-        Failure::new("InputError", with_causes(&error))
+        let text = with_causes(&error);
+        match io_of(&error) {
+            Some(io) => Failure::of_io("InputFileError", text, io),
+            None => Failure::new("InputError", text),
+        }
     }
 }
 
@@ -81,4 +115,16 @@ fn with_causes(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// What the system said, if it was that.
+fn io_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref() {
+            return Some(io);
+        }
+        next = cause.source();
+    }
+    None
 }

@@ -93,7 +93,8 @@ impl Networks {
         Ok(self.intake(py)?.comparison_threshold())
     }
 
-    /// What is seen in each picture, or the name of an exception and its text.
+    /// What is seen in each picture, or the name of an exception, its text and the number of the error of
+    /// the system, if it is one.
     #[expect(clippy::needless_pass_by_value, reason = "arguments come from Python")]
     fn look<'py>(
         &self,
@@ -114,7 +115,7 @@ impl Networks {
         let told = looked.into_iter().map(|one| match one {
             Ok(seen) => seen.into_pyobject(py).map(Bound::into_any),
             Err(failure) => {
-                let told = (failure.class, failure.text).into_pyobject(py)?;
+                let told = (failure.class, failure.text, failure.number).into_pyobject(py)?;
                 Ok(told.into_any())
             }
         });

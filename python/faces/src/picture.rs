@@ -46,7 +46,13 @@ pub(crate) fn read(path: &Path, limits: &DecodeLimits) -> Result<Vec<u8>, Failur
     let most = (limits.bytes_max as u64).saturating_add(1);
     File::open(path)
         .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(|error| Failure::new("PictureFileError", format!("cannot be read: {error}")))?;
+        .map_err(|error| {
+            Failure::of_io(
+                "PictureFileError",
+                format!("cannot be read: {error}"),
+                &error,
+            )
+        })?;
     Ok(bytes)
 }
 

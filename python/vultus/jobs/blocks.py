@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vultus.errors import InputError
+from vultus.errors import InputError, of_os_error
 
 from .errors import CorruptBlockError
 from .sources import Columns, Longs, Rows, Source, check
@@ -88,7 +88,7 @@ def _read(block: Block, columns: Columns) -> Rows:
     try:
         rows = block.source.read(block.start, block.rows, columns, block.of_gallery)
     except FileNotFoundError as error:
-        raise CorruptBlockError(f"{block}: expected the file, found none; {error}") from error
+        raise of_os_error(CorruptBlockError, f"{block}: expected the file, found none; {error}", error) from error
     if len(rows.embeddings) != block.rows:
         raise CorruptBlockError(f"{block}: expected {block.rows} rows, found {len(rows.embeddings)}")
     if block.of_gallery and rows.classes is None:

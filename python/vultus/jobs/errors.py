@@ -14,19 +14,19 @@ class JobError(VultusError):
     """A job cannot go on. The types below say why."""
 
 
-class CorruptBlockError(JobError):
+class CorruptBlockError(JobError, OSError):
     """Embeddings that are not those which the job began with, or a file that cannot be read."""
 
 
-class CorruptOutputError(JobError):
+class CorruptOutputError(JobError, OSError):
     """A file of results that is damaged, or of another job or other blocks."""
 
 
-class CorruptManifestError(JobError):
+class CorruptManifestError(JobError, OSError):
     """A manifest that is damaged, or of a version that this program does not know."""
 
 
-class ForeignManifestError(JobError):
+class ForeignManifestError(JobError, ValueError):
     """The folder holds another job. The message says what differs."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import BinaryIO, cast
 
 from pyarrow import fs
 
-from vultus.errors import InputError
+from vultus.errors import InputError, InputFileError, StorageError, VultusError, of_os_error, of_system
 
 
 def resolve(place: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
@@ -29,6 +30,17 @@ def resolve(place: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
         raise InputError(f"{text}: expected a path, or a URI of a file system that Arrow knows; {error}") from error
 
 
+@contextlib.contextmanager
+def _telling(place: str) -> Iterator[None]:
+    """What a file system refuses is a `StorageError` that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, VultusError):
+            raise
+        raise of_os_error(StorageError, f"{place}: {error}", error) from error
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder in which a job keeps what it knows. Small enough to be sent to every task."""
@@ -39,18 +51,21 @@ class Folder:
         """All bytes of a file, or nothing if there is none of that name."""
         system, root = resolve(self.place)
         try:
-            with system.open_input_stream(f"{root}/{name}", compression=None) as stream:
-                return cast(bytes, stream.read())
+            with _telling(self.path(name)):
+                with system.open_input_stream(f"{root}/{name}", compression=None) as stream:
+                    return cast(bytes, stream.read())
         except FileNotFoundError:
             return None
         except NotADirectoryError:
-            raise InputError(f"{self.place}: expected a folder, found a file") from None
+            text = f"{self.place}: expected a folder, found a file"
+            raise of_system(InputFileError, text, errno.ENOTDIR, self.place) from None
 
     def names(self, folder: str = "") -> list[str]:
         """The names in a folder in here, in order; none if it is not there."""
         system, root = resolve(self.place)
         selector = fs.FileSelector(f"{root}/{folder}".rstrip("/"), allow_not_found=True)
-        return sorted(info.base_name for info in system.get_file_info(selector))
+        with _telling(self.path(folder)):
+            return sorted(info.base_name for info in system.get_file_info(selector))
 
     def path(self, name: str) -> str:
         """How people and errors call a file in here."""
@@ -80,11 +95,12 @@ class Folder:
         system, root = resolve(self.place)
         target = f"{root}/{name}"
         parent, _, base = target.rpartition("/")
-        system.create_dir(parent, recursive=True)
         draft = f"{parent}/.{base}.{uuid.uuid4().hex}.new"
-        with _out(system, draft) as stream:
-            yield stream
-        _rename(system, draft, target)
+        with _telling(self.path(name)):
+            system.create_dir(parent, recursive=True)
+            with _out(system, draft) as stream:
+                yield stream
+            _rename(system, draft, target)
 
     def sweep(self, folder: str) -> None:
         """Removes what interrupted writers left in a folder."""

@@ -98,7 +98,7 @@ def read(out: Folder) -> Manifest | None:
     try:
         found = json.loads(data)
         form, version = found["format"], found["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptManifestError(f"{path}: expected the manifest of a job; {error!r}") from error
     if (form, version) != (FORMAT, VERSION):
         raise CorruptManifestError(f"{path}: expected {FORMAT} of version {VERSION}, found {form} of version {version}")

@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from vultus.errors import InputError
+from vultus.errors import InputError, InputFileError, of_os_error, of_type
 
 
 def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, people: int) -> float:
@@ -25,9 +25,10 @@ def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, p
 
     Raises:
         InputError: The file is something else, is of fewer people, or does not have the rate.
+        InputFileError: It cannot be read.
     """
     if not isinstance(calibration, str | os.PathLike):
-        raise InputError(f"calibration: expected the path of a file, found {type(calibration).__name__}")
+        raise of_type(InputError, f"calibration: expected the path of a file, found {type(calibration).__name__}")
     told = _read(Path(calibration))
     if told["people"] < people:
         raise InputError(
@@ -48,11 +49,10 @@ def _read(path: Path) -> dict[str, Any]:
         is_good = isinstance(people, int) and all(
             isinstance(line["threshold"], float) and isinstance(line["target_fpir"], float) for line in lines
         )
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a calibration, found no file") from None
     except OSError as error:
-        raise InputError(f"{path}: expected a calibration, cannot read it: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
+        found = "found no file" if isinstance(error, FileNotFoundError) else f"cannot read it: {error}"
+        raise of_os_error(InputFileError, f"{path}: expected a calibration, {found}", error) from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected what `vultus calibrate --json` prints; {error!r}") from error
     if not is_good:
         raise InputError(f"{path}: expected what `vultus calibrate --json` prints, found other JSON")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vultus._progress import bar
-from vultus.errors import DimensionError, EncoderError, InputError
+from vultus.errors import DimensionError, EncoderError, InputError, of_type
 
 from . import manifest, merge, outputs
 from .blocks import Block, Survey, cut
@@ -132,6 +132,8 @@ def identify(
         vultus.InputError: A parameter out of its range, or nothing to compare.
         vultus.RowError, vultus.DimensionError, vultus.DtypeError, vultus.ShapeError: What was given
             is no embeddings, or they cannot be compared.
+        vultus.InputFileError: A file cannot be read; a `FileNotFoundError` if there is none.
+        vultus.StorageError: `out` cannot be written.
         CorruptBlockError: A file of embeddings that is damaged, or has changed since the job began.
         CorruptOutputError: A file in `out` that is damaged.
         CorruptManifestError: The manifest in `out` is damaged, or of another version.
@@ -139,6 +141,7 @@ def identify(
     """
     columns = Columns(embedding_column, class_column, id_column)
     out, threshold, block_rows = _folder(out), _similarity(threshold), _rows(block_rows)
+    _check_engine(engine)
     _check_columns(columns)
     left = sources(staged(probes, "probes", out, columns), "probes")
     right = sources(staged(gallery, "gallery", out, columns), "gallery")
@@ -148,7 +151,9 @@ def identify(
     }
     rows = sum(block.rows for block in blocks["gallery"])
     count = _whole(k)
-    if count is None or not 1 <= count <= rows:
+    if count is None:
+        raise of_type(InputError, f"k: expected 1 to {rows}, the rows of the gallery, found {k!r}")
+    if not 1 <= count <= rows:
         raise InputError(f"k: expected 1 to {rows}, the rows of the gallery, found {k!r}")
     least = _least(threshold, target_fpir, calibration, rows)
     parameters = {"k": count, "threshold": least}
@@ -200,6 +205,7 @@ def duplicates(
     """
     columns = Columns(embedding_column, class_column)
     out, threshold, block_rows = _folder(out), _similarity(threshold), _rows(block_rows)
+    _check_engine(engine)
     _check_columns(columns)
     given = sources(staged(gallery, "gallery", out, columns), "gallery")
     blocks = {"gallery": cut(given, block_rows, True, "gallery")}
@@ -232,9 +238,10 @@ def _least(
 
 
 def _folder(out: Any) -> str:
-    if not isinstance(out, str | os.PathLike) or not os.fspath(out):
-        found = "an empty text" if isinstance(out, str) else type(out).__name__
-        raise InputError(f"out: expected a folder, a path or URI, found {found}")
+    if not isinstance(out, str | os.PathLike):
+        raise of_type(InputError, f"out: expected a folder, a path or URI, found {type(out).__name__}")
+    if not os.fspath(out):
+        raise InputError("out: expected a folder, a path or URI, found an empty text")
     return os.fsdecode(out)
 
 
@@ -242,14 +249,18 @@ def _similarity(threshold: Any) -> float | None:
     if threshold is None:
         return None
     is_number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-    if not is_number or not -1 <= threshold <= 1:
+    if not is_number:
+        raise of_type(InputError, f"threshold: expected a similarity from -1 to 1, found {type(threshold).__name__}")
+    if not -1 <= threshold <= 1:
         raise InputError(f"threshold: expected a similarity from -1 to 1, found {threshold!r}")
     return float(threshold)
 
 
 def _rows(block_rows: Any) -> int:
     count = _whole(block_rows)
-    if count is None or count < 1:
+    if count is None:
+        raise of_type(InputError, f"block_rows: expected a whole number from 1 on, found {block_rows!r}")
+    if count < 1:
         raise InputError(f"block_rows: expected a whole number from 1 on, found {block_rows!r}")
     return count
 
@@ -260,12 +271,22 @@ def _whole(number: Any) -> int | None:
     return int(number) if is_whole else None
 
 
+def _check_engine(engine: object) -> None:
+    if engine is not None and not all(hasattr(engine, name) for name in ("is_far", "survey", "compare")):
+        raise of_type(InputError, f"engine: expected one such as jobs.Local(), found {type(engine).__name__}")
+
+
 def _check_columns(columns: Columns) -> None:
     for name, column in (("embedding_column", columns.embedding), ("id_column", columns.id)):
         if not isinstance(column, str) or not column:
-            raise InputError(f"{name}: expected the name of a column, found {column!r}")
+            raise _no_column(f"{name}: expected the name of a column", column)
     if columns.class_ is not None and (not isinstance(columns.class_, str) or not columns.class_):
-        raise InputError(f"class_column: expected the name of a column or None, found {columns.class_!r}")
+        raise _no_column("class_column: expected the name of a column or None", columns.class_)
+
+
+def _no_column(expected: str, column: object) -> InputError:
+    text = f"{expected}, found {column!r}"
+    return InputError(text) if isinstance(column, str) else of_type(InputError, text)
 
 
 def _done(

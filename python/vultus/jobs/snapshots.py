@@ -112,7 +112,7 @@ def _only_partition(place: str, called: str) -> str:
                 first = archive.next()
                 told = archive.extractfile(first) if first else None
                 partitions = [one["partition"] for one in json.load(told)["partitions"]] if told else []
-    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptBlockError(
             f"{called}, {place}: expected a snapshot of `vultus gallery snapshot`; {error}"
         ) from error
@@ -140,7 +140,7 @@ class _Bytes(io.RawIOBase):
 def _compare(place: str, was: bytes, found: dict[str, str]) -> None:
     try:
         there = json.loads(was)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptBlockError(f"{place}: expected JSON, found something else; {error}") from error
     for what, value in found.items():
         if there.get(what) != value:

@@ -3,7 +3,10 @@ them, and arrays in memory."""
 
 from __future__ import annotations
 
+import errno
+import math
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +21,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from vultus.errors import DimensionError, DtypeError, InputError, RowError, ShapeError, VultusError
+from vultus._arrays import as_rows
+from vultus.errors import (
+    DimensionError,
+    DtypeError,
+    InputError,
+    InputFileError,
+    RowError,
+    ShapeError,
+    VultusError,
+    of_os_error,
+    of_system,
+    of_type,
+)
 
 from .errors import CorruptBlockError
 from .files import resolve
@@ -28,6 +43,9 @@ Longs = npt.NDArray[np.int64]
 
 #: How many values an embedding has, as everywhere in Vultus.
 DIMENSIONS = range(16, 4_097)
+
+#: What NumPy raises for the header of a file that it cannot read.
+UNREADABLE = (ValueError, SyntaxError, RecursionError, tokenize.TokenError)
 
 #: What Parquet files say of the encoder of their embeddings, as `name@version`, if they know it.
 ENCODER = b"vultus.encoder"
@@ -136,8 +154,10 @@ class Parquet(Source):
         system, path = resolve(self.path)
         try:
             return pq.ParquetFile(path, filesystem=system)
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             raise CorruptBlockError(f"{self.path}: expected a whole Parquet table; {error}") from error
+        except OSError as error:
+            raise _unread(error, self.path, "a whole Parquet table") from error
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,7 @@ class Npy(Source):
             raise InputError(
                 f"{self.labels}: expected {expected} entries, as many as {self.path} has rows, found {found}"
             )
-        labels = pa.array(_npy_rows(self.labels, start, rows, 1))
+        labels = _labels(_npy_rows(self.labels, start, rows, 1), self.labels)
         if of_gallery:
             return Rows(embeddings, classes=_classes(labels, "the list", self.labels, start))
         return Rows(embeddings, ids=_ids(labels, "the list", self.labels))
@@ -183,8 +203,11 @@ class Npz(Source):
         return self.path
 
     def count(self) -> int:
-        with self._array("embeddings") as stream:
-            return _npy_header(stream, self._called("embeddings"), 2)[0][0]
+        place = self._called("embeddings")
+        with self._open() as archive, self._array("embeddings") as stream:
+            shape, kind = _npy_header(stream, place, 2)
+            _expect_bytes(archive.getinfo("embeddings.npy").file_size, shape, kind, place)
+            return shape[0]
 
     def read(self, start: int, rows: int, columns: Columns, of_gallery: bool) -> Rows:
         with self._array("embeddings") as stream:
@@ -192,7 +215,7 @@ class Npz(Source):
         if of_gallery:
             if columns.class_ is None:
                 return Rows(embeddings)
-            classes = pa.array(self._list("classes", start, rows))
+            classes = _labels(self._list("classes", start, rows), self.path)
             return Rows(embeddings, classes=_classes(classes, "`classes`", self.path, start))
         return Rows(embeddings, ids=self.ids(start, rows, columns))
 
@@ -202,14 +225,14 @@ class Npz(Source):
         listed = next((name for name in ("ids", "classes") if f"{name}.npy" in known), None)
         if listed is None:
             return None
-        return _ids(pa.array(self._list(listed, start, rows)), f"`{listed}`", self.path)
+        return _ids(_labels(self._list(listed, start, rows), self.path), f"`{listed}`", self.path)
 
     def _list(self, array: str, start: int, rows: int) -> npt.NDArray[Any]:
         """Some entries of an array that has one for each row."""
         with self._array(array) as stream:
             try:
                 listed = np.lib.format.read_array(stream, allow_pickle=False)
-            except (ValueError, EOFError) as error:
+            except (*UNREADABLE, EOFError) as error:
                 raise CorruptBlockError(f"{self._called(array)}: expected a whole list; {error}") from error
         expected = self.count()
         if listed.shape != (expected,):
@@ -228,7 +251,10 @@ class Npz(Source):
             try:
                 with zipfile.ZipFile(stream) as archive:
                     yield archive
-            except (zipfile.BadZipFile, zlib.error) as error:
+            except VultusError:
+                raise
+            # Whatever is wrong with an archive: cut off, packed in an unknown way, encrypted.
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
                 raise CorruptBlockError(f"{self.path}: expected a whole .npz file; {error}") from error
 
     @contextmanager
@@ -260,7 +286,7 @@ class Array(Source):
         embeddings = _single(self.embeddings[start : start + rows], self.called)
         if self.labels is None:
             return Rows(embeddings)
-        labels = pa.array(self.labels[start : start + rows])
+        labels = _labels(self.labels[start : start + rows], self.called)
         if of_gallery:
             return Rows(embeddings, classes=_classes(labels, "the list", self.called, start))
         return Rows(embeddings, ids=_ids(labels, "the list", self.called))
@@ -275,7 +301,8 @@ def sources(given: object, called: str) -> list[Source]:
     """
     if given is None or isinstance(given, tuple) and len(given) != 2:
         found = "None" if given is None else f"{len(given)} things"
-        raise InputError(f"{called}: expected a path, an array, or a pair of embeddings and labels, found {found}")
+        text = f"{called}: expected a path, an array, or a pair of embeddings and labels, found {found}"
+        raise of_type(InputError, text)
     if isinstance(given, tuple):
         return [_pair(given[0], given[1], called)]
     if isinstance(given, (str, os.PathLike)):
@@ -293,17 +320,14 @@ def _pair(embeddings: object, labels: object, called: str) -> Source:
 
 def _array(embeddings: object, labels: object | None, called: str) -> Source:
     if isinstance(embeddings, (str, os.PathLike)):
-        raise InputError(f"{called}: expected two arrays or two .npy files, found a file and an array")
+        raise of_type(InputError, f"{called}: expected two arrays or two .npy files, found a file and an array")
+    matrix = as_rows(embeddings, called)
+    if labels is None:
+        return Array(f"the {called}", matrix)
     try:
-        matrix = np.asarray(embeddings)
-        _expect_matrix(matrix, called)
-        if labels is None:
-            return Array(f"the {called}", matrix)
         listed = np.asarray(labels)
-    except ValueError as error:
-        if isinstance(error, VultusError):
-            raise
-        raise ShapeError(f"{called}: expected rows of one length, found others: {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"{called}: expected {len(matrix)} labels, one a row, found others: {error}") from None
     if listed.shape != matrix.shape[:1]:
         raise ShapeError(f"{called}: expected {matrix.shape[0]} labels, one a row, found shape {listed.shape}")
     return Array(f"the {called}", matrix, listed)
@@ -313,7 +337,8 @@ def _files(place: str, called: str) -> list[Source]:
     system, path = resolve(place)
     info = system.get_file_info(path)
     if info.type == fs.FileType.NotFound:
-        raise InputError(f"{called}: expected a file or folder, found nothing at {place}")
+        text = f"{called}: expected a file or folder, found nothing at {place}"
+        raise of_system(InputFileError, text, errno.ENOENT, place)
     if info.type == fs.FileType.File:
         return [_file(place, called)]
     below = system.get_file_info(fs.FileSelector(path, recursive=True))
@@ -359,7 +384,7 @@ def _slice(table: pq.ParquetFile, place: str, start: int, rows: int, columns: li
             if low < high:
                 parts.append(batch.slice(low, high - low))
             at += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise CorruptBlockError(f"{place}, rows from {start} on: expected a whole table; {error}") from error
     return pa.Table.from_batches(parts, pa.schema([schema.field(name) for name in columns]))
 
@@ -427,6 +452,14 @@ def _classes(labels: pa.Array, column: str, place: str, start: int) -> Longs:
         raise InputError(f"{place}: expected classes of 64 bits, signed; {error}") from error
 
 
+def _labels(listed: npt.NDArray[Any], place: str) -> pa.Array:
+    """A list of labels as a column, whatever its order of bytes."""
+    try:
+        return pa.array(listed.astype(listed.dtype.newbyteorder("="), copy=False))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InputError(f"{place}: expected labels as whole numbers or texts, found {listed.dtype}: {error}") from None
+
+
 def _ids(labels: pa.Array, column: str, place: str) -> pa.Array:
     if pa.types.is_integer(labels.type):
         return labels.cast(pa.int64())
@@ -443,19 +476,35 @@ def _npy_header(stream: Any, place: str, axes: int) -> tuple[tuple[int, ...], np
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, is_fortran, kind = read(stream)
-    except (ValueError, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise CorruptBlockError(f"{place}: expected an .npy file; {error}") from error
     if len(shape) != axes or (is_fortran and axes > 1) or kind.kind not in "fiu":
         raise InputError(
             f"{place}: expected numbers in {axes} axes in C order, found {kind} of shape {shape}"
             f"{' in Fortran order' if is_fortran else ''}"
         )
+    if min(shape) < 0:
+        raise CorruptBlockError(f"{place}: expected an .npy file, found one of shape {shape}")
     return shape, kind
 
 
 def _npy_shape(place: str, axes: int) -> tuple[int, ...]:
+    """The shape that a file says it has, if it is long enough for it."""
     with _stream(place) as stream:
-        return _npy_header(stream, place, axes)[0]
+        shape, kind = _npy_header(stream, place, axes)
+        there = stream.size() - stream.tell()
+        _expect_bytes(there, shape, kind, place)
+        return shape
+
+
+def _expect_bytes(there: int, shape: tuple[int, ...], kind: np.dtype[Any], place: str) -> None:
+    """A header that promises more rows than there are would have a job cut them into blocks."""
+    if len(shape) == 2 and shape[1] not in DIMENSIONS:
+        raise DimensionError(f"{place}: expected 16 to 4096 values a row, found {shape[1]}")
+    row_bytes = kind.itemsize * math.prod(shape[1:])
+    if there < shape[0] * row_bytes:
+        found = f"the end of the file in row {there // max(row_bytes, 1)}"
+        raise CorruptBlockError(f"{place}: expected {shape[0]} rows of {row_bytes} bytes, found {found}")
 
 
 def _stream(place: str) -> Any:
@@ -463,7 +512,16 @@ def _stream(place: str) -> Any:
     try:
         return system.open_input_file(path)
     except FileNotFoundError as error:
-        raise InputError(f"{place}: expected an .npy file, found nothing") from error
+        raise of_os_error(InputFileError, f"{place}: expected an .npy file, found nothing", error) from error
+    except OSError as error:
+        raise _unread(error, place, "a file of arrays") from error
+
+
+def _unread(error: OSError, place: str, expected: str) -> VultusError:
+    """Why a file is not read: the system refuses it, or Arrow makes nothing of it, which has no number."""
+    if error.errno is None:
+        return CorruptBlockError(f"{place}: expected {expected}; {error}")
+    return of_os_error(InputFileError, f"{place}: expected {expected}, cannot be read: {error}", error)
 
 
 def _npy_rows(place: str, start: int, rows: int, axes: int) -> npt.NDArray[Any]:
