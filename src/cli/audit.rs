@@ -17,7 +17,7 @@ use crate::audit::{
 };
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::partition::Store;
+use crate::partition::{Keys, Store};
 use crate::types::{Clock, Timestamp};
 use crate::web::{AppState, remember_audit, remembered_audit};
 
@@ -105,6 +105,34 @@ pub(super) fn commanded(engine: &Engine) -> anyhow::Result<()> {
     account().context(
         "accounting for this command, since the data directory has an audit log: nothing was changed",
     )
+}
+
+/// Whether a data directory has an audit log.
+pub(super) fn is_kept(settings: &Settings) -> bool {
+    settings.data_dir.join(AUDIT_FOLDER).is_dir()
+}
+
+/// As [`commanded`], for a command that opens the data directory in its own way: it is opened for the record
+/// alone, if there is a log. No service has it.
+///
+/// # Errors
+///
+/// As there, and if it cannot be opened.
+pub(super) fn begins(settings: &Settings, keys: &Keys) -> anyhow::Result<()> {
+    if !is_kept(settings) {
+        return Ok(());
+    }
+    let engine = open::existing_engine_patiently(settings, keys);
+    commanded(&engine.context("opening the data directory for its audit log")?)
+}
+
+/// As [`begins`], for a command before which nobody could open the data directory.
+///
+/// # Errors
+///
+/// If the record cannot be written: what was done stays done.
+pub(super) fn ends(settings: &Settings, keys: &Keys) -> anyhow::Result<()> {
+    begins(settings, keys).context("it is done, and the audit log has no record of it")
 }
 
 /// The command that this process was started for: its words, and the gallery or class that it names.

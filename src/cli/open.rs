@@ -63,9 +63,24 @@ pub(super) const TRY_AGAIN: Duration = Duration::from_millis(100);
 pub(super) fn engine_patiently(settings: &Settings) -> anyhow::Result<Engine> {
     // Once: a program that fetches the key may ask somebody.
     let keys = master_key::keys(settings)?;
+    patiently(|| engine_with(settings, &keys))
+}
+
+/// As [`existing_engine`], with keys that were fetched, when a command that has it is done.
+pub(super) fn existing_engine_patiently(
+    settings: &Settings,
+    keys: &Keys,
+) -> anyhow::Result<Engine> {
+    patiently(|| {
+        let store = Store::open_existing_with(&settings.data_dir, keys);
+        engine_of(settings, store)
+    })
+}
+
+fn patiently(open: impl Fn() -> anyhow::Result<Engine>) -> anyhow::Result<Engine> {
     let mut tries = 1;
     loop {
-        match engine_with(settings, &keys) {
+        match open() {
             Err(error) if is_locked(&error) && tries < TRIES => thread::sleep(TRY_AGAIN),
             opened => return opened,
         }
@@ -127,7 +142,9 @@ pub(super) fn warn_of_readers(settings: &Settings) {
 /// Warns of templates that are not encrypted yet where others are, or not with the last keys.
 pub(super) fn warn_of_plain(engine: &Engine) -> anyhow::Result<()> {
     if engine.store().encryption()? == Encryption::Partly {
-        tracing::warn!("some templates are not encrypted yet: run `vultus gallery encrypt` again");
+        tracing::warn!(
+            "some templates are not encrypted yet: a service goes on with it, and so does `vultus gallery encrypt`"
+        );
     }
     if engine.store().is_changing_keys() {
         tracing::warn!(

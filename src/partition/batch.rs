@@ -10,7 +10,6 @@ use super::StoreError;
 use super::admission::{check_record, class_of_new};
 use super::catalog::{Change, Group, Halt};
 use super::few::Few;
-use super::keys::KeyFile;
 use super::pace::Pace;
 use super::partition::{Partition, insert_segment};
 use super::segment::{ROWS_MAX, Segment, SegmentWriter, TemplateInfo};
@@ -301,8 +300,8 @@ impl Partition {
         if batch.is_empty() {
             return self.finish(None, Known::of(&[], people), note.cloned());
         }
-        // Until it is named: what is sealed with a key that was replaced meanwhile would be refused.
-        let _keys_stay = self.files().keys().map(KeyFile::hold);
+        // Until it is named: what is not sealed, or with a key that was replaced meanwhile, would be refused.
+        let _keys_stay = self.files().hold_keys();
         let mut import = self.import(&batch.encoder, batch.len(), now)?;
         import.append(batch)?;
         import.finish_with(people, note)

@@ -11,8 +11,8 @@ pub enum Encryption {
     Off,
     /// All of it.
     On,
-    /// The catalog and some segments. The others are plain still: `vultus gallery encrypt` was broken off,
-    /// and goes on when it is run again.
+    /// The catalog and some segments. The others are plain still: `vultus gallery encrypt` is at work, or was broken
+    /// off; a service goes on with it, and so does the command when it is run again.
     Partly,
 }
 

@@ -24,7 +24,7 @@ use redb::Database;
 use super::StoreError;
 use super::catalog::{CATALOG_FILE, Contents, SegmentEntry};
 use super::disk::{Disk, DiskFile, lock_file, overwrite, sync_directory_of};
-use super::keys::KeyFile;
+use super::keys::{Holding, KeyFile, SharedKeys};
 use super::segment::{
     DeadRows, Header, Named, PAGE_BYTES, Segment, SegmentName, SegmentWriter, draft_of, read_header,
 };
@@ -39,7 +39,7 @@ pub(super) struct Files {
     /// Which data directory it is; `None` where it is older than that and only read.
     identity: Option<NonZeroU64>,
     /// Of an encrypted data directory.
-    keys: Option<Arc<KeyFile>>,
+    keys: SharedKeys,
     /// Shared while this process only looks on; otherwise taken for a moment before files go.
     /// `None` where the directory cannot be written and so never changes.
     readers: Option<File>,
@@ -154,8 +154,8 @@ impl Files {
         self
     }
 
-    /// The same files, encrypted with these keys.
-    pub(super) fn sealed_with(mut self, keys: Option<Arc<KeyFile>>) -> Files {
+    /// The same files, encrypted with these keys, from when on there are any.
+    pub(super) fn sealed_with(mut self, keys: SharedKeys) -> Files {
         self.keys = keys;
         self
     }
@@ -182,7 +182,7 @@ impl Files {
             disk,
             directory: directory.to_owned(),
             identity: None,
-            keys: None,
+            keys: SharedKeys::default(),
             readers,
             keeping: RwLock::new(()),
             obsolete: Mutex::default(),
@@ -215,12 +215,17 @@ impl Files {
 
     /// The keys of an encrypted data directory.
     pub(super) fn keys(&self) -> Option<&KeyFile> {
-        self.keys.as_deref()
+        self.keys.get().map(|keys| &**keys)
     }
 
     /// The same, for whoever keeps them longer.
     pub(super) fn shared_keys(&self) -> Option<Arc<KeyFile>> {
-        self.keys.clone()
+        self.keys.get().cloned()
+    }
+
+    /// While this is held nothing that is written now is refused for its key.
+    pub(super) fn hold_keys(&self) -> Holding<'_> {
+        self.keys.hold()
     }
 
     /// Opens a segment that the catalog names.
@@ -231,7 +236,7 @@ impl Files {
         entry: &SegmentEntry,
     ) -> Result<Segment, StoreError> {
         let path = self.path(partition, segment);
-        let key = match (&self.keys, entry.seal) {
+        let key = match (self.keys(), entry.seal) {
             (Some(keys), Some(_)) => Some(keys.gallery(partition, &*self.disk)?),
             _ => None,
         };
@@ -242,7 +247,7 @@ impl Files {
             seal: entry.seal,
             key: key.as_ref(),
         };
-        let opened = match (Segment::open(&*self.disk, &path, named), &self.keys) {
+        let opened = match (Segment::open(&*self.disk, &path, named), self.keys()) {
             // It may not be written anew yet with the key that the gallery has now.
             (Err(StoreError::Keys { path: of, cause }), Some(keys)) => {
                 match keys.gallery_before(partition) {
@@ -280,7 +285,7 @@ impl Files {
         partition: u64,
         mut segments: impl Iterator<Item = (u64, &'s Segment)>,
     ) -> Result<Option<u64>, StoreError> {
-        let Some(keys) = &self.keys else {
+        let Some(keys) = self.keys() else {
             return Ok(None);
         };
         let key = keys.gallery(partition, &*self.disk)?;
@@ -288,17 +293,20 @@ impl Files {
         Ok(found.map(|(number, _)| number))
     }
 
-    /// Fails if a segment that is to be named is sealed with another key than its partition has now: the one
-    /// that it had may be about to be destroyed.
+    /// Fails if a segment that is to be named is sealed with another key than its partition has now, or with
+    /// none since it was begun when nothing was encrypted: the key that it had may be about to be destroyed.
     pub(super) fn refuse_replaced_key(
         &self,
         partition: u64,
         segment: &Segment,
     ) -> Result<(), StoreError> {
-        let Some(keys) = &self.keys else {
+        let Some(keys) = self.keys() else {
             return Ok(());
         };
-        match segment.is_sealed_with(&keys.gallery(partition, &*self.disk)?) {
+        // A partition may have no key yet of which nothing is encrypted.
+        let is_sealed = segment.is_encrypted()
+            && segment.is_sealed_with(&keys.gallery(partition, &*self.disk)?);
+        match is_sealed {
             true => Ok(()),
             false => Err(StoreError::keys(keys.path(), KeyError::Replaced)),
         }
@@ -333,7 +341,7 @@ impl Files {
         if path.symlink_metadata().is_ok() {
             return Err(StoreError::Exists { path });
         }
-        let key = match &self.keys {
+        let key = match self.keys() {
             Some(keys) => Some(keys.gallery_or_new(name.partition, &*self.disk)?),
             None => None,
         };
@@ -723,7 +731,7 @@ impl Files {
             Err(_) => draft_of(&obsolete.path),
         };
         // What others could read goes as a whole where nothing is to be read any more.
-        let was_plain = self.keys.is_some() && !obsolete.segment.is_encrypted();
+        let was_plain = self.keys().is_some() && !obsolete.segment.is_encrypted();
         let rows = match &obsolete.wiped {
             Wiped::Rows(rows) if !was_plain => Some(rows),
             Wiped::Nothing => Some(&DeadRows::default()),

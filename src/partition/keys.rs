@@ -13,7 +13,9 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 use super::StoreError;
 use super::disk::{Disk, overwrite, sync_directory_of, wipe};
@@ -31,6 +33,63 @@ pub struct Keys {
     pub master: Option<MasterKey>,
     /// Whether a new data directory is encrypted. One that is there stays what it is.
     pub encrypt_new: bool,
+}
+
+/// The keys of a data directory that is open, if it is encrypted: one that is not may become so, and then stays
+/// it. All that are cloned of one have the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedKeys(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    keys: OnceLock<Arc<KeyFile>>,
+    /// Held shared by whoever writes what would be refused if there were keys all at once.
+    holding: RwLock<()>,
+}
+
+impl SharedKeys {
+    /// These keys, or none yet.
+    pub(super) fn of(keys: Option<Arc<KeyFile>>) -> SharedKeys {
+        let shared = SharedKeys::default();
+        if let Some(keys) = keys {
+            shared.begin(keys);
+        }
+        shared
+    }
+
+    /// The keys, once there are any.
+    pub(super) fn get(&self) -> Option<&Arc<KeyFile>> {
+        self.0.keys.get()
+    }
+
+    /// Everything is sealed with these from now on. Where there are keys already, those stay.
+    pub(super) fn begin(&self, keys: Arc<KeyFile>) {
+        self.0.keys.get_or_init(|| keys);
+    }
+
+    /// While this is held no keys come where there are none, and none is put in the place of another.
+    pub(super) fn hold(&self) -> Holding<'_> {
+        // Nothing is in it.
+        let none_come = self.0.holding.read();
+        let none_come = none_come.unwrap_or_else(PoisonError::into_inner);
+        Holding {
+            _none_change: self.get().map(|keys| keys.hold()),
+            _none_come: none_come,
+        }
+    }
+
+    /// Waits for those who hold the keys, and lets nobody hold them until this is dropped.
+    pub(super) fn no_holders(&self) -> RwLockWriteGuard<'_, ()> {
+        // Nothing is in it.
+        let holding = self.0.holding.write();
+        holding.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What keeps keys as they are.
+pub(super) struct Holding<'a> {
+    _none_change: Option<RwLockReadGuard<'a, ()>>,
+    _none_come: RwLockReadGuard<'a, ()>,
 }
 
 /// The keys of a data directory that is open.
@@ -104,19 +163,41 @@ impl KeyFile {
         keys: &Keys,
         identity: u64,
     ) -> Result<Arc<KeyFile>, StoreError> {
+        let file = KeyFile::unwritten(directory, keys, identity)?;
+        file.write(disk)?;
+        Ok(file)
+    }
+
+    /// Makes keys for a data directory that are nowhere but in memory yet.
+    ///
+    /// # Errors
+    ///
+    /// If there is no master key.
+    pub(super) fn unwritten(
+        directory: &Path,
+        keys: &Keys,
+        identity: u64,
+    ) -> Result<Arc<KeyFile>, StoreError> {
         let path = KeyFile::path_in(directory);
         let master = keys.master.clone();
         let master =
             master.ok_or_else(|| StoreError::keys(&path, KeyError::NothingToEncryptWith))?;
-        let file = KeyFile {
+        Ok(Arc::new(KeyFile {
             path,
             master,
             ring: Mutex::new(KeyRing::new(identity)),
             damaged_half: Mutex::default(),
             holding: RwLock::default(),
-        };
-        file.change(disk, |_| ())?;
-        Ok(Arc::new(file))
+        }))
+    }
+
+    /// Writes the file, durably.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. What there was before is there then.
+    pub(super) fn write(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        self.change(disk, |_| ())
     }
 
     /// Where it is.

@@ -1,5 +1,5 @@
 //! Keeping partitions in order in the background: sealing, compaction, overwriting what was removed,
-//! going on with other keys, deleting what nobody reads, and reading everything again from time to time.
+//! going on with encrypting and with other keys, deleting what nobody reads, and reading everything again from time to time.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -146,9 +146,13 @@ fn erase_and_compact(
     if matches!(rotated, Err(StoreError::Interrupted)) {
         return rotated;
     }
+    let encrypted = store.go_on_encrypting(pace);
+    if matches!(encrypted, Err(StoreError::Interrupted)) {
+        return encrypted;
+    }
     // What cannot be erased, or written anew, does not keep other partitions from being put in order.
     let compacted = store.compact_once(pace)?;
-    Ok(erased? | rotated? | compacted)
+    Ok(erased? | rotated? | encrypted? | compacted)
 }
 
 fn resume(store: &Store) {

@@ -23,7 +23,7 @@
 //!
 //! ```text
 //! maintenance
-//! erasure    portraits   removal   rotation
+//! erasure    portraits   removal   rotation   encrypting
 //! store      inspect
 //! upkeep     batch     archive   records   remains
 //! partition  health    place
@@ -58,6 +58,7 @@ mod archive;
 mod batch;
 mod catalog;
 mod disk;
+mod encrypting;
 mod encryption;
 mod erasure;
 mod error;
@@ -104,6 +105,7 @@ pub use archive::{
 pub(crate) use archive::{OwnSnapshots, remove_drafts, snapshot_name, snapshots_in};
 pub use batch::{Import, Note, TemplateBatch};
 pub use catalog::{AcceptedCatalog, StateOf};
+pub use encrypting::Encrypted;
 pub use encryption::Encryption;
 pub use erasure::Erased;
 pub use error::StoreError;

@@ -78,13 +78,15 @@ impl Store {
         let removed = common.commits.catalog();
         let removed = removed.read(|tables| tables.removed_partitions())?;
         let segments = removed.get(&taken.number).cloned().unwrap_or_default();
+        // Some may not be yet where `vultus gallery encrypt` is at work.
+        let are_sealed = segments.values().all(|entry| entry.seal.is_some());
         drop((taken.blocks, taken.partition));
         let files = &common.files;
         files.discard_partition(taken.number, &segments, are_unwritten)?;
         common.alarm.raise();
         Ok(Some(RemovedPartition {
             templates: taken.templates,
-            was_encrypted: files.keys().is_some(),
+            was_encrypted: files.keys().is_some() && are_sealed,
         }))
     }
 

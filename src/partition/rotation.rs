@@ -161,7 +161,7 @@ impl Store {
         Ok(rotated)
     }
 
-    fn count_keys(&self) -> Result<(), StoreError> {
+    pub(super) fn count_keys(&self) -> Result<(), StoreError> {
         self.commits().commit(|group| {
             group.count_keys();
             Ok(())
@@ -177,7 +177,7 @@ impl Store {
         keys.ok_or_else(|| StoreError::keys(self.directory(), KeyError::NothingSealed))
     }
 
-    fn rotating(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn rotating(&self) -> MutexGuard<'_, ()> {
         // What was done is in the key file.
         self.rotating.lock().unwrap_or_else(PoisonError::into_inner)
     }

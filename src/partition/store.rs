@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::{self, Manifest};
 use super::catalog::{
-    self, AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
+    AcceptedCatalog, CATALOG_FILE, Catalog, Commits, PartitionEntry, damage, refuse_if_lost,
     remove_leftover, trace_of_lost,
 };
 use super::disk::{Disk, RealDisk, wipe};
@@ -45,8 +45,12 @@ pub struct Store {
     open: Mutex<HashMap<PartitionId, Arc<Partition>>>,
     /// Locked before `open`, by whoever needs both.
     pub(super) erasing: Mutex<Erasing>,
-    /// Held by whoever gives galleries other keys: one at a time.
+    /// Held by whoever encrypts galleries, or gives them other keys: one at a time.
     pub(super) rotating: Mutex<()>,
+    /// What it is to be encrypted with, if it was not when it was opened.
+    pub(super) unused_master: Option<MasterKey>,
+    /// Whether there may be plain segments beside an encrypted catalog.
+    pub(super) may_be_partly: AtomicBool,
 }
 
 /// What there is of a partition.
@@ -153,7 +157,7 @@ impl Store {
             let (_, known) = look(&catalog)?;
             files.refuse_unknown(&known)?;
         }
-        Store::with(directory, catalog, files)
+        Store::with(directory, catalog, files, keys)
     }
 
     /// Makes the catalog of a data directory whose catalog is lost, of what its segments say. All of
@@ -176,37 +180,6 @@ impl Store {
         keys: &Keys,
     ) -> Result<RebuiltCatalog, StoreError> {
         upkeep::rebuild(&RealDisk, directory, names, now, keys)
-    }
-
-    /// Encrypts a data directory that nobody has open: its catalog at once, then one segment after the
-    /// other. What could be read before is overwritten. Where it was broken off it goes on; until it is
-    /// done, searches see both kinds. Returns how many segments were made anew.
-    ///
-    /// # Errors
-    ///
-    /// If there is no data directory, another process has it open, there is no master key or another
-    /// one, a segment is damaged, or the disk fails. Nothing is lost then.
-    pub fn encrypt(directory: &Path, keys: &Keys, pace: &Pace) -> Result<usize, StoreError> {
-        Store::encrypt_on(Arc::new(RealDisk), directory, keys, pace)
-    }
-
-    pub(super) fn encrypt_on(
-        disk: Arc<dyn Disk>,
-        directory: &Path,
-        keys: &Keys,
-        pace: &Pace,
-    ) -> Result<usize, StoreError> {
-        must_exist(directory)?;
-        catalog::encrypt(directory, &*disk, keys)?;
-        let store = Store::open_on(disk, directory, keys)?;
-        let mut segments = 0;
-        for id in store.partitions()? {
-            if let Some(partition) = store.partition(&id)? {
-                segments += partition.encrypt(pace)?;
-            }
-        }
-        store.files().collect_patiently()?;
-        Ok(segments)
     }
 
     /// Seals the keys of a data directory that nobody has open with another master key. It takes no
@@ -264,14 +237,23 @@ impl Store {
         // While somebody reads what it was, it loses its name alone.
         files.unless_read(|| wipe(&**files.disk(), &leftover))?;
         remove_leftover(&leftover, &**files.disk())?;
-        let store = Store::with(directory, catalog, files)?;
+        let store = Store::with(directory, catalog, files, keys)?;
         store.common.commits.skip(highest)?;
         remains::clear(&store.common, true)?;
         Ok(store)
     }
 
-    fn with(directory: &Path, catalog: Catalog, files: Files) -> Result<Store, StoreError> {
-        let files = files.sealed_with(catalog.keys().cloned());
+    fn with(
+        directory: &Path,
+        catalog: Catalog,
+        files: Files,
+        keys: &Keys,
+    ) -> Result<Store, StoreError> {
+        let files = files.sealed_with(catalog.shared_keys().clone());
+        let unused_master = match catalog.keys() {
+            Some(_) => None,
+            None => keys.master.clone(),
+        };
         let common = Common {
             commits: Arc::new(Commits::new(catalog)?),
             files: Arc::new(files),
@@ -287,6 +269,8 @@ impl Store {
             open: Mutex::default(),
             erasing: Mutex::default(),
             rotating: Mutex::default(),
+            unused_master,
+            may_be_partly: AtomicBool::new(true),
         })
     }
 
@@ -298,8 +282,9 @@ impl Store {
     /// What other copies of it are opened with, such as its snapshots.
     #[cfg(feature = "web")]
     pub(crate) fn keys(&self) -> Keys {
+        let sealed = self.files().keys().map(|keys| keys.master().clone());
         Keys {
-            master: self.files().keys().map(|keys| keys.master().clone()),
+            master: sealed.or_else(|| self.unused_master.clone()),
             encrypt_new: false,
         }
     }
@@ -968,7 +953,8 @@ fn open_everything(directory: &Path, keys: &Keys) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn must_exist(directory: &Path) -> Result<(), StoreError> {
+/// Fails if there is no data directory.
+pub(super) fn must_exist(directory: &Path) -> Result<(), StoreError> {
     refuse_if_lost(directory, &RealDisk)?;
     let catalog = directory.join(CATALOG_FILE);
     fs::metadata(&catalog).map_err(|error| StoreError::io("open", &catalog, error))?;

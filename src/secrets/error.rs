@@ -72,10 +72,8 @@ pub enum KeyError {
         /// The number of the gallery in the data directory.
         gallery: u64,
     },
-    /// Another key took the place of that of a gallery while something was sealed with it.
-    #[error(
-        "the gallery has got another key while this was written with the one before: try again"
-    )]
+    /// Another key took the place of that of a gallery while something was sealed with it, or of none.
+    #[error("the gallery has got another key while this was written: try again")]
     Replaced,
     /// What is asked for cannot be told of an encrypted file.
     #[error(

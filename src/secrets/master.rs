@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::blocks::BlockCipher;
-use super::derive::{KEY_BYTES, expand, extract, random};
+use super::derive::{KEY_BYTES, digest, expand, extract, random};
 use super::error::KeyError;
 use super::keys::Salt;
 
@@ -53,6 +53,12 @@ impl MasterKey {
         (MasterKey(bytes), digits)
     }
 
+    /// What tells this key from any others, and gives nothing of it away (HMAC-SHA-256, cut to 64 bits): by it two
+    /// processes find out whether they were given the same one.
+    pub fn mark(&self) -> u64 {
+        digest(&self.0[..], b"vultus mark of a master key")
+    }
+
     pub(super) fn cipher(&self, salt: &Salt, purpose: &'static str) -> BlockCipher {
         BlockCipher::new(expand(&extract(&self.0[..], salt), &[purpose.as_bytes()]))
     }
@@ -78,7 +84,10 @@ mod tests {
         ] {
             assert_eq!(MasterKey::parse(text.as_bytes()).unwrap().0, key.0);
         }
-        assert_eq!(MasterKey::parse(&key.0[..]).unwrap().0, key.0);
+        let again = MasterKey::parse(&key.0[..]).unwrap();
+        assert_eq!(again.0, key.0);
+        assert_eq!(again.mark(), key.mark());
+        assert_ne!(MasterKey::random().0.mark(), key.mark());
         assert_eq!(format!("{key:?}"), "MasterKey");
     }
 

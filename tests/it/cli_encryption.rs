@@ -461,10 +461,9 @@ fn galleries_get_other_keys_alone_and_beside_a_service() {
     assert!(!second.exists());
     assert_eq!(program.get("partitions/bws.1").status, 200);
     // What cannot be done beside it says what to do.
-    for verb in [&["encrypt"][..], &["change-master-key", "--to", &*key]] {
-        let said = failure(&place.gallery(&[verb, &keyed].concat()));
-        assert!(said.contains("stop the service, run"), "{said}");
-    }
+    let change = ["change-master-key", "--to", &*key];
+    let said = failure(&place.gallery(&[&change[..], &keyed].concat()));
+    assert!(said.contains("stop the service, run"), "{said}");
     assert_eq!(place.templates(&keyed), 50);
     program.terminate();
     assert!(!shows(&place.data));
@@ -484,4 +483,66 @@ fn what_is_not_encrypted_has_no_keys_to_be_replaced() {
         "{said}"
     );
     assert_eq!(place.templates(&[]), 50);
+}
+
+/// What `vultus gallery encrypt` with these flags has done: whether the catalog, and how many segments.
+fn encrypted(place: &Place, more: &[&str]) -> (bool, u64) {
+    let output = place.gallery(&[&["encrypt", "--json"], more].concat());
+    let said = json_lines(&success(&output)).remove(0);
+    assert_eq!(said["overwritten"], true);
+    (
+        said["catalog"].as_bool().unwrap(),
+        said["segments"].as_u64().unwrap(),
+    )
+}
+
+#[test]
+fn a_plain_data_directory_is_encrypted_beside_a_service_which_goes_on() {
+    let place = Place::new();
+    place.import(&[]);
+    let (key, other) = (place.key("master.key"), place.key("other.key"));
+    let keyed = ["--master-key", &*key];
+    let registered = Registered::create(&place.data);
+    let start = |flags: &[&str]| {
+        let null = std::process::Stdio::null();
+        Program::start_with(&place.data, &registered, flags, null)
+    };
+    // It could not open again what it has no key for.
+    let program = start(&[]);
+    let said = failure(&place.gallery(&[&["encrypt"], &keyed[..]].concat()));
+    assert!(
+        said.contains("the service has no master key") && said.contains("restart"),
+        "{said}"
+    );
+    program.terminate();
+    let program = start(&keyed);
+    let status = || program.get("status").json()["storage"]["encryption"].clone();
+    let said = failure(&place.gallery(&["encrypt", "--master-key", &other]));
+    assert!(said.contains("another master key"), "{said}");
+    let said = failure(&place.gallery(&["encrypt", "--master-key", "file:/nowhere"]));
+    assert!(said.contains("cannot open"), "{said}");
+    assert_eq!(status(), "off");
+    let segments = place.data.join("segments");
+    assert!(!place.data.join("gallery.keys").exists() && shows(&segments));
+    assert_eq!(encrypted(&place, &keyed), (true, 1));
+    assert_eq!(status(), "on");
+    assert!(!shows(&segments));
+    // Once more, also without a key, which the service has.
+    assert_eq!(encrypted(&place, &[]), (false, 0));
+    let rows = text(&place.rows);
+    let import = ["import", rows, "--partition", "bws.2", "--encoder", "test"];
+    success(&place.gallery(&[&import[..], &keyed].concat()));
+    assert_eq!(program.get("partitions/bws.1").status, 200);
+    let snapshot = place.folder.path().join("a.sealed");
+    success(&place.gallery(&[&["snapshot", "--to", text(&snapshot)], &keyed[..]].concat()));
+    let check = ["restore", "--check", "--from", text(&snapshot)];
+    assert!(failure(&place.gallery(&check)).contains("master key"));
+    program.terminate();
+    assert!(!shows(&place.data));
+    assert_eq!(place.templates(&keyed), 50);
+    success(&place.gallery(&[&["verify"], &keyed[..]].concat()));
+    let said = failure(&place.gallery(&["info"]));
+    assert!(said.contains("no master key is given"), "{said}");
+    // And without a service.
+    assert_eq!(encrypted(&place, &keyed), (false, 0));
 }

@@ -417,6 +417,9 @@ fn carry_out(verb: &Verb, run: &Run, context: &Context, pace: &Pace) -> anyhow::
         Verb::Gallery(Gallery::RotateKeys(verb)) => {
             gallery::rotate_keys(verb, &context.engine, pace)
         }
+        Verb::Gallery(Gallery::Encrypt(verb)) => {
+            gallery::encrypt(verb, run.input.as_deref(), &context.engine, pace)
+        }
         Verb::Gallery(Gallery::Compact(verb)) => gallery::compact(verb, &context.engine, pace),
         Verb::Gallery(Gallery::Repair(verb)) => {
             gallery::repair(verb, &context.engine, Path::new(&run.directory))

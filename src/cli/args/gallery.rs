@@ -335,9 +335,10 @@ pub(in crate::cli) struct Restore {
 
 /// Encrypt a data directory that is not, with the key that `master-key` names
 ///
-/// Only while no service runs. Every segment is written anew, and what could be read before is
-/// overwritten; copies may remain where this program has no say: in older snapshots, and in blocks that
-/// a disk or a file system has put aside. If it is broken off, it goes on when it is run again.
+/// Every segment is written anew, and what could be read before is overwritten; copies may remain where
+/// this program has no say: in older snapshots, and in blocks that a disk or a file system has put aside.
+/// Also beside a service, which goes on searching and enrolling, if that was started with a `master-key`. If
+/// it is broken off, the service goes on with it, and so does this when it is run again.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Encrypt {
     /// Print JSON

@@ -327,8 +327,8 @@ pub(super) fn encryption(facts: &StoreFacts) -> Finding {
         Ok(Encryption::On) => Finding::ok(CHECK, "on: catalog and segments need the master key"),
         Ok(Encryption::Partly) => Finding::warning(
             CHECK,
-            "some segments are not encrypted yet: an encryption was broken off",
-            "`vultus gallery encrypt` goes on where it was, while no service runs",
+            "some segments are not encrypted yet: an encryption is at work, or was broken off",
+            "a service goes on where it was, and so does `vultus gallery encrypt`",
         ),
     }
 }

@@ -1,36 +1,85 @@
 //! `vultus gallery encrypt`
 
-use anyhow::ensure;
-use serde::Serialize;
+use anyhow::{Context, ensure};
 
 use crate::cli::args::Encrypt;
 use crate::cli::exit::Exit;
-use crate::cli::{admin, master_key, output};
+use crate::cli::{admin, audit, master_key, output};
 use crate::config::Settings;
-use crate::partition::{Pace, Store};
-
-#[derive(Serialize)]
-struct Encrypted {
-    segments: usize,
-}
+use crate::engine::Engine;
+use crate::partition::{Encrypted, Encryption, Pace, Store, StoreError};
+use crate::secrets::KeyError;
 
 pub(super) fn run(verb: &Encrypt, settings: &Settings) -> anyhow::Result<Exit> {
-    ensure!(
-        admin::service(settings)?.is_none(),
-        "a service has `{}` open, which is encrypted as a whole, its catalog first: stop the service, run this again, \
-         and start it with the same `master-key`",
-        settings.data_dir.display()
-    );
     let keys = master_key::keys(settings)?;
-    let segments = Store::encrypt(&settings.data_dir, &keys, &Pace::unlimited())?;
+    if let Some(service) = admin::service(settings)? {
+        // The key itself stays here: the service has its own, and could not be started again with another.
+        return service.run(keys.master.map(|master| master.mark().to_string()));
+    }
+    let accounted = audit::begins(settings, &keys);
+    // Nobody but the next try opens what was broken off between its keys and its catalog.
+    let is_late = accounted.as_ref().is_err_and(is_broken_off);
+    if !is_late {
+        accounted?;
+    }
+    let encrypted = Store::encrypt(&settings.data_dir, &keys, &Pace::unlimited())?;
+    if is_late {
+        audit::ends(settings, &keys)?;
+    }
+    tell(verb, &encrypted, &settings.data_dir.display().to_string())
+}
+
+/// Whether a data directory has keys, and a catalog that is not encrypted.
+fn is_broken_off(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<StoreError>();
+        matches!(cause, Some(StoreError::Keys { cause, .. }) if *cause == KeyError::NotEncrypted)
+    })
+}
+
+/// Encrypts the data directory of a service, at this pace. `mark` is that of the master key that whoever typed the
+/// command was given, if it was.
+///
+/// # Errors
+///
+/// If the service has no master key or another one, or as [`Store::encrypt_open`].
+pub(in crate::cli) fn carry_out(
+    verb: &Encrypt,
+    mark: Option<&str>,
+    engine: &Engine,
+    pace: &Pace,
+) -> anyhow::Result<Exit> {
+    let store = engine.store();
+    let master = store.keys().master.context(
+        "the service has no master key, and could not open what is encrypted: set `master-key` for it, restart \
+         it, and run this again",
+    )?;
+    ensure!(
+        mark.is_none_or(|mark| mark == master.mark().to_string()),
+        "the service has another master key than this command: give this command that one, or none",
+    );
+    let encrypted = store.encrypt_open(pace);
+    let encrypted = encrypted.with_context(|| match store.encryption() {
+        Ok(Encryption::Off) => "nothing is encrypted",
+        _ => {
+            "not all is encrypted yet: the service goes on with it by itself when the cause is gone"
+        }
+    })?;
+    tell(verb, &encrypted, &store.directory().display().to_string())
+}
+
+fn tell(verb: &Encrypt, encrypted: &Encrypted, directory: &str) -> anyhow::Result<Exit> {
     if verb.json {
-        output::json_line(&Encrypted { segments })?;
-    } else {
-        let segments = output::count(segments, "segment", "segments");
-        output::say!(
-            "`{}` is encrypted; wrote {segments} anew",
-            settings.data_dir.display()
-        );
+        output::json_line(encrypted)?;
+        return Ok(Exit::Success);
+    }
+    let segments = output::count(encrypted.segments, "segment", "segments");
+    match encrypted.catalog || encrypted.segments > 0 {
+        true => output::say!("`{directory}` is encrypted; wrote {segments} anew"),
+        false => output::say!("`{directory}` is encrypted already: left as it is"),
+    }
+    if !encrypted.overwritten {
+        output::say!("plain files are still being read by another process, and go when it is done");
     }
     Ok(Exit::Success)
 }

@@ -18,6 +18,7 @@ mod snapshot;
 mod verify;
 
 pub(super) use self::compact::carry_out as compact;
+pub(super) use self::encrypt::carry_out as encrypt;
 pub(super) use self::erase::carry_out as erase;
 pub(super) use self::remove::carry_out as remove;
 pub(super) use self::repair::carry_out as repair;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ahead::ReadAhead;
 use super::write::ArchiveDraft;
@@ -43,10 +44,12 @@ pub(in crate::partition) fn write_snapshot(
     let _all_files_stay = files.keep();
     let mut copies = Copies::of((catalog, files), path)?;
     for _ in 1..COPIES_TRIED {
-        if copies.lacking.is_none() {
+        // Once there are keys what was copied may be sealed with them; if there are none by now, nothing is.
+        let was_encrypted_meanwhile = copies.sealing.is_none() && files.keys().is_some();
+        if copies.lacking.is_none() && !was_encrypted_meanwhile {
             break;
         }
-        // A partition was removed between the catalog and its keys.
+        // A partition was removed between the catalog and its keys, or all is being encrypted.
         drop(copies);
         copies = Copies::of((catalog, files), path)?;
     }
@@ -70,7 +73,7 @@ pub(in crate::partition) fn write_snapshot(
     if key.exists() {
         listed.push(file_of("server.key".to_owned(), key)?);
     }
-    let draft = draft.sealed_with(files.shared_keys());
+    let draft = draft.sealed_with(copies.sealing.take());
     let contents = (
         copies.directory.take(),
         std::mem::take(&mut copies.partitions),
@@ -82,6 +85,8 @@ pub(in crate::partition) fn write_snapshot(
 struct Copies {
     catalog: DraftCopy,
     keys: Option<DraftCopy>,
+    /// What the archive is sealed with.
+    sealing: Option<Arc<KeyFile>>,
     /// The identity of the data directory, as snapshots tell it.
     directory: Option<String>,
     partitions: Vec<PartitionContents>,
@@ -95,7 +100,8 @@ impl Copies {
     /// Copies them beside the archive `path`. Nobody else uses those names while its draft is ours.
     fn of((catalog, files): (&Catalog, &Files), path: &Path) -> Result<Copies, StoreError> {
         let copy = DraftCopy::create(beside(path, "new.catalog"))?;
-        let (disk, keys) = (&**files.disk(), files.keys());
+        let (disk, sealing) = (&**files.disk(), files.shared_keys());
+        let keys = sealing.as_deref();
         // Until they are copied: the catalog may name what only a key before opens.
         let _all_keys_stay = keys.map(KeyFile::hold);
         let ((directory, sealed), (partitions, listed)) = catalog.read(|tables| {
@@ -121,6 +127,7 @@ impl Copies {
         Ok(Copies {
             catalog: copy,
             keys,
+            sealing: sealing.clone(),
             directory,
             partitions,
             listed,

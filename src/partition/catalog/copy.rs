@@ -12,6 +12,7 @@ use redb::{
 use super::commit::{Commits, Halt};
 use super::database::open_database;
 use super::failures::failure;
+use super::opened::Catalog;
 use super::tables::{
     CHOSEN_CLASSES, EXPIRIES, EXTERNAL_IDS, LABELS, LAST_MATCHES, META, NAMES, NOT_SAME,
     PARTITIONS, PORTRAITS, RECORDS, REMOVED, RETIRED, SEGMENTS, STATE, TAIL, THRESHOLDS,
@@ -109,27 +110,41 @@ impl Commits {
         disk: &dyn Disk,
         discard: impl FnOnce(Arc<Database>, Box<dyn DiskFile>),
     ) -> Result<(), StoreError> {
-        let path = self.catalog().path();
-        let new_path = path.with_extension("redb.new");
         self.pause(|| {
-            remove_leftover(&new_path, disk)?;
             let keys = self.catalog().keys().map(|keys| &**keys);
-            let database = self
-                .catalog()
-                .read(|tables| copy_to(&tables.transaction, &new_path, directory, disk, keys))?;
-            let old_file = disk.modify(path);
-            let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
-            let replaced = disk.replace(&new_path, path);
-            replaced.map_err(|error| StoreError::io("rename", &new_path, error))?;
-            // From here on the old file must not come back.
-            let synced = disk.sync_directory(directory);
-            synced.map_err(|error| Halt::Broken(StoreError::io("sync", directory, error)))?;
+            let (database, old_file) = exchange(self.catalog(), directory, disk, keys, || Ok(()))?;
             if let Some(old) = self.catalog().replace_database(database) {
                 discard(old, old_file);
             }
             Ok(())
         })
     }
+}
+
+/// Gives a copy of the catalog, encrypted where there are keys, the name of the catalog, durably. `ready` is
+/// called when the copy is whole and has not got its name. Returns the copy, and the file that has lost its
+/// name. The caller has seen to it that nothing is changed meanwhile.
+pub(super) fn exchange(
+    catalog: &Catalog,
+    directory: &Path,
+    disk: &dyn Disk,
+    keys: Option<&KeyFile>,
+    ready: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(Database, Box<dyn DiskFile>), Halt> {
+    let path = catalog.path();
+    let new_path = path.with_extension("redb.new");
+    remove_leftover(&new_path, disk)?;
+    let database =
+        catalog.read(|tables| copy_to(&tables.transaction, &new_path, directory, disk, keys))?;
+    let old_file = disk.modify(path);
+    let old_file = old_file.map_err(|error| StoreError::io("open", path, error))?;
+    ready()?;
+    let replaced = disk.replace(&new_path, path);
+    replaced.map_err(|error| StoreError::io("rename", &new_path, error))?;
+    // From here on the old file must not come back.
+    let synced = disk.sync_directory(directory);
+    synced.map_err(|error| Halt::Broken(StoreError::io("sync", directory, error)))?;
+    Ok((database, old_file))
 }
 
 /// Takes its name from what was left of a copy. It may be the catalog that was replaced last, which

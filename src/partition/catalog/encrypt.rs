@@ -6,15 +6,23 @@
 //! | 2. write an encrypted copy of the catalog | the same, and a file that the next open overwrites and deletes |
 //! | 3. exchange the names of both, sync the directory | the encrypted catalog and such a file, or still the same |
 //! | 4. overwrite the plain one, and delete it | the encrypted catalog |
+//!
+//! While it is open, beside those who read and change it, the copy comes before the key file, so that there
+//! are keys beside a plain catalog for a moment only ([`Commits::encrypt`]).
 
+use std::io;
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::copy::copy_to;
+use redb::Database;
+
+use super::commit::{Commits, Halt};
+use super::copy::{copy_to, exchange};
 use super::lost::refuse_if_lost;
 use super::opened::{Catalog, is_encrypted};
 use crate::partition::StoreError;
-use crate::partition::disk::{Disk, overwrite, wipe};
+use crate::partition::disk::{Disk, DiskFile, overwrite, wipe};
 use crate::partition::keys::{KeyFile, Keys};
 use crate::secrets::KeyError;
 
@@ -36,19 +44,12 @@ pub(in crate::partition) fn encrypt(
         return Ok(false);
     }
     let catalog = Catalog::open_plain(directory, disk)?;
-    let identity = catalog.read(|tables| tables.identity())?;
-    let identity = identity.map_or(0, NonZeroU64::get);
-    let key_file = match KeyFile::open(directory, disk, keys)? {
-        Some(found) if found.identity() == identity => found,
-        Some(found) => {
-            let (expected, found_identity) = (identity, found.identity());
-            let foreign = KeyError::Foreign {
-                expected,
-                found: found_identity,
-            };
-            return Err(StoreError::keys(found.path(), foreign));
+    let key_file = match keys_beside(&catalog, directory, disk, keys)? {
+        Beside::Written(found) => found,
+        Beside::Unwritten(new) => {
+            new.write(disk)?;
+            new
         }
-        None => KeyFile::create(directory, disk, keys, identity)?,
     };
     let path = catalog.path().to_owned();
     let draft = path.with_extension("redb.new");
@@ -76,4 +77,106 @@ pub(in crate::partition) fn encrypt(
         false => overwrite(&*plain).map_err(|error| StoreError::io("overwrite", &path, error))?,
     }
     Ok(true)
+}
+
+/// The keys for a catalog that is not encrypted.
+enum Beside {
+    /// A try that was broken off has left them.
+    Written(Arc<KeyFile>),
+    /// They are in memory alone.
+    Unwritten(Arc<KeyFile>),
+}
+
+/// # Errors
+///
+/// If there is no master key or another one, or the keys that are there are another data directory's.
+fn keys_beside(
+    catalog: &Catalog,
+    directory: &Path,
+    disk: &dyn Disk,
+    keys: &Keys,
+) -> Result<Beside, StoreError> {
+    let identity = catalog.read(|tables| tables.identity())?;
+    let identity = identity.map_or(0, NonZeroU64::get);
+    match KeyFile::open(directory, disk, keys)? {
+        Some(found) if found.identity() == identity => Ok(Beside::Written(found)),
+        Some(found) => {
+            let (expected, found_identity) = (identity, found.identity());
+            let foreign = KeyError::Foreign {
+                expected,
+                found: found_identity,
+            };
+            Err(StoreError::keys(found.path(), foreign))
+        }
+        None => Ok(Beside::Unwritten(KeyFile::unwritten(
+            directory, keys, identity,
+        )?)),
+    }
+}
+
+impl Commits {
+    /// Encrypts the catalog while it is open, if it is not encrypted; changes wait meanwhile. From then on there
+    /// are keys ([`Catalog::keys`]), and whatever is begun is sealed with them. The old file is given to
+    /// `discard`, as by [`Commits::renew`]. Returns whether it was not encrypted.
+    ///
+    /// What a crash leaves: the plain catalog or the encrypted one, which says the same, and the other one under
+    /// the name of a draft, which the next open overwrites and deletes; for the moment between two steps keys
+    /// beside the plain catalog, with which [`encrypt`] goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`encrypt`]. The catalog is as it was then, and there are no keys.
+    pub(in crate::partition) fn encrypt(
+        &self,
+        directory: &Path,
+        disk: &dyn Disk,
+        keys: &Keys,
+        discard: impl FnOnce(Arc<Database>, Box<dyn DiskFile>),
+    ) -> Result<bool, StoreError> {
+        let catalog = self.catalog();
+        // They need a change of the catalog before they let go.
+        let _nobody_holds = catalog.shared_keys().no_holders();
+        self.pause(|| {
+            if catalog.keys().is_some() {
+                return Ok(false);
+            }
+            let beside = keys_beside(catalog, directory, disk, keys)?;
+            let (key_file, is_new) = match beside {
+                Beside::Written(found) => (found, false),
+                Beside::Unwritten(new) => (new, true),
+            };
+            let ready = || match is_new {
+                true => key_file.write(disk),
+                false => Ok(()),
+            };
+            let exchanged = exchange(catalog, directory, disk, Some(&key_file), ready);
+            if let (Err(Halt::Refused(_)), true) = (&exchanged, is_new) {
+                withdraw(directory, disk);
+            }
+            let (database, old_file) = exchanged?;
+            catalog.shared_keys().begin(key_file);
+            if let Some(old) = catalog.replace_database(database) {
+                discard(old, old_file);
+            }
+            Ok(true)
+        })
+    }
+}
+
+/// Takes keys back that nothing is sealed with: beside them the plain catalog would not be opened again.
+fn withdraw(directory: &Path, disk: &dyn Disk) {
+    if is_encrypted(directory, disk).unwrap_or(true) {
+        return;
+    }
+    let removed = disk.remove(&KeyFile::path_in(directory));
+    if let Err(error) = removed.and_then(|()| disk.sync_directory(directory))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            "cannot remove the keys of an encryption that failed: until `vultus gallery encrypt` comes to its end, \
+             the data directory is not opened again"
+        );
+    }
 }

@@ -26,11 +26,14 @@ use super::undone::leaves_out_a_change;
 use super::witness::{Witness, WitnessWriter};
 use crate::partition::StoreError;
 use crate::partition::disk::{Disk, lock_file};
-use crate::partition::keys::{KeyFile, Keys};
+use crate::partition::keys::{KeyFile, Keys, SharedKeys};
 use crate::secrets::KeyError;
 
 /// How often the catalog is copied again if its keys changed meanwhile.
 const COPY_ATTEMPTS: usize = 5;
+
+/// How long is waited each time for a catalog that is just being encrypted.
+const ENCRYPTING_WAIT: Duration = Duration::from_millis(50);
 
 /// How long a change waits for somebody who is copying the catalog.
 const QUIET_MILLISECONDS_MAX: usize = 1_000;
@@ -48,7 +51,7 @@ pub(in crate::partition) struct Catalog {
     /// is known, and where nothing is changed.
     witness: Option<(NonZeroU64, WitnessWriter)>,
     /// Of an encrypted data directory.
-    keys: Option<Arc<KeyFile>>,
+    keys: SharedKeys,
     /// Locked for as long as this process may change the catalog.
     _writer: Option<File>,
 }
@@ -213,12 +216,12 @@ impl Catalog {
             file: Mutex::new(Some(file)),
             quiet: Some(created),
             witness: None,
-            keys: key_file,
+            keys: SharedKeys::of(key_file),
             _writer: Some(writer),
         };
         catalog.check_version()?;
         let keys_seen = catalog.refuse_older_keys()?;
-        if let Some(keys) = &catalog.keys {
+        if let Some(keys) = catalog.keys() {
             // Before it is said how often it was written.
             keys.mend(disk, keys_seen)?;
         }
@@ -247,8 +250,13 @@ impl Catalog {
             let written = |file: &Option<Arc<KeyFile>>| file.as_ref().map(|file| file.written());
             let is_of_one_moment = written(&now) == written(&key_file);
             key_file = now;
-            if is_of_one_moment || attempts == COPY_ATTEMPTS {
+            let is_plain = matches!(&copy, Err(StoreError::Keys { cause, .. }) if *cause == KeyError::NotEncrypted);
+            if (is_of_one_moment && !is_plain) || attempts == COPY_ATTEMPTS {
                 break copy?;
+            }
+            if is_plain {
+                // Whoever encrypts it has written its keys, and is about to give the catalog its name.
+                thread::sleep(ENCRYPTING_WAIT);
             }
         };
         let backing = Backing::ReadOnly(copy);
@@ -258,7 +266,7 @@ impl Catalog {
             file: Mutex::default(),
             quiet: None,
             witness: None,
-            keys: key_file,
+            keys: SharedKeys::of(key_file),
             _writer: None,
         };
         catalog.check_version()?;
@@ -279,7 +287,7 @@ impl Catalog {
     /// as the last one: those of before a change of the master key alone are as good. Returns how often it
     /// was written by what the catalog has seen.
     fn refuse_older_keys(&self) -> Result<u64, StoreError> {
-        let Some(keys) = &self.keys else {
+        let Some(keys) = self.keys() else {
             return Ok(0);
         };
         let (expected, last, identity) = self.read(|tables| {
@@ -321,7 +329,7 @@ impl Catalog {
     ) -> Result<(), StoreError> {
         let (identity, counted) = self.read(|tables| tables.age())?;
         let has_retired = self.read(|tables| Ok(tables.later_table(RETIRED)?.is_some()))?;
-        let keys = self.keys.as_ref().map(|keys| keys.written_and_digest());
+        let keys = self.keys().map(|keys| keys.written_and_digest());
         let seen = self.read(|tables| {
             let numbers = [META_KEYS_WRITTEN, META_KEYS_DIGEST, META_KEYS_DIGESTED];
             let [written, digest, digested] = numbers.map(|name| tables.number(name));
@@ -402,7 +410,12 @@ impl Catalog {
 
     /// The keys of an encrypted data directory.
     pub(in crate::partition) fn keys(&self) -> Option<&Arc<KeyFile>> {
-        self.keys.as_ref()
+        self.keys.get()
+    }
+
+    /// The same, for whoever must know when there are any.
+    pub(in crate::partition) fn shared_keys(&self) -> &SharedKeys {
+        &self.keys
     }
 
     /// The database, for whoever changes it.

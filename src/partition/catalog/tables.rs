@@ -304,6 +304,17 @@ impl Tables<'_> {
         self.segments(&self.table(SEGMENTS)?, partition)
     }
 
+    /// The segments of a partition that others have replaced, and whose files may be there still.
+    pub(in crate::partition) fn retired_of(
+        &self,
+        partition: u64,
+    ) -> Result<BTreeMap<u64, SegmentEntry>, StoreError> {
+        match self.later_table(RETIRED)? {
+            Some(table) => self.segments(&table, partition),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
     /// How many segments are in use that are not encrypted.
     pub(in crate::partition) fn plain_segments(&self) -> Result<usize, StoreError> {
         let mut plain = 0;

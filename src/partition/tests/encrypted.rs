@@ -446,7 +446,7 @@ fn damaged_segments_are_mended_and_a_lost_catalog_is_made_again() {
 }
 
 /// A plain data directory in `DIR/data`, closed, and what it holds.
-fn plain(disk: &Arc<dyn Disk>, data: &Path) -> Model {
+pub(super) fn plain(disk: &Arc<dyn Disk>, data: &Path) -> Model {
     let store = Store::open_on(disk.clone(), data, &Keys::default()).unwrap();
     let mut model = Model::default();
     for operation in OPERATIONS {
@@ -466,7 +466,8 @@ fn a_plain_one_is_encrypted_as_a_whole() {
     assert!(model.is_held_by(&Model::of(&Store::open(&data).unwrap()).unwrap()));
     encrypt();
     let done = Store::encrypt(&data, &keys(), &Pace::unlimited()).unwrap();
-    assert_eq!(done as u64, segments);
+    assert_eq!((done.catalog, done.segments as u64), (true, segments));
+    assert!(done.overwritten);
     assert_nothing_shows(&data);
     assert_eq!(refusal(Store::open(&data)), KeyError::NoMasterKey);
     let store = open(&disk(), &data).unwrap();
@@ -479,10 +480,8 @@ fn a_plain_one_is_encrypted_as_a_whole() {
         "{open_already}"
     );
     drop(store);
-    assert_eq!(
-        Store::encrypt(&data, &keys(), &Pace::unlimited()).unwrap(),
-        0
-    );
+    let again = Store::encrypt(&data, &keys(), &Pace::unlimited()).unwrap();
+    assert_eq!((again.catalog, again.segments), (false, 0));
 }
 
 #[test]
@@ -637,13 +636,13 @@ fn another_master_key_opens_it_from_now_on_and_the_old_file_is_an_older_one() {
     assert!(matches!(error, StoreError::Keys { .. }), "{error}");
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub(super) fn fixture(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/fixtures/format/v2").join(name)
 }
 
 /// What the fixtures are opened with: a key that everybody knows.
-fn known_keys() -> Keys {
+pub(super) fn known_keys() -> Keys {
     let digits = "0123456789abcdef".repeat(4);
     Keys {
         master: Some(MasterKey::parse(digits.as_bytes()).unwrap()),

@@ -5,6 +5,7 @@
 
 mod crash;
 mod encrypted;
+mod encrypting;
 mod faults;
 mod faulty;
 mod lost;

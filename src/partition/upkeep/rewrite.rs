@@ -152,7 +152,15 @@ impl Partition {
         })
     }
 
-    /// Makes every segment anew that is not encrypted, one after the other. Returns how many there were.
+    /// Waits for those who make segments now: whoever begins afterwards has the keys that there are now.
+    pub(in crate::partition) fn wait_for_rewriting(&self) {
+        drop(self.rewriting.lock());
+        drop(self.sealing.lock());
+    }
+
+    /// Makes every segment anew that is not encrypted, one after the other. Returns how many there were. The
+    /// caller has waited for those that were begun when there were no keys; what others were writing then is
+    /// refused ([`Files::refuse_replaced_key`]).
     pub(in crate::partition) fn encrypt(&self, pace: &Pace) -> Result<usize, StoreError> {
         let mut done = 0;
         loop {
@@ -160,8 +168,8 @@ impl Partition {
             let Some(plain) = plain else {
                 return Ok(done);
             };
-            self.compact_by(|_, _| Choice::Merge(vec![plain]), pace)?;
-            done += 1;
+            let written = self.compact_by(|_, stats| of_one(plain, stats), pace)?;
+            done += usize::from(written.is_some());
         }
     }
 
@@ -176,21 +184,12 @@ impl Partition {
         let Some(keys) = files.keys() else {
             return Err(StoreError::keys(files.directory(), KeyError::NothingSealed));
         };
-        // Those that were begun with the key before; whoever begins now has the new one.
-        drop(self.rewriting.lock());
-        drop(self.sealing.lock());
+        // Those that were begun with the key before.
+        self.wait_for_rewriting();
         let mut written = 0;
         loop {
             if let Some(segment) = sealed_before(files, &self.snapshot(), number)? {
-                // Somebody may have merged it since.
-                let choose = |_: usize, stats: &[SegmentStats]| match stats
-                    .iter()
-                    .any(|stats| stats.segment == segment)
-                {
-                    true => Choice::Merge(vec![segment]),
-                    false => Choice::Nothing,
-                };
-                let done = self.compact_by(choose, pace)?;
+                let done = self.compact_by(|_, stats| of_one(segment, stats), pace)?;
                 written += usize::from(done.is_some());
                 continue;
             }
@@ -333,6 +332,14 @@ fn sealed_before(
             Source::Tail(_) => None,
         });
     files.sealed_before(partition, segments)
+}
+
+/// Makes one segment anew, if nobody has merged it since.
+fn of_one(segment: u64, stats: &[SegmentStats]) -> Choice {
+    match stats.iter().any(|stats| stats.segment == segment) {
+        true => Choice::Merge(vec![segment]),
+        false => Choice::Nothing,
+    }
 }
 
 /// What is known of the segments of a snapshot.

@@ -42,8 +42,8 @@ pub(in super::super) struct StatusAnswer {
 pub(in super::super) struct StorageAnswer {
     /// Whether changes are taken and no gallery is known to be damaged.
     good: bool,
-    /// Whether what is stored is encrypted: `off`, `on`, or `partly` where `vultus gallery encrypt` was broken
-    /// off; null where that cannot be read.
+    /// Whether what is stored is encrypted: `off`, `on`, or `partly` while `vultus gallery encrypt` is at work, and
+    /// where it was broken off; null where that cannot be read.
     encryption: Option<&'static str>,
     /// Why nothing can be enrolled or removed until the service is restarted. Only told to a key for
     /// everything, since it names files of the machine; null to others, and while changes are taken.
