@@ -16,13 +16,16 @@
 //! whole counts.
 //!
 //! What comes from another file, another place or another generation does not authenticate. An older
-//! page in its own place does, and is found by the checksum in the page that names it; an older file as
-//! a whole, by [`super::witness`].
+//! page in its own place does. When a file is opened, redb compares every page with the checksum in the
+//! page that names it, and an older file as a whole is found by [`super::witness`]. While it is open, redb
+//! believes what it reads: so the tag of each page that was read or written is remembered ([`Remembered`]),
+//! and another one in its place is an error.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::StorageBackend;
 
@@ -31,7 +34,9 @@ use crate::partition::StoreError;
 use crate::partition::disk::{Backend, closed_and_locked_as};
 use crate::partition::keys::KeyFile;
 use crate::partition::segment::checksum;
-use crate::secrets::{KeyError, PAGE_SEAL_BYTES, PageCipher, PageSeal, SALT_BYTES, Salt, new_salt};
+use crate::secrets::{
+    KeyError, PAGE_SEAL_BYTES, PageCipher, PageSeal, SALT_BYTES, Salt, TAG_BYTES, new_salt,
+};
 
 /// The first bytes of an encrypted catalog.
 pub(in crate::partition) const ENCIPHERED_MAGIC: [u8; 8] = *b"VULTCAT\x1a";
@@ -57,8 +62,36 @@ pub(super) struct Enciphered {
     cipher: PageCipher,
     identity: u64,
     first: Mutex<First>,
+    /// Held alone while pages are written, so that a page and what is remembered of it are of one moment.
+    remembered: RwLock<Remembered>,
     /// Whether redb has compared all pages with their checksums.
     is_believed: Arc<AtomicBool>,
+}
+
+/// What every page was when it was last read or written: a part of its tag, by its number. That takes eight bytes a
+/// page. An older copy of a page is one of few, so that it has the same with a chance of 2^-64 for each.
+#[derive(Debug, Default)]
+struct Remembered(Vec<Option<NonZeroU64>>);
+
+impl Remembered {
+    fn get(&self, number: u64) -> Option<NonZeroU64> {
+        let at = usize::try_from(number).ok()?;
+        *self.0.get(at)?
+    }
+
+    fn set(&mut self, number: u64, mark: Option<NonZeroU64>) {
+        let at = usize::try_from(number).expect("a page that is written has a place in a file");
+        if self.0.len() <= at {
+            self.0.resize(at + 1, None);
+        }
+        self.0[at] = mark;
+    }
+}
+
+/// What is remembered of a slot; `None` of one that was never written.
+fn mark_of(slot: &[u8]) -> Option<NonZeroU64> {
+    let tag = slot.get(SLOT_BYTES - 8 - TAG_BYTES..)?.first_chunk()?;
+    NonZeroU64::new(u64::from_le_bytes(*tag))
 }
 
 /// The first page, and where it is.
@@ -97,6 +130,7 @@ impl Enciphered {
             cipher,
             identity: keys.identity(),
             first: Mutex::new(First::empty()),
+            remembered: RwLock::default(),
             is_believed: Arc::default(),
         };
         // The newest first page may be in the memory of the system alone, and the slot of the one before
@@ -214,18 +248,49 @@ impl Enciphered {
         let runs = out.chunks_mut(PAGE_BYTES * RUN_PAGES);
         for (run, pages) in (first..).step_by(RUN_PAGES).zip(runs) {
             let slots = &mut slots[..pages.len() / PAGE_BYTES * SLOT_BYTES];
-            self.inner.read(offset_of(run), slots)?;
-            let slots = slots.chunks(SLOT_BYTES);
-            for ((number, slot), page) in (run..).zip(slots).zip(pages.chunks_mut(PAGE_BYTES)) {
+            let expected = self.read_slots(run, slots)?;
+            let slots = slots.chunks(SLOT_BYTES).zip(expected);
+            let mut new = Vec::new();
+            for ((number, (slot, expected)), page) in
+                (run..).zip(slots).zip(pages.chunks_mut(PAGE_BYTES))
+            {
+                let is_believed = self.is_believed.load(Ordering::Relaxed);
                 match self.opened(number, slot) {
                     Some((opened, _)) => page.copy_from_slice(&opened[..]),
                     None if slot.iter().all(|byte| *byte == 0) => page.fill(0),
-                    None if !self.is_believed.load(Ordering::Relaxed) => page.fill(0),
+                    None if !is_believed => page.fill(0),
                     None => return Err(forged(number)),
                 }
+                match expected {
+                    Some(_) if expected == mark_of(slot) => {}
+                    Some(_) => return Err(rolled_back(number)),
+                    None => new.push((number, mark_of(slot))),
+                }
             }
+            self.remember(&new);
         }
         Ok(())
+    }
+
+    /// Some slots, and what is remembered of each, of one moment.
+    fn read_slots(&self, first: u64, slots: &mut [u8]) -> io::Result<Vec<Option<NonZeroU64>>> {
+        let remembered = self.remembered();
+        self.inner.read(offset_of(first), slots)?;
+        let numbers = (first..).take(slots.len() / SLOT_BYTES);
+        Ok(numbers.map(|number| remembered.get(number)).collect())
+    }
+
+    /// Remembers pages that were read, unless they were written since.
+    fn remember(&self, read: &[(u64, Option<NonZeroU64>)]) {
+        if read.iter().all(|(_, mark)| mark.is_none()) {
+            return;
+        }
+        let mut remembered = self.remembered_alone();
+        for (number, mark) in read {
+            if remembered.get(*number).is_none() {
+                remembered.set(*number, *mark);
+            }
+        }
     }
 
     fn write_pages(&self, first: u64, bytes: &[u8]) -> io::Result<()> {
@@ -237,9 +302,27 @@ impl Enciphered {
             for (number, page) in (run..).zip(pages.chunks(PAGE_BYTES)) {
                 slots.extend(self.sealed(number, 0, page));
             }
+            let mut remembered = self.remembered_alone();
             self.inner.write(offset_of(run), &slots)?;
+            for (number, slot) in (run..).zip(slots.chunks(SLOT_BYTES)) {
+                remembered.set(number, mark_of(slot));
+            }
         }
         Ok(())
+    }
+
+    fn remembered(&self) -> RwLockReadGuard<'_, Remembered> {
+        // A page is remembered as a whole.
+        self.remembered
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered_alone(&self) -> RwLockWriteGuard<'_, Remembered> {
+        // As above.
+        self.remembered
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn first(&self) -> MutexGuard<'_, First> {
@@ -341,6 +424,13 @@ fn forged(number: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+fn rolled_back(number: u64) -> io::Error {
+    let what = format!(
+        "page {number} is not the one that was last read or written there: somebody has put an older copy of it back"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
 fn offset_of_first(slot: usize) -> u64 {
     (HEADER_BYTES + slot * SLOT_BYTES) as u64
 }
@@ -370,6 +460,9 @@ impl StorageBackend for Enciphered {
         if pages == 0 {
             *first = First::empty();
         }
+        let mut remembered = self.remembered_alone();
+        let kept = usize::try_from(pages).unwrap_or(usize::MAX);
+        remembered.0.truncate(kept);
         self.inner.set_len(match pages {
             0 => HEADER_BYTES as u64,
             _ => offset_of(pages),
@@ -431,7 +524,9 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
     use redb::backends::InMemoryBackend;
+    use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+    use super::super::failures::{failure, guarded};
     use super::*;
     use crate::partition::disk::RealDisk;
     use crate::partition::keys::Keys;
@@ -591,5 +686,133 @@ mod tests {
             found: 6,
         };
         assert!(matches!(error, StoreError::Keys { cause, .. } if cause == foreign));
+    }
+
+    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rows");
+    const ROWS: u64 = 120;
+
+    /// Opens a file as a catalog is opened, but for a cache: whatever is read is read from the file.
+    fn uncached(file: &Shared, keys: &KeyFile) -> Database {
+        let enciphered = open(file, keys).unwrap();
+        let belief = enciphered.belief();
+        let mut builder = Builder::new();
+        builder.set_cache_size(0).set_check_integrity_on_open(true);
+        let database = builder.create_with_backend(enciphered).unwrap();
+        belief.store(true, Ordering::Relaxed);
+        database
+    }
+
+    fn put(database: &Database, round: u8) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        let mut table = transaction.open_table(TABLE)?;
+        // Some at a time, so that pages are of several rounds.
+        for row in (u64::from(round) % 3..ROWS).step_by(3) {
+            table.insert(row, &[round; 300][..])?;
+        }
+        drop(table);
+        Ok(transaction.commit()?)
+    }
+
+    fn rows(database: &Database) -> Result<Vec<u8>, redb::Error> {
+        let table = database.begin_read()?.open_table(TABLE)?;
+        let rows = table.iter()?.map(|row| Ok(row?.1.value()[0]));
+        rows.collect()
+    }
+
+    #[test]
+    fn an_older_copy_of_a_page_is_an_error_while_the_file_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = key_file(directory.path(), 5);
+        let file = Shared::default();
+        let (mut older, mut expected) = (Vec::new(), Vec::new());
+        for round in 1..9 {
+            let database = uncached(&file, &keys);
+            put(&database, round).unwrap();
+            expected = rows(&database).unwrap();
+            drop(database);
+            older.push(contents(&file));
+        }
+        let now = older.pop().unwrap();
+        assert_eq!(expected.len() as u64, ROWS);
+        let (mut refused, mut harmless) = (0, 0);
+        for older in &older {
+            for page in 1..200 {
+                let slot = usize::try_from(offset_of(page)).unwrap();
+                let slot = slot..slot + SLOT_BYTES;
+                let Some(old) = older.get(slot.clone()).filter(|old| old[0] != 0) else {
+                    continue;
+                };
+                if now.get(slot.clone()).is_none_or(|now| now == old) {
+                    continue;
+                }
+                let changed = Shared::default();
+                changed.set_len(now.len() as u64).unwrap();
+                changed.write(0, &now).unwrap();
+                let database = uncached(&changed, &keys);
+                changed.write(slot.start as u64, old).unwrap();
+                match guarded(Path::new("c"), || {
+                    rows(&database).map_err(|error| failure("read", Path::new("c"), error))
+                }) {
+                    Ok(found) => {
+                        assert_eq!(found, expected, "page {page}");
+                        harmless += 1;
+                    }
+                    Err(StoreError::Catalog { what, .. }) => {
+                        assert!(what.contains("an older copy"), "page {page}: {what}");
+                        refused += 1;
+                    }
+                    Err(error) => panic!("page {page}: {error}"),
+                }
+                // Whoever opens it next finds it by the checksum in the page that names it.
+                drop(database);
+            }
+        }
+        assert!(refused > 5, "{refused}, and {harmless} of nobody");
+    }
+
+    #[test]
+    fn a_page_that_is_put_back_or_wiped_is_an_error_and_one_that_is_written_again_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = key_file(directory.path(), 5);
+        let file = Shared::default();
+        let enciphered = open(&file, &keys).unwrap();
+        enciphered.set_len(5 * 4096).unwrap();
+        enciphered.write(0, &[1; 5 * 4096]).unwrap();
+        let slot = |page| usize::try_from(offset_of(page)).unwrap();
+        let old = contents(&file)[slot(3)..slot(4)].to_vec();
+        enciphered.write(3 * 4096, &[2; 4096]).unwrap();
+        let new = contents(&file)[slot(3)..slot(4)].to_vec();
+        let read = || {
+            let mut page = [0; 4096];
+            let read = enciphered.read(3 * 4096, &mut page);
+            read.map(|()| page[0]).map_err(|error| error.kind())
+        };
+        let refused = Err(io::ErrorKind::InvalidData);
+        // Also before redb has compared all pages: what it compares is what it reads later.
+        for is_believed in [false, true] {
+            enciphered.belief().store(is_believed, Ordering::Relaxed);
+            assert_eq!(read(), Ok(2));
+            for other in [&old, &vec![0; SLOT_BYTES]] {
+                file.write(offset_of(3), other).unwrap();
+                assert_eq!(read(), refused);
+            }
+            file.write(offset_of(3), &new).unwrap();
+        }
+        enciphered.write(3 * 4096, &[3; 4096]).unwrap();
+        assert_eq!(read(), Ok(3));
+        // A file that was shortened has zeros where it grows again.
+        enciphered.set_len(2 * 4096).unwrap();
+        enciphered.set_len(5 * 4096).unwrap();
+        assert_eq!(read(), Ok(0));
+        // What was read first counts for whoever opens it, too.
+        enciphered.write(3 * 4096, &[4; 4096]).unwrap();
+        enciphered.sync_data().unwrap();
+        let newest = contents(&file)[slot(3)..slot(4)].to_vec();
+        let again = open(&file, &keys).unwrap();
+        again.read(3 * 4096, &mut [0; 4096]).unwrap();
+        file.write(offset_of(3), &old).unwrap();
+        assert!(again.read(3 * 4096, &mut [0; 4096]).is_err());
+        file.write(offset_of(3), &newest).unwrap();
+        again.read(3 * 4096, &mut [0; 4096]).unwrap();
     }
 }

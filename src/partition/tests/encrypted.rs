@@ -360,6 +360,53 @@ fn a_flipped_byte_is_an_error_or_changes_nothing() {
     );
 }
 
+/// A segment is written once, under a key and a number of its own: no byte of an older one can take the place of
+/// one of a newer one, also while a service has it open and has not read that block yet.
+#[test]
+fn a_block_of_an_older_segment_is_an_error_while_it_is_open() {
+    let (directory, data, _) = filled();
+    let segment_of = |data: &Path| -> PathBuf {
+        let folder = data.join("segments");
+        let folders = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+        let files = fs::read_dir(folders.min().unwrap()).unwrap();
+        files.map(|it| it.unwrap().path()).max().unwrap()
+    };
+    let old = fs::read(segment_of(&data)).unwrap();
+    let store = open(&disk(), &data).unwrap();
+    let mut model = Model::of(&store).unwrap();
+    for operation in [AddBatch(0, 9), Compact(0), Remove(0, 105), Compact(0)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    drop(store);
+    let path = segment_of(&data);
+    let new = fs::read(&path).unwrap();
+    let copied = directory.path().join("copy");
+    let target = copied.join(path.strip_prefix(&data).unwrap());
+    let (mut refused, mut harmless) = (0, 0);
+    for at in (0..new.len().min(old.len())).step_by(512) {
+        let piece = &old[at..old.len().min(at + 512).min(new.len())];
+        if *piece == new[at..at + piece.len()] {
+            continue;
+        }
+        let _ = fs::remove_dir_all(&copied);
+        copy(&data, &copied);
+        let store = open(&disk(), &copied).unwrap();
+        // Its header and tags are read, and none of its blocks.
+        let opened = store.partition(&"bws.0".parse().unwrap()).unwrap();
+        let file = fs::File::options().write(true).open(&target).unwrap();
+        file.write_all_at(piece, at as u64).unwrap();
+        match Model::of(&store) {
+            Ok(found) => {
+                assert!(model.is_held_by(&found), "byte {at}");
+                harmless += 1;
+            }
+            Err(_) => refused += 1,
+        }
+        drop(opened);
+    }
+    assert!(refused > 3, "{refused}, and {harmless} of nobody");
+}
+
 /// The archive as it lies there: neither names nor lengths, and no key of the service.
 fn assert_shows_nothing(archive: &Path) {
     let bytes = fs::read(archive).unwrap();
