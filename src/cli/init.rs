@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::args::Init;
 use super::exit::Exit;
-use super::{master_key, output};
+use super::{audit, master_key, output};
 use crate::config::Settings;
 use crate::partition::{Keys, Store};
 
@@ -32,6 +32,10 @@ pub(super) fn run(verb: &Init, settings: &Settings) -> anyhow::Result<Exit> {
         encrypted || !keys.encrypt_new,
         "`{data_dir}` is a data directory that is not encrypted: `vultus gallery encrypt` encrypts it"
     );
+    if made {
+        // Where a log was put there before.
+        audit::ends(settings, &keys)?;
+    }
     if verb.json {
         output::json_line(&Made {
             data_dir,

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 
 use crate::cli::args::ChangeMasterKey;
 use crate::cli::exit::Exit;
-use crate::cli::{admin, master_key, output};
+use crate::cli::{admin, audit, master_key, output};
 use crate::config::{KeySource, Settings};
 use crate::partition::Store;
 
@@ -19,6 +19,7 @@ pub(super) fn run(verb: &ChangeMasterKey, settings: &Settings) -> anyhow::Result
     // Before anything is changed: a key that cannot be had again would open nothing.
     let source: KeySource = verb.to.parse().context("`--to`")?;
     let new = master_key::from(&source)?;
+    audit::begins(settings, &keys)?;
     Store::change_master_key(&settings.data_dir, &keys, &new)?;
     output::say!(
         "`{}` is opened by the key of `{}` from now on; set `master-key`",

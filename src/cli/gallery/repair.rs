@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::cli::admin::{self, Holder};
 use crate::cli::args::Repair;
 use crate::cli::exit::Exit;
-use crate::cli::{master_key, open, output};
+use crate::cli::{audit, master_key, open, output};
 use crate::config::{KeySource, Settings};
 use crate::engine::Engine;
 use crate::partition::{
@@ -110,6 +110,8 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     for path in &rebuilt.left_alone {
         output::tell!("`{path}` is no whole segment of its folder, and was left alone");
     }
+    // Before it nobody could open the data directory.
+    audit::ends(settings, &keys)?;
     output::tell!(
         "lost with the catalog are templates that were not sealed, names and all else that is known of \
          people, apps, keys and imports under way; people who were removed lately may be back: see to them, and run `vultus gallery verify`"
@@ -121,6 +123,10 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
 fn accept_catalog(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
     let keys = master_key::keys(settings)?;
     let accepted = Store::accept_catalog(&settings.data_dir, &keys)?;
+    if accepted.is_news() {
+        // Before it nobody could open the data directory.
+        audit::ends(settings, &keys)?;
+    }
     if verb.json {
         output::json_line(&accepted)?;
     } else if !accepted.is_news() {

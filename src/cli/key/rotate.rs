@@ -8,7 +8,7 @@ use crate::access::{Retire, ServerKey};
 use crate::cli::admin::{self, Context as AdminContext};
 use crate::cli::args::RotateKey;
 use crate::cli::exit::Exit;
-use crate::cli::output;
+use crate::cli::{audit, master_key, output};
 use crate::config::Settings;
 use crate::types::Clock;
 
@@ -17,7 +17,10 @@ pub(super) fn run(verb: &RotateKey, settings: &Settings) -> anyhow::Result<Exit>
     if let Some(service) = admin::service(settings)? {
         return service.run(None);
     }
-    // The file alone: another program may have the data directory.
+    // The file alone: another program may have the data directory, unless there is a log to be written.
+    if audit::is_kept(settings) {
+        audit::begins(settings, &master_key::keys(settings)?)?;
+    }
     replace(verb, &settings.data_dir)?;
     say(verb);
     Ok(Exit::Success)

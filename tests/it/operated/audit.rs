@@ -427,6 +427,78 @@ fn commands_without_a_service_are_in_the_log_before_they_begin() {
     assert_eq!(verify(&data, &[], 0)["good"], true);
 }
 
+/// Those that open the data directory in their own way, some of which nobody could open before.
+#[test]
+fn commands_that_replace_keys_and_catalogs_are_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let rows = directory.path().join("rows.npy");
+    embeddings(&rows, &random_rows(9, 32, 3));
+    let run = |words: &[&str]| vultus(&[words, &["--data-dir", text(&data)]].concat());
+    let import = ["gallery", "import", text(&rows), "--encoder", "test"];
+    success(&run(&[&import[..], &["--partition", "bws.1"]].concat()));
+    let registered = Registered::create(&data);
+    start(&data, &registered, "on").terminate();
+    let before = list(&data).len();
+    let key = |name: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, "0123456789abcdef".repeat(4)).unwrap();
+        format!("file:{}", path.display())
+    };
+    let (first, second) = (key("first.key"), key("second.key"));
+    success(&run(&["key", "rotate"]));
+    // An older catalog, which is taken all the same, and none.
+    let catalog = data.join("catalog.redb");
+    let older = fs::read(&catalog).unwrap();
+    let create = [
+        "key",
+        "create",
+        "--everything",
+        "--scopes",
+        "read",
+        "--name",
+    ];
+    success(&run(&[&create[..], &["one"]].concat()));
+    fs::write(&catalog, &older).unwrap();
+    failure(&run(&[&create[..], &["two"]].concat()));
+    success(&run(&["gallery", "repair", "--accept-catalog"]));
+    success(&run(&["gallery", "repair", "--accept-catalog"]));
+    fs::remove_file(&catalog).unwrap();
+    success(&run(&["gallery", "repair", "--from-segments"]));
+    // What cannot be accounted for is not begun.
+    let encrypt = ["gallery", "encrypt", "--master-key", &first];
+    let log = file(&data);
+    let written = fs::read_to_string(&log).unwrap();
+    fs::write(&log, written.replacen("started", "stopped", 1)).unwrap();
+    let server_key = fs::read(data.join("server.key")).unwrap();
+    for refused in [&encrypt[..], &["key", "rotate"]] {
+        let said = failure(&run(refused));
+        assert!(said.contains("nothing was changed"), "{said}");
+    }
+    assert!(!data.join("gallery.keys").exists());
+    assert_eq!(fs::read(data.join("server.key")).unwrap(), server_key);
+    fs::write(&log, written).unwrap();
+    success(&run(&encrypt));
+    let change = ["gallery", "change-master-key", "--to", &second];
+    success(&run(&[&change[..], &["--master-key", &first]].concat()));
+    // One that is there already is left as it is.
+    success(&run(&["init", "--master-key", &second]));
+    let written = list(&data).split_off(before);
+    let shown: Vec<_> = written.iter().map(|it| it["object"].clone()).collect();
+    let expected = [
+        "key rotate",
+        "key create",
+        "gallery repair",
+        "gallery repair",
+        "gallery encrypt",
+        "gallery change-master-key",
+    ];
+    assert_eq!(shown, expected.map(|it| json!(it)));
+    assert!(written.iter().all(|it| it["event"] == "commanded"));
+    let keyed = ["--master-key", &*second];
+    assert_eq!(verify(&data, &keyed, 0)["good"], true);
+}
+
 #[test]
 fn old_files_go_and_the_rest_is_whole() {
     let directory = tempfile::tempdir().unwrap();
