@@ -4,11 +4,13 @@
     benches/service/joining.py 1:9.0,8:21.3,64:60.4,512:391.4 [--pieces 8] [--piece-ms 0.3]
 
 The argument says how long a pass takes for so many probes, in ms, as `vultus bench --probes 1,8,64,512`
-measures it. Compared are passes as the service makes them (questions gather while one runs, and for
-at most 15 % of it afterwards, 2 ms after the last one) with passes in pieces, at whose beginnings
-questions join and whose end they leave after one whole turn; between pieces all threads meet and the
-probes are put together anew, which takes `--piece-ms`. Clients ask again 1.5 ms after an answer on
-average, or questions come at random at a share of the 64-probe rate. Needs nothing but Python.
+measures it. Compared are passes as the service makes them (questions gather while one runs, and,
+where those who were answered ask again at once, for at most 20 % of it afterwards, 2 ms after the
+last one and 0.1 more for each who is still out) with passes in pieces, at whose beginnings questions
+join and whose end they leave after one whole turn; between pieces all threads meet and the probes
+are put together anew, which takes `--piece-ms`. Answers of a pass are made in 0.1 ms each. Clients
+ask again 1.5 ms after an answer on average, or questions come at random at a share of the 64-probe
+rate. Needs nothing but Python.
 """
 
 import argparse
@@ -17,8 +19,10 @@ import random
 import statistics
 
 PROBES_MAX = 512
-GATHER_SHARE, QUIET_MS = 0.15, 2.0
+GATHER_SHARE, QUIET_MS, QUIET_MS_FOR_EACH = 0.2, 2.0, 0.1
 THINK_MS, THINK_RANDOM_MS = 1.0, 0.5
+# Answers are made one after the other.
+ANSWER_MS = 0.1
 SECONDS = 60
 
 
@@ -99,22 +103,51 @@ class Arrivals:
 
 
 def passes(taken, arrivals):
-    now, waiting, before, times = 0.0, [], (0, 0.0), []
+    now, waiting, before, times, returns = 0.0, [], (0, 0.0), [], Returns()
     while now < 1e3 * SECONDS:
-        waiting += arrivals.until(now)
-        if waiting and before[0] > 1:
+        waiting += returns.see(arrivals.until(now))
+        if before[0] > 1 and returns.share >= 0.5:
             now, came = gathered(now, len(waiting), before, arrivals)
-            waiting += came
+            waiting += returns.see(came)
         if not waiting:
             now = arrivals.next()
             continue
         asked, waiting = waiting[:PROBES_MAX], waiting[PROBES_MAX:]
         before = (len(asked), taken(len(asked)))
         now += before[1]
-        for since in asked:
+        waiting += returns.see(arrivals.until(now))
+        if before[0] > 1:
+            returns.end_pass(now, *before)
+        for number, since in enumerate(asked):
             times.append(now - since)
-            arrivals.answered(now)
+            arrivals.answered(now + ANSWER_MS * number)
     return times
+
+
+class Returns:
+    """How many of those who were answered lately asked again at once: `returns.rs` of the service."""
+
+    def __init__(self):
+        self.share, self.others_per_ms, self.came, self.watched = 0.0, 0.0, [], None
+
+    def see(self, came):
+        self.came += came
+        return came
+
+    def end_pass(self, now, answered, taken):
+        moment = GATHER_SHARE * taken
+        begin = now - taken
+        if self.watched:
+            begin = max(begin, self.watched[1])
+        if now - begin > moment / 2:
+            self.others_per_ms = sum(begin < one for one in self.came) / (now - begin)
+        if self.watched:
+            since, until, before = self.watched
+            until = min(until, now)
+            came = sum(since < one <= until for one in self.came)
+            share = (came - self.others_per_ms * (until - since)) / before
+            self.share += 0.5 * (min(max(share, 0.0), 1.0) - self.share)
+        self.watched, self.came = (now, now + moment, answered), []
 
 
 def gathered(now, waiting, before, arrivals):
@@ -122,8 +155,10 @@ def gathered(now, waiting, before, arrivals):
     wanted = min(PROBES_MAX, waiting + before[0])
     end, last, came = now + GATHER_SHARE * before[1], now, []
     while waiting + len(came) < wanted:
-        if arrivals.next() > min(end, last + QUIET_MS):
-            return min(end, last + QUIET_MS), came
+        out = wanted - waiting - len(came)
+        quiet_until = min(end, last + QUIET_MS + QUIET_MS_FOR_EACH * out)
+        if arrivals.next() > quiet_until:
+            return quiet_until, came
         last = max(last, arrivals.next())
         came += arrivals.until(last)
     return last, came
@@ -141,10 +176,10 @@ def turns(taken, arrivals, pieces, piece_ms):
             continue
         now += taken(len(turning)) / pieces + piece_ms
         turning = [(since, left - 1) for since, left in turning]
-        for since, left in turning:
-            if left == 0:
-                times.append(now - since)
-                arrivals.answered(now)
+        answered = [since for since, left in turning if left == 0]
+        for number, since in enumerate(answered):
+            times.append(now - since)
+            arrivals.answered(now + ANSWER_MS * number)
         turning = [one for one in turning if one[1] > 0]
     return times
 

@@ -3,7 +3,8 @@
 //! Scanning a gallery for sixty-four probes takes a few times as long as for one. While a pass runs,
 //! questions gather; the next pass answers as many of them as are of one gallery, each with its own
 //! limit and threshold, and sees the gallery as it is when it begins. When nothing runs a question
-//! begins at once.
+//! begins at once; only those who are known to ask again as soon as they are answered are waited for
+//! (`returns`), which is a fifth of a pass at most.
 //!
 //! [`Scheduler`] has one thread, which does the work on the [`Pool`](crate::search::Pool) of the
 //! engine; those who ask hold none, and are told by a call. Whose turn it is follows from
@@ -14,6 +15,7 @@ mod counts;
 mod pace;
 mod pass;
 mod queue;
+mod returns;
 mod thread;
 
 pub use counts::SearchCounts;

@@ -7,18 +7,22 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::counts::SearchCounts;
+use super::pace::Extent;
 use super::pass;
 use super::queue::{Entry, LetIn, Pass, Question, QuestionQuery, Queue, Refusal, SchedulerLimits};
+use super::returns::Returns;
 use crate::counts::Stages;
 use crate::engine::{EngineError, Gallery, Identification};
 use crate::turns::{Account, Place};
 
-/// Where the last pass had several probes, the next one waits for those who asked for them to come
-/// back: at most this share of the time that the last one took, which is less than what a second pass
-/// would cost.
-const GATHER_SHARE: f64 = 0.15;
-/// And no longer than this after the last one came.
+/// Where those who are answered ask again at once, the next pass waits for them: at most this share of
+/// the time that the last one took, which is less than what a second pass would cost.
+const GATHER_SHARE: f64 = 0.2;
+/// And no longer than this after the last one came,
 const QUIET: Duration = Duration::from_millis(2);
+/// and this for each who is still out: the answers of a pass are made one after the other, and nobody
+/// comes back who has none. With less, those who came first went on without the others.
+const QUIET_FOR_EACH: Duration = Duration::from_micros(100);
 
 /// Told what came of a question: one answer for each of its queries, in order. Called on the thread
 /// of the scheduler, so it must not take long.
@@ -75,6 +79,7 @@ struct Shared {
 
 struct State {
     queue: Queue<Answered>,
+    returns: Returns,
     is_passing: bool,
     is_over: bool,
 }
@@ -89,6 +94,7 @@ impl Scheduler {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 queue: Queue::new(limits),
+                returns: Returns::default(),
                 is_passing: false,
                 is_over: false,
             }),
@@ -112,8 +118,11 @@ impl Scheduler {
     /// If too much waits for the answer to come in time.
     pub fn ask(&self, question: Question, answered: Answered) -> Result<Asked, Refusal> {
         let now = (self.shared.clock)();
-        let let_in = self.shared.state().queue.push(question, answered, now);
-        Ok(self.shared.let_in(let_in?))
+        let mut state = self.shared.state();
+        let let_in = state.queue.push(question, answered, now)?;
+        state.returns.came(now);
+        drop(state);
+        Ok(self.shared.let_in(let_in))
     }
 
     /// Promises that a question about `gallery` for so many people, which comes later, is answered: for
@@ -193,6 +202,7 @@ impl Promise {
         let now = (asked.shared.clock)();
         let queue = &mut state.queue;
         queue.keep_promise(&asked.place, question, answered, now);
+        state.returns.came(now);
         drop(state);
         asked.shared.arrived.notify_one();
         asked
@@ -273,13 +283,13 @@ impl Shared {
             } else {
                 state.queue.fail();
             }
-            let expected = state.queue.probes_of_next_pass(extent, probes);
+            let gathering = state.after_pass(extent, probes, told.len(), (end, taken));
             drop(state);
             for (answered, answer) in told {
                 answered(answer);
             }
-            if probes > 1 {
-                self.gather(expected, taken);
+            if let Some(gathering) = gathering {
+                self.gather(gathering);
             }
         }
     }
@@ -303,6 +313,7 @@ impl Shared {
                 let late = state.queue.take_late(now);
                 let pass = state.queue.take_pass(now);
                 state.is_passing = pass.is_some();
+                state.returns.begin_pass(now);
                 return Some((late, pass));
             }
             let waited = self.arrived.wait(state);
@@ -325,25 +336,61 @@ impl Shared {
 
     /// Waits a moment for the next questions of those who have just been answered, so that they share
     /// the next pass with those who came meanwhile instead of taking turns with them.
-    fn gather(&self, expected: usize, taken: Duration) {
-        let end = (self.clock)() + taken.mul_f64(GATHER_SHARE);
+    fn gather(&self, gathering: Gathering) {
+        let Gathering { probes, with, .. } = gathering;
         let mut state = self.state();
-        let mut before = state.queue.probes();
-        while before < expected && !state.is_over {
-            let left = end.saturating_duration_since((self.clock)());
+        let mut before = state.queue.len();
+        while state.queue.probes() < probes && before < with && !state.is_over {
+            let left = gathering.until.saturating_duration_since((self.clock)());
             if left.is_zero() {
                 return;
             }
-            let waited = self.arrived.wait_timeout(state, left.min(QUIET));
+            let quiet = left.min(quiet(with - before));
+            let waited = self.arrived.wait_timeout(state, quiet);
             let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = again;
-            let found = state.queue.probes();
+            let found = state.queue.len();
             if found == before && timeout.timed_out() {
                 return;
             }
             before = found;
         }
     }
+}
+
+/// For whom the next pass waits: until there are so many probes, or so many questions, or it is time.
+struct Gathering {
+    probes: usize,
+    with: usize,
+    until: Instant,
+}
+
+impl State {
+    /// Whether the next pass waits for those who were answered with so many probes by one that is over.
+    fn after_pass(
+        &mut self,
+        extent: Extent,
+        probes: usize,
+        answered: usize,
+        (end, taken): (Instant, Duration),
+    ) -> Option<Gathering> {
+        if probes < 2 {
+            return None;
+        }
+        let moment = taken.mul_f64(GATHER_SHARE);
+        self.returns.end_pass(end, answered, moment);
+        self.returns.are_likely().then(|| Gathering {
+            probes: self.queue.probes_of_next_pass(extent, probes),
+            with: self.queue.len() + answered,
+            until: end + moment,
+        })
+    }
+}
+
+/// How long nobody may come while so many are still out.
+fn quiet(out: usize) -> Duration {
+    let out = u32::try_from(out).unwrap_or(u32::MAX);
+    QUIET.saturating_add(QUIET_FOR_EACH.saturating_mul(out))
 }
 
 /// Who is to be told what.
@@ -388,5 +435,20 @@ impl fmt::Debug for Scheduler {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_still_out_is_waited_for() {
+        let one = quiet(1);
+        assert!(one >= QUIET, "{one:?}");
+        // A tenth of a millisecond of work for each answer, on one processor.
+        let many = quiet(65) - one;
+        assert_eq!(many, Duration::from_micros(6_400));
+        assert!(quiet(usize::MAX) > many, "it does not wrap");
     }
 }
