@@ -533,6 +533,20 @@ mod tests {
     }
 
     #[test]
+    fn a_band_is_the_same_whichever_way_its_lines_are_drawn() {
+        let (low, high) = (
+            vec![(10.0, 30.0), (20.0, 50.0), (40.0, 60.0)],
+            vec![(15.0, 20.0), (25.0, 40.0), (45.0, 55.0)],
+        );
+        let to_the_right = between(low.clone(), high.clone());
+        let turned = |points: Vec<Point>| points.into_iter().rev().collect();
+        assert_eq!(between(turned(low), turned(high)), to_the_right);
+        // Corners close it, above where the lower line begins and beyond where it ends.
+        assert_eq!(to_the_right.last(), Some(&(10.0, 20.0)));
+        assert_eq!(to_the_right[3], (45.0, 60.0));
+    }
+
+    #[test]
     fn one_person_and_others_are_told_apart_without_colours() {
         assert_ne!(SAME.dashes, OTHERS.dashes);
         assert_ne!(SAME.colour, OTHERS.colour);
