@@ -176,6 +176,19 @@ mod tests {
         Other,
     }
 
+    /// Somebody is at least as similar as was answered: whoever asks again with that as the threshold finds
+    /// the same people.
+    #[test]
+    fn a_similarity_that_was_answered_is_read_as_the_same_number() {
+        let mut similarity = 0.1_f64;
+        for _ in 0..10_000 {
+            let told = serde_json::to_string(&similarity).unwrap();
+            let read: f64 = serde_json::from_str(&told).unwrap();
+            assert_eq!(read.to_bits(), similarity.to_bits(), "{told}");
+            similarity = (similarity * 3.999).mul_add(-similarity, similarity * 3.999);
+        }
+    }
+
     fn detail(problem: Problem) -> String {
         let answer = problem.into_response();
         assert_eq!(answer.status(), 400);
