@@ -289,7 +289,7 @@ impl Shared {
                 answered(answer);
             }
             if let Some(gathering) = gathering {
-                self.gather(gathering);
+                self.gather(&gathering);
             }
         }
     }
@@ -336,12 +336,16 @@ impl Shared {
 
     /// Waits a moment for the next questions of those who have just been answered, so that they share
     /// the next pass with those who came meanwhile instead of taking turns with them.
-    fn gather(&self, gathering: Gathering) {
-        let Gathering { probes, with, .. } = gathering;
+    fn gather(&self, gathering: &Gathering) {
+        let &Gathering {
+            probes,
+            with,
+            until,
+        } = gathering;
         let mut state = self.state();
         let mut before = state.queue.len();
         while state.queue.probes() < probes && before < with && !state.is_over {
-            let left = gathering.until.saturating_duration_since((self.clock)());
+            let left = until.saturating_duration_since((self.clock)());
             if left.is_zero() {
                 return;
             }
