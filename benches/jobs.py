@@ -58,13 +58,16 @@ def arguments() -> argparse.Namespace:
 class Case:
     kind: str
     block_rows: int
+    #: Of `identify`; duplicates have one always.
+    threshold: float | None = None
 
     def tasks(self, asked: argparse.Namespace) -> int:
         blocks, given = (math.ceil(rows / self.block_rows) for rows in (asked.rows, asked.probes))
         return blocks * (blocks + 1) // 2 if self.kind == "duplicates" else blocks * given
 
     def __str__(self) -> str:
-        return f"{self.kind}, blocks of {self.block_rows}"
+        least = "" if self.threshold is None else f" from {self.threshold} on"
+        return f"{self.kind}{least}, blocks of {self.block_rows}"
 
 
 class Engine:
@@ -73,14 +76,16 @@ class Engine:
     name = "one machine"
     tasks_at_a_time = 1
 
-    def __init__(self, asked: argparse.Namespace) -> None:
-        self.asked = asked
+    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
+        self.asked, self.folder = asked, folder
+        # What is imported, and what begins, with the first job.
+        self._tiny(4)
 
     def duplicates(self, gallery: Path, out: Path, block_rows: int) -> None:
         jobs.duplicates(gallery, THRESHOLD, out, block_rows=block_rows, engine=self._local())
 
-    def identify(self, probes: Path, gallery: Path, out: Path, block_rows: int) -> None:
-        jobs.identify(probes, gallery, K, out, block_rows=block_rows, engine=self._local())
+    def identify(self, probes: Path, gallery: Path, out: Path, **options: Any) -> None:
+        jobs.identify(probes, gallery, K, out, engine=self._local(), **options)
 
     def starts(self, tasks: int) -> tuple[float, float]:
         """Seconds until a task begins, and what a job takes once."""
@@ -88,6 +93,16 @@ class Engine:
 
     def _local(self) -> jobs.Local:
         return jobs.Local(self.asked.threads, False)
+
+    def _tiny(self, rows: int) -> float:
+        """How long a job over so many blocks of one row takes."""
+        gallery, out = self.folder / f"tiny{rows}.npy", self.folder / "tiny"
+        np.save(gallery, np.eye(16, dtype=np.float32)[np.arange(rows) % 16])
+        began = time.perf_counter()
+        self.duplicates(gallery, out, 1)
+        seconds = time.perf_counter() - began
+        shutil.rmtree(out)
+        return seconds
 
 
 class OnSpark(Engine):
@@ -97,10 +112,8 @@ class OnSpark(Engine):
     tasks_at_a_time = 2
 
     def __init__(self, asked: argparse.Namespace, session: Any, folder: Path) -> None:
-        super().__init__(asked)
-        self.session, self.folder = session, folder
-        # Executors and their Python begin with the first job.
-        self._tiny(4)
+        self.session = session
+        super().__init__(asked, folder)
         self._once = min(self._tiny(1) for _ in range(3))
 
     def duplicates(self, gallery: Path, out: Path, block_rows: int) -> None:
@@ -108,11 +121,10 @@ class OnSpark(Engine):
 
         spark.duplicates(os.fspath(gallery), THRESHOLD, out, block_rows=block_rows, session=self.session)
 
-    def identify(self, probes: Path, gallery: Path, out: Path, block_rows: int) -> None:
+    def identify(self, probes: Path, gallery: Path, out: Path, **options: Any) -> None:
         from vultus import spark
 
-        known = os.fspath(gallery)
-        spark.identify(os.fspath(probes), known, K, out, block_rows=block_rows, session=self.session)
+        spark.identify(os.fspath(probes), os.fspath(gallery), K, out, session=self.session, **options)
 
     def starts(self, tasks: int) -> tuple[float, float]:
         # As many blocks of one row each as make about as many tasks.
@@ -122,14 +134,6 @@ class OnSpark(Engine):
         # One block is a round of each kind.
         start = max(0.0, (seconds - self._once) / (rounds - 2) - TASK_SECONDS)
         return start, max(0.0, self._once - 2 * start)
-
-    def _tiny(self, rows: int) -> float:
-        gallery, out = self.folder / f"tiny{rows}.npy", self.folder / "tiny"
-        np.save(gallery, np.eye(16, dtype=np.float32)[np.arange(rows) % 16])
-        began = time.perf_counter()
-        self.duplicates(gallery, out, 1)
-        shutil.rmtree(out)
-        return time.perf_counter() - began
 
 
 #: What a plan counts for each task anyway.
@@ -142,6 +146,8 @@ def plan(case: Case, asked: argparse.Namespace, engine: Engine, start_seconds: f
     command += ["--start-seconds", f"{start_seconds:.4f}"]
     if case.kind == "identify":
         command += ["--probes", asked.probes, "--k", K]
+    if case.threshold is not None:
+        command += ["--threshold", case.threshold]
     said = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
     return dict(json.loads(said))
 
@@ -158,11 +164,12 @@ def measure(asked: argparse.Namespace, engine: Engine, folder: Path) -> None:
     np.save(gallery, random.standard_normal((asked.rows, asked.dim), dtype=np.float32))
     np.save(probes, random.standard_normal((asked.probes, asked.dim), dtype=np.float32))
     blocks = (asked.rows, asked.block_rows)
-    cases = [Case(kind, rows) for kind in ("duplicates", "identify") for rows in blocks]
+    kinds = (("duplicates", None), ("identify", None), ("identify", THRESHOLD))
+    cases = [Case(kind, rows, threshold) for kind, threshold in kinds for rows in blocks]
     ratios: dict[Case, list[float]] = {case: [] for case in cases}
     missed = 0
     print(f"{engine.name}; {asked.rows:,} x {asked.dim}, {asked.probes:,} probes, the best {K}; {load()}\n")
-    print("| case | tasks | plan | compare | read | start | merge | run | run / plan |")
+    print("| case | tasks | plan | compare | survey and read | start | merge | run | run / plan |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for _ in range(asked.rounds):
         for case in cases:
@@ -174,7 +181,7 @@ def measure(asked: argparse.Namespace, engine: Engine, folder: Path) -> None:
                 if case.kind == "duplicates":
                     engine.duplicates(gallery, out, case.block_rows)
                 else:
-                    engine.identify(probes, gallery, out, case.block_rows)
+                    engine.identify(probes, gallery, out, block_rows=case.block_rows, threshold=case.threshold)
 
             seconds = timed(work)
             shutil.rmtree(out)
@@ -208,7 +215,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if not asked.spark:
-            measure(asked, Engine(asked), folder)
+            measure(asked, Engine(asked, folder), folder)
             return
         sys.path.insert(0, os.fspath(ROOT / "scripts/spark"))
         from cluster import Cluster
@@ -216,7 +223,8 @@ def main() -> None:
 
         with Cluster(folder / "cluster") as cluster:
             os.environ.update(cluster.environment())
-            session = SparkSession.builder.master(cluster.url).appName("plan").getOrCreate()
+            builder = SparkSession.builder.master(cluster.url).appName("plan")
+            session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
             try:
                 measure(asked, OnSpark(asked, session, folder), folder)
             finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vultus.errors import DtypeError, PictureError, ShapeError
+from vultus.errors import DtypeError, PictureError, ShapeError, of_type
 
 _EXPECTED = (
     "a path, the bytes of a file, an array of shape (height, width, 3) of uint8 (red, green, blue) or a picture of PIL"
@@ -35,7 +35,8 @@ def as_pictures(value: Any) -> list[Any]:
     try:
         return list(value)
     except TypeError:
-        raise PictureError(f"pictures: expected {_EXPECTED}, or several, found {type(value).__name__}") from None
+        found = type(value).__name__
+        raise of_type(PictureError, f"pictures: expected {_EXPECTED}, or several, found {found}") from None
 
 
 def as_picture(value: Any) -> str | bytes | np.ndarray:
@@ -63,7 +64,7 @@ def as_picture(value: Any) -> str | bytes | np.ndarray:
             return _pixels(np.from_dlpack(value))
         except (BufferError, RuntimeError, TypeError) as error:
             raise PictureError(f"expected pixels in this computer's memory, found {error}") from None
-    raise PictureError(f"expected {_EXPECTED}, found {type(value).__name__}")
+    raise of_type(PictureError, f"expected {_EXPECTED}, found {type(value).__name__}")
 
 
 def _pixels(array: np.ndarray) -> np.ndarray | bytes:

@@ -415,11 +415,13 @@ fn many_probes_are_planned_in_blocks_of_both() {
         plan("1000000", &[&job[..], more].concat())
     };
     let (twenty, one) = (identify(&[]), identify(&["--k", "1"]));
+    let few = identify(&["--threshold", "0.9"]);
     assert_eq!(twenty["tasks"], 2 * 10);
     assert_eq!(identify(&["--block-rows", "50000"])["tasks"], 60);
     // Fewer matches of each probe are merged sooner.
     let merge = |report: &Value| report["merge_seconds"].as_f64().unwrap();
     assert!(merge(&one) * 10.0 < merge(&twenty), "{one} {twenty}");
+    assert!(merge(&few) < merge(&one), "{few} {one}");
     let table = success(&vultus(&[
         "plan",
         "--job",
@@ -476,6 +478,15 @@ fn what_cannot_be_planned_is_refused_by_name() {
         (&["--rows", "9", "--job", "identify"], "--probes"),
         (&["--rows", "9", "--tasks", "2"], "--job"),
         (&["--rows", "9", "--k", "2"], "--job"),
+        (&["--rows", "9", "--threshold", "0.5"], "--job"),
+        (
+            &["--rows", "9", "--job", "identify", "--threshold", "1.5"],
+            "--threshold",
+        ),
+        (
+            &["--rows", "9", "--job", "duplicates", "--threshold", "0.5"],
+            "--threshold",
+        ),
         (&["--rows", "9", "--start-seconds", "2"], "--job"),
         (
             &["--rows", "9", "--job", "duplicates", "--tasks", "0"],

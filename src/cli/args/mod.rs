@@ -476,6 +476,9 @@ pub(in crate::cli) struct Plan {
     /// People in an answer, of --job identify [default: 20]
     #[arg(long, value_name = "N", value_parser = whole(1..=PLAN_ROWS_MAX), requires = "job")]
     pub(in crate::cli) k: Option<usize>,
+    /// Only people from this similarity on, -1 to 1, of --job identify: far fewer are looked at
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = cosine, requires = "job")]
+    pub(in crate::cli) threshold: Option<f64>,
     /// Tasks that each machine does at a time, which share its threads: with Spark as many as an
     /// executor has cores
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1_usize..=1_024), requires = "job")]

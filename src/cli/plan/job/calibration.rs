@@ -32,6 +32,7 @@ struct Bench {
     kind: JobKind,
     /// Of each probe, in a task of identification.
     answers: usize,
+    threshold: Option<f64>,
     kernel: Kernel,
     /// The threads of each task.
     pools: Vec<Pool>,
@@ -111,6 +112,7 @@ impl Bench {
         Ok(Bench {
             kind: asked.kind,
             answers: asked.answers(),
+            threshold: asked.threshold,
             kernel,
             pools: (0..asked.tasks_at_a_time)
                 .map(|_| Pool::new(threads))
@@ -140,8 +142,8 @@ impl Bench {
                 black_box(pairs_above(&rows, Some(probes), &options, pool, go_on)?);
             }
             JobKind::Identify => {
-                let search = RowSearch::new(probes, self.answers, None, self.kernel, pool);
-                let mut search = search?;
+                let (answers, least) = (self.answers, self.threshold);
+                let mut search = RowSearch::new(probes, answers, least, self.kernel, pool)?;
                 search.look(&rows, pool, |_| Ok::<(), RowsError>(()))?;
                 black_box(search.into_matches());
             }
@@ -199,6 +201,7 @@ mod tests {
         Bench {
             kind: JobKind::Duplicates,
             answers: 1,
+            threshold: None,
             kernel: Kernel::detect(),
             pools: vec![Pool::Here],
             rows: Array2::zeros((100, 16)),

@@ -15,6 +15,8 @@ pub(super) struct AskedJob {
     pub(super) probes: usize,
     /// People in an answer; of no matter for duplicates.
     pub(super) k: usize,
+    /// From which similarity on people are asked for; of no matter for duplicates.
+    pub(super) threshold: Option<f64>,
     pub(super) dimension: usize,
     pub(super) block_rows: usize,
     pub(super) machines: usize,
@@ -198,6 +200,11 @@ impl Work {
         let (rows, cut) = (asked.rows as f64, Cut::of(asked.rows, asked.block_rows));
         let (probes, given) = (asked.probes as f64, Cut::of(asked.probes, asked.block_rows));
         let call = asked.probes_per_call() as f64;
+        // How many reach a threshold nobody knows before; of one that is of use they are few.
+        let answering = match asked.threshold {
+            Some(_) => 0.0,
+            None => probes,
+        };
         Work {
             blocks: cut.blocks + given.blocks,
             tasks: given.blocks * cut.blocks,
@@ -209,9 +216,9 @@ impl Work {
                 false => probes + rows,
             },
             rows: rows + probes,
-            answers: probes * cut.blocks * asked.answers() as f64,
-            matches: probes * cut.blocks * asked.k.min(asked.answers()) as f64,
-            found: probes * asked.k.min(asked.rows) as f64,
+            answers: answering * cut.blocks * asked.answers() as f64,
+            matches: answering * cut.blocks * asked.k.min(asked.answers()) as f64,
+            found: answering * asked.k.min(asked.rows) as f64,
         }
     }
 }
@@ -287,6 +294,7 @@ mod tests {
             rows: 1_000_000,
             probes: 250_000,
             k: 20,
+            threshold: None,
             dimension: 128,
             block_rows: 100_000,
             machines: 1,
@@ -472,6 +480,12 @@ mod tests {
             machines: 1_000_000,
             ..asked
         };
+        let few = AskedJob {
+            threshold: Some(0.5),
+            ..identify
+        };
+        let of_files = slow.plan(&few).merge_seconds;
+        assert!((of_files - 30.0 * MERGED_TASK_SECONDS).abs() < 1e-9);
         let merged = slow.plan(&identify).merge_seconds;
         let expected = 30.0 * MERGED_TASK_SECONDS
             + 250_000.0 * 10.0 * 20.0 * MERGED_MATCH_SECONDS

@@ -99,14 +99,18 @@ fn asked(verb: &args::Plan, kind: args::JobKind, settings: &Settings) -> anyhow:
             verb.tasks
         );
     }
-    if kind == args::JobKind::Duplicates && verb.k.is_some() {
-        bail!("--k is of --job identify; --job duplicates lists all pairs from a threshold on");
+    if kind == args::JobKind::Duplicates && (verb.k.is_some() || verb.threshold.is_some()) {
+        bail!(
+            "--k and --threshold are of --job identify; --job duplicates is planned for a threshold that \
+             strangers do not reach"
+        );
     }
     Ok(AskedJob {
         kind,
         rows: verb.rows,
         probes: probes.unwrap_or(0),
         k: verb.k.unwrap_or(K),
+        threshold: verb.threshold,
         dimension: verb.dim,
         block_rows: verb.block_rows,
         machines: verb.machines,
