@@ -23,8 +23,8 @@ if [ -z "${VULTUS:-}" ]; then
 fi
 VULTUS=$(realpath "$VULTUS")
 export VULTUS
-# What tests ask of it, and the libraries whose columns it takes; CI has no PyTorch, which is large.
-pip install --quiet './python[faces,test,examples]' ./python/faces 'numpy>=2' pyarrow polars pandas tqdm
+# What tests ask of it, and the libraries whose columns and tensors it takes; CI has no PyTorch, which is large.
+pip install --quiet './python[faces,test,examples]' ./python/faces 'numpy>=2' pyarrow polars pandas tqdm array-api-strict apache-tvm-ffi
 ruff format --check --quiet python
 ruff check --quiet python
 # From elsewhere, so that the installed modules are tested and not their source.

@@ -281,6 +281,11 @@ def test_damaged_files_of_jobs(tmp_path):
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(vultus.InputError):
         jobs.threshold_at_rate(tmp_path / "deep.json", 0.01, 7)
+    for path in ("a\0b", "a\ud800"):
+        with pytest.raises(vultus.InputError, match="expected a path in UTF-8"):
+            jobs.duplicates(path, 0.5, tmp_path / "out", engine=quiet)
+        with pytest.raises(vultus.InputError, match="expected a path in UTF-8"):
+            jobs.duplicates(X, 0.5, path, engine=quiet)
     with pytest.raises(vultus.InputError, match=r"engine: expected one such as jobs.Local\(\), found str"):
         jobs.duplicates(X, 0.5, tmp_path / "out", engine="local")
 
@@ -289,6 +294,8 @@ def test_what_is_no_text_and_no_number(tmp_path):
     gallery = vultus.Gallery(dimension=16)
     half = "a\ud800"
     for call, text in (
+        (lambda: gallery.snapshot(tmp_path / half), "path: expected a path, found one with half a letter"),
+        (lambda: vultus.Gallery.restore(half, tmp_path / "a"), "snapshot: expected a path"),
         (lambda: gallery.add(X, labels=["a", "b", half, "d"]), "labels: expected a text in row 2"),
         (lambda: gallery.add(X, names=["a", None, half, "d"]), "names: expected a text in row 2"),
         (lambda: gallery.add(X, metadata=[{}, {"town": half}, {}, {}]), "metadata: expected texts in row 1"),
@@ -306,6 +313,8 @@ def test_what_is_no_text_and_no_number(tmp_path):
             call()
     assert len(gallery) == 0 and not (tmp_path / "a").exists()
     gallery.add(np.eye(16), labels=range(16))
+    assert gallery.remove(np.array(3)) == 1 and 3 not in gallery
+    gallery.add(np.eye(16)[3:4], labels=[3])
     evaluation = gallery.evaluate(np.eye(16), range(8, 24))
     for call in (evaluation.fnir, evaluation.fpir, evaluation.threshold):
         with pytest.raises(TypeError) as caught:
@@ -332,6 +341,10 @@ def test_members_that_are_no_json():
         ):
             with pytest.raises(vultus.InputError, match=text):
                 client.identify("e.1", embeddings=X, **members)
+        for name, path in (([], None), ("status", [1]), ("status", X)):
+            with pytest.raises(TypeError) as caught:
+                client.call(name, path)
+            assert isinstance(caught.value, vultus.InputError)
         with pytest.raises(vultus.InputError, match="person|partition"):
             client.person("bws.\ud800", 7)
         with pytest.raises(vultus.InputError, match="limit: expected .*found object"):
@@ -339,6 +352,7 @@ def test_members_that_are_no_json():
     assert len(seen) == 1
     with vultus.bws.Client("http://localhost:1", "app", "secret", transport=httpx.MockTransport(answer)) as bws:
         for call in (
+            lambda: bws.token("bws.1.1", X),
             lambda: bws.token("bws.1.1", maxtries=object()),
             lambda: bws.token("bws.1.1", maxtries=float("inf")),
             lambda: bws.upload("t", b"bytes", tag="\ud800"),

@@ -55,7 +55,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         return _from_arrow(value, name)
     if library == "polars" and library in sys.modules:
         return _from_polars(value, name)
-    if library == "pandas" and library in sys.modules:
+    if library == "pandas" and hasattr(value, "to_numpy"):
         return _from_pandas(value, name)
     if hasattr(value, "__dlpack__"):
         return _from_dlpack(value, name)

@@ -242,8 +242,12 @@ class _Calls:
 
     def call(self, name: str, path: Mapping[str, object] | None = None, **members: Any) -> Any:
         """Any call by its name in the OpenAPI document, such as `list_templates`."""
+        if not isinstance(name, str):
+            raise of_type(InputError, f"name: expected a call of /v1, found {type(name).__name__}")
         if name not in OPERATIONS or name == "identify_many":
             raise InputError(f"name: expected a call of /v1, found {name!r}")
+        if path is not None and not isinstance(path, Mapping):
+            raise of_type(InputError, f"path: expected a dict, found {type(path).__name__}")
         return self._call(name, path or {}, members)
 
 

@@ -325,6 +325,8 @@ class Gallery:
 
         Raises `NotEnrolledError` if one of them is not enrolled; nobody is removed then.
         """
+        if isinstance(labels, np.ndarray) and not labels.ndim:
+            labels = labels.item()
         several = isinstance(labels, list | tuple | set | frozenset | np.ndarray)
         numbers = []
         for label in labels if several else [labels]:
@@ -558,7 +560,12 @@ def _as_path(value: Any, name: str) -> Path:
         raise of_type(InputError, f"{name}: expected a path, found {type(value).__name__}")
     if not os.fspath(value):
         raise InputError(f"{name}: expected a path, found an empty text")
-    return Path(os.fsdecode(value))
+    path = os.fsdecode(value)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InputError(f"{name}: expected a path, found one with half a letter") from None
+    return Path(path)
 
 
 def _check_names(partition: Any, encoder: Any) -> None:

@@ -92,7 +92,7 @@ class _Calls:
         traits: str | None = None,
     ) -> Any:
         """A token for one task with a class: `verify`, `identify`, `enroll` or `livenessdetection`. A text."""
-        if task not in TASKS:
+        if not isinstance(task, str) or task not in TASKS:
             raise InputError(f"task: expected one of {', '.join(TASKS)}, found {task!r}")
         asked = _request(
             "GET",

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from pyarrow import fs
 
+from vultus._sent import is_text
 from vultus.errors import InputError, InputFileError, StorageError, VultusError, of_os_error, of_system
 
 
@@ -19,9 +20,11 @@ def resolve(place: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
     """The file system of a path or URI, and the path in it.
 
     Raises:
-        InputError: The URI is of a scheme that Arrow does not know.
+        InputError: The URI is of a scheme that Arrow does not know, or it is no text.
     """
-    text = os.fspath(place)
+    text = os.fsdecode(place)
+    if "\0" in text or not is_text(text):
+        raise InputError(f"expected a path in UTF-8, found {text!r}")
     if "://" not in text:
         return fs.LocalFileSystem(), os.path.abspath(text)
     try:
