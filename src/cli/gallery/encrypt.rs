@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{admin, audit, master_key, output};
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::partition::{Encrypted, Encryption, Pace, Store, StoreError};
+use crate::partition::{Encrypted, Encryption, Keys, Pace, Store, StoreError};
 use crate::secrets::KeyError;
 
 pub(super) fn run(verb: &Encrypt, settings: &Settings) -> anyhow::Result<Exit> {
@@ -22,11 +22,23 @@ pub(super) fn run(verb: &Encrypt, settings: &Settings) -> anyhow::Result<Exit> {
     if !is_late {
         accounted?;
     }
-    let encrypted = Store::encrypt(&settings.data_dir, &keys, &Pace::unlimited())?;
+    let encrypted = Store::encrypt(&settings.data_dir, &keys, &Pace::unlimited());
+    let encrypted = encrypted.map_err(|error| match is_partly(settings, &keys) {
+        true => anyhow::Error::from(error)
+            .context("not all is encrypted yet: run this again when the cause is gone"),
+        false => error.into(),
+    })?;
     if is_late {
         audit::ends(settings, &keys)?;
     }
     tell(verb, &encrypted, &settings.data_dir.display().to_string())
+}
+
+/// Whether some of a data directory is encrypted, and not all.
+fn is_partly(settings: &Settings, keys: &Keys) -> bool {
+    let store = Store::open_read_only_with(&settings.data_dir, keys);
+    let encryption = store.and_then(|store| store.encryption());
+    matches!(encryption, Ok(Encryption::Partly))
 }
 
 /// Whether a data directory has keys, and a catalog that is not encrypted.
