@@ -2,6 +2,7 @@
 //! what the commands say of it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -443,6 +444,8 @@ fn commands_that_replace_keys_and_catalogs_are_in_the_log() {
     let key = |name: &str| {
         let path = directory.path().join(name);
         fs::write(&path, "0123456789abcdef".repeat(4)).unwrap();
+        // Or every command warns of it.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         format!("file:{}", path.display())
     };
     let (first, second) = (key("first.key"), key("second.key"));
