@@ -74,6 +74,7 @@ mod full_disk;
 mod harness;
 #[cfg(feature = "web")]
 mod kills;
+#[cfg(feature = "web")]
 mod kills_of_keys;
 mod layers;
 #[cfg(feature = "face")]
