@@ -88,7 +88,7 @@ def _from_dlpack(value: Any, name: str) -> np.ndarray:
         found = layout.removeprefix("torch.")
         raise InputError(f"{name}: expected all values, found a {kind} of layout {found}: convert it with .to_dense()")
     numbers = str(getattr(value, "dtype", "")).rpartition(".")[2]
-    if numbers.startswith(("bfloat", "float8", "float4", "complex", "q")):
+    if numbers.startswith(("bfloat", "bool", "float8", "float4", "complex", "q")):
         advice = ".real" if numbers.startswith("complex") else ".dequantize()" if numbers[0] == "q" else ".float()"
         raise DtypeError(f"{name}: expected {_KINDS}, found {numbers}: convert it with {advice}")
     if getattr(value, "requires_grad", False):
