@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -301,11 +302,20 @@ pub(super) fn wipe(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
 
 /// Writes zeros over a whole file.
 pub(super) fn overwrite(file: &dyn DiskFile) -> io::Result<()> {
+    overwrite_but(file, 0..0)
+}
+
+/// The same, but for some bytes.
+pub(super) fn overwrite_but(file: &dyn DiskFile, kept: Range<u64>) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
     let length = file.length()?;
-    for start in (0..length).step_by(zeros.len()) {
-        let count = zeros.len().min((length - start) as usize);
-        file.write_at(&zeros[..count], start)?;
+    let before = 0..kept.start.min(length);
+    let after = kept.end.min(length)..length;
+    for part in [before, after] {
+        for start in part.clone().step_by(zeros.len()) {
+            let count = zeros.len().min((part.end - start) as usize);
+            file.write_at(&zeros[..count], start)?;
+        }
     }
     file.sync()
 }

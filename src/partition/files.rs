@@ -23,10 +23,11 @@ use redb::Database;
 
 use super::StoreError;
 use super::catalog::{CATALOG_FILE, Contents, SegmentEntry};
-use super::disk::{Disk, DiskFile, lock_file, overwrite, sync_directory_of};
+use super::disk::{Disk, DiskFile, lock_file, overwrite, overwrite_but, sync_directory_of};
 use super::keys::{Holding, KeyFile, SharedKeys};
 use super::segment::{
-    DeadRows, Header, Named, PAGE_BYTES, Segment, SegmentName, SegmentWriter, draft_of, read_header,
+    CHECKSUM_SECTOR, DeadRows, Header, Named, PAGE_BYTES, Segment, SegmentName, SegmentWriter,
+    draft_of, read_header,
 };
 use crate::secrets::KeyError;
 
@@ -459,16 +460,18 @@ impl Files {
     fn is_retired(&self, path: &Path, retired: &SegmentEntry) -> bool {
         let header = self.header_of(path);
         let is_it = |header: Header| header.header_checksum == retired.header_checksum;
-        header.map_or_else(|| self.begins_overwritten(path), is_it)
+        header.map_or_else(|| self.was_being_overwritten(path, retired), is_it)
     }
 
-    /// Whether a file begins with a page of zeros in place of its header: a crash came while it was
-    /// overwritten.
-    fn begins_overwritten(&self, path: &Path) -> bool {
+    /// Whether a crash came while a file was overwritten that the catalog has retired: of its header some sectors
+    /// are left, and the one with its checksum always. Earlier builds overwrote that, too.
+    fn was_being_overwritten(&self, path: &Path, retired: &SegmentEntry) -> bool {
         let mut header = [1; PAGE_BYTES];
         let file = self.disk.open(path);
         let read = file.and_then(|mut file| file.read_exact(&mut header));
-        read.is_ok() && header.iter().all(|byte| *byte == 0)
+        let checksum = header.last_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let is_it = checksum == Some(retired.header_checksum);
+        read.is_ok() && (is_it || header.iter().all(|byte| *byte == 0))
     }
 
     fn header_of(&self, path: &Path) -> Option<Header> {
@@ -605,7 +608,8 @@ impl Files {
             let is_gone = self.unless_read(|| {
                 tracing::info!(path = %path.display(), "removing a segment that is not in use");
                 if *is_readable {
-                    let overwritten = self.disk.modify(path).and_then(|file| overwrite(&*file));
+                    let file = self.disk.modify(path);
+                    let overwritten = file.and_then(|file| overwrite_but(&*file, CHECKSUM_SECTOR));
                     overwritten.map_err(|error| StoreError::io("overwrite", path, error))?;
                 }
                 let removed = self.disk.remove(path);
@@ -744,7 +748,7 @@ impl Files {
                 file => file,
             };
             let overwritten = file.and_then(|file| match rows {
-                None => overwrite(&*file),
+                None => overwrite_but(&*file, CHECKSUM_SECTOR),
                 Some(rows) => {
                     obsolete.segment.overwrite(rows, &*file)?;
                     file.sync()

@@ -17,6 +17,7 @@ mod pair;
 mod portrait;
 mod record;
 mod removal_reason;
+mod rounded;
 
 pub use bcid::{Bcid, ClassId, ParseBcidError, PartitionId, StorageName};
 pub use clock::{Clock, Timestamp};
@@ -31,6 +32,8 @@ pub use record::{
     PersonName, Record, RecordChange, RecordError,
 };
 pub use removal_reason::RemovalReason;
+// Only numbers that come in as text are read so.
+pub(crate) use rounded::Rounded;
 // Only names that come in from outside are looked at for it.
 pub(crate) use record::{StoredRecord, folded};
 #[cfg(feature = "web")]

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::exchange::npy::{self, whole_number};
 use crate::types::{
-    ClassId, Embedding, Label, Labels, Record as PersonRecord, RecordError, Timestamp,
+    ClassId, Embedding, Label, Labels, Record as PersonRecord, RecordError, Rounded, Timestamp,
 };
 
 /// The longest line that is read. The largest embedding takes a fifth of it in full digits.
@@ -474,15 +474,13 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
             if name == names.class {
                 once(&mut class, name, map.next_value::<Scalar>()?)?;
             } else if name == names.embedding {
-                // Read in double precision and then rounded: what other programs print of single
-                // precision in double comes back exactly.
-                once(&mut embedding, name, map.next_value::<Vec<f32>>()?)?;
+                once(&mut embedding, name, map.next_value::<Vec<Rounded>>()?)?;
             } else if name == names.id && self.0.are_probes {
                 once(&mut id, name, map.next_value::<Scalar>()?)?;
             } else if name == "time" {
                 once(&mut time, name, map.next_value::<Time>()?)?;
             } else if name == "quality" {
-                once(&mut quality, name, map.next_value::<Option<f32>>()?)?;
+                once(&mut quality, name, map.next_value::<Option<Rounded>>()?)?;
             } else if !self.0.is_of_person(name) || !person.take(name, &mut map)? {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -499,9 +497,9 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
                 true => Ok(ClassId(0)),
                 false => Err(fault),
             }),
-            embedding: embedding.ok_or_else(|| missing(names.embedding))?,
+            embedding: Rounded::all(embedding.ok_or_else(|| missing(names.embedding))?),
             time: time.and_then(|Time(time)| time),
-            quality: quality.flatten(),
+            quality: quality.flatten().map(|Rounded(quality)| quality),
             id,
             person,
         })

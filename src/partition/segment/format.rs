@@ -31,6 +31,10 @@ pub(in crate::partition) const VERSION_SEALED: u32 = 2;
 pub(in crate::partition) const VERSION_OLDEST: u32 = 1;
 /// The header fills one page, and every plane starts on one.
 pub(in crate::partition) const PAGE_BYTES: usize = 4096;
+/// The end of the header with its checksum, in a sector of its own. It is not overwritten when all else of a
+/// segment is, so that a file of which a crash has left some sectors is known by it.
+pub(in crate::partition) const CHECKSUM_SECTOR: Range<u64> =
+    PAGE_BYTES as u64 - 512..PAGE_BYTES as u64;
 /// A checksum covers this many bytes of a plane.
 pub(in crate::partition) const BLOCK_BYTES: usize = 65_536;
 /// Where the header has the identity of the data directory.

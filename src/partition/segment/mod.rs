@@ -21,7 +21,7 @@ pub(super) use self::dead::DeadRows;
 pub(super) use self::format::PAGE_BYTES;
 pub use self::format::TemplateInfo;
 pub(super) use self::format::{
-    BLOCK_BYTES, ENCODER_OFFSET, Header, MAGIC, Plan, Plane, ROWS_MAX, checksum,
+    BLOCK_BYTES, CHECKSUM_SECTOR, ENCODER_OFFSET, Header, MAGIC, Plan, Plane, ROWS_MAX, checksum,
 };
 #[cfg(test)]
 pub(super) use self::fuzz::Edits;

@@ -1,11 +1,15 @@
 //! Erasing, the background, and many partitions.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::encrypted::copy;
 use super::workload::Operation::{AddBatch, Compact, Enroll, Remove, Seal};
 use super::workload::{Model, encoder, open};
 use crate::partition::disk::{Disk, RealDisk};
@@ -58,6 +62,60 @@ fn holds_secret(directory: &Path) -> bool {
         let found = fs::read(&path).unwrap();
         found.windows(bytes.len()).any(|window| window == bytes)
     })
+}
+
+/// A crash while a segment is overwritten leaves any of its sectors, but always the last one of its header.
+#[test]
+fn what_a_crash_left_half_overwritten_goes_with_the_next_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut model = Model::default();
+    let first = store(directory.path());
+    AddBatch(0, 5).run(&first, &mut model).unwrap();
+    enroll_secret(&partition(&first), 7);
+    Seal(0).run(&first, &mut model).unwrap();
+    let folder = directory.path().join("segments/1");
+    let segments = || -> Vec<PathBuf> {
+        let listed = fs::read_dir(&folder).unwrap();
+        listed.map(|entry| entry.unwrap().path()).collect()
+    };
+    let old = segments();
+    let old: Vec<(PathBuf, Vec<u8>)> = old
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    let erased = first.erase(&partition(&first), ClassId(7), &Pace::unlimited());
+    assert!(erased.unwrap().overwritten && !holds_secret(directory.path()));
+    drop(first);
+    let mut random = StdRng::seed_from_u64(3);
+    for round in 0..16 {
+        // The catalog forgets segments that are gone when their partition is opened.
+        let copied = tempfile::tempdir().unwrap();
+        copy(directory.path(), copied.path());
+        let place = |path: &Path| {
+            let path = path.strip_prefix(directory.path());
+            copied.path().join(path.unwrap())
+        };
+        for (path, bytes) in &old {
+            let mut left = bytes.clone();
+            for (at, sector) in left.chunks_mut(512).enumerate() {
+                let is_in_header = at < 8;
+                let goes = match round {
+                    // What is overwritten first, and what is last.
+                    0 => at < 7,
+                    1 => !is_in_header,
+                    _ => random.random_bool(0.5),
+                };
+                if goes && at != 7 {
+                    sector.fill(0);
+                }
+            }
+            fs::write(place(path), left).unwrap();
+        }
+        let again = store(copied.path());
+        assert_eq!(partition(&again).snapshot().templates(), 5, "round {round}");
+        assert!(old.iter().all(|(path, _)| !place(path).exists()));
+        assert!(!holds_secret(copied.path()), "round {round}");
+    }
 }
 
 #[test]

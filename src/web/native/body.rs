@@ -11,6 +11,7 @@ use super::super::state::AppState;
 use super::json;
 use super::problem::{Code, Problem};
 use super::samples::{GivenEmbeddings, GivenPicture, GivenPictures, GivenSamples, GivenValues};
+use crate::types::Rounded;
 
 /// Far more than any field but the samples has.
 const FIELD_BYTES_MAX: usize = 4096;
@@ -195,5 +196,6 @@ fn values(bytes: &[u8], at: usize) -> Result<GivenValues, Problem> {
         );
         return Err(Problem::new(Code::InvalidEmbedding, detail));
     }
-    Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
+    let number = |bytes: &[u8; 4]| Rounded(f32::from_le_bytes(*bytes));
+    Ok(numbers.iter().map(number).collect())
 }

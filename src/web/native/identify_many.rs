@@ -41,7 +41,9 @@ use crate::engine::{Gallery, Identification};
 use crate::exchange::npy_matrix;
 use crate::intake::{Bar, Judge};
 use crate::turns::Account;
-use crate::types::{DIMENSION_MAX, Embedding, EmbeddingError, EncoderId, Labels, Match, Record};
+use crate::types::{
+    DIMENSION_MAX, Embedding, EmbeddingError, EncoderId, Labels, Match, Record, Rounded,
+};
 
 /// The most probes of a call.
 const PROBES_MAX: usize = 10_000;
@@ -458,7 +460,8 @@ fn from_json(uri: &Uri, body: &[u8]) -> Result<Asked, Problem> {
         if found > DIMENSION_MAX {
             return Err(no_embedding(at, &EmbeddingError::Dimension { found }));
         }
-        Embedding::new(values.into_kept()).map_err(|error| no_embedding(at, &error))
+        let values = Rounded::all(values.into_kept());
+        Embedding::new(values).map_err(|error| no_embedding(at, &error))
     });
     let probes: Vec<Embedding> = probes.collect::<Result<_, Problem>>()?;
     Ok(Asked {

@@ -12,7 +12,7 @@ use super::listed::Listed;
 use super::problem::{Code, Problem};
 use crate::intake::{Announced, Care, Demand, SAMPLES_MAX, Sample, Samples};
 use crate::turns::Account;
-use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId};
+use crate::types::{DIMENSION_MAX, EmbeddingError, EncoderId, Rounded};
 
 /// The pictures of a call, as they came.
 pub(super) type GivenPictures = Listed<GivenPicture, SAMPLES_MAX>;
@@ -21,7 +21,7 @@ pub(super) type GivenPictures = Listed<GivenPicture, SAMPLES_MAX>;
 pub(super) type GivenEmbeddings = Listed<GivenValues, SAMPLES_MAX>;
 
 /// The values of an embedding, as they came.
-pub(super) type GivenValues = Listed<f32, DIMENSION_MAX>;
+pub(super) type GivenValues = Listed<Rounded, DIMENSION_MAX>;
 
 /// The samples of a call, as they came.
 #[derive(Default)]
@@ -195,7 +195,7 @@ impl GivenSamples {
                 let problem = Problem::new(Code::InvalidEmbedding, error.to_string());
                 return Err(problem.of_sample(taking.taken()));
             }
-            taking.add_embedding(values.into_kept())?;
+            taking.add_embedding(Rounded::all(values.into_kept()))?;
         }
         Ok(taking.finish()?)
     }
