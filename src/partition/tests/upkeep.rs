@@ -86,6 +86,8 @@ fn what_a_crash_left_half_overwritten_goes_with_the_next_opening() {
     let erased = first.erase(&partition(&first), ClassId(7), &Pace::unlimited());
     assert!(erased.unwrap().overwritten && !holds_secret(directory.path()));
     drop(first);
+    let old: Vec<_> = old.into_iter().filter(|(path, _)| !path.exists()).collect();
+    assert_eq!(old.len(), 1);
     let mut random = StdRng::seed_from_u64(3);
     for round in 0..16 {
         // The catalog forgets segments that are gone when their partition is opened.
