@@ -577,7 +577,8 @@ fn prepare(directory: &Path) {
     fs::write(directory.join("probes.npy"), bytes).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder, with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

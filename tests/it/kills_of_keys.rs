@@ -14,6 +14,7 @@ use vultus::partition::{Encryption, Keys, Pace, Store};
 use vultus::secrets::MasterKey;
 
 use crate::cli::{embeddings, random_rows, success, text, vultus};
+use crate::damage::copy;
 use crate::harness::{Program, Registered};
 
 const GALLERIES: usize = 3;
@@ -138,18 +139,6 @@ impl Place {
 /// Whether a key file has keys of before: it has another version then.
 fn is_changing(path: &Path) -> bool {
     fs::read(path).is_ok_and(|bytes| bytes.get(8) == Some(&2))
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => drop(fs::copy(&path, &target).unwrap()),
-        }
-    }
 }
 
 #[test]

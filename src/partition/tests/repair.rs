@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use super::encrypted::copy;
 use super::workload::Operation::{AddBatch, Enroll, Remove, Seal};
 use super::workload::{Model, encoder, open, partition};
 use crate::code::Layout;
@@ -45,19 +46,6 @@ fn flip(path: &Path, offset: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[offset] ^= 1;
     fs::write(path, bytes).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn repair(directory: &Path, snapshot: Option<&Path>, accept_loss: bool) -> Vec<RepairedSegment> {
