@@ -57,6 +57,9 @@ def settings(folder: Path, secret: str) -> Path:
         "appender.console.target = SYSTEM_ERR\nappender.console.layout.type = PatternLayout\n"
         "appender.console.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex\n"
         "logger.worker.name = org.apache.spark.deploy.worker.Worker\nlogger.worker.level = info\n"
+        # Who is refused.
+        "logger.auth.name = org.apache.spark.network.crypto.AuthRpcHandler\n"
+        "logger.auth.level = debug\n"
     )
     return folder
 
