@@ -27,8 +27,8 @@ use criterion::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use vultus::kernel::{
-    Bounds, Hit, Isa, Kernel, Limit, Line, NibbleRows, ROWS_PER_GROUP, ScanProbe, VALUES_PER_LINE,
-    dot_f64,
+    Ahead, Bounds, Hit, Isa, Kernel, Limit, Line, NibbleRows, ROWS_PER_GROUP, ScanProbe,
+    VALUES_PER_LINE, dot_f64,
 };
 
 /// Multiples of a line, so that no value of a row is padding.
@@ -279,7 +279,7 @@ impl<'a> Tile<'a> {
             &self.packed,
             0,
             &self.limits,
-            &self.rows.nibbles(ahead),
+            Ahead::nibbles(&self.rows.nibbles(ahead)),
             &mut self.hits,
         );
     }

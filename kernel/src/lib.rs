@@ -10,6 +10,7 @@
 //! | [`Kernel::refine`] | what the low nibbles add, for single rows | 4 bits |
 //! | [`Kernel::fine_rows`] | both nibbles of single rows | 8 bits |
 //! | [`Kernel::pack`], [`Kernel::tile`] | many probes against many rows, repacked once | 8 or 6 bits |
+//! | [`Kernel::code`] | rows of f32 where they lie, coded and packed for [`Kernel::tile`] | 8 bits |
 //! | [`Kernel::estimate`] | a few probes against rows of f32 where they lie | 32 bits |
 //! | [`dot_f64`] | two f32 rows, in double precision and a fixed order | |
 //!
@@ -52,11 +53,13 @@ pub use dot_f64::dot_f64;
 pub use floats::FloatProbes;
 use floats::{Estimated, FloatTable};
 pub use isa::Isa;
-pub use rows::{Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE};
+pub use rows::{
+    Ahead, Bounds, Hit, Limit, Line, NIBBLE_OFFSET, NibbleRows, VALUES_MAX, VALUES_PER_LINE,
+};
 use scan::ScanTable;
 pub use scan::{PROBE_CODE_MAX, ScanProbe};
 use tile::TileTable;
-pub use tile::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP};
+pub use tile::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, coded_values};
 
 /// The operations of one instruction set.
 ///
@@ -185,7 +188,7 @@ impl Kernel {
     /// Appends, for each probe, the rows of a group that reach its limit, with `dot` = Σ q·c or, in
     /// six bits, 4·Σ q·t. Hits of one probe are side by side.
     ///
-    /// Asks memory for the rows `ahead` meanwhile, those that are packed next.
+    /// Asks memory for what is `ahead` meanwhile, such as the rows that are packed next.
     ///
     /// # Panics
     ///
@@ -196,12 +199,44 @@ impl Kernel {
         rows: &PackedRows,
         group: usize,
         limits: &[Limit],
-        ahead: &NibbleRows<'_>,
+        ahead: Ahead<'_>,
         hits: &mut Vec<Hit>,
     ) {
         rows.assert_fits(self.isa, probes, limits);
         // SAFETY: `for_isa` has made sure of the processor.
         unsafe { (self.tile.tile)(probes, rows, group, limits, ahead, hits) };
+    }
+
+    /// From how many probes on [`Kernel::code`] and [`Kernel::tile`] are faster than
+    /// [`Kernel::estimate`], where the kernel can code at all.
+    pub fn code_probes_min(self) -> Option<usize> {
+        self.tile.code.map(|code| code.probes_min)
+    }
+
+    /// Codes rows of single precision in bytes and packs them, with their bounds: a residual is that of
+    /// the row's direction, and is not a number where a row is very short, very long, or not finite.
+    /// Probes that are multiplied with them are packed for [`coded_values`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the kernel cannot code, `packed` was made by another one, or rows have not all the same
+    /// number of values, from 1 to [`VALUES_MAX`].
+    pub fn code(self, rows: &[&[f32]], packed: &mut PackedRows) {
+        let dimension = rows.first().map_or(1, |row| row.len());
+        assert!(
+            (1..=VALUES_MAX).contains(&dimension) && rows.iter().all(|row| row.len() == dimension),
+            "rows of one length"
+        );
+        let code = self.tile.code.expect("a kernel that codes");
+        packed.resize_to(self.isa, rows.len(), coded_values(dimension));
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (code.code)(rows, packed) };
+    }
+
+    /// Estimates Σ a·b in single precision, within the bound of [`Kernel::estimate`].
+    pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
+        // SAFETY: `for_isa` has made sure of the processor.
+        unsafe { (self.floats.dot)(a, b) }
     }
 
     /// Up to how many probes [`Kernel::estimate`] over all rows is faster than to code them first.

@@ -74,6 +74,38 @@ impl fmt::Debug for NibbleRows<'_> {
     }
 }
 
+/// What memory is asked for while something else is done.
+#[derive(Clone, Copy, Default)]
+pub struct Ahead<'a> {
+    /// About as long as each other.
+    pub(super) parts: [&'a [Line]; 2],
+}
+
+impl<'a> Ahead<'a> {
+    /// Rows of nibbles.
+    pub fn nibbles(rows: &NibbleRows<'a>) -> Ahead<'a> {
+        Ahead {
+            parts: [rows.high, rows.low],
+        }
+    }
+
+    /// Values in single precision, but for those that share a line of memory with others.
+    pub fn values(values: &'a [f32]) -> Ahead<'a> {
+        let (_, lines, _) = bytemuck::pod_align_to::<f32, Line>(values);
+        let (front, back) = lines.split_at(lines.len() / 2);
+        Ahead {
+            parts: [front, back],
+        }
+    }
+}
+
+impl fmt::Debug for Ahead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.parts.map(<[Line]>::len);
+        write!(f, "Ahead({lines:?} lines)")
+    }
+}
+
 /// What decides, beside its dot product, whether a row is reported: one entry a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds<'a> {

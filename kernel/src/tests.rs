@@ -214,7 +214,14 @@ fn check_tile(kernel: Kernel, rows: &Rows, probes: &[Vec<i8>], limit: Limit) -> 
     limits.resize(packed_probes.limits(), Limit::NOTHING);
     let mut hits = Vec::new();
     for group in 0..packed.groups() {
-        kernel.tile(&packed_probes, &packed, group, &limits, &nibbles, &mut hits);
+        kernel.tile(
+            &packed_probes,
+            &packed,
+            group,
+            &limits,
+            Ahead::nibbles(&nibbles),
+            &mut hits,
+        );
     }
     let place = format!(
         "tile, {} values, {} rows, {} probes",
@@ -388,7 +395,7 @@ mod wrong_tile {
         rows: &PackedRows,
         group: usize,
         limits: &[Limit],
-        ahead: &NibbleRows<'_>,
+        ahead: Ahead<'_>,
         hits: &mut Vec<Hit>,
     ) {
         scalar().tile(probes, rows, group, limits, ahead, hits);
@@ -400,7 +407,7 @@ mod wrong_tile {
         rows: &PackedRows,
         group: usize,
         limits: &[Limit],
-        ahead: &NibbleRows<'_>,
+        ahead: Ahead<'_>,
         hits: &mut Vec<Hit>,
     ) {
         let mut limits = limits.to_vec();
@@ -478,4 +485,113 @@ fn dimensions_that_disagree_are_a_mistake_of_ours() {
         Limit::EVERYTHING,
         &mut Vec::new(),
     );
+}
+
+/// Rows of whole numbers whose largest is 127 are coded as they are.
+#[test]
+fn rows_of_single_precision_are_coded_and_multiplied() {
+    let mut random = StdRng::seed_from_u64(11);
+    for kernel in coding() {
+        for &dimension in DIMENSIONS {
+            for &count in if dimension < 600 { ROWS } else { &[33] } {
+                let mut row = || -> Vec<f32> {
+                    let mut row: Vec<f32> = (0..dimension)
+                        .map(|_| f32::from(random.random_range(-127_i8..=127)))
+                        .collect();
+                    row[dimension / 2] = 127.0;
+                    row
+                };
+                let rows: Vec<Vec<f32>> = (0..count).map(|_| row()).collect();
+                let probes: Vec<Vec<i8>> = (0..21)
+                    .map(|_| {
+                        (0..dimension)
+                            .map(|_| random.random_range(-127..=127))
+                            .collect()
+                    })
+                    .collect();
+                check_coded(kernel, dimension, &rows, &probes);
+            }
+        }
+    }
+}
+
+fn coding() -> impl Iterator<Item = Kernel> {
+    let kernels = Isa::available().filter_map(Kernel::for_isa);
+    kernels.filter(|kernel| kernel.code_probes_min().is_some())
+}
+
+fn check_coded(kernel: Kernel, dimension: usize, rows: &[Vec<f32>], probes: &[Vec<i8>]) {
+    let what = format!("{kernel:?}, {} rows of {dimension}", rows.len());
+    let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+    let numbers: Vec<&[i8]> = probes.iter().map(Vec::as_slice).collect();
+    let packed_probes = kernel.pack_probes(coded_values(dimension), &numbers);
+    let mut limits = vec![Limit::NOTHING; packed_probes.limits()];
+    limits[..probes.len()].fill(Limit::EVERYTHING);
+    let mut packed = kernel.packed_rows();
+    // Memory that was used before, for more.
+    let longest: &[f32] = &[1.0; VALUES_MAX];
+    kernel.code(&[longest; 40], &mut packed);
+    kernel.code(&rows, &mut packed);
+    for (row, (&scale, &residual)) in rows
+        .iter()
+        .zip(packed.bounds().scales.iter().zip(packed.bounds().residuals))
+    {
+        let length = dot_f64(row, row).sqrt();
+        assert!(
+            (f64::from(scale) * length - 1.0).abs() < 1e-4,
+            "{what}: {scale}"
+        );
+        assert!((0.0..1e-3).contains(&residual), "{what}: {residual}");
+    }
+    let mut hits = Vec::new();
+    for group in 0..packed.groups() {
+        let ahead = Ahead::values(rows[0]);
+        kernel.tile(&packed_probes, &packed, group, &limits, ahead, &mut hits);
+    }
+    hits.sort_by_key(|hit| (hit.probe, hit.row));
+    let expected = probes.iter().enumerate().flat_map(|(at, probe)| {
+        rows.iter().enumerate().map(move |(row, numbers)| {
+            let products = probe.iter().zip(*numbers);
+            let dot = products.map(|(&q, &c)| i32::from(q) * c as i32).sum();
+            let (probe, row) = (at as u32, row as u32);
+            Hit { probe, row, dot }
+        })
+    });
+    assert!(hits.into_iter().eq(expected), "{what}");
+}
+
+#[test]
+fn what_cannot_be_coded_has_no_residual() {
+    let wrong = [
+        f32::NAN,
+        -f32::NAN,
+        f32::INFINITY,
+        f32::MAX,
+        f32::MIN_POSITIVE,
+        0.0,
+    ];
+    for kernel in coding() {
+        for wrong in wrong {
+            for at in [0, 15, 63, 64, 99] {
+                let mut rows = vec![vec![1.0_f32; 100]; 35];
+                if wrong.abs() < 1.0 {
+                    rows[17].fill(0.0);
+                }
+                rows[17][at] = wrong;
+                let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+                let mut packed = kernel.packed_rows();
+                kernel.code(&rows, &mut packed);
+                for (row, residual) in packed.bounds().residuals.iter().enumerate() {
+                    assert_eq!(residual.is_nan(), row == 17, "{kernel:?}, {wrong} at {at}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "rows of one length")]
+fn rows_of_several_lengths_are_not_coded() {
+    let kernel = Kernel::detect();
+    kernel.code(&[&[1.0; 16], &[1.0; 17]], &mut kernel.packed_rows());
 }

@@ -1,5 +1,7 @@
 //! Two-dimensional arrays of Python as rows of numbers.
 
+use std::ops::Range;
+
 use half::f16;
 use ndarray::ArrayView2;
 use numpy::PyReadonlyArray2;
@@ -57,11 +59,11 @@ impl NumberRows for FloatRows<'_> {
         }
     }
 
-    fn lying(&self, at: usize) -> Option<&[f32]> {
+    fn lying(&self, range: Range<usize>) -> Option<&[f32]> {
         match self {
-            FloatRows::Half(rows) => rows.lying(at),
-            FloatRows::Single(rows) => rows.lying(at),
-            FloatRows::Double(rows) => rows.lying(at),
+            FloatRows::Half(rows) => rows.lying(range),
+            FloatRows::Single(rows) => rows.lying(range),
+            FloatRows::Double(rows) => rows.lying(range),
         }
     }
 }

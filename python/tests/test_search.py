@@ -6,8 +6,8 @@ from conftest import by_sorting, cosines
 
 import vultus
 
-# Up to 1,024 probes (fewer without AVX-512) are multiplied with rows where they lie, sixteen at a time; more with
-# coded rows, in passes.
+# Up to 1,024 probes (fewer without AVX-512) are multiplied with rows where they lie, sixteen at a time or, with AVX-512
+# and from 17 on, as bytes; more with coded rows, in passes.
 PROBES = (1, 3, 16, 40, 130, 400, 1100)
 
 

@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::code::Planes;
-    use crate::kernel::{Bounds, Hit, Isa, Kernel, ScanProbe};
+    use crate::kernel::{Ahead, Bounds, Hit, Isa, Kernel, ScanProbe, coded_values};
     use crate::types::ClassId;
 
     /// Rows that attack the bound: ordinary ones, one value that dwarfs the others, all equal,
@@ -153,12 +153,48 @@ mod tests {
         })
     }
 
+    /// As a search codes rows that lie in single precision.
+    fn assert_bound_of_coded_rows_holds(probe: &Probe, row: &[f32], exact: f64) {
+        for kernel in Isa::available().filter_map(Kernel::for_isa) {
+            if kernel.code_probes_min().is_none() {
+                continue;
+            }
+            let code = probe.code_of(kernel.form().probe_code_max());
+            let packed_probes = kernel.pack_probes(coded_values(row.len()), &[code.numbers()]);
+            let mut packed = kernel.packed_rows();
+            kernel.code(&[row], &mut packed);
+            let Bounds { scales, residuals } = packed.bounds();
+            if residuals[0].is_nan() {
+                continue;
+            }
+            let mut limits = vec![Limit::NOTHING; packed_probes.limits()];
+            limits[0] = code.limit(exact);
+            let mut hits = Vec::new();
+            kernel.tile(
+                &packed_probes,
+                &packed,
+                0,
+                &limits,
+                Ahead::default(),
+                &mut hits,
+            );
+            assert_eq!(hits.len(), 1, "{:?} has lost a row", limits[0]);
+            let difference = (code.estimate(hits[0].dot, scales[0]) - exact).abs();
+            let error = code.score_error(residuals[0]);
+            assert!(
+                difference <= error,
+                "difference {difference} exceeds the bound {error}"
+            );
+        }
+    }
+
     /// Every way in which a search may look at a row: the bound holds, and a limit just below the
     /// score lets the row pass.
     fn assert_bound_holds(probe: Vec<f32>, row: &[f32]) {
         let probe = Probe::new(&Embedding::new(probe).unwrap());
         let row_length = length(row);
         let exact = probe.similarity(row, row_length);
+        assert_bound_of_coded_rows_holds(&probe, row, exact);
         let mut planes = Planes::new(row.len());
         planes.push(ClassId(1), row);
         let rows = planes.block(0..1);
@@ -205,7 +241,7 @@ mod tests {
                 &packed,
                 0,
                 &limits,
-                &rows.nibbles(),
+                Ahead::default(),
                 &mut hits,
             );
             let (scales, residuals) = packed.bounds_mut();
@@ -239,6 +275,14 @@ mod tests {
                 .collect();
             prop_assume!(error.iter().any(|&value| value != 0.0));
             assert_bound_holds(error, &row);
+            // Likewise as rows in single precision are coded.
+            let largest = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            let numbers = row.iter().map(|value| value * (127.0 / largest));
+            let error: Vec<f32> = numbers.map(|it| it - it.round_ties_even()).collect();
+            prop_assume!(error.iter().any(|&value| value != 0.0));
+            for sign in [1.0, -1.0] {
+                assert_bound_holds(error.iter().map(|value| value * sign).collect(), &row);
+            }
         }
     }
 }

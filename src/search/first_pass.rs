@@ -5,7 +5,7 @@ use super::candidates::Best;
 use super::certificate::Plan;
 use crate::code::{Layout, ProbeCode, RowBlock};
 use crate::kernel::{
-    Form, Hit, Kernel, Limit, Line, PackedProbes, PackedRows, ROWS_PER_GROUP, ScanProbe,
+    Ahead, Form, Hit, Kernel, Limit, Line, PackedProbes, PackedRows, ROWS_PER_GROUP, ScanProbe,
 };
 use crate::partition::StoreError;
 
@@ -206,7 +206,7 @@ impl Thread<'_> {
         best: &[Best],
         mut each: impl FnMut(usize, &[Hit]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let (kernel, ahead) = (self.pass.kernel, ahead.nibbles());
+        let (kernel, ahead) = (self.pass.kernel, Ahead::nibbles(&ahead.nibbles()));
         rows.pack(kernel, &mut self.packed);
         self.count(rows, 2);
         for (at, chunk) in self.pass.chunks.iter().enumerate() {
@@ -215,7 +215,7 @@ impl Thread<'_> {
                 self.hits.clear();
                 let (packed, hits) = (&self.packed, &mut self.hits);
                 let limits = &self.limits[at].limits;
-                kernel.tile(&chunk.probes, packed, group, limits, &ahead, hits);
+                kernel.tile(&chunk.probes, packed, group, limits, ahead, hits);
                 hits.iter_mut()
                     .for_each(|hit| hit.probe += chunk.first as u32);
                 if kernel.form() == Form::SixBits {

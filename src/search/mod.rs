@@ -30,6 +30,7 @@ mod candidates;
 mod certificate;
 mod collector;
 mod estimated;
+mod first_look;
 mod first_pass;
 mod number_rows;
 mod pairs;

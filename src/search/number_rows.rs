@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
 
 use super::Pool;
 use crate::code::{Planes, Probe};
@@ -76,12 +76,12 @@ pub trait NumberRows: Sync {
     /// May panic if there is no such row.
     fn read<'a>(&'a self, at: usize, room: &'a mut [f32]) -> &'a [f32];
 
-    /// Row number `at` where it lies, if it lies there in single precision, side by side.
+    /// Some rows where they lie, if they lie there in single precision, one after the other.
     ///
     /// # Panics
     ///
-    /// May panic if there is no such row.
-    fn lying(&self, at: usize) -> Option<&[f32]>;
+    /// May panic if there are no such rows.
+    fn lying(&self, rows: Range<usize>) -> Option<&[f32]>;
 }
 
 /// In any order in memory, with any stride.
@@ -112,8 +112,9 @@ impl<T: Number> NumberRows for ArrayView2<'_, T> {
         room
     }
 
-    fn lying(&self, at: usize) -> Option<&[f32]> {
-        self.row(at).to_slice().and_then(T::as_singles)
+    fn lying(&self, rows: Range<usize>) -> Option<&[f32]> {
+        let rows = self.slice_move(s![rows, ..]);
+        rows.to_slice().and_then(T::as_singles)
     }
 }
 
@@ -215,7 +216,7 @@ pub(super) fn code(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, s};
+    use ndarray::Array2;
 
     use super::*;
 

@@ -16,7 +16,7 @@ const CODED_VALUES: usize = 1 << 25;
 /// Products of values that are computed between two times that `go_on` is asked.
 const PRODUCTS_PER_STEP: usize = 1 << 30;
 /// Rows that a thread takes at once.
-const ROWS_PER_RUN: usize = 240;
+const ROWS_PER_RUN: usize = 288;
 /// Probes that share one pass over what is coded.
 const PROBES_PER_PASS: usize = 1024;
 
@@ -317,12 +317,12 @@ mod tests {
         fn estimates_lose_nobody(
             dimension in prop_oneof![Just(17_usize), Just(64), Just(513)],
             count in 1_usize..400,
-            limit in 1_usize..12,
+            (limit, probes) in (1_usize..12, prop_oneof![Just(3_usize), Just(20)]),
             rank in prop_oneof![Just(None), (0_usize..20).prop_map(Some)],
             isa in prop::sample::select(Isa::available().collect::<Vec<_>>()),
             seed: u64,
         ) {
-            let (rows, asked) = (spread(count, dimension, seed), spread(3, dimension, seed ^ 1));
+            let (rows, asked) = (spread(count, dimension, seed), spread(probes, dimension, seed ^ 1));
             let first = asked.row(0).to_vec();
             let all = by_sorting(&rows, &first, count, -2.0);
             let threshold = rank.map(|rank: usize| all[rank % count].similarity);

@@ -7,6 +7,7 @@ use crate::rows::Line;
 
 pub(super) static TABLE: FloatTable = FloatTable {
     estimate,
+    dot,
     probes_max: 384,
 };
 

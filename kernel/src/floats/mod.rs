@@ -170,6 +170,8 @@ impl<'a> Estimated<'a> {
 pub(super) struct FloatTable {
     /// Fills in squares and estimates.
     pub(super) estimate: unsafe fn(&FloatProbes, &mut Estimated<'_>),
+    /// Σ a·b of two rows of one length.
+    pub(super) dot: unsafe fn(&[f32], &[f32]) -> f32,
     /// Up to how many probes this is faster than to code rows and search what was coded.
     pub(super) probes_max: usize,
 }

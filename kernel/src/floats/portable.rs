@@ -4,6 +4,7 @@ use super::{Estimated, FloatProbes, FloatTable, PROBES_PER_LINE, squares_and_alo
 
 pub(super) static TABLE: FloatTable = FloatTable {
     estimate,
+    dot,
     probes_max: 96,
 };
 

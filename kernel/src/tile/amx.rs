@@ -9,7 +9,7 @@ use std::arch::asm;
 use super::interleave::{SIGNED, interleave};
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, prefetch};
 use crate::avx2::reports;
-use crate::rows::{Hit, Limit, Line, NibbleRows, push};
+use crate::rows::{Ahead, Hit, Limit, Line, push};
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
@@ -17,6 +17,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     probes_min: 6,
     pack: interleave::<SIGNED>,
+    code: None,
     tile,
     spin: Some(spin),
 };
@@ -33,7 +34,7 @@ fn tile(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
-    ahead: &NibbleRows<'_>,
+    ahead: Ahead<'_>,
     hits: &mut Vec<Hit>,
 ) {
     let (scales, residuals) = (rows.group_scales(group), rows.group_residuals(group));

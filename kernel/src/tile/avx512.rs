@@ -3,10 +3,12 @@
 use std::arch::x86_64::*;
 
 use super::interleave_avx512::interleave;
-use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, part_of_step};
+use super::{
+    Code, Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, code_avx512, part_of_step,
+};
 use crate::avx512::{load, reports, store};
 use crate::prefetch::ask_for;
-use crate::rows::{Hit, Limit, Line, NibbleRows, push};
+use crate::rows::{Ahead, Hit, Limit, Line, push};
 
 pub(super) static TABLE: TileTable = TileTable {
     form: Form::EightBits,
@@ -14,6 +16,10 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     probes_min: 5,
     pack: interleave,
+    code: Some(Code {
+        code: code_avx512::code,
+        probes_min: 17,
+    }),
     tile,
     spin: Some(spin),
 };
@@ -37,7 +43,7 @@ struct Step<'a> {
     words: &'a [[i32; PROBES]],
     sums: &'a [i32; PROBES],
     limits: &'a [Limit; PROBES],
-    /// What memory is asked for meanwhile, in either plane.
+    /// What memory is asked for meanwhile.
     ahead: [&'a [Line]; 2],
 }
 
@@ -47,7 +53,7 @@ fn tile(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
-    ahead: &NibbleRows<'_>,
+    ahead: Ahead<'_>,
     hits: &mut Vec<Hit>,
 ) {
     let rows = Rows {

@@ -14,6 +14,7 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     probes_min: 6,
     pack: interleave::<UNSIGNED>,
+    code: None,
     tile,
     spin: Some(spin),
 };

@@ -12,7 +12,7 @@ use crate::avx512::{load, store};
 use crate::rows::{Line, NibbleRows, VALUES_PER_LINE};
 
 /// Rows side by side in a line.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 /// Lines into which a line of each row is packed, half of them from its lower nibbles.
 const LINES: usize = VALUES_PER_LINE / 4;
 
@@ -63,7 +63,7 @@ fn pack_half<const UPPER: bool>(
 /// Transposes a 16 x 16 matrix of 32-bit groups.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(rows: [__m512i; ROWS]) -> [__m512i; ROWS] {
+pub(super) fn transpose(rows: [__m512i; ROWS]) -> [__m512i; ROWS] {
     // Within quarters of vectors: fours[q][c] holds column 4·L + c of rows 4·q to 4·q + 3 in
     // quarter L.
     let mut fours = [[_mm512_setzero_si512(); 4]; 4];

@@ -35,6 +35,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
 #[cfg(target_arch = "x86_64")]
+mod code_avx512;
+#[cfg(target_arch = "x86_64")]
 mod interleave;
 #[cfg(target_arch = "x86_64")]
 mod interleave_avx512;
@@ -51,10 +53,20 @@ use super::dot_i8::{Scalar, Simsimd};
 use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use super::prefetch::ask_for;
-use super::rows::{Hit, Limit, Line, NibbleRows};
+use super::rows::{Ahead, Bounds, Hit, Limit, Line, NibbleRows};
 
+/// The least and the greatest that the largest value of a row may be for it to be coded: what follows
+/// from it can be told from zero, and overflows nowhere.
+const CODED_MIN: f32 = 1.862_645_1e-9;
+const CODED_MAX: f32 = 1.099_511_6e12;
 /// Rows that are multiplied with all probes before the next ones.
 pub const ROWS_PER_GROUP: usize = 32;
+
+/// Values of a row of this dimension that [`super::Kernel::code`] has packed, the zeros at its end
+/// included.
+pub fn coded_values(dimension: usize) -> usize {
+    dimension.next_multiple_of(size_of::<Line>())
+}
 
 /// How many bits of each number an instruction set multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +190,8 @@ pub struct PackedRows {
     squares: Vec<u32>,
     scales: Vec<f32>,
     residuals: Vec<f32>,
+    /// Rows that are coded, before they are interleaved.
+    by_row: Vec<Line>,
 }
 
 impl PackedRows {
@@ -190,6 +204,7 @@ impl PackedRows {
             squares: Vec::new(),
             scales: Vec::new(),
             residuals: Vec::new(),
+            by_row: Vec::new(),
         }
     }
 
@@ -199,9 +214,18 @@ impl PackedRows {
     ///
     /// Panics if this is memory for another instruction set.
     pub(super) fn resize(&mut self, isa: Isa, rows: &NibbleRows<'_>) {
+        self.resize_to(isa, rows.rows(), rows.values_per_row());
+    }
+
+    /// Makes room for so many rows.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this is memory for another instruction set.
+    pub(super) fn resize_to(&mut self, isa: Isa, rows: usize, values_per_row: usize) {
         assert!(self.isa == isa, "memory for {isa}");
-        self.rows = rows.rows();
-        self.values_per_row = rows.values_per_row();
+        self.rows = rows;
+        self.values_per_row = values_per_row;
         let padded = self.rows.next_multiple_of(ROWS_PER_GROUP);
         self.lines.resize(
             padded * self.values_per_row / size_of::<Line>(),
@@ -223,6 +247,14 @@ impl PackedRows {
     /// For each row Σ (c - 4·t)² over what packing has cut off; zeros for [`Form::EightBits`].
     pub fn squares(&self) -> &[u32] {
         &self.squares[..self.rows]
+    }
+
+    /// What decides about reporting each row.
+    pub fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            scales: &self.scales[..self.rows],
+            residuals: &self.residuals[..self.rows],
+        }
     }
 
     /// What decides about reporting each row: the scales, and the residuals, to be filled in.
@@ -274,21 +306,21 @@ impl fmt::Debug for PackedRows {
     }
 }
 
-/// Asks memory for the part of some rows that falls on a step, so that all have been asked for
+/// Asks memory for the part that falls on a step, so that all have been asked for
 /// after the last and none waits for another.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn prefetch(ahead: &NibbleRows<'_>, step: usize, steps: usize) {
+fn prefetch(ahead: Ahead<'_>, step: usize, steps: usize) {
     for part in part_of_step(ahead, step, steps) {
         ask_for(part, 0, part.len());
     }
 }
 
-/// The part of some rows, in each plane, that falls on a step.
+/// What falls on a step of each part.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn part_of_step<'a>(ahead: &NibbleRows<'a>, step: usize, steps: usize) -> [&'a [Line]; 2] {
-    [ahead.high, ahead.low].map(|plane| {
+fn part_of_step(ahead: Ahead<'_>, step: usize, steps: usize) -> [&[Line]; 2] {
+    ahead.parts.map(|plane| {
         let lines = plane.len().div_ceil(steps);
         let first = (step * lines).min(plane.len());
         &plane[first..][..lines.min(plane.len() - first)]
@@ -297,9 +329,17 @@ fn part_of_step<'a>(ahead: &NibbleRows<'a>, step: usize, steps: usize) -> [&'a [
 
 /// Repacks rows.
 type Pack = unsafe fn(&NibbleRows<'_>, &mut PackedRows);
+/// Codes and packs rows.
+#[derive(Clone, Copy)]
+pub(super) struct Code {
+    /// Wants memory that was resized for the rows, which are all as long.
+    pub(super) code: unsafe fn(&[&[f32]], &mut PackedRows),
+    /// From so many probes on it is faster than to estimate them in single precision.
+    pub(super) probes_min: usize,
+}
 /// Reports rows of one group for all probes.
 pub(super) type Tile =
-    unsafe fn(&PackedProbes, &PackedRows, usize, &[Limit], &NibbleRows<'_>, &mut Vec<Hit>);
+    unsafe fn(&PackedProbes, &PackedRows, usize, &[Limit], Ahead<'_>, &mut Vec<Hit>);
 
 /// The functions of one instruction set. Calling them is sound where the processor has it.
 pub(super) struct TileTable {
@@ -313,6 +353,9 @@ pub(super) struct TileTable {
     pub(super) probes_min: usize,
     /// Wants memory that was resized for the rows.
     pub(super) pack: Pack,
+    /// Codes rows of single precision and packs them, where that is faster than to multiply them as
+    /// they are.
+    pub(super) code: Option<Code>,
     /// Wants probes, rows and limits that belong together.
     pub(super) tile: Tile,
     /// Multiplies in registers alone, so many rounds, and returns how many products that were.

@@ -3,7 +3,7 @@
 
 use super::{Form, PackedProbes, PackedRows, ROWS_PER_GROUP, TileTable, pack};
 use crate::dot_i8::DotI8;
-use crate::rows::{Hit, Limit, NibbleRows};
+use crate::rows::{Ahead, Hit, Limit};
 
 /// The functions that multiply with `D`.
 pub(super) const fn table<D: DotI8>() -> TileTable {
@@ -13,6 +13,7 @@ pub(super) const fn table<D: DotI8>() -> TileTable {
         probes_per_step: 1,
         probes_min: 6,
         pack: pack::by_row,
+        code: None,
         tile: tile::<D>,
         spin: None,
     }
@@ -23,7 +24,7 @@ fn tile<D: DotI8>(
     rows: &PackedRows,
     group: usize,
     limits: &[Limit],
-    _ahead: &NibbleRows<'_>,
+    _ahead: Ahead<'_>,
     hits: &mut Vec<Hit>,
 ) {
     let (scales, residuals) = (rows.group_scales(group), rows.group_residuals(group));

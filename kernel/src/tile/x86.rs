@@ -18,7 +18,7 @@ macro_rules! tile_of_sixteen {
             rows: &PackedRows,
             group: usize,
             limits: &[Limit],
-            ahead: &NibbleRows<'_>,
+            ahead: Ahead<'_>,
             hits: &mut Vec<Hit>,
         ) {
             let (scales, residuals) = (rows.group_scales(group), rows.group_residuals(group));
@@ -37,7 +37,7 @@ macro_rules! tile_of_sixteen {
         }
 
         use crate::avx2::reports;
-        use crate::rows::{Hit, Limit, NibbleRows, push};
+        use crate::rows::{Ahead, Hit, Limit, push};
         use crate::tile::x86::PROBES;
         use crate::tile::{PackedProbes, PackedRows, ROWS_PER_GROUP, prefetch};
     };
