@@ -34,6 +34,9 @@ pub(super) struct Rate {
     pub(super) row_seconds: f64,
     /// For each comparison of a probe with a row.
     pub(super) comparison_seconds: f64,
+    /// For each row that is among the best when it is come to ([`best_so_far`]); nothing where no
+    /// best are asked for.
+    pub(super) best_seconds: f64,
     /// For each byte of a block that is in the memory of the system, read and digested by one thread.
     pub(super) byte_seconds: f64,
     /// How far the rounds lay apart, as a part of their median.
@@ -153,6 +156,8 @@ struct Work {
     /// Rows that are coded, each as often as that happens.
     coded_rows: f64,
     comparisons: f64,
+    /// Rows that are among the best of a probe when a task comes to them.
+    best_rows: f64,
     /// Rows that tasks read, each as often as that happens.
     read_rows: f64,
     /// Rows of all inputs.
@@ -184,6 +189,7 @@ impl Work {
             // The first block of each pair. The last block is that in one pair alone.
             coded_rows: (tasks - 1.0) * cut.block + cut.last,
             comparisons: beside + cut.sum(|block| on_diagonal(block, part)),
+            best_rows: 0.0,
             read_rows: match asked.is_far() {
                 true => rows * cut.blocks,
                 // The second block of each pair, since the first stays.
@@ -210,6 +216,7 @@ impl Work {
             tasks: given.blocks * cut.blocks,
             coded_rows: rows * given.sum(|block| (block / call).ceil()),
             comparisons: probes * rows,
+            best_rows: answering * cut.sum(|block| best_so_far(asked.answers(), block)),
             read_rows: match asked.is_far() {
                 true => probes * cut.blocks + rows * given.blocks,
                 false if cut.blocks > 1.0 => probes + rows * given.blocks,
@@ -229,6 +236,17 @@ fn on_diagonal(rows: f64, part: f64) -> f64 {
     part * part * parts * (parts + 1.0) / 2.0 + (rows - parts * part) * rows
 }
 
+/// Of so many rows in no order, how many are among the best `k` of those before them: k of the first k,
+/// and then the n-th with a chance of k/n. Each is scored exactly, so that the first thousands of rows
+/// cost more than those that follow.
+pub(super) fn best_so_far(k: usize, rows: f64) -> f64 {
+    let k = k as f64;
+    match rows > k {
+        true => k * (1.0 + (rows / k).ln()),
+        false => rows,
+    }
+}
+
 impl Rate {
     pub(super) fn plan(&self, asked: &AskedJob) -> JobPlan {
         let work = Work::of(asked);
@@ -236,6 +254,7 @@ impl Rate {
         let read_seconds = |rows: f64| rows * asked.row_bytes() * self.byte_seconds;
         let task_compare_seconds = (work.coded_rows * self.row_seconds
             + work.comparisons * self.comparison_seconds
+            + work.best_rows * self.best_seconds
             + work.answers * ANSWER_SECONDS
             + work.matches * WRITTEN_MATCH_SECONDS)
             / work.tasks;
@@ -282,6 +301,7 @@ mod tests {
     const RATE: Rate = Rate {
         row_seconds: 0.0,
         comparison_seconds: 1e-8,
+        best_seconds: 0.0,
         byte_seconds: 0.0,
         spread: 0.1,
         threads: 2,
@@ -334,6 +354,7 @@ mod tests {
         };
         let (mut tasks, mut coded, mut comparisons, mut read, mut answers, mut matches) =
             (0, 0, 0, 0, 0, 0);
+        let mut best_rows = 0.0;
         for (left, &a) in probes.iter().enumerate() {
             for (right, &b) in gallery.iter().enumerate() {
                 if !is_identify && right < left {
@@ -344,6 +365,7 @@ mod tests {
                     coded += b * a.div_ceil(asked.probes_per_call());
                     answers += a * asked.answers();
                     matches += a * asked.k.min(asked.answers());
+                    best_rows += a as f64 * best_so_far(asked.answers(), b as f64);
                 } else {
                     coded += a;
                 }
@@ -386,6 +408,7 @@ mod tests {
             tasks,
             coded_rows,
             comparisons,
+            best_rows,
             read_rows,
             rows,
             answers,
@@ -407,7 +430,12 @@ mod tests {
             ] {
                 for is_far in [false, true] {
                     let asked = small(kind, rows, probes, block_rows, is_far);
-                    assert_eq!(Work::of(&asked), counted(&asked), "{asked:?}");
+                    let (mut work, expected) = (Work::of(&asked), counted(&asked));
+                    // Fractions, added in another order.
+                    let off = (work.best_rows - expected.best_rows).abs();
+                    assert!(off <= 1e-9 * expected.best_rows, "{asked:?}");
+                    work.best_rows = expected.best_rows;
+                    assert_eq!(work, expected, "{asked:?}");
                 }
             }
         }
@@ -491,6 +519,43 @@ mod tests {
             + 250_000.0 * 10.0 * 20.0 * MERGED_MATCH_SECONDS
             + 250_000.0 * 20.0 * WRITTEN_MATCH_SECONDS;
         assert!((merged - expected).abs() < 1e-6, "{merged} {expected}");
+    }
+
+    #[test]
+    fn the_best_are_few_and_mostly_among_the_first() {
+        assert_eq!(best_so_far(20, 0.0), 0.0);
+        assert_eq!(best_so_far(20, 7.0), 7.0);
+        assert_eq!(best_so_far(20, 20.0), 20.0);
+        // Σ min(1, k/n), plainly.
+        let plainly: f64 = (1..=100_000).map(|n| (20.0 / f64::from(n)).min(1.0)).sum();
+        assert!((best_so_far(20, 100_000.0) / plainly - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_large_block_costs_less_than_small_ones_where_the_best_are_asked_for() {
+        let rate = Rate {
+            best_seconds: 1e-6,
+            ..RATE
+        };
+        let plan = |block_rows: usize, threshold: Option<f64>| {
+            let asked = AskedJob {
+                block_rows,
+                threshold,
+                ..asked(JobKind::Identify)
+            };
+            let plan = rate.plan(&asked);
+            plan.tasks as f64 * plan.task_compare_seconds
+        };
+        // 28 rows of each probe are asked for. Beside them every answer costs what Python does.
+        let python = 250_000.0 * (28.0 * ANSWER_SECONDS + 20.0 * WRITTEN_MATCH_SECONDS);
+        let expected = |blocks: f64, rows: f64| {
+            let best = 28.0 * (1.0 + (rows / 28.0).ln());
+            2_500.0 + blocks * (python + 250_000.0 * best * 1e-6)
+        };
+        assert!((plan(1_000_000, None) - expected(1.0, 1e6)).abs() < 1e-6);
+        assert!((plan(100_000, None) - expected(10.0, 1e5)).abs() < 1e-6);
+        // From a threshold on that strangers do not reach nobody is among the best.
+        assert!((plan(100_000, Some(0.5)) - 2_500.0).abs() < 1e-6);
     }
 
     #[test]
