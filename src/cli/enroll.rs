@@ -123,7 +123,7 @@ fn enroll_found(
         (Some(_), _) => bail!("--box says which face of one picture is meant: name one"),
     };
     pictures::refuse_unfit(intake, &classes, &mut found);
-    let known = match holder {
+    let mut known = match holder {
         Holder::Own(engine) => known(verb, engine, intake, &classes, &found)?,
         Holder::Service(_) => {
             let engine = open::reading_engine(settings)?;
@@ -133,7 +133,7 @@ fn enroll_found(
     let threshold = intake.profile().one_person_threshold();
     tell_unlike(verb, threshold, &known.likeness, &classes, &mut found);
     let action = intake.policy().duplicates.action;
-    enrolled_already::tell(action, &known.others, &classes, &mut found);
+    enrolled_already::tell(action, &known.others, (&classes, &named), &mut found);
 
     let mut templates: BTreeMap<ClassId, Vec<NewTemplate>> = BTreeMap::new();
     for (face, class) in found.iter().zip(&classes) {
@@ -151,8 +151,7 @@ fn enroll_found(
         holder,
         intake.encoder(),
         &templates,
-        &mut named,
-        &mut classes,
+        (&mut named, &mut classes, &mut known.duplicate_of),
     )?;
     report(verb, (&paths, &classes), &found, &known, &named)?;
     tell_passed(verb, &passed)?;
@@ -228,7 +227,7 @@ struct Known {
     likeness: Likeness,
     others: Others,
     /// For each picture another class that those of its class look like. Classes of new people get their
-    /// numbers later.
+    /// numbers when they are enrolled.
     duplicate_of: Vec<Option<i64>>,
 }
 
@@ -335,8 +334,7 @@ fn enroll(
     holder: &Holder,
     encoder: &EncoderId,
     templates: &BTreeMap<ClassId, Vec<NewTemplate>>,
-    named: &mut Named,
-    classes: &mut [ClassId],
+    (named, classes, duplicate_of): (&mut Named, &mut [ClassId], &mut [Option<i64>]),
 ) -> anyhow::Result<Kept> {
     let (now, mut kept) = (Clock::System.now(), Kept::default());
     for (place, templates) in templates {
@@ -368,6 +366,9 @@ fn enroll(
         };
         if class != *place {
             take_place(*place, class, named, classes);
+            for other in duplicate_of.iter_mut().filter(|of| **of == Some(place.0)) {
+                *other = Some(class.0);
+            }
         }
         kept.added += enrolled.added;
         kept.known += enrolled.known;

@@ -54,6 +54,15 @@ fn known_encoders(files: &[PathBuf]) -> anyhow::Result<Vec<KnownEncoder>> {
     Ok(known)
 }
 
+/// What a profile of the settings says of an encoder.
+pub(super) fn known_encoder(
+    settings: &Settings,
+    encoder: &EncoderId,
+) -> anyhow::Result<Option<KnownEncoder>> {
+    let known = known_encoders(&settings.encoder_profiles)?;
+    Ok(known.into_iter().find(|known| known.encoder() == encoder))
+}
+
 /// How often, and how long each time, a data directory is waited for that another process is just
 /// opening or about to leave.
 pub(super) const TRIES: usize = 30;

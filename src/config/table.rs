@@ -117,6 +117,9 @@ const ENROLLING: &[&str] = &[
 /// Those that enrol people one by one.
 const ADDING: &[&str] = &["serve", "enroll"];
 
+/// Those that look for people who are enrolled already.
+const RECOGNISING: &[&str] = &["serve", "enroll", "gallery import"];
+
 /// Those that look for people.
 const IDENTIFYING: &[&str] = &["serve", "identify"];
 
@@ -814,15 +817,15 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "enroll-duplicates",
         value_name: "WHAT",
-        text: "What is done at an enrolment about somebody who seems to be enrolled under another class: \
-               nothing, it is said, or the enrolment is refused. Imports are not looked at: \
-               `vultus gallery duplicates` finds whom they bring in twice",
+        text: "What is done at an enrolment or an import about somebody who seems to be enrolled under another \
+               class: nothing, it is said, or the enrolment is refused; of what comes together each is \
+               compared with those before it, too",
         value: Text(OnDuplicate::EXPECTED, |settings, text| {
             settings.service.duplicates.action = text.parse().ok()?;
             Some(())
         }),
         standard: Field(|settings| settings.service.duplicates.action.to_string()),
-        verbs: ADDING,
+        verbs: RECOGNISING,
     },
     Setting {
         name: "enroll-duplicates-fpir",
@@ -833,7 +836,7 @@ pub static SETTINGS: &[Setting] = &[
             settings.service.duplicates.target_fpir = TargetRate::new(rate).unwrap_or_default();
         }),
         standard: Field(|settings| settings.service.duplicates.target_fpir.to_string()),
-        verbs: ADDING,
+        verbs: RECOGNISING,
     },
     Setting {
         name: "enroll-duplicates-threshold",
@@ -843,7 +846,7 @@ pub static SETTINGS: &[Setting] = &[
             settings.service.duplicates.threshold = Some(cosine);
         }),
         standard: Words("what the rate demands"),
-        verbs: ADDING,
+        verbs: RECOGNISING,
     },
     Setting {
         name: "score-digits",

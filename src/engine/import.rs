@@ -14,15 +14,15 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use super::incoming::Incoming;
-use super::{Engine, EngineError};
+use super::{DuplicateBar, Engine, EngineError, Newcomers, PROBES_PER_PASS};
 use crate::exchange::{
-    ExchangeError, Existing, Job, Piece, Record, Refused, RefusedFile, RefusedItem, ReportBegun,
-    Source,
+    Duplicate, ExchangeError, Existing, Job, Piece, Record, Refused, RefusedFile, RefusedItem,
+    ReportBegun, Source,
 };
 use crate::partition::{Note, Partition, StateOf, Store, TemplateBatch};
 use crate::search::Pool;
 use crate::types::{
-    ClassId, EncoderId, PartitionId, Record as PersonRecord, RecordChange, Timestamp,
+    ClassId, EncoderId, Match, PartitionId, Record as PersonRecord, RecordChange, Timestamp,
 };
 
 /// What is kept of imports into a gallery: with it, so that a later import of the same files begins anew.
@@ -51,6 +51,18 @@ pub struct ImportOptions<'a> {
     /// Where refused items are reported, by the source itself if it does that
     /// ([`Source::begin_report`]). With `None` the first is an error.
     pub refused: Option<&'a Path>,
+    /// What is done about items that look like somebody who is there under another class, in the gallery or
+    /// before in the source; `None` looks for none.
+    pub duplicates: Option<&'a Duplicates>,
+}
+
+/// What is done about items that look like somebody else.
+#[derive(Clone, Debug)]
+pub struct Duplicates {
+    /// From when on they do.
+    pub bar: DuplicateBar,
+    /// Whether they are refused. Else they are imported, and reported all the same.
+    pub are_refused: bool,
 }
 
 /// How far an import is.
@@ -65,9 +77,17 @@ pub struct Imported {
     pub known: u64,
     /// The others.
     pub refused: u64,
+    /// Those that look like somebody who has another class, whether they are refused for it or not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicates: u64,
     /// Items that an earlier run had done.
     #[serde(skip)]
     pub earlier: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Imported {
@@ -110,7 +130,8 @@ impl Engine {
     /// Items are added in pieces of some 64 MiB. Each is on disk, and seen by every later search,
     /// before the next; a run that stops early leaves whole pieces and can be resumed: nothing is
     /// lost or added twice, whenever it stops. An item whose class has a template of the same values
-    /// already adds none. What items say of people is added to what is known, together with their
+    /// already adds none. Items that look like somebody else are found as if each was enrolled after those
+    /// before it. What items say of people is added to what is known, together with their
     /// templates; one that contradicts it is refused. Items without a time get `now`. `progress` is told
     /// after each piece that was read, with the position in the source.
     ///
@@ -135,7 +156,8 @@ impl Engine {
             return Ok(ledger.progress.done);
         }
         source.skip(ledger.progress.done.items)?;
-        let ran = run(self.pool(), encoder, source, &mut ledger, &mut progress);
+        let sifter = Sifter::new(options.duplicates, |bar| self.newcomers(id, encoder, bar))?;
+        let ran = run(self.pool(), sifter, source, &mut ledger, &mut progress);
         if ran.is_err() {
             ledger.forget_beginning();
         }
@@ -183,7 +205,11 @@ impl Engine {
 }
 
 /// Reads and checks all items of a source as [`Engine::import`] does, and changes nothing.
-/// `refused` is told which items cannot be imported, in `gallery` if it is known and there.
+/// `refused` is told which items cannot be imported, or look like somebody else, in `gallery` if it is known
+/// and there.
+///
+/// Where duplicates are looked for all embeddings that can be imported are kept in memory, about five bytes a
+/// value, since later ones are compared with them.
 ///
 /// # Errors
 ///
@@ -192,20 +218,35 @@ pub fn check_source(
     source: &mut dyn Source,
     pool: &Pool,
     gallery: Option<(&Engine, &PartitionId)>,
+    duplicates: Option<(&EncoderId, &Duplicates)>,
     now: Timestamp,
     mut refused: impl FnMut(&[RefusedItem]) -> Result<(), ExchangeError>,
     mut progress: impl FnMut(&Imported, u64),
 ) -> Result<Imported, EngineError> {
     let mut done = Imported::default();
+    let mut sifter = match duplicates {
+        Some((encoder, duplicates)) => Sifter::new(Some(duplicates), |bar| match gallery {
+            Some((engine, id)) => engine.newcomers(id, encoder, bar),
+            None => Ok(Newcomers::alone(pool, encoder, bar)),
+        })?,
+        None => Sifter::default(),
+    };
     let gallery = gallery.map(|(engine, id)| (engine.store(), id));
     let mut incoming = Incoming::new(gallery, true, now)?;
+    let begin = || duplicates.map(|(encoder, _)| TemplateBatch::new(encoder));
+    let add = |batch: &mut Option<TemplateBatch>, record: Record<'_>| {
+        if let Some(batch) = batch {
+            batch.push(record.class, record.values, record.quality, now);
+        }
+    };
     while let Some(piece) = source.next_piece()? {
-        let parts = on_parts(pool, &*piece, done.items, || 0_u64, |count, _| *count += 1);
-        for mut part in parts {
-            part.contradictions(&*piece, &mut incoming)?;
-            done.accepted += part.sum - part.left_out.len() as u64;
+        let mut parts = on_parts(pool, &*piece, done.items, begin, add);
+        sifter.sift(&mut parts, &*piece, &mut incoming)?;
+        for part in parts {
+            done.accepted += (part.items.len() - part.left_out.len()) as u64;
             done.refused += part.refusals.len() as u64;
-            refused(&part.refusals)?;
+            done.duplicates += part.duplicates;
+            refused(&part.lines())?;
         }
         done.items += piece.items() as u64;
         progress(&done, source.position());
@@ -225,23 +266,25 @@ struct Commit {
 
 fn run(
     pool: &Pool,
-    encoder: &EncoderId,
+    sifter: Sifter,
     source: &mut dyn Source,
     ledger: &mut Ledger<'_>,
     progress: &mut dyn FnMut(&Imported, u64),
 ) -> Result<(), EngineError> {
-    // One batch is filled while the other is written; they go round, so that their memory stays.
+    // One batch is filled while the other is written; they go round, so that their memory stays. Where
+    // duplicates are looked for all before must be in the gallery.
     let (full, written) = sync_channel::<Commit>(0);
     let (empty, to_fill) = channel();
-    for _ in 0..2 {
+    for _ in 0..if sifter.newcomers.is_some() { 1 } else { 2 } {
         // The receiver is held by this function.
-        let _ = empty.send(TemplateBatch::new(encoder));
+        let _ = empty.send(TemplateBatch::new(ledger.encoder));
     }
     let incoming = Incoming::new(Some((ledger.store, ledger.id)), false, ledger.now)?;
     thread::scope(|scope| {
         let mut reading = Reading {
             pool,
-            encoder,
+            encoder: ledger.encoder,
+            sifter,
             source,
             strict: ledger.is_strict,
             now: ledger.now,
@@ -277,6 +320,7 @@ fn write(
 struct Reading<'a> {
     pool: &'a Pool,
     encoder: &'a EncoderId,
+    sifter: Sifter,
     source: &'a mut dyn Source,
     strict: bool,
     now: Timestamp,
@@ -299,6 +343,7 @@ impl Reading<'_> {
             let Ok(mut batch) = to_fill.recv() else {
                 return Ok(());
             };
+            self.sifter.begin_round()?;
             let (before, mut refusals) = (self.done.items, Vec::new());
             while let Some(piece) = next.take() {
                 self.code(&*piece, &mut batch, &mut refusals)?;
@@ -336,17 +381,18 @@ impl Reading<'_> {
             let enrolled = record.enrolled.unwrap_or(self.now);
             batch.push(record.class, record.values, record.quality, enrolled);
         };
-        let parts = on_parts(self.pool, piece, self.done.items, begin, add);
-        for mut part in parts {
-            let contradictions = part.contradictions(piece, &mut self.incoming)?;
-            self.source.contradicted(&contradictions)?;
+        let mut parts = on_parts(self.pool, piece, self.done.items, begin, add);
+        let odd = self.sifter.sift(&mut parts, piece, &mut self.incoming)?;
+        self.source.contradicted(&odd)?;
+        for part in parts {
             if self.strict {
                 none_refused(self.source.name(), &part.refusals)?;
             }
             self.done.accepted += (part.sum.len() - part.left_out.len()) as u64;
             self.done.refused += part.refusals.len() as u64;
+            self.done.duplicates += part.duplicates;
             batch.append_without(&part.sum, &part.left_out);
-            refusals.extend(part.refusals);
+            refusals.extend(part.lines());
         }
         self.done.items += piece.items() as u64;
         Ok(())
@@ -359,34 +405,98 @@ struct Part<T> {
     first: (usize, u64),
     /// What was made of those that can be imported.
     sum: T,
-    /// What those say of people: which of those that can be imported says it, which item of its piece
-    /// that is, its class, and what is said.
-    people: Vec<(usize, usize, ClassId, Box<PersonRecord>)>,
+    /// Which items of the piece those are.
+    items: Vec<usize>,
+    /// What those say of people: which of those that can be imported says it, its class, and what is said.
+    people: Vec<(usize, ClassId, Box<PersonRecord>)>,
     /// Which of those that can be imported cannot after all.
     left_out: Vec<usize>,
     refusals: Vec<RefusedItem>,
+    /// Those that look like somebody else, and are imported all the same.
+    odd: Vec<RefusedItem>,
+    /// How many look like somebody else, whatever becomes of them.
+    duplicates: u64,
 }
 
 impl<T> Part<T> {
-    /// Refuses those that contradict what is known of people, and returns them. Parts come one after the
-    /// other.
-    fn contradictions(
+    /// What is wrong or odd about one of those that can be imported.
+    fn located(&self, piece: &dyn Piece, place: usize, refused: Refused) -> RefusedItem {
+        let at = self.items[place];
+        RefusedItem {
+            item: self.first.1 + (at - self.first.0) as u64,
+            refused: piece.located(at, refused),
+        }
+    }
+
+    /// What one of those that can be imported says of its person.
+    fn said(&self, place: usize) -> Option<(ClassId, &PersonRecord)> {
+        let found = self.people.binary_search_by_key(&place, |(of, ..)| *of);
+        let (_, class, said) = &self.people[found.ok()?];
+        Some((*class, said))
+    }
+
+    /// Does what is decided of one of those that can be imported. Returns what is to be told of it.
+    fn settle(
         &mut self,
         piece: &dyn Piece,
-        incoming: &mut Incoming<'_>,
-    ) -> Result<Vec<RefusedItem>, EngineError> {
-        let mut contradictions = Vec::new();
-        for (place, at, class, said) in &self.people {
-            if let Err(reason) = incoming.take(*class, said)? {
-                let item = self.first.1 + (at - self.first.0) as u64;
-                let refused = piece.located(*at, Refused::new(reason));
-                contradictions.push(RefusedItem { item, refused });
-                self.left_out.push(*place);
-            }
+        place: usize,
+        decided: Decided,
+        are_refused: bool,
+    ) -> Option<RefusedItem>
+    where
+        T: Batched,
+    {
+        if let Some(reason) = decided.contradiction {
+            let line = self.located(piece, place, Refused::new(reason));
+            self.left_out.push(place);
+            self.refusals.push(line.clone());
+            return Some(line);
         }
-        self.refusals.extend_from_slice(&contradictions);
-        self.refusals.sort_by_key(|refusal| refusal.item);
-        Ok(contradictions)
+        let class = self.sum.batch()?.class(place);
+        let line = self.located(
+            piece,
+            place,
+            looks_like(class, &decided.duplicate?, are_refused),
+        );
+        self.duplicates += 1;
+        if are_refused {
+            self.left_out.push(place);
+            self.refusals.push(line.clone());
+        } else {
+            self.odd.push(line.clone());
+        }
+        Some(line)
+    }
+
+    /// What the report says of its items, in order.
+    fn lines(self) -> Vec<RefusedItem> {
+        let mut lines = self.refusals;
+        lines.extend(self.odd);
+        lines.sort_by_key(|line| line.item);
+        lines
+    }
+}
+
+/// What is said of an item of `class` that looks like another.
+fn looks_like(class: ClassId, other: &Match, is_refused: bool) -> Refused {
+    let Match {
+        class: other,
+        similarity,
+    } = *other;
+    let kept = match is_refused {
+        true => "",
+        false => "; it is imported all the same",
+    };
+    Refused {
+        duplicate: Some(Duplicate {
+            class: class.0,
+            duplicate_of: other.0,
+            similarity,
+            imported: !is_refused,
+        }),
+        ..Refused::new(format!(
+            "class {class} looks like class {other}, similarity {similarity:.2}{kept}"
+        ))
     }
 }
 
@@ -411,20 +521,23 @@ fn on_parts<T: Send>(
             let mut part = Part {
                 first: (first, first_item + first as u64),
                 sum: begin(),
+                items: Vec::new(),
                 people: Vec::new(),
                 left_out: Vec::new(),
                 refusals: Vec::new(),
+                odd: Vec::new(),
+                duplicates: 0,
             };
-            let mut place = 0;
             for at in first..items.min(first + items_per_part) {
                 let item = first_item + at as u64;
                 match piece.read(at, &mut scratch) {
                     Ok(mut record) => {
                         let person = record.person.take();
-                        let person = person.map(|person| (place, at, record.class, person));
+                        let place = part.items.len();
+                        let person = person.map(|person| (place, record.class, person));
                         part.people.extend(person);
+                        part.items.push(at);
                         add(&mut part.sum, record);
-                        place += 1;
                     }
                     Err(refused) => part.refusals.push(RefusedItem { item, refused }),
                 }
@@ -443,13 +556,142 @@ fn on_parts<T: Send>(
 ///
 /// If one is: the first is named.
 pub fn none_refused(source: &Path, refusals: &[RefusedItem]) -> Result<(), ExchangeError> {
-    match refusals.first() {
+    let is_refused = |it: &&RefusedItem| it.refused.duplicate.is_none_or(|it| !it.imported);
+    match refusals.iter().find(is_refused) {
         None => Ok(()),
         Some(RefusedItem { item, refused }) => Err(ExchangeError::Item {
             path: source.to_owned(),
             item: *item,
             reason: refused.reason.clone(),
         }),
+    }
+}
+
+/// Which of the items that can be read cannot be imported after all, or are odd.
+#[derive(Default)]
+struct Sifter {
+    /// Where duplicates are looked for.
+    newcomers: Option<Newcomers>,
+    are_refused: bool,
+}
+
+/// What many templates of a part are.
+trait Batched {
+    /// Its templates, where they are kept.
+    fn batch(&self) -> Option<&TemplateBatch>;
+}
+
+impl Batched for TemplateBatch {
+    fn batch(&self) -> Option<&TemplateBatch> {
+        Some(self)
+    }
+}
+
+impl Batched for Option<TemplateBatch> {
+    fn batch(&self) -> Option<&TemplateBatch> {
+        self.as_ref()
+    }
+}
+
+/// What is decided of an item that can be read.
+#[derive(Default)]
+struct Decided {
+    contradiction: Option<String>,
+    duplicate: Option<Match>,
+}
+
+impl Sifter {
+    fn new(
+        duplicates: Option<&Duplicates>,
+        look: impl FnOnce(DuplicateBar) -> Result<Newcomers, EngineError>,
+    ) -> Result<Sifter, EngineError> {
+        let newcomers = duplicates.map(|it| look(it.bar.clone())).transpose()?;
+        Ok(Sifter {
+            newcomers,
+            are_refused: duplicates.is_some_and(|it| it.are_refused),
+        })
+    }
+
+    /// Takes the gallery as it is now; whoever was taken is in it.
+    fn begin_round(&mut self) -> Result<(), EngineError> {
+        let newcomers = self.newcomers.as_mut();
+        newcomers.map_or(Ok(()), Newcomers::look_again)
+    }
+
+    /// Sorts out what contradicts what is known of people, and what looks like somebody else. Returns what is
+    /// refused or odd, in order. Each item is decided as if those before it were enrolled.
+    fn sift<T: Batched>(
+        &mut self,
+        parts: &mut [Part<T>],
+        piece: &dyn Piece,
+        incoming: &mut Incoming<'_>,
+    ) -> Result<Vec<RefusedItem>, EngineError> {
+        let mut told = Vec::new();
+        if self.newcomers.is_none() {
+            for part in &mut *parts {
+                for (place, class, said) in std::mem::take(&mut part.people) {
+                    let contradiction = incoming.take(class, &said)?.err();
+                    let duplicate = None;
+                    let decided = Decided {
+                        contradiction,
+                        duplicate,
+                    };
+                    told.extend(part.settle(piece, place, decided, false));
+                }
+                part.refusals.sort_by_key(|refusal| refusal.item);
+            }
+            return Ok(told);
+        }
+        let places = |(at, part): (usize, &Part<T>)| (0..part.items.len()).map(move |it| (at, it));
+        let rows: Vec<(usize, usize)> = parts.iter().enumerate().flat_map(places).collect();
+        for rows in rows.chunks(PROBES_PER_PASS) {
+            let decided = self.decide(rows, parts, incoming)?;
+            for (&(part, place), decided) in rows.iter().zip(decided) {
+                let settled = parts[part].settle(piece, place, decided, self.are_refused);
+                told.extend(settled);
+            }
+        }
+        for part in parts {
+            part.refusals.sort_by_key(|refusal| refusal.item);
+        }
+        Ok(told)
+    }
+
+    /// Decides of some items that follow each other, and remembers those that are taken.
+    fn decide<T: Batched>(
+        &mut self,
+        rows: &[(usize, usize)],
+        parts: &[Part<T>],
+        incoming: &mut Incoming<'_>,
+    ) -> Result<Vec<Decided>, EngineError> {
+        let Some(newcomers) = &mut self.newcomers else {
+            return Ok(Vec::new());
+        };
+        let row = |&(part, place): &(usize, usize)| {
+            let batch = parts[part].sum.batch()?;
+            Some((batch.class(place), batch.values(place)))
+        };
+        let values: Vec<(ClassId, &[f32])> = rows.iter().filter_map(row).collect();
+        let seen = newcomers.search(&values)?;
+        let (mut all, mut taken) = (Vec::with_capacity(rows.len()), vec![false; rows.len()]);
+        for (at, &(part, place)) in rows.iter().enumerate() {
+            let mut decided = Decided {
+                duplicate: newcomers.somebody_else(&seen, at, &taken),
+                contradiction: None,
+            };
+            if decided.duplicate.is_none() || !self.are_refused {
+                if let Some((class, said)) = parts[part].said(place) {
+                    decided.contradiction = incoming.take(class, said)?.err();
+                }
+                taken[at] = decided.contradiction.is_none();
+            }
+            all.push(decided);
+        }
+        let mut is_taken = taken.iter();
+        let kept = |_: &_| is_taken.next().copied().unwrap_or_default();
+        let kept: Vec<(ClassId, &[f32])> = values.into_iter().filter(kept).collect();
+        newcomers.take(&kept);
+        Ok(all)
     }
 }
 
@@ -485,6 +727,12 @@ impl<'a> Ledger<'a> {
             .with("partition", id)
             .with("encoder", encoder)
             .with("refused", report_name.as_deref().unwrap_or("an error"));
+        // Of imports that do not look for them nothing is said, as earlier builds did.
+        let job = match options.duplicates {
+            Some(duplicates) if duplicates.are_refused => job.with("duplicates", "refuse"),
+            Some(_) => job.with("duplicates", "warn"),
+            None => job,
+        };
         let mut ledger = Ledger {
             store,
             id,
@@ -507,7 +755,11 @@ impl<'a> Ledger<'a> {
                 ledger.progress = begun;
                 ledger.progress.done.earlier = ledger.progress.done.items;
                 if !ledger.progress.finished {
-                    let Imported { items, refused, .. } = ledger.progress.done;
+                    let done = ledger.progress.done;
+                    let is_odd = options.duplicates.is_some_and(|it| !it.are_refused);
+                    let odd = if is_odd { done.duplicates } else { 0 };
+                    // One line for each.
+                    let (items, refused) = (done.items, done.refused + odd);
                     let begun = ReportBegun::Resumed { items, refused };
                     ledger.report = open_report(report.as_deref(), begun, source)?;
                 }

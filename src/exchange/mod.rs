@@ -33,6 +33,6 @@ pub use probes::{EmbeddingFile, IdKind};
 pub use refused::RefusedFile;
 pub use report::ReportBegun;
 pub use source::{
-    ItemId, Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source, SourceOptions,
-    Told, class_of_text, file_facts, open_source, open_source_with,
+    Duplicate, ItemId, Length, Line, LineReader, Piece, Record, Refused, RefusedItem, Source,
+    SourceOptions, Told, class_of_text, file_facts, open_source, open_source_with,
 };

@@ -1,8 +1,8 @@
 //! Is whoever is to be enrolled here already, as somebody else?
 
-use super::{Bar, Intake, Judge, JudgeError, OnDuplicate, Usual};
-use crate::engine::{Engine, Gallery, IdentifyOptions};
-use crate::types::{ClassId, Embedding, Match, NotSameAs};
+use super::{Intake, JudgeError, OnDuplicate};
+use crate::engine::{DuplicateBar, Engine, EngineError, Gallery, IdentifyOptions, somebody_else};
+use crate::types::{ClassId, Embedding, EncoderId, Match, NotSameAs, PartitionId};
 
 /// So many of those who are most alike are looked at: others are said not to be the person.
 const LISTED: usize = 16;
@@ -29,14 +29,8 @@ impl Intake {
         if check.action == OnDuplicate::Off {
             return Ok(None);
         }
-        // Its own rate, or its own threshold, whatever is set for whoever is looked for.
-        let usual = Usual {
-            set: check.threshold,
-            target_fpir: check.target_fpir,
-            ..self.usual(engine, gallery)
-        };
-        let judge = Judge::of(engine, gallery, Bar::Usual, &usual)?;
-        let Some(threshold) = judge.threshold() else {
+        let bar = self.duplicate_bar(engine, gallery.id(), gallery.encoder())?;
+        let Some(threshold) = bar.threshold(gallery.population()?) else {
             // Nothing is known of the encoder.
             return Ok(None);
         };
@@ -50,10 +44,30 @@ impl Intake {
             None => Vec::new(),
         };
         known.extend(not_same_as.into_iter().flat_map(NotSameAs::classes));
-        let first = found
+        let alike = found
             .into_iter()
-            .find(|found| !known.contains(&found.class));
-        let is_other = |found: &Match| found.similarity >= threshold && Some(found.class) != class;
-        Ok(first.filter(is_other))
+            .filter(|found| found.similarity >= threshold);
+        Ok(somebody_else(alike, class, &known))
+    }
+
+    /// From which similarity on somebody new is taken for somebody who is there: by its own rate, or its own
+    /// threshold, whatever is set for whoever is looked for.
+    ///
+    /// # Errors
+    ///
+    /// If what is known of the gallery cannot be read.
+    pub fn duplicate_bar(
+        &self,
+        engine: &Engine,
+        partition: &PartitionId,
+        encoder: &EncoderId,
+    ) -> Result<DuplicateBar, EngineError> {
+        let check = self.policy().duplicates;
+        let own = self.usual_of(engine, partition, encoder).own;
+        engine.duplicate_bar(
+            partition,
+            encoder,
+            (check.threshold, own, check.target_fpir),
+        )
     }
 }

@@ -89,6 +89,24 @@ impl TemplateBatch {
         self.rows.append(&other.rows, next..other.len());
     }
 
+    /// The class of a template.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none in this place.
+    pub fn class(&self, place: usize) -> ClassId {
+        ClassId(self.classes()[place])
+    }
+
+    /// The values of a template.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none in this place.
+    pub fn values(&self, place: usize) -> &[f32] {
+        self.rows.planes.values(place)
+    }
+
     fn classes(&self) -> &[i64] {
         self.rows.planes.classes()
     }

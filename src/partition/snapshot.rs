@@ -89,6 +89,24 @@ impl Snapshot {
         }
     }
 
+    /// The same rows, and besides them some that are in memory alone. Their templates are numbered in order.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they are of another dimension.
+    #[must_use]
+    pub fn and(mut self, planes: Planes) -> Snapshot {
+        let (found, expected) = (planes.layout().dimension(), self.encoder.dimension());
+        assert_eq!(found, expected, "all rows have one dimension");
+        let first = self.templates() as u64;
+        let numbers = first..first + planes.len() as u64;
+        Arc::make_mut(&mut self.blocks).push(Block {
+            source: Source::Tail(Arc::new(TailBlock::of_planes(planes, numbers))),
+            dead: DeadRows::default(),
+        });
+        self
+    }
+
     /// The encoder whose embeddings these are.
     pub fn encoder(&self) -> &EncoderId {
         &self.encoder

@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use vultus::code::Probe;
 use vultus::engine::{
-    Batch, CalibrationOptions, Engine, EngineError, ExportOptions, Gallery, IdentifyOptions,
-    ImportOptions, PeopleFilter,
+    Batch, CalibrationOptions, DuplicateBar, Engine, EngineError, ExportOptions, Gallery,
+    IdentifyOptions, ImportOptions, PeopleFilter,
 };
 use vultus::exchange::{EmbeddingFile, Existing, open_source};
 use vultus::partition::{
     Choice, Held, Inspection, NewTemplate, Pace, Partition, Row, Snapshot, StateValue, Store,
     StoreError, TemplateBatch, Whom, inspect,
 };
-use vultus::rates::{Calibration, Comparison, Observations, Stranger};
+use vultus::rates::{Calibration, Comparison, Observations, Stranger, TargetRate};
 use vultus::search::{Pool, SearchError};
 use vultus::types::{
     Bcid, ClassId, Embedding, EncoderId, Labels, Match, PartitionId, RecordChange, Timestamp,
@@ -353,6 +353,7 @@ const READS: &[(&str, Read)] = &[
         let options = ImportOptions {
             existing: Existing::Resume,
             refused: None,
+            duplicates: None,
         };
         said(it.engine.import(
             &damaged(),
@@ -362,6 +363,12 @@ const READS: &[(&str, Read)] = &[
             NOW,
             |_, _| (),
         ))
+    }),
+    ("Engine::newcomers", |it| {
+        let bar = DuplicateBar::new((Some(-1.0), None, TargetRate::default()), None);
+        let newcomers = it.engine.newcomers(&damaged(), &encoder(), bar)?;
+        let sample = Embedding::new(values(3)).unwrap();
+        said(newcomers.meet(ClassId(3), &[&sample]))
     }),
     ("Partition::known_rows", |it| {
         let mut batch = TemplateBatch::new(&encoder());
@@ -454,6 +461,7 @@ const READS_NOTHING: &[&str] = &[
     "Engine::forget_receipts",
     "Engine::health",
     "Engine::kept_calibration",
+    "Engine::duplicate_bar",
     "Engine::kernel",
     "Engine::known_encoder",
     "Engine::partitions",
@@ -493,6 +501,7 @@ const READS_NOTHING: &[&str] = &[
     "Partition::with_records",
     "Partition::write_matches",
     "Snapshot::encoder",
+    "Snapshot::and",
     "Snapshot::in_memory",
 ];
 

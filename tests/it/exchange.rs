@@ -187,7 +187,12 @@ fn import(
     existing: Existing,
     refused: Option<&Path>,
 ) -> Result<Imported, EngineError> {
-    let options = ImportOptions { existing, refused };
+    let duplicates = None;
+    let options = ImportOptions {
+        existing,
+        refused,
+        duplicates,
+    };
     engine.import(id, &encoder(), source, options, NOW, |_, _| {})
 }
 
@@ -515,6 +520,7 @@ fn what_is_checked_before_is_what_is_refused() {
             &mut *source,
             &Pool::new(2),
             Some((&engine, &id)),
+            None,
             NOW,
             |refusals| {
                 refused.extend(refusals.iter().map(|it| it.refused.line.unwrap()));

@@ -40,6 +40,8 @@ mod cli_folders;
 #[cfg(feature = "web")]
 mod cli_help;
 #[cfg(feature = "web")]
+mod cli_import_duplicates;
+#[cfg(feature = "web")]
 mod cli_inspect;
 #[cfg(feature = "web")]
 mod cli_key_rotate;
@@ -72,6 +74,7 @@ mod format;
 mod full_disk;
 #[cfg(feature = "web")]
 mod harness;
+mod import_duplicates;
 #[cfg(feature = "web")]
 mod kills;
 #[cfg(feature = "web")]

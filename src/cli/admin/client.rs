@@ -15,11 +15,12 @@ use super::wire::{
     KeepCalibration, Kind, Run, Template,
 };
 use super::{pieces, socket};
+use crate::cli::enrolled_already::Asked;
 use crate::cli::exit::Exit;
 use crate::cli::{audit, log, open, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
-use crate::exchange::{Existing, Job, RefusedFile, RefusedItem, Source};
+use crate::exchange::{Existing, Job, Piece, RefusedFile, RefusedItem, Source};
 use crate::partition::{Enrolled, NewTemplate};
 use crate::rates::Calibration;
 use crate::types::{ClassId, EncoderId, PartitionId, PersonName};
@@ -156,7 +157,7 @@ impl Remote {
     }
 
     /// Has the service import what this process reads: [`Engine::import`], with the same meaning of
-    /// `options`. `progress` is told the position in the source after each piece.
+    /// `options`, but that `duplicates` says what is done about those. `progress` is told the position in the source after each piece.
     ///
     /// # Errors
     ///
@@ -166,7 +167,7 @@ impl Remote {
         partition: &PartitionId,
         encoder: &EncoderId,
         source: &mut dyn Source,
-        options: ImportOptions<'_>,
+        (options, duplicates): (ImportOptions<'_>, Option<&Asked>),
         mut progress: impl FnMut(u64),
     ) -> anyhow::Result<Imported> {
         let text = |path: &Path| -> anyhow::Result<String> {
@@ -192,9 +193,11 @@ impl Remote {
                 Existing::Overwrite => ExistingImport::Overwrite,
             },
             report: options.refused.map(text).transpose()?,
+            duplicates: duplicates.copied(),
         });
         let (mut report, mut items) = (None, 0);
-        let last = self.converse(&ask, |kind, bytes| {
+        let mut last = None::<(u64, Box<dyn Piece>)>;
+        let end = self.converse(&ask, |kind, bytes| {
             match (kind, options.refused) {
                 (Kind::Report, Some(path)) => {
                     let begun = serde_json::from_slice(bytes);
@@ -203,8 +206,12 @@ impl Remote {
                     return Ok(Vec::new());
                 }
                 (Kind::Refused, _) => {
-                    let refusals: Vec<RefusedItem> =
+                    let mut refusals: Vec<RefusedItem> =
                         serde_json::from_slice(bytes).context("reading what the service tells")?;
+                    if let Some((first, piece)) = &last {
+                        locate(&mut refusals, *first, &**piece);
+                    }
+                    source.contradicted(&refusals)?;
                     if let Some(report) = &mut report {
                         report.append(&refusals)?;
                     }
@@ -221,19 +228,22 @@ impl Remote {
             let piece = source.next_piece()?;
             progress(source.position());
             let (bytes, refusals) = pieces::encode(piece.as_deref(), items)?;
-            items += piece.map_or(0, |piece| piece.items() as u64);
+            let first = items;
+            items += piece.as_ref().map_or(0, |piece| piece.items() as u64);
+            last = piece.map(|piece| (first, piece));
             if let Some(report) = &mut report {
                 // Before the service can say that it is certain what became of them.
                 report.append(&refusals)?;
             }
             Ok(bytes)
         })?;
-        let imported: ImportedItems = answer_of(last)?;
+        let imported: ImportedItems = answer_of(end)?;
         Ok(Imported {
             items: imported.items,
             accepted: imported.accepted,
             known: imported.known,
             refused: imported.refused,
+            duplicates: imported.duplicates,
             earlier: imported.earlier,
         })
     }
@@ -349,6 +359,18 @@ fn without_data_dir(mut typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
         }
     }
     kept
+}
+
+/// Says of items where they can be found in the piece that they are of, as far as whoever refused them did not
+/// know it.
+fn locate(refusals: &mut [RefusedItem], first: u64, piece: &dyn Piece) {
+    for RefusedItem { item, refused } in refusals {
+        let at = item.checked_sub(first);
+        let at = at.and_then(|at| usize::try_from(at).ok());
+        if let Some(at) = at.filter(|at| *at < piece.items()) {
+            *refused = piece.located(at, refused.clone());
+        }
+    }
 }
 
 fn answer_of<T: DeserializeOwned>((kind, bytes): (Kind, Vec<u8>)) -> anyhow::Result<T> {

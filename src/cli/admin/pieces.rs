@@ -142,6 +142,7 @@ impl Piece for Received {
         match self.items[at].as_ref().map(|item| &item.person) {
             Ok(Some((_, place))) => Refused {
                 reason: refused.reason,
+                duplicate: refused.duplicate,
                 ..place.clone()
             },
             _ => refused,

@@ -368,7 +368,14 @@ impl Shared {
         let _turn = self.importing.turn(ask, user, stream, is_stopping)?;
         stream.set_read_timeout(Some(PIECE_PATIENCE))?;
         let report = ask.report.as_ref().map(Path::new);
+        let partition: PartitionId = ask.partition.parse()?;
+        let (engine, encoder) = (&self.context.engine, &ask.encoder);
+        let duplicates = match &ask.duplicates {
+            Some(asked) => Some(asked.in_gallery(engine, &partition, encoder)?),
+            None => None,
+        };
         let options = ImportOptions {
+            duplicates: duplicates.as_ref(),
             existing: match ask.existing {
                 ExistingImport::Refuse => Existing::Refuse,
                 ExistingImport::Resume => Existing::Resume,
@@ -376,11 +383,10 @@ impl Shared {
             },
             refused: report,
         };
-        let partition: PartitionId = ask.partition.parse()?;
         let mut source = Streamed::new(stream, ask);
-        let imported = self.context.engine.import(
+        let imported = engine.import(
             &partition,
-            &ask.encoder,
+            encoder,
             &mut source,
             options,
             Clock::System.now(),
@@ -391,6 +397,7 @@ impl Shared {
             accepted: imported.accepted,
             known: imported.known,
             refused: imported.refused,
+            duplicates: imported.duplicates,
             earlier: imported.earlier,
         })
     }

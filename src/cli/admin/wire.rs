@@ -9,6 +9,7 @@ use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::enrolled_already::Asked;
 use crate::types::EncoderId;
 
 /// The longest request: ten thousand templates and more.
@@ -64,6 +65,8 @@ pub(super) struct Import {
     pub(super) existing: ExistingImport,
     /// Where the command reports refused items. Without it the first is an error.
     pub(super) report: Option<String>,
+    /// What is done about items that look like somebody else.
+    pub(super) duplicates: Option<Asked>,
 }
 
 /// What was typed about an import that was begun before.
@@ -90,6 +93,7 @@ pub(super) struct ImportedItems {
     pub(super) accepted: u64,
     pub(super) known: u64,
     pub(super) refused: u64,
+    pub(super) duplicates: u64,
     pub(super) earlier: u64,
 }
 

@@ -39,7 +39,9 @@ pub(in crate::cli) enum Gallery {
 ///
 /// What is there already, the same class with the same values, is not added twice. Items are added piece by piece, each durable before the next. One that is no embedding, or no
 /// picture of one face, is refused and the others come in: the exit code is then 1, and a report
-/// has a line of JSON for each. The code is 1, too, if a picture was passed over that somebody would
+/// has a line of JSON for each. With `--enroll-duplicates` an item that looks like somebody who has
+/// another class, in the gallery or before in the source, is named there (warn), or refused like the
+/// others (refuse). The code is 1, too, if a picture was passed over that somebody would
 /// have expected to be taken. An interrupted import goes on where it stopped if the same command
 /// is given with --resume: nothing is lost, and nothing added twice.
 #[derive(Debug, Args)]
@@ -87,7 +89,7 @@ pub(in crate::cli) struct Import {
     /// refused items
     #[arg(long)]
     pub(in crate::cli) overwrite: bool,
-    /// Report refused items in this file [default: FILE.refused.jsonl, beside the source; none with
+    /// Report refused items, and those that look like somebody else, in this file [default: FILE.refused.jsonl, beside the source; none with
     /// --dry-run]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) refused: Option<PathBuf>,

@@ -219,6 +219,7 @@ fn import(
     let options = ImportOptions {
         existing: Existing::Refuse,
         refused: None,
+        duplicates: None,
     };
     let now = Clock::System.now();
     engine.import(id, &encoder, &mut *source, options, now, |_, position| {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use super::noticing::{Noticing, print_duplicates};
 use super::picture_source::{self, PictureSource};
 use crate::cli::admin::{self, Holder};
 use crate::cli::args::Import;
+use crate::cli::enrolled_already::{self, Asked};
 use crate::cli::exit::Exit;
 use crate::cli::pictures::Passed;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::{
-    Engine, ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source, none_refused,
+    Duplicates, Engine, ImportOptions, Imported, TEMPLATES_PER_CLASS_MAX, check_source,
+    none_refused,
 };
 use crate::exchange::{RefusedFile, RefusedItem, Source, SourceOptions, open_source_with};
 use crate::partition::Store;
@@ -37,18 +40,19 @@ pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
     let Some(encoder) = encoder else {
         return refuse_all(verb, settings, source);
     };
-    let (imported, report) = if verb.dry_run {
-        dry_run(verb, settings, source, &encoder)?
+    let asked = Asked::of(settings, &encoder)?;
+    let done = if verb.dry_run {
+        dry_run(verb, settings, source, (&encoder, asked))?
     } else {
         if verb.all_or_nothing {
-            check_all(verb, settings)?;
+            check_all(verb, settings, asked)?;
         }
-        import(verb, settings, source, &encoder)?
+        import(verb, settings, source, (&encoder, asked))?
     };
     for note in notes {
         output::say!("{note}");
     }
-    print(verb, Some(&encoder), &imported, report.as_deref(), &passed)
+    print(verb, Some(&encoder), &done, &passed)
 }
 
 /// Says of every item what is wrong with it, where none can be an embedding: nobody knows for which
@@ -76,18 +80,29 @@ fn refuse_all(verb: &Import, settings: &Settings, mut source: Opened) -> anyhow:
         report.as_mut().map_or(Ok(()), append)
     };
     let now = Clock::System.now();
-    let checked = check_source(source, &pool, None, now, refused, |_, _| ())?;
-    print(verb, None, &checked, path.as_deref(), &Passed::default())
+    let checked = check_source(source, &pool, None, None, now, refused, |_, _| ())?;
+    let done = Done {
+        imported: checked,
+        report: path,
+        duplicates: Vec::new(),
+    };
+    print(verb, None, &done, &Passed::default())
 }
 
-/// What was done, and where refused items are reported.
-type Done = (Imported, Option<PathBuf>);
+/// What was done.
+struct Done {
+    imported: Imported,
+    /// Where refused items are reported, and those that look like somebody else.
+    report: Option<PathBuf>,
+    /// Those of this run that look like somebody else.
+    duplicates: Vec<RefusedItem>,
+}
 
 fn import(
     verb: &Import,
     settings: &Settings,
     mut opened: Opened,
-    encoder: &EncoderId,
+    (encoder, asked): (&EncoderId, Option<Asked>),
 ) -> anyhow::Result<Done> {
     let report = match &verb.refused {
         Some(path) => path.clone(),
@@ -97,10 +112,22 @@ fn import(
     if let Opened::Pictures(pictures) = &mut opened {
         meet(verb, settings, &holder, encoder, pictures)?;
     }
-    let source = opened.items();
+    let id = &verb.partition;
+    let looked_for = match (asked, &holder) {
+        (None, _) => None,
+        (Some(asked), Holder::Own(engine)) => {
+            looked_for(asked, Some(engine), verb, settings, encoder)?
+        }
+        (Some(asked), Holder::Service(_)) => {
+            let engine = open::reading_engine(settings)?;
+            looked_for(asked, Some(&engine), verb, settings, encoder)?
+        }
+    };
+    let mut source = Noticing::new(opened.items());
     let options = ImportOptions {
         existing: verb.existing(),
         refused: (!verb.all_or_nothing).then_some(&*report),
+        duplicates: looked_for.as_ref().map(|(_, duplicates)| duplicates),
     };
     let bar = output::progress_of(source.length(), "importing");
     let mut begun = false;
@@ -113,16 +140,20 @@ fn import(
         begun = true;
         bar.set_position(position);
     };
-    let id = &verb.partition;
     let imported = match &holder {
         Holder::Own(engine) => {
             let (now, progress) = (Clock::System.now(), |_: &_, at| advance(at));
-            let imported = engine.import(id, encoder, source, options, now, progress);
+            let imported = engine.import(id, encoder, &mut source, options, now, progress);
             imported.map_err(anyhow::Error::from)
         }
-        Holder::Service(service) => service.import(id, encoder, source, options, advance),
+        Holder::Service(service) => {
+            let options = (options, looked_for.as_ref().map(|(asked, _)| asked));
+            service.import(id, encoder, &mut source, options, advance)
+        }
     };
     bar.finish_and_clear();
+    let duplicates = source.into_duplicates();
+    print_duplicates(&duplicates, verb.json);
     let imported = if begun {
         imported.context("the import stopped; --resume goes on after what is certain")?
     } else {
@@ -132,7 +163,27 @@ fn import(
     if !verb.source.pictures.is_empty() || verb.source.manifest.is_some() {
         keep_best(verb, &holder)?;
     }
-    Ok((imported, Some(report)))
+    Ok(Done {
+        imported,
+        report: Some(report).filter(|_| !verb.all_or_nothing),
+        duplicates,
+    })
+}
+
+/// From when on people are taken for one who have two classes, and what is done then; `None` if that cannot be
+/// known and need not be.
+fn looked_for(
+    asked: Asked,
+    engine: Option<&Engine>,
+    verb: &Import,
+    settings: &Settings,
+    encoder: &EncoderId,
+) -> anyhow::Result<Option<(Asked, Duplicates)>> {
+    let duplicates = match engine {
+        Some(engine) => asked.in_gallery(engine, &verb.partition, encoder)?,
+        None => asked.without_gallery(settings, encoder)?,
+    };
+    enrolled_already::if_known((asked, duplicates), encoder)
 }
 
 /// Gives the people of pictures the classes that they have, and new ones to those who have none.
@@ -185,9 +236,13 @@ fn dry_run(
     verb: &Import,
     settings: &Settings,
     mut opened: Opened,
-    encoder: &EncoderId,
+    (encoder, asked): (&EncoderId, Option<Asked>),
 ) -> anyhow::Result<Done> {
     let engine = there(settings)?;
+    let looked_for = match asked {
+        Some(asked) => looked_for(asked, engine.as_ref(), verb, settings, encoder)?,
+        None => None,
+    };
     if let Some(engine) = &engine {
         engine.check_encoder(&verb.partition, encoder, opened.items().dimension())?;
         if let Opened::Pictures(pictures) = &mut opened
@@ -200,18 +255,22 @@ fn dry_run(
     let begin = |path: &PathBuf| RefusedFile::begin(path, verb.overwrite);
     let mut report = verb.refused.as_ref().map(begin).transpose()?;
     let bar = output::progress_of(source.length(), "checking");
-    let mut shown = 0;
+    let (mut shown, mut duplicates) = (0, Vec::new());
     let checked = check_source(
         source,
         &Pool::new(settings.threads),
         engine.as_ref().map(|engine| (engine, &verb.partition)),
+        looked_for.as_ref().map(|(_, found)| (encoder, found)),
         Clock::System.now(),
         |refusals| {
+            let is_duplicate = |it: &&RefusedItem| it.refused.duplicate.is_some();
+            duplicates.extend(refusals.iter().filter(is_duplicate).cloned());
             if let Some(report) = &mut report {
                 report.append(refusals)?;
                 return Ok(());
             }
-            for refusal in refusals.iter().take(REFUSED_SHOWN - shown) {
+            let others = refusals.iter().filter(|it| !is_duplicate(it));
+            for refusal in others.take(REFUSED_SHOWN - shown) {
                 let (item, reason) = (refusal.item, &refusal.refused.reason);
                 bar.suspend(|| output::tell!("item {item} would be refused: {reason}"));
                 shown += 1;
@@ -221,7 +280,12 @@ fn dry_run(
         |_, position| bar.set_position(position),
     );
     bar.finish_and_clear();
-    Ok((checked?, verb.refused.clone()))
+    print_duplicates(&duplicates, verb.json);
+    Ok(Done {
+        imported: checked?,
+        report: verb.refused.clone(),
+        duplicates,
+    })
 }
 
 /// The data directory to be looked at, if there is one.
@@ -231,16 +295,25 @@ fn there(settings: &Settings) -> anyhow::Result<Option<Engine>> {
 }
 
 /// Makes sure that no item will be refused.
-fn check_all(verb: &Import, settings: &Settings) -> anyhow::Result<()> {
-    let (mut opened, ..) = source(verb, settings)?;
+fn check_all(verb: &Import, settings: &Settings, asked: Option<Asked>) -> anyhow::Result<()> {
+    let (mut opened, encoder, _) = source(verb, settings)?;
     let source = opened.items();
     let name = source.name().to_owned();
     let engine = there(settings)?;
+    // Those that are imported all the same refuse nothing.
+    let asked = asked.filter(Asked::are_refused).zip(encoder.as_ref());
+    let looked_for = match asked {
+        Some((asked, encoder)) => looked_for(asked, engine.as_ref(), verb, settings, encoder)?,
+        None => None,
+    };
     let bar = output::progress_of(source.length(), "checking");
     let checked = check_source(
         source,
         &Pool::new(settings.threads),
         engine.as_ref().map(|engine| (engine, &verb.partition)),
+        encoder
+            .as_ref()
+            .zip(looked_for.as_ref().map(|(_, found)| found)),
         Clock::System.now(),
         |refusals| none_refused(&name, refusals),
         |_, position| bar.set_position(position),
@@ -316,18 +389,20 @@ fn default_report(source: &Path) -> PathBuf {
 fn print(
     verb: &Import,
     encoder: Option<&EncoderId>,
-    imported: &Imported,
-    report: Option<&Path>,
+    done: &Done,
     passed: &Passed,
 ) -> anyhow::Result<Exit> {
     let id = &verb.partition;
-    let report_path = report.filter(|_| imported.refused > 0);
+    let imported = &done.imported;
+    let report_path = done.report.as_deref();
+    let report_path = report_path.filter(|_| imported.refused > 0 || imported.duplicates > 0);
     let report = report_path.map(|path| path.display().to_string());
     let Imported {
         items,
         accepted,
         known,
         refused,
+        duplicates,
         earlier,
     } = imported;
     if verb.json {
@@ -338,6 +413,8 @@ fn print(
             "imported": accepted,
             "known": known,
             "refused": refused,
+            "duplicates": duplicates,
+            "duplicate_items": done.duplicates,
             "earlier": earlier,
             "report": report,
             "dry_run": verb.dry_run,
@@ -364,8 +441,13 @@ fn print(
             _ => format!(", {known} were there already"),
         };
         output::say!("{done} {accepted} embeddings{of_encoder} into {id}{there}{before}");
+        let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
+        if *duplicates > 0 {
+            output::tell!(
+                "{duplicates} of {items} items look like people who have another class{place}"
+            );
+        }
         if *refused > 0 {
-            let place = report.map_or(String::new(), |path| format!(": see `{path}`"));
             output::tell!("refused {refused} of {items} items{place}");
         }
     }

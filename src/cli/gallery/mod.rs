@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod info;
 mod list;
+mod noticing;
 mod picture_source;
 mod remove;
 mod repair;

@@ -374,6 +374,7 @@ impl Piece for PicturePiece {
         match &self.faces[at] {
             Ok(face) => Refused {
                 reason: refused.reason,
+                duplicate: refused.duplicate,
                 ..face.place.clone()
             },
             Err(_) => refused,

@@ -32,10 +32,10 @@ pub(in crate::cli) enum PictureError {
     )]
     UnlikeClass { class: ClassId, similarity: f64 },
     #[error(
-        "it shows somebody who seems to be enrolled as class {other} already (similarity {similarity:.2}): enrol \
+        "it shows somebody who seems to be enrolled as {other} already (similarity {similarity:.2}): enrol \
          them there"
     )]
-    AlreadyEnrolled { other: ClassId, similarity: f64 },
+    AlreadyEnrolled { other: String, similarity: f64 },
 }
 
 /// A class in a sentence.

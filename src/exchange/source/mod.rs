@@ -245,8 +245,8 @@ pub struct Record<'a> {
     pub person: Option<Box<PersonRecord>>,
 }
 
-/// An item that cannot be imported. As JSON, a line of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An item that cannot be imported, or looks like somebody else. As JSON, a line of the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RefusedItem {
     /// Which item of its source, from 0.
     pub item: u64,
@@ -255,8 +255,8 @@ pub struct RefusedItem {
     pub refused: Refused,
 }
 
-/// Why an item is refused, and where it can be found if its number does not say it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why an item is refused, or what is odd about it, and where it can be found if its number does not say it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refused {
     /// The number of its line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,8 +267,24 @@ pub struct Refused {
     /// The bytes of its name as hexadecimal digits, where that is no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture_bytes: Option<String>,
+    /// Whom it looks like, if that is why.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<Duplicate>,
     /// What is wrong with it. Never a value of an embedding.
     pub reason: String,
+}
+
+/// An item that looks like somebody who is there under another class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Duplicate {
+    /// Its class.
+    pub class: i64,
+    /// The class that it looks like.
+    pub duplicate_of: i64,
+    /// How alike it is to that.
+    pub similarity: f64,
+    /// Whether it is imported all the same.
+    pub imported: bool,
 }
 
 impl Refused {
@@ -278,6 +294,7 @@ impl Refused {
             line: None,
             picture: None,
             picture_bytes: None,
+            duplicate: None,
             reason: reason.into(),
         }
     }
