@@ -2,13 +2,14 @@
 //!
 //! | step | what a crash just after it leaves |
 //! | --- | --- |
-//! | 1. write the key file | keys beside a plain catalog, which nobody opens but the next try |
-//! | 2. write an encrypted copy of the catalog | the same, and a file that the next open overwrites and deletes |
+//! | 1. write an encrypted copy of the catalog | the plain catalog, and a file that the next open overwrites and deletes |
+//! | 2. write the key file | the same, and keys beside it, so that nobody opens it but the next try |
 //! | 3. exchange the names of both, sync the directory | the encrypted catalog and such a file, or still the same |
 //! | 4. overwrite the plain one, and delete it | the encrypted catalog |
 //!
-//! While it is open, beside those who read and change it, the copy comes before the key file, so that there
-//! are keys beside a plain catalog for a moment only ([`Commits::encrypt`]).
+//! The copy takes as long as the catalog is large. It comes before the key file, so that there are keys beside
+//! a plain catalog for a moment only; while the catalog is open, beside those who read and change it, too
+//! ([`Commits::encrypt`]).
 
 use std::io;
 use std::num::NonZeroU64;
@@ -44,13 +45,7 @@ pub(in crate::partition) fn encrypt(
         return Ok(false);
     }
     let catalog = Catalog::open_plain(directory, disk)?;
-    let key_file = match keys_beside(&catalog, directory, disk, keys)? {
-        Beside::Written(found) => found,
-        Beside::Unwritten(new) => {
-            new.write(disk)?;
-            new
-        }
-    };
+    let (key_file, is_new) = keys_beside(&catalog, directory, disk, keys)?.parts();
     let path = catalog.path().to_owned();
     let draft = path.with_extension("redb.new");
     wipe(disk, &draft)?;
@@ -66,8 +61,18 @@ pub(in crate::partition) fn encrypt(
     drop(copied?);
     let plain = disk.modify(&path);
     let plain = plain.map_err(|error| StoreError::io("open", &path, error))?;
-    let replaced = disk.replace(&draft, &path);
-    let is_named = replaced.map_err(|error| StoreError::io("rename", &draft, error))?;
+    let written = match is_new {
+        true => key_file.write(disk),
+        false => Ok(()),
+    };
+    let named = written.and_then(|()| {
+        let replaced = disk.replace(&draft, &path);
+        replaced.map_err(|error| StoreError::io("rename", &draft, error))
+    });
+    if named.is_err() && is_new {
+        withdraw(directory, disk);
+    }
+    let is_named = named?;
     let synced = disk.sync_directory(directory);
     synced.map_err(|error| StoreError::io("sync", directory, error))?;
     // It writes into its file when it is closed.
@@ -85,6 +90,16 @@ enum Beside {
     Written(Arc<KeyFile>),
     /// They are in memory alone.
     Unwritten(Arc<KeyFile>),
+}
+
+impl Beside {
+    /// The keys, and whether they are new.
+    fn parts(self) -> (Arc<KeyFile>, bool) {
+        match self {
+            Beside::Written(found) => (found, false),
+            Beside::Unwritten(new) => (new, true),
+        }
+    }
 }
 
 /// # Errors
@@ -140,11 +155,7 @@ impl Commits {
             if catalog.keys().is_some() {
                 return Ok(false);
             }
-            let beside = keys_beside(catalog, directory, disk, keys)?;
-            let (key_file, is_new) = match beside {
-                Beside::Written(found) => (found, false),
-                Beside::Unwritten(new) => (new, true),
-            };
+            let (key_file, is_new) = keys_beside(catalog, directory, disk, keys)?.parts();
             let ready = || match is_new {
                 true => key_file.write(disk),
                 false => Ok(()),

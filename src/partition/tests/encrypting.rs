@@ -364,3 +364,67 @@ fn a_crash_at_any_point_loses_nothing_and_shows_nothing_in_the_end() {
     let plain = Keys::default();
     assert!(Store::open_with(directory.path(), &plain).is_err());
 }
+
+/// Nobody has it open: what a crash leaves is opened as before, or nobody opens it until the command is given
+/// again; that is so for a moment only, however large the catalog is.
+#[test]
+fn a_crash_while_nobody_has_it_open_leaves_what_opens_or_goes_on() {
+    const BEGUN: usize = 1;
+    let seed = seed();
+    let directory = tempfile::tempdir().unwrap();
+    let whole = FaultyDisk::default();
+    let shared: Arc<dyn Disk> = Arc::new(whole.clone());
+    let model = plain(&shared, directory.path());
+    encrypt();
+    whole.acknowledge(BEGUN);
+    Store::encrypt_on(shared, directory.path(), &keys(), &Pace::unlimited()).unwrap();
+    let (mut world, mut has_begun) = (World::default(), false);
+    let (mut plainly, mut broken_off, mut encrypted) = (0, 0, 0);
+    for (point, event) in whole.events().iter().enumerate() {
+        world.add(event);
+        has_begun |= matches!(event, Event::Acknowledged(BEGUN));
+        if !has_begun {
+            continue;
+        }
+        let crashes = [Crash::Keep, Crash::Drop, Crash::Tear];
+        let crash = crashes[point % 3];
+        let context = format!("VULTUS_SEED={seed}, {crash:?} after event {point}: {event:?}");
+        let mut random = StdRng::seed_from_u64(seed ^ point as u64);
+        let left = tempfile::tempdir().unwrap();
+        world.crash(crash, &mut random, directory.path(), left.path());
+        match Store::open(left.path()) {
+            Ok(store) => {
+                plainly += 1;
+                assert!(!left.path().join("gallery.keys").exists(), "{context}");
+                assert!(!left.path().join("catalog.redb.new").exists(), "{context}");
+                assert_whole(&store, &model, &context);
+            }
+            Err(StoreError::Keys {
+                cause: KeyError::NoMasterKey,
+                ..
+            }) => match open(&disk(), left.path()) {
+                Ok(store) => {
+                    encrypted += 1;
+                    assert_whole(&store, &model, &context);
+                }
+                Err(StoreError::Keys { cause, .. }) => {
+                    broken_off += 1;
+                    assert_eq!(cause, KeyError::NotEncrypted, "{context}");
+                    assert!(cause.to_string().contains("gallery encrypt"), "{cause}");
+                }
+                Err(error) => panic!("{context}: {error:?}"),
+            },
+            Err(error) => panic!("{context}: {error:?}"),
+        }
+        let again = Store::encrypt(left.path(), &keys(), &Pace::unlimited());
+        again.unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        assert_whole(&open(&disk(), left.path()).unwrap(), &model, &context);
+        assert_nothing_shows(left.path());
+    }
+    assert!(
+        plainly > 5 && encrypted > 5,
+        "{plainly} plain, {encrypted} encrypted"
+    );
+    // Writing the keys and exchanging two names are some calls each.
+    assert!(broken_off < plainly, "{broken_off} of {plainly}");
+}
