@@ -4,7 +4,7 @@
 #
 # The pictures are those of scripts/golden.sh, which must have run (ORL of 40 people; portraits in colour), and data/faces.
 # Needs python3 (3.9 to 3.12) with venv; set VULTUS to use a built program, PICTURES to the number of pictures of
-# each person of ORL (4), OUT to keep what was measured.
+# each person of ORL (4), MIRRORED=1 to compare all pictures as they are and in the mirror instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/scripts/cache
@@ -36,6 +36,10 @@ list+=(data/faces/biden-portrait.jpg=biden "$tests/biden.jpg=biden" data/faces/o
   "$media/fragrance-George-Clooney-main_crop.jpg=clooney" "$media/kim1_crop.jpg=kim" "$media/queen20_crop.jpg=queen"
   "$media/ri_1_crop.jpg=rihanna" "$media/walter2_crop.jpg=walter" "$media/bill-murray-snl_crop.jpg=murray"
   "$media/franck_01829.jpg=franck" "$media/clmtrackr01.jpg=franck")
+if [ -n "${MIRRORED:-}" ]; then
+  "$cache/quality/bin/python" scripts/quality_mirrored.py "$vultus" "${list[@]}"
+  exit
+fi
 "$cache/quality/bin/python" scripts/quality_kinds.py data/models/face_detection_yunet_2023mar_dynamic.onnx "$work/kinds" "${list[@]}"
 
 for kind in "$work"/kinds/*/; do

@@ -10,7 +10,8 @@
 use std::io::Cursor;
 use std::ops::Range;
 
-use image::{DynamicImage, ImageFormat, ImageReader, ImageResult, Limits};
+use image::codecs::jpeg::JpegDecoder;
+use image::{DynamicImage, ImageResult};
 
 const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
 
@@ -301,13 +302,13 @@ fn is_same(bytes: &[u8], image: &DynamicImage) -> bool {
 
 /// Limits were checked when the picture itself was decoded, and the size is the same.
 fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg);
-    reader.limits(Limits::no_limits());
-    reader.decode()
+    DynamicImage::from_decoder(JpegDecoder::new(Cursor::new(bytes))?)
 }
 
 #[cfg(test)]
 mod tests {
+    use image::ImageFormat;
+
     use super::*;
     use crate::face::{DecodeLimits, FaceError, Picture};
 

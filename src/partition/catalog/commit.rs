@@ -202,11 +202,21 @@ impl Commits {
         &self,
         change: impl FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let ticket = Arc::new(Ticket(Mutex::new(State::Waiting(Box::new(change)))));
+        let waiting: Arc<dyn Waiting> = ticket.clone();
+        self.settle(&waiting)?;
+        ticket
+            .result()
+            .expect("whoever leads settles every change that it took")
+    }
+
+    /// Waits until a change is settled, or leads and settles all that wait. `Err` if it did not come to be
+    /// tried.
+    fn settle(&self, ticket: &Arc<dyn Waiting>) -> Result<(), StoreError> {
         if self.catalog.is_read_only() {
             let path = self.catalog.path().to_owned();
             return Err(StoreError::ReadOnly { path });
         }
-        let ticket = Arc::new(Ticket(Mutex::new(State::Waiting(Box::new(change)))));
         let mut queue = self.queue();
         queue.waiting.push(ticket.clone());
         while queue.led {
@@ -214,8 +224,8 @@ impl Commits {
                 .done
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
-            if let Some(result) = ticket.result() {
-                return result;
+            if ticket.is_settled() {
+                return Ok(());
             }
         }
         queue.led = true;
@@ -226,9 +236,7 @@ impl Commits {
         let mut lead = self.lead.lock().map_err(|_| self.stopped(None))?;
         let group = std::mem::take(&mut self.queue().waiting);
         self.make(&mut lead, &group);
-        ticket
-            .result()
-            .expect("whoever leads settles every change that it took")
+        Ok(())
     }
 
     /// Runs `work` while no change is being made.
@@ -655,6 +663,8 @@ trait Waiting: std::fmt::Debug + Send + Sync {
     fn settle(&self);
     /// Ends the change with an error that ended its group.
     fn fail(&self, error: StoreError);
+    /// Whether the result is told, or the change has ended.
+    fn is_settled(&self) -> bool;
 }
 
 type Make<T> = Box<dyn FnOnce(&mut Group<'_>) -> Result<T, Halt> + Send>;
@@ -712,6 +722,11 @@ impl<T: Send> Waiting for Ticket<T> {
 
     fn fail(&self, error: StoreError) {
         self.replace(State::Settled(Err(error)));
+    }
+
+    fn is_settled(&self) -> bool {
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*place, State::Settled(_))
     }
 }
 

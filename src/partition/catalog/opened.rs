@@ -469,18 +469,24 @@ impl Catalog {
     ) -> Result<T, StoreError> {
         guarded(&self.path, || {
             // Held until all is read: a database that is dropped breaks off reading.
-            let database;
-            let begun = match &self.backing {
-                Backing::Writable(_) => {
-                    database = self.database()?;
-                    database.begin_read()
-                }
-                Backing::ReadOnly(database) => database.begin_read(),
-            };
-            let transaction = begun.map_err(|error| failure("read", &self.path, error))?;
-            let path = &self.path;
-            look(&Tables { path, transaction })
+            let (_database, tables) = self.tables()?;
+            look(&tables)
         })
+    }
+
+    /// The catalog as it is now, and what must be held as long as it is read.
+    fn tables(&self) -> Result<(Option<Arc<Database>>, Tables<'_>), StoreError> {
+        let (database, begun) = match &self.backing {
+            Backing::Writable(_) => {
+                let database = self.database()?;
+                let begun = database.begin_read();
+                (Some(database), begun)
+            }
+            Backing::ReadOnly(database) => (None, database.begin_read()),
+        };
+        let path = &self.path;
+        let transaction = begun.map_err(|error| failure("read", path, error))?;
+        Ok((database, Tables { path, transaction }))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Work that is short, or that waits for the disk: so many at once, and nobody is refused.
 
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task;
 use tracing::Span;
 
@@ -61,21 +61,26 @@ impl Threads {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
+        let (work, answer) = boxed(work);
+        let turn = self.turn().await;
+        let work = Box::new(move || {
+            // Given back when the work is done, not when somebody stops waiting for it.
+            let _turn = turn;
+            work();
+        });
+        if !done_on_thread(work).await {
+            // Nobody waits for the answer of a service that is shutting down.
+            return std::future::pending().await;
+        }
+        taken(&answer)
+    }
+
+    async fn turn(&self) -> OwnedSemaphorePermit {
         let (asked, waits) = (Instant::now(), Waits::begin(&self.waiting));
         let turn = self.running.clone().acquire_owned().await;
         drop(waits);
         self.waits.step("wait", asked, Instant::now());
-        let turn = turn.expect("nobody closes this semaphore");
-        let work = move || {
-            // Given back when the work is done, not when somebody stops waiting for it.
-            let _turn = turn;
-            work()
-        };
-        match on_thread(work).await {
-            Some(answer) => answer,
-            // Nobody waits for the answer of a service that is shutting down.
-            None => std::future::pending().await,
-        }
+        turn.expect("nobody closes this semaphore")
     }
 }
 
@@ -84,14 +89,44 @@ impl Threads {
 pub(super) async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
+    let (work, answer) = boxed(work);
+    done_on_thread(work).await.then(|| taken(&answer))
+}
+
+/// Work that puts its answer somewhere.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Where an answer will be.
+type Place<T> = Arc<Mutex<Option<T>>>;
+
+/// Work without the type of its answer, and where the answer will be. All kinds of work run by the same
+/// code then: as code of its own for each of some eighty kinds it took seconds to compile.
+fn boxed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> (Work, Place<T>) {
+    let answer = Place::default();
+    let place = answer.clone();
+    let work = move || {
+        let answer = work();
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    };
+    (Box::new(work), answer)
+}
+
+/// The answer of work that is done.
+fn taken<T>(answer: &Mutex<Option<T>>) -> T {
+    let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    answer.expect("work that is done has put its answer there")
+}
+
+/// Whether `work` was done: not if the runtime is shutting down and did not begin it.
+async fn done_on_thread(work: Work) -> bool {
     let (span, stages) = (Span::current(), Stages::current());
     let work = move || {
         let _entered = stages.enter();
-        span.in_scope(work)
+        span.in_scope(work);
     };
     match task::spawn_blocking(work).await {
-        Ok(answer) => Some(answer),
+        Ok(()) => true,
         Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-        Err(_cancelled) => None,
+        Err(_cancelled) => false,
     }
 }

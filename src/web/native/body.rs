@@ -99,9 +99,20 @@ pub(super) fn bare_content_type(headers: &HeaderMap) -> String {
     bare.trim().to_ascii_lowercase()
 }
 
+async fn form<T: CallBody>(request: Request) -> Result<(GivenSamples, T::Options), Problem> {
+    let (pictures, embeddings, fields) = fields(request).await?;
+    let call: T = json::fields(fields)?;
+    let (mut samples, options) = call.split();
+    samples.pictures = pictures;
+    samples.embeddings = embeddings;
+    Ok((samples, options))
+}
+
 /// Pictures are in fields called `picture`, embeddings in fields called `embedding`, and all else in
 /// fields that are called as they are in JSON.
-async fn form<T: CallBody>(request: Request) -> Result<(GivenSamples, T::Options), Problem> {
+async fn fields(
+    request: Request,
+) -> Result<(GivenPictures, GivenEmbeddings, Map<String, Value>), Problem> {
     let broken = || Problem::malformed("the body is not well-formed multipart/form-data");
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|_rejection| broken())?;
@@ -128,11 +139,7 @@ async fn form<T: CallBody>(request: Request) -> Result<(GivenSamples, T::Options
             }
         }
     }
-    let call: T = json::fields(fields)?;
-    let (mut samples, options) = call.split();
-    samples.pictures = pictures;
-    samples.embeddings = embeddings;
-    Ok((samples, options))
+    Ok((pictures, embeddings, fields))
 }
 
 /// Adds one of several texts to a field that may be repeated.
