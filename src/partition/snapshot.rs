@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::StoreError;
+use super::disk::Disk;
 use super::findings::Findings;
-use super::segment::{DeadRows, Plane, Rows, Segment, TemplateInfo};
+use super::segment::{DeadRows, Pass, Plane, Rows, Segment, TemplateInfo};
 use super::tail::TailBlock;
 use crate::code::{Planes, RowBlock};
 use crate::types::{ClassId, EncoderId, PartitionId};
@@ -278,11 +279,15 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Everything that is stored of some rows.
-    pub(super) fn stored(self, rows: Range<usize>) -> Result<Rows<'a>, StoreError> {
-        match &self.block.source {
-            Source::Segment(_, segment) => self.checked(segment.stored(rows)),
-            Source::Tail(tail) => Ok(tail.stored(rows)),
+    /// Everything that is stored of some rows, by the pass over this block.
+    pub(super) fn stored_by<'p>(
+        self,
+        pass: &'p mut BlockPass<'_>,
+        rows: Range<usize>,
+    ) -> Result<Rows<'p>, StoreError> {
+        match pass {
+            BlockPass::Segment(pass) => self.checked(pass.stored(rows)),
+            BlockPass::Tail(tail) => Ok(tail.stored(rows)),
         }
     }
 
@@ -371,6 +376,12 @@ impl<'a> Row<'a> {
     }
 }
 
+/// A block that is read once, from its first row to its last.
+pub(super) enum BlockPass<'a> {
+    Segment(Pass<'a>),
+    Tail(&'a TailBlock),
+}
+
 impl Block {
     /// A segment of which no row is removed.
     pub(super) fn whole(number: u64, segment: Arc<Segment>) -> Block {
@@ -401,6 +412,14 @@ impl Block {
     /// The rows that are not removed, in order.
     pub(super) fn live_rows(&self) -> impl Iterator<Item = usize> {
         (0..self.rows()).filter(|row| !self.is_removed(*row))
+    }
+
+    /// Begins to read all of it once, by [`BlockReader::stored_by`].
+    pub(super) fn pass(&self, disk: &dyn Disk) -> Result<BlockPass<'_>, StoreError> {
+        Ok(match &self.source {
+            Source::Segment(_, segment) => BlockPass::Segment(Pass::new(segment, disk)?),
+            Source::Tail(tail) => BlockPass::Tail(tail),
+        })
     }
 
     /// What a row takes up in a segment, about.

@@ -45,21 +45,6 @@ impl Map {
     }
 }
 
-impl Map {
-    /// As [`Map::release`], of some bytes alone.
-    pub(in crate::partition) fn release_range(&self, range: &Range<usize>) {
-        let advice = memmap2::UncheckedAdvice::DontNeed;
-        // SAFETY: As in `release`.
-        let advised = unsafe {
-            self.0
-                .unchecked_advise_range(advice, range.start, range.len())
-        };
-        if let Err(error) = advised {
-            tracing::debug!(%error, "cannot release the memory of a segment");
-        }
-    }
-}
-
 impl Deref for Map {
     type Target = [u8];
 

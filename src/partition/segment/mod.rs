@@ -2,7 +2,7 @@
 //!
 //! A segment never changes. Everything here knows one file and no catalog: [`SegmentWriter`] makes
 //! it, [`Segment`] maps it and compares each block with its checksum when it is first read, or
-//! decrypts it into a place of its own if it has a [`Seal`], and
+//! decrypts it into a place of its own if it has a [`Seal`]; a [`Pass`] reads all of it once, and
 //! [`SegmentCheck`] compares all of it while it streams by, wherever its bytes come from. [`Rows`]
 //! is what is stored of some rows, and [`DeadRows`] which of them are removed.
 
@@ -11,6 +11,7 @@ mod format;
 #[cfg(test)]
 mod fuzz;
 mod map;
+mod pass;
 mod read;
 mod rows;
 mod seal;
@@ -25,6 +26,7 @@ pub(super) use self::format::{
 };
 #[cfg(test)]
 pub(super) use self::fuzz::Edits;
+pub(super) use self::pass::Pass;
 pub(super) use self::read::{Named, Segment, draft_of, open_segment_file, read_header};
 pub(super) use self::rows::Rows;
 pub(super) use self::seal::{Owner, Seal, SegmentCipher};

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytemuck::Pod;
 
@@ -43,7 +43,13 @@ pub(in crate::partition) struct Segment {
 struct Decrypted {
     cipher: SegmentCipher,
     place: Place,
+    /// How much of the mapped file was seen so far.
+    seen_bytes: AtomicUsize,
 }
+
+/// What is seen of the file of an encrypted segment before the memory is given back in which it is
+/// seen, and which nobody needs any more once it is decrypted.
+const RELEASED_TOGETHER_BYTES: usize = 4 << 20;
 
 /// A segment as the catalog names it.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +180,12 @@ impl Segment {
         }
         let reserve = |cipher| {
             let place = Place::reserve(header.plan.clone())?;
-            Ok(Decrypted { cipher, place })
+            let seen_bytes = AtomicUsize::new(0);
+            Ok(Decrypted {
+                cipher,
+                place,
+                seen_bytes,
+            })
         };
         let decrypted = cipher.map(reserve).transpose();
         let decrypted = decrypted.map_err(|error| StoreError::io("make room for", path, error))?;
@@ -391,6 +402,32 @@ impl Segment {
         Ok((range.len(), compared))
     }
 
+    /// Reads a block of an encrypted segment from [`Segment::reopen`]'s file, and decrypts it at the
+    /// beginning of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is not as it was written. Nothing that `bytes` holds then means
+    /// anything.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the segment is not encrypted, or `bytes` are fewer than those of the block.
+    pub(super) fn read_block(
+        &self,
+        file: &File,
+        plane: Plane,
+        block: usize,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let decrypted = self.decrypted.as_ref().expect("the segment is encrypted");
+        let range = self.block_range(plane, block);
+        let bytes = &mut bytes[..range.len()];
+        let read = file.read_exact_at(bytes, range.start as u64);
+        read.map_err(|error| StoreError::io("read", &self.path, error))?;
+        self.decrypt(decrypted, plane, block, bytes)
+    }
+
     /// Writes zeros over every block that says something of one of these rows. Only for a file that
     /// nobody reads any more.
     pub(in crate::partition) fn overwrite(
@@ -492,7 +529,14 @@ impl Segment {
         decrypted.place.fill(plane, block, |bytes| {
             let range = self.block_range(plane, block);
             bytes.copy_from_slice(&self.map[range.clone()]);
-            self.map.release_range(&range);
+            // The system may have mapped a page of 2 MB, which to release in part would split, and
+            // every release interrupts the other processors.
+            let seen = decrypted
+                .seen_bytes
+                .fetch_add(range.len(), Ordering::Relaxed);
+            if seen / RELEASED_TOGETHER_BYTES != (seen + range.len()) / RELEASED_TOGETHER_BYTES {
+                self.map.release();
+            }
             self.decrypt(decrypted, plane, block, bytes)
         })
     }
@@ -523,7 +567,7 @@ impl Segment {
     }
 
     /// Where a block of a plane lies in the file.
-    fn block_range(&self, plane: Plane, block: usize) -> Range<usize> {
+    pub(super) fn block_range(&self, plane: Plane, block: usize) -> Range<usize> {
         self.header.plan.block(plane, block)
     }
 
@@ -578,7 +622,7 @@ fn cipher_of(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
     use std::sync::Arc;
 
@@ -592,7 +636,11 @@ mod tests {
         write_with(path, classes, None).header_checksum
     }
 
-    fn write_with(path: &Path, classes: &[i64], key: Option<&DataKey>) -> Finished {
+    pub(in crate::partition::segment) fn write_with(
+        path: &Path,
+        classes: &[i64],
+        key: Option<&DataKey>,
+    ) -> Finished {
         let name = SegmentName {
             segment: 7,
             partition: 3,
@@ -640,7 +688,11 @@ mod tests {
         Segment::open(&RealDisk, path, named)
     }
 
-    fn open_sealed(path: &Path, named: Finished, key: &DataKey) -> Result<Segment, StoreError> {
+    pub(in crate::partition::segment) fn open_sealed(
+        path: &Path,
+        named: Finished,
+        key: &DataKey,
+    ) -> Result<Segment, StoreError> {
         let named = Named {
             segment: 7,
             partition: 3,

@@ -306,6 +306,8 @@ struct PlaneWriter {
     cipher: Option<Arc<SegmentCipher>>,
     /// One for each block, if the segment is encrypted.
     tags: Vec<Tag>,
+    /// What was sealed last, whose room the next blocks take.
+    sealed: Vec<u8>,
 }
 
 impl PlaneWriter {
@@ -318,6 +320,7 @@ impl PlaneWriter {
             checksums: Vec::new(),
             cipher,
             tags: Vec::new(),
+            sealed: Vec::new(),
         }
     }
 
@@ -354,10 +357,10 @@ impl PlaneWriter {
         if bytes.is_empty() {
             return Ok(());
         }
-        let sealed;
+        let mut sealed = std::mem::take(&mut self.sealed);
         let bytes = match self.cipher.clone() {
             Some(cipher) => {
-                sealed = self.sealed(&cipher, bytes);
+                self.seal(&cipher, bytes, &mut sealed);
                 &sealed[..]
             }
             None => bytes,
@@ -366,17 +369,18 @@ impl PlaneWriter {
         self.written += bytes.len();
         self.checksums
             .extend(bytes.chunks(BLOCK_BYTES).map(checksum));
+        self.sealed = sealed;
         Ok(())
     }
 
-    /// The next blocks as they are stored. Only the last of a plane may be shorter than a block, so
+    /// Makes `sealed` the next blocks as they are stored. Only the last of a plane may be shorter than a block, so
     /// that each has one number, and is sealed once.
-    fn sealed(&mut self, cipher: &SegmentCipher, bytes: &[u8]) -> Vec<u8> {
-        let mut bytes = bytes.to_vec();
-        for block in bytes.chunks_mut(BLOCK_BYTES) {
+    fn seal(&mut self, cipher: &SegmentCipher, bytes: &[u8], sealed: &mut Vec<u8>) {
+        sealed.clear();
+        sealed.extend_from_slice(bytes);
+        for block in sealed.chunks_mut(BLOCK_BYTES) {
             let number = self.entry.first_block + self.tags.len();
             self.tags.push(cipher.seal(self.kind, number, block));
         }
-        bytes
     }
 }

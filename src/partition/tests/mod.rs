@@ -8,6 +8,7 @@ mod encrypted;
 mod encrypting;
 mod faults;
 mod faulty;
+mod files;
 mod lost;
 mod meanwhile;
 mod older;

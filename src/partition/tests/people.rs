@@ -1,12 +1,12 @@
 //! What is known of people: found, hidden, merged, and gone with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::files::files_that_hold;
 use super::workload::{encoder, open};
 use crate::partition::catalog::{META, META_VERSION, unsealed};
 use crate::partition::disk::{Disk, RealDisk};
@@ -129,16 +129,7 @@ fn version(store: Store, directory: &Path) -> u64 {
 
 /// Whether any file of a data directory holds a text.
 fn holds(directory: &Path, text: &str) -> bool {
-    fs::read_dir(directory).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return holds(&path, text);
-        }
-        let found = fs::read(&path).unwrap();
-        found
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    })
+    !files_that_hold(directory, &[text.as_bytes()]).is_empty()
 }
 
 #[test]

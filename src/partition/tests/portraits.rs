@@ -1,12 +1,12 @@
 //! Portraits: of one template each, gone with it, and never to be read in a file.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::files::{files_that_hold, holds_one};
 use super::workload::{encoder, encrypt, keys, open};
 use crate::partition::catalog::deciphered;
 use crate::partition::disk::{Disk, RealDisk};
@@ -170,7 +170,7 @@ impl Place {
         self.store.as_ref().unwrap()
     }
 
-    fn directory(&self) -> std::path::PathBuf {
+    fn directory(&self) -> PathBuf {
         self.folder.path().join(self.name.to_string())
     }
 
@@ -303,19 +303,8 @@ impl Place {
     }
 
     fn assert_shows_nothing(&self) {
-        let mut folders = vec![self.folder.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => assert!(
-                        !holds(&fs::read(&path).unwrap(), "-of-somebody"),
-                        "{path:?}"
-                    ),
-                }
-            }
-        }
+        let found = files_that_hold(self.folder.path(), &[b"-of-somebody"]);
+        assert_eq!(found, [] as [PathBuf; 0]);
     }
 
     /// Once all is overwritten, the pages of the catalog hold no portrait but those that are shown.
@@ -330,21 +319,13 @@ impl Place {
         let pages = deciphered(&self.directory().join("catalog.redb"), keys);
         for number in (1..self.next).filter(|it| has_portrait(*it)) {
             let is_shown = self.model.0.values().any(|it| it.1 == Some(number));
-            assert_eq!(holds(&pages, &mark(number)), is_shown, "portrait {number}");
+            assert_eq!(
+                holds_one(&pages, &[mark(number).as_bytes()]),
+                is_shown,
+                "portrait {number}"
+            );
         }
     }
-}
-
-/// Whether a text is among some bytes; its first letter is looked for by itself, as most are zeros.
-fn holds(bytes: &[u8], text: &str) -> bool {
-    let (part, mut rest) = (text.as_bytes(), bytes);
-    while let Some(at) = rest.iter().position(|byte| *byte == part[0]) {
-        if rest[at..].starts_with(part) {
-            return true;
-        }
-        rest = &rest[at + 1..];
-    }
-    false
 }
 
 proptest! {
@@ -373,7 +354,7 @@ fn what_is_removed_is_left_in_free_pages_until_it_is_overwritten() {
     let keys = place.store().files().keys().unwrap();
     let pages = deciphered(&place.directory().join("catalog.redb"), keys);
     // Or the test of leftovers would find nothing, whatever is left.
-    assert!(holds(&pages, &mark(1)) && holds(&pages, &mark(2)));
+    assert!(holds_one(&pages, &[mark(1).as_bytes()]) && holds_one(&pages, &[mark(2).as_bytes()]));
     place.check_leftovers();
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::faulty::{Fault, FaultyDisk};
+use super::files::files_that_hold;
 use super::workload::{encoder, encrypt, keys, open};
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::keys::KeyFile;
@@ -88,31 +89,13 @@ fn remove(store: &Store, number: usize) -> Result<Option<RemovedPartition>, Stor
     })
 }
 
-/// All files of a data directory that have one of `parts`.
-fn showing(directory: &Path, parts: &[&[u8]]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(showing(&path, parts));
-            continue;
-        }
-        let bytes = fs::read(&path).unwrap();
-        let has = |part: &&[u8]| bytes.windows(part.len()).any(|window| window == *part);
-        if parts.iter().any(has) {
-            found.push(path);
-        }
-    }
-    found
-}
-
 /// What must stand nowhere when the partition is gone.
 fn assert_gone(directory: &Path, number: usize) {
     let mark = MARK.map(f32::to_le_bytes).concat();
     let name = format!("\"{}\"", id(number));
     let segment = id(number).to_string() + "\0";
     let parts: [&[u8]; 4] = [&mark, NAME.as_bytes(), name.as_bytes(), segment.as_bytes()];
-    assert_eq!(showing(directory, &parts), [] as [PathBuf; 0]);
+    assert_eq!(files_that_hold(directory, &parts), [] as [PathBuf; 0]);
 }
 
 /// The number of a partition in the catalog.

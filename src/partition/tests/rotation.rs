@@ -10,6 +10,7 @@ use std::thread;
 
 use super::encrypted::{copy, disk, filled, fixture, known_keys, refusal};
 use super::faulty::{Fault, FaultyDisk};
+use super::files::all_files;
 use super::workload::Operation::{
     self, AddBatch, Compact, Count, Describe, Enroll, Erase, Remove, RemoveAll, Seal,
 };
@@ -45,21 +46,8 @@ fn version(data: &Path) -> u8 {
     fs::read(data.join("gallery.keys")).unwrap()[8]
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => all.extend(files(&path)),
-            false => all.push(path),
-        }
-    }
-    all.sort();
-    all
-}
-
 fn segments(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let all = files(&data.join("segments")).into_iter();
+    let all = all_files(&data.join("segments")).into_iter();
     all.map(|path| (path.clone(), fs::read(&path).unwrap()))
         .collect()
 }
@@ -67,7 +55,7 @@ fn segments(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Pieces of what is sealed in the files of a data directory.
 fn sealed_pieces(data: &Path) -> HashSet<[u8; 16]> {
     let mut pieces = HashSet::new();
-    for path in files(data) {
+    for path in all_files(data) {
         let bytes = fs::read(&path).unwrap();
         // What is not sealed stands in headers, in the first page; the key file is the same twice.
         let sealed = match path.file_name().unwrap() == "gallery.keys" {
@@ -87,7 +75,7 @@ fn sealed_pieces(data: &Path) -> HashSet<[u8; 16]> {
 
 /// Fails if something of what was sealed stands in a file.
 fn assert_none_left(pieces: &HashSet<[u8; 16]>, data: &Path) {
-    for path in files(data) {
+    for path in all_files(data) {
         let bytes = fs::read(&path).unwrap();
         let found = bytes.windows(16).position(|window| {
             let window: &[u8; 16] = window.try_into().unwrap();
@@ -383,7 +371,7 @@ fn in_the_middle_segments_are_mended_and_a_lost_catalog_is_made_again() {
     drop(store);
     let copied = directory.path().join("copy");
     copy(&data, &copied);
-    for path in files(&copied) {
+    for path in all_files(&copied) {
         if path.to_string_lossy().ends_with(".damaged") {
             fs::remove_file(path).unwrap();
         }

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::encrypted::copy;
+use super::files::files_that_hold;
 use super::workload::Operation::{AddBatch, Compact, Enroll, Remove, Seal};
 use super::workload::{Model, encoder, open};
 use crate::partition::disk::{Disk, RealDisk};
@@ -54,14 +55,7 @@ fn enroll_secret(partition: &Partition, class: i64) {
 fn holds_secret(directory: &Path) -> bool {
     let values = secret();
     let bytes: &[u8] = bytemuck::cast_slice(&values);
-    fs::read_dir(directory).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return holds_secret(&path);
-        }
-        let found = fs::read(&path).unwrap();
-        found.windows(bytes.len()).any(|window| window == bytes)
-    })
+    !files_that_hold(directory, &[bytes]).is_empty()
 }
 
 /// A crash while a segment is overwritten leaves any of its sectors, but always the last one of its header.

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::faulty::FaultyDisk;
+use super::files::files_that_hold;
 use crate::partition::disk::Disk;
 use crate::partition::{
     Choice, Held, Keys, NewTemplate, Note, Pace, Partition, StateValue, Store, StoreError,
@@ -135,21 +135,7 @@ pub(super) fn open(disk: &Arc<dyn Disk>, directory: &Path) -> Result<Store, Stor
 pub(super) fn assert_nothing_shows(directory: &Path) {
     let ones = [1.0_f32.to_le_bytes(); 4].concat();
     let shown: [&[u8]; 4] = [&ones, b"Person ", b"person ", b"number:"];
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            assert_nothing_shows(&path);
-            continue;
-        }
-        let bytes = fs::read(&path).unwrap();
-        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-        for part in shown {
-            let found = bytes[..end]
-                .windows(part.len())
-                .position(|window| window == part);
-            assert_eq!(found, None, "{part:?} in `{}`", path.display());
-        }
-    }
+    assert_eq!(files_that_hold(directory, &shown), [] as [PathBuf; 0]);
 }
 
 pub(super) fn partition(store: &Store, number: usize) -> Result<Arc<Partition>, StoreError> {

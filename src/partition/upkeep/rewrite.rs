@@ -275,6 +275,7 @@ impl Partition {
         let mut writer = self.new_segment(number, rows, created)?;
         for block in inputs {
             let row_bytes = block.row_bytes();
+            let mut pass = block.pass(&**self.files().disk())?;
             for run in block.live_runs(RUN_ROWS) {
                 if self.commits().is_gone(self.shared().number()) {
                     writer.discard();
@@ -284,7 +285,7 @@ impl Partition {
                 let count = run.len();
                 // Of this moment only: whoever erases somebody waits for the last reader.
                 let snapshot = self.snapshot();
-                writer.append(&snapshot.reader(block).stored(run)?)?;
+                writer.append(&snapshot.reader(block).stored_by(&mut pass, run)?)?;
                 drop(snapshot);
                 pace.spend(count * row_bytes)?;
             }
