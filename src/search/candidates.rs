@@ -107,6 +107,10 @@ impl Scorer {
             };
             let similarity = query.probe.similarity(row.values()?, row.length()?);
             self.rows_scored[hits[0].probe as usize] += 1;
+            // Most are not as good as they might have been: they need no lock, and no class.
+            if similarity < best.threshold() {
+                continue;
+            }
             if query.threshold.is_none_or(|least| similarity >= least) {
                 let class = row.class()?;
                 best.offer(Match { class, similarity });

@@ -5,25 +5,38 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::types::{ClassId, Match};
 
+/// Up to so many classes are kept as a list. It is a few kilobytes then, and to look through it takes
+/// less than a look-up by a hash and places in a tree, which longer ones need.
+const LISTED_MAX: usize = 256;
+
 /// Keeps the best classes within a limit of all that it is offered, each with its best similarity.
 ///
 /// The order is total: falling similarity, then rising class, so that what is kept does not depend
-/// on the order of offers. An offer costs a look-up, and a place in a tree if it is kept.
+/// on the order of offers. An offer costs a comparison, and what is kept a place among the others.
 #[derive(Clone, Debug)]
 pub struct TopK {
     limit: usize,
-    best: HashMap<ClassId, f64>,
-    ranked: BTreeSet<Ranked>,
+    kept: Kept,
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
+    /// Best first.
+    List(Vec<Match>),
+    Tree {
+        best: HashMap<ClassId, f64>,
+        ranked: BTreeSet<Ranked>,
+    },
 }
 
 impl TopK {
     /// Keeps the best `limit`.
     pub fn new(limit: usize) -> TopK {
-        TopK {
-            limit,
-            best: HashMap::new(),
-            ranked: BTreeSet::new(),
-        }
+        let kept = match limit <= LISTED_MAX {
+            true => Kept::List(Vec::new()),
+            false => Kept::tree(),
+        };
+        TopK { limit, kept }
     }
 
     /// How many are kept.
@@ -32,26 +45,20 @@ impl TopK {
     }
 
     /// Considers one template's score.
+    #[inline]
     pub fn offer(&mut self, candidate: Match) {
-        if let Some(&present) = self.best.get(&candidate.class) {
-            if candidate.similarity <= present {
-                return;
-            }
-            self.ranked.remove(&Ranked(Match {
-                similarity: present,
-                ..candidate
-            }));
-        } else if self.ranked.len() == self.limit {
-            match self.ranked.last() {
-                Some(&worst) if Ranked(candidate) < worst => {
-                    self.ranked.remove(&worst);
-                    self.best.remove(&worst.0.class);
-                }
-                _ => return,
-            }
+        // Also of a class that is kept: its best similarity is not below the worst then.
+        if self.is_full()
+            && self
+                .worst()
+                .is_none_or(|worst| !is_better(&candidate, worst))
+        {
+            return;
         }
-        self.ranked.insert(Ranked(candidate));
-        self.best.insert(candidate.class, candidate.similarity);
+        match &mut self.kept {
+            Kept::List(list) => keep_in_list(list, self.limit, candidate),
+            Kept::Tree { best, ranked } => keep_in_tree(best, ranked, self.limit, candidate),
+        }
     }
 
     /// The similarity that a class must reach to be kept: that of the last within the limit, or
@@ -59,9 +66,9 @@ impl TopK {
     /// number.
     #[inline]
     pub fn threshold(&self) -> f64 {
-        match self.ranked.last() {
-            _ if self.ranked.len() < self.limit => f64::NEG_INFINITY,
-            Some(worst) => worst.0.similarity,
+        match self.worst() {
+            _ if !self.is_full() => f64::NEG_INFINITY,
+            Some(worst) => worst.similarity,
             // Nothing is ever good enough to be the best none.
             None => f64::INFINITY,
         }
@@ -69,8 +76,82 @@ impl TopK {
 
     /// What was kept, best first.
     pub fn into_matches(self) -> Vec<Match> {
-        self.ranked.into_iter().map(|ranked| ranked.0).collect()
+        match self.kept {
+            Kept::List(list) => list,
+            Kept::Tree { ranked, .. } => ranked.into_iter().map(|ranked| ranked.0).collect(),
+        }
     }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        let kept = match &self.kept {
+            Kept::List(list) => list.len(),
+            Kept::Tree { ranked, .. } => ranked.len(),
+        };
+        kept == self.limit
+    }
+
+    #[inline]
+    fn worst(&self) -> Option<&Match> {
+        match &self.kept {
+            Kept::List(list) => list.last(),
+            Kept::Tree { ranked, .. } => ranked.last().map(|worst| &worst.0),
+        }
+    }
+}
+
+impl Kept {
+    fn tree() -> Kept {
+        Kept::Tree {
+            best: HashMap::new(),
+            ranked: BTreeSet::new(),
+        }
+    }
+}
+
+#[inline]
+fn is_better(one: &Match, other: &Match) -> bool {
+    one.rank_order(other).is_lt()
+}
+
+/// Keeps a candidate that is better than the worst, or while there is room.
+fn keep_in_list(list: &mut Vec<Match>, limit: usize, candidate: Match) {
+    let of_class = |kept: &Match| kept.class == candidate.class;
+    if let Some(at) = list.iter().position(of_class) {
+        if !is_better(&candidate, &list[at]) {
+            return;
+        }
+        list.remove(at);
+    } else if list.len() == limit {
+        list.pop();
+    }
+    let at = list.partition_point(|kept| is_better(kept, &candidate));
+    list.insert(at, candidate);
+}
+
+/// As [`keep_in_list`].
+fn keep_in_tree(
+    best: &mut HashMap<ClassId, f64>,
+    ranked: &mut BTreeSet<Ranked>,
+    limit: usize,
+    candidate: Match,
+) {
+    if let Some(&similarity) = best.get(&candidate.class) {
+        let present = Match {
+            similarity,
+            ..candidate
+        };
+        if !is_better(&candidate, &present) {
+            return;
+        }
+        ranked.remove(&Ranked(present));
+    } else if ranked.len() == limit
+        && let Some(worst) = ranked.pop_last()
+    {
+        best.remove(&worst.0.class);
+    }
+    ranked.insert(Ranked(candidate));
+    best.insert(candidate.class, candidate.similarity);
 }
 
 /// A match that sorts by rank: the best is the least.
@@ -115,28 +196,65 @@ mod tests {
         sorted
     }
 
-    /// Few classes and few scores, so that most offers tie with another.
+    /// None yet, as a list and as a tree.
+    fn both(limit: usize) -> [TopK; 2] {
+        let tree = TopK {
+            limit,
+            kept: Kept::tree(),
+        };
+        [TopK::new(limit), tree]
+    }
+
+    /// Few classes and few scores, so that most offers tie with another. Two of the scores are zeros
+    /// with different signs, which are not the same to a sort.
     fn offers() -> impl Strategy<Value = Vec<Match>> {
-        let offer = (-5_i64..15, -3_i32..4).prop_map(|(class, score)| Match {
+        let offer = (-5_i64..15, -3_i32..5).prop_map(|(class, score)| Match {
             class: ClassId(class),
-            similarity: f64::from(score) / 4.0,
+            similarity: match score {
+                4 => -0.0,
+                _ => f64::from(score) / 4.0,
+            },
         });
         prop::collection::vec(offer, 0..120)
+    }
+
+    fn bits(matches: &[Match]) -> Vec<(ClassId, u64)> {
+        let bits = |found: &Match| (found.class, found.similarity.to_bits());
+        matches.iter().map(bits).collect()
+    }
+
+    #[test]
+    fn a_limit_beyond_what_is_listed_is_kept_too() {
+        let class = |number: usize| ClassId(number as i64);
+        for limit in [LISTED_MAX, LISTED_MAX + 1] {
+            let mut top = TopK::new(limit);
+            // Each twice, the worst first.
+            for number in (0..2 * LISTED_MAX).flat_map(|number| [number, number]) {
+                top.offer(Match {
+                    class: class(number),
+                    similarity: number as f64 / 1_024.0,
+                });
+            }
+            let found = top.into_matches().into_iter().map(|found| found.class);
+            let expected = (0..2 * LISTED_MAX).rev().take(limit).map(class);
+            assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
     }
 
     proptest! {
         #[test]
         fn it_keeps_what_sorting_keeps(offers in offers(), limit in 0_usize..25) {
-            let mut top = TopK::new(limit);
-            offers.iter().for_each(|offer| top.offer(*offer));
             let expected = by_sorting(&offers, limit);
             let threshold = match expected.last() {
                 Some(last) if expected.len() == limit => last.similarity,
                 _ if limit == 0 => f64::INFINITY,
                 _ => f64::NEG_INFINITY,
             };
-            prop_assert_eq!(top.threshold(), threshold);
-            prop_assert_eq!(top.into_matches(), expected);
+            for mut top in both(limit) {
+                offers.iter().for_each(|offer| top.offer(*offer));
+                prop_assert_eq!(top.threshold().to_bits(), threshold.to_bits());
+                prop_assert_eq!(bits(&top.into_matches()), bits(&expected));
+            }
         }
 
         /// Threads offer in whatever order they come.
@@ -147,9 +265,10 @@ mod tests {
             }),
             limit in 1_usize..25,
         ) {
-            let mut top = TopK::new(limit);
-            shuffled.iter().for_each(|offer| top.offer(*offer));
-            prop_assert_eq!(top.into_matches(), by_sorting(&offers, limit));
+            for mut top in both(limit) {
+                shuffled.iter().for_each(|offer| top.offer(*offer));
+                prop_assert_eq!(bits(&top.into_matches()), bits(&by_sorting(&offers, limit)));
+            }
         }
     }
 }
