@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{EngineError, Gallery};
 use crate::exchange::{Record, write_gallery};
-use crate::partition::{RecordReader, Row, Snapshot, StoreError};
+use crate::partition::{Partition, RecordReader, Snapshot};
 use crate::types::Timestamp;
 
 /// Values that are read before the memory that shows them is given back: 64 MiB of them.
@@ -48,7 +48,7 @@ impl Gallery {
                 write_gallery(file, rows, dimension, with_people, |with_people, visit| {
                     let mut done = 0;
                     let people = with_people.then_some(people);
-                    each_template(snapshot, people, &mut |record| {
+                    each_template(&self.partition, snapshot, people, &mut |record| {
                         visit(record)?;
                         done += 1;
                         if done > most && done % 1024 == 0 {
@@ -63,49 +63,37 @@ impl Gallery {
     }
 }
 
-fn record(row: Row<'_>) -> Result<Record<'_>, StoreError> {
-    let info = row.info()?;
-    Ok(Record {
-        class: row.class()?,
-        values: row.values()?,
-        enrolled: Some(Timestamp {
-            unix_milliseconds: info.enrolled_unix_milliseconds,
-        }),
-        quality: info.quality,
-        person: None,
-    })
-}
-
 fn each_template(
+    partition: &Partition,
     snapshot: &Snapshot,
     people: Option<&RecordReader<'_>>,
     visit: &mut dyn FnMut(&Record<'_>) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     let rows_per_release = VALUES_PER_RELEASE / snapshot.encoder().dimension();
     for block in snapshot.blocks() {
-        let mut rows = block.live_rows().peekable();
-        let mut at = 0;
-        while rows.peek().is_some() {
-            let some: Vec<Row<'_>> = rows.by_ref().take(ROWS_ASKED_TOGETHER).collect();
+        let (mut pass, mut seen) = (partition.pass(block)?, 0);
+        while let Some(some) = pass.some(ROWS_ASKED_TOGETHER)? {
             let mut known = match people {
-                Some(people) => {
-                    let classes = some.iter().map(|row| row.class());
-                    people.of(&classes.collect::<Result<Vec<_>, _>>()?)?
-                }
+                Some(people) => people.of(&some.classes().collect::<Vec<_>>())?,
                 None => Vec::new(),
             }
             .into_iter();
-            for row in some {
-                if at % rows_per_release == 0 {
-                    block.release();
-                }
-                at += 1;
+            for (class, info, values) in some.iter() {
                 let known = known.next().filter(|known| !known.is_empty());
-                let person = known.map(Box::new);
+                seen += 1;
                 visit(&Record {
-                    person,
-                    ..record(row)?
+                    class,
+                    values,
+                    enrolled: Some(Timestamp {
+                        unix_milliseconds: info.enrolled_unix_milliseconds,
+                    }),
+                    quality: info.quality,
+                    person: known.map(Box::new),
                 })?;
+            }
+            if seen >= rows_per_release {
+                seen = 0;
+                block.release();
             }
         }
         block.release();

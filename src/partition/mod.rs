@@ -129,7 +129,7 @@ pub use rotation::Rotated;
 pub use segment::{
     DamagedBytes, HeaderFields, PlaneReport, SegmentReport, TableReport, TemplateInfo,
 };
-pub use snapshot::{BlockReader, Row, Snapshot};
+pub use snapshot::{BlockReader, Row, Snapshot, TemplatePass, Templates};
 pub use state_value::StateValue;
 pub use store::{PartitionSummary, Store, restore_archive, restore_archive_with};
 pub use strays::LeftAlone;

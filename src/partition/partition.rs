@@ -20,7 +20,7 @@ use super::segment::{
     DeadRows, ENCODER_OFFSET, Finished, Segment, SegmentName, SegmentWriter, TemplateInfo,
 };
 use super::shared::Shared;
-use super::snapshot::{Block, BlockReader, Snapshot, Source};
+use super::snapshot::{Block, BlockReader, Snapshot, Source, TemplatePass};
 use super::state_value::StateValue;
 use super::tail::{TAIL_ROWS_MAX, TailBlock, TailTemplate};
 use crate::secrets::KeyError;
@@ -220,6 +220,15 @@ impl Partition {
     /// The encoder it is bound to.
     pub fn encoder(&self) -> &EncoderId {
         &self.encoder
+    }
+
+    /// Begins to read all templates of some rows once, in order.
+    ///
+    /// # Errors
+    ///
+    /// If their file cannot be opened once more.
+    pub fn pass<'a>(&self, rows: BlockReader<'a>) -> Result<TemplatePass<'a>, StoreError> {
+        TemplatePass::new(rows, &**self.files().disk())
     }
 
     /// The partition as it is now. Cheap, and waits for nobody.

@@ -1,6 +1,7 @@
 //! A partition at one moment, for readers.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
@@ -376,6 +377,84 @@ impl<'a> Row<'a> {
     }
 }
 
+/// The templates of a run of rows, some after the other, for whoever wants them all once.
+///
+/// What is read stays only while it is at hand, so that it takes no memory for all, not even of an
+/// encrypted gallery, whose rows stay in memory where they are read by a [`Row`].
+pub struct TemplatePass<'a> {
+    of: BlockReader<'a>,
+    pass: BlockPass<'a>,
+    next_row: usize,
+}
+
+/// Some templates, in the order of their rows.
+pub struct Templates<'a> {
+    rows: Rows<'a>,
+}
+
+/// It would show templates.
+impl fmt::Debug for TemplatePass<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemplatePass")
+            .field("next_row", &self.next_row)
+            .finish_non_exhaustive()
+    }
+}
+
+/// It would show templates.
+impl fmt::Debug for Templates<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Templates")
+            .field("count", &self.rows.classes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> TemplatePass<'a> {
+    pub(super) fn new(of: BlockReader<'a>, disk: &dyn Disk) -> Result<Self, StoreError> {
+        Ok(TemplatePass {
+            of,
+            pass: of.block.pass(disk)?,
+            next_row: 0,
+        })
+    }
+
+    /// The next ones, `most` at most, or `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// If the segment is damaged, or cannot be read.
+    pub fn some(&mut self, most: usize) -> Result<Option<Templates<'_>>, StoreError> {
+        let Some(run) = self.of.block.live_run(self.next_row, most) else {
+            return Ok(None);
+        };
+        self.next_row = run.end;
+        let rows = self.of.stored_by(&mut self.pass, run)?;
+        Ok(Some(Templates { rows }))
+    }
+}
+
+impl Templates<'_> {
+    /// Their classes.
+    pub fn classes(&self) -> impl Iterator<Item = ClassId> {
+        self.rows.classes.iter().copied().map(ClassId)
+    }
+
+    /// Class, what is known beside the values, and the values of each.
+    pub fn iter(&self) -> impl Iterator<Item = (ClassId, TemplateInfo, &[f32])> {
+        let layout = self.rows.codes.layout;
+        let values = self.rows.values.chunks_exact(layout.value_lines());
+        let values = values.map(move |lines| {
+            let padded: &[f32] = bytemuck::cast_slice(lines);
+            &padded[..layout.dimension()]
+        });
+        let known = self.classes().zip(self.rows.infos.iter().copied());
+        known
+            .zip(values)
+            .map(|((class, info), values)| (class, info, values))
+    }
+}
+
 /// A block that is read once, from its first row to its last.
 pub(super) enum BlockPass<'a> {
     Segment(Pass<'a>),
@@ -435,12 +514,17 @@ impl Block {
     pub(super) fn live_runs(&self, most: usize) -> impl Iterator<Item = Range<usize>> + '_ {
         let mut next = 0;
         std::iter::from_fn(move || {
-            let start = (next..self.rows()).find(|row| !self.is_removed(*row))?;
-            let end = self.rows().min(start.saturating_add(most));
-            next = (start..end)
-                .find(|row| self.is_removed(*row))
-                .unwrap_or(end);
-            Some(start..next)
+            let run = self.live_run(next, most)?;
+            next = run.end;
+            Some(run)
         })
+    }
+
+    /// The first of these runs from a row on.
+    fn live_run(&self, from: usize, most: usize) -> Option<Range<usize>> {
+        let start = (from..self.rows()).find(|row| !self.is_removed(*row))?;
+        let end = self.rows().min(start.saturating_add(most));
+        let removed = (start..end).find(|row| self.is_removed(*row));
+        Some(start..removed.unwrap_or(end))
     }
 }

@@ -84,6 +84,24 @@ impl Asked {
     }
 }
 
+/// All templates, read once in order.
+fn passed(it: &Asked) -> Answer {
+    let partition = it.partition()?;
+    let (snapshot, mut all) = (partition.snapshot(), Vec::new());
+    for block in snapshot.blocks() {
+        let mut pass = partition.pass(block)?;
+        while let Some(some) = pass.some(2)? {
+            let values = some.iter();
+            let values = values.map(|(class, info, values)| (class, info, values.to_vec()));
+            all.push((
+                some.classes().collect::<Vec<_>>(),
+                values.collect::<Vec<_>>(),
+            ));
+        }
+    }
+    said(Ok::<_, EngineError>(all))
+}
+
 type Answer = Result<String, EngineError>;
 type Read = fn(&Asked) -> Answer;
 
@@ -259,6 +277,10 @@ const READS: &[(&str, Read)] = &[
             Ok(first.scan(0..first.rows())?.scales.to_vec())
         })
     }),
+    ("Partition::pass", passed),
+    ("TemplatePass::some", passed),
+    ("Templates::classes", passed),
+    ("Templates::iter", passed),
     ("Partition::enroll_person", |it| {
         let record = RecordChange {
             name: Some(Some("Ada".parse().unwrap())),
@@ -724,6 +746,8 @@ fn public_methods(directory: &Path, found: &mut BTreeSet<String>) {
                     "Partition",
                     "Row",
                     "Snapshot",
+                    "TemplatePass",
+                    "Templates",
                 ];
                 of = types.into_iter().find(|known| *known == name);
             } else if line == "}" {
