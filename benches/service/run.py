@@ -6,7 +6,8 @@
 
 Makes up a gallery, and then in each round, one after the other: the engine alone (`vultus bench`,
 calls of one probe and of 64), the service with 1, 8, 64 and 300 clients that each ask again as soon as
-they are answered (`vultus load`), and the same of the program given with `--before`. Prints the
+they are answered (`vultus load`), and the same of the program given with `--before`, on a gallery that it
+made itself of the same rows, since an older one reads neither today's files nor today's keys. Prints the
 medians of all rounds and their ratios. With `--overload`, the service is then asked twice and five
 times as often as it can answer, for so many seconds each, by identifications and by pictures, with
 20 small calls a second beside them, by a load that has priority if whoever runs this may give it.
@@ -96,6 +97,7 @@ class Bench:
         self.probes = directory / "probes.npy"
         self.rows_of_faces = directory / "faces.npy"
         self.data = directory / "data"
+        self.data_of_before = directory / "before"
 
     def prepare(self):
         write_rows(self.rows, self.options.rows, self.options.dim)
@@ -105,21 +107,26 @@ class Bench:
         write_rows(self.rows_of_faces, 1000, 128)
         self.command("gallery", "import", "--partition", FACES, "--encoder", "sface@2021dec",
                      "--data-dir", str(self.data), "--quiet", str(self.rows_of_faces))
-        key = self.command("key", "create", "--data-dir", str(self.data), "--name", "load",
-                           "--scopes", "identify,read,embeddings,scores", "--everything", "--json")
-        self.key = json.loads(key)["key"]
+        self.key = key_of(self.program, self.data)
+        if self.options.before:
+            run(self.options.before, "gallery", "import", "--partition", PARTITION, "--encoder", ENCODER,
+                "--data-dir", str(self.data_of_before), "--quiet", str(self.rows))
+            self.key_of_before = key_of(self.options.before, self.data_of_before)
 
     def command(self, *arguments, before=None):
-        done = subprocess.run([self.program, *arguments], stdout=subprocess.PIPE, check=True,
-                              preexec_fn=before)
-        return done.stdout
+        return run(self.program, *arguments, before=before)
 
     def round(self, number):
         say(f"round {number + 1} of {self.options.rounds}")
-        found = {"engine": self.engine(self.rows, self.probes), "service": self.service(self.program, CLIENTS)}
+        found = {
+            "engine": self.engine(self.rows, self.probes),
+            "service": self.service(self.program, self.data, self.key, CLIENTS),
+        }
         if self.options.before:
             # Two are enough to compare, since it answers as many whatever the number.
-            found["before"] = self.service(self.options.before, [1, 64])
+            found["before"] = self.service(
+                self.options.before, self.data_of_before, self.key_of_before, [1, 64]
+            )
         return found
 
     def engine(self, rows, probes):
@@ -129,10 +136,10 @@ class Bench:
         measured = json.loads(printed)["cases"]
         return {str(one["probes"]): one["median_ms"] for one in measured}
 
-    def service(self, program, clients):
-        with Service(program, self.data) as service:
+    def service(self, program, data, key, clients):
+        with Service(program, data) as service:
             report = self.load(service, "--calls", "identify", "--clients",
-                               ",".join(map(str, clients)), "--seconds", str(SECONDS))
+                               ",".join(map(str, clients)), "--seconds", str(SECONDS), key=key)
         found = {}
         for step in report["steps"]:
             answered = outcome(step, "identify", SUCCESS)
@@ -146,13 +153,13 @@ class Bench:
             }
         return found
 
-    def load(self, service, *arguments, before=None):
+    def load(self, service, *arguments, key=None, before=None):
         if "--picture" in arguments:
             gallery = ["--partition", FACES]
         else:
             gallery = ["--partition", PARTITION, "--encoder", ENCODER, "--dim",
                        str(self.options.dim)]
-        printed = self.command("load", service.url, "--key", self.key, "--json", "--quiet",
+        printed = self.command("load", service.url, "--key", key or self.key, "--json", "--quiet",
                                *gallery, *arguments, before=before)
         return json.loads(printed)
 
@@ -218,6 +225,23 @@ class Bench:
         print(f"BWS, 64 clients: {rate:.0f} a second, {100 * rate / best:.0f} % of calls of 64 "
               f"({best:.0f}); {count - good} of {count} not identified")
         return {"per_s": rate, "engine_per_s": best, "not_identified": count - good}
+
+
+def run(program, *arguments, before=None):
+    """What the program prints; `before` is called in its process first."""
+    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, check=True,
+                          preexec_fn=before)
+    return done.stdout
+
+
+def key_of(program, data):
+    """A key with which embeddings may be searched for and scores be seen, of any program that has keys."""
+    offered = subprocess.run([program, "key", "create", "--help"], stdout=subprocess.PIPE, check=True)
+    scopes = ["identify", "read"]
+    scopes += [scope for scope in ("embeddings", "scores") if scope.encode() in offered.stdout]
+    key = run(program, "key", "create", "--data-dir", str(data), "--name", "load",
+              "--scopes", ",".join(scopes), "--everything", "--json")
+    return json.loads(key)["key"]
 
 
 class Door:
