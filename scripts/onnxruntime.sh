@@ -29,5 +29,6 @@ with open(library, "wb") as out:
 cd ../../..
 export VULTUS_ONNXRUNTIME="$library"
 export VULTUS_GOLDEN_PICTURES="$PWD/scripts/cache/pictures"
-cargo test --features onnxruntime --test it face:: -- --include-ignored "$@"
+# With the other features that are off, as .ci/run tests them: nothing is compiled for this alone then.
+cargo test --features onnxruntime,opentelemetry,packed-networks --test it face:: -- --include-ignored "$@"
 echo "$library"

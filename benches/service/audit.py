@@ -2,7 +2,7 @@
 """What the audit log costs those who identify.
 
     benches/service/audit.py target/release/vultus [--rows 100000] [--dim 512] [--rounds 3]
-        [--clients 64] [--directory DIR]
+        [--clients 64] [--seconds 8] [--directory DIR]
 
 Makes up a gallery, and in each round asks a service without the log, with `audit = on` and with `audit =
 strict`, one after the other. Prints answers a second, and the medians of the ratios within a round.
@@ -20,7 +20,6 @@ from pathlib import Path
 from run import ENCODER, PARTITION, SUCCESS, Service, outcome, write_rows
 
 MODES = ("off", "on", "strict")
-WINDOW_SECONDS = 8
 
 
 def main():
@@ -32,10 +31,11 @@ def main():
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=int, default=8, help="for which each kind is asked")
     parser.add_argument("--directory", help="where the gallery is made")
     options = parser.parse_args()
-    if min(options.rows, options.rounds, options.clients) < 1 or not 16 <= options.dim <= 4096:
-        parser.error("expected a row, a round, a client and 16 values at least")
+    if min(options.rows, options.rounds, options.clients, options.seconds) < 1 or not 16 <= options.dim <= 4096:
+        parser.error("expected a row, a round, a client, a second and 16 values at least")
     if not os.access(options.program, os.X_OK):
         parser.error(f"{options.program} is no program; build it with `cargo build --release`")
     with tempfile.TemporaryDirectory(prefix="vultus-audit-", dir=options.directory) as directory:
@@ -53,7 +53,7 @@ def measure(options, directory):
         with Service(options.program, data, flags=["--audit", mode]) as service:
             printed = command("load", service.url, "--key", key, "--json", "--quiet", "--partition",
                               PARTITION, "--encoder", ENCODER, "--dim", options.dim, "--calls",
-                              "identify", "--clients", options.clients, "--seconds", WINDOW_SECONDS)
+                              "identify", "--clients", options.clients, "--seconds", options.seconds)
         found = outcome(json.loads(printed)["steps"][0], "identify", SUCCESS)
         return found["per_s"], found["latency_ms"]["p99"]
 

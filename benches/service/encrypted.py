@@ -2,14 +2,16 @@
 """What an encrypted data directory costs beside a plain one.
 
     benches/service/encrypted.py target/release/vultus [--rows 1000000] [--dim 512] [--rounds 3]
-        [--questions 60] [--passes 6] [--directory DIR] [--written-only]
+        [--questions 60] [--passes 6] [--starts 5] [--touch-mb 0] [--directory DIR] [--written-only]
 
 Makes up rows, and in each round imports them into a plain and into an encrypted data directory, compacts
-it, which writes all files anew as one, erases four people, and verifies all, in turns. Then starts a service on each and asks them in
-turns, the same questions again and again: the first reads (and decrypts) what others only search, and
-each new one a little of what it alone looks up. Prints medians, and
-those of the ratios within a round or of questions that came one after the other. Needs nothing but
-Python, and about twice 1.3 KB of disk for a row at 512 values.
+it, which writes all files anew as one, erases four people, and verifies all, in turns. Then starts a
+service on each, `--starts` times in turns, and asks it once, which reads (and decrypts) what others only
+search. Memory that its host has taken back is given to a virtual machine at half a gigabyte a second or
+so: `--touch-mb` has it given before each start, by a process that touches so much and ends. At last
+both are asked in turns, the same questions again and again: each new one reads a little of what it
+alone looks up. Prints medians, and those of the ratios within a round or of questions that came one
+after the other. Needs nothing but Python, and about twice 1.3 KB of disk for a row at 512 values.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -40,11 +43,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--questions", type=int, default=60)
     parser.add_argument("--passes", type=int, default=6)
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--touch-mb", type=int, default=0)
     parser.add_argument("--written-only", action="store_true", help="start no service, ask nothing")
     parser.add_argument("--directory", help="where the galleries are made")
     options = parser.parse_args()
-    if options.rows < 100 or min(options.rounds, options.questions - 1, options.passes - 1) < 1:
-        parser.error("expected 100 rows, a round, two questions and two passes at least")
+    counts = (options.rounds, options.questions, options.starts, options.passes - 1)
+    if options.rows < 100 or min(counts) < 1 or options.touch_mb < 0:
+        parser.error("expected 100 rows, a round, a question, a start and two passes at least")
     if not os.access(options.program, os.X_OK):
         parser.error(f"{options.program} is no program; build it with `cargo build --release`")
     with tempfile.TemporaryDirectory(prefix="vultus-encrypted-", dir=options.directory) as directory:
@@ -98,26 +104,40 @@ class Bench:
         return made if kind == "encrypted" else []
 
     def asked(self):
-        began, keys = {}, {}
+        keys = {kind: self.made_key(kind) for kind in KINDS}
+        starts = [{kind: self.started(kind, keys[kind]) for kind in KINDS[::1 - at % 2 * 2]}
+                  for at in range(self.options.starts)]
+        for at, step in enumerate(("start of the service", "first question")):
+            tell(step, [[one[kind][at] for kind in KINDS] for one in starts], "ms")
         with ExitStack() as services:
-            for number, kind in enumerate(KINDS):
-                key = self.command(kind, "key", "create", "--name", "bench", "--scopes",
-                                   "identify,embeddings,scores", "--everything", "--json")
-                keys[kind] = json.loads(key)["key"]
-                at = time.monotonic()
-                flags = self.secret(kind)
-                services.enter_context(
-                    Service(self.options.program, self.directory / kind, PORT + number, flags))
-                began[kind] = 1e3 * (time.monotonic() - at)
+            for kind in KINDS:
+                services.enter_context(self.service(kind))
             passes = [self.questions(keys) for _ in range(self.options.passes)]
-        tell("start of the service", [[began[kind] for kind in KINDS]], "ms")
-        tell("first question", passes[0][:1], "ms")
-        tell("other new questions", passes[0][1:], "ms")
+        tell("other new questions", passes[0][1:] or passes[0], "ms")
         tell("the same again", [pair for one in passes[1:] for pair in one], "ms")
+
+    def made_key(self, kind):
+        key = self.command(kind, "key", "create", "--name", "bench", "--scopes",
+                           "identify,embeddings,scores", "--everything", "--json")
+        return json.loads(key)["key"]
+
+    def service(self, kind):
+        flags = self.secret(kind)
+        return Service(self.options.program, self.directory / kind, PORT + KINDS.index(kind), flags)
+
+    def started(self, kind, key):
+        """Milliseconds of a start, and of the first question after it."""
+        touched = f"b'1' * ({self.options.touch_mb} << 20)"
+        subprocess.run([sys.executable, "-c", touched], check=True)
+        began = time.monotonic()
+        with self.service(kind):
+            start = 1e3 * (time.monotonic() - began)
+            ask = asker(key, self.options.dim, port=PORT + KINDS.index(kind))
+            return start, ask(PARTITION)
 
     def questions(self, keys):
         """Milliseconds of each of the same questions, asked of both in turns."""
-        asks = [asker(keys[kind], self.options.dim, PORT + at) for at, kind in enumerate(KINDS)]
+        asks = [asker(keys[kind], self.options.dim, port=PORT + at) for at, kind in enumerate(KINDS)]
         return [[ask(PARTITION) for ask in asks] for _ in range(self.options.questions)]
 
 

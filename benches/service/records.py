@@ -64,7 +64,7 @@ def measure(options, directory):
     print(f"{options.rows} records came in within {time.monotonic() - began:.0f} s")
     key = command("key", "create", "--name", "bench", "--scopes", "identify,embeddings,scores", "--everything", "--json")
     with Service(options.program, data):
-        ask = asker(json.loads(key)["key"], options)
+        ask = asker(json.loads(key)["key"], options.dim, options.limit)
         for partition in (WITHOUT, WITH, WITHOUT, WITH):
             ask(partition)
         print(f"a label for the first time: {ask(WITH, LABEL):.0f} ms")
@@ -77,13 +77,14 @@ def measure(options, directory):
     print(f"with records {ratio:.3f} times as long; a label takes {more:.2f} ms more")
 
 
-def asker(key, options, port=PORT):
+def asker(key, dim, limit=20, port=PORT):
+    """Asks a gallery, each time for another made-up probe of so many values; two of one kind ask for the same."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     numbers = random.Random(7)
 
     def ask(partition, labels=None):
         """Milliseconds until an answer was read."""
-        body = {"encoder": ENCODER, "limit": options.limit, "embeddings": [[numbers.gauss(0, 1) for _ in range(options.dim)]]}
+        body = {"encoder": ENCODER, "limit": limit, "embeddings": [[numbers.gauss(0, 1) for _ in range(dim)]]}
         if labels:
             body["labels"] = labels
         body = json.dumps(body)
