@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::io;
 
+use super::watched::HowFar;
+
 /// Where something is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
@@ -10,6 +12,8 @@ pub(super) enum Channel {
     Out,
     /// Stderr.
     Err,
+    /// How far work is, as JSON: whoever asked shows it.
+    HowFar,
 }
 
 /// Tells bytes to another process.
@@ -49,4 +53,15 @@ pub(super) fn send(channel: Channel, bytes: &[u8]) -> Option<io::Result<()>> {
 /// Whether the process that this thread says something for is quiet; `None` if it is this one.
 pub(super) fn is_quiet() -> Option<bool> {
     AWAY.with_borrow(|away| away.as_ref().map(|away| away.is_quiet))
+}
+
+/// Tells another process how far work is that this thread has done for it; nobody else.
+pub(super) fn send_how_far(how_far: &HowFar) {
+    if is_quiet() != Some(false) {
+        return;
+    }
+    if let Ok(bytes) = serde_json::to_vec(how_far) {
+        // Whoever has gone does not want to know.
+        let _told = send(Channel::HowFar, &bytes);
+    }
 }
