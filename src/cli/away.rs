@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 
-use super::watched::HowFar;
+use serde::{Deserialize, Serialize};
 
 /// Where something is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,17 @@ pub(super) enum Channel {
     Err,
     /// How far work is, as JSON: whoever asked shows it.
     HowFar,
+}
+
+/// How far work is that is done for another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HowFar {
+    /// What is done, as a bar says it.
+    pub(super) what: String,
+    /// So many bytes are done.
+    pub(super) done: u64,
+    /// Of so many, about.
+    pub(super) total: u64,
 }
 
 /// Tells bytes to another process.

@@ -3,8 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
+use super::away::HowFar;
 use super::{away, output};
 use crate::partition::Pace;
 
@@ -12,17 +11,6 @@ use crate::partition::Pace;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often another process is told.
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How far work is that is done for another process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct HowFar {
-    /// What is done, as a bar says it.
-    pub(super) what: String,
-    /// So many bytes are done.
-    pub(super) done: u64,
-    /// Of so many, about.
-    pub(super) total: u64,
-}
 
 /// Does work at a pace that others may share, and shows how many of some `total` bytes are done: on a bar here, or
 /// by telling the process for which it is done. The work itself says nothing to anybody.

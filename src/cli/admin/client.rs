@@ -16,9 +16,9 @@ use super::wire::{
     KeepCalibration, Kind, Run, Template,
 };
 use super::{pieces, socket};
+use crate::cli::away::HowFar;
 use crate::cli::enrolled_already::Asked;
 use crate::cli::exit::Exit;
-use crate::cli::watched::HowFar;
 use crate::cli::{audit, log, open, output};
 use crate::config::Settings;
 use crate::engine::{Engine, ImportOptions, Imported};
