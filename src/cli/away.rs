@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// Where something is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
@@ -10,6 +12,19 @@ pub(super) enum Channel {
     Out,
     /// Stderr.
     Err,
+    /// How far work is, as JSON: whoever asked shows it.
+    HowFar,
+}
+
+/// How far work is that is done for another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HowFar {
+    /// What is done, as a bar says it.
+    pub(super) what: String,
+    /// So many bytes are done.
+    pub(super) done: u64,
+    /// Of so many, about.
+    pub(super) total: u64,
 }
 
 /// Tells bytes to another process.
@@ -49,4 +64,15 @@ pub(super) fn send(channel: Channel, bytes: &[u8]) -> Option<io::Result<()>> {
 /// Whether the process that this thread says something for is quiet; `None` if it is this one.
 pub(super) fn is_quiet() -> Option<bool> {
     AWAY.with_borrow(|away| away.as_ref().map(|away| away.is_quiet))
+}
+
+/// Tells another process how far work is that this thread has done for it; nobody else.
+pub(super) fn send_how_far(how_far: &HowFar) {
+    if is_quiet() != Some(false) {
+        return;
+    }
+    if let Ok(bytes) = serde_json::to_vec(how_far) {
+        // Whoever has gone does not want to know.
+        let _told = send(Channel::HowFar, &bytes);
+    }
 }

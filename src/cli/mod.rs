@@ -43,6 +43,7 @@ mod reload;
 mod serve;
 mod signals;
 mod watch;
+mod watched;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -97,6 +97,30 @@ impl Store {
         })
     }
 
+    /// About how many bytes [`Store::encrypt_open`] spends of its pace: each plain segment is written anew, and
+    /// read back.
+    ///
+    /// # Errors
+    ///
+    /// If the catalog cannot be read.
+    pub fn bytes_to_encrypt(&self) -> Result<u64, StoreError> {
+        let plain = self.catalog().read(|tables| {
+            let mut plain = Vec::new();
+            for entry in tables.partitions()?.values() {
+                let segments = tables.segments_of(entry.partition)?;
+                let segments = segments.iter().filter(|(_, it)| it.seal.is_none());
+                plain.extend(segments.map(|(segment, _)| (entry.partition, *segment)));
+            }
+            Ok(plain)
+        })?;
+        let length = |(partition, segment)| {
+            let path = self.files().path(partition, segment);
+            // One that is gone is written by nobody.
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        Ok(plain.into_iter().map(length).sum::<u64>() * 2)
+    }
+
     /// Goes on with what [`Store::encrypt_open`] has begun. Returns whether there was something to do.
     ///
     /// # Errors

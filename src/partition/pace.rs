@@ -1,6 +1,6 @@
 //! How fast work in the background may go, whether it is to stop, and what wakes it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::StoreError;
 pub struct Pace {
     bytes_per_second: Option<u64>,
     stopped: AtomicBool,
+    spent_bytes: AtomicU64,
     /// When the next byte may be written; also what sleepers wait on.
     next: Mutex<Option<Instant>>,
     wake: Condvar,
@@ -28,6 +29,7 @@ impl Pace {
         Pace {
             bytes_per_second,
             stopped: AtomicBool::new(false),
+            spent_bytes: AtomicU64::new(0),
             next: Mutex::new(None),
             wake: Condvar::new(),
         }
@@ -45,6 +47,12 @@ impl Pace {
     /// Whether [`Pace::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were read and written at this pace, by all who share it: for whoever shows how far
+    /// work is.
+    pub fn spent_bytes(&self) -> u64 {
+        self.spent_bytes.load(Ordering::Relaxed)
     }
 
     /// Does nothing for so long.
@@ -70,6 +78,7 @@ impl Pace {
     ///
     /// If the work is to stop.
     pub(super) fn spend(&self, bytes: usize) -> Result<(), StoreError> {
+        self.spent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(rate) = self.bytes_per_second {
             let cost = Duration::from_secs_f64(bytes as f64 / rate as f64);
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,5 @@
 //! A partition at one moment, for readers.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::ops::Range;
@@ -176,14 +175,23 @@ impl Snapshot {
         self.blocks.iter().map(live).sum()
     }
 
-    /// How many classes have a template. Reads every class number: about eight bytes a template.
+    /// How many classes have a template. Reads every class number, and sorts them: about eight bytes a
+    /// template, and 5 to 30 ms a million.
     ///
     /// # Errors
     ///
     /// If a segment is damaged.
     pub fn count_classes(&self) -> Result<usize, StoreError> {
-        let classes = self.live_rows().map(|row| row.class());
-        Ok(classes.collect::<Result<HashSet<_>, _>>()?.len())
+        let mut classes = Vec::with_capacity(self.templates());
+        for block in self.blocks() {
+            for run in block.block.live_runs(usize::MAX) {
+                classes.extend_from_slice(block.stored_classes(run)?);
+            }
+        }
+        // People are numbered as they come, so that there are long rising runs, of which this sort makes use.
+        classes.sort();
+        classes.dedup();
+        Ok(classes.len())
     }
 
     /// Whether `class` has a template.
@@ -289,6 +297,14 @@ impl<'a> BlockReader<'a> {
         match pass {
             BlockPass::Segment(pass) => self.checked(pass.stored(rows)),
             BlockPass::Tail(tail) => Ok(tail.stored(rows)),
+        }
+    }
+
+    /// The numbers of the classes of some rows.
+    fn stored_classes(self, rows: Range<usize>) -> Result<&'a [i64], StoreError> {
+        match &self.block.source {
+            Source::Segment(_, segment) => self.checked(segment.classes(rows)),
+            Source::Tail(tail) => Ok(&tail.planes.classes()[rows]),
         }
     }
 

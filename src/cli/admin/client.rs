@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use indicatif::ProgressBar;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
@@ -15,6 +16,7 @@ use super::wire::{
     KeepCalibration, Kind, Run, Template,
 };
 use super::{pieces, socket};
+use crate::cli::away::HowFar;
 use crate::cli::enrolled_already::Asked;
 use crate::cli::exit::Exit;
 use crate::cli::{audit, log, open, output};
@@ -316,10 +318,12 @@ impl Remote {
         // Where it takes nothing more, it says why before it goes, or it has ended: what comes next
         // tells.
         let _taken = wire::send(&mut stream, ask);
+        let mut bar = HowFarBar::default();
         loop {
             match wire::next(&mut stream) {
                 Ok(Some((Kind::Out, bytes))) => output::pass_on(&bytes)?,
                 Ok(Some((Kind::Err, bytes))) => log::pass_on(&bytes),
+                Ok(Some((Kind::HowFar, bytes))) => bar.show(&bytes),
                 Ok(Some((
                     kind @ (Kind::Next | Kind::Skip | Kind::Report | Kind::Refused),
                     bytes,
@@ -338,6 +342,31 @@ impl Remote {
                     );
                 }
             }
+        }
+    }
+}
+
+/// A bar for work that a service does, once it tells of any; it goes with this.
+#[derive(Default)]
+struct HowFarBar(Option<ProgressBar>);
+
+impl HowFarBar {
+    /// Shows how far it is, if that can be read.
+    fn show(&mut self, bytes: &[u8]) {
+        let Ok(HowFar { what, done, total }) = serde_json::from_slice(bytes) else {
+            return;
+        };
+        let bar = self.0.get_or_insert_with(|| output::byte_progress(""));
+        bar.set_message(what);
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
+impl Drop for HowFarBar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
         }
     }
 }

@@ -270,6 +270,7 @@ impl Shared {
             let kind = match channel {
                 Channel::Out => Kind::Out,
                 Channel::Err => Kind::Err,
+                Channel::HowFar => Kind::HowFar,
             };
             wire::answer(&mut stream, kind, bytes)
         };

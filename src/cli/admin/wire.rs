@@ -156,6 +156,8 @@ pub(super) enum Kind {
     Report,
     /// Items that the service refuses though the command could read them, as JSON: for the report.
     Refused,
+    /// How far the work is, as JSON.
+    HowFar,
     /// The end: one byte, the exit code.
     Exit,
     /// The end: JSON that the request asked for.
@@ -165,13 +167,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(u8, Kind); 9] = [
+    const ALL: [(u8, Kind); 10] = [
         (b'o', Kind::Out),
         (b'e', Kind::Err),
         (b'n', Kind::Next),
         (b's', Kind::Skip),
         (b'r', Kind::Report),
         (b'c', Kind::Refused),
+        (b'h', Kind::HowFar),
         (b'x', Kind::Exit),
         (b'a', Kind::Answer),
         (b'f', Kind::Failed),

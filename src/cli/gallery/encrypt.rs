@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 
 use crate::cli::args::Encrypt;
 use crate::cli::exit::Exit;
-use crate::cli::{admin, audit, master_key, output};
+use crate::cli::{admin, audit, master_key, output, watched};
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::partition::{Encrypted, Encryption, Keys, Pace, Store, StoreError};
@@ -22,7 +22,11 @@ pub(super) fn run(verb: &Encrypt, settings: &Settings) -> anyhow::Result<Exit> {
     if !is_late {
         accounted?;
     }
-    let encrypted = Store::encrypt(&settings.data_dir, &keys, &Pace::unlimited());
+    let (data, pace) = (&settings.data_dir, Pace::unlimited());
+    let bytes = Store::open_read_only_with(data, &keys).and_then(|store| store.bytes_to_encrypt());
+    // What it is not known of is shown without an end; why it cannot be read, the encryption itself says.
+    let work = || Store::encrypt(data, &keys, &pace);
+    let encrypted = watched::watched("encrypting", bytes.unwrap_or(0), &pace, work);
     let encrypted = encrypted.map_err(|error| match is_partly(settings, &keys) {
         true => anyhow::Error::from(error)
             .context("not all is encrypted yet: run this again when the cause is gone"),
@@ -70,7 +74,8 @@ pub(in crate::cli) fn carry_out(
         mark.is_none_or(|mark| mark == master.mark().to_string()),
         "the service has another master key than this command: give this command that one, or none",
     );
-    let encrypted = store.encrypt_open(pace);
+    let bytes = store.bytes_to_encrypt()?;
+    let encrypted = watched::watched("encrypting", bytes, pace, || store.encrypt_open(pace));
     let encrypted = encrypted.with_context(|| match store.encryption() {
         Ok(Encryption::Off) => "nothing is encrypted",
         _ => {

@@ -288,7 +288,11 @@ impl Segment {
 
     #[inline]
     pub(in crate::partition) fn class(&self, row: usize) -> Result<ClassId, StoreError> {
-        Ok(ClassId(self.slice::<i64>(Plane::Classes, row..row + 1)?[0]))
+        Ok(ClassId(self.classes(row..row + 1)?[0]))
+    }
+
+    pub(in crate::partition) fn classes(&self, rows: Range<usize>) -> Result<&[i64], StoreError> {
+        self.slice(Plane::Classes, rows)
     }
 
     pub(in crate::partition) fn layout(&self) -> Layout {

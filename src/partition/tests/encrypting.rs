@@ -428,3 +428,16 @@ fn a_crash_while_nobody_has_it_open_leaves_what_opens_or_goes_on() {
     // Writing the keys and exchanging two names are some calls each.
     assert!(broken_off < plainly, "{broken_off} of {plainly}");
 }
+
+#[test]
+fn how_much_there_is_to_do_is_known_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open_plain(&disk(), directory.path());
+    let (bytes, pace) = (store.bytes_to_encrypt().unwrap(), Pace::unlimited());
+    store.encrypt_open(&pace).unwrap();
+    let spent = pace.spent_bytes();
+    assert!(0 < spent && spent <= bytes, "{spent} of {bytes}");
+    assert_eq!(store.bytes_to_encrypt().unwrap(), 0);
+    store.encrypt_open(&pace).unwrap();
+    assert_eq!(pace.spent_bytes(), spent, "there was nothing left to do");
+}

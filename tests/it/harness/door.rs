@@ -5,7 +5,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::{Answer, Call};
 
 /// A way into a service.
-pub(crate) trait Door {
+pub(crate) trait Door: Sync {
     /// Sends a request and waits for its answer.
     fn send(&self, call: Call) -> Answer;
 
