@@ -7,7 +7,7 @@
 Makes up a gallery, and then in each round, one after the other: the engine alone (`vultus bench`,
 calls of one probe and of 64), the service with 1, 8, 64 and 300 clients that each ask again as soon as
 they are answered (`vultus load`), and the same of the program given with `--before`, on a gallery that it
-made itself of the same rows, since an older one reads neither today's files nor today's keys. Prints the
+made itself of the same rows, since an older one need not read today's files, and does not know scopes of today. Prints the
 medians of all rounds and their ratios. With `--overload`, the service is then asked twice and five
 times as often as it can answer, for so many seconds each, by identifications and by pictures, with
 20 small calls a second beside them, by a load that has priority if whoever runs this may give it.
