@@ -12,7 +12,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use super::enciphered::{Enciphered, is_enciphered};
-use super::failures::{failure, guarded};
+use super::failures::{damage, failure, guarded};
 use super::fill::FilledAhead;
 use crate::partition::StoreError;
 use crate::partition::disk::{Backend, Disk};
@@ -109,10 +109,21 @@ pub(in crate::partition) fn deciphered(path: &Path, keys: &KeyFile) -> Vec<u8> {
 }
 
 fn copy_once(path: &Path, keys: Option<&KeyFile>) -> Result<Database, StoreError> {
-    let failed = |error| StoreError::io("read", path, error);
     let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
     let copy = InMemoryBackend::new();
-    fill(&copy, &mut file).map_err(failed)?;
+    fill(&copy, &mut file).map_err(|error| StoreError::io("read", path, error))?;
+    open_copy(copy, path, keys).map_err(|error| match error {
+        // Memory is all that was read: it ends before what it says.
+        StoreError::Io { .. } => damage(path, "it is shorter than it says".to_owned()),
+        error => error,
+    })
+}
+
+fn open_copy(
+    copy: InMemoryBackend,
+    path: &Path,
+    keys: Option<&KeyFile>,
+) -> Result<Database, StoreError> {
     let (copy, belief) = readable(Backend(Box::new(copy)), path, keys)?;
     let opened = guarded(path, || {
         let database = builder().create_with_backend(copy);
@@ -122,18 +133,27 @@ fn copy_once(path: &Path, keys: Option<&KeyFile>) -> Result<Database, StoreError
     opened
 }
 
+/// Copies a file to its end, wherever that comes to be: it may grow or shrink meanwhile, and a copy of
+/// its first pages as they are now needs what they name.
 pub(super) fn fill(copy: &InMemoryBackend, file: &mut File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    copy.set_len(length)?;
+    copy.set_len(file.metadata()?.len())?;
     let mut chunk = vec![0; 1 << 20];
     let mut done = 0;
-    while done < length {
-        let count = chunk.len().min((length - done) as usize);
-        file.read_exact(&mut chunk[..count])?;
+    loop {
+        let count = match file.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let end = done + count as u64;
+        if count == 0 || end > copy.len()? {
+            copy.set_len(end)?;
+        }
+        if count == 0 {
+            return Ok(());
+        }
         copy.write(done, &chunk[..count])?;
-        done += count as u64;
+        done = end;
     }
-    Ok(())
 }
 
 /// What opens a database as a catalog is opened.

@@ -9,8 +9,9 @@
 //! none. Then a catalog is not opened without its last change ([`super::undone`]).
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroU64;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +24,9 @@ const WITNESS_FILE: &str = "writer.lock";
 const MAGIC: [u8; 8] = *b"VULTLAST";
 const VERSION: u64 = 1;
 const BYTES: usize = 40;
+
+/// How often what makes no sense is read again if it was another thing before.
+const READ_ATTEMPTS: usize = 100;
 
 /// What was last known of the catalog of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +50,8 @@ impl Witness {
     /// If the file is there and cannot be read.
     pub(super) fn read(directory: &Path) -> Result<Option<Witness>, StoreError> {
         let path = Witness::path_in(directory);
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| {
-            let most = BYTES as u64;
-            file.take(most).read_to_end(&mut bytes)
-        });
-        match read {
-            Ok(_) => Ok(Witness::parse(&bytes)),
+        match File::open(&path).and_then(|file| settled(&file)) {
+            Ok(bytes) => Ok(Witness::parse(&bytes)),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -120,6 +119,37 @@ impl Witness {
     }
 }
 
+/// The bytes of a witness, which may be written meanwhile.
+///
+/// They are read in one call, so that they are of one moment on most file systems, and until they make
+/// sense or were found twice the same: half of one witness and half of the next is damage that is gone
+/// by then.
+fn settled(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = read_once(file)?;
+    for _ in 0..READ_ATTEMPTS {
+        if Witness::parse(&bytes).is_some() {
+            break;
+        }
+        let before = std::mem::replace(&mut bytes, read_once(file)?);
+        if bytes == before {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+fn read_once(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; BYTES];
+    let read = loop {
+        match file.read_at(&mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
 /// Writes the witness of a catalog that this process changes.
 #[derive(Debug)]
 pub(super) struct WitnessWriter {
@@ -165,6 +195,7 @@ impl WitnessWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::partition::disk::RealDisk;
 
     #[test]
     fn a_witness_says_what_was_written_or_nothing() {
@@ -186,6 +217,55 @@ mod tests {
         later[8] = 2;
         later.extend(checksum(&later).to_le_bytes());
         assert_eq!(Witness::parse(&later), None);
+    }
+
+    #[test]
+    fn a_witness_that_is_being_written_is_one_that_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let witness = |changes| Witness {
+            identity: NonZeroU64::new(0x1234_5678_9abc).unwrap(),
+            changes,
+        };
+        std::fs::write(Witness::path_in(directory.path()), b"").unwrap();
+        let file = WitnessWriter::new(directory.path(), &RealDisk).unwrap();
+        file.write(witness(1)).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for changes in 2..50_000 {
+                    file.write(witness(changes)).unwrap();
+                }
+            });
+            let mut last = 1;
+            while !writer.is_finished() {
+                let read = Witness::read(directory.path()).unwrap();
+                let changes = read.expect("it was always there").changes;
+                assert!(changes >= last, "{changes} after {last}");
+                last = changes;
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_damaged_or_cut_is_read_as_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Witness::path_in(directory.path());
+        let witness = Witness {
+            identity: NonZeroU64::new(5).unwrap(),
+            changes: 6,
+        };
+        let bytes = witness.to_bytes();
+        for length in 0..BYTES {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert_eq!(Witness::read(directory.path()).unwrap(), None, "{length}");
+        }
+        std::fs::write(&path, [0; BYTES]).unwrap();
+        assert_eq!(Witness::read(directory.path()).unwrap(), None);
+        std::fs::write(&path, [&bytes[..], b"and more"].concat()).unwrap();
+        assert_eq!(Witness::read(directory.path()).unwrap(), Some(witness));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Witness::read(directory.path()).unwrap(), None);
+        std::fs::create_dir(&path).unwrap();
+        assert!(Witness::read(directory.path()).is_err());
     }
 
     #[test]

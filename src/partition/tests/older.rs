@@ -488,20 +488,34 @@ fn a_restored_data_directory_begins_with_the_catalog_of_its_snapshot() {
 
 #[test]
 fn whoever_looks_on_while_it_is_changed_is_not_refused() {
-    let aged = Aged::new(&[]);
-    let store = Store::open(aged.path()).unwrap();
-    let done = std::sync::atomic::AtomicBool::new(false);
+    for _ in 0..5 {
+        let directory = tempfile::tempdir().unwrap();
+        filled(directory.path());
+        look_on_while_it_is_changed(directory.path());
+    }
+}
+
+#[test]
+fn whoever_looks_on_while_an_encrypted_one_is_changed_is_not_refused() {
+    for _ in 0..5 {
+        let (_directory, data, _) = super::encrypted::filled();
+        look_on_while_it_is_changed(&data);
+    }
+}
+
+/// With the first changes of a process the catalog grows.
+fn look_on_while_it_is_changed(data: &Path) {
+    let keys = keys();
+    let store = Store::open_with(data, &keys).unwrap();
     std::thread::scope(|scope| {
-        let (store, done) = (&store, &done);
-        scope.spawn(move || {
+        let writer = scope.spawn(|| {
             let mut model = Model::default();
-            for _ in 0..200 {
-                Count.run(store, &mut model).unwrap();
+            for _ in 0..40 {
+                Count.run(&store, &mut model).unwrap();
             }
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        while !done.load(std::sync::atomic::Ordering::Relaxed) {
-            Store::open_read_only(aged.path()).unwrap();
+        while !writer.is_finished() {
+            Store::open_read_only_with(data, &keys).unwrap();
         }
     });
 }
