@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crc_fast::{CrcAlgorithm, checksum};
 
 use super::StoreError;
-use super::admission::{check_record, class_of_new};
+use super::admission::{check_record, new_classes};
 use super::catalog::{Change, Group, Halt};
 use super::few::Few;
 use super::pace::Pace;
@@ -371,12 +371,9 @@ impl Partition {
         let (shared, id) = (self.shared().clone(), self.id().clone());
         self.commits().commit(move |group| {
             let snapshot = group.snapshot(&shared)?;
-            let nothing = RecordChange::default();
-            let mut chosen = Vec::with_capacity(count);
-            for _ in 0..count {
-                let class = class_of_new(group, &shared, &snapshot, &id, &nothing)?;
-                group.put_highest_chosen(shared.number(), class)?;
-                chosen.push(class);
+            let chosen = new_classes(group, &shared, &snapshot, &id, count)?;
+            if let Some(last) = chosen.last() {
+                group.put_highest_chosen(shared.number(), *last)?;
             }
             Ok(chosen)
         })

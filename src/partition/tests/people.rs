@@ -288,6 +288,38 @@ fn new_people_get_numbers_that_nobody_had() {
 }
 
 #[test]
+fn of_many_numbers_that_are_chosen_none_is_that_of_somebody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = store(directory.path());
+    let partition = partition(&opened);
+    let choose = |count| -> Vec<i64> {
+        let chosen = partition.choose_classes(count).unwrap();
+        chosen.iter().map(|class| class.0).collect()
+    };
+    assert!(choose(0).is_empty());
+    assert_eq!(choose(3), [1, 2, 3]);
+    // Those who were told theirs are not enrolled yet.
+    for class in (5..100).chain([102]) {
+        enroll(&partition, class, 1.0, RecordChange::default());
+    }
+    assert_eq!(choose(4), [4, 103, 104, 105]);
+    let new = put(&partition, Whom::New, 2.0, RecordChange::default());
+    assert_eq!(new.unwrap().class, ClassId(106));
+    // From the end of the numbers on, gaps are filled, each once.
+    let last = i64::from(i32::MAX);
+    enroll(&partition, last, 9.0, RecordChange::default());
+    partition.remove(ClassId(last)).unwrap();
+    enroll(&partition, last, 9.0, RecordChange::default());
+    for class in 106..=200 {
+        enroll(&partition, class, 1.0, RecordChange::default());
+    }
+    partition.remove(ClassId(7)).unwrap();
+    assert_eq!(choose(7), [1, 2, 3, 4, 7, 100, 101]);
+    assert_eq!(choose(3), [103, 104, 105]);
+    assert_eq!(choose(2), [201, 202]);
+}
+
+#[test]
 fn the_first_number_is_after_those_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let opened = store(directory.path());
