@@ -120,6 +120,13 @@ impl Gallery {
         Ok(self.populations.count(self.id(), &searched, &all)?)
     }
 
+    /// Whether [`Gallery::population`] knows already how many people there are, or counts them in a moment;
+    /// not said of those who have some labels.
+    pub fn is_counted(&self) -> bool {
+        let all = self.partition.snapshot();
+        self.labels.is_empty() && self.populations.knows(self.id(), all.templates())
+    }
+
     /// How many templates there are.
     pub fn templates(&self) -> usize {
         self.partition.snapshot().templates()

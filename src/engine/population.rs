@@ -62,6 +62,11 @@ impl Populations {
         Ok(counted.classes_of(templates))
     }
 
+    /// Whether nobody counts for long in a gallery with so many templates.
+    pub(super) fn knows(&self, id: &PartitionId, templates: usize) -> bool {
+        templates <= COUNTED_AT_ONCE || self.get(id).is_some_and(|it| it.is_near(templates))
+    }
+
     /// Forgets what was counted of a gallery.
     pub(super) fn forget(&self, id: &PartitionId) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,5 +104,22 @@ mod tests {
             assert_eq!(counted.is_near(templates), is_near, "{templates}");
             assert_eq!(counted.classes_of(templates), classes, "{templates}");
         }
+    }
+
+    #[test]
+    fn what_would_be_counted_for_long_is_not_known() {
+        let (populations, id) = (Populations::default(), "a".parse().unwrap());
+        assert!(populations.knows(&id, COUNTED_AT_ONCE));
+        assert!(!populations.knows(&id, COUNTED_AT_ONCE + 1));
+        let counted = Counted {
+            classes: 5_000,
+            templates: 10_000,
+        };
+        populations.put(&id, counted);
+        assert!(populations.knows(&id, 10_100));
+        assert!(!populations.knows(&id, 10_101));
+        assert!(!populations.knows(&"b".parse().unwrap(), 10_000));
+        populations.forget(&id);
+        assert!(!populations.knows(&id, 10_000));
     }
 }

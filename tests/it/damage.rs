@@ -502,6 +502,7 @@ const READS_NOTHING: &[&str] = &[
     "Gallery::encoder",
     "Gallery::ended",
     "Gallery::id",
+    "Gallery::is_counted",
     "Gallery::named",
     "Gallery::not_same_as",
     "Gallery::note_match",

@@ -12,6 +12,7 @@
 //! What would wait too long on the first two is refused at once, by [`Busy`].
 
 mod faces;
+mod glances;
 mod searches;
 mod small;
 
@@ -26,6 +27,7 @@ use tokio::time;
 use self::faces::Faces;
 /// A place among those who look at pictures.
 pub(super) use self::faces::Promise as SeePromise;
+use self::glances::Glances;
 use self::searches::Searches;
 use self::small::Threads;
 use crate::counts::HistogramRead;
@@ -66,6 +68,7 @@ pub(super) struct Lanes {
     bodies: Threads,
     /// Answers that are being made of what searches found.
     answers: Arc<Semaphore>,
+    glances: Glances,
 }
 
 /// How one lane is at this moment, and how long work waited on it.
@@ -130,6 +133,7 @@ impl Lanes {
             small: Threads::new(SMALL_MAX),
             bodies: Threads::new(BODIES_MAX),
             answers: Arc::new(Semaphore::new(answers)),
+            glances: Glances::new(Instant::now),
         }
     }
 
@@ -315,6 +319,20 @@ impl Lanes {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         self.small.run(work).await
+    }
+
+    /// As [`Lanes::small`]; where the caller is if `work` is said to be brief, and what was said to be so before
+    /// was. That is what takes less time than another thread needs to be woken: of what a question to a
+    /// small gallery cost, a third was for threads that looked up its threshold and who was found.
+    pub(super) async fn glance<T: Send + 'static>(
+        &self,
+        is_brief: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        match is_brief && self.glances.are_brief() {
+            true => self.glances.look(work),
+            false => self.small(work).await,
+        }
     }
 }
 

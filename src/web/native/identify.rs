@@ -37,6 +37,9 @@ use crate::types::{ClassId, Labels, Match, PartitionId, Record};
 pub(super) const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 1000;
 
+/// What is known of so many people is a page or two of the catalog.
+const GLANCED_RECORDS: usize = 32;
+
 /// Samples of one person, who is to be found.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -306,8 +309,9 @@ pub(super) async fn known_of(
         return Ok(Vec::new());
     }
     let classes: Vec<ClassId> = found.iter().map(|found| found.class).collect();
-    let gallery = gallery.clone();
-    state.lanes().small(move || gallery.records(&classes)).await
+    let (is_brief, gallery) = (classes.len() <= GLANCED_RECORDS, gallery.clone());
+    let records = move || gallery.records(&classes);
+    state.lanes().glance(is_brief, records).await
 }
 
 async fn search(

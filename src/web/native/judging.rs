@@ -161,12 +161,12 @@ pub(super) async fn judge(
     bar: Bar,
     disclosure: Disclosure,
 ) -> Result<Judge, Problem> {
-    let (shared, gallery) = (state.clone(), gallery.clone());
+    let (is_brief, shared, gallery) = (gallery.is_counted(), state.clone(), gallery.clone());
     let judge = move || {
         let intake = shared.intake();
         intake.judge_for(shared.engine(), &gallery, bar, disclosure)
     };
-    Ok(state.lanes().small(judge).await?)
+    Ok(state.lanes().glance(is_brief, judge).await?)
 }
 
 /// Fails unless `key` may ask about the people in `partition` by ready embeddings: whoever chooses the

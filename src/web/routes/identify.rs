@@ -124,7 +124,7 @@ impl From<TaskMatch> for ScoredClass {
 /// The similarity that whoever is listed reaches: at least the usual one, and in steps, since a rate of the
 /// caller's choice would tell more digits than the scores do.
 async fn threshold(state: &AppState, gallery: &Gallery, bar: Bar) -> Result<Option<f64>, Error> {
-    let (shared, gallery) = (state.clone(), gallery.clone());
+    let (is_brief, shared, gallery) = (gallery.is_counted(), state.clone(), gallery.clone());
     let judge = move || {
         let intake = shared.intake();
         let disclosure = Disclosure::Coarse {
@@ -132,7 +132,7 @@ async fn threshold(state: &AppState, gallery: &Gallery, bar: Bar) -> Result<Opti
         };
         intake.judge_for(shared.engine(), &gallery, bar, disclosure)
     };
-    let judge = state.lanes().small(judge).await;
+    let judge = state.lanes().glance(is_brief, judge).await;
     let judge = judge.map_err(|error| judging::undecided(TARGET, error))?;
     Ok(judge.threshold())
 }
@@ -187,8 +187,9 @@ async fn search(begun: Begun, limit: usize, bar: Option<Bar>) -> Result<Done, Er
     }
     let people = match state.audit() {
         Some(_) => {
-            let gallery = gallery.clone();
-            Some(lanes.small(move || gallery.population()).await?)
+            let (is_brief, gallery) = (gallery.is_counted(), gallery.clone());
+            let population = move || gallery.population();
+            Some(lanes.glance(is_brief, population).await?)
         }
         None => None,
     };
