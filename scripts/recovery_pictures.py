@@ -136,7 +136,9 @@ def climb(caller, made_up, numbers, embed):
         similarity = caller.told(made_up.picture(tried))
         if similarity and similarity >= told:
             best, told = tried, similarity
-    return np.zeros(1) if best is None else told * embed(made_up.picture(best))
+    found = None if best is None else embed(made_up.picture(best))
+    # A picture that was told of may have no face where it is looked at once more.
+    return np.zeros(1) if found is None else told * found
 
 
 ATTACKS = {"faces": faces, "climb": climb}

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_would_be_counted_for_long_is_not_known() {
-        let (populations, id) = (Populations::default(), "bws/1".parse().unwrap());
+        let (populations, id) = (Populations::default(), "a.1".parse().unwrap());
         assert!(populations.knows(&id, COUNTED_AT_ONCE));
         assert!(!populations.knows(&id, COUNTED_AT_ONCE + 1));
         let counted = Counted {
@@ -118,7 +118,7 @@ mod tests {
         populations.put(&id, counted);
         assert!(populations.knows(&id, 10_100));
         assert!(!populations.knows(&id, 10_101));
-        assert!(!populations.knows(&"bws/2".parse().unwrap(), 10_000));
+        assert!(!populations.knows(&"a.2".parse().unwrap(), 10_000));
         populations.forget(&id);
         assert!(!populations.knows(&id, 10_000));
     }
