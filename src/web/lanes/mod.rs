@@ -7,7 +7,8 @@
 //! * Changes ([`Lanes::write`]): many at once, since they mostly wait for the disk, and those that wait
 //!   together share its sync.
 //! * The rest ([`Lanes::small`]): what is looked up in a moment. It never stands behind any of the
-//!   others, and is never refused.
+//!   others, and is never refused. What takes less time than another thread needs to be woken is looked
+//!   up where the caller is ([`Lanes::glance`]).
 //!
 //! What would wait too long on the first two is refused at once, by [`Busy`].
 
@@ -323,7 +324,7 @@ impl Lanes {
 
     /// As [`Lanes::small`]; where the caller is if `work` is said to be brief, and what was said to be so before
     /// was. That is what takes less time than another thread needs to be woken: of what a question to a
-    /// small gallery cost, a third was for threads that looked up its threshold and who was found.
+    /// small gallery cost, a quarter was for threads that looked up its threshold and who was found.
     pub(super) async fn glance<T: Send + 'static>(
         &self,
         is_brief: bool,
