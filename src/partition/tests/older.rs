@@ -503,6 +503,19 @@ fn whoever_looks_on_while_an_encrypted_one_is_changed_is_not_refused() {
     }
 }
 
+#[test]
+fn a_catalog_that_was_cut_is_damaged_for_whoever_looks_on() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path());
+    let whole = fs::read(directory.path().join("catalog.redb")).unwrap();
+    for kept in [1, 320, 4096, whole.len() / 2, whole.len() - 1] {
+        fs::write(directory.path().join("catalog.redb"), &whole[..kept]).unwrap();
+        let refused = Store::open_read_only(directory.path()).unwrap_err();
+        let is_damage = matches!(refused, StoreError::Catalog { .. });
+        assert!(is_damage, "{kept} of {} bytes: {refused}", whole.len());
+    }
+}
+
 /// With the first changes of a process the catalog grows.
 fn look_on_while_it_is_changed(data: &Path) {
     let keys = keys();
