@@ -212,6 +212,7 @@ mod tests {
         fn it_gives_what_the_segment_has(
             runs in prop::collection::vec((0..=ROWS, 0..700_usize), 1..12),
             in_order: bool,
+            empty in 0..=ROWS,
         ) {
             let directory = tempfile::tempdir().unwrap();
             let (path, key) = (directory.path().join("a.vseg"), DataKey::random());
@@ -220,6 +221,9 @@ mod tests {
             let segment = open_sealed(&path, named, &key).unwrap();
             let mut pass = Pass::new(&segment, &RealDisk).unwrap();
             let mut runs = runs;
+            // No rows are rows, too: where nothing was read before, and anywhere else.
+            runs.insert(0, (empty, 0));
+            runs.push((empty, 0));
             if in_order {
                 runs.sort_unstable();
             }
