@@ -225,6 +225,24 @@ pub(super) fn buffered(
     stdout.flush()
 }
 
+/// Fails if what is to be written is one of the files that are read.
+pub(super) fn refuse_input<'a>(
+    output: &Path,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    let Ok(place) = output.canonicalize() else {
+        return Ok(());
+    };
+    let mut inputs = inputs.into_iter();
+    let is_read = inputs.any(|input| input.canonicalize().is_ok_and(|it| it == place));
+    anyhow::ensure!(
+        !is_read,
+        "`{}` is what is read: write to another file",
+        output.display()
+    );
+    Ok(())
+}
+
 /// Prints text and ends the line.
 pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
     print(format!("{}\n", text.as_ref()).as_bytes())

@@ -1,9 +1,13 @@
 //! What the operating system tells the service: to stop, to stop at once, to read its settings
 //! again.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
+use std::{fs, io, thread};
 
 use anyhow::Context;
 use rustix::process::Signal as RawSignal;
@@ -16,6 +20,9 @@ use super::log;
 
 /// What is left to do when all connections are ended takes less.
 const END_WAIT: Duration = Duration::from_millis(500);
+
+/// So often a folder is removed that others write to.
+const REMOVALS_TRIED: usize = 100;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +45,84 @@ pub(super) fn survive_long_files() {
     if let Err(error) = kept {
         tracing::debug!(%error, "a file that becomes too long will end this process");
     }
+}
+
+/// Folders that are removed if this process is told to end.
+static GONE_AT_THE_END: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static ARE_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// A folder of templates that are nobody's any more when this process is told to end, by Ctrl-C, SIGTERM or
+/// SIGHUP: it is removed then. Nothing helps against SIGKILL.
+pub(super) struct GoneAtTheEnd(PathBuf);
+
+impl GoneAtTheEnd {
+    /// Has a folder removed at the end, as long as this lives.
+    pub(super) fn new(folder: &Path) -> anyhow::Result<GoneAtTheEnd> {
+        let mut folders = lock(&GONE_AT_THE_END);
+        if !ARE_WATCHED.swap(true, Ordering::Relaxed) {
+            remove_at_the_end()?;
+        }
+        folders.push(folder.to_owned());
+        Ok(GoneAtTheEnd(folder.to_owned()))
+    }
+}
+
+impl Drop for GoneAtTheEnd {
+    fn drop(&mut self) {
+        lock(&GONE_AT_THE_END).retain(|folder| *folder != self.0);
+    }
+}
+
+fn lock(folders: &Mutex<Vec<PathBuf>>) -> MutexGuard<'_, Vec<PathBuf>> {
+    folders.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a signal on a thread of its own, removes what is to go, and ends the process.
+#[expect(
+    clippy::exit,
+    reason = "whoever sends the signal wants the process to end, which it would have done by itself"
+)]
+fn remove_at_the_end() -> anyhow::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("preparing for signals")?;
+    let ends = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let mut told = {
+        let _runtime = runtime.enter();
+        let told: io::Result<Vec<Signal>> = ends.into_iter().map(signal).collect();
+        told.context("asking for signals")?
+    };
+    spawn("vultus-signals", move || {
+        let first = runtime.block_on(std::future::poll_fn(|context| {
+            let mut ends = ends.iter().zip(&mut told);
+            let end = ends.find_map(|(end, told)| {
+                let is_told = told.poll_recv(context).is_ready();
+                is_told.then(|| end.as_raw_value())
+            });
+            end.map_or(Poll::Pending, Poll::Ready)
+        }));
+        // Held to the end, so that nobody begins another.
+        let folders = lock(&GONE_AT_THE_END);
+        folders.iter().for_each(|folder| remove_in_use(folder));
+        // As a shell tells of a process that a signal ended.
+        std::process::exit(128 + first);
+    })
+}
+
+/// Removes a folder to which others of this process still write.
+fn remove_in_use(folder: &Path) {
+    for _ in 0..REMOVALS_TRIED {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            _ => return,
+        }
+    }
+    tracing::warn!(folder = %folder.display(), "cannot remove templates");
 }
 
 /// SIGHUP, which is kept from ending the process and waits to be looked at.
@@ -132,7 +217,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new(hangup: Signal) -> std::io::Result<Signals> {
+    fn new(hangup: Signal) -> io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

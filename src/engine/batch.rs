@@ -77,7 +77,8 @@ impl Batch {
     /// If a segment is damaged.
     pub fn job(&self) -> Result<Job, EngineError> {
         let (rows, values) = (self.probes.rows(), self.probes.dimension());
-        let snapshot = self.gallery.partition.snapshot();
+        // Those alone who are looked for: somebody else may have the labels by then.
+        let snapshot = self.gallery.searched()?;
         let (templates, gallery) = (snapshot.templates(), checksum(&snapshot)?);
         let job = Job::new()
             .with(
@@ -95,6 +96,10 @@ impl Batch {
             IdKind::None => job,
             IdKind::Numbers => job.with("ids", "numbers"),
             IdKind::Texts => job.with("ids", "texts"),
+        };
+        let job = match self.gallery.labels.is_empty() {
+            true => job,
+            false => job.with("labels", self.gallery.labels.to_text()),
         };
         Ok(match self.options.threshold {
             Some(threshold) => job.with("threshold", threshold),

@@ -191,7 +191,7 @@ impl AnswerFile {
         };
         match existing {
             Existing::Refuse => file.refuse_existing()?,
-            Existing::Overwrite => {}
+            Existing::Overwrite => draft::refuse_existing(path, true)?,
             Existing::Resume => {
                 if let Some(begun) = file.begun()? {
                     file.progress = begun;
@@ -328,10 +328,7 @@ impl AnswerFile {
     }
 
     fn refuse_existing(&self) -> Result<(), ExchangeError> {
-        let path = self.paths.output.clone();
-        if path.exists() {
-            return Err(ExchangeError::Exists { path });
-        }
+        draft::refuse_existing(&self.paths.output, false)?;
         let path = self.paths.partial.clone();
         if path.exists() {
             return Err(ExchangeError::Unfinished { path });

@@ -52,6 +52,16 @@ impl Drop for Draft {
     }
 }
 
+/// Fails if a name is taken, be it by a link to nothing. What may be replaced must be a file.
+pub(super) fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), ExchangeError> {
+    private::refuse_special(path).map_err(ExchangeError::io("replace", path))?;
+    if !overwrite && fs::symlink_metadata(path).is_ok() {
+        let path = path.to_owned();
+        return Err(ExchangeError::Exists { path });
+    }
+    Ok(())
+}
+
 /// Replaces the whole contents of a small file, durably.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> Result<(), ExchangeError> {
     let draft = Draft::create(path)?;

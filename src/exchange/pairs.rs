@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::ExchangeError;
-use super::draft::Draft;
+use super::draft::{Draft, refuse_existing};
 use super::format::Format;
 use crate::types::Pair;
 
@@ -54,10 +54,8 @@ impl PairFile {
     /// directory cannot be written.
     pub fn new(path: &Path, overwrite: bool) -> Result<PairFile, ExchangeError> {
         let format = Format::of(path)?;
+        refuse_existing(path, overwrite)?;
         let path = path.to_owned();
-        if !overwrite && path.exists() {
-            return Err(ExchangeError::Exists { path });
-        }
         drop(Draft::create(&path)?);
         Ok(PairFile { path, format })
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::draft::Draft;
+use super::draft::{Draft, refuse_existing};
 use super::report::ReportBegun;
 use super::{ExchangeError, RefusedItem};
 use crate::partition::private;
@@ -41,10 +41,8 @@ impl RefusedFile {
     /// If a file of that name is there and is not to be overwritten, or its folder cannot be
     /// written.
     pub fn begin(path: &Path, overwrite: bool) -> Result<RefusedFile, ExchangeError> {
+        refuse_existing(path, overwrite)?;
         let path = path.to_owned();
-        if !overwrite && path.exists() {
-            return Err(ExchangeError::Exists { path });
-        }
         drop(Draft::create(&path)?);
         if path.exists() {
             std::fs::remove_file(&path).map_err(ExchangeError::io("remove", &path))?;

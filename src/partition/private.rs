@@ -7,7 +7,7 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 #[cfg(any(feature = "web", test))]
 use std::path::PathBuf;
@@ -61,6 +61,24 @@ pub(crate) fn create_draft(path: &Path) -> io::Result<File> {
         Err(error) => return Err(error),
     }
     create(path)
+}
+
+/// Fails if what has a name, or a link of that name leads to, is no file: a device, a pipe or a folder is never
+/// replaced by one.
+pub(crate) fn refuse_special(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let kind = found.file_type();
+            let what = match (kind.is_dir(), kind.is_fifo()) {
+                (true, _) => "a folder",
+                (_, true) => "a pipe",
+                _ => "a device or a socket",
+            };
+            let text = format!("expected a file or nothing, found {what}");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens a file to go on writing it, and makes it private.

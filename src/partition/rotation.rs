@@ -62,6 +62,13 @@ impl Store {
             self.begin_anew(&keys, &ids, only.is_none())?;
         }
         let mut rotated = self.leave_keys_before(&keys, only, pace)?;
+        // A run before this one may have been ended between the two: whoever opens a partition finds its files
+        // that nobody names any more.
+        let all = match only {
+            Some(id) => vec![id.clone()],
+            None => self.partitions()?,
+        };
+        all.iter().try_for_each(|id| self.partition(id).map(drop))?;
         rotated.overwritten = self.files().collect_patiently()? == 0;
         Ok(rotated)
     }

@@ -332,3 +332,145 @@ fn explain_says_what_was_done() {
     );
     assert!(first.contains("all others out by proof"), "{first}");
 }
+
+/// Whoever has the labels by then is another question, too.
+#[test]
+fn a_run_about_some_labels_is_not_gone_on_with_about_others() {
+    let batch = Batch::new();
+    let path = batch.at("answers.jsonl");
+    let label = |class: &str, label: &str| {
+        let at = ["--data-dir", &batch.data, "--partition", "bws.1"];
+        let people = batch.at("people.csv");
+        fs::write(&people, format!("class,labels\n{class},{label}\n")).unwrap();
+        success(&vultus(
+            &[&["people", "import", text(&people)], &at[..]].concat(),
+        ));
+    };
+    label("3", "site:berlin");
+    label("4", "site:rome");
+    let to_file = ["--output", text(&path)];
+    let about = |label: &'static str, more: &[&str]| {
+        batch.identify(&[&to_file[..], &["--label", label], more].concat())
+    };
+    success(&about("site:berlin", &[]));
+    let berlin = read(&path);
+    for (asked, then) in [
+        (
+            about("site:rome", &["--resume"]),
+            "then site:berlin, now site:rome",
+        ),
+        (
+            batch.identify(&[&to_file[..], &["--resume"]].concat()),
+            "another `gallery`",
+        ),
+    ] {
+        let refused = failure(&asked);
+        assert!(refused.contains("was begun with another"), "{refused}");
+        assert!(
+            refused.contains(then) || refused.contains("gallery"),
+            "{refused}"
+        );
+    }
+    assert!(said(&about("site:berlin", &["--resume"])).contains("is finished"));
+    label("5", "site:berlin");
+    let refused = failure(&about("site:berlin", &["--resume"]));
+    assert!(refused.contains("another `gallery`"), "{refused}");
+    assert_eq!(read(&path), berlin);
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_but_a_file_is_replaced_and_never_the_probes() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    let batch = Batch::new();
+    let probes = batch.at("probes.jsonl");
+    let row: Vec<f32> = random_rows(1, 24, 7).remove(0);
+    fs::write(&probes, format!("{{\"embedding\":{row:?}}}\n")).unwrap();
+    let before = read(&probes);
+    let of = batch.arguments("probes.jsonl");
+    let of: Vec<&str> = of.iter().map(String::as_str).collect();
+    symlink(&probes, batch.at("link.jsonl")).unwrap();
+    for name in ["probes.jsonl", "link.jsonl"] {
+        let over = ["--output", text(&batch.at(name)), "--overwrite"].map(str::to_owned);
+        let over: Vec<&str> = over.iter().map(String::as_str).collect();
+        let refused = failure(&vultus(&[&of[..], &over[..]].concat()));
+        assert!(refused.contains("is what is read"), "{refused}");
+    }
+    assert_eq!(read(&probes), before);
+
+    symlink(batch.at("nothing"), batch.at("dangling.jsonl")).unwrap();
+    let dangling = batch.at("dangling.jsonl");
+    let refused = failure(&batch.identify(&["--output", text(&dangling)]));
+    assert!(refused.contains("exists"), "{refused}");
+
+    symlink("/dev/null", batch.at("null.jsonl")).unwrap();
+    let pipe = batch.at("pipe.jsonl");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    for place in [batch.at("null.jsonl"), pipe.clone()] {
+        let (at, export) = (text(&place), ["gallery", "export", "--overwrite"]);
+        let of = ["--data-dir", &batch.data, "--partition", "bws.1"];
+        for refused in [
+            batch.identify(&["--output", at, "--overwrite"]),
+            vultus(&[&export[..], &of[..], &["--output", at]].concat()),
+            vultus(&[&["people", "export", at, "--overwrite"], &of[..]].concat()),
+            vultus(&[
+                "gallery",
+                "snapshot",
+                "--data-dir",
+                &batch.data,
+                "--to",
+                at,
+                "--overwrite",
+            ]),
+        ] {
+            let refused = failure(&refused);
+            assert!(refused.contains("expected a file or nothing"), "{refused}");
+            assert!(refused.contains("null.jsonl") || refused.contains("pipe.jsonl"));
+        }
+    }
+    let null = fs::metadata("/dev/null").unwrap().file_type();
+    assert!(null.is_char_device() && fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    // Nobody waits for somebody who writes into it.
+    let from = failure(&vultus(
+        &[
+            &batch
+                .arguments("pipe.jsonl")
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()[..],
+            &["--json"],
+        ]
+        .concat(),
+    ));
+    assert!(
+        from.contains("pipe.jsonl") && from.contains("a pipe or a device"),
+        "{from}"
+    );
+}
+
+/// The writer of archives would complete by itself what was given up, and print that it cannot.
+#[cfg(all(target_os = "linux", feature = "npz"))]
+#[test]
+fn a_full_disk_is_told_once_also_for_arrays() {
+    let batch = Batch::new();
+    let path = batch.at("answers.npz");
+    // The rows fit, and the arrays do not.
+    let to_file = ["--top", "20", "--output", text(&path)];
+    let whole = batch.at("whole.npz");
+    success(&batch.identify(&["--top", "20", "--output", text(&whole)]));
+    let room = fs::metadata(&whole).unwrap().len() - 2_000;
+    let stopped = failure(&identify_on_a_small_disk(&batch, room, &to_file));
+    assert!(
+        !stopped.contains("ZipWriter") && !stopped.contains("Os {"),
+        "{stopped}"
+    );
+    assert!(stopped.contains("answers.npz"), "{stopped}");
+    assert!(!path.exists());
+}

@@ -642,3 +642,79 @@ fn how_reliable_the_confidence_is_is_told_everywhere() {
     let few = Faces::of(&[4; 12], 0.5, 31).report("identification", &[]);
     assert_eq!(few["reliability"], Value::Null);
 }
+
+/// A page is made anew, and nothing else is replaced: it may be what is evaluated.
+#[cfg(unix)]
+#[test]
+fn a_page_does_not_take_the_place_of_anything_else() {
+    let faces = Faces::of(&[4; 12], 0.5, 3);
+    let (rows, page) = (faces.at("faces.npy"), faces.at("page.html"));
+    let before = fs::read(&rows).unwrap();
+    // A link, so that a program that replaces it does no harm.
+    let device = faces.at("device.html");
+    std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+    for place in [rows.as_path(), &device] {
+        let refused = failure(&faces.evaluate("verification", &["--html", text(place)]));
+        assert!(refused.contains("no page"), "{refused}");
+    }
+    assert_eq!(fs::read(&rows).unwrap(), before);
+    for _ in 0..2 {
+        success(&faces.evaluate("verification", &["--html", text(&page)]));
+    }
+    let profile = [
+        "calibrate",
+        "--encoder",
+        "test",
+        "--overwrite",
+        "--encoder-profile",
+        text(&rows),
+        text(&rows),
+    ];
+    let refused = failure(&vultus(&profile));
+    assert!(refused.contains("is what is read"), "{refused}");
+    assert_eq!(fs::read(&rows).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn templates_are_seen_by_their_owner_alone_and_go_when_it_is_ended() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let faces = Faces::of(&[4; 60], 0.5, 3);
+    for signal in ["INT", "TERM", "HUP"] {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vultus"));
+        command.args(["evaluate", "identification", text(&faces.at("faces.npy"))]);
+        command.args([
+            "--classes",
+            text(&faces.at("labels.npy")),
+            "--splits",
+            "1000",
+        ]);
+        command.env("TMPDIR", place.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let within = Instant::now() + Duration::from_secs(60);
+        let found = || fs::read_dir(place.path()).unwrap().next();
+        let catalog = loop {
+            let catalog = found().map(|it| it.unwrap().path().join("catalog.redb"));
+            if let Some(catalog) = catalog.filter(|it| it.exists()) {
+                break catalog;
+            }
+            assert!(Instant::now() < within, "nothing was begun");
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let folder = fs::metadata(catalog.parent().unwrap());
+        // It may be that of the split before, which is gone.
+        if let Ok(folder) = folder {
+            assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+        }
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, &child.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+        assert!(!child.wait().unwrap().success());
+        assert!(found().is_none(), "{signal}: {:?}", found());
+    }
+}

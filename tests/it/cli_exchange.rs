@@ -88,7 +88,7 @@ fn bad_rows_are_reported_and_the_others_come_in() {
     let rows = place.at("rows.npy");
     let onto = ["--refused", text(&rows), "--overwrite"];
     let said = failure(&place.embeddings("bws.3", "rows.npy", &onto));
-    assert!(said.contains("report to another file"), "{said}");
+    assert!(said.contains("is what is read: write to another"), "{said}");
     assert!(rows.exists());
     // A dry run knows whose embeddings the gallery holds.
     embeddings(&place.at("wide.npy"), &random_rows(5, 24, 1));
@@ -559,4 +559,44 @@ fn names_that_are_no_text_are_told_with_their_bytes_by_every_verb() {
         "s\u{fffd}.tar.zst",
         "73ff2e7461722e7a7374",
     );
+}
+
+/// What is read of a file hangs on the names of its columns, too.
+#[test]
+fn an_import_is_not_gone_on_with_from_another_column() {
+    let place = Place::new();
+    let row: Vec<f32> = random_rows(1, 24, 7).remove(0);
+    let line = format!("{{\"class\":1,\"other\":2,\"embedding\":{row:?},\"second\":{row:?}}}\n");
+    fs::write(place.at("rows.jsonl"), line).unwrap();
+    success(&place.embeddings("bws.1", "rows.jsonl", &[]));
+    for (more, named) in [
+        (&["--class-column", "other"][..], "classes in `other`"),
+        (&["--embedding-column", "second"], "embeddings in `second`"),
+        (&["--templates-only"], "templates only"),
+    ] {
+        let again = place.embeddings("bws.1", "rows.jsonl", &[more, &["--resume"]].concat());
+        let refused = failure(&again);
+        assert!(refused.contains("another `file`"), "{refused}");
+        assert!(refused.contains(named), "{refused}");
+    }
+    success(&place.embeddings("bws.1", "rows.jsonl", &["--resume"]));
+}
+
+#[test]
+fn a_report_does_not_take_the_place_of_what_is_read() {
+    let place = Place::new();
+    npy(&place.at("zeros.npy"), "<f4", "(2, 24)", &[0; 192]);
+    let labels = place.at("labels.npy");
+    npy(&labels, "<i8", "(2,)", &[0; 16]);
+    let before = fs::read(&labels).unwrap();
+    let beside = [
+        "--classes",
+        text(&labels),
+        "--refused",
+        text(&labels),
+        "--overwrite",
+    ];
+    let refused = failure(&place.embeddings("bws.1", "zeros.npy", &beside));
+    assert!(refused.contains("is what is read"), "{refused}");
+    assert_eq!(fs::read(&labels).unwrap(), before);
 }

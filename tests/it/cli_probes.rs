@@ -256,3 +256,44 @@ fn tables_are_probes_with_names_of_their_own() {
         "{said}"
     );
 }
+
+/// What is asked for by its name is not taken from somewhere else.
+#[test]
+fn a_name_of_ids_that_nothing_has_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let data = text(&at("data")).to_owned();
+    let rows = random_rows(3, 24, 7);
+    embeddings(&at("rows.npy"), &rows);
+    let gallery = ["--data-dir", &data, "--partition", "bws.1"];
+    let import = [
+        "gallery",
+        "import",
+        "--encoder",
+        "test",
+        text(&at("rows.npy")),
+    ]
+    .map(str::to_owned);
+    let import: Vec<&str> = import.iter().map(String::as_str).collect();
+    success(&vultus(&[&import[..], &gallery].concat()));
+    // Single lines may be without one.
+    let mut formats = Vec::new();
+    if cfg!(feature = "npz") {
+        formats.push("npz");
+    }
+    if cfg!(feature = "parquet") {
+        formats.push("parquet");
+    }
+    for format in formats {
+        let probes = at(&format!("probes.{format}"));
+        let export = ["gallery", "export", "--output", text(&probes)].map(str::to_owned);
+        let export: Vec<&str> = export.iter().map(String::as_str).collect();
+        success(&vultus(&[&export[..], &gallery].concat()));
+        let of = ["identify", "--embeddings", text(&probes), "--json"].map(str::to_owned);
+        let of: Vec<&str> = of.iter().map(String::as_str).collect();
+        let named = vultus(&[&of[..], &gallery, &["--id-column", "nope"]].concat());
+        let refused = failure(&named);
+        assert!(refused.contains("`nope`"), "{format}: {refused}");
+        success(&vultus(&[&of[..], &gallery].concat()));
+    }
+}

@@ -1,6 +1,6 @@
 //! `vultus calibrate --encoder-profile`: what labelled embeddings say of their encoder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
@@ -35,6 +35,7 @@ pub(in crate::cli) fn make(
             "there is no folder `{folder_name}` to write `{name}` into"
         );
     }
+    output::refuse_input(file, verb.paths.iter().map(PathBuf::as_path))?;
     let given = samples(verb);
     let is_named = verb.encoder.is_some() || verb.paths.iter().any(|path| path.is_dir());
     if !is_named {

@@ -1,13 +1,17 @@
 //! Where an evaluation is told, looked at before anything long begins.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use tempfile::NamedTempFile;
 
 use crate::cli::args::Told;
+use crate::partition::private;
+
+/// What every page of an evaluation begins with.
+const PAGE_BEGINS: &[u8] = b"<!doctype html>";
 
 /// Places that can be written to, as far as that can be known beforehand.
 pub(super) struct Places {
@@ -28,6 +32,11 @@ impl Places {
             ensure!(
                 !path.is_dir(),
                 "`{}` is a folder: name a file for --html",
+                path.display()
+            );
+            ensure!(
+                !path.exists() || is_page(path),
+                "`{}` is there, and no page that could be made anew: name another file for --html",
                 path.display()
             );
         }
@@ -52,6 +61,15 @@ impl Places {
     }
 }
 
+/// Whether it is a file that begins like a page of HTML, as an earlier evaluation left it: anything else may
+/// be what is to be evaluated.
+fn is_page(path: &Path) -> bool {
+    let mut first = [0; PAGE_BEGINS.len()];
+    let opened = path.is_file().then(|| File::open(path).ok()).flatten();
+    let read = opened.is_some_and(|mut file| file.read_exact(&mut first).is_ok());
+    read && first.eq_ignore_ascii_case(PAGE_BEGINS)
+}
+
 /// The folder that a file is in.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -63,6 +81,7 @@ fn folder_of(path: &Path) -> &Path {
 /// Writes a file that appears under its name when it is whole.
 pub(super) fn write(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
+        private::refuse_special(path)?;
         let mut file = NamedTempFile::new_in(folder_of(path))?;
         file.write_all(contents)?;
         file.as_file().sync_all()?;

@@ -1,10 +1,13 @@
 //! A data directory for the time of an evaluation.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use anyhow::Context;
 use tempfile::TempDir;
 
+use crate::cli::signals::GoneAtTheEnd;
 use crate::config::Settings;
 use crate::engine::{CalibrationOptions, Engine, EngineError, Fault, Gallery};
 use crate::eval::recognition::{People, enroll};
@@ -17,8 +20,10 @@ use crate::types::{ClassId, Clock, EncoderId, PartitionId};
 pub(super) struct Scratch {
     pub(super) gallery: Gallery,
     engine: Engine,
-    /// Last, so that nothing in it is open any more when it goes.
+    /// After what is open in it.
     _folder: TempDir,
+    /// As long as there is the folder.
+    _gone_at_the_end: GoneAtTheEnd,
 }
 
 impl Scratch {
@@ -32,6 +37,7 @@ impl Scratch {
     ) -> anyhow::Result<Scratch> {
         let folder = tempfile::Builder::new()
             .prefix("vultus-evaluate-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir();
         let folder = folder.with_context(|| {
             let place = std::env::temp_dir();
@@ -40,6 +46,7 @@ impl Scratch {
                 place.display()
             )
         })?;
+        let gone_at_the_end = GoneAtTheEnd::new(folder.path())?;
         let store = Arc::new(Store::open(folder.path())?);
         let engine = Engine::new(store, pool.clone()).with_kernel(settings.kernel()?);
         let id: PartitionId = "evaluation.1".parse()?;
@@ -49,6 +56,7 @@ impl Scratch {
             gallery,
             engine,
             _folder: folder,
+            _gone_at_the_end: gone_at_the_end,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::noticing::{Noticing, print_duplicates};
 use super::picture_source::{self, PictureSource};
@@ -28,13 +28,11 @@ const REFUSED_SHOWN: usize = 10;
 
 pub(super) fn run(verb: &Import, settings: &Settings) -> anyhow::Result<Exit> {
     let (mut source, encoder, passed) = source(verb, settings)?;
-    if let Some(report) = &verb.refused
-        && report.canonicalize().ok() == Some(source.items().name().canonicalize()?)
-    {
-        bail!(
-            "`{}` is what is imported: report to another file",
-            report.display()
-        );
+    if let Some(report) = &verb.refused {
+        let source = source.items().name().to_owned();
+        let beside = [&verb.classes, &verb.times].into_iter().flatten();
+        let read = beside.map(PathBuf::as_path).chain([&*source]);
+        output::refuse_input(report, read)?;
     }
     let notes = source.items().notes();
     let Some(encoder) = encoder else {

@@ -159,6 +159,7 @@ fn describe(segment: &RepairedSegment) -> String {
         lost,
         lost_classes,
         mended,
+        kept,
     } = segment;
     let found = format!(
         "{partition}: `{file}`: {from_segment} templates are whole, {from_snapshot} came from the snapshot, {lost} are lost"
@@ -173,9 +174,10 @@ fn describe(segment: &RepairedSegment) -> String {
         ),
         _ => format!("{found}, of classes {}", classes.join(", ")),
     };
-    match mended {
-        true => format!("{lost}; mended, and the damaged file kept as `{file}.damaged`"),
-        false => format!(
+    match (mended, kept) {
+        (true, true) => format!("{lost}; mended, and the damaged file kept as `{file}.damaged`"),
+        (true, false) => format!("{lost}; mended, and there was no file to keep"),
+        (false, _) => format!(
             "{lost}; left as it is: give a snapshot with --from, or go on without them with --accept-loss"
         ),
     }

@@ -33,6 +33,9 @@ pub(super) fn run(
         id_name: verb.id_column.clone(),
         ..SourceOptions::default()
     };
+    if let Some(output) = &verb.output {
+        output::refuse_input(output, [path])?;
+    }
     let mut probes = EmbeddingFile::open_with(path, names)?;
     if probes.dimension() == 0 {
         // Says why none can be an embedding.

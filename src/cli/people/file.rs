@@ -13,6 +13,7 @@ use crate::cli::people::row::PersonRow;
 use crate::cli::{open, output};
 use crate::config::Settings;
 use crate::engine::PeopleFilter;
+use crate::partition::private;
 use crate::types::{Labels, Timestamp};
 
 /// The longest file that is read: a service gets it as one request.
@@ -201,9 +202,10 @@ pub(super) fn export(verb: &ExportPeople, settings: &Settings) -> anyhow::Result
     let (format, path) = (format_of(&verb.file)?, verb.file.display());
     let engine = open::reading_engine(settings)?;
     let gallery = open::gallery(&engine, &verb.partition)?;
-    if !verb.overwrite && verb.file.exists() {
+    if !verb.overwrite && verb.file.symlink_metadata().is_ok() {
         bail!("`{path}` exists: give --overwrite, or name another file");
     }
+    private::refuse_special(&verb.file).with_context(|| format!("writing `{path}`"))?;
     let parent = verb
         .file
         .parent()

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::draft::Draft;
+use super::super::draft::{Draft, refuse_existing};
 use super::super::{ExchangeError, GalleryFormat};
 use super::face_row::FaceRow;
 
@@ -55,12 +55,8 @@ impl FaceFile {
             path: path.to_owned(),
             format,
         };
-        if let Some(there) = file.files().find(|file| file.exists())
-            && !overwrite
-        {
-            let path = there.to_owned();
-            return Err(ExchangeError::Exists { path });
-        }
+        file.files()
+            .try_for_each(|file| refuse_existing(file, overwrite))?;
         Ok(file)
     }
 

@@ -15,7 +15,7 @@ pub use self::face_row::FaceRow;
 pub use self::faces::FaceFile;
 #[cfg(feature = "npz")]
 pub(super) use self::npz::{begin_archive, begin_array};
-use super::draft::Draft;
+use super::draft::{Draft, refuse_existing};
 use super::{ExchangeError, Record};
 
 /// How a gallery is written.
@@ -86,10 +86,7 @@ pub fn write_gallery<E: From<ExchangeError>>(
     each: impl FnMut(bool, Visit<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let format = GalleryFormat::of(path)?;
-    if !overwrite && path.exists() {
-        let path = path.to_owned();
-        return Err(ExchangeError::Exists { path }.into());
-    }
+    refuse_existing(path, overwrite)?;
     let draft = Draft::create(path)?;
     match format {
         GalleryFormat::JsonLines => lines::write(&draft, with_people, each)?,

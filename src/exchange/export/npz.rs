@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -13,7 +13,45 @@ use crate::exchange::Record;
 use crate::exchange::source::NOT_A_TIME;
 use crate::types::{ClassThreshold, Record as PersonRecord};
 
-pub(in crate::exchange) type Archive<'a> = ZipWriter<BufWriter<&'a File>>;
+pub(in crate::exchange) type Archive<'a> = ZipWriter<UntilFailed<BufWriter<&'a File>>>;
+
+/// A file that is written to until that fails, which is told once. What comes then goes nowhere: the writer of
+/// archives tries to complete one that was given up, and prints on stderr that it cannot.
+pub(in crate::exchange) struct UntilFailed<W> {
+    to: W,
+    has_failed: bool,
+}
+
+impl<W> UntilFailed<W> {
+    fn with<T>(
+        &mut self,
+        otherwise: T,
+        act: impl FnOnce(&mut W) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.has_failed {
+            return Ok(otherwise);
+        }
+        let done = act(&mut self.to);
+        self.has_failed = done.is_err();
+        done
+    }
+}
+
+impl<W: Write> Write for UntilFailed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(bytes.len(), |to| to.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with((), W::flush)
+    }
+}
+
+impl<W: Seek> Seek for UntilFailed<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.with(0, |file| file.seek(to))
+    }
+}
 
 /// Writes what an array has of a template.
 type Part<'a> = &'a dyn Fn(&mut Archive<'_>, &Record<'_>) -> io::Result<()>;
@@ -136,7 +174,10 @@ fn write_text(to: &mut Archive<'_>, text: &str, width: usize) -> io::Result<()> 
 
 /// Begins an archive of arrays.
 pub(in crate::exchange) fn begin_archive(file: &File) -> Archive<'_> {
-    ZipWriter::new(BufWriter::with_capacity(1 << 18, file))
+    ZipWriter::new(UntilFailed {
+        to: BufWriter::with_capacity(1 << 18, file),
+        has_failed: false,
+    })
 }
 
 /// Begins a member. Values are stored as they are: those of embeddings hardly become smaller.

@@ -17,7 +17,7 @@ use serde_json::error::Category;
 use super::utf16::Utf16;
 use super::{
     ExchangeError, ITEMS_PER_PIECE, ItemId, Job, Length, NO_CLASS, Piece, Record, Refused, Source,
-    SourceOptions, Told, class_of_text, file_facts, items_per_commit,
+    SourceOptions, Told, class_of_text, items_per_commit,
 };
 use crate::exchange::npy::{self, whole_number};
 use crate::types::{
@@ -209,7 +209,7 @@ pub(super) fn open_lines(
     path: &Path,
     options: &SourceOptions,
 ) -> Result<Box<dyn Source>, ExchangeError> {
-    let facts = file_facts(path)?;
+    let facts = options.facts(path)?;
     let mut lines = LineReader::open(path, LINE_BYTES_MAX)?;
     let mut first_list = 0;
     let is_empty = lines.bytes() == 0;

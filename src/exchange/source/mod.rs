@@ -177,6 +177,26 @@ pub struct SourceOptions {
 }
 
 impl SourceOptions {
+    /// As [`file_facts`], with what decides beside the file what is read of it; nothing is said of what is as
+    /// usual, as earlier builds did.
+    fn facts(&self, path: &Path) -> Result<String, ExchangeError> {
+        let mut facts = file_facts(path)?;
+        let names = [
+            ("classes", &self.class_name),
+            ("embeddings", &self.embedding_name),
+            ("ids", &self.id_name),
+        ];
+        for (what, name) in names {
+            if let Some(name) = name {
+                facts.push_str(&format!(", {what} in `{name}`"));
+            }
+        }
+        if self.templates_only {
+            facts.push_str(", templates only");
+        }
+        Ok(facts)
+    }
+
     /// What the columns or members of a file are called.
     fn names(&self) -> Names<'_> {
         Names {
@@ -395,6 +415,18 @@ pub fn open_source_with(
     path: &Path,
     options: &SourceOptions,
 ) -> Result<Box<dyn Source>, ExchangeError> {
+    // What comes through a pipe cannot be read twice, and whoever opens one waits for its other end.
+    let metadata = fs::metadata(path);
+    if let Ok(found) = metadata.map(|it| it.file_type())
+        && !found.is_file()
+        && !found.is_dir()
+    {
+        return Err(ExchangeError::Contents {
+            path: path.to_owned(),
+            expected: "a file".to_owned(),
+            found: "a pipe or a device".to_owned(),
+        });
+    }
     let extension = path.extension().unwrap_or_default();
     let is = |known: &str| extension.eq_ignore_ascii_case(known);
     if is("npy") {

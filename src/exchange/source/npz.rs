@@ -17,7 +17,7 @@ use flate2::bufread::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::matrix::{Arrays, MatrixSource, PeopleArrays};
-use super::{ExchangeError, Source, SourceOptions, file_facts, no_column};
+use super::{ExchangeError, Source, SourceOptions, no_column};
 use crate::exchange::npy::{Forward, Ids, List, Matrix, Seekable};
 
 const FORMAT: &str = ".npz";
@@ -51,7 +51,9 @@ pub(super) fn open_npz(
     let class_name = options.class_name.as_deref().unwrap_or("classes");
     if options.are_probes {
         let own = options.id_name.as_deref();
-        for name in [own.unwrap_or("ids"), class_name] {
+        // Whoever names an array means that one.
+        let names = own.map_or_else(|| vec!["ids", class_name], |own| vec![own]);
+        for name in names {
             if ids.is_none()
                 && let Some((reader, bytes)) = member(name)?
             {
@@ -98,7 +100,7 @@ pub(super) fn open_npz(
         ids,
         people,
     };
-    let files = vec![("file".to_owned(), file_facts(path)?)];
+    let files = vec![("file".to_owned(), options.facts(path)?)];
     Ok(MatrixSource::boxed(path, files, arrays))
 }
 

@@ -23,7 +23,7 @@ use super::columns::{
 use super::pages::{Packing, PageFile, Pages};
 use super::told_columns::{ToldColumns, ToldReaders, ToldRows};
 use super::{
-    ExchangeError, ItemId, Job, Length, Piece, Record, Refused, Source, SourceOptions, file_facts,
+    ExchangeError, ItemId, Job, Length, Piece, Record, Refused, Source, SourceOptions,
     items_per_commit, items_per_piece, no_column,
 };
 use crate::types::{ClassId, DIMENSION_MAX, DIMENSION_MIN, Timestamp};
@@ -35,7 +35,7 @@ pub(super) fn open_table(
     path: &Path,
     options: &SourceOptions,
 ) -> Result<Box<dyn Source>, ExchangeError> {
-    let facts = file_facts(path)?;
+    let facts = options.facts(path)?;
     let file = File::open(path).map_err(ExchangeError::io("open", path))?;
     let table = Table::open(path, file, options)?;
     let rows = table.rows()?;

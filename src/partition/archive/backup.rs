@@ -28,6 +28,8 @@ pub(in crate::partition) struct BackupFile {
     /// Where it is now.
     pub(in crate::partition) path: PathBuf,
     pub(in crate::partition) bytes: u64,
+    /// Of a segment, the checksum of its header as the catalog has it: no other file is taken for it.
+    pub(in crate::partition) header_checksum: Option<u64>,
 }
 
 /// Writes a snapshot of a data directory: its catalog, all segments that this names, and the key of
@@ -157,9 +159,13 @@ fn list(
             templates: stored.saturating_sub(contents.tombstones.len() as u64),
             segments: contents.segments.len() as u64,
         });
-        for segment in contents.segments.keys() {
+        for (segment, described) in &contents.segments {
             let name = format!("segments/{}/{segment}.vseg", entry.partition);
-            listed.push(file_of(name, files.path(entry.partition, *segment))?);
+            let file = file_of(name, files.path(entry.partition, *segment))?;
+            listed.push(BackupFile {
+                header_checksum: Some(described.header_checksum),
+                ..file
+            });
         }
     }
     Ok((partitions, listed))
@@ -202,7 +208,12 @@ fn file_of(name: String, path: PathBuf) -> Result<BackupFile, StoreError> {
     let metadata = file.and_then(|file| file.metadata());
     let bytes = metadata.map_err(|error| StoreError::io("read", &path, error))?;
     let bytes = bytes.len();
-    Ok(BackupFile { name, path, bytes })
+    Ok(BackupFile {
+        name,
+        path,
+        bytes,
+        header_checksum: None,
+    })
 }
 
 /// A copy of a file, for its owner alone, that is deleted when this is dropped.
@@ -238,6 +249,8 @@ impl Drop for DraftCopy {
 struct CheckedReader {
     file: ReadAhead,
     check: Option<SegmentCheck>,
+    /// That of the header that the catalog names.
+    header_checksum: Option<u64>,
 }
 
 impl CheckedReader {
@@ -249,14 +262,28 @@ impl CheckedReader {
                 opened.map_err(|error| StoreError::io("open", &file.path, error))?,
             ),
             check: is_segment.then(|| SegmentCheck::new(&file.path, file.bytes)),
+            header_checksum: file.header_checksum,
         })
     }
 
     fn finish(self, path: &Path) -> Result<(), StoreError> {
-        let report = self.check.map(SegmentCheck::finish);
-        match report.and_then(|report| report.damage.into_iter().next()) {
-            Some(damage) => Err(damage.into_error(path)),
-            None => Ok(()),
+        let Some(report) = self.check.map(SegmentCheck::finish) else {
+            return Ok(());
+        };
+        if let Some(damage) = report.damage.into_iter().next() {
+            return Err(damage.into_error(path));
+        }
+        let found = report.header.map(|header| header.header_checksum);
+        let named = self.header_checksum.map(|named| format!("{named:016x}"));
+        match (named, found) {
+            (Some(expected), Some(found)) if expected != found => Err(StoreError::Damaged {
+                path: path.to_owned(),
+                offset: 0,
+                what: "header that the catalog names",
+                expected,
+                found,
+            }),
+            _ => Ok(()),
         }
     }
 }

@@ -179,7 +179,7 @@ fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), StoreError> {
             path: path.to_owned(),
         });
     }
-    Ok(())
+    private::refuse_special(path).map_err(|error| StoreError::io("replace", path, error))
 }
 
 /// A file under a name that it will not keep. Removed when this is dropped unless it was renamed.

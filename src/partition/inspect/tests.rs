@@ -219,6 +219,7 @@ fn snapshot_of(directory: &Path, damage_at: Option<usize>) -> Result<PathBuf, St
         name: name.to_owned(),
         path: path.clone(),
         bytes: fs::metadata(path).unwrap().len(),
+        header_checksum: None,
     });
     let path = directory.join("a.tar.zst");
     write_archive(

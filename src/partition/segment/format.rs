@@ -335,6 +335,11 @@ pub(in crate::partition) struct Header {
 }
 
 impl Unchecked {
+    /// The checksum of the header, by which segments can be told apart.
+    pub(in crate::partition) fn header_checksum(&self) -> u64 {
+        self.raw.header_checksum
+    }
+
     pub(in crate::partition) fn parse(
         path: &Path,
         page: &[u8; PAGE_BYTES],

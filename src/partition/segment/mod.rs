@@ -27,7 +27,9 @@ pub(super) use self::format::{
 #[cfg(test)]
 pub(super) use self::fuzz::Edits;
 pub(super) use self::pass::Pass;
-pub(super) use self::read::{Named, Segment, draft_of, open_segment_file, read_header};
+pub(super) use self::read::{
+    Named, Segment, draft_of, is_another_segment, open_segment_file, read_header,
+};
 pub(super) use self::rows::Rows;
 pub(super) use self::seal::{Owner, Seal, SegmentCipher};
 pub(super) use self::stream_check::SegmentCheck;

@@ -103,6 +103,19 @@ pub(in crate::partition) fn read_header(path: &Path, file: &File) -> Result<Head
     Unchecked::parse(path, &page)?.check(path, length)
 }
 
+/// Whether a file is another segment than the one whose header has this checksum, as far as that can be
+/// told: by a header that agrees with itself. Of a damaged one it cannot.
+pub(in crate::partition) fn is_another_segment(
+    path: &Path,
+    file: &File,
+    header_checksum: u64,
+) -> bool {
+    let mut page = [0; PAGE_BYTES];
+    let read = file.read_exact_at(&mut page, 0);
+    let header = read.ok().and_then(|()| Unchecked::parse(path, &page).ok());
+    header.is_some_and(|header| header.header_checksum() != header_checksum)
+}
+
 impl Segment {
     /// Opens the segment that the catalog names. It may still be under the name of its draft.
     pub(in crate::partition) fn open(

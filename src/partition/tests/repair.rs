@@ -13,8 +13,12 @@ use crate::code::Layout;
 use crate::partition::disk::{Disk, RealDisk};
 use crate::partition::segment::{Plan, Plane};
 use crate::partition::{Pace, RepairedSegment, Store, StoreError};
+use crate::types::Timestamp;
 
 const ROWS: usize = 5_000;
+const NOW: Timestamp = Timestamp {
+    unix_milliseconds: 5_000,
+};
 
 /// A data directory with one segment of many blocks of values, of which a row is removed, and a
 /// tail.
@@ -172,7 +176,58 @@ fn a_missing_segment_comes_from_a_snapshot() {
     assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
     assert!(error.to_string().contains("gallery repair"), "{error}");
     assert_eq!(repair(directory.path(), None, false)[0].lost, ROWS - 1);
-    assert!(repair(directory.path(), Some(snapshot.path()), false)[0].mended);
+    let mended = repair(directory.path(), Some(snapshot.path()), false);
+    assert!(mended[0].mended && !mended[0].kept);
+    assert!(model.is_held_by(&contents(directory.path()).unwrap()));
+}
+
+/// It is whole, and says of other people what it should say of these.
+#[test]
+fn what_another_segment_holds_is_nobody_of_this_one() {
+    let other = tempfile::tempdir().unwrap();
+    let (_, of_another_directory) = make(other.path());
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = tempfile::tempdir().unwrap();
+    let (mut model, path) = make(directory.path());
+    let store = Store::open(directory.path()).unwrap();
+    // The same number of rows as the first, under another number and of another partition.
+    for operation in [AddBatch(1, ROWS), Remove(1, 102)] {
+        operation.run(&store, &mut model).unwrap();
+    }
+    drop(store);
+    copy(directory.path(), snapshot.path());
+    let of_another_partition = fs::read_dir(directory.path().join("segments"))
+        .unwrap()
+        .map(|folder| folder.unwrap().path())
+        .filter(|folder| !path.starts_with(folder))
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|file| file.unwrap().path())
+        .next()
+        .unwrap();
+    for foreign in [of_another_directory, of_another_partition] {
+        for is_cut in [false, true] {
+            fs::copy(&foreign, &path).unwrap();
+            if is_cut {
+                let file = fs::File::options().write(true).open(&path).unwrap();
+                let length = file.metadata().unwrap().len();
+                file.set_len(length - 10_000).unwrap();
+            }
+            let lost = repair(directory.path(), None, false);
+            assert_eq!((lost[0].from_segment, lost[0].lost), (0, ROWS - 1));
+            assert!(!lost[0].mended);
+        }
+        let archive = other.path().join("a.tar.zst");
+        let store = Store::open_read_only(directory.path()).unwrap();
+        let copied = store.snapshot_to(&archive, true, NOW, &mut |_, _| {});
+        let refused = copied.unwrap_err().with_causes();
+        assert!(refused.contains(path.to_str().unwrap()), "{refused}");
+        assert!(!archive.exists(), "of what cannot be restored");
+    }
+    let mended = repair(directory.path(), Some(snapshot.path()), false);
+    assert_eq!(
+        (mended[0].from_segment, mended[0].from_snapshot),
+        (0, ROWS - 1)
+    );
     assert!(model.is_held_by(&contents(directory.path()).unwrap()));
 }
 

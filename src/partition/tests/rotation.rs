@@ -126,6 +126,32 @@ fn everything_is_written_anew_and_nothing_of_before_is_left() {
     assert!(Store::open_with(&data, &keys()).is_err());
 }
 
+/// As after a kill between the end of a partition's key and that of its old file.
+#[test]
+fn what_a_run_before_left_of_old_files_goes_with_the_next() {
+    let (_directory, data, model) = filled();
+    let before = segments(&data);
+    let store = open(&disk(), &data).unwrap();
+    begin(&store);
+    for id in store.partitions().unwrap() {
+        let partition = store.partition(&id).unwrap().unwrap();
+        partition.leave_key_before(&Pace::unlimited()).unwrap();
+    }
+    store.files().collect_patiently().unwrap();
+    drop(store);
+    let still_there = |path: &&PathBuf| path.exists();
+    assert_eq!(before.keys().filter(still_there).count(), 0);
+    for (path, bytes) in &before {
+        fs::write(path, bytes).unwrap();
+    }
+    let store = open(&disk(), &data).unwrap();
+    let rotated = rotate(&store).unwrap();
+    assert!(rotated.catalog && rotated.overwritten, "{rotated:?}");
+    assert_eq!(rotated.segments, 0, "nothing is written twice");
+    assert_eq!(before.keys().filter(still_there).count(), 0);
+    assert_whole(&store, &model, "after both runs");
+}
+
 #[test]
 fn once_more_of_one_gallery_and_of_what_has_no_keys() {
     let (_directory, data, model) = filled();

@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 
 use bytemuck::Pod;
@@ -20,13 +21,12 @@ use super::rewrite::{removed_by_now, replaced};
 use crate::code::Layout;
 use crate::partition::StoreError;
 use crate::partition::catalog::{Change, Contents, PartitionEntry, SegmentEntry};
-use crate::partition::disk::Disk;
 use crate::partition::files::Files;
 use crate::partition::pace::Pace;
 use crate::partition::partition::{Common, Partition};
 use crate::partition::segment::{
     BLOCK_BYTES, DeadRows, Owner, Plan, Plane, Segment, SegmentCipher, TemplateInfo, checksum,
-    open_segment_file,
+    is_another_segment, open_segment_file,
 };
 use crate::partition::snapshot::{Block, Snapshot, Source};
 use crate::partition::tail::TailBlock;
@@ -53,6 +53,8 @@ pub struct RepairedSegment {
     pub lost_classes: Vec<i64>,
     /// Whether the segment was replaced. One with lost templates is only if that was asked for.
     pub mended: bool,
+    /// Whether there was a file, which is kept then.
+    pub kept: bool,
 }
 
 /// What a repair works on.
@@ -182,6 +184,7 @@ impl Damaged<'_> {
             lost: 0,
             lost_classes: Vec::new(),
             mended: false,
+            kept: false,
         };
         let (mut found, mut rows_found) = (Vec::new(), Vec::new());
         for row in (0..rows).filter(|row| !removed.contains(&(*row as u64))) {
@@ -203,17 +206,20 @@ impl Damaged<'_> {
         report.lost_classes.sort_unstable();
         report.lost_classes.dedup();
         if report.lost == 0 || accept_loss {
-            self.replace(&left, spare, &found, rows_found)?;
+            report.kept = self.replace(&left, spare, &found, rows_found)?;
             report.mended = true;
         }
         Ok(report)
     }
 
-    /// What is left of the file. Where keys are changed at the moment it is sealed with either: with the right
-    /// one more of it is whole.
+    /// What is left of the file: nothing, if it is whole, and another one. Where keys are changed at the moment
+    /// it is sealed with either: with the right one more of it is whole.
     fn left(&self, path: &Path, (rows, dimension): (usize, usize)) -> Result<Left, StoreError> {
         let disk = &**self.common.files.disk();
-        let of = |cipher| Left::of(disk, path, (rows, dimension), cipher);
+        let file = open_segment_file(path, |path| disk.open(path)).ok();
+        let ours = |file: &File| !is_another_segment(path, file, self.described.header_checksum);
+        let file = file.filter(ours).map(Rc::new);
+        let of = |cipher| Left::of(path, file.clone(), (rows, dimension), cipher);
         let lefts = self.ciphers()?.into_iter().map(|cipher| of(Some(cipher)));
         let most_whole = lefts.max_by_key(Left::whole_blocks);
         Ok(most_whole.unwrap_or_else(|| of(None)))
@@ -239,14 +245,15 @@ impl Damaged<'_> {
             .collect())
     }
 
-    /// Writes a new segment of what was found, `rows` of the damaged one, and names it in its place.
+    /// Writes a new segment of what was found, `rows` of the damaged one, and names it in its place. Returns
+    /// whether there was a file, which is kept.
     fn replace(
         &self,
         left: &Left,
         spare: &Spare,
         found: &[Found],
         rows: Vec<usize>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let number = self.partition.commits().take_numbers(1)?;
         let written = match found.len() {
             0 => None,
@@ -313,16 +320,15 @@ impl Damaged<'_> {
     }
 
     /// The damaged file is no longer named, and is kept for whoever wants to look at it.
-    fn keep_aside(&self) -> Result<(), StoreError> {
+    fn keep_aside(&self) -> Result<bool, StoreError> {
         let files = &self.common.files;
         let path = files.path(self.entry.partition, self.segment);
         let aside = path.with_extension("vseg.damaged");
         match files.disk().rename(&path, &aside) {
+            Ok(()) => Ok(true),
             // There may have been no file at all: that was the damage.
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError::io("rename", &path, error))
-            }
-            _ => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::io("rename", &path, error)),
         }
     }
 }
@@ -349,7 +355,7 @@ enum Found {
 /// What is left of a damaged segment.
 struct Left {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Rc<File>>,
     layout: Layout,
     plan: Plan,
     rows: usize,
@@ -362,8 +368,8 @@ struct Left {
 
 impl Left {
     fn of(
-        disk: &dyn Disk,
         path: &Path,
+        file: Option<Rc<File>>,
         (rows, dimension): (usize, usize),
         cipher: Option<SegmentCipher>,
     ) -> Left {
@@ -377,7 +383,7 @@ impl Left {
         let planes = [Plane::Classes, Plane::Infos, Plane::Values];
         let mut left = Left {
             path: path.to_owned(),
-            file: open_segment_file(path, |path| disk.open(path)).ok(),
+            file,
             layout,
             plan,
             rows,
