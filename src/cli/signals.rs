@@ -90,9 +90,13 @@ fn remove_at_the_end() -> anyhow::Result<()> {
         SignalKind::terminate(),
         SignalKind::hangup(),
     ];
+    // `nohup`, and shells for what runs in the background, have some ignored, and mean it.
+    let ignored = ignored_signals();
+    let is_heard = |end: &SignalKind| ignored >> (end.as_raw_value() - 1) & 1 == 0;
+    let ends: Vec<SignalKind> = ends.into_iter().filter(is_heard).collect();
     let mut told = {
         let _runtime = runtime.enter();
-        let told: io::Result<Vec<Signal>> = ends.into_iter().map(signal).collect();
+        let told: io::Result<Vec<Signal>> = ends.iter().map(|end| signal(*end)).collect();
         told.context("asking for signals")?
     };
     spawn("vultus-signals", move || {
@@ -109,6 +113,17 @@ fn remove_at_the_end() -> anyhow::Result<()> {
         folders.iter().for_each(|folder| remove_in_use(folder));
         // As a shell tells of a process that a signal ended.
         std::process::exit(128 + first);
+    })
+}
+
+/// The signals that this process ignores, that with the number 1 in the lowest bit; none where the system does
+/// not tell.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.map_or(0, |digits| {
+        u64::from_str_radix(digits.trim(), 16).unwrap_or(0)
     })
 }
 

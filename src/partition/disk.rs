@@ -108,7 +108,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        File::open(path)
+        private::open_file(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -67,18 +67,35 @@ pub(crate) fn create_draft(path: &Path) -> io::Result<File> {
 /// replaced by one.
 pub(crate) fn refuse_special(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
-        Ok(found) if !found.is_file() => {
-            let kind = found.file_type();
-            let what = match (kind.is_dir(), kind.is_fifo()) {
-                (true, _) => "a folder",
-                (_, true) => "a pipe",
-                _ => "a device or a socket",
-            };
-            let text = format!("expected a file or nothing, found {what}");
-            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-        }
+        Ok(found) if !found.is_file() => Err(no_file(&found)),
         _ => Ok(()),
     }
+}
+
+/// Opens a file to read it. Whoever opens a pipe would wait for somebody to write into it.
+///
+/// # Errors
+///
+/// If there is none, it is no file, or the disk refuses.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.read(true).custom_flags(at_once).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(no_file(&file.metadata()?)),
+    }
+}
+
+fn no_file(found: &Metadata) -> io::Error {
+    let kind = found.file_type();
+    let what = match (kind.is_dir(), kind.is_fifo()) {
+        (true, _) => "a folder",
+        (_, true) => "a pipe",
+        _ => "a device or a socket",
+    };
+    let text = format!("expected a file, found {what}");
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 /// Opens a file to go on writing it, and makes it private.
@@ -168,6 +185,37 @@ mod tests {
         |path, _| symlink("nowhere", path).unwrap(),
         |path, _| fs::create_dir(path).unwrap(),
     ];
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
+        assert!(made.unwrap().success());
+        fs::create_dir(at("folder")).unwrap();
+        symlink("/dev/null", at("device")).unwrap();
+        fs::write(at("file"), b"abc").unwrap();
+        symlink(at("file"), at("link")).unwrap();
+        for (name, what) in [
+            ("pipe", "found a pipe"),
+            ("folder", "found a folder"),
+            ("device", "found a device"),
+        ] {
+            for refused in [open_file(&at(name)).err(), refuse_special(&at(name)).err()] {
+                let refused = refused.unwrap().to_string();
+                assert!(refused.contains(what), "{name}: {refused}");
+            }
+        }
+        for name in ["file", "link"] {
+            assert_eq!(open_file(&at(name)).unwrap().metadata().unwrap().len(), 3);
+            assert!(refuse_special(&at(name)).is_ok());
+        }
+        assert!(refuse_special(&at("nothing")).is_ok());
+        let missing = open_file(&at("nothing")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn nothing_is_written_through_what_others_put_at_the_name() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::files::SegmentFile;
+use super::private;
 use super::segment::read_header;
 
 /// So many are named.
@@ -67,7 +68,7 @@ fn is_ours(
     identity: Option<NonZeroU64>,
 ) -> bool {
     let header = || {
-        let file = fs::File::open(path).ok()?;
+        let file = private::open_file(path).ok()?;
         read_header(path, &file).ok()
     };
     match SegmentFile::of(path) {

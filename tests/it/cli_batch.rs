@@ -431,7 +431,7 @@ fn nothing_but_a_file_is_replaced_and_never_the_probes() {
             ]),
         ] {
             let refused = failure(&refused);
-            assert!(refused.contains("expected a file or nothing"), "{refused}");
+            assert!(refused.contains("expected a file, found"), "{refused}");
             assert!(refused.contains("null.jsonl") || refused.contains("pipe.jsonl"));
         }
     }

@@ -675,46 +675,66 @@ fn a_page_does_not_take_the_place_of_anything_else() {
     assert_eq!(fs::read(&rows).unwrap(), before);
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn templates_are_seen_by_their_owner_alone_and_go_when_it_is_ended() {
     use std::os::unix::fs::PermissionsExt;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
     let faces = Faces::of(&[4; 60], 0.5, 3);
-    for signal in ["INT", "TERM", "HUP"] {
-        let place = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vultus"));
-        command.args(["evaluate", "identification", text(&faces.at("faces.npy"))]);
-        command.args([
-            "--classes",
-            text(&faces.at("labels.npy")),
-            "--splits",
-            "1000",
-        ]);
-        command.env("TMPDIR", place.path());
+    // Of a shell this process may have some ignored.
+    let begun = |place: &Path, ignored: &str| -> Child {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,TERM,HUP", ignored]);
+        command.args([env!("CARGO_BIN_EXE_vultus"), "evaluate", "identification"]);
+        let (rows, labels) = (faces.at("faces.npy"), faces.at("labels.npy"));
+        command.args([text(&rows), "--classes", text(&labels), "--splits", "1000"]);
+        command.env("TMPDIR", place);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        command.spawn().unwrap()
+    };
+    let first = |place: &Path| fs::read_dir(place).unwrap().next();
+    let wait_for_templates = |place: &Path| {
         let within = Instant::now() + Duration::from_secs(60);
-        let found = || fs::read_dir(place.path()).unwrap().next();
-        let catalog = loop {
-            let catalog = found().map(|it| it.unwrap().path().join("catalog.redb"));
+        loop {
+            let catalog = first(place).map(|it| it.unwrap().path().join("catalog.redb"));
             if let Some(catalog) = catalog.filter(|it| it.exists()) {
-                break catalog;
+                return catalog;
             }
             assert!(Instant::now() < within, "nothing was begun");
             std::thread::sleep(Duration::from_millis(2));
-        };
-        let folder = fs::metadata(catalog.parent().unwrap());
-        // It may be that of the split before, which is gone.
-        if let Ok(folder) = folder {
-            assert_eq!(folder.permissions().mode() & 0o777, 0o700);
         }
+    };
+    let tell = |child: &Child, signal: &str| {
         let mut kill = Command::new("kill");
         kill.args(["-s", signal, &child.id().to_string()]);
         assert!(kill.status().unwrap().success());
+    };
+    for signal in ["INT", "TERM", "HUP"] {
+        let place = tempfile::tempdir().unwrap();
+        let mut child = begun(place.path(), "--ignore-signal=USR1");
+        let catalog = wait_for_templates(place.path());
+        // It may be that of the split before, which is gone.
+        if let Ok(folder) = fs::metadata(catalog.parent().unwrap()) {
+            assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+        }
+        tell(&child, signal);
         assert!(!child.wait().unwrap().success());
-        assert!(found().is_none(), "{signal}: {:?}", found());
+        let left = first(place.path());
+        assert!(left.is_none(), "{signal}: {left:?}");
     }
+    // As under `nohup`.
+    let place = tempfile::tempdir().unwrap();
+    let mut child = begun(place.path(), "--ignore-signal=HUP");
+    wait_for_templates(place.path());
+    tell(&child, "HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "it was ended by SIGHUP"
+    );
+    tell(&child, "TERM");
+    assert!(!child.wait().unwrap().success());
+    assert!(first(place.path()).is_none());
 }

@@ -582,6 +582,27 @@ fn an_import_is_not_gone_on_with_from_another_column() {
     success(&place.embeddings("bws.1", "rows.jsonl", &["--resume"]));
 }
 
+/// Each of its lines would be refused by itself.
+#[test]
+fn a_file_of_another_format_is_refused_as_a_whole() {
+    let place = Place::new();
+    for (begins, what) in [
+        (&b"\x1f\x8b\x08\x00 packed\n more\n"[..], "gzip"),
+        (b"\x28\xb5\x2f\xfd\n\n", "zstd"),
+        (b"PK\x03\x04\n\n", "zip"),
+        (b"PAR1\n\n", "Parquet"),
+    ] {
+        fs::write(place.at("rows.jsonl"), begins).unwrap();
+        let refused = failure(&place.embeddings("bws.1", "rows.jsonl", &[]));
+        assert!(
+            refused.contains("rows.jsonl") && refused.contains(what),
+            "{refused}"
+        );
+        assert!(refused.contains("expected lines of JSON"), "{refused}");
+        assert!(!place.at("rows.jsonl.refused.jsonl").exists());
+    }
+}
+
 #[test]
 fn a_report_does_not_take_the_place_of_what_is_read() {
     let place = Place::new();

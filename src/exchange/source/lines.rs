@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -203,6 +203,30 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> io::
     }
 }
 
+/// How files of other formats begin that are taken for lines by their name.
+const BINARY: [(&[u8], &str); 4] = [
+    (b"\x1f\x8b", "what gzip packed"),
+    (b"\x28\xb5\x2f\xfd", "what zstd packed"),
+    (b"PK\x03\x04", "a zip archive, as an `.npz` is"),
+    (b"PAR1", "a Parquet table"),
+];
+
+/// Fails if a file begins as one of another format: each line of it would be refused by itself.
+fn refuse_binary(path: &Path) -> Result<(), ExchangeError> {
+    let (reader, _) = npy::open(path)?;
+    let mut first = Vec::new();
+    let read = reader.take(4).read_to_end(&mut first);
+    read.map_err(ExchangeError::io("read", path))?;
+    match BINARY.iter().find(|(begins, _)| first.starts_with(begins)) {
+        None => Ok(()),
+        Some((_, what)) => Err(ExchangeError::Contents {
+            path: path.to_owned(),
+            expected: "lines of JSON".to_owned(),
+            found: (*what).to_owned(),
+        }),
+    }
+}
+
 /// Opens a file of JSON lines. The first line that can be read decides on the dimension, or else the
 /// first that has an embedding. If none has, it is 0: every line will be refused.
 pub(super) fn open_lines(
@@ -210,6 +234,7 @@ pub(super) fn open_lines(
     options: &SourceOptions,
 ) -> Result<Box<dyn Source>, ExchangeError> {
     let facts = options.facts(path)?;
+    refuse_binary(path)?;
     let mut lines = LineReader::open(path, LINE_BYTES_MAX)?;
     let mut first_list = 0;
     let is_empty = lines.bytes() == 0;

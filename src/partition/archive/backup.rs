@@ -204,7 +204,7 @@ pub(in crate::partition) fn write_archive(
 }
 
 fn file_of(name: String, path: PathBuf) -> Result<BackupFile, StoreError> {
-    let file = open_segment_file(&path, |path| File::open(path));
+    let file = open_segment_file(&path, private::open_file);
     let metadata = file.and_then(|file| file.metadata());
     let bytes = metadata.map_err(|error| StoreError::io("read", &path, error))?;
     let bytes = bytes.len();
@@ -256,7 +256,7 @@ struct CheckedReader {
 impl CheckedReader {
     fn open(file: &BackupFile) -> Result<CheckedReader, StoreError> {
         let is_segment = file.name.ends_with(".vseg");
-        let opened = open_segment_file(&file.path, |path| File::open(path));
+        let opened = open_segment_file(&file.path, private::open_file);
         Ok(CheckedReader {
             file: ReadAhead::new(
                 opened.map_err(|error| StoreError::io("open", &file.path, error))?,

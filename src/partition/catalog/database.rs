@@ -17,6 +17,7 @@ use super::fill::FilledAhead;
 use crate::partition::StoreError;
 use crate::partition::disk::{Backend, Disk};
 use crate::partition::keys::KeyFile;
+use crate::partition::private;
 use crate::secrets::KeyError;
 
 /// How often a copy of the catalog is made again if it is torn.
@@ -109,7 +110,8 @@ pub(in crate::partition) fn deciphered(path: &Path, keys: &KeyFile) -> Vec<u8> {
 }
 
 fn copy_once(path: &Path, keys: Option<&KeyFile>) -> Result<Database, StoreError> {
-    let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+    let opened = private::open_file(path);
+    let mut file = opened.map_err(|error| StoreError::io("open", path, error))?;
     let copy = InMemoryBackend::new();
     fill(&copy, &mut file).map_err(|error| StoreError::io("read", path, error))?;
     open_copy(copy, path, keys).map_err(|error| match error {

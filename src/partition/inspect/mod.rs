@@ -4,7 +4,6 @@
 
 mod catalog;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use super::archive::{
     ArchiveReader, ArchivedFile, Entry, Manifest, SEALED_MAGIC, Sink, ZSTD_MAGIC,
 };
 use super::catalog::ENCIPHERED_MAGIC;
+use crate::partition::private;
 use crate::partition::segment::{
     DamagedBytes, MAGIC as SEGMENT_MAGIC, SegmentCheck, SegmentReport,
 };
@@ -81,7 +81,7 @@ impl Inspection {
 /// another process has open.
 pub fn inspect(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Inspection, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+    let mut file = private::open_file(path).map_err(|error| StoreError::io("open", path, error))?;
     let bytes = file.metadata().map_err(failed)?.len();
     let mut start = Vec::new();
     let most = CATALOG_MAGIC.len() as u64;
@@ -114,7 +114,7 @@ fn segment(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<SegmentReport, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+    let mut file = private::open_file(path).map_err(|error| StoreError::io("open", path, error))?;
     let mut check = SegmentCheck::new(path, bytes);
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut done = 0;
