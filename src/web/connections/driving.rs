@@ -27,8 +27,9 @@ use super::wire::{Left, Wire};
 /// For how long bytes are thrown away that a client still sends when it has its last answer: closed
 /// at once, its system would throw the answer away.
 const LINGER_WAIT: Duration = Duration::from_secs(2);
-/// How many of them.
-const LINGER_BYTES_MAX: usize = 16 << 20;
+/// How many of them: far more than bodies that are a little too long have. A proxy that has sent a part of one
+/// when the connection is closed tells its client of a bad gateway.
+const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// How much of an answer the system holds for a client.
 const SEND_BUFFER_BYTES: usize = 128 << 10;

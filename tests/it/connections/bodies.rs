@@ -210,6 +210,21 @@ fn a_body_that_is_announced_too_large_is_refused_before_it_comes() {
     }
 }
 
+/// As nginx does, which lets through a little more than the service takes.
+#[test]
+fn who_sends_all_of_a_body_that_is_too_large_reads_that_it_is() {
+    let live = Live::with(|_| {});
+    let bearer = bearer(&live);
+    for bytes in [(20 << 20) + 1, 21 << 20, 40 << 20] {
+        let mut client = live.connect();
+        client.send(post(PATH, &bearer, bytes));
+        assert!(client.try_send(vec![b' '; bytes]), "closed after a part");
+        // Until the connection is closed, if it is with something unread.
+        sleep(Duration::from_millis(300));
+        client.read().is(413);
+    }
+}
+
 #[test]
 fn chunks_and_trailers_are_a_body_like_any() {
     let live = Live::with(|_| {});
