@@ -231,7 +231,7 @@ impl ServerKey {
         // Two that replace the key at once must not lose each other's: the lock is on the file that
         // is replaced, so it counts only if that is still the one under the name.
         let lock = loop {
-            let file = File::open(&path).map_err(unreadable)?;
+            let file = private::open_file(&path).map_err(unreadable)?;
             file.lock().map_err(unreadable)?;
             if is_at(&file, &path).map_err(unreadable)? {
                 break file;
@@ -253,7 +253,7 @@ impl ServerKey {
     /// that none is made for the first time, and whoever replaces one holds a lock on the file.
     pub(super) fn remove_drafts(directory: &Path) {
         let path = directory.join(ServerKey::FILE_NAME);
-        let Ok(lock) = File::open(&path) else {
+        let Ok(lock) = private::open_file(&path) else {
             return;
         };
         if lock.try_lock().is_err() || !is_at(&lock, &path).unwrap_or(false) {
@@ -482,7 +482,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn read(path: &Path) -> Result<ServerKey, ServerKeyError> {
     let mut text = Vec::new();
-    File::open(path)
+    private::open_file(path)
         .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut text))
         .map_err(|source| ServerKeyError::Read {
             path: path.to_owned(),

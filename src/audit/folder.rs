@@ -30,7 +30,7 @@ pub struct AuditFile {
 ///
 /// # Errors
 ///
-/// If the folder cannot be read.
+/// If the folder cannot be read, or something has the name of such a file and is none.
 pub fn files(folder: &Path) -> Result<Vec<AuditFile>, AuditError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -40,14 +40,25 @@ pub fn files(folder: &Path) -> Result<Vec<AuditFile>, AuditError> {
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry.map_err(AuditError::io("reading the audit log", folder))?;
-        let first = entry.file_name().to_str().and_then(first_of);
-        files.extend(first.map(|first| AuditFile {
-            first,
-            path: entry.path(),
-        }));
+        if let Some(first) = entry.file_name().to_str().and_then(first_of) {
+            let path = entry.path();
+            refuse_special(&path).map_err(AuditError::io("reading the audit log", &path))?;
+            files.push(AuditFile { first, path });
+        }
     }
     files.sort();
     Ok(files)
+}
+
+/// Whoever opened a pipe would wait for somebody to write into it.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let text = "expected a file, found a folder, a pipe or a device";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn first_of(name: &str) -> Option<u64> {

@@ -101,6 +101,8 @@ struct Told<'a> {
 struct TargetFpir {
     target_fpir: f64,
     threshold: f64,
+    /// Whether the threshold keeps strangers to the target.
+    reached: bool,
     fpir: f64,
     low: f64,
     high: f64,
@@ -111,6 +113,7 @@ struct TargetFpir {
 struct TargetFmr {
     target_fmr: f64,
     threshold: f64,
+    reached: bool,
     fmr: f64,
     low: f64,
     high: f64,
@@ -124,6 +127,7 @@ impl Told<'_> {
             TargetFpir {
                 target_fpir: target.get(),
                 threshold: found.similarity,
+                reached: found.keeps(target),
                 fpir: found.fpir,
                 low: found.low,
                 high: found.high,
@@ -135,6 +139,7 @@ impl Told<'_> {
             TargetFmr {
                 target_fmr: target.get(),
                 threshold: found.similarity,
+                reached: found.keeps(target),
                 fmr: found.fpir,
                 low: found.low,
                 high: found.high,
@@ -177,16 +182,17 @@ fn show(verb: &Calibrate, calibration: &Calibration, people: usize) -> anyhow::R
         "95 % sure",
     ];
     let mut table = output::table(&columns);
-    let mut is_extrapolated = false;
+    let (mut is_extrapolated, mut is_reached) = (false, true);
     for target in targets() {
         let identification = calibration.threshold(target, people);
         let verification = calibration.verification_threshold(target);
         is_extrapolated |= identification.extrapolated || verification.extrapolated;
+        is_reached &= identification.keeps(target) && verification.keeps(target);
         table.add_row([
             target.to_string(),
-            similarity(&identification),
+            similarity(&identification, target),
             range(&identification),
-            similarity(&verification),
+            similarity(&verification, target),
             range(&verification),
         ]);
     }
@@ -213,6 +219,12 @@ fn show(verb: &Calibrate, calibration: &Calibration, people: usize) -> anyhow::R
              people who are searched; there are {probes}"
         );
     }
+    if !is_reached {
+        output::say!(
+            "none: so many strangers have the highest similarity of all that no threshold keeps them \
+             to this rate; are the embeddings of different people the same?"
+        );
+    }
     let aside = calibration.set_aside();
     if !aside.is_empty() {
         let mut table = output::table(&["class", "other", "similarity"]);
@@ -230,7 +242,10 @@ fn show(verb: &Calibrate, calibration: &Calibration, people: usize) -> anyhow::R
     Ok(())
 }
 
-fn similarity(found: &RateThreshold) -> String {
+fn similarity(found: &RateThreshold, target: TargetRate) -> String {
+    if !found.keeps(target) {
+        return "none".to_owned();
+    }
     let mark = if found.extrapolated { " *" } else { "" };
     format!("{:.4}{mark}", found.similarity)
 }

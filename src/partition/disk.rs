@@ -324,9 +324,11 @@ pub(super) fn overwrite_but(file: &dyn DiskFile, kept: Range<u64>) -> io::Result
 pub(super) fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).read(true).append(true).mode(FILE_MODE);
-    // A link would lead what is written here to another file.
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    // A link would lead what is written here to another file, and a pipe would be waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.custom_flags(flags.bits().cast_signed());
     let file = options.open(path)?;
+    private::expect_file(&file)?;
     private::leave_to_owner_of_folder(path, &file)?;
     Ok(file)
 }

@@ -21,7 +21,6 @@ use std::{fmt, io, thread};
 
 use redb::Database;
 
-use super::StoreError;
 use super::catalog::{CATALOG_FILE, Contents, SegmentEntry};
 use super::disk::{Disk, DiskFile, lock_file, overwrite, overwrite_but, sync_directory_of};
 use super::keys::{Holding, KeyFile, SharedKeys};
@@ -29,6 +28,7 @@ use super::segment::{
     CHECKSUM_SECTOR, DeadRows, Header, Named, PAGE_BYTES, Segment, SegmentName, SegmentWriter,
     draft_of, read_header,
 };
+use super::{StoreError, private};
 use crate::secrets::KeyError;
 
 /// The files of all partitions.
@@ -165,7 +165,7 @@ impl Files {
     /// process that changes the directory deletes none of them.
     pub(super) fn read_only(directory: &Path, disk: Arc<dyn Disk>) -> Result<Files, StoreError> {
         let path = directory.join("readers.lock");
-        let readers = match File::open(&path) {
+        let readers = match private::open_file(&path) {
             Ok(file) => {
                 let locked = file.lock_shared();
                 locked.map_err(|error| StoreError::io("lock", &path, error))?;

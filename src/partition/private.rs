@@ -81,9 +81,15 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
     let file = options.read(true).custom_flags(at_once).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(no_file(&file.metadata()?)),
+    expect_file(&file)?;
+    Ok(file)
+}
+
+/// Fails if what was opened is no file.
+pub(crate) fn expect_file(opened: &File) -> io::Result<()> {
+    match opened.metadata()? {
+        found if found.is_file() => Ok(()),
+        found => Err(no_file(&found)),
     }
 }
 

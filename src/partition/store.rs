@@ -312,6 +312,12 @@ impl Store {
         Ok(Encryption::of(true, plain))
     }
 
+    /// What is wrong with one half of its key file, if anything is: its keys are in the other one, too.
+    #[cfg(feature = "web")]
+    pub(crate) fn damaged_half_of_keys(&self) -> Option<&'static str> {
+        self.files().keys()?.damaged_half()
+    }
+
     /// Where it is.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -356,6 +356,13 @@ impl Calibration {
 }
 
 impl RateThreshold {
+    /// Whether strangers are kept to `target`, which the threshold was asked for. They are not where so many
+    /// of them have the highest similarity that was seen, or 1, that no threshold tells them apart.
+    pub fn keeps(&self, target: TargetRate) -> bool {
+        // A rate between two levels is a logarithm in between, and back.
+        self.fpir <= target.get() * (1.0 + 1e-6)
+    }
+
     fn of(similarity: f64, estimate: RateEstimate) -> RateThreshold {
         let RateEstimate {
             rate,

@@ -35,6 +35,17 @@ pub enum RatesError {
         /// How many are needed.
         expected: usize,
     },
+    /// No similarity tells people apart.
+    #[error(
+        "of the pairs of strangers {percent:.1} % have the highest similarity, {similarity:.4}: the embeddings of different people are the same, and no threshold tells them apart",
+        percent = 100.0 * share
+    )]
+    AllAlike {
+        /// How many of the pairs of strangers have it, 0 to 1.
+        share: f64,
+        /// The highest similarity.
+        similarity: f64,
+    },
     /// A stored calibration is not what was written.
     #[error("a stored calibration is damaged or not of this version: {found}")]
     Stored {

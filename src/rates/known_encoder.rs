@@ -22,14 +22,24 @@ pub struct KnownEncoder {
 impl KnownEncoder {
     /// What a measurement says of its encoder. Two faces are one person from the similarity on that a
     /// stranger reaches with one person once in a thousand times.
-    pub fn of(calibration: Calibration) -> KnownEncoder {
+    ///
+    /// # Errors
+    ///
+    /// If no similarity is reached so seldom, since embeddings of strangers are the same.
+    pub fn of(calibration: Calibration) -> Result<KnownEncoder, RatesError> {
         let threshold = calibration.verification_threshold(TargetRate::DEFAULT);
-        KnownEncoder {
+        if !threshold.keeps(TargetRate::DEFAULT) {
+            return Err(RatesError::AllAlike {
+                share: threshold.fpir,
+                similarity: threshold.similarity,
+            });
+        }
+        Ok(KnownEncoder {
             version: VERSION,
             encoder: calibration.encoder().clone(),
             verification_threshold: threshold.similarity,
             calibration: calibration.of_encoder(),
-        }
+        })
     }
 
     /// Reads what [`KnownEncoder::to_bytes`] wrote.

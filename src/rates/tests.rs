@@ -307,6 +307,26 @@ fn calibrations_come_back_and_hold_no_more_than_numbers() {
 }
 
 #[test]
+fn strangers_who_are_all_alike_are_kept_to_no_rate() {
+    let (strangers, comparisons) = observed(1, |_, _| Some(1.0));
+    let alike = calibration(&strangers, &comparisons, &[]);
+    for rate in [0.5, 0.1, 0.001] {
+        let (one, many) = (
+            alike.verification_threshold(target(rate)),
+            alike.threshold(target(rate), PEOPLE),
+        );
+        assert!(!one.keeps(target(rate)) && !many.keeps(target(rate)));
+    }
+    let refused = KnownEncoder::of(alike).unwrap_err();
+    assert!(matches!(refused, RatesError::AllAlike { share, .. } if share == 1.0));
+    for rate in [0.5, 0.1, 0.001, 1e-9] {
+        let found = usual(1).threshold(target(rate), 1_000);
+        assert!(found.keeps(target(rate)), "{found:?}");
+    }
+    assert!(KnownEncoder::of(usual(1)).is_ok());
+}
+
+#[test]
 fn an_answer_is_as_sure_as_it_is_right() {
     let mut random = StdRng::seed_from_u64(4);
     let mut own = move || {

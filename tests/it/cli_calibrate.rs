@@ -73,6 +73,7 @@ fn thresholds_are_told_and_kept() {
     }
     assert!(similarities("identification")[0] > similarities("verification")[0]);
     assert_eq!(told["identification"][4]["extrapolated"], true);
+    assert_eq!(told["identification"][4]["reached"], true);
 
     // Among more people strangers reach more; one to one nothing changes, and nothing else is kept.
     let more = calibrate(&data, "bws.1", &["--json", "--people", "100000000"]);
@@ -104,6 +105,29 @@ fn thresholds_are_told_and_kept() {
         all.contains("1 pair looks like one person who is enrolled twice"),
         "{all}"
     );
+}
+
+#[test]
+fn where_all_are_alike_no_threshold_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let same = vec![random_rows(1, 32, 9).remove(0); 60];
+    embeddings(&at("same.npy"), &same);
+    let (data, same) = (at("data"), at("same.npy"));
+    let of = ["--data-dir", text(&data), "--partition", "bws.1"];
+    let import = ["gallery", "import", "--encoder", "test", text(&same)];
+    success(&vultus(&[&import[..], &of].concat()));
+    let told = calibrate(text(&data), "bws.1", &["--json"]);
+    let told = json_lines(&success(&told)).remove(0);
+    for of in ["identification", "verification"] {
+        for rate in told[of].as_array().unwrap() {
+            assert_eq!(rate["reached"], false, "{of}: {rate}");
+        }
+    }
+    let shown = calibrate(text(&data), "bws.1", &[]);
+    assert_eq!(success(&shown).matches("none").count(), 10, "{shown:?}");
+    let said = String::from_utf8(shown.stderr).unwrap();
+    assert!(said.contains("no threshold keeps them"), "{said}");
 }
 
 #[test]

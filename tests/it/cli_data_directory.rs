@@ -145,6 +145,23 @@ fn a_catalog_is_made_again_of_segments_and_what_is_lost_is_said() {
     assert_eq!(success(&data.run(&list)), before);
     success(&data.run(&["gallery", "verify"]));
     success(&data.import("bws.2"));
+    // A segment that lies where it is none keeps the data directory shut, and what is none does not.
+    let segment = data.at("data/segments/1/2.vseg");
+    let (copied, noted) = ("777.vseg", "notes.vseg");
+    fs::copy(&segment, segment.with_file_name(copied)).unwrap();
+    fs::copy(&segment, segment.with_file_name(noted)).unwrap();
+    fs::remove_file(data.at("data/catalog.redb")).unwrap();
+    let output = data.run(&repair);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("move it away").count(), 1, "{said}");
+    assert!(
+        said.contains("777.vseg` is a segment of something else"),
+        "{said}"
+    );
+    failure(&data.run(&list));
+    fs::remove_file(segment.with_file_name(copied)).unwrap();
+    assert!(success(&data.run(&list)).contains("bws.1"));
     // Old segments do not say the name of their gallery.
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format/v1");
     let (snapshot, older) = (old.join("snapshot.tar.zst"), data.at("older"));
@@ -466,6 +483,64 @@ fn every_kind_of_file_that_is_gone_swapped_or_older_is_refused_by_name_and_nothi
         pair.undo();
         assert_eq!(pair.held(), held, "{name} {done:?}");
     }
+}
+
+/// What reads each file of a data directory, and what writes it.
+const PIPED: &[(&str, &[&[&str]])] = &[
+    ("catalog.redb", &[&["gallery", "list"], COMPACT]),
+    // Whoever only reads can do without it.
+    ("catalog.lock", &[COMPACT]),
+    ("readers.lock", &[&["gallery", "list"], COMPACT]),
+    ("writer.lock", &[&["gallery", "list"], COMPACT]),
+    ("gallery.keys", &[&["gallery", "list"], COMPACT]),
+    ("server.key", &[&["key", "rotate"], SERVE]),
+    (AUDIT, &[&["audit", "verify"], SERVE]),
+];
+const COMPACT: &[&str] = &["gallery", "compact"];
+const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--audit", "on"];
+const AUDIT: &str = "audit/00000000000000000001.jsonl";
+
+#[test]
+fn nobody_waits_for_a_pipe_in_the_place_of_a_file() {
+    let data = Data::new();
+    let made = data.at("data");
+    fs::create_dir(made.join("audit")).unwrap();
+    for (name, verbs) in PIPED {
+        let path = made.join(name);
+        let before = fs::read(&path).ok();
+        let _ = fs::remove_file(&path);
+        let pipe = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(pipe.unwrap().success());
+        for verb in *verbs {
+            let output = data.run(verb);
+            assert_eq!(output.status.code(), Some(2), "{name} {verb:?}: {output:?}");
+            // A service may warn of something before.
+            let refused = String::from_utf8(output.stderr).unwrap();
+            for part in [*name, "expected a file, found "] {
+                assert!(refused.contains(part), "{name} {verb:?}: {refused}");
+            }
+        }
+        for verb in [["gallery", "list"], ["gallery", "info"]] {
+            data.run(&verb);
+        }
+        data.run(&["doctor"]);
+        fs::remove_file(&path).unwrap();
+        if let Some(before) = before {
+            fs::write(path, before).unwrap();
+        }
+    }
+    let archive = data.at("archive");
+    let pipe = std::process::Command::new("mkfifo").arg(&archive).status();
+    assert!(pipe.unwrap().success());
+    let restored = data.at("restored");
+    let restore = ["gallery", "restore", "--from", text(&archive)];
+    let to = ["--data-dir", text(&restored)];
+    let refused = failure(&vultus(&[&restore[..], &to].concat()));
+    assert!(
+        refused.contains("expected a file, found a pipe"),
+        "{refused}"
+    );
+    assert_eq!(success(&data.run(&["gallery", "list"])), "bws.1\n");
 }
 
 #[test]

@@ -30,8 +30,8 @@ pub(in crate::cli) enum Evaluate {
 /// missed most and who are most alike: docs/evaluation.md has the formulas, after ISO/IEC 19795-1.
 ///
 /// A rate that cannot be told with so few probes is not told. The exit code is 1 if one of those
-/// that were asked for with --fpir is among these, a sample is there under two labels, or something
-/// was passed over that somebody would have expected to be taken.
+/// that were asked for with --fpir is among these (2 if all are), a sample is there under two
+/// labels, or something was passed over that somebody would have expected to be taken.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EvaluateIdentification {
     #[command(flatten)]

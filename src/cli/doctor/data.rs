@@ -160,6 +160,7 @@ fn look_into(
     *key = Some(found.map_err(|error| format!("{:#}", anyhow::Error::from(error))));
     let mut contents = Contents {
         encryption: store.encryption()?,
+        half_of_keys: store.damaged_half_of_keys(),
         ..Contents::default()
     };
     for id in store.partitions()? {

@@ -129,6 +129,8 @@ pub(super) struct Contents {
     pub(super) scanned_bytes: u64,
     /// Whether all of it is encrypted.
     pub(super) encryption: Encryption,
+    /// What is wrong with one half of the key file, if anything is.
+    pub(super) half_of_keys: Option<&'static str>,
     /// Galleries that cannot be opened, with why.
     pub(super) damaged: Vec<(String, String)>,
 }

@@ -320,6 +320,17 @@ pub(super) fn galleries(facts: &StoreFacts) -> Finding {
 
 pub(super) fn encryption(facts: &StoreFacts) -> Finding {
     const CHECK: &str = "encryption";
+    if let Ok(Some(half)) = facts
+        .contents
+        .as_ref()
+        .map(|contents| contents.half_of_keys)
+    {
+        return Finding::warning(
+            CHECK,
+            format!("the key file: {half}; all galleries depend on the other one"),
+            "it is written anew when a service, or a command that changes something, next opens the data directory",
+        );
+    }
     match facts.contents.as_ref().map(|contents| contents.encryption) {
         // `galleries` says why.
         Err(_) => Finding::skipped(CHECK, "the data directory cannot be opened"),
@@ -633,6 +644,11 @@ mod tests {
         let partly = of(contents(Encryption::Partly));
         expect(&partly, Warning, "`vultus gallery encrypt`");
         expect(&of(Err("no master key".to_owned())), Skipped, "");
+        let half = contents(Encryption::On).map(|contents| Contents {
+            half_of_keys: Some("its second half is damaged"),
+            ..contents
+        });
+        expect(&of(half), Warning, "second half is damaged");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(in crate::cli) fn make(
         });
     bar.finish_and_clear();
     let measured = measured?;
-    let known = KnownEncoder::of(measured.clone());
+    let known = KnownEncoder::of(measured.clone())?;
     places::write(file, &known.to_bytes()).with_context(|| format!("writing `{name}`"))?;
     material.passed.print();
     output::say!(

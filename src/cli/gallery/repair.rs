@@ -108,15 +108,26 @@ fn rebuild(verb: &Repair, settings: &Settings) -> anyhow::Result<Exit> {
         }
     }
     for path in &rebuilt.left_alone {
-        output::tell!("`{path}` is no whole segment of its folder, and was left alone");
+        match rebuilt.in_the_way.contains(path) {
+            true => output::tell!(
+                "`{path}` is a segment of something else, and was left alone: move it away, since until then \
+                 the data directory is not opened"
+            ),
+            false => {
+                output::tell!("`{path}` is no whole segment of its folder, and was left alone");
+            }
+        }
     }
-    // Before it nobody could open the data directory.
-    audit::ends(settings, &keys)?;
     output::tell!(
         "lost with the catalog are templates that were not sealed, names and all else that is known of \
          people, apps, keys and imports under way; people who were removed lately may be back: see to them, and run `vultus gallery verify`"
     );
-    Ok(Exit::Success)
+    // Before it nobody could open the data directory.
+    audit::ends(settings, &keys)?;
+    Ok(match rebuilt.in_the_way.is_empty() {
+        true => Exit::Success,
+        false => Exit::No,
+    })
 }
 
 /// Takes the catalog for the last one.

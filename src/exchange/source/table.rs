@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parquet::basic::Type as Physical;
+use parquet::basic::{Compression, Type as Physical};
 use parquet::column::reader::{ColumnReader, get_column_reader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
@@ -138,7 +138,7 @@ impl Table {
         let packing = Packing::of(compression).ok_or_else(|| ExchangeError::Contents {
             path: self.path.clone(),
             expected: "a table packed with ZSTD, GZIP or SNAPPY, or not at all".to_owned(),
-            found: format!("a column packed with {compression}"),
+            found: format!("a column packed with {}", name_of(compression)),
         })?;
         let rows = usize::try_from(group.num_rows());
         let rows = rows.map_err(|_| self.malformed("a group has fewer than no rows"))?;
@@ -576,6 +576,12 @@ impl Piece for TablePiece {
     }
 }
 
+/// The name of a way to pack pages, without its level, which a table does not tell.
+fn name_of(compression: Compression) -> String {
+    let whole = compression.to_string();
+    whole.split('(').next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use parquet::data_type::{
@@ -962,11 +968,37 @@ mod tests {
         );
     }
 
+    const FIXTURES: [&str; 4] = [
+        "checksums.parquet",
+        "gzip.parquet",
+        "polars.parquet",
+        "zstd-v2.parquet",
+    ];
+
+    #[test]
+    fn a_page_that_is_not_as_its_checksum_says_is_refused() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+        let whole = std::fs::read(fixtures.join("checksums.parquet")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.parquet");
+        let values: Vec<u8> = (1..=16)
+            .flat_map(|value| (value as f32).to_le_bytes())
+            .collect();
+        let place = memchr::memmem::find(&whole, &values).unwrap();
+        for at in place..place + values.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let refused = read(&path).unwrap_err().to_string();
+            assert!(refused.contains("CRC"), "{at}: {refused}");
+        }
+    }
+
     #[test]
     fn tables_are_read_as_common_writers_pack_them() {
         // `make.py` beside them says what is in them.
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
-        for name in ["polars.parquet", "gzip.parquet", "zstd-v2.parquet"] {
+        for name in FIXTURES {
             let path = fixtures.join(name);
             let rows = read(&path).unwrap();
             let expected = (0..40).map(|row| Ok((row - 3, Some(1000 * row))));
@@ -987,7 +1019,7 @@ mod tests {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.parquet");
-        for name in ["polars.parquet", "gzip.parquet", "zstd-v2.parquet"] {
+        for name in FIXTURES {
             let whole = std::fs::read(fixtures.join(name)).unwrap();
             for at in 0..whole.len() {
                 let mut bytes = whole.clone();

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use super::ahead::ReadAhead;
 use super::{CHUNK_BYTES, MANIFEST, damaged};
-use crate::partition::StoreError;
 use crate::partition::keys::KeyFile;
 use crate::partition::segment::checksum;
+use crate::partition::{StoreError, private};
 use crate::secrets::{
     BlockCipher, KeyError, KeyRing, MasterKey, SALT_BYTES, TAG_BYTES, Tag, new_salt,
 };
@@ -195,7 +195,7 @@ impl<R: Read> Read for SealedReader<R> {
 /// If it cannot be read.
 pub fn is_sealed_archive(path: &Path) -> Result<bool, StoreError> {
     let mut magic = Vec::new();
-    File::open(path)
+    private::open_file(path)
         .and_then(|file| file.take(SEALED_MAGIC.len() as u64).read_to_end(&mut magic))
         .map_err(|error| StoreError::io("read", path, error))?;
     Ok(magic == SEALED_MAGIC)
@@ -208,7 +208,7 @@ pub fn is_sealed_archive(path: &Path) -> Result<bool, StoreError> {
 /// If it cannot be read, or is sealed and the master key is missing or another one.
 pub(super) fn open(path: &Path, master: Option<&MasterKey>) -> Result<ReadAhead, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    let mut file = File::open(path).map_err(|error| StoreError::io("open", path, error))?;
+    let mut file = private::open_file(path).map_err(|error| StoreError::io("open", path, error))?;
     let mut magic = Vec::new();
     let most = SEALED_MAGIC.len() as u64;
     (&mut file)

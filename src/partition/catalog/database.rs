@@ -14,10 +14,9 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use super::enciphered::{Enciphered, is_enciphered};
 use super::failures::{damage, failure, guarded};
 use super::fill::FilledAhead;
-use crate::partition::StoreError;
 use crate::partition::disk::{Backend, Disk};
 use crate::partition::keys::KeyFile;
-use crate::partition::private;
+use crate::partition::{StoreError, private};
 use crate::secrets::KeyError;
 
 /// How often a copy of the catalog is made again if it is torn.
@@ -79,7 +78,7 @@ pub(in crate::partition) fn copy_in_memory(
     path: &Path,
     keys: Option<&KeyFile>,
 ) -> Result<Database, StoreError> {
-    let lock = File::open(quiet_lock(path)).ok();
+    let lock = private::open_file(&quiet_lock(path)).ok();
     let mut attempts = 0;
     loop {
         attempts += 1;

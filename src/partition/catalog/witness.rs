@@ -15,9 +15,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::partition::StoreError;
 use crate::partition::disk::{Disk, DiskFile};
 use crate::partition::segment::checksum;
+use crate::partition::{StoreError, private};
 
 /// The file that has it, and that whoever changes the data directory holds a lock on.
 const WITNESS_FILE: &str = "writer.lock";
@@ -50,7 +50,7 @@ impl Witness {
     /// If the file is there and cannot be read.
     pub(super) fn read(directory: &Path) -> Result<Option<Witness>, StoreError> {
         let path = Witness::path_in(directory);
-        match File::open(&path).and_then(|file| settled(&file)) {
+        match private::open_file(&path).and_then(|file| settled(&file)) {
             Ok(bytes) => Ok(Witness::parse(&bytes)),
             Err(error)
                 if matches!(

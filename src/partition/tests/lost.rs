@@ -227,6 +227,8 @@ fn a_catalog_is_made_again_of_segments_alone() {
     fs::copy(&segment, &stray).unwrap();
     let rebuilt = Store::rebuild(directory.path(), &names, NOW, &Keys::default()).unwrap();
     assert_eq!(rebuilt.left_alone, [stray.display().to_string()]);
+    assert_eq!(rebuilt.in_the_way, rebuilt.left_alone);
+    assert!(Store::open(directory.path()).is_err());
     let found: Vec<&str> = rebuilt.partitions.iter().map(|it| &*it.partition).collect();
     assert_eq!(found, ["bws.0", "bws.1"]);
     fs::remove_file(&stray).unwrap();

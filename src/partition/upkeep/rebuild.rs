@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::partition::StoreError;
 use crate::partition::catalog::{PartitionEntry, Rebuilt, SegmentEntry, create_rebuilt};
 use crate::partition::disk::Disk;
+use crate::partition::files::SegmentFile;
 use crate::partition::keys::{KeyFile, Keys};
 use crate::partition::segment::{Header, Named, Segment, read_header};
 use crate::secrets::KeyError;
@@ -22,6 +23,9 @@ pub struct RebuiltCatalog {
     pub partitions: Vec<RebuiltPartition>,
     /// Files that are no whole segment, or not in their place. Nothing was done to them.
     pub left_alone: Vec<String>,
+    /// Those of them that are segments of something else: until they are moved away the data directory is not
+    /// opened, since the new catalog does not know them.
+    pub in_the_way: Vec<String>,
 }
 
 /// A partition that was found in segments.
@@ -57,13 +61,14 @@ pub(in crate::partition) fn rebuild(
 ) -> Result<RebuiltCatalog, StoreError> {
     create_rebuilt(directory, disk, keys, |keys| {
         let mut report = RebuiltCatalog::default();
-        let mut found = find(disk, &directory.join("segments"), &mut report.left_alone)?;
+        let mut found = find(disk, &directory.join("segments"), &mut report)?;
         if keys.is_some() {
             // Whoever can write files could have made one that is not encrypted, of anybody's face.
             found.retain(|it| {
                 let is_ours = it.header.seal.is_some();
-                let path = (!is_ours).then(|| it.path.display().to_string());
-                report.left_alone.extend(path);
+                if !is_ours {
+                    report.leave_alone(&it.path, true);
+                }
                 is_ours
             });
         }
@@ -99,11 +104,22 @@ pub(in crate::partition) fn rebuild(
     })
 }
 
+impl RebuiltCatalog {
+    /// Does nothing to a file; `is_segment` says whether it is one, in a folder of a partition.
+    fn leave_alone(&mut self, path: &Path, is_segment: bool) {
+        let name = path.display().to_string();
+        if is_segment && matches!(SegmentFile::of(path), Some(SegmentFile::Named(_))) {
+            self.in_the_way.push(name.clone());
+        }
+        self.left_alone.push(name);
+    }
+}
+
 /// All whole segments that are where they belong.
 fn find(
     disk: &dyn Disk,
     directory: &Path,
-    left_alone: &mut Vec<String>,
+    report: &mut RebuiltCatalog,
 ) -> Result<Vec<Found>, StoreError> {
     let list = |directory: &Path| {
         let listed = disk.list(directory);
@@ -112,7 +128,7 @@ fn find(
     let mut found = Vec::new();
     for directory in list(directory)? {
         if !directory.is_dir() {
-            left_alone.push(directory.display().to_string());
+            report.leave_alone(&directory, false);
             continue;
         }
         let number = directory
@@ -123,12 +139,13 @@ fn find(
                 .open(&path)
                 .ok()
                 .and_then(|file| read_header(&path, &file).ok());
+            let is_whole = header.is_some();
             let header = header.filter(|header| {
                 Some(header.partition) == number && is_named_after(&path, header.segment)
             });
             match header {
                 Some(header) => found.push(Found { path, header }),
-                None => left_alone.push(path.display().to_string()),
+                None => report.leave_alone(&path, is_whole && number.is_some()),
             }
         }
     }
