@@ -30,6 +30,8 @@ const LINGER_WAIT: Duration = Duration::from_secs(2);
 /// How many of them: far more than bodies that are a little too long have. A proxy that has sent a part of one
 /// when the connection is closed tells its client of a bad gateway.
 const LINGER_BYTES_MAX: usize = 64 << 20;
+/// How many at once: the time is short, and each call of the system takes some of it.
+const LINGER_PIECE_BYTES: usize = 32 << 10;
 
 /// How much of an answer the system holds for a client.
 const SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -196,7 +198,8 @@ fn is_waiting(
 async fn linger(stream: &TcpStream, seat: &TakenSeat) {
     seat.life().linger(Instant::now());
     let reading = async {
-        let (mut piece, mut left) = ([0; 4 << 10], LINGER_BYTES_MAX);
+        // Few connections end so, and each that does for a short time: it need not be a part of all.
+        let (mut piece, mut left) = (vec![0; LINGER_PIECE_BYTES], LINGER_BYTES_MAX);
         while left > 0 && stream.readable().await.is_ok() {
             match stream.try_read(&mut piece) {
                 Ok(0) => return,
