@@ -217,6 +217,8 @@ fn who_people_are_goes_out_and_comes_back() {
         success(&other.people("import", &[text(&out)]));
         assert_eq!(other.listed(), people.listed(), "{name}");
     }
+    let lines = fs::read_to_string(people.at("out.jsonl")).unwrap();
+    assert_eq!(success(&people.people("export", &["-"])), lines);
     let first = &people.listed()[0];
     assert_eq!(first["labels"], json!({ "site": "berlin", "team": "a" }));
     assert_eq!(

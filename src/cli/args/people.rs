@@ -145,7 +145,7 @@ pub(in crate::cli) struct ImportPeople {
 /// Write who people are to a file: what `vultus people import` reads
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportPeople {
-    /// The file, whose name ends in .csv or .jsonl
+    /// The file, whose name ends in .csv or .jsonl; `-` is stdout, with lines of JSON
     #[arg(value_name = "FILE")]
     pub(in crate::cli) file: PathBuf,
     /// The gallery, such as bws.1

@@ -41,6 +41,11 @@ enum Format {
     JsonLines,
 }
 
+/// Whether it stands for stdin or stdout, with lines of JSON.
+fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn format_of(path: &Path) -> anyhow::Result<Format> {
     let ends = |known: &str| {
         path.extension()
@@ -48,7 +53,7 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
     };
     match () {
         () if ends("csv") => Ok(Format::Csv),
-        () if ends("jsonl") || ends("ndjson") || path == Path::new("-") => Ok(Format::JsonLines),
+        () if ends("jsonl") || ends("ndjson") || is_standard(path) => Ok(Format::JsonLines),
         () => bail!("`{}`: the name must end in .csv or .jsonl", path.display()),
     }
 }
@@ -58,7 +63,7 @@ pub(super) fn text(verb: &ImportPeople) -> anyhow::Result<Option<String>> {
     format_of(&verb.file)?;
     let mut text = String::new();
     let path = verb.file.display();
-    let read = if verb.file == Path::new("-") {
+    let read = if is_standard(&verb.file) {
         std::io::stdin()
             .take(BYTES_MAX + 1)
             .read_to_string(&mut text)
@@ -202,6 +207,12 @@ pub(super) fn export(verb: &ExportPeople, settings: &Settings) -> anyhow::Result
     let (format, path) = (format_of(&verb.file)?, verb.file.display());
     let engine = open::reading_engine(settings)?;
     let gallery = open::gallery(&engine, &verb.partition)?;
+    if is_standard(&verb.file) {
+        each(&gallery, &PeopleFilter::default(), |person| {
+            Ok(output::json_line(&PersonRow::new(person))?)
+        })?;
+        return Ok(Exit::Success);
+    }
     if !verb.overwrite && verb.file.symlink_metadata().is_ok() {
         bail!("`{path}` exists: give --overwrite, or name another file");
     }

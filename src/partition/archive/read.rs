@@ -102,7 +102,11 @@ impl<R: BufRead> ArchiveReader<R> {
         if !start.starts_with(&ZSTD_MAGIC) {
             let found = &start[..start.len().min(ZSTD_MAGIC.len())];
             let expected = "the beginning of a zstd frame";
-            let found = format!("{found:02x?}");
+            let bytes: Vec<String> = found.iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = match &bytes[..] {
+                [] => "an empty file".to_owned(),
+                bytes => format!("the bytes {}", bytes.join(" ")),
+            };
             return Err(damaged(path, MANIFEST, "first bytes", expected, found));
         }
         let failed = |error| stream_error(path, MANIFEST, error);
