@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 import uuid
 
 import numpy as np
@@ -387,8 +388,6 @@ def test_temporary_galleries_leave_nothing(X):
 
 
 def test_threads_share_a_gallery(gallery, X):
-    import threading
-
     gallery.add(X[:100], np.arange(100))
     wrong = []
 
@@ -403,6 +402,65 @@ def test_threads_share_a_gallery(gallery, X):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert wrong == [] and len(gallery) == 120
+
+
+@pytest.mark.parametrize("count", (1, 5, 200))
+@pytest.mark.parametrize("kind", (int, str))
+def test_of_two_threads_with_the_same_labels_one_is_refused(gallery, X, count, kind):
+    labels = [kind(row) for row in range(count)]
+    for turn in range(3):
+        begin, outcomes = threading.Barrier(2), []
+
+        def work(first, labels=labels, begin=begin, outcomes=outcomes):
+            begin.wait()
+            try:
+                gallery.add(X[first : first + count], labels)
+                outcomes.append("added")
+            except vultus.LabelError:
+                outcomes.append("refused")
+
+        threads = [threading.Thread(target=work, args=(first,)) for first in (0, count)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert sorted(outcomes) == ["added", "refused"], turn
+        assert len(gallery) == gallery.templates == count
+        assert gallery.remove(labels) == count
+
+
+def test_labels_are_told_as_they_are_kept(gallery, X):
+    labels = [f"Jose\u0301 {row} " for row in range(200)]
+    told = gallery.add(X[:200], labels)
+    assert told[3] == gallery.labels[3] == "José 3" and labels[3] in gallery and "José 3" in gallery
+    assert gallery.search(X[:200], 1).labels[:, 0].tolist() == told.tolist()
+    found = gallery.evaluate(X[:200], labels)
+    assert len(found.strangers) == 0 and found.fnir(0.5) == 0
+    with pytest.raises(vultus.LabelError, match="comes twice, again in row 2"):
+        gallery.add(X[200:203], ["a", "b", "b "])
+    with pytest.raises(vultus.LabelError, match="in row 0 is enrolled already"):
+        gallery.add(X[200:201], [" José 3"])
+    with pytest.raises(vultus.LabelError, match="found a set, which has no order"):
+        gallery.add(X[200:202], {"a", "b"})
+    with pytest.raises(vultus.InputError, match="names: .* found a set, which has no order"):
+        gallery.add(X[200:202], ["a", "b"], {"Ada", "Bob"})
+    assert len(gallery) == gallery.templates == 200
+    gallery.add(X[200:203], ["c", "d", "d "], repeat=True)
+    assert len(gallery) == 202
+
+
+def test_damage_of_an_open_gallery_is_not_copied(tmp_path, rng):
+    rows = rng.standard_normal((4000, 64), np.float32)
+    with vultus.Gallery(tmp_path / "data", "test") as gallery:
+        gallery.add(rows[:2000])
+        gallery.add(rows[2000:])
+        gallery.search(rows[:3], 1)
+        file = min((tmp_path / "data").glob("segments/*/*.vseg"))
+        with file.open("r+b") as stream:
+            stream.seek(8192)
+            stream.write(bytes(1000))
+        with pytest.raises(vultus.StorageError):
+            gallery.compact()
+    with pytest.raises(vultus.StorageError), vultus.Gallery.open(tmp_path / "data") as gallery:
+        gallery.search(rows, 1)
 
 
 KEY = "0123456789abcdef" * 4

@@ -564,6 +564,23 @@ def test_jobs_at_a_rate(tmp_path: Path) -> None:
     # All rows of both count.
     with pytest.raises(vultus.InputError, match=f"thresholds among {rows + 1} people or more"):
         jobs.duplicates(gallery, None, tmp_path / "new", against=gallery[:1], **asked)
+    # What was measured of another encoder says nothing of these.
+    table = pa.table({"embedding": gallery.tolist()}).replace_schema_metadata({"vultus.encoder": "mine@1"})
+    pq.write_table(table, tmp_path / "mine.parquet")
+    for encoder, is_other in (("mine@1/16", False), ("mine@2/16", True), ("other@1/16", True)):
+        path = calibration(tmp_path / "c.json", people=rows, encoder=encoder)
+        out = tmp_path / encoder.replace("/", "-")
+        options = {"target_fpir": 0.01, "calibration": path, "class_column": None, "engine": QUIET}
+        if not is_other:
+            jobs.duplicates(tmp_path / "mine.parquet", None, out, **options)
+            continue
+        with pytest.raises(vultus.EncoderError, match=f"measured of 'mine@1', found '{encoder}'"):
+            jobs.duplicates(tmp_path / "mine.parquet", None, out, **options)
+    none = [{"target_fpir": 0.01, "threshold": 1.0, "reached": False}]
+    path = calibration(tmp_path / "c.json", people=rows, identification=none)
+    with pytest.raises(vultus.InputError, match="found none that keeps strangers to it"):
+        jobs.duplicates(gallery, None, tmp_path / "new", target_fpir=0.01, calibration=path, engine=QUIET)
+    path = calibration(tmp_path / "c.json", people=rows)
     wrong = [
         ((0.5,), {"target_fpir": 0.01, "calibration": path}, "found both"),
         ((None,), {"target_fpir": 0.01}, "expected a calibration with it"),

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -81,6 +82,8 @@ class Gallery:
         master_key: str | bytes | None = None,
     ) -> None:
         self._threads = as_threads(threads)
+        # Once more by the same thread, so that what shows progress may change the gallery, too.
+        self._changing = threading.RLock()
         if not isinstance(read_only, bool | np.bool_):
             raise of_type(InputError, f"read_only: expected a bool, found {type(read_only).__name__}")
         key = _master_key(master_key)
@@ -232,8 +235,9 @@ class Gallery:
 
         Args:
             X: Shape (n, dimension), as in `exact_search`.
-            labels: Who each row is: int, str or `uuid.UUID`, all of one kind in a gallery. Without them each
-                row is somebody new, and gets a number from 1 on that nobody had before.
+            labels: Who each row is: int, str or `uuid.UUID`, all of one kind in a gallery. Texts are kept, and
+                told, without blanks at their ends and in NFC. Without labels each row is somebody new, and gets
+                a number from 1 on that nobody has, and that nobody was given before.
             names: What each person is called, or None.
             metadata: What else is known of each: a dict a row, or a dict (or table) of columns. Keys are ASCII
                 letters, digits, `-`, `_`, `.`; values become text.
@@ -249,15 +253,31 @@ class Gallery:
             ReadOnlyError: The gallery was opened only to look. Else as `exact_search`.
         """
         rows = as_rows(X, "X")
-        count, dimension = rows.shape
+        count = len(rows)
+        kind, wanted = kind_of(labels, count)
+        names, metadata = as_names(names, count), as_metadata(metadata, count)
+        # Closed, or of a parent process: whoever cannot use it does not wait for those who do.
+        self._handle.encoder()
+        # What is found out of who is enrolled must hold until it is written.
+        with self._changing:
+            return self._add(rows, (kind, wanted), names, metadata, repeat, progress)
+
+    def _add(
+        self,
+        rows: Any,
+        labels: tuple[Kind, list[Any]],
+        names: list[str | None] | None,
+        metadata: list[list[tuple[str, str]]] | None,
+        repeat: bool,
+        progress: Progress,
+    ) -> NDArray[Any]:
+        (count, dimension), (kind, wanted) = rows.shape, labels
         known = self._handle.encoder()
         if known is not None and known[1] != dimension:
             raise DimensionError(f"X: expected rows of {known[1]} values as the gallery has, found {dimension}")
-        kind, wanted = kind_of(labels, count)
         self._check_kind(kind)
         if kind is not Kind.NONE and not repeat:
             self._refuse_repeated(wanted, kind)
-        names, metadata = as_names(names, count), as_metadata(metadata, count)
         if not count:
             return np.array([], np.int64) if kind in (Kind.NONE, Kind.INT) else np.array([], object)
         if known is None:
@@ -329,12 +349,13 @@ class Gallery:
             labels = labels.item()
         several = isinstance(labels, list | tuple | set | frozenset | np.ndarray)
         numbers = []
-        for label in labels if several else [labels]:
-            number = self._class_of(label)
-            if number is None or not self._handle.contains(number):
-                raise NotEnrolledError(f"{label!r} is not enrolled")
-            numbers.append(number)
-        return self._handle.remove(numbers)
+        with self._changing:
+            for label in labels if several else [labels]:
+                number = self._class_of(label)
+                if number is None or not self._handle.contains(number):
+                    raise NotEnrolledError(f"{label!r} is not enrolled")
+                numbers.append(number)
+            return self._handle.remove(numbers)
 
     def compact(self) -> None:
         """Puts the files of the gallery in the best order: as few as its size allows, without what was removed.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vultus import _vultus
 from vultus._sent import is_text
 from vultus.errors import InputError, LabelError, of_type
 
@@ -34,6 +35,8 @@ def kind_of(labels: Any, count: int) -> tuple[Kind, list[Any]]:
     """Of which kind labels are, and each of them, or `LabelError`."""
     if labels is None:
         return Kind.NONE, []
+    if isinstance(labels, set | frozenset):
+        raise of_type(LabelError, f"labels: expected a label for each of {count} rows, found a set, which has no order")
     if isinstance(labels, str | bytes):
         raise of_type(LabelError, f"labels: expected a label for each of {count} rows, found one text")
     try:
@@ -50,7 +53,10 @@ def kind_of(labels: Any, count: int) -> tuple[Kind, list[Any]]:
         found = " and ".join(sorted(kind.value for kind in kinds))
         raise LabelError(f"labels: expected all of one kind, found {found}")
     kind = kinds.pop() if kinds else Kind.INT
-    return kind, [int(value) for value in values] if kind is Kind.INT else values
+    if kind is Kind.INT:
+        return kind, [int(value) for value in values]
+    # What a search will answer, and what two texts that are kept alike have in common.
+    return kind, _vultus.Handle.ids_as_kept(list(map(str, values))) if kind is Kind.STR else values
 
 
 def _kind(value: Any, row: int) -> Kind:
@@ -75,6 +81,8 @@ def as_names(names: Any, count: int) -> list[str | None] | None:
         return None
     if isinstance(names, str | bytes):
         raise of_type(InputError, f"names: expected {count}, one for each row, found one text")
+    if isinstance(names, set | frozenset):
+        raise of_type(InputError, f"names: expected {count}, one for each row, found a set, which has no order")
     values = _listed(names, f"names: expected {count}, one for each row")
     if len(values) != count:
         raise InputError(f"names: expected {count}, one for each row, found {len(values)}")

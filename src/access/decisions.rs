@@ -64,9 +64,19 @@ pub struct Decision {
     /// Whether it cannot be told which of the candidates it is.
     pub is_ambiguous: bool,
     /// Who was found, the best first, at most [`Decision::CANDIDATES_MAX`].
-    pub candidates: Vec<ClassId>,
+    pub candidates: Vec<Candidate>,
     /// What was said, in order.
     pub votes: Vec<Vote>,
+}
+
+/// Somebody who was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The class.
+    pub class: ClassId,
+    /// The numbers of its templates at that time, by which it is known again: a class that is removed may be
+    /// enrolled anew with somebody else. `None` in decisions of earlier versions.
+    pub templates: Option<Vec<u64>>,
 }
 
 /// What somebody said of an identification.
@@ -104,6 +114,12 @@ pub enum DecisionError {
     /// The key asked.
     #[error("this key asked for the identification, which two others must confirm")]
     Own,
+    /// Whoever was found is not there any more.
+    #[error(
+        "the person who was found was removed since, merged into another class or enrolled anew, or their time is \
+         over: nobody can confirm it"
+    )]
+    Gone,
     /// It is over.
     #[error("the decision is {} already", .0.name())]
     Over(Standing),
@@ -132,6 +148,9 @@ struct Stored {
     made_unix_milliseconds: i64,
     is_ambiguous: bool,
     candidates: Vec<i64>,
+    /// The templates of each candidate; empty in earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    templates: Vec<Option<Vec<u64>>>,
     /// Key, whether it agrees, and when.
     votes: Vec<(String, bool, i64)>,
 }
@@ -231,13 +250,14 @@ impl Decision {
             let time = vote.time.unix_milliseconds;
             (vote.key.to_string(), vote.agrees, time)
         });
-        let candidates = self.candidates.iter().take(Decision::CANDIDATES_MAX);
+        let candidates = || self.candidates.iter().take(Decision::CANDIDATES_MAX);
         let stored = Stored {
             partition: self.partition.to_string(),
             asked_by: self.asked_by.to_string(),
             made_unix_milliseconds: self.made.unix_milliseconds,
             is_ambiguous: self.is_ambiguous,
-            candidates: candidates.map(|class| class.0).collect(),
+            candidates: candidates().map(|it| it.class.0).collect(),
+            templates: candidates().map(|it| it.templates.clone()).collect(),
             votes: votes.collect(),
         };
         serde_json::to_vec(&stored).expect("texts and numbers become JSON")
@@ -254,12 +274,17 @@ impl Decision {
                 time: time(*at),
             })
         });
+        let mut templates = stored.templates.into_iter();
+        let candidates = stored.candidates.iter().map(|class| Candidate {
+            class: ClassId(*class),
+            templates: templates.next().flatten(),
+        });
         Some(Decision {
             partition: stored.partition.parse().ok()?,
             asked_by: stored.asked_by.parse().ok()?,
             made: time(stored.made_unix_milliseconds),
             is_ambiguous: stored.is_ambiguous,
-            candidates: stored.candidates.into_iter().map(ClassId).collect(),
+            candidates: candidates.collect(),
             votes: votes.collect::<Option<_>>()?,
         })
     }
@@ -519,7 +544,16 @@ mod tests {
             asked_by: key('a'),
             made: NOW,
             is_ambiguous: true,
-            candidates: vec![ClassId(i64::MAX), ClassId(-3)],
+            candidates: vec![
+                Candidate {
+                    class: ClassId(i64::MAX),
+                    templates: Some(vec![7, u64::MAX]),
+                },
+                Candidate {
+                    class: ClassId(-3),
+                    templates: None,
+                },
+            ],
             votes: Vec::new(),
         }
     }

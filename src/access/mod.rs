@@ -41,8 +41,8 @@ pub use apps::{App, AppError, AppId, AppSecret, AppSecretError, Apps, ParseAppId
 pub use attempts::{Attempt, AttemptError, Attempts};
 pub use challenge::{Challenge, ChallengeError};
 pub use decisions::{
-    Decision, DecisionError, DecisionId, DecisionPlace, Decisions, ParseDecisionIdError, Standing,
-    Vote,
+    Candidate, Decision, DecisionError, DecisionId, DecisionPlace, Decisions, ParseDecisionIdError,
+    Standing, Vote,
 };
 pub use grant::{Claims, Grant, Task, Trait, Traits};
 pub use logins::{Admitted, Flood, Login, LoginName, Logins, TooManyFailed};

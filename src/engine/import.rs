@@ -5,6 +5,7 @@
 //! together is a segment, which one transaction adds together with the record of how far the source
 //! is done: that is what makes resuming exact.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -240,7 +241,8 @@ pub fn check_source(
         }
     };
     while let Some(piece) = source.next_piece()? {
-        let mut parts = on_parts(pool, &*piece, done.items, begin, add);
+        let first = (done.items, incoming.over());
+        let mut parts = on_parts(pool, &*piece, first, begin, add);
         sifter.sift(&mut parts, &*piece, &mut incoming)?;
         for part in parts {
             done.accepted += (part.items.len() - part.left_out.len()) as u64;
@@ -381,7 +383,8 @@ impl Reading<'_> {
             let enrolled = record.enrolled.unwrap_or(self.now);
             batch.push(record.class, record.values, record.quality, enrolled);
         };
-        let mut parts = on_parts(self.pool, piece, self.done.items, begin, add);
+        let first = (self.done.items, self.incoming.over());
+        let mut parts = on_parts(self.pool, piece, first, begin, add);
         let odd = self.sifter.sift(&mut parts, piece, &mut self.incoming)?;
         self.source.contradicted(&odd)?;
         for part in parts {
@@ -501,15 +504,20 @@ fn looks_like(class: ClassId, other: &Match, is_refused: bool) -> Refused {
 }
 
 /// Reads all items of a piece side by side, and returns in order what became of some that follow
-/// each other, with what `add` made of those that can be imported.
+/// each other, with what `add` made of those that can be imported. With the number of the first item come the
+/// classes whose time is over: they get nothing, unless they are given another end.
 fn on_parts<T: Send>(
     pool: &Pool,
     piece: &dyn Piece,
-    first_item: u64,
+    (first_item, over): (u64, &HashSet<ClassId>),
     begin: impl Fn() -> T + Sync,
     add: impl Fn(&mut T, Record<'_>) + Sync,
 ) -> Vec<Part<T>> {
     let (items, next) = (piece.items(), AtomicUsize::new(0));
+    let is_over = |record: &Record<'_>| {
+        let said = record.person.as_ref();
+        over.contains(&record.class) && said.is_none_or(|said| said.expires.is_none())
+    };
     let items_per_part = items.div_ceil(pool.threads() * PARTS_PER_THREAD).max(1);
     let parts = pool.on_each_thread(|| {
         let (mut parts, mut scratch) = (Vec::new(), Vec::new());
@@ -531,6 +539,14 @@ fn on_parts<T: Send>(
             for at in first..items.min(first + items_per_part) {
                 let item = first_item + at as u64;
                 match piece.read(at, &mut scratch) {
+                    Ok(record) if is_over(&record) => {
+                        let class = record.class;
+                        let reason = format!(
+                            "the time of class {class} is over: give it another end, or delete it"
+                        );
+                        let refused = piece.located(at, Refused::new(reason));
+                        part.refusals.push(RefusedItem { item, refused });
+                    }
                     Ok(mut record) => {
                         let person = record.person.take();
                         let place = part.items.len();

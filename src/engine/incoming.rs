@@ -5,7 +5,7 @@
 //! another name or another external id than it has is refused, and so is one that gives an external id
 //! to a second class. Everything else is added to what is known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::EngineError;
@@ -24,6 +24,8 @@ pub(super) struct Incoming<'a> {
     /// The last is of the templates that are collected now.
     rounds: Vec<Round>,
     gallery: Option<Arc<Partition>>,
+    /// Whose time was over when this round began.
+    over: HashSet<ClassId>,
 }
 
 /// What was said together with templates that become durable together.
@@ -55,6 +57,7 @@ impl<'a> Incoming<'a> {
             is_trial,
             rounds: Vec::new(),
             gallery: None,
+            over: HashSet::new(),
         };
         incoming.begin_round()?;
         Ok(incoming)
@@ -65,11 +68,20 @@ impl<'a> Incoming<'a> {
         if let (Some((store, id)), None) = (self.store, &self.gallery) {
             self.gallery = store.partition(id)?;
         }
+        if let Some(gallery) = &self.gallery {
+            let over = gallery.ended(self.now)?;
+            self.over = over.into_iter().map(|(_, class)| class).collect();
+        }
         self.rounds.push(Round::default());
         if !self.is_trial && self.rounds.len() > ROUNDS_ON_THEIR_WAY {
             self.rounds.remove(0);
         }
         Ok(())
+    }
+
+    /// Whose time is over: what they were given would go with them.
+    pub(super) fn over(&self) -> &HashSet<ClassId> {
+        &self.over
     }
 
     /// Of how many people something was said in this round that was not known.

@@ -163,6 +163,7 @@ impl Engine {
         receipt.into = Some(into);
         let noted = receipt.clone();
         let note = move |templates, change| noted.of_change(templates, change);
+        gallery.refuse_over(&[into, from])?;
         let merged = gallery
             .partition
             .merge_noting(into, from, retention::best, note)?;
@@ -277,10 +278,25 @@ impl Gallery {
     ///
     /// # Errors
     ///
-    /// If they are the same, one is not enrolled, they are said not to be the same person, or the disk
-    /// fails. Nothing has changed then.
+    /// If they are the same, one is not enrolled, the time of one is over, they are said not to be the same
+    /// person, or the disk fails. Nothing has changed then.
     pub fn merge(&self, into: ClassId, from: ClassId) -> Result<Merged, EngineError> {
+        self.refuse_over(&[into, from])?;
         Ok(self.partition.merge(into, from, retention::best)?)
+    }
+
+    /// Fails if the time of one of these is over: what it was given would go with it.
+    fn refuse_over(&self, classes: &[ClassId]) -> Result<(), EngineError> {
+        let (records, now) = (self.records(classes)?, self.clock.now());
+        let is_over = |record: &Record| record.expires.is_some_and(|end| end <= now);
+        match records.iter().position(is_over) {
+            Some(at) => Err(StoreError::TimeOver {
+                partition: self.id().clone(),
+                class: classes[at],
+            }
+            .into()),
+            None => Ok(()),
+        }
     }
 
     /// Gives templates of a class, by their numbers, to another one, which begins to exist if it does
@@ -288,8 +304,8 @@ impl Gallery {
     ///
     /// # Errors
     ///
-    /// If there is nothing to move, it would be all templates of the class, or none of it, or the disk
-    /// fails. Nothing has changed then.
+    /// If there is nothing to move, it would be all templates of the class, or none of it, the time of one of
+    /// the classes is over, or the disk fails. Nothing has changed then.
     pub fn move_templates(
         &self,
         from: ClassId,
@@ -299,6 +315,7 @@ impl Gallery {
         if templates.is_empty() {
             return Err(EngineError::NoSamples);
         }
+        self.refuse_over(&[from, to])?;
         Ok(self
             .partition
             .move_templates(from, templates, to, retention::best)?)
@@ -452,7 +469,7 @@ mod tests {
     use crate::engine::{IdentifyOptions, TEMPLATES_PER_CLASS_MAX};
     use crate::partition::Store;
     use crate::search::Pool;
-    use crate::types::{Clock, Embedding, LabelsChange};
+    use crate::types::{ClassThreshold, Clock, Embedding, LabelsChange};
 
     fn encoder() -> EncoderId {
         EncoderId::new("e", "1", 16).unwrap()
@@ -655,6 +672,54 @@ mod tests {
             .move_templates(ClassId(1), &[], ClassId(2))
             .unwrap_err();
         assert_eq!(error.fault(), crate::engine::Fault::Caller);
+    }
+
+    #[test]
+    fn nobody_goes_sooner_for_a_merge_and_nobody_is_given_to_one_whose_time_is_over() {
+        let (_directory, engine, clock) = engine();
+        let at = |seconds| Some(Timestamp::from_unix_seconds(seconds));
+        let low = || ClassThreshold::new(-1.0).ok();
+        let ends = [None, at(200), at(300), at(200), at(300), None];
+        let classes: Vec<ClassId> = (0..6)
+            .map(|at| enroll(&engine, at, record(&format!("Ada {at}"), "site:berlin")))
+            .collect();
+        let gallery = gallery(&engine);
+        for (class, end) in classes.iter().zip(ends) {
+            let change = RecordChange {
+                expires: Some(end),
+                threshold: Some(end.and_then(|_| low())),
+                ..RecordChange::default()
+            };
+            gallery.change_record(*class, change).unwrap();
+        }
+        for (into, from, end, threshold) in [
+            (0, 1, None, None),
+            (2, 3, at(300), low()),
+            (4, 5, None, low()),
+        ] {
+            let merged = gallery.merge(classes[into], classes[from]).unwrap();
+            assert_eq!(
+                (merged.record.expires, merged.record.threshold),
+                (end, threshold)
+            );
+        }
+        clock.advance(Duration::from_secs(1_000));
+        let over = |result: Result<(), EngineError>| {
+            let said = format!("{:#}", anyhow::Error::from(result.unwrap_err()));
+            assert!(said.contains("is over"), "{said}");
+        };
+        let templates = gallery.templates_of(classes[0]).unwrap();
+        let numbers: Vec<u64> = templates.iter().map(|it| it.template).take(1).collect();
+        over(gallery.merge(classes[0], classes[2]).map(drop));
+        over(gallery.merge(classes[2], classes[0]).map(drop));
+        over(
+            gallery
+                .move_templates(classes[0], &numbers, classes[2])
+                .map(drop),
+        );
+        let receipt = engine.merge(&gallery, (classes[0], classes[2]), clock.now(), 7);
+        over(receipt.map(drop));
+        assert!(gallery.merge(classes[0], classes[4]).is_ok());
     }
 
     #[test]

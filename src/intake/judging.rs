@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::disclosure::{Disclosure, Undisclosed};
 use super::{Intake, Policy};
 use crate::engine::{Engine, EngineError, Gallery};
-use crate::rates::{Calibration, CalibrationSource, KnownEncoder, RateEstimate, TargetRate};
+use crate::rates::{
+    Calibration, CalibrationSource, KnownEncoder, RateEstimate, RateThreshold, TargetRate,
+};
 use crate::types::{EncoderId, Match, PartitionId};
 
 /// Who is left out of an answer.
@@ -207,21 +209,31 @@ fn similarity_of_fmr(
     target: TargetRate,
     partition: &PartitionId,
 ) -> Result<f64, JudgeError> {
-    /// A rate that was found for an asked one is a little off.
-    const TOLERANCE: f64 = 1e-6;
-    let partition = partition.clone();
     let Some(calibration) = calibration else {
+        let partition = partition.clone();
         return Err(JudgeError::NotCalibrated { partition });
     };
-    let found = calibration.verification_threshold(target);
-    if found.fpir > target.get() * (1.0 + TOLERANCE) {
-        return Err(JudgeError::RateTooLow {
-            partition,
+    kept(
+        calibration.verification_threshold(target),
+        target,
+        partition,
+    )
+}
+
+/// The similarity that was found for a rate, if it keeps it.
+fn kept(
+    found: RateThreshold,
+    target: TargetRate,
+    partition: &PartitionId,
+) -> Result<f64, JudgeError> {
+    match found.keeps(target) {
+        true => Ok(found.similarity),
+        false => Err(JudgeError::RateTooLow {
+            partition: partition.clone(),
             target,
             lowest: found.fpir,
-        });
+        }),
     }
-    Ok(found.similarity)
 }
 
 fn higher(one: Option<f64>, other: Option<f64>) -> Option<f64> {
@@ -243,7 +255,8 @@ impl Judge {
     ///
     /// # Errors
     ///
-    /// If a rate is asked for and the gallery is not calibrated, or it cannot be read.
+    /// If a rate is asked for and the gallery is not calibrated, or no similarity is known to keep it, or it
+    /// cannot be read.
     pub fn of(
         engine: &Engine,
         gallery: &Gallery,
@@ -259,9 +272,16 @@ impl Judge {
         let threshold = match bar {
             Bar::Similarity(similarity) => Some(similarity),
             Bar::Rate(target) => {
-                Some(by_rate(target).ok_or_else(|| JudgeError::NotCalibrated {
-                    partition: gallery.id().clone(),
-                })?)
+                let partition = gallery.id();
+                let Some(calibration) = &calibration else {
+                    let partition = partition.clone();
+                    return Err(JudgeError::NotCalibrated { partition });
+                };
+                Some(kept(
+                    calibration.threshold(target, classes),
+                    target,
+                    partition,
+                )?)
             }
             Bar::Usual => usual.set.or_else(|| {
                 let is_measured = calibration

@@ -405,7 +405,7 @@ pub enum StoreError {
     },
     /// Somebody is to be enrolled who is not found any more.
     #[error(
-        "the time of `{partition}.{class}` is over: give it another end, or delete it, before enrolling"
+        "the time of `{partition}.{class}` is over: give it another end, or delete it, before anything else"
     )]
     TimeOver {
         /// The partition.

@@ -516,7 +516,8 @@ impl Partition {
     }
 }
 
-/// What becomes of the record of a class that another one is merged into: it gets what it lacks.
+/// What becomes of the record of a class that another one is merged into: it gets what it lacks, and the later
+/// end.
 fn lacking(kept: &Record, given: Record) -> RecordChange {
     let labels = given.labels.iter().filter_map(|(key, value)| {
         let has = kept.labels.iter().any(|(known, _)| known == key);
@@ -537,11 +538,14 @@ fn lacking(kept: &Record, given: Record) -> RecordChange {
             .filter(|_| kept.external_id.is_none())
             .map(Some),
         note: given.note.filter(|_| kept.note.is_none()).map(Some),
-        expires: given.expires.filter(|_| kept.expires.is_none()).map(Some),
-        threshold: given
-            .threshold
-            .filter(|_| kept.threshold.is_none())
-            .map(Some),
+        // Whoever has no end lacks nothing: nobody goes sooner than either was to.
+        expires: Some(
+            kept.expires
+                .zip(given.expires)
+                .map(|(one, other)| one.max(other)),
+        ),
+        // Whoever has no threshold of their own has the usual one, than which this may be lower.
+        threshold: None,
     }
 }
 

@@ -287,6 +287,19 @@ fn people_whose_time_is_over_are_listed_and_deleted() {
         (1, ("Ada", 1), &json!(false))
     );
     assert_eq!(people.listed().len(), 2);
+    // What is given to them would go with them.
+    let line = |class: i64| json!({ "class": class, "embedding": axis(7) }).to_string();
+    let file = people.write("more.jsonl", &[line(1), line(2)].join("\n"));
+    let import = ["gallery", "import", "--encoder", "test@1", text(&file)];
+    for more in [&["--dry-run"][..], &[]] {
+        let output = people.run(&import, more);
+        assert_eq!(output.status.code(), Some(1), "{more:?}: {output:?}");
+    }
+    let refused = fs::read_to_string(people.at("more.jsonl.refused.jsonl")).unwrap();
+    assert!(refused.contains("the time of class 1 is over"), "{refused}");
+    assert_eq!(refused.lines().count(), 1, "{refused}");
+    let merged = failure(&people.people("merge", &["2", "1"]));
+    assert!(merged.contains("is over"), "{merged}");
     let gone = json_lines(&success(&people.people("expire", &["--json"])));
     assert_eq!(
         (&gone[0]["class"], &gone[0]["overwritten"]),

@@ -363,13 +363,14 @@ impl Gallery {
         let moved = self.model.templates.remove(&from).unwrap();
         let merged = merged.unwrap();
         assert_eq!(merged.templates, self.add_moved(into, moved));
-        if let Some(given) = given {
-            let known = self
-                .model
-                .people
-                .entry(into)
-                .or_insert_with(|| given.clone());
-            known.expires = known.expires.or(given.expires);
+        let known = self.model.people.get(&into);
+        let end = |of: Option<&Record>| of.and_then(|record| record.expires);
+        // Whoever has no end lacks nothing.
+        let expires = end(known)
+            .zip(end(given.as_ref()))
+            .map(|(one, other)| one.max(other));
+        if let Some(record) = known.cloned().or(given) {
+            self.model.people.insert(into, Record { expires, ..record });
         }
         assert!(self.model.people.get(&into).cloned().unwrap_or_default() == merged.record);
     }

@@ -211,6 +211,18 @@ impl Handle {
         })
     }
 
+    /// Texts as they are kept as external ids; as they are if they can be none.
+    #[staticmethod]
+    fn ids_as_kept(py: Python<'_>, ids: Vec<String>) -> PyResult<Vec<String>> {
+        run(py, || {
+            let kept = |id: String| match id.parse::<ExternalId>() {
+                Ok(kept) => kept.as_str().to_owned(),
+                Err(_) => id,
+            };
+            Ok(ids.into_iter().map(kept).collect())
+        })
+    }
+
     /// Measures what strangers reach, and keeps it where the gallery may be changed. Returns how many people
     /// were compared.
     #[expect(clippy::needless_pass_by_value, reason = "arguments come from Python")]

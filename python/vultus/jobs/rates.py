@@ -8,7 +8,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from vultus.errors import InputError, InputFileError, of_os_error, of_type
+from vultus.errors import EncoderError, InputError, InputFileError, of_os_error, of_type
+
+from .sources import Source
 
 
 def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, people: int) -> float:
@@ -36,10 +38,26 @@ def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, p
             f"{told['people']}: measure with `vultus calibrate --people {people} --json`"
         )
     thresholds = {line["target_fpir"]: line["threshold"] for line in told["identification"]}
+    kept = {line["target_fpir"]: line.get("reached", True) for line in told["identification"]}
     if not isinstance(target_fpir, Real) or target_fpir not in thresholds:
         known = ", ".join(map(str, thresholds))
         raise InputError(f"target_fpir: expected one of {known}, found {target_fpir!r}")
+    if not kept[target_fpir]:
+        raise InputError(
+            f"{calibration}: expected a threshold for the rate {target_fpir}, found none that keeps strangers to it: "
+            "embeddings of different people are the same"
+        )
     return float(thresholds[target_fpir])
+
+
+def refuse_other_encoder(calibration: str | os.PathLike[str], compared: list[Source]) -> None:
+    """Fails if a calibration is of another encoder than embeddings, as far as those say what theirs is."""
+    measured = _read(Path(calibration)).get("encoder")
+    for source in compared:
+        encoder = source.encoder()
+        # The calibration has the dimension, too: `name@version/dimension`.
+        if encoder is not None and isinstance(measured, str) and measured.partition("/")[0] != encoder.partition("/")[0]:
+            raise EncoderError(f"{calibration}: expected what was measured of {encoder!r}, found {measured!r}")
 
 
 def _read(path: Path) -> dict[str, Any]:

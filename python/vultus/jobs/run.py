@@ -19,7 +19,7 @@ from .blocks import Block, Survey, cut
 from .files import Folder, resolve
 from .job import Job
 from .local import Local
-from .rates import threshold_at_rate
+from .rates import refuse_other_encoder, threshold_at_rate
 from .snapshots import staged
 from .sources import Array, Columns, Source, sources
 
@@ -155,7 +155,7 @@ def identify(
         raise of_type(InputError, f"k: expected 1 to {rows}, the rows of the gallery, found {k!r}")
     if not 1 <= count <= rows:
         raise InputError(f"k: expected 1 to {rows}, the rows of the gallery, found {k!r}")
-    least = _least(threshold, target_fpir, calibration, rows)
+    least = _least(threshold, target_fpir, calibration, rows, [*left, *right])
     parameters = {"k": count, "threshold": least}
     job, resumed = _done("identify", parameters, columns, blocks, out, engine or Local())
     return Identified(job.out.path(merge.MATCHES), resumed)
@@ -214,7 +214,7 @@ def duplicates(
         others = sources(staged(against, "against", out, columns), "against")
         blocks["against"] = cut(others, block_rows, True, "against", first)
     rows = sum(block.rows for each in blocks.values() for block in each)
-    least = _least(threshold, target_fpir, calibration, rows)
+    least = _least(threshold, target_fpir, calibration, rows, given if against is None else [*given, *others])
     if least is None:
         raise InputError("threshold: expected a similarity from -1 to 1, found None and no target_fpir")
     parameters = {"threshold": least}
@@ -223,7 +223,11 @@ def duplicates(
 
 
 def _least(
-    threshold: float | None, target_fpir: float | None, calibration: str | os.PathLike[str] | None, people: int
+    threshold: float | None,
+    target_fpir: float | None,
+    calibration: str | os.PathLike[str] | None,
+    people: int,
+    compared: list[Source],
 ) -> float | None:
     """The threshold that was given, or that of a rate among so many people."""
     if target_fpir is None:
@@ -234,7 +238,9 @@ def _least(
         raise InputError("threshold: expected a threshold or a target_fpir, found both")
     if calibration is None:
         raise InputError("target_fpir: expected a calibration with it, a file of `vultus calibrate --json`, found none")
-    return threshold_at_rate(calibration, target_fpir, people)
+    least = threshold_at_rate(calibration, target_fpir, people)
+    refuse_other_encoder(calibration, compared)
+    return least
 
 
 def _folder(out: Any) -> str:

@@ -16,40 +16,34 @@ use crate::partition::disk::Disk;
 
 /// Everything that is stored in a segment, some rows after the other.
 ///
-/// What is decrypted stays only as long as rows at hand are in it: whoever copies a gallery needs no
-/// memory for all of it, which [`Segment::stored`] would fill for good.
+/// Every block is read from the file and compared anew, also where a search has seen it before: whoever
+/// copies rows vouches for them with new checksums, and what came to the file meanwhile would be right for
+/// ever. What was read stays only as long as rows at hand are in it: whoever copies a gallery needs no
+/// memory for all of it.
 pub(in crate::partition) struct Pass<'a> {
     segment: &'a Segment,
-    /// Of an encrypted segment; others are read where they are mapped.
-    opened: Option<Box<Opened>>,
-}
-
-struct Opened {
     file: File,
     /// By the number of the plane.
-    windows: [Window; Plane::ALL.len()],
+    windows: Box<[Window; Plane::ALL.len()]>,
 }
 
 impl<'a> Pass<'a> {
     /// # Errors
     ///
-    /// If the file of an encrypted segment cannot be opened once more.
+    /// If the file cannot be opened once more.
     pub(in crate::partition) fn new(
         segment: &'a Segment,
         disk: &dyn Disk,
     ) -> Result<Pass<'a>, StoreError> {
-        let opened = match segment.is_encrypted() {
-            true => Some(Box::new(Opened {
-                file: segment.reopen(disk)?,
-                windows: std::array::from_fn(|_| Window::default()),
-            })),
-            false => None,
-        };
-        Ok(Pass { segment, opened })
+        Ok(Pass {
+            segment,
+            file: segment.reopen(disk)?,
+            windows: Box::new(std::array::from_fn(|_| Window::default())),
+        })
     }
 
     /// Everything that is stored of some rows. Cheapest in rising order: what the rows before had in
-    /// common with these is not decrypted again.
+    /// common with these is not read again.
     ///
     /// # Errors
     ///
@@ -63,22 +57,18 @@ impl<'a> Pass<'a> {
         rows: Range<usize>,
     ) -> Result<Rows<'_>, StoreError> {
         let segment = self.segment;
-        let Some(opened) = &mut self.opened else {
-            return segment.stored(rows);
-        };
-        let Opened { file, windows } = &mut **opened;
         assert!(
             rows.end <= segment.rows(),
             "row {} is past the end",
             rows.end
         );
-        for (plane, window) in Plane::ALL.iter().zip(&mut *windows) {
+        for (plane, window) in Plane::ALL.iter().zip(&mut *self.windows) {
             // Rows in the order of their classes are no business of a copy.
             if *plane != Plane::ClassOrder {
-                window.slide(segment, file, *plane, &rows)?;
+                window.slide(segment, &self.file, *plane, &rows)?;
             }
         }
-        Ok(stored(segment, windows, &rows))
+        Ok(stored(segment, &self.windows, &rows))
     }
 }
 
@@ -111,7 +101,7 @@ fn stored<'w>(
     }
 }
 
-/// Blocks of a plane that follow each other, decrypted.
+/// Blocks of a plane that follow each other, whole and decrypted.
 #[derive(Default)]
 struct Window {
     blocks: Range<usize>,
@@ -122,7 +112,7 @@ struct Window {
 const BLOCK_LINES: usize = BLOCK_BYTES / size_of::<Line>();
 
 impl Window {
-    /// Moves on to the blocks of some rows, and decrypts those that were not in sight before.
+    /// Moves on to the blocks of some rows, and reads those that were not in sight before.
     fn slide(
         &mut self,
         segment: &Segment,
@@ -178,7 +168,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::read::tests::{open_sealed, write_with};
+    use super::super::read::tests::{open_with, write_with};
     use super::*;
     use crate::partition::disk::RealDisk;
     use crate::secrets::DataKey;
@@ -212,13 +202,15 @@ mod tests {
         fn it_gives_what_the_segment_has(
             runs in prop::collection::vec((0..=ROWS, 0..700_usize), 1..12),
             in_order: bool,
+            is_sealed: bool,
             empty in 0..=ROWS,
         ) {
             let directory = tempfile::tempdir().unwrap();
             let (path, key) = (directory.path().join("a.vseg"), DataKey::random());
             let classes: Vec<i64> = (0..ROWS as i64).rev().collect();
-            let named = write_with(&path, &classes, Some(&key));
-            let segment = open_sealed(&path, named, &key).unwrap();
+            let key = is_sealed.then_some(&key);
+            let named = write_with(&path, &classes, key);
+            let segment = open_with(&path, named, key).unwrap();
             let mut pass = Pass::new(&segment, &RealDisk).unwrap();
             let mut runs = runs;
             // No rows are rows, too: where nothing was read before, and anywhere else.
@@ -235,13 +227,29 @@ mod tests {
         }
     }
 
-    /// Also when the rows are asked for once more: what could not be read is not taken for read.
+    /// Also when the rows are asked for once more: what could not be read is not taken for read. Nor is what was
+    /// whole when somebody searched it.
     #[test]
     fn damage_is_an_error_each_time_and_rows_elsewhere_are_read() {
+        let key = DataKey::random();
+        for (key, is_searched) in [
+            (None, false),
+            (None, true),
+            (Some(&key), false),
+            (Some(&key), true),
+        ] {
+            damage_is_an_error(key, is_searched);
+        }
+    }
+
+    fn damage_is_an_error(key: Option<&DataKey>, is_searched: bool) {
         let directory = tempfile::tempdir().unwrap();
-        let (path, key) = (directory.path().join("a.vseg"), DataKey::random());
-        let named = write_with(&path, &[7; ROWS], Some(&key));
-        let segment = open_sealed(&path, named, &key).unwrap();
+        let path = directory.path().join("a.vseg");
+        let named = write_with(&path, &[7; ROWS], key);
+        let segment = open_with(&path, named, key).unwrap();
+        if is_searched {
+            segment.stored(0..ROWS).unwrap();
+        }
         let values = segment.block_range(Plane::Values, 2);
         let mut bytes = fs::read(&path).unwrap();
         bytes[values.start + 5] ^= 1;

@@ -13,6 +13,7 @@ use bytemuck::Pod;
 use super::dead::DeadRows;
 use super::format::{BLOCK_BYTES, Header, PAGE_BYTES, Plane, TemplateInfo, Unchecked, checksum};
 use super::map::{Map, Place};
+#[cfg(test)]
 use super::rows::Rows;
 use super::seal::{Owner, Seal, SegmentCipher};
 use crate::code::{Layout, RowBlock};
@@ -279,6 +280,7 @@ impl Segment {
     }
 
     /// Everything that is stored of some rows.
+    #[cfg(test)]
     pub(in crate::partition) fn stored(&self, rows: Range<usize>) -> Result<Rows<'_>, StoreError> {
         Ok(Rows {
             codes: self.block(rows.clone())?,
@@ -419,8 +421,8 @@ impl Segment {
         Ok((range.len(), compared))
     }
 
-    /// Reads a block of an encrypted segment from [`Segment::reopen`]'s file, and decrypts it at the
-    /// beginning of `bytes`.
+    /// Reads a block from [`Segment::reopen`]'s file to the beginning of `bytes`, compares it with its
+    /// checksum, and decrypts it, if it is encrypted.
     ///
     /// # Errors
     ///
@@ -429,7 +431,7 @@ impl Segment {
     ///
     /// # Panics
     ///
-    /// Panics if the segment is not encrypted, or `bytes` are fewer than those of the block.
+    /// Panics if `bytes` are fewer than those of the block.
     pub(super) fn read_block(
         &self,
         file: &File,
@@ -437,12 +439,14 @@ impl Segment {
         block: usize,
         bytes: &mut [u8],
     ) -> Result<(), StoreError> {
-        let decrypted = self.decrypted.as_ref().expect("the segment is encrypted");
         let range = self.block_range(plane, block);
         let bytes = &mut bytes[..range.len()];
         let read = file.read_exact_at(bytes, range.start as u64);
         read.map_err(|error| StoreError::io("read", &self.path, error))?;
-        self.decrypt(decrypted, plane, block, bytes)
+        match &self.decrypted {
+            Some(decrypted) => self.decrypt(decrypted, plane, block, bytes),
+            None => self.compare(plane, block, bytes),
+        }
     }
 
     /// Writes zeros over every block that says something of one of these rows. Only for a file that
@@ -710,12 +714,20 @@ pub(super) mod tests {
         named: Finished,
         key: &DataKey,
     ) -> Result<Segment, StoreError> {
+        open_with(path, named, Some(key))
+    }
+
+    pub(in crate::partition::segment) fn open_with(
+        path: &Path,
+        named: Finished,
+        key: Option<&DataKey>,
+    ) -> Result<Segment, StoreError> {
         let named = Named {
             segment: 7,
             partition: 3,
             header_checksum: named.header_checksum,
             seal: named.seal,
-            key: Some(key),
+            key,
         };
         Segment::open(&RealDisk, path, named)
     }

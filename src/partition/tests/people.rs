@@ -702,7 +702,7 @@ proptest! {
                         let kept = people.get_mut(&into).unwrap();
                         kept.0 += gone.0;
                         kept.1 |= gone.1;
-                        kept.2 = kept.2.or(gone.2);
+                        kept.2 = kept.2.zip(gone.2).map(|(one, other)| one.max(other));
                     }
                 }
                 Step::Move(from, to) => {

@@ -52,8 +52,8 @@ pub(super) enum Operation {
 pub(super) struct Model {
     pub(super) templates: BTreeMap<(usize, i64), Vec<f32>>,
     pub(super) state: BTreeMap<String, Vec<u8>>,
-    /// What is known of a class.
-    pub(super) records: BTreeMap<(usize, i64), u16>,
+    /// Which person a class is, and whether their time ends.
+    pub(super) records: BTreeMap<(usize, i64), (u16, bool)>,
     /// The highest class that each partition has chosen, or that was removed since.
     chosen: BTreeMap<usize, i64>,
     next_value: u16,
@@ -66,12 +66,16 @@ const END: Timestamp = Timestamp {
     unix_milliseconds: 1_000_000,
 };
 
+fn ends(number: u16) -> bool {
+    number.is_multiple_of(2)
+}
+
 /// What is known of person so much.
 fn person(number: u16) -> Record {
     let mut record = Record {
         name: Some(format!("Person {number}").parse().unwrap()),
         external_id: Some(format!("id-{number}").parse().unwrap()),
-        expires: number.is_multiple_of(2).then_some(END),
+        expires: ends(number).then_some(END),
         ..Record::default()
     };
     record
@@ -271,7 +275,7 @@ impl Model {
                 }
             }
             Operation::Describe(at, class, number) => {
-                self.records.insert((at, class), number);
+                self.records.insert((at, class), (number, ends(number)));
             }
             Operation::EnrollNew(at, count, number) => {
                 let new: Vec<f32> = (0..count).map(|_| next()).collect();
@@ -280,20 +284,25 @@ impl Model {
                 let class = self.chosen.get(&at).copied().unwrap_or(highest) + 1;
                 self.chosen.insert(at, class);
                 self.templates.insert((at, class), new);
-                self.records.insert((at, class), number);
+                self.records.insert((at, class), (number, ends(number)));
             }
             Operation::Merge(at, into, from) => {
                 let moved = self.templates.remove(&(at, from)).unwrap_or_default();
                 self.templates.entry((at, into)).or_default().extend(moved);
-                if let Some(number) = self.records.get(&(at, from)).copied() {
-                    self.records.entry((at, into)).or_insert(number);
+                let [kept, given] =
+                    [into, from].map(|class| self.records.get(&(at, class)).copied());
+                if let Some((number, _)) = kept.or(given) {
+                    // Whoever has no end lacks nothing.
+                    let ends = kept.zip(given).is_some_and(|(one, other)| one.1 && other.1);
+                    self.records.insert((at, into), (number, ends));
                 }
                 self.gone(at, from);
             }
             Operation::EraseEnded(at) => {
-                let ended =
-                    |of: &(usize, i64), number: &u16| of.0 == at && number.is_multiple_of(2);
-                let ended = self.records.iter().filter(|(of, number)| ended(of, number));
+                let ended = self
+                    .records
+                    .iter()
+                    .filter(|(of, (_, ends))| of.0 == at && *ends);
                 let ended: Vec<i64> = ended.map(|((_, class), _)| *class).collect();
                 for class in ended {
                     self.templates.remove(&(at, class));
@@ -315,7 +324,9 @@ impl Model {
             Operation::AddPerson(at, class, number) => {
                 let value = next();
                 self.templates.entry((at, class)).or_default().push(value);
-                self.records.insert((at, class), number);
+                let known = self.records.get(&(at, class));
+                let ends = ends(number) || known.is_some_and(|(_, ends)| *ends);
+                self.records.insert((at, class), (number, ends));
             }
             Operation::Count => self.count("tries/token"),
             Operation::Seal(_)
@@ -362,11 +373,16 @@ impl Model {
             for (name, class) in partition.named("", false, None, usize::MAX)? {
                 let number: u16 = name.strip_prefix("person ").unwrap().parse().unwrap();
                 let known = &partition.records(&[class])?[0];
-                assert_eq!(*known, person(number));
+                let ends = known.expires == Some(END);
+                let expected = Record {
+                    expires: ends.then_some(END),
+                    ..person(number)
+                };
+                assert_eq!(*known, expected);
                 let by_id = partition.class_of_external_id(known.external_id.as_ref().unwrap())?;
                 assert_eq!(by_id, Some(class));
                 assert_eq!(partition.labelled(&known.labels, None, 9)?, [class]);
-                records.insert((at, class.0), number);
+                records.insert((at, class.0), (number, ends));
             }
         }
         let in_order = |mut templates: Vec<(u64, f32)>| {

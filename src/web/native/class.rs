@@ -169,7 +169,8 @@ pub(super) fn put_endpoint() -> Endpoint {
 /// Replace what is known of a class
 ///
 /// What the body does not have is not known any more. Templates stay as they are. It is on disk when the answer
-/// comes. Needs the scope `enroll`. A threshold of its own is taken as in `identify`.
+/// comes. Needs the scope `enroll`. A threshold of its own is taken as in `identify`; an end that is past is a
+/// deletion, and taken of a key that may delete.
 #[utoipa::path(
     put,
     path = "/partitions/{partition}/classes/{class}",
@@ -211,7 +212,8 @@ pub(super) fn patch_endpoint() -> Endpoint {
 /// Change what is known of a class
 ///
 /// A merge patch of JSON (RFC 7396): what the body does not have stays, and what is null goes.
-/// Needs the scope `enroll`. A threshold of its own is taken as in `identify`.
+/// Needs the scope `enroll`. A threshold of its own is taken as in `identify`; an end that is past is a deletion,
+/// and taken of a key that may delete.
 #[utoipa::path(
     patch,
     path = "/partitions/{partition}/classes/{class}",
@@ -244,11 +246,17 @@ async fn change(
     record: RecordChange,
 ) -> Result<Response, Problem> {
     let (shared, disclosure) = (state.clone(), key.disclosure(state.intake()));
-    let actor = key.1.clone();
+    let (actor, may_delete) = (key.1.clone(), key.may(Scope::Delete));
     let work = move || {
         let gallery = shared.engine().enrolled(&bcid.partition)?;
         let gallery = gallery.ok_or_else(|| missing(&bcid))?;
         let known = gallery.records(&[bcid.class])?;
+        let is_news = known.first().map(|known| known.expires) != record.expires;
+        let end = record.expires.flatten().filter(|_| is_news);
+        if end.is_some_and(|end| end <= shared.clock().now()) {
+            // Who is over their time is deleted within a minute.
+            may_delete?;
+        }
         // Who writes back what was read sets nothing.
         let is_new = known.first().map(|known| known.threshold) != record.threshold;
         let least = shared

@@ -20,11 +20,11 @@ use super::page::{self, Page, PageQuery};
 use super::path::DecisionParameter;
 use super::problem::{Code, Problem};
 use crate::access::{
-    ApiKeyId, Decision, DecisionError, DecisionId, DecisionPlace, Scope, Standing, Vote,
+    ApiKeyId, Candidate, Decision, DecisionError, DecisionId, DecisionPlace, Scope, Standing, Vote,
 };
 use crate::audit::{Event, Record};
 use crate::engine::Gallery;
-use crate::types::{ClassId, Match};
+use crate::types::{self, Match, Timestamp};
 
 /// What can go wrong where identifications wait for two people.
 pub(super) const PENDING_FAILURES: &[Code] = &[Code::TooManyPending, Code::StorageFull];
@@ -76,6 +76,9 @@ pub(in super::super) struct DecisionAnswer {
 pub(in super::super) struct DecisionCandidate {
     /// The class.
     class: String,
+    /// Whether the person is not there any more: removed since, merged into another class, or their time is over.
+    /// Who has the class now, if it was enrolled anew, is somebody else, and not told here.
+    gone: bool,
     /// What the person is called now; null if that is not known.
     name: Option<String>,
     /// What another system calls the person; null if that is not known.
@@ -160,22 +163,58 @@ impl DecisionAnswer {
 
 /// Who was found, with what is known of them now.
 fn candidates(state: &AppState, decision: &Decision) -> Result<Vec<DecisionCandidate>, Problem> {
-    let classes = &decision.candidates;
-    let records = match state.engine().enrolled(&decision.partition)? {
-        Some(gallery) => gallery.records(classes)?,
-        None => Vec::new(),
-    };
-    let candidate = |(at, class): (usize, &ClassId)| {
-        let record = records.get(at);
-        let name = record.and_then(|record| record.name.as_ref());
-        let external_id = record.and_then(|record| record.external_id.as_ref());
-        DecisionCandidate {
-            class: class.to_string(),
+    let gallery = state.engine().enrolled(&decision.partition)?;
+    let now = state.clock().now();
+    let candidate = |candidate: &Candidate| {
+        let record = match &gallery {
+            Some(gallery) => there(gallery, candidate, now)?,
+            None => None,
+        };
+        let name = record.as_ref().and_then(|record| record.name.as_ref());
+        let external_id = record
+            .as_ref()
+            .and_then(|record| record.external_id.as_ref());
+        Ok(DecisionCandidate {
+            class: candidate.class.to_string(),
+            gone: record.is_none(),
             name: name.map(|name| name.as_str().to_owned()),
             external_id: external_id.map(|id| id.as_str().to_owned()),
-        }
+        })
     };
-    Ok(classes.iter().enumerate().map(candidate).collect())
+    decision.candidates.iter().map(candidate).collect()
+}
+
+/// What is known of a candidate, or `None` if it is not the person any more who was found: none of the templates
+/// is left that there were then, or the time of the person is over.
+fn there(
+    gallery: &Gallery,
+    candidate: &Candidate,
+    now: Timestamp,
+) -> Result<Option<types::Record>, Problem> {
+    let templates = gallery.templates_of(candidate.class)?;
+    let is_same = match &candidate.templates {
+        Some(then) => templates.iter().any(|it| then.contains(&it.template)),
+        None => !templates.is_empty(),
+    };
+    let record = gallery
+        .records(&[candidate.class])?
+        .pop()
+        .unwrap_or_default();
+    let is_over = record.expires.is_some_and(|end| end <= now);
+    Ok((is_same && !is_over).then_some(record))
+}
+
+/// Fails if nobody can confirm a decision any more.
+fn refuse_gone(state: &AppState, decision: &Decision) -> Result<(), Problem> {
+    let gallery = state.engine().enrolled(&decision.partition)?;
+    let is_there = match (gallery, decision.candidates.first()) {
+        (Some(gallery), Some(first)) => there(&gallery, first, state.clock().now())?.is_some(),
+        _ => false,
+    };
+    match is_there {
+        true => Ok(()),
+        false => Err(DecisionError::Gone.into()),
+    }
 }
 
 /// Has two people confirm what was decided of each of several probes, where that is wanted and somebody was
@@ -192,17 +231,31 @@ pub(super) async fn pend(
     }
     let now = state.clock().now();
     let pending = decided.iter().filter(|(_, found)| is_found(found));
+    let candidate = |found: &Match| Candidate {
+        class: found.class,
+        templates: None,
+    };
     let pending = pending.map(|(decision, found)| Decision {
         partition: gallery.id().clone(),
         asked_by,
         made: now,
         is_ambiguous: matches!(decision, Some(judging::Decision::Ambiguous)),
-        candidates: found.iter().map(|found| found.class).collect(),
+        candidates: found
+            .iter()
+            .take(Decision::CANDIDATES_MAX)
+            .map(candidate)
+            .collect(),
         votes: Vec::new(),
     });
-    let pending: Vec<Decision> = pending.collect();
-    let shared = state.clone();
-    let put = move || shared.decisions().put(&pending, now, &mut rand::rng());
+    let mut pending: Vec<Decision> = pending.collect();
+    let (shared, gallery) = (state.clone(), gallery.clone());
+    let put = move || -> Result<_, Problem> {
+        for candidate in pending.iter_mut().flat_map(|it| &mut it.candidates) {
+            let templates = gallery.templates_of(candidate.class)?;
+            candidate.templates = Some(templates.iter().map(|it| it.template).collect());
+        }
+        Ok(shared.decisions().put(&pending, now, &mut rand::rng())?)
+    };
     let mut ids = state.lanes().write(put).await?.into_iter().peekable();
     let of = |(_, found): &(_, &[Match])| ids.next_if(|_| is_found(found));
     Ok(decided.iter().map(of).collect())
@@ -351,6 +404,7 @@ pub(super) fn confirm_endpoint() -> Endpoint {
 ///
 /// It is confirmed if two keys have spoken and both agree, and rejected if one of them does not. Each speaks once,
 /// and the key that asked does not. Without a body the key agrees. It is on disk when the answer comes.
+/// Nobody can agree once the person who was found is gone: removed, merged into another class, or over their time.
 /// Needs the scope `confirm`.
 #[utoipa::path(
     post,
@@ -373,7 +427,10 @@ async fn confirm(
     let agrees = agrees(&state, request).await?;
     let shared = state.clone();
     let work = move || -> Result<_, Problem> {
-        found(&shared, &key, id)?;
+        let decision = found(&shared, &key, id)?;
+        if agrees && decision.standing() == Standing::Pending {
+            refuse_gone(&shared, &decision)?;
+        }
         let vote = Vote {
             key: key.0.id,
             agrees,
@@ -384,7 +441,7 @@ async fn confirm(
         let record = shared.to_account(&key.1, Event::Reviewed);
         shared.account_here(record.map(|record| Record {
             partition: Some(decision.partition.clone()),
-            class: decision.candidates.first().copied(),
+            class: decision.candidates.first().map(|first| first.class),
             decision: Some(match agrees {
                 true => "agreed",
                 false => "disagreed",
@@ -404,13 +461,18 @@ fn note_confirmed(state: &AppState, decision: &Decision) -> Result<(), Problem> 
     if let (Standing::Confirmed, Some(gallery), Some(first)) =
         (decision.standing(), gallery, decision.candidates.first())
     {
-        gallery.note_match(*first);
+        gallery.note_match(first.class);
     }
     Ok(())
 }
 
 /// What a body says; to confirm is what the call is for.
 async fn agrees(state: &AppState, request: Request) -> Result<bool, Problem> {
+    // Some clients name a content type of nothing.
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    if length.is_some_and(|length| length == "0") {
+        return Ok(true);
+    }
     let body = if request.headers().contains_key(header::CONTENT_TYPE) {
         class::json_body(state, request, &[]).await?
     } else {

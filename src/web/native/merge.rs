@@ -110,8 +110,10 @@ pub(super) fn merge_endpoint() -> Endpoint {
 
 /// Make one class of two
 ///
-/// The class of the path keeps the best ten templates of both, and gets of the record of the other what it lacks.
-/// Nothing is left of the other. Two that are said not to be the same person are refused.
+/// The class of the path keeps the best ten templates of both, and gets of the record of the other what it lacks,
+/// and the later end: it has none if one of them has none. A threshold of its own it has only if it had one.
+/// Nothing is left of the other. Two that are said not to be the same person are refused, and one whose time is
+/// over.
 /// Needs the scope `enroll`, and `delete`, since a class goes.
 #[utoipa::path(
     post,
@@ -170,6 +172,7 @@ pub(super) fn move_endpoint() -> Endpoint {
             Key::MAY_USE_FAILURES,
             path::FAILURES,
             BODY_FAILURES,
+            RECORD_FAILURES,
             &[Code::ClassNotFound],
             failures::OURS,
             failures::OF_CHANGES,

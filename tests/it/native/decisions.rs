@@ -70,7 +70,8 @@ fn nobody_is_told_who_it_is_before_two_have_agreed() {
         (&json!("pending"), &Value::Null)
     );
     let theirs = seen(&service, &first, id);
-    let grace = json!([{ "class": "7", "name": "Grace Hopper", "external_id": null }]);
+    let grace =
+        json!([{ "class": "7", "gone": false, "name": "Grace Hopper", "external_id": null }]);
     assert_eq!(theirs["candidates"], grace);
     assert_eq!(theirs["asked_by"], asker[3..19]);
     // Without a body a key agrees.
@@ -255,8 +256,76 @@ fn whoever_was_deleted_has_no_name_in_a_decision() {
     let id = pending(&service);
     service.delete("partitions/bws.1/classes/7").json();
     let candidates = &seen(&service, &first, &id)["candidates"];
-    let nameless = json!([{ "class": "7", "name": null, "external_id": null }]);
+    let nameless = json!([{ "class": "7", "gone": true, "name": null, "external_id": null }]);
     assert_eq!(*candidates, nameless);
+}
+
+/// Somebody else has the number of who was found, or nobody has.
+#[test]
+fn nobody_is_confirmed_who_is_not_the_one_who_was_found() {
+    let anew = |service: &Service| {
+        service.delete("partitions/bws.1/classes/7").json();
+        service.enroll_embedding("bws.1", 7, &axis(5));
+        let bob = json!({ "name": "Bob" });
+        service
+            .call_by(&service.key(), "PATCH", "partitions/bws.1/classes/7", bob)
+            .json();
+    };
+    let merged = |service: &Service| {
+        let from = json!({ "from": "7" });
+        service
+            .post("partitions/bws.1/classes/8/merge", from)
+            .json();
+    };
+    let over = |service: &Service| {
+        let end = service.clock.now().unix_milliseconds + 1;
+        let end = json!({ "expires_unix_milliseconds": end });
+        service
+            .call_by(&service.key(), "PATCH", "partitions/bws.1/classes/7", end)
+            .json();
+        service.clock.advance(Duration::from_secs(1));
+    };
+    for change in [&anew as &dyn Fn(&Service), &merged, &over] {
+        let service = service();
+        let [first, second, third] = confirming(&service);
+        let (half, rejected) = (pending(&service), pending(&service));
+        say(&service, &first, &half, true).json();
+        change(&service);
+        for id in [&half, &rejected] {
+            let said = say(&service, &second, id, true).problem(409, "decision_conflict");
+            let detail = said["detail"].as_str().unwrap();
+            assert!(detail.contains("nobody can confirm it"), "{detail}");
+        }
+        let told = seen(&service, &second, &half);
+        let nobody = json!([{ "class": "7", "gone": true, "name": null, "external_id": null }]);
+        assert_eq!(
+            (&told["state"], &told["candidates"]),
+            (&json!("pending"), &nobody)
+        );
+        for key in [&second, &third] {
+            say(&service, key, &rejected, false).json();
+        }
+        assert_eq!(seen(&service, &second, &rejected)["state"], "rejected");
+    }
+    // More of the same person changes nothing, nor does somebody else who becomes one with them.
+    let service = service();
+    let [first, second, _] = confirming(&service);
+    let id = pending(&service);
+    service.enroll_embedding("bws.1", 7, &axis(4));
+    let from = json!({ "from": "8" });
+    service
+        .post("partitions/bws.1/classes/7/merge", from)
+        .json();
+    for key in [&first, &second] {
+        say(&service, key, &id, true).json();
+    }
+    let told = seen(&service, &first, &id);
+    let grace =
+        json!([{ "class": "7", "gone": false, "name": "Grace Hopper", "external_id": null }]);
+    assert_eq!(
+        (&told["state"], &told["candidates"]),
+        (&json!("confirmed"), &grace)
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use vultus::access::{Reach, Scope};
 
 use crate::harness::{Answer, Body, Call, Door, Native, Service, axis, bytes_of};
 
@@ -567,6 +568,23 @@ fn nobody_is_found_after_their_time() {
     let body = json!({ "embeddings": [axis(5)], "encoder": "test" });
     let path = format!("{CLASSES}/1/enroll");
     service.post(&path, body).problem(409, "record_conflict");
+    for (path, body) in [
+        (format!("{CLASSES}/2/merge"), json!({ "from": "1" })),
+        (format!("{CLASSES}/1/merge"), json!({ "from": "2" })),
+    ] {
+        service.post(&path, body).problem(409, "record_conflict");
+    }
+    // To end the time of somebody is to delete them.
+    let only = service.make_key(&[Scope::Enroll], Reach::Everything).1;
+    let ends = |at: i64| json!({ "expires_unix_milliseconds": at });
+    let second = format!("{CLASSES}/2");
+    for (body, verb) in [(ends(end), "PATCH"), (ends(1), "PATCH"), (ends(1), "PUT")] {
+        let refused = service.call_by(&only, verb, &second, body);
+        refused.problem(403, "scope_missing");
+    }
+    service
+        .call_by(&only, "PATCH", &second, ends(end + 1))
+        .json();
     // More time, and they are back.
     patch(&service, "1", json!({ "expires_unix_milliseconds": null })).json();
     assert_eq!(identify(), 2);
@@ -621,8 +639,8 @@ fn a_key_needs_the_scope_for_what_it_changes() {
     let service = Service::new();
     enroll(&service, 0, &json!({ "name": "Ada" })).json();
     enroll(&service, 1, &json!({ "name": "Bob" })).json();
-    let reach = || vultus::access::Reach::Everything;
-    let (_, reader) = service.make_key(&[vultus::access::Scope::Read], reach());
+    let reach = || Reach::Everything;
+    let (_, reader) = service.make_key(&[Scope::Read], reach());
     for (key, method, path, body) in [
         (&reader, "PUT", format!("{CLASSES}/1"), json!({})),
         (&reader, "PATCH", format!("{CLASSES}/1"), json!({})),
