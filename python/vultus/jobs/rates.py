@@ -56,7 +56,11 @@ def refuse_other_encoder(calibration: str | os.PathLike[str], compared: list[Sou
     for source in compared:
         encoder = source.encoder()
         # The calibration has the dimension, too: `name@version/dimension`.
-        if encoder is not None and isinstance(measured, str) and measured.partition("/")[0] != encoder.partition("/")[0]:
+        if (
+            encoder is not None
+            and isinstance(measured, str)
+            and measured.partition("/")[0] != encoder.partition("/")[0]
+        ):
             raise EncoderError(f"{calibration}: expected what was measured of {encoder!r}, found {measured!r}")
 
 
