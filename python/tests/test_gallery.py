@@ -345,6 +345,32 @@ def test_what_is_no_gallery_is_not_opened(tmp_path):
         vultus.Gallery(tmp_path / "other")
 
 
+def test_a_partition_that_is_not_there_is_a_wrong_name_where_there_are_others(tmp_path, X):
+    """It would look like a gallery in which nobody is enrolled, and every probe would be a stranger."""
+    with vultus.Gallery(tmp_path / "data", partition="bws.1") as gallery:
+        gallery.add(X)
+    text = "partition: expected one that is at `.*data`, which are bws.1, found 'gallery.1'"
+    with pytest.raises(vultus.NotEnrolledError, match=text):
+        vultus.Gallery.open(tmp_path / "data")
+    with pytest.raises(vultus.NotEnrolledError, match=text):
+        vultus.Gallery(tmp_path / "data", read_only=True)
+    with pytest.raises(vultus.NotEnrolledError, match="which are bws.1, found 'bws.2'"):
+        vultus.Gallery.open(tmp_path / "data", partition="bws.2", read_only=True)
+    # Whoever is to change it may make another one, and nothing that was refused holds the files.
+    with vultus.Gallery(tmp_path / "data", partition="bws.2") as gallery:
+        assert len(gallery) == 0
+        gallery.add(X[:3])
+    with vultus.Gallery.open(tmp_path / "data", partition="bws.2", read_only=True) as gallery:
+        assert len(gallery) == 3
+
+
+@pytest.mark.parametrize("read_only", (False, True))
+def test_a_gallery_that_is_still_empty_opens(tmp_path, read_only):
+    vultus.Gallery(tmp_path / "data").close()
+    with vultus.Gallery.open(tmp_path / "data", read_only=read_only) as gallery:
+        assert len(gallery) == 0
+
+
 def test_a_fork_must_open_it_again(tmp_path, X):
     code = """
         import os, signal, sys

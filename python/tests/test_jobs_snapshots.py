@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
-from naive_jobs import naive_matches, people, rows_of, same, same_pairs
+from naive_jobs import naive_matches, naive_pairs, people, rows_of, same, same_pairs
 
 import vultus
 from vultus import jobs
@@ -158,3 +159,96 @@ def test_after_a_change_of_encoder(tmp_path: Path, dimensions: tuple[int, int]) 
     for across, job in enumerate(crossed):
         with pytest.raises(vultus.EncoderError, match="one encoder, found 'new@1' in .*, 'old@1' in"):
             job(tmp_path / f"across-{across}")
+
+
+def named(path: Path, X: np.ndarray, labels: list[object], file: Path, encoder: str = "net@1") -> Path:
+    """A snapshot of a gallery whose people are called otherwise than by numbers."""
+    with vultus.Gallery(path, encoder) as gallery:
+        gallery.add(X, labels, repeat=True)
+        gallery.snapshot(file)
+    return file
+
+
+@pytest.mark.parametrize("read", [str, uuid.UUID])
+def test_people_of_a_snapshot_are_called_as_they_are_there(tmp_path: Path, read: type) -> None:
+    X, classes = gallery_of(51)
+    # Not in the order of the numbers that they get.
+    texts = {number: str(uuid.UUID(int=int(number) * 7_919 % 10_007)) for number in classes.tolist()}
+    labels = [read(texts[number]) for number in classes.tolist()]
+    file = named(tmp_path / "data", X, labels, tmp_path / "monday.tar.zst")
+    twice = jobs.duplicates(file, 0.5, tmp_path / "twice", block_rows=70, engine=QUIET)
+    expected = {
+        frozenset((texts[a], texts[b])): similarity for (a, b), similarity in naive_pairs(X, classes, 0.5).items()
+    }
+    found = twice.pairs()
+    got = {frozenset((a, b)): s for a, b, s in rows_of(found, "label", "other_label", "similarity")}
+    assert got.keys() == expected.keys() and len(expected) > 3
+    assert all(abs(got[pair] - similarity) < 1e-12 for pair, similarity in expected.items())
+    groups = twice.groups()
+    by_number = dict(rows_of(groups, "class", "label"))
+    assert all(by_number[number] == label for number, label in rows_of(found, "class", "label"))
+    # As a gallery, and as probes.
+    own = jobs.identify(file, file, 1, tmp_path / "own", block_rows=70, engine=QUIET).to_arrow()
+    assert sorted(own["id"].to_pylist()) == sorted(texts[number] for number in classes.tolist())
+    others = [row for row in rows_of(own, "id", "label", "similarity") if row[0] != row[1]]
+    # Of copies the first comes.
+    assert len(others) < len(X) / 2 and all(similarity > 0.999999 for *_, similarity in others)
+    assert jobs.identify(file, file, 1, tmp_path / "own", block_rows=70, engine=QUIET).to_arrow().equals(own)
+    # Those of a gallery of numbers have no such column.
+    plain = jobs.duplicates((X, classes), 0.5, tmp_path / "plain", engine=QUIET)
+    assert plain.pairs().column_names == ["class", "other", "similarity", "group"]
+
+
+def test_who_is_in_two_snapshots_is_one_by_label(tmp_path: Path) -> None:
+    """Numbers of one say nothing of those of the other: what came first was 1 in both."""
+    rng = np.random.default_rng(52)
+    X = rng.standard_normal((4, 24)).astype(np.float32)
+    old = named(tmp_path / "old", X[:3], ["ada", "grace", "mary"], tmp_path / "old.tar.zst")
+    # Mary again, somebody new who looks like Ada, and somebody who is like nobody.
+    new = named(tmp_path / "new", X[[2, 0, 3]], ["mary", "zoe", "joan"], tmp_path / "new.tar.zst")
+    found = jobs.duplicates(new, 0.9, tmp_path / "both", against=old, engine=QUIET)
+    pairs = found.pairs()
+    assert list(map(set, rows_of(pairs, "label", "other_label"))) == [{"ada", "zoe"}]
+    assert sorted(found.groups()["label"].to_pylist()) == ["ada", "zoe"]
+    again = jobs.duplicates(new, 0.9, tmp_path / "both", against=old, engine=QUIET)
+    assert again.resumed and again.pairs().equals(pairs)
+    with pytest.raises(jobs.ForeignManifestError, match="expected snapshot"):
+        jobs.duplicates(old, 0.9, tmp_path / "both", against=old, engine=QUIET)
+
+
+def test_numbers_against_texts_are_refused(tmp_path: Path) -> None:
+    X, classes = gallery_of(53)
+    texts = named(tmp_path / "texts", X, [f"p{number}" for number in classes], tmp_path / "texts.tar.zst")
+    ids = [uuid.UUID(int=int(number)) for number in classes]
+    uuids = named(tmp_path / "uuids", X, ids, tmp_path / "uuids.tar.zst")
+    numbers = made(tmp_path / "numbers", X, classes, "net@1", tmp_path / "numbers.tar.zst")
+    for at, (gallery, against, kinds) in enumerate(
+        (
+            (texts, numbers, "str of gallery, int of against"),
+            (numbers, texts, "int of gallery, str of against"),
+            (texts, uuids, "str of gallery, UUID of against"),
+            ((X, classes), texts, "int of gallery, str of against"),
+            (texts, (X, classes), "str of gallery, int of against"),
+        )
+    ):
+        with pytest.raises(vultus.LabelError, match=f"labels of one kind, found those of {kinds}"):
+            jobs.duplicates(gallery, 0.5, tmp_path / f"job-{at}", against=against, engine=QUIET)
+    jobs.duplicates(texts, 0.5, tmp_path / "whole", against=texts, engine=QUIET)
+
+
+def test_a_damaged_list_of_labels_is_named(tmp_path: Path) -> None:
+    X, classes = gallery_of(54)
+    file = named(tmp_path / "data", X, [f"person {number}" for number in classes], tmp_path / "monday.tar.zst")
+    jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET)
+    labels = tmp_path / "twice" / "staged" / "_gallery-labels.parquet"
+    whole = labels.read_bytes()
+    for data in (b"", whole[:-9], whole[:60] + bytes([whole[60] ^ 8]) + whole[61:], b"PAR1" * 9):
+        labels.write_bytes(data)
+        with pytest.raises(jobs.CorruptBlockError, match="_gallery-labels.parquet: expected a whole table of labels"):
+            jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET)
+    labels.write_bytes(whole)
+    assert jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET).resumed
+    for facts in (b"[]", b"{", b"7"):
+        (tmp_path / "twice" / "staged" / "_gallery.json").write_bytes(facts)
+        with pytest.raises(jobs.CorruptBlockError, match="_gallery.json: expected"):
+            jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET)

@@ -100,3 +100,36 @@ def test_a_fork_searches_with_threads_of_its_own(rng):
         os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (vultus.exact_search(X, X[:50], 3, threads=2)[1] == expected).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("change", [lambda g, X: g.add(X), lambda g, X: g.remove(1)])
+def test_a_fork_does_not_wait_for_a_change_of_its_parent(rng, change):
+    """The thread that changes the gallery is not in the child, and would never end there."""
+    X = rng.standard_normal((10, 32)).astype(np.float32)
+    with vultus.Gallery() as gallery:
+        gallery.add(X)
+        inside, over = threading.Event(), threading.Event()
+
+        def hold():
+            with gallery._changing:
+                inside.set()
+                over.wait(60)
+
+        changing = threading.Thread(target=hold)
+        changing.start()
+        assert inside.wait(60)
+        child = os.fork()
+        if not child:
+            signal.alarm(30)
+            try:
+                change(gallery, X)
+            except vultus.ForkedError:
+                os._exit(0)
+            os._exit(1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        over.set()
+        changing.join()
+        assert code == 0
+        assert len(gallery) == 10

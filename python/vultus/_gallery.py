@@ -66,6 +66,7 @@ class Gallery:
     Raises:
         MasterKeyError: It is encrypted and the key is missing or another one; or it is not, and a key was given.
         LockedError: Another process has it open to change it.
+        NotEnrolledError: It is opened only to look, and there are other partitions and not this one.
         EncoderError: It is of another encoder or dimension.
         StorageError: It is damaged, or the disk fails. All are `VultusError`s.
     """
@@ -111,7 +112,9 @@ class Gallery:
         self._wanted = encoder
         known = self._handle.encoder()
         if known is None:
-            if dimension is not None and not self.is_read_only:
+            if self.is_read_only:
+                self._refuse_other_partitions()
+            elif dimension is not None:
                 self._handle.create(encoder or ENCODER, dimension)
             return
         name, found = known
@@ -120,6 +123,13 @@ class Gallery:
             raise EncoderError(f"encoder: the gallery holds embeddings of {name!r}, not of {wanted!r}")
         if dimension is not None and dimension != found:
             raise EncoderError(f"dimension: the gallery holds embeddings of {found} values, not of {dimension}")
+
+    def _refuse_other_partitions(self) -> None:
+        """One that is not there, beside others that are, is a wrong name and no gallery that is still empty."""
+        there = self._handle.partitions()
+        if there and self.partition not in there:
+            text = f"partition: expected one that is at `{self.path}`, which are {', '.join(there)}, "
+            raise NotEnrolledError(f"{text}found {self.partition!r}")
 
     @classmethod
     def open(
@@ -133,7 +143,8 @@ class Gallery:
     ) -> Gallery:
         """A gallery that is there already. Its files are mapped into memory: there is no load phase.
 
-        Raises `NotEnrolledError`, which is then a `FileNotFoundError`, if there is none at `path`; else as `Gallery`.
+        Raises `NotEnrolledError`, which is then a `FileNotFoundError`, if there is none at `path`, and if there are
+        other partitions and not this one; else as `Gallery`.
         """
         path = _as_path(path, "path")
         try:
@@ -143,7 +154,13 @@ class Gallery:
         if not is_there:
             text = f"path: expected a data directory, found none at `{path}`"
             raise of_system(NotEnrolledError, text, errno.ENOENT, os.fspath(path))
-        return cls(path, partition=partition, read_only=read_only, threads=threads, master_key=master_key)
+        gallery = cls(path, partition=partition, read_only=read_only, threads=threads, master_key=master_key)
+        try:
+            gallery._refuse_other_partitions()
+        except BaseException:
+            gallery.close()
+            raise
+        return gallery
 
     # What is in it.
 
@@ -349,6 +366,8 @@ class Gallery:
             labels = labels.item()
         several = isinstance(labels, list | tuple | set | frozenset | np.ndarray)
         numbers = []
+        # As in `add`.
+        self._handle.encoder()
         with self._changing:
             for label in labels if several else [labels]:
                 number = self._class_of(label)

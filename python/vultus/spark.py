@@ -186,13 +186,13 @@ def _staged(
     """
     if not hasattr(given, "mapInArrow"):
         return given
-    found = ", ".join(map(repr, given.columns))
     if not labels:
         raise InputError(
             f"{called}: expected a class_column, since rows of a DataFrame have no order to number them by, found none"
         )
     label = next((name for name in labels if name in given.columns), None)
     if columns.embedding not in given.columns or label is None:
+        found = ", ".join(map(repr, given.columns))
         raise InputError(
             f"{called}: expected a DataFrame with {columns.embedding!r} and "
             f"{' or '.join(map(repr, labels))}, found {found}"

@@ -21,6 +21,9 @@ pub const RECEIPTS_KEPT: Duration = Duration::from_secs(365 * 86_400);
 /// Of more than this the oldest go.
 pub const RECEIPTS_MAX: usize = 100_000;
 
+/// Of how many digits the id of a receipt is.
+const ID_DIGITS: usize = 28;
+
 /// So many receipts are read at once.
 const RECEIPTS_AT_ONCE: usize = 1_000;
 
@@ -82,6 +85,12 @@ struct Waiting {
 }
 
 impl RemovalReceipt {
+    /// Whether a text has the form of an id.
+    pub fn is_id(text: &str) -> bool {
+        let is_digit = |at: u8| matches!(at, b'0'..=b'9' | b'a'..=b'f');
+        text.len() == ID_DIGITS && text.bytes().all(is_digit)
+    }
+
     /// What is kept of it once it is known how many templates there were, and which change it is.
     pub(super) fn of_change(&self, templates: usize, change: u64) -> StateValue {
         let receipt = RemovalReceipt {

@@ -198,6 +198,14 @@ impl Handle {
         })
     }
 
+    /// The names of all partitions of the data directory, in order.
+    fn partitions(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        run(py, || {
+            let there = self.opened(None)?.store.partitions()?;
+            Ok(there.iter().map(ToString::to_string).collect())
+        })
+    }
+
     /// Makes the partition for an encoder, or fails if it is of another.
     fn create(&self, py: Python<'_>, name: &str, dimension: usize) -> PyResult<()> {
         run(py, || {

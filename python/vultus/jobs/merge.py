@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import outputs
 from .compare import Doubles, best_of_pairs, best_of_probes
 from .errors import CorruptOutputError
 from .job import Job
+from .snapshots import named
 from .sources import Longs
 
 MATCHES = "matches.parquet"
@@ -24,15 +28,40 @@ TOGETHER = 8
 Step = Callable[[int], None]
 
 
+@dataclass(frozen=True)
+class Names:
+    """What classes are called, where that is not their number."""
+
+    #: `class`, rising, and `label`; none if nobody is called otherwise.
+    table: pa.Table | None
+
+    @classmethod
+    def of(cls, job: Job) -> Names:
+        """Those of the galleries of a job that were snapshots."""
+        places = {block.source.name for block in job.right}
+        found = [named(job.out, called, place) for called in ("gallery", "against") for place in places]
+        tables = [table for table in found if table is not None]
+        # Whoever is in both is called the same there.
+        return cls(pa.concat_tables(tables).sort_by("class") if tables else None)
+
+    def beside(self, column: str, label: str, classes: Longs) -> dict[str, Any]:
+        """A column of classes, and beside it one of their labels if there are any."""
+        if self.table is None:
+            return {column: classes}
+        numbers = self.table.column("class").combine_chunks()
+        at = pc.index_in(pa.array(classes), numbers)
+        return {column: classes, label: self.table.column("label").combine_chunks().take(at)}
+
+
 def matches(job: Job, step: Step) -> None:
     """Writes the best classes of all probes, a row for each match.
 
     One block of probes is in memory at a time.
     """
-    schema, writer = None, None
+    schema, writer, called = None, None, Names.of(job)
     with job.out.draft(MATCHES) as stream:
         for left in range(len(job.left)):
-            table = _matches_of(job, left, step)
+            table = _matches_of(job, left, called, step)
             if writer is None:
                 schema = table.schema
                 writer = pq.ParquetWriter(stream, schema, compression="zstd")
@@ -41,7 +70,7 @@ def matches(job: Job, step: Step) -> None:
             writer.close()
 
 
-def _matches_of(job: Job, left: int, step: Step) -> pa.Table:
+def _matches_of(job: Job, left: int, called: Names, step: Step) -> pa.Table:
     k, parts = job.parameters["k"], []
     for right in range(len(job.right)):
         parts.append(_read(job, left, right))
@@ -57,7 +86,8 @@ def _matches_of(job: Job, left: int, step: Step) -> pa.Table:
     columns: dict[str, object] = {"probe": probe}
     if ids is not None:
         columns["id"] = ids.take(pa.array(probe - block.first))
-    return pa.table(columns | {"rank": ranks, "class": label, "similarity": similarity})
+    columns |= {"rank": ranks} | called.beside("class", "label", label)
+    return pa.table(columns | {"similarity": similarity})
 
 
 def duplicates(job: Job, step: Step) -> None:
@@ -71,9 +101,10 @@ def duplicates(job: Job, step: Step) -> None:
     a, b, similarity = best_of_pairs(parts)
     order = np.lexsort((b, a, -similarity))
     a, b, similarity = a[order], b[order], similarity[order]
-    group = _groups(a, b)
-    _write(job, PAIRS, {"class": a, "other": b, "similarity": similarity, "group": group})
-    _write(job, GROUPS, _members(group, a, b, similarity))
+    group, called = _groups(a, b), Names.of(job)
+    pairs = called.beside("class", "label", a) | called.beside("other", "other_label", b)
+    _write(job, PAIRS, pairs | {"similarity": similarity, "group": group})
+    _write(job, GROUPS, _members(group, a, b, similarity, called))
 
 
 def _read(job: Job, left: int, right: int) -> outputs.Columns:
@@ -86,7 +117,7 @@ def _read(job: Job, left: int, right: int) -> outputs.Columns:
     return outputs.decode(data, job.out.path(name), job.kind, job.id, left, right)
 
 
-def _write(job: Job, name: str, columns: dict[str, Longs | Doubles]) -> None:
+def _write(job: Job, name: str, columns: dict[str, Any]) -> None:
     with job.out.draft(name) as stream:
         pq.write_table(pa.table(columns), stream, compression="zstd")
 
@@ -114,7 +145,7 @@ def _groups(a: Longs, b: Longs) -> Longs:
     return np.array(group, np.int64)
 
 
-def _members(group: Longs, a: Longs, b: Longs, similarity: Doubles) -> dict[str, Longs | Doubles]:
+def _members(group: Longs, a: Longs, b: Longs, similarity: Doubles, called: Names) -> dict[str, Any]:
     """Each class of each group once, with its highest similarity to another one of it."""
     of = best_of_pairs([(group, a, similarity), (group, b, similarity)])
     order = np.lexsort((of[1], -of[2], of[0]))
@@ -122,6 +153,6 @@ def _members(group: Longs, a: Longs, b: Longs, similarity: Doubles) -> dict[str,
     return {
         "group": of[0][order],
         "size": sizes[of[0][order]].astype(np.int64),
-        "class": of[1][order],
+        **called.beside("class", "label", of[1][order]),
         "similarity": of[2][order],
     }

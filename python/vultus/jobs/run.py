@@ -20,7 +20,7 @@ from .files import Folder, resolve
 from .job import Job
 from .local import Local
 from .rates import refuse_other_encoder, threshold_at_rate
-from .snapshots import staged
+from .snapshots import refuse_two_kinds, staged
 from .sources import Array, Columns, Source, sources
 
 #: Rows of a block if nothing else is said: 200 MB of 512 values each.
@@ -48,8 +48,8 @@ class Identified:
     """What `identify` found.
 
     The file `matches.parquet` has a row for each match: `probe` (the row from 0), `id` if probes
-    have them, `rank` (from 1), `class`, `similarity`; ordered by probe and rank. A probe without
-    matches has no row.
+    have them, `rank` (from 1), `class`, `label` (of a snapshot whose labels are no numbers),
+    `similarity`; ordered by probe and rank. A probe without matches has no row.
     """
 
     #: Path or URI of the file.
@@ -69,7 +69,8 @@ class Duplicates:
     The file `pairs.parquet` has a row for each pair: `class`, `other` (the larger one),
     `similarity`, `group`; by falling similarity, ties by class. `groups.parquet` has a row for each
     class of each group: `group` (from 0, the one with the most similar pair first), `size`,
-    `class`, `similarity` (the highest to another one of the group).
+    `class`, `similarity` (the highest to another one of the group). Of a snapshot whose labels are
+    no numbers they have those, too: `label` and `other_label` of a pair, `label` of a class.
     """
 
     #: Paths or URIs of the files.
@@ -189,7 +190,8 @@ def duplicates(
         out: As in `identify`.
         against: A second gallery. Then pairs are those within the first and those of one with the
             other, and none within the second: new people against those who were compared before.
-            A number of a class means the same in both. Without classes, its rows are numbered on.
+            A number of a class means the same in both; of two snapshots whose labels are no numbers, a label
+            does. Without classes, its rows are numbered on.
         target_fpir: As in `identify`, among all rows of both galleries: so many of all people are in a pair by
             chance.
         calibration: As in `identify`.
@@ -201,17 +203,22 @@ def duplicates(
     Raises:
         vultus.TooManyPairsError: The threshold is so low that two blocks have more than ten
             million pairs.
+        vultus.LabelError: Labels of one are texts or UUIDs of a snapshot, and those of the other are not.
         VultusError: As in `identify`.
     """
     columns = Columns(embedding_column, class_column)
     out, threshold, block_rows = _folder(out), _similarity(threshold), _rows(block_rows)
     _check_engine(engine)
     _check_columns(columns)
-    given = sources(staged(gallery, "gallery", out, columns), "gallery")
+    kept = staged(gallery, "gallery", out, columns)
+    given = sources(kept, "gallery")
     blocks = {"gallery": cut(given, block_rows, True, "gallery")}
     if against is not None:
         first = sum(block.rows for block in blocks["gallery"])
-        others = sources(staged(against, "against", out, columns), "against")
+        like = "gallery" if kept is not gallery else None
+        others_kept = staged(against, "against", out, columns, like)
+        refuse_two_kinds(out, {"gallery": kept, "against": others_kept})
+        others = sources(others_kept, "against")
         blocks["against"] = cut(others, block_rows, True, "against", first)
     rows = sum(block.rows for each in blocks.values() for block in each)
     least = _least(threshold, target_fpir, calibration, rows, given if against is None else [*given, *others])

@@ -1,5 +1,7 @@
 //! `/v1/receipts`: who was removed, and since when nothing is stored of them any more.
 
+use std::str::FromStr;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -16,6 +18,7 @@ use super::page::{self, Page, PageQuery};
 use super::problem::{Code, Problem};
 use crate::access::Scope;
 use crate::audit::Receipt;
+use crate::engine::RemovalReceipt;
 
 /// So many receipts are read at once.
 const RECEIPTS_AT_ONCE: usize = 1_000;
@@ -27,6 +30,21 @@ pub(in super::super) struct ReceiptsPage {
     receipts: Vec<Receipt>,
     /// The cursor of the next page; null on the last.
     next: Option<String>,
+}
+
+/// The id of the last receipt of a page.
+struct ReceiptPlace(String);
+
+impl FromStr for ReceiptPlace {
+    type Err = ();
+
+    /// Texts of other lists are none: they would begin a page anywhere.
+    fn from_str(text: &str) -> Result<ReceiptPlace, ()> {
+        match RemovalReceipt::is_id(text) {
+            true => Ok(ReceiptPlace(text.to_owned())),
+            false => Err(()),
+        }
+    }
 }
 
 /// What stands for `{id}` in a path.
@@ -112,14 +130,17 @@ pub(super) fn list_endpoint() -> Endpoint {
 async fn list(
     State(state): State<AppState>,
     key: Key,
-    page: Page<String>,
+    page: Page<ReceiptPlace>,
 ) -> Result<Response, Problem> {
     key.may(Scope::Delete)?;
     let shared = state.clone();
     let work = move || -> Result<_, Problem> {
         shared.settle_receipts()?;
         let mut listed = Vec::new();
-        let mut after = page.after.clone().unwrap_or_default();
+        let mut after = page
+            .after
+            .as_ref()
+            .map_or_else(String::new, |it| it.0.clone());
         while listed.len() <= page.limit {
             let some = shared.engine().receipts(&after, RECEIPTS_AT_ONCE)?;
             let Some(last) = some.last() else {

@@ -1,5 +1,9 @@
 //! Who may call, and what for.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use serde_json::json;
 use vultus::access::{NewApiKey, Reach, Scope};
 
@@ -296,4 +300,26 @@ fn every_code_is_explained_without_a_key() {
         let code = problem["code"].as_str().unwrap();
         assert_eq!(problem["type"], format!("/v1/problems#{code}"));
     }
+    let told: BTreeSet<_> = problems
+        .iter()
+        .map(|it| {
+            (
+                it["status"].to_string(),
+                it["code"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/native-api.md");
+    let page = fs::read_to_string(page).unwrap();
+    let table = page.split("| Status | Code | Meaning |").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let documented = rows.map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let status = cells.next().unwrap().to_owned();
+        (status, cells.next().unwrap().trim_matches('`').to_owned())
+    });
+    assert_eq!(told, documented.collect());
 }

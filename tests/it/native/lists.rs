@@ -1,5 +1,6 @@
 //! Long lists, a page at a time.
 
+use base64::prelude::*;
 use serde_json::Value;
 
 use crate::harness::{Native, Service, axis};
@@ -93,7 +94,12 @@ fn nobody_at_all_is_an_empty_page() {
 fn what_is_no_page_is_refused() {
     let service = Service::new();
     service.enroll_embedding("bws.1", 1, &axis(0));
-    for path in ["partitions", "partitions/bws.1/classes"] {
+    for path in [
+        "partitions",
+        "partitions/bws.1/classes",
+        "receipts",
+        "decisions",
+    ] {
         for query in [
             "limit=0",
             "limit=1001",
@@ -107,8 +113,19 @@ fn what_is_no_page_is_refused() {
             let answer = service.get(&format!("{path}?{query}"));
             answer.problem(400, "invalid_parameter");
         }
-        // Of no form, of another list, and made up.
-        for cursor in ["", "*", "eA", "AAAA", "_____"] {
+        // Of no form, of another list, made up, and too long or in other letters for a receipt.
+        let ids = [
+            "0".repeat(27),
+            "0".repeat(29),
+            "F".repeat(28),
+            "é".repeat(14),
+        ];
+        let ids = ids.map(|id| BASE64_URL_SAFE_NO_PAD.encode(id));
+        let others = ids
+            .iter()
+            .map(String::as_str)
+            .filter(|_| path == "receipts");
+        for cursor in ["", "*", "eA", "AAAA", "_____"].into_iter().chain(others) {
             let answer = service.get(&format!("{path}?cursor={cursor}"));
             answer.problem(400, "invalid_cursor");
         }

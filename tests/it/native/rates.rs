@@ -8,7 +8,7 @@ use vultus::engine::CalibrationOptions;
 use vultus::rates::TargetRate;
 use vultus::types::EncoderId;
 
-use crate::harness::{Native, Service};
+use crate::harness::{Native, Service, axis};
 
 const IDENTIFY: &str = "partitions/bws.1/identify";
 const PEOPLE: i64 = 200;
@@ -303,6 +303,33 @@ fn a_verification_by_rate_has_the_threshold_that_keeps_it() {
     // What is typed as a similarity is told as a rate.
     let typed = compare(&service, &people[7], &json!({ "threshold": thresholds[1] }));
     assert_eq!(typed["fmr"], answers[1]["fmr"]);
+}
+
+/// Everybody looks the same: no similarity lets so few of them through, and 1 lets all.
+#[test]
+fn a_rate_that_no_similarity_keeps_is_refused() {
+    let service = Service::new();
+    for class in 0..30 {
+        service.enroll_embedding("bws.1", class, &axis(0));
+    }
+    calibrate(&service);
+    for (path, rate) in [
+        (IDENTIFY, "target_fpir"),
+        ("partitions/bws.1/identify-many", "target_fpir"),
+        (VERIFY, "target_fmr"),
+    ] {
+        let body = json!({ "embeddings": [axis(0)], "encoder": "test", rate: 0.01 });
+        let problem = service.post(path, body).problem(409, "not_calibrated");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("no similarity is known that so few strangers reach as 0.01"),
+            "{detail}"
+        );
+    }
+    // A similarity needs no rate.
+    let body = json!({ "embeddings": [axis(0)], "encoder": "test", "threshold": 0.99 });
+    let answer = service.post(IDENTIFY, body).json();
+    assert_eq!(answer["matches"].as_array().unwrap().len(), 20);
 }
 
 #[test]
