@@ -362,6 +362,11 @@ def test_a_partition_that_is_not_there_is_a_wrong_name_where_there_are_others(tm
         gallery.add(X[:3])
     with vultus.Gallery.open(tmp_path / "data", partition="bws.2", read_only=True) as gallery:
         assert len(gallery) == 3
+        gallery.snapshot(tmp_path / "monday.tar.zst")
+    with pytest.raises(vultus.NotEnrolledError, match="which are bws.1, bws.2, found 'gallery.1'"):
+        vultus.Gallery.restore(tmp_path / "monday.tar.zst", tmp_path / "again")
+    with vultus.Gallery.restore(tmp_path / "monday.tar.zst", tmp_path / "third", partition="bws.2") as gallery:
+        assert len(gallery) == 3
 
 
 @pytest.mark.parametrize("read_only", (False, True))

@@ -538,6 +538,10 @@ def test_a_threshold_is_that_of_its_rate_among_so_many(tmp_path: Path) -> None:
     for rate in (0.02, 0, 1, float("nan"), None):
         with pytest.raises(vultus.InputError, match="expected one of 0.1, 0.01, 0.001, found"):
             jobs.threshold_at_rate(path, rate, 10)  # type: ignore[arg-type]
+    for count in ("a", None, 1.5, True, 0, -1, [10]):
+        with pytest.raises(vultus.InputError, match="people: expected a whole number from 1 on, found"):
+            jobs.threshold_at_rate(path, 0.01, count)  # type: ignore[arg-type]
+    assert jobs.threshold_at_rate(path, 0.01, np.int64(10)) == 0.99
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"people":"9","identification":[]}'])

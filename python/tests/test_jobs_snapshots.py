@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -244,11 +246,142 @@ def test_a_damaged_list_of_labels_is_named(tmp_path: Path) -> None:
     whole = labels.read_bytes()
     for data in (b"", whole[:-9], whole[:60] + bytes([whole[60] ^ 8]) + whole[61:], b"PAR1" * 9):
         labels.write_bytes(data)
-        with pytest.raises(jobs.CorruptBlockError, match="_gallery-labels.parquet: expected a whole table of labels"):
+        with pytest.raises(
+            jobs.CorruptBlockError,
+            match="_gallery-labels.parquet: expected the table of labels that was kept here, found another",
+        ):
             jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET)
     labels.write_bytes(whole)
     assert jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET).resumed
-    for facts in (b"[]", b"{", b"7"):
-        (tmp_path / "twice" / "staged" / "_gallery.json").write_bytes(facts)
+    place = tmp_path / "twice" / "staged" / "_gallery.json"
+    told = json.loads(place.read_text())
+    odd = [json.dumps(told | {"labels": kind}).encode() for kind in ("none", None, [1], {"a": 1})]
+    for facts in (b"[]", b"{", b"7", *odd):
+        place.write_bytes(facts)
         with pytest.raises(jobs.CorruptBlockError, match="_gallery.json: expected"):
             jobs.duplicates(file, 0.5, tmp_path / "twice", engine=QUIET)
+
+
+def three(tmp_path: Path) -> tuple[np.ndarray, Path, Path]:
+    """Two snapshots: in the second Mary again, Zoe, who looks like Ada, and somebody who is like nobody."""
+    X = np.random.default_rng(61).standard_normal((4, 24)).astype(np.float32)
+    old = named(tmp_path / "old", X[:3], ["ada", "grace", "mary"], tmp_path / "old.tar.zst")
+    new = named(tmp_path / "new", X[[2, 0, 3]], ["mary", "zoe", "joan"], tmp_path / "new.tar.zst")
+    return X, old, new
+
+
+def test_labels_that_are_gone_are_not_taken_for_none(tmp_path: Path) -> None:
+    """Whoever is compared would get numbers that others have, and everybody be like everybody."""
+    _, old, new = three(tmp_path)
+    jobs.identify(new, new, 1, tmp_path / "out", engine=QUIET)
+    (tmp_path / "out" / "matches.parquet").unlink()
+    (tmp_path / "out" / "staged" / "_gallery-labels.parquet").unlink()
+    with pytest.raises(jobs.CorruptBlockError, match="_gallery-labels.parquet: expected the table .*, found none"):
+        jobs.identify(new, new, 1, tmp_path / "out", engine=QUIET)
+    with pytest.raises(vultus.InputError, match="against"):
+        jobs.duplicates(new, 0.9, tmp_path / "both", against=tmp_path / "none.parquet", engine=QUIET)
+    (tmp_path / "both" / "staged" / "_gallery-labels.parquet").unlink()
+    with pytest.raises(jobs.CorruptBlockError, match="found none"):
+        jobs.duplicates(new, 0.9, tmp_path / "both", against=old, engine=QUIET)
+
+
+def test_where_rows_are_numbered_nobody_is_called_by_the_label_of_another(tmp_path: Path) -> None:
+    X, old, new = three(tmp_path)
+    found = jobs.identify(old, old, 1, tmp_path / "found", class_column=None, engine=QUIET).to_arrow()
+    assert rows_of(found, "id", "class") == [("ada", 0), ("grace", 1), ("mary", 2)]
+    assert "label" not in found.column_names
+    both = jobs.duplicates(new, 0.9, tmp_path / "both", against=old, class_column=None, engine=QUIET)
+    assert "label" not in both.pairs().column_names
+    # Mary and Mary, Zoe and Ada.
+    assert sorted(rows_of(both.pairs(), "class", "other")) == [(0, 5), (1, 3)]
+    # Rows of an array are numbered on, too.
+    rows = jobs.duplicates(new, 0.9, tmp_path / "rows", against=X, class_column=None, engine=QUIET)
+    assert sorted(rows_of(rows.pairs(), "class", "other")) == [(0, 5), (1, 3), (2, 6)]
+
+
+def test_arrays_against_snapshots_and_arrays(tmp_path: Path) -> None:
+    X, old, _ = three(tmp_path)
+    both = jobs.duplicates(X, 0.9, tmp_path / "arrays", against=X.copy(), engine=QUIET)
+    assert sorted(rows_of(both.pairs(), "class", "other")) == [(0, 4), (1, 5), (2, 6), (3, 7)]
+    numbers = made(tmp_path / "numbers", X, np.arange(4) + 1_000, "net@1", tmp_path / "numbers.tar.zst")
+    for at, (gallery, against) in enumerate(((X, numbers), (numbers, X))):
+        both = jobs.duplicates(gallery, 0.9, tmp_path / f"one-{at}", against=against, engine=QUIET)
+        assert both.pairs().num_rows == 4
+    for at, (gallery, against) in enumerate(((X, old), (old, X))):
+        with pytest.raises(vultus.LabelError, match="labels of one kind"):
+            jobs.duplicates(gallery, 0.9, tmp_path / f"other-{at}", against=against, engine=QUIET)
+
+
+def test_what_an_older_program_has_kept_is_not_gone_on_with(tmp_path: Path) -> None:
+    """It kept no labels, and compared numbers that mean nothing in another snapshot."""
+    _, old, new = three(tmp_path)
+    jobs.duplicates(new, 0.9, tmp_path / "out", against=old, engine=QUIET)
+    for name in ("gallery", "against"):
+        facts = tmp_path / "out" / "staged" / f"_{name}.json"
+        told = json.loads(facts.read_text())
+        facts.write_text(json.dumps({what: told[what] for what in ("snapshot", "partition")}))
+        (tmp_path / "out" / "staged" / f"_{name}-labels.parquet").unlink()
+    with pytest.raises(jobs.ForeignManifestError, match="expected version 2, found None. Choose another folder"):
+        jobs.duplicates(new, 0.9, tmp_path / "out", against=old, engine=QUIET)
+    # Where there was no job yet, what it kept is made anew.
+    (tmp_path / "out" / "staged").rename(tmp_path / "staged")
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "staged").rename(tmp_path / "out" / "staged")
+    both = jobs.duplicates(new, 0.9, tmp_path / "out", against=old, engine=QUIET)
+    assert list(map(set, rows_of(both.pairs(), "label", "other_label"))) == [{"ada", "zoe"}]
+
+
+def test_a_call_that_was_refused_leaves_nothing_to_the_right_one(tmp_path: Path) -> None:
+    X, old, new = three(tmp_path)
+    numbers = made(tmp_path / "numbers", X, np.arange(4) + 1_000, "net@1", tmp_path / "numbers.tar.zst")
+    with pytest.raises(vultus.InputError, match="k: expected 1 to 3"):
+        jobs.identify(old, new, 9, tmp_path / "out", id_column="pid", class_column="person", engine=QUIET)
+    found = jobs.identify(old, new, 1, tmp_path / "out", engine=QUIET).to_arrow()
+    assert found["id"].to_pylist() == ["ada", "grace", "mary"] and "label" in found.column_names
+    with pytest.raises(vultus.LabelError):
+        jobs.duplicates(numbers, 0.9, tmp_path / "both", against=old, engine=QUIET)
+    both = jobs.duplicates(new, 0.9, tmp_path / "both", against=old, engine=QUIET)
+    assert list(map(set, rows_of(both.pairs(), "label", "other_label"))) == [{"ada", "zoe"}]
+    # Of a job that is begun, the columns are part.
+    with pytest.raises(jobs.ForeignManifestError, match="expected columns"):
+        jobs.duplicates(new, 0.9, tmp_path / "both", against=old, class_column="person", engine=QUIET)
+
+
+def test_columns_of_one_name(tmp_path: Path) -> None:
+    _, old, new = three(tmp_path)
+    for at, columns in enumerate(({"id_column": "class"}, {"class_column": "id"})):
+        found = jobs.identify(old, new, 1, tmp_path / f"{at}", engine=QUIET, **columns).to_arrow()
+        assert found["id"].to_pylist() == ["ada", "grace", "mary"]
+    for columns in ({"embedding_column": "class"}, {"embedding_column": "id"}, {"class_column": "embedding"}):
+        with pytest.raises(vultus.InputError, match="embedding_column: expected a column of its own"):
+            jobs.identify(old, new, 1, tmp_path / "none", engine=QUIET, **columns)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_partition_in_which_nobody_is(tmp_path: Path) -> None:
+    _, old, _ = three(tmp_path)
+    with vultus.Gallery(tmp_path / "empty", "net@1", 24) as gallery:
+        gallery.snapshot(tmp_path / "empty.tar.zst")
+    for at, (gallery, against) in enumerate(((old, "empty.tar.zst"), ("empty.tar.zst", old))):
+        with pytest.raises(vultus.InputError, match="expected at least one row"):
+            jobs.duplicates(tmp_path / gallery, 0.9, tmp_path / f"{at}", against=tmp_path / against, engine=QUIET)
+
+
+def test_new_numbers_are_those_of_nobody(rng: np.random.Generator) -> None:
+    """As a loop that counts up would choose them."""
+    import pyarrow as pa
+
+    from vultus.jobs.snapshots import LABELS, _People
+
+    for _ in range(200):
+        there, here = rng.integers(0, 12, 2)
+        taken = rng.choice(np.arange(1, 25), there, replace=False)
+        theirs = [f"p{number}" for number in rng.choice(20, there, replace=False)]
+        ours = [None if rng.random() < 0.2 else f"p{number}" for number in rng.choice(20, here, replace=False)]
+        table = pa.table([np.sort(taken), theirs], schema=LABELS)
+        by_label, free = dict(zip(theirs, np.sort(taken).tolist())), (n for n in range(1, 99) if n not in taken)
+        expected = [by_label[label] if label in by_label else next(free) for label in ours]
+        labels = pa.array(ours, LABELS.field("label").type)
+        people = _People("str", np.arange(here) + 50, labels, np.arange(here) + 50).numbered_as(table)
+        assert people.numbers.tolist() == expected

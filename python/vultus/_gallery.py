@@ -143,8 +143,8 @@ class Gallery:
     ) -> Gallery:
         """A gallery that is there already. Its files are mapped into memory: there is no load phase.
 
-        Raises `NotEnrolledError`, which is then a `FileNotFoundError`, if there is none at `path`, and if there are
-        other partitions and not this one; else as `Gallery`.
+        Raises `NotEnrolledError` if there are other partitions at `path` and not this one, and if there is no data
+        directory, which is a `FileNotFoundError`, too; else as `Gallery`.
         """
         path = _as_path(path, "path")
         try:
@@ -543,10 +543,13 @@ class Gallery:
     def restore(cls, snapshot: str | os.PathLike[str], path: str | os.PathLike[str], **options: Any) -> Gallery:
         """Makes a data directory of a snapshot at `path`, which is empty or not there, and opens it.
 
-        `options` are those of `Gallery`; a snapshot of an encrypted gallery needs its `master_key`.
+        `options` are those of `Gallery`; a snapshot of an encrypted gallery needs its `master_key`. One that has
+        other partitions and not this one is a `NotEnrolledError`; what was restored stays then, to be opened.
         """
         places = _as_path(snapshot, "snapshot"), _as_path(path, "path")
         _vultus.Handle.restore(*places, _master_key(options.get("master_key")), None)
+        looked = {name: options[name] for name in ("partition", "master_key") if name in options}
+        cls.open(path, read_only=True, **looked).close()
         return cls(path, **options)
 
     def close(self) -> None:

@@ -105,6 +105,13 @@ class Folder:
                 yield stream
             _rename(system, draft, target)
 
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        system, root = resolve(self.place)
+        with _telling(self.path(name)):
+            if _is_file(system, f"{root}/{name}"):
+                system.delete_file(f"{root}/{name}")
+
     def sweep(self, folder: str) -> None:
         """Removes what interrupted writers left in a folder."""
         system, root = resolve(self.place)

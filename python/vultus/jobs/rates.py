@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,16 @@ def threshold_at_rate(calibration: str | os.PathLike[str], target_fpir: float, p
         The threshold for `identify` and `duplicates`, -1 to 1.
 
     Raises:
-        InputError: The file is something else, is of fewer people, or does not have the rate.
+        InputError: The file is something else, is of fewer people, or does not have the rate; or `people` is no
+            number of people.
         InputFileError: It cannot be read.
     """
     if not isinstance(calibration, str | os.PathLike):
         raise of_type(InputError, f"calibration: expected the path of a file, found {type(calibration).__name__}")
+    if not isinstance(people, Integral) or isinstance(people, bool):
+        raise of_type(InputError, f"people: expected a whole number from 1 on, found {people!r}")
+    if people < 1:
+        raise InputError(f"people: expected a whole number from 1 on, found {people!r}")
     told = _read(Path(calibration))
     if told["people"] < people:
         raise InputError(

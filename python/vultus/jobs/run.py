@@ -217,7 +217,7 @@ def duplicates(
         first = sum(block.rows for block in blocks["gallery"])
         like = "gallery" if kept is not gallery else None
         others_kept = staged(against, "against", out, columns, like)
-        refuse_two_kinds(out, {"gallery": kept, "against": others_kept})
+        refuse_two_kinds(out, {"gallery": kept, "against": others_kept}, columns)
         others = sources(others_kept, "against")
         blocks["against"] = cut(others, block_rows, True, "against", first)
     rows = sum(block.rows for each in blocks.values() for block in each)
@@ -295,6 +295,8 @@ def _check_columns(columns: Columns) -> None:
             raise _no_column(f"{name}: expected the name of a column", column)
     if columns.class_ is not None and (not isinstance(columns.class_, str) or not columns.class_):
         raise _no_column("class_column: expected the name of a column or None", columns.class_)
+    if columns.embedding in (columns.class_, columns.id):
+        raise InputError(f"embedding_column: expected a column of its own, found {columns.embedding!r} named twice")
 
 
 def _no_column(expected: str, column: object) -> InputError:

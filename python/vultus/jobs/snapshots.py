@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import itertools
 import json
 import os
 import shutil
@@ -38,7 +37,13 @@ PLAIN, SEALED = b"\x28\xb5\x2f\xfd", b"VULTSNAP"
 CLASSES = 4_096
 
 #: How the labels of an input are kept that are no numbers.
-LABELS = pa.schema([pa.field("class", pa.int64(), nullable=False), pa.field("label", pa.string())])
+LABELS = pa.schema([pa.field("class", pa.int64(), nullable=False), pa.field("label", pa.large_string())])
+
+#: Of what is kept of a snapshot. One of a program that kept no labels says none.
+VERSION = 2
+
+#: What labels of an input are called where its numbers are those of rows, or nobody has any.
+NO_KIND = ""
 
 
 def staged(
@@ -61,32 +66,41 @@ def staged(
     if place is None:
         return given
     folder, known = Folder(os.fspath(out)), _Known(called)
-    digest = _digest(place)
-    found = {"snapshot": digest, "partition": partition or _only_partition(place, called)}
-    if like is not None and _kind(folder, like) != Kind.INT.value:
-        found["numbered_as"] = _digest_of_kept(folder, like)
+    found = {
+        "version": VERSION,
+        "snapshot": _digest(place),
+        "partition": partition or _only_partition(place, called),
+        "columns": [columns.embedding, columns.class_, columns.id],
+    }
+    if like is not None and _has_names(_kind(folder, like)):
+        found["numbered_as"] = _fact(folder, like, "snapshot")
     was = _read_facts(folder, known)
-    if was is not None:
+    is_begun = manifest.read(folder) is not None
+    if was is not None and (is_begun or _difference(was, found) is None):
         _compare(folder.path(known.facts), was, found)
         return folder.path(known.table)
-    if manifest.read(folder) is not None:
+    if is_begun:
         raise ForeignManifestError(
             f"{folder.place}: expected the job of this snapshot, found one without it. Choose another folder"
         )
+    # What a call has left that was refused before there was a job.
+    folder.remove(known.facts)
     with _unpacked(place, found["partition"], called) as handle:
-        kind = handle.note("labels") or Kind.INT.value
-        people = _People.of(handle, kind)
-        if like is not None and kind == _kind(folder, like) != Kind.INT.value:
+        people = _People.of(handle, columns)
+        if like is not None and people.kind == _kind(folder, like) and _has_names(people.kind):
             people = people.numbered_as(_labels(folder, _Known(like)))
+        labels = io.BytesIO()
+        pq.write_table(people.table(), labels, compression="zstd")
         with folder.draft(known.labels) as stream:
-            pq.write_table(people.table(), stream, compression="zstd", write_page_checksum=True)
+            stream.write(labels.getbuffer())
         with folder.draft(known.table) as stream:
-            people.write(handle, stream, columns, with_ids=called == "probes")
-    folder.write_once(known.facts, json.dumps(found | {"labels": kind}).encode())
+            people.write(handle, stream, columns, are_probes=called == "probes")
+    found |= {"labels": people.kind, "labels_sha256": hashlib.sha256(labels.getbuffer()).hexdigest()}
+    folder.write_once(known.facts, json.dumps(found).encode())
     return folder.path(known.table)
 
 
-def refuse_two_kinds(out: str | os.PathLike[str], called: dict[str, object]) -> None:
+def refuse_two_kinds(out: str | os.PathLike[str], called: dict[str, object], columns: Columns) -> None:
     """Numbers of classes that a snapshot has for texts say nothing of the numbers of another input.
 
     `called` has what each input is called, and where the job has it from.
@@ -95,9 +109,11 @@ def refuse_two_kinds(out: str | os.PathLike[str], called: dict[str, object]) -> 
         LabelError: Labels are of different kinds.
     """
     folder, kinds = Folder(os.fspath(out)), {}
+    others = NO_KIND if columns.class_ is None else Kind.INT.value
     for name, place in called.items():
-        kinds[name] = _kind(folder, name) if place == folder.path(_Known(name).table) else Kind.INT.value
-    if len(set(kinds.values())) > 1:
+        is_staged = isinstance(place, str) and place == folder.path(_Known(name).table)
+        kinds[name] = _kind(folder, name) if is_staged else others
+    if len(set(kinds.values()) - {NO_KIND}) > 1:
         found = ", ".join(f"{kind} of {name}" for name, kind in kinds.items())
         raise LabelError(f"expected labels of one kind, found those of {found}")
 
@@ -108,13 +124,12 @@ def named(folder: Folder, called: str, source: str) -> pa.Table | None:
     `source` is where the job has the input from: another one than the staged table has no labels here.
 
     Raises:
-        CorruptBlockError: The file of labels is damaged.
+        CorruptBlockError: The file of labels is damaged, or gone.
     """
     known = _Known(called)
-    if source != folder.path(known.table):
+    if source != folder.path(known.table) or not _has_names(_kind(folder, called)):
         return None
-    table = _labels(folder, known)
-    return table if len(table) else None
+    return _labels(folder, known)
 
 
 class _Known:
@@ -206,33 +221,45 @@ def _read_facts(folder: Folder, known: _Known) -> dict[str, Any] | None:
     return told
 
 
+def _fact(folder: Folder, called: str, what: str) -> str:
+    return str((_read_facts(folder, _Known(called)) or {}).get(what))
+
+
 def _kind(folder: Folder, called: str) -> str:
     """Of which kind the labels of a staged snapshot are."""
-    return str((_read_facts(folder, _Known(called)) or {}).get("labels", Kind.INT.value))
+    kind = _fact(folder, called, "labels")
+    if kind not in (NO_KIND, Kind.INT.value, Kind.STR.value, Kind.UUID.value):
+        place = folder.path(_Known(called).facts)
+        raise CorruptBlockError(f"{place}: expected `labels` of a known kind, found {kind[:16]!r}")
+    return kind
 
 
-def _digest_of_kept(folder: Folder, called: str) -> str:
-    return str((_read_facts(folder, _Known(called)) or {}).get("snapshot"))
+def _has_names(kind: str) -> bool:
+    """Whether labels of this kind are something else than the number of a class."""
+    return kind in (Kind.STR.value, Kind.UUID.value)
 
 
-def _compare(place: str, there: dict[str, Any], found: dict[str, str]) -> None:
-    for what, value in found.items():
-        if there.get(what) != value:
-            raise ForeignManifestError(
-                f"{place}: expected {what} {value[:16]}, found {str(there.get(what))[:16]}. Choose another folder"
-            )
+def _difference(was: dict[str, Any], found: dict[str, Any]) -> str | None:
+    """The first thing that is not the same."""
+    return next((what for what, value in found.items() if was.get(what) != value), None)
+
+
+def _compare(place: str, was: dict[str, Any], found: dict[str, Any]) -> None:
+    what = _difference(was, found)
+    if what is not None:
+        # Of a digest its beginning is enough.
+        wanted, there = (value[:16] if isinstance(value, str) else value for value in (found[what], was.get(what)))
+        raise ForeignManifestError(f"{place}: expected {what} {wanted}, found {there}. Choose another folder")
 
 
 def _labels(folder: Folder, known: _Known) -> pa.Table:
-    """Those of an input, none where they are numbers; none, too, in a folder of a program that kept none."""
-    data = folder.read(known.labels)
-    if data is None:
-        return LABELS.empty_table()
-    try:
-        return pq.read_table(io.BytesIO(data), schema=LABELS, page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        place = folder.path(known.labels)
-        raise CorruptBlockError(f"{place}: expected a whole table of labels; {error}") from error
+    """Those of a staged snapshot, as they were written."""
+    place, data = folder.path(known.labels), folder.read(known.labels)
+    wanted = (_read_facts(folder, known) or {}).get("labels_sha256")
+    if data is None or hashlib.sha256(data).hexdigest() != wanted:
+        what = "none" if data is None else "another one"
+        raise CorruptBlockError(f"{place}: expected the table of labels that was kept here, found {what}")
+    return pq.read_table(io.BytesIO(data))
 
 
 @contextlib.contextmanager
@@ -267,6 +294,8 @@ def _unpacked(place: str, partition: str, called: str) -> Iterator[_vultus.Handl
 class _People:
     """Everybody of a partition, by rising class."""
 
+    #: Of which kind labels are.
+    kind: str
     classes: Longs
     #: What they are called, if not by their class.
     labels: pa.Array | None
@@ -274,49 +303,53 @@ class _People:
     numbers: Longs
 
     @classmethod
-    def of(cls, handle: _vultus.Handle, kind: str) -> _People:
-        classes = handle.classes()
+    def of(cls, handle: _vultus.Handle, columns: Columns) -> _People:
+        classes, kind = handle.classes(), handle.note("labels") or Kind.INT.value
         labels = None
-        if kind != Kind.INT.value:
+        if _has_names(kind):
             parts = (classes[start : start + CLASSES].tolist() for start in range(0, len(classes), CLASSES))
-            labels = pa.array((person[1] for part in parts for person in handle.people(part)), pa.string())
-        return cls(classes, labels, classes)
+            people = (person[1] for part in parts for person in handle.people(part))
+            labels = pa.array(people, LABELS.field("label").type)
+        is_numbered = columns.class_ is None or not len(classes)
+        return cls(NO_KIND if is_numbered else kind, classes, labels, classes)
 
     def numbered_as(self, others: pa.Table) -> _People:
         """Whoever is there by the same label has that class; the others get classes that nobody has there."""
         assert self.labels is not None
-        there = others.column("label").combine_chunks()
-        at = pc.index_in(self.labels, there, skip_nulls=True)
-        numbers = pc.take(others.column("class").combine_chunks(), at).to_pylist()
-        taken = set(others.column("class").to_pylist())
-        free = (number for number in itertools.count(1) if number not in taken)
-        numbers = [next(free) if number is None else number for number in numbers]
-        return _People(self.classes, self.labels, np.array(numbers, np.int64))
+        taken = others.column("class").to_numpy()
+        at = pc.index_in(self.labels, others.column("label").combine_chunks(), skip_nulls=True)
+        is_new = at.is_null().to_numpy(zero_copy_only=False)
+        free = np.setdiff1d(np.arange(1, len(taken) + is_new.sum() + 1), taken, assume_unique=True)
+        numbers = np.empty(len(self.classes), np.int64)
+        numbers[is_new] = free[: is_new.sum()]
+        numbers[~is_new] = taken[at.drop_null().to_numpy()]
+        return _People(self.kind, self.classes, self.labels, numbers)
 
     def table(self) -> pa.Table:
         """The labels of all, by rising number; nothing where they are called by their class."""
-        if self.labels is None:
+        if self.labels is None or not _has_names(self.kind):
             return LABELS.empty_table()
         order = np.argsort(self.numbers)
         return pa.Table.from_arrays([pa.array(self.numbers[order]), self.labels.take(pa.array(order))], schema=LABELS)
 
-    def write(self, handle: _vultus.Handle, stream: Any, columns: Columns, with_ids: bool) -> None:
+    def write(self, handle: _vultus.Handle, stream: Any, columns: Columns, are_probes: bool) -> None:
         """Writes all embeddings by rising class, whatever the order on disk, so that the same gallery gives the
-        same rows; with labels for ids where those are asked for and are no numbers."""
+        same rows. Probes are called by their labels where those are no numbers."""
         known = handle.encoder()
         assert known is not None
         name, dimension = known
-        labels = self.labels if with_ids and columns.id not in (columns.class_ or "class", columns.embedding) else None
-        fields = [
-            pa.field(columns.class_ or "class", pa.int64(), nullable=False),
-            *([] if labels is None else [pa.field(columns.id, pa.string())]),
-            pa.field(columns.embedding, pa.list_(pa.float32(), dimension), nullable=False),
-        ]
-        schema = pa.schema(fields, metadata={ENCODER: name.encode()})
+        called = [] if columns.class_ is None else [pa.field(columns.class_, pa.int64(), nullable=False)]
+        if are_probes and self.labels is not None:
+            called = [pa.field(columns.id, LABELS.field("label").type)]
+        rows = pa.field(columns.embedding, pa.list_(pa.float32(), dimension), nullable=False)
+        schema = pa.schema([*called, rows], metadata={ENCODER: name.encode()})
         with pq.ParquetWriter(stream, schema, use_dictionary=False, compression="none") as writer:
             for start in range(0, len(self.classes), CLASSES):
                 owners, values = handle.templates_of(self.classes[start : start + CLASSES].tolist())
                 at = np.searchsorted(self.classes, owners)
                 lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), dimension)
-                ids = [] if labels is None else [labels.take(pa.array(at))]
-                writer.write_table(pa.Table.from_arrays([pa.array(self.numbers[at]), *ids, lists], schema=schema))
+                if are_probes and self.labels is not None:
+                    first = [self.labels.take(pa.array(at))]
+                else:
+                    first = [pa.array(self.numbers[at]) for _ in called]
+                writer.write_table(pa.Table.from_arrays([*first, lists], schema=schema))

@@ -464,7 +464,8 @@ def _ids(labels: pa.Array, column: str, place: str) -> pa.Array:
     if pa.types.is_integer(labels.type):
         return labels.cast(pa.int64())
     if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
-        return labels.cast(pa.string())
+        # Those of a block, each as often as it has matches, may be longer than 2 GiB.
+        return labels.cast(pa.large_string())
     raise InputError(f"{place}: expected ids as whole numbers or texts in {column}, found {labels.type}")
 
 
