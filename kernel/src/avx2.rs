@@ -29,7 +29,7 @@ pub(super) fn store(numbers: &mut [i32; 8], vector: __m256i) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_f32(numbers: &[f32; 8]) -> __m256 {
+pub(super) fn load_f32(numbers: &[f32; 8]) -> __m256 {
     // SAFETY: Eight numbers are 32 readable bytes; the instruction asks for no alignment.
     unsafe { _mm256_loadu_ps(numbers.as_ptr()) }
 }

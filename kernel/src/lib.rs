@@ -239,7 +239,8 @@ impl Kernel {
         unsafe { (self.floats.dot)(a, b) }
     }
 
-    /// Up to how many probes [`Kernel::estimate`] over all rows is faster than to code them first.
+    /// Up to how many probes it is faster to look at rows where they lie, with [`Kernel::estimate`] or
+    /// [`Kernel::code`], than to code all of them first.
     pub fn estimate_probes_max(self) -> usize {
         self.floats.probes_max
     }

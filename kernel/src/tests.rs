@@ -487,25 +487,26 @@ fn dimensions_that_disagree_are_a_mistake_of_ours() {
     );
 }
 
-/// Rows of whole numbers whose largest is 127 are coded as they are.
+/// Rows of whole numbers whose largest is that of the form are coded as they are.
 #[test]
 fn rows_of_single_precision_are_coded_and_multiplied() {
     let mut random = StdRng::seed_from_u64(11);
     for kernel in coding() {
+        let largest = kernel.form().probe_code_max();
         for &dimension in DIMENSIONS {
             for &count in if dimension < 600 { ROWS } else { &[33] } {
                 let mut row = || -> Vec<f32> {
                     let mut row: Vec<f32> = (0..dimension)
-                        .map(|_| f32::from(random.random_range(-127_i8..=127)))
+                        .map(|_| f32::from(random.random_range(-largest..=largest)))
                         .collect();
-                    row[dimension / 2] = 127.0;
+                    row[dimension / 2] = f32::from(largest);
                     row
                 };
                 let rows: Vec<Vec<f32>> = (0..count).map(|_| row()).collect();
                 let probes: Vec<Vec<i8>> = (0..21)
                     .map(|_| {
                         (0..dimension)
-                            .map(|_| random.random_range(-127..=127))
+                            .map(|_| random.random_range(-largest..=largest))
                             .collect()
                     })
                     .collect();
@@ -527,6 +528,11 @@ fn check_coded(kernel: Kernel, dimension: usize, rows: &[Vec<f32>], probes: &[Ve
     let packed_probes = kernel.pack_probes(coded_values(dimension), &numbers);
     let mut limits = vec![Limit::NOTHING; packed_probes.limits()];
     limits[..probes.len()].fill(Limit::EVERYTHING);
+    // What a number of a row stands for.
+    let unit = match kernel.form() {
+        Form::EightBits => 1,
+        Form::SixBits => 4,
+    };
     let mut packed = kernel.packed_rows();
     // Memory that was used before, for more.
     let longest: &[f32] = &[1.0; VALUES_MAX];
@@ -538,7 +544,7 @@ fn check_coded(kernel: Kernel, dimension: usize, rows: &[Vec<f32>], probes: &[Ve
     {
         let length = dot_f64(row, row).sqrt();
         assert!(
-            (f64::from(scale) * length - 1.0).abs() < 1e-4,
+            (f64::from(scale) * f64::from(unit) * length - 1.0).abs() < 1e-4,
             "{what}: {scale}"
         );
         assert!((0.0..1e-3).contains(&residual), "{what}: {residual}");
@@ -552,7 +558,9 @@ fn check_coded(kernel: Kernel, dimension: usize, rows: &[Vec<f32>], probes: &[Ve
     let expected = probes.iter().enumerate().flat_map(|(at, probe)| {
         rows.iter().enumerate().map(move |(row, numbers)| {
             let products = probe.iter().zip(*numbers);
-            let dot = products.map(|(&q, &c)| i32::from(q) * c as i32).sum();
+            let dot = products
+                .map(|(&q, &c)| unit * i32::from(q) * c as i32)
+                .sum();
             let (probe, row) = (at as u32, row as u32);
             Hit { probe, row, dot }
         })

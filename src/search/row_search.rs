@@ -317,7 +317,7 @@ mod tests {
         fn estimates_lose_nobody(
             dimension in prop_oneof![Just(17_usize), Just(64), Just(513)],
             count in 1_usize..400,
-            (limit, probes) in (1_usize..12, prop_oneof![Just(3_usize), Just(20)]),
+            (limit, probes) in (1_usize..12, prop_oneof![Just(3_usize), Just(20), Just(40)]),
             rank in prop_oneof![Just(None), (0_usize..20).prop_map(Some)],
             isa in prop::sample::select(Isa::available().collect::<Vec<_>>()),
             seed: u64,

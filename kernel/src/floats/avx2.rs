@@ -8,6 +8,13 @@ use crate::rows::Line;
 pub(super) static TABLE: FloatTable = FloatTable {
     estimate,
     dot,
+    probes_max: 1024,
+};
+
+/// For a kernel that does not code rows of single precision as it looks at them.
+pub(super) static NEVER_CODED: FloatTable = FloatTable {
+    estimate,
+    dot,
     probes_max: 384,
 };
 

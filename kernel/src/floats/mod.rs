@@ -172,7 +172,8 @@ pub(super) struct FloatTable {
     pub(super) estimate: unsafe fn(&FloatProbes, &mut Estimated<'_>),
     /// Σ a·b of two rows of one length.
     pub(super) dot: unsafe fn(&[f32], &[f32]) -> f32,
-    /// Up to how many probes this is faster than to code rows and search what was coded.
+    /// Up to how many probes it is faster to look at rows where they lie, as they are or coded some at a
+    /// time, than to code all of them and search what was coded.
     pub(super) probes_max: usize,
 }
 
@@ -182,7 +183,9 @@ pub(super) fn table(isa: Isa) -> &'static FloatTable {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni if !std::arch::is_x86_feature_detected!("fma") => &portable::TABLE,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::AvxVnni => &avx2::TABLE,
+        Isa::Avx2 => &avx2::TABLE,
+        #[cfg(target_arch = "x86_64")]
+        Isa::AvxVnni => &avx2::NEVER_CODED,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Amx => &avx512::TABLE,
         #[cfg(not(target_arch = "x86_64"))]

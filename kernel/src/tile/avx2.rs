@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::interleave::{SIX_BITS, interleave};
 use super::x86::tile_of_sixteen;
-use super::{Form, TileTable};
+use super::{Code, Form, TileTable, code_avx2};
 use crate::rows::Line;
 
 pub(super) static TABLE: TileTable = TileTable {
@@ -14,7 +14,10 @@ pub(super) static TABLE: TileTable = TileTable {
     probes_per_step: PROBES,
     probes_min: 6,
     pack: interleave::<SIX_BITS>,
-    code: None,
+    code: Some(Code {
+        code: code_avx2::code,
+        probes_min: 17,
+    }),
     tile,
     spin: Some(spin),
 };

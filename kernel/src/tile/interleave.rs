@@ -134,7 +134,7 @@ fn convert<const FORM: u8>(byte: __m256i) -> (__m256i, __m256i) {
 /// Transposes an 8 x 8 matrix of 32-bit groups.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
+pub(super) fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
     let pair = |a: usize, b: usize| {
         (
             _mm256_unpacklo_epi32(rows[a], rows[b]),

@@ -35,6 +35,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
 #[cfg(target_arch = "x86_64")]
+mod code_avx2;
+#[cfg(target_arch = "x86_64")]
 mod code_avx512;
 #[cfg(target_arch = "x86_64")]
 mod interleave;
