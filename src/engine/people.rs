@@ -705,8 +705,11 @@ mod tests {
         }
         clock.advance(Duration::from_secs(1_000));
         let over = |result: Result<(), EngineError>| {
-            let said = format!("{:#}", anyhow::Error::from(result.unwrap_err()));
-            assert!(said.contains("is over"), "{said}");
+            let error = result.unwrap_err();
+            let first: &dyn std::error::Error = &error;
+            let causes = std::iter::successors(Some(first), |cause| cause.source());
+            let said: Vec<String> = causes.map(ToString::to_string).collect();
+            assert!(said.iter().any(|it| it.contains("is over")), "{said:?}");
         };
         let templates = gallery.templates_of(classes[0]).unwrap();
         let numbers: Vec<u64> = templates.iter().map(|it| it.template).take(1).collect();
